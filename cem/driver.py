@@ -1,0 +1,46 @@
+"""The driver kit: everything that a driver may import, stable. The entry point group is `cem.drivers`."""
+
+from cem.model.errors import BadAnswer, DeviceError, NoAnswer, Refused, WrongDevice
+from cem.model.reading import Reading, Value
+from cem.model.resource import POINTS, Control, Ratings, Resource, Role
+from cem.ports import (
+    ConnectionSink,
+    ControlSpec,
+    Device,
+    DeviceConfig,
+    Driver,
+    DriverContext,
+    Found,
+    Identity,
+    MessageSink,
+    PduPort,
+    Storage,
+    TopicPort,
+)
+
+__all__ = [
+    "POINTS",
+    "BadAnswer",
+    "ConnectionSink",
+    "Control",
+    "ControlSpec",
+    "Device",
+    "DeviceConfig",
+    "DeviceError",
+    "Driver",
+    "DriverContext",
+    "Found",
+    "Identity",
+    "MessageSink",
+    "NoAnswer",
+    "PduPort",
+    "Ratings",
+    "Reading",
+    "Refused",
+    "Resource",
+    "Role",
+    "Storage",
+    "TopicPort",
+    "Value",
+    "WrongDevice",
+]

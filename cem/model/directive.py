@@ -1,0 +1,100 @@
+"""What the grid side tells the control, folded to the present moment, and the two states of the grid."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from cem.model.envelope import Envelope, Rank
+from cem.model.event import EventStatus
+
+
+class LinkState(StrEnum):
+    """The state of the communication with one provider."""
+
+    ONLINE = "online"
+    STALE = "stale"
+    HOLD = "hold"
+    FALLBACK = "fallback"
+    RESYNC = "resync"
+
+
+class GridPresence(StrEnum):
+    """Whether the grid's voltage is there; never the same thing as the link."""
+
+    CONNECTED = "connected"
+    ISLANDED = "islanded"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """One provider's link as a person or a record sees it."""
+
+    provider_id: str
+    state: LinkState
+    since: datetime
+    last_success_at: datetime | None
+    detail: str  # what happened, in words
+    advice: str = ""  # what can be done, empty when nothing is wrong
+    reports_queued: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """A power that the grid asks for now at a subject (SITE or a resource)."""
+
+    subject: str
+    power_w: float
+    rank: Rank
+    source: str
+    reason: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PriceWindow:
+    """A price that holds for [start, end); either side may be None (then the tariff's own holds)."""
+
+    start: datetime
+    end: datetime | None
+    import_price_per_kwh: float | None
+    export_price_per_kwh: float | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitWindow:
+    """A limit on the connection point known for [start, end), for the plan; magnitudes in W."""
+
+    start: datetime
+    end: datetime | None
+    import_limit_w: float | None
+    export_limit_w: float | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventSummary:
+    """One event as shown to a person."""
+
+    id: str
+    provider_id: str
+    name: str
+    status: EventStatus
+    start: datetime
+    end: datetime | None
+    asks: str  # in words
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """Everything that the grid side says at this moment. Envelopes and dispatches are those in force now."""
+
+    envelopes: tuple[Envelope, ...] = ()
+    dispatches: tuple[Dispatch, ...] = ()
+    prices: tuple[PriceWindow, ...] = ()  # present and future
+    limits: tuple[LimitWindow, ...] = ()  # present and future, for the plan
+    links: tuple[LinkStatus, ...] = ()
+    events: tuple[EventSummary, ...] = ()
+    grid: GridPresence = GridPresence.UNKNOWN
+    next_change_at: datetime | None = None  # when the directive will next differ by time alone

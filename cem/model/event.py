@@ -1,0 +1,58 @@
+"""Grid events in one model for every binding (IEC TS 62746-3: event, interval, signal, target value)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class EventStatus(StrEnum):
+    """Where an event stands on its time line (IEC 62746-10-1 clause on EiEvent)."""
+
+    FAR = "far"
+    NEAR = "near"
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class SignalKind(StrEnum):
+    """What a grid signal asks for; powers in W at the connection point or resource, import positive."""
+
+    IMPORT_LIMIT_W = "import_limit_w"  # magnitude
+    EXPORT_LIMIT_W = "export_limit_w"  # magnitude
+    IMPORT_PRICE_PER_KWH = "import_price_per_kwh"
+    EXPORT_PRICE_PER_KWH = "export_price_per_kwh"
+    DISPATCH_W = "dispatch_w"  # absolute power asked of the target, import positive
+    DEFAULT_IMPORT_LIMIT_W = "default_import_limit_w"  # subscribed capacity: what holds without an event or a link
+    DEFAULT_EXPORT_LIMIT_W = "default_export_limit_w"
+
+
+@dataclass(frozen=True, slots=True)
+class EventInterval:
+    """One stretch [start, end) of an event with what it asks; `end` None is open until changed or cancelled."""
+
+    start: datetime
+    end: datetime | None
+    signals: Mapping[SignalKind, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class GridEvent:
+    """One event of one provider, already in absolute time and in our units."""
+
+    id: str  # the provider's identifier of the event
+    provider_id: str
+    name: str
+    programme_id: str
+    modification: str  # whatever the binding compares for "has it changed"
+    priority: int  # 0 is the highest (3.1's sense; the 2.0b binding converts)
+    mandatory: bool  # by the site file's word on the programme
+    intervals: tuple[EventInterval, ...]  # in order of start, not overlapping
+    received_at: datetime
+    targets: tuple[str, ...] = ()  # resource names; empty means the whole site
+    test: bool = False  # answered, never actuated
+    randomise: timedelta = timedelta()  # drawn once, already in the intervals; kept for the record
+    currency: str | None = None
+    unsupported: tuple[str, ...] = ()  # payload types that we answer as not supported

@@ -1,0 +1,91 @@
+"""Plans: intents per slot, never power set points. A plan is advice with an expiry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from cem.model.resource import Resource
+
+
+class IntentKind(StrEnum):
+    """What a resource should do with a surplus and with a deficit during a slot."""
+
+    SELF_CONSUME = "self_consume"  # take the surplus, cover the deficit
+    HOLD = "hold"  # take the surplus, let the grid cover the deficit: what is stored is worth more later
+    CHARGE_TO = "charge_to"  # charge from the grid as well, up to target_soc_pct
+    DISCHARGE_TO = "discharge_to"  # feed in beyond the deficit, down to target_soc_pct
+    SURPLUS_ONLY = "surplus_only"  # EV: only from surplus
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One resource's intent in one slot. `max_w` bounds the magnitude of what CHARGE_TO or DISCHARGE_TO may use."""
+
+    kind: IntentKind
+    target_soc_pct: float | None = None
+    max_w: float | None = None
+    value_per_kwh: float | None = None  # marginal value of stored energy: the dual of the state-of-charge row
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """[start, end) with an intent per resource id, and what the plan expects (W, house's signs)."""
+
+    start: datetime
+    end: datetime
+    intents: Mapping[str, Intent] = field(default_factory=lambda: MappingProxyType({}))
+    import_price_per_kwh: float | None = None
+    grid_w: float | None = None
+    pv_w: float | None = None
+    load_w: float | None = None
+    power_w: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    soc_pct: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Slots in order, without gaps."""
+
+    made_at: datetime
+    expires_at: datetime
+    slots: tuple[Slot, ...]
+    status: str  # "optimal", "feasible", "rules"
+    cost: float | None = None  # in the tariff's currency over the horizon
+    gap: float | None = None  # share of the gross bill
+    solve_s: float | None = None
+    reasons: tuple[str, ...] = ()
+
+    def slot_at(self, at: datetime) -> Slot | None:
+        """The slot that covers an instant, or None outside the plan or after its expiry."""
+        if at >= self.expires_at:
+            return None
+        return next((slot for slot in self.slots if slot.start <= at < slot.end), None)
+
+
+@dataclass(frozen=True, slots=True)
+class EvNeed:
+    """What a plugged car still needs; `due` None: no deadline."""
+
+    resource_id: str
+    energy_wh: float
+    due: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """A planning problem: n slots between n + 1 `edges`; every per-slot tuple has n values, powers as magnitudes."""
+
+    edges: tuple[datetime, ...]
+    resources: tuple[Resource, ...]  # the batteries and charging points that may be planned
+    soc_pct: Mapping[str, float]  # batteries, now
+    reserve_pct: Mapping[str, float]
+    grid_charge: Mapping[str, bool]
+    ev: tuple[EvNeed, ...]
+    import_price_per_kwh: tuple[float, ...]
+    export_price_per_kwh: tuple[float, ...]
+    import_limit_w: tuple[float | None, ...]
+    export_limit_w: tuple[float | None, ...]
+    load_w: tuple[float, ...]  # forecast of what is not controllable
+    pv_w: tuple[float, ...]  # forecast of generation

@@ -1,0 +1,48 @@
+"""Readings and the frozen process image. No value without its age."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+Value = float | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One value of one point; None means that the device says it does not know (not implemented, asleep)."""
+
+    resource_id: str
+    point: str  # a key of model.resource.POINTS for the resource's role
+    value: Value
+    taken_at_s: float  # monotonic; when the answer arrived, where the device does not say
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All readings as they stood at `mono_s`: resource id -> point -> reading."""
+
+    mono_s: float
+    readings: Mapping[str, Mapping[str, Reading]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def reading(self, resource_id: str, point: str) -> Reading | None:
+        """The newest reading of a point, however old, or None if there was never one."""
+        return self.readings.get(resource_id, {}).get(point)
+
+    def age_s(self, resource_id: str, point: str) -> float | None:
+        """Seconds since the reading was taken; None if there was never one."""
+        reading = self.reading(resource_id, point)
+        return None if reading is None else self.mono_s - reading.taken_at_s
+
+    def number(self, resource_id: str, point: str, max_age_s: float) -> float | None:
+        """The value if it is a number and not older than `max_age_s`, else None. There is no silent default."""
+        reading = self.reading(resource_id, point)
+        if reading is None or not isinstance(reading.value, float | int):
+            return None
+        return float(reading.value) if self.mono_s - reading.taken_at_s <= max_age_s else None
+
+    def text(self, resource_id: str, point: str, max_age_s: float) -> str | None:
+        """The value if it is text and not older than `max_age_s`, else None."""
+        reading = self.reading(resource_id, point)
+        if reading is None or not isinstance(reading.value, str):
+            return None
+        return reading.value if self.mono_s - reading.taken_at_s <= max_age_s else None

@@ -1,0 +1,101 @@
+"""Resources: what the house is made of, as the control and the grid see it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a resource is to the house."""
+
+    GRID = "grid"  # the meter at the electrical connection point
+    PV = "pv"
+    BATTERY = "battery"
+    EV = "ev"  # one charging point
+    HEAT_PUMP = "heat_pump"
+    LOAD = "load"
+
+
+class Control(StrEnum):
+    """What can be set on a resource. The unit and the sense are part of the name."""
+
+    BATTERY_SETPOINT_W = "battery.setpoint_w"  # charging positive
+    PV_LIMIT_W = "pv.limit_w"  # the largest generation allowed, a magnitude
+    EV_LIMIT_A = "ev.limit_a"  # current per phase; 0 pauses, below 6 A is never sent (IEC 61851-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ratings:
+    """Physical ratings, as magnitudes; None where the device does not tell and the site file does not say."""
+
+    max_charge_w: float | None = None
+    max_discharge_w: float | None = None
+    capacity_wh: float | None = None
+    max_generation_w: float | None = None
+    max_current_a: float | None = None
+    min_current_a: float = 6.0
+    phases: int = 3
+    nominal_voltage_v: float = 230.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One controllable or measured thing. `id` is unique in the site; a device may carry several."""
+
+    id: str
+    role: Role
+    device_id: str
+    name: str
+    ratings: Ratings = Ratings()
+    controls: frozenset[Control] = frozenset()
+
+
+POINTS: dict[Role, dict[str, str]] = {
+    Role.GRID: {
+        "power_w": "W",
+        "power_l1_w": "W",
+        "power_l2_w": "W",
+        "power_l3_w": "W",
+        "current_l1_a": "A",
+        "current_l2_a": "A",
+        "current_l3_a": "A",
+        "voltage_l1_v": "V",
+        "voltage_l2_v": "V",
+        "voltage_l3_v": "V",
+        "frequency_hz": "Hz",
+        "import_wh": "Wh",  # register of the meter, only ever grows
+        "export_wh": "Wh",
+    },
+    Role.PV: {
+        "power_w": "W",  # generating is negative
+        "energy_wh": "Wh",  # generated, only ever grows
+        "rating_w": "W",
+        "limit_w": "W",  # the limit the device says is in force; a magnitude
+        "voltage_v": "V",
+        "frequency_hz": "Hz",
+        "state": "",
+    },
+    Role.BATTERY: {
+        "power_w": "W",  # charging is positive
+        "soc_pct": "%",
+        "capacity_wh": "Wh",
+        "max_charge_w": "W",  # what it accepts now; a magnitude
+        "max_discharge_w": "W",
+        "setpoint_w": "W",  # as the device holds it
+        "charged_wh": "Wh",
+        "discharged_wh": "Wh",
+        "temperature_c": "°C",
+        "state": "",
+    },
+    Role.EV: {
+        "power_w": "W",
+        "current_a": "A",  # the largest of the phases, measured
+        "limit_a": "A",  # as the charger holds it
+        "state": "",  # IEC 61851-1: A no car, B connected, C charging, D with ventilation, E and F faults
+        "session_wh": "Wh",
+        "phases": "",
+        "soc_pct": "%",
+    },
+    Role.HEAT_PUMP: {"power_w": "W", "state": "", "temperature_c": "°C", "energy_wh": "Wh"},
+    Role.LOAD: {"power_w": "W", "state": "", "energy_wh": "Wh"},
+}
+"""The fixed vocabulary: which points a role may have, with their unit ("" is text or a count)."""

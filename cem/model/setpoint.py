@@ -1,0 +1,94 @@
+"""What was decided, and what became of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from cem.model.envelope import Band, Rank
+from cem.model.resource import Control
+
+
+@dataclass(frozen=True, slots=True)
+class Setpoint:
+    """A value for one control, valid for `lease_s` from the tick that made it. Value None hands the control back."""
+
+    resource_id: str
+    control: Control
+    value: float | None
+    lease_s: float
+    rank: Rank  # of what bound the value
+    source: str
+    reason: str  # in words, for the owner
+    demanded: bool = False  # by safety or an obligation: may exceed a write budget
+
+
+class WriteState(StrEnum):
+    """What became of a setpoint at the device."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"  # read back as written, effect not yet seen
+    EFFECTIVE = "effective"
+    REFUSED = "refused"
+    NOT_EFFECTIVE = "not_effective"
+    CONTESTED = "contested"  # somebody else writes it too
+    EXPIRED = "expired"
+    RELEASED = "released"
+    BLOCKED = "blocked"  # read-only, wrong device, or budget used up
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The last known fate of a control."""
+
+    resource_id: str
+    control: Control
+    state: WriteState
+    value: float | None
+    at_s: float  # monotonic
+    detail: str = ""
+
+
+class Health(StrEnum):
+    """How a device stands with us."""
+
+    STARTING = "starting"
+    ONLINE = "online"
+    SILENT = "silent"
+    WRONG_DEVICE = "wrong_device"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """One device's health. `detail` names cause and effect, `advice` what a person can do."""
+
+    device_id: str
+    health: Health
+    since_s: float  # monotonic
+    detail: str = ""
+    advice: str = ""
+
+
+class Mode(StrEnum):
+    """How the gateway as a whole is running, the word at the top of the screen."""
+
+    NORMAL = "normal"
+    LIMITED = "limited"  # a grid limit binds
+    FALLBACK = "fallback"  # a provider's link is lost and its default limit holds
+    SAFE = "safe"  # the meter is stale: nothing is steered beyond its safe value
+    ISLANDED = "islanded"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The result of one tick."""
+
+    setpoints: tuple[Setpoint, ...]
+    band: Band  # of the connection point, after folding
+    mode: Mode
+    headline: str  # one sentence: what the house does now and why
+    load_w: float | None = None  # what is left of the meter when the known devices are taken out
+    notes: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({})
+    )  # resource id -> reason without a setpoint

@@ -1,0 +1,44 @@
+"""Prices that the house itself knows: the contract's tariff, expanded in local time."""
+
+from dataclasses import dataclass
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class TariffPeriod:
+    """From `start` to `end` local time on the given weekdays (0 = Monday); an end of 00:00 is midnight."""
+
+    start: time
+    end: time
+    import_price_per_kwh: float
+    weekdays: frozenset[int] = frozenset(range(7))
+
+    def covers(self, local: datetime) -> bool:
+        """Whether a local time falls into the period; a period may run over midnight (its day is where it began)."""
+        clock = local.time().replace(tzinfo=None)
+        today = local.weekday()
+        if self.start < self.end or self.end == time(0):
+            return today in self.weekdays and self.start <= clock and (clock < self.end or self.end == time(0))
+        if clock >= self.start:
+            return today in self.weekdays
+        return clock < self.end and (today - 1) % 7 in self.weekdays
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """A time-of-use tariff; `base_price_per_kwh` holds where no period covers."""
+
+    zone: str
+    currency: str
+    base_price_per_kwh: float
+    export_price_per_kwh: float
+    periods: tuple[TariffPeriod, ...] = ()
+
+    def import_price_per_kwh(self, at: datetime) -> float:
+        """The contract's import price at an aware instant."""
+        local = at.astimezone(ZoneInfo(self.zone))
+        for period in self.periods:
+            if period.covers(local):
+                return period.import_price_per_kwh
+        return self.base_price_per_kwh

@@ -1,0 +1,314 @@
+"""The few Protocols through which the core meets the world."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from cem.model.plan import Plan, PlanRequest
+from cem.model.reading import Reading
+from cem.model.resource import Control, Ratings, Resource, Role
+from cem.model.setpoint import Decision
+from cem.model.tick import Inputs
+from cem.model.time import Instant
+
+Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
+
+
+class Clock(Protocol):
+    """Both clocks at once."""
+
+    def now(self) -> Instant:
+        """The present instant."""
+
+
+# --- devices -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who answers at an address; the serial number is the identity, the address is not."""
+
+    maker: str
+    model: str
+    serial: str
+    version: str = ""
+
+
+class Storage(StrEnum):
+    """Where a device keeps what is written; UNKNOWN counts as FLASH."""
+
+    RAM = "ram"
+    FLASH = "flash"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSpec:
+    """How one control of one resource wants to be written, and what happens when the writer dies."""
+
+    resource_id: str
+    control: Control
+    falls_back_to: str  # in words: what the device does by itself without us
+    storage: Storage = Storage.UNKNOWN
+    dead_band: float = 0.0  # a smaller change is not sent
+    min_interval_s: float = 1.0
+    daily_budget: int | None = None  # writes a day; None: unlimited (RAM only)
+    refresh_s: float | None = None  # write again at least this often
+    device_timeout_s: float | None = None  # the device's own watchdog or revert timer, armed with every write
+    timeout_proven: bool = False
+    effect_point: str | None = None  # the point on which the effect must show
+    effect_tolerance: float = 0.0
+    effect_within_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceConfig:
+    """One [[device]] table of the site file. `link` is the driver's own business; the driver checks it."""
+
+    id: str
+    name: str
+    driver: str
+    link: Mapping[str, str | int | float | bool]
+    resources: tuple[Resource, ...]
+    profile: str | None = None
+    serial: str | None = None  # identity to insist on; None: never written, only read
+    read_only: bool = False
+    poll_s: float = 1.0
+
+
+class Device(Protocol):
+    """One physical device. The supervisor calls one method at a time and bounds each with a time-out.
+
+    Every method may raise DeviceError (NoAnswer, BadAnswer, Refused, WrongDevice); after NoAnswer or BadAnswer
+    the supervisor calls `close` and later `open` again.
+    """
+
+    @property
+    def id(self) -> str:
+        """The device's id in the site file."""
+
+    async def open(self) -> Identity:
+        """Connects and identifies; raises WrongDevice when another serial number answers than the configured one."""
+
+    def controls(self) -> Sequence[ControlSpec]:
+        """What may be written, known from `open` on."""
+
+    async def poll(self) -> Sequence[Reading]:
+        """One round of reading; a device that pushes returns what arrived, each with its own `taken_at_s`."""
+
+    async def write(self, resource_id: str, control: Control, value: float) -> None:
+        """Sets a value; arms the device's own timer first where it has one. Never resends blindly."""
+
+    async def read_back(self, resource_id: str, control: Control) -> float | None:
+        """The value as the device holds it now; None where it can't be read."""
+
+    async def release(self, resource_id: str, control: Control) -> None:
+        """Hands the control back to the device; harmless when repeated."""
+
+    async def close(self) -> None:
+        """Lets go of the link; never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a driver found at an address: enough to write a [[device]] table."""
+
+    driver: str
+    profile: str | None
+    identity: Identity
+    link: Mapping[str, str | int | float | bool]
+    resources: tuple[tuple[Role, Ratings, frozenset[Control]], ...]
+    confidence: float  # 0 to 1
+
+
+class PduPort(Protocol):
+    """An in-memory Modbus link: request PDU in, answer PDU out (function code first).
+
+    Raises TimeoutError when the unit does not answer, ConnectionError when the link is down.
+    """
+
+    async def exchange(self, unit: int, pdu: bytes) -> bytes:
+        """One request and its answer."""
+
+
+class MessageSink(Protocol):
+    """Called for each message that arrives."""
+
+    def __call__(self, topic: str, payload: bytes, retained: bool) -> None: ...
+
+
+class ConnectionSink(Protocol):
+    """Called when the connection to the broker comes (True) or goes (False)."""
+
+    def __call__(self, connected: bool) -> None: ...
+
+
+class TopicPort(Protocol):
+    """A connection to an MQTT broker, in memory or real. Callbacks run in the event loop."""
+
+    async def start(self, on_message: MessageSink, on_connection: ConnectionSink) -> None:
+        """Starts connecting; returns at once, keeps reconnecting until `stop`."""
+
+    def subscribe(self, topic_filter: str) -> None:
+        """Subscribes now; call it again from on_connection(True) after a reconnect."""
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> bool:
+        """Sends if connected and says whether it did; never queues while disconnected."""
+
+    async def stop(self) -> None:
+        """Disconnects; never raises."""
+
+
+class PduPorts(Protocol):
+    """Gives the in-memory link for a link table of the site file."""
+
+    def __call__(self, link: Mapping[str, str | int | float | bool]) -> PduPort: ...
+
+
+class TopicPorts(Protocol):
+    """Gives the in-memory broker connection for a link table of the site file."""
+
+    def __call__(self, link: Mapping[str, str | int | float | bool]) -> TopicPort: ...
+
+
+class Monotonic(Protocol):
+    """Monotonic seconds."""
+
+    def __call__(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DriverContext:
+    """What a driver gets from the house. `pdu` and `topics`, where set, replace the real transports."""
+
+    monotonic: Monotonic
+    pdu: PduPorts | None = None
+    topics: TopicPorts | None = None
+
+
+class Driver(Protocol):
+    """A family of devices, found through the entry point group `cem.drivers`."""
+
+    @property
+    def name(self) -> str:
+        """What the site file writes in `driver`."""
+
+    def faults(self, config: DeviceConfig) -> list[str]:
+        """Everything wrong with a device table, offline; each starts with the key: 'link.port: ...'."""
+
+    def device(self, config: DeviceConfig, context: DriverContext) -> Device:
+        """Builds the device; touches no wire."""
+
+    async def probe(
+        self, link: Mapping[str, str | int | float | bool], context: DriverContext, timeout_s: float
+    ) -> list[Found]:
+        """What answers at an address; [] if nothing of this family does."""
+
+
+# --- record ------------------------------------------------------------------------------------------------
+
+
+class StateKind(StrEnum):
+    """The tables of state.db."""
+
+    EVENT = "event"  # accepted grid events, key provider/event
+    OFFSET = "offset"  # random offsets and delays once drawn
+    LIMIT = "limit"  # default limits and the last known link state, key provider
+    BUDGET = "budget"  # writes made, key resource/control
+    SWITCH = "switch"  # last switching times, key resource/control
+    REQUEST = "request"  # the owner's requests
+    OUTBOX = "outbox"  # reports not yet acknowledged, key provider/report/resource/interval
+    REGISTRATION = "registration"  # identifiers that a provider gave us
+    DECISION = "decision"  # changes of what was decided and why
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Writes one row."""
+
+    kind: StateKind
+    key: str
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Removes one row; harmless if it is not there."""
+
+    kind: StateKind
+    key: str
+
+
+class StateStore(Protocol):
+    """state.db: nothing acknowledged is lost."""
+
+    async def load(self, kind: StateKind) -> dict[str, Json]:
+        """All rows of a kind by key, oldest first."""
+
+    async def commit(self, changes: Sequence[Put | Drop]) -> None:
+        """All or nothing; on disk when it returns."""
+
+    async def close(self) -> None:
+        """Finishes what is under way."""
+
+
+class Journal(Protocol):
+    """history.db: at most the last 60 s may be lost."""
+
+    def record(self, inputs: Inputs, decision: Decision) -> None:
+        """Takes a tick in; never blocks, never raises for the disk's sake."""
+
+    async def close(self) -> None:
+        """Writes what is left."""
+
+
+class History(Protocol):
+    """What the forecasts and the day's sums ask of the record."""
+
+    async def minute_means(self, signal: str, since_s: int, until_s: int) -> list[tuple[int, float]]:
+        """(minute's start in Unix seconds, mean) of one signal 'resource.point', oldest first, gaps left out."""
+
+
+# --- planning, grid, watchdog ------------------------------------------------------------------------------
+
+
+class Planner(Protocol):
+    """Solves planning problems away from the loop."""
+
+    async def solve(self, request: PlanRequest) -> Plan:
+        """A plan; raises TimeoutError or CemError, never blocks the loop."""
+
+    async def close(self) -> None:
+        """Ends the worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """An HTTP answer, body bounded."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+
+class Http(Protocol):
+    """An HTTP client, bounded in time and size, one per provider (its TLS and credentials stay inside)."""
+
+    async def request(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> HttpAnswer:
+        """One exchange, redirects not followed; raises GridError when there was no answer or it was too big."""
+
+    async def close(self) -> None:
+        """Closes the connections."""
+
+
+class Watchdog(Protocol):
+    """The service manager's watchdog."""
+
+    def kick(self) -> None:
+        """Called only after a whole good tick."""
+
+    def ready(self) -> None:
+        """Called once, when the gateway runs."""
