@@ -89,3 +89,4 @@ class PlanRequest:
     export_limit_w: tuple[float | None, ...]
     load_w: tuple[float, ...]  # forecast of what is not controllable
     pv_w: tuple[float, ...]  # forecast of generation
+    zone: str = "UTC"  # local time in the plan's reasons

@@ -1,8 +1,12 @@
 """What people ask for: intents with an end."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
+
+from cem.model.resource import Role
 
 
 class RequestKind(StrEnum):
@@ -24,3 +28,14 @@ class UserRequest:
     until: datetime
     made_at: datetime
     by: str = "owner"
+
+
+SUITS: Mapping[RequestKind, frozenset[Role]] = MappingProxyType(
+    {
+        RequestKind.CHARGE_NOW: frozenset({Role.EV, Role.BATTERY}),
+        RequestKind.SURPLUS_ONLY: frozenset({Role.EV}),
+        RequestKind.HOLD: frozenset({Role.BATTERY}),
+        RequestKind.PAUSE: frozenset({Role.EV}),
+    }
+)
+"""Which roles an act makes sense for."""

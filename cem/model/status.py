@@ -8,6 +8,7 @@ from datetime import datetime
 
 from cem.model.directive import EventSummary, GridPresence, LinkStatus
 from cem.model.plan import Plan
+from cem.model.request import UserRequest
 from cem.model.resource import Role
 from cem.model.setpoint import Health, Mode
 
@@ -64,6 +65,7 @@ class LimitStatus:
     reason: str
     until: datetime | None
     binding: bool  # the strictest of its side
+    since: datetime | None = None  # when it came into force, where that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +124,5 @@ class Status:
     alarms: tuple[Alarm, ...]
     tick: TickStatus
     read_only: bool = False
+    zone: str = "UTC"  # of the site: the clock on its wall
+    requests: tuple[UserRequest, ...] = ()  # the owner's acts in force

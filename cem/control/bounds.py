@@ -1,0 +1,90 @@
+"""Every bound that is not the grid's own: fuse, contract, ratings, reserve, the owner's acts."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from cem.control import words
+from cem.control.picture import BatteryPicture, Picture
+from cem.control.tuning import RESERVE_HYSTERESIS_PCT
+from cem.model.envelope import SITE, Envelope, Rank
+from cem.model.request import RequestKind, UserRequest
+from cem.model.site import Site
+
+
+def site_envelopes(site: Site) -> list[Envelope]:
+    """What the fuse and the contract allow at the connection point."""
+    connection = site.connection
+    fuse = connection.fuse_w
+    envelopes = [Envelope(SITE, -fuse, fuse, Rank.SAFETY, "fuse", f"main fuse {connection.fuse_a:g} A")]
+    if connection.import_limit_w is not None:
+        reason = f"contract: import at most {words.power(connection.import_limit_w)}"
+        envelopes.append(Envelope(SITE, None, connection.import_limit_w, Rank.OBLIGATION, "contract", reason))
+    if connection.export_limit_w is not None:
+        reason = f"contract: export at most {words.power(connection.export_limit_w)}"
+        envelopes.append(Envelope(SITE, -connection.export_limit_w, None, Rank.OBLIGATION, "contract", reason))
+    return envelopes
+
+
+def locked_reserves(site: Site, picture: Picture, locked: frozenset[str]) -> frozenset[str]:
+    """The batteries that may not discharge: at their reserve, until clearly above it again.
+
+    A battery that can't be read keeps its lock.
+    """
+    seen = {battery.resource.id for battery in picture.batteries}
+    result = {battery_id for battery_id in locked if battery_id not in seen}
+    for battery in picture.batteries:
+        reserve = site.battery_policy(battery.resource.id).reserve_pct
+        clear = reserve + RESERVE_HYSTERESIS_PCT
+        if battery.soc_pct <= reserve or (battery.resource.id in locked and battery.soc_pct <= clear):
+            result.add(battery.resource.id)
+    return frozenset(result)
+
+
+def battery_envelopes(site: Site, picture: Picture, locked: frozenset[str]) -> list[Envelope]:
+    """What each battery accepts and gives now, and its reserve."""
+    envelopes: list[Envelope] = []
+    for battery in picture.batteries:
+        resource = battery.resource
+        envelopes.append(
+            Envelope(
+                resource.id,
+                -battery.max_discharge_w,
+                battery.max_charge_w,
+                Rank.SAFETY,
+                resource.id,
+                _ability(battery),
+            )
+        )
+        if resource.id in locked:
+            reserve = site.battery_policy(resource.id).reserve_pct
+            envelopes.append(
+                Envelope(resource.id, 0.0, None, Rank.SAFETY, "reserve", f"keeps its reserve of {reserve:g} %")
+            )
+    return envelopes
+
+
+def _ability(battery: BatteryPicture) -> str:
+    return (
+        f"the battery takes at most {words.power(battery.max_charge_w)} "
+        f"and gives at most {words.power(battery.max_discharge_w)} now"
+    )
+
+
+def user_envelopes(requests: Iterable[UserRequest], now: datetime) -> list[Envelope]:
+    """The owner's acts that narrow: holding what a battery stores, pausing a car."""
+    envelopes = []
+    for request in in_force(requests, now):
+        if request.kind is RequestKind.HOLD:
+            envelopes.append(
+                Envelope(request.resource_id, 0.0, None, Rank.USER, request.by, "held by the owner", request.until)
+            )
+        elif request.kind is RequestKind.PAUSE:
+            envelopes.append(
+                Envelope(request.resource_id, None, 0.0, Rank.USER, request.by, "paused by the owner", request.until)
+            )
+    return envelopes
+
+
+def in_force(requests: Iterable[UserRequest], now: datetime) -> Sequence[UserRequest]:
+    """The requests that have not ended, the newest first."""
+    return sorted((r for r in requests if now < r.until), key=lambda r: r.made_at, reverse=True)

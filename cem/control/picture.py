@@ -1,0 +1,129 @@
+"""The snapshot as numbers: what each resource does now, as far as it is known."""
+
+from dataclasses import dataclass
+
+from cem.model.reading import Snapshot
+from cem.model.resource import Resource, Role
+from cem.model.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryPicture:
+    """A battery whose power and state of charge are fresh. Limits are magnitudes that hold now."""
+
+    resource: Resource
+    power_w: float
+    soc_pct: float
+    max_charge_w: float
+    max_discharge_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerPicture:
+    """A charging point whose state is fresh; `state` is IEC 61851-1's letter."""
+
+    resource: Resource
+    power_w: float
+    state: str
+    session_wh: float | None
+
+    @property
+    def plugged(self) -> bool:
+        """A car is connected."""
+        return self.state in {"B", "C", "D"}
+
+    @property
+    def watts_per_amp(self) -> float:
+        """Power of one ampere on all phases that the charger uses."""
+        return self.resource.ratings.phases * self.resource.ratings.nominal_voltage_v
+
+
+@dataclass(frozen=True, slots=True)
+class PvPicture:
+    """A PV system whose power is fresh (generating is negative)."""
+
+    resource: Resource
+    power_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The house now. `grid_w` None: the meter is stale; then `load_w` is None too."""
+
+    grid_w: float | None
+    load_w: float | None
+    batteries: tuple[BatteryPicture, ...]
+    chargers: tuple[ChargerPicture, ...]
+    pvs: tuple[PvPicture, ...]
+    skewed: bool  # the readings were not taken together
+
+    @property
+    def pv_w(self) -> float:
+        """Sum of the PV systems (negative when generating)."""
+        return sum(pv.power_w for pv in self.pvs)
+
+    @property
+    def ev_w(self) -> float:
+        """Sum of the charging points."""
+        return sum(charger.power_w for charger in self.chargers)
+
+    @property
+    def battery_w(self) -> float:
+        """Sum of the batteries."""
+        return sum(battery.power_w for battery in self.batteries)
+
+
+def look(site: Site, snapshot: Snapshot, skew_s: float) -> Picture:
+    """Reads the snapshot; a resource that is stale is left out, so its power counts as part of the load."""
+    stale_s = site.connection.device_stale_s
+    batteries = tuple(b for r in site.of(Role.BATTERY) if (b := _battery(r, snapshot, stale_s)) is not None)
+    chargers = tuple(c for r in site.of(Role.EV) if (c := _charger(r, snapshot, stale_s)) is not None)
+    pvs = tuple(
+        PvPicture(r, power)
+        for r in site.of(Role.PV)
+        if (power := snapshot.number(r.id, "power_w", stale_s)) is not None
+    )
+    grid = _grid_w(site, snapshot)
+    load = None
+    if grid is not None:
+        load = grid - sum(b.power_w for b in batteries) - sum(c.power_w for c in chargers) - sum(p.power_w for p in pvs)
+    return Picture(grid, load, batteries, chargers, pvs, _skewed(site, snapshot, batteries, skew_s))
+
+
+def _grid_w(site: Site, snapshot: Snapshot) -> float | None:
+    for meter in site.of(Role.GRID):
+        return snapshot.number(meter.id, "power_w", site.connection.meter_stale_s)
+    return None
+
+
+def _skewed(site: Site, snapshot: Snapshot, batteries: tuple[BatteryPicture, ...], skew_s: float) -> bool:
+    """Only batteries count: they are what moves because of us, and fast."""
+    for meter in site.of(Role.GRID):
+        grid_age = snapshot.age_s(meter.id, "power_w")
+        ages = [snapshot.age_s(b.resource.id, "power_w") for b in batteries]
+        return grid_age is not None and any(age is not None and abs(age - grid_age) > skew_s for age in ages)
+    return False
+
+
+def _battery(resource: Resource, snapshot: Snapshot, stale_s: float) -> BatteryPicture | None:
+    power = snapshot.number(resource.id, "power_w", stale_s)
+    soc = snapshot.number(resource.id, "soc_pct", stale_s)
+    if power is None or soc is None:
+        return None
+    charge = _least(snapshot.number(resource.id, "max_charge_w", stale_s), resource.ratings.max_charge_w)
+    discharge = _least(snapshot.number(resource.id, "max_discharge_w", stale_s), resource.ratings.max_discharge_w)
+    return BatteryPicture(resource, power, soc, charge, discharge)
+
+
+def _charger(resource: Resource, snapshot: Snapshot, stale_s: float) -> ChargerPicture | None:
+    power = snapshot.number(resource.id, "power_w", stale_s)
+    state = snapshot.text(resource.id, "state", stale_s)
+    if power is None or state is None:
+        return None
+    return ChargerPicture(resource, power, state, snapshot.number(resource.id, "session_wh", stale_s))
+
+
+def _least(reported: float | None, rated: float | None) -> float:
+    """The smaller of what the device accepts now and its rating; 0 where neither is known: then it is not driven."""
+    known = [value for value in (reported, rated) if value is not None]
+    return max(0.0, min(known)) if known else 0.0

@@ -1,0 +1,39 @@
+"""What holds while the meter is stale: less, never more, until it answers again."""
+
+from cem.control.picture import ChargerPicture
+from cem.control.scene import Scene
+from cem.control.tuning import LEASE_S, METER_LOST_STOP_S
+from cem.model.envelope import Rank
+from cem.model.resource import Control
+from cem.model.setpoint import Setpoint
+
+REASON = "the grid meter is silent"
+
+
+def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
+    """Batteries idle; cars at their smallest current, then off; PV within the export limit by itself.
+
+    Under a limit that a car at its smallest current could break, the car is paused at once.
+    """
+    setpoints = [_safe(b.resource.id, Control.BATTERY_SETPOINT_W, 0.0, "idle") for b in scene.picture.batteries]
+    setpoints += [_charger(scene, c, lost_for_s) for c in scene.picture.chargers if c.plugged]
+    by = scene.band.min_by
+    if by is not None and by.rank is not Rank.SAFETY:
+        pvs = [pv for pv in scene.picture.pvs if Control.PV_LIMIT_W in pv.resource.controls]
+        share = max(0.0, -scene.band.min_w) / max(1, len(pvs))
+        setpoints += [_safe(pv.resource.id, Control.PV_LIMIT_W, round(share), "at most the export limit") for pv in pvs]
+    return tuple(setpoints)
+
+
+def _charger(scene: Scene, charger: ChargerPicture, lost_for_s: float) -> Setpoint:
+    least_a = charger.resource.ratings.min_current_a
+    by = scene.band.max_by
+    limited = by is not None and by.rank is not Rank.SAFETY
+    fits = not limited or least_a * charger.watts_per_amp <= scene.band.max_w / 2
+    if charger.state == "C" and fits and lost_for_s < METER_LOST_STOP_S:
+        return _safe(charger.resource.id, Control.EV_LIMIT_A, least_a, "smallest current, soon off")
+    return _safe(charger.resource.id, Control.EV_LIMIT_A, 0.0, "paused")
+
+
+def _safe(resource_id: str, control: Control, value: float, what: str) -> Setpoint:
+    return Setpoint(resource_id, control, value, LEASE_S, Rank.SAFETY, "meter", f"{what}: {REASON}", demanded=True)

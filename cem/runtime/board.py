@@ -1,0 +1,57 @@
+"""The blackboard between the device tasks and the loop: newest readings, health and outcomes."""
+
+from collections.abc import Iterable
+from types import MappingProxyType
+
+from cem.model.reading import Reading, Snapshot
+from cem.model.resource import Control
+from cem.model.setpoint import DeviceState, Health, Outcome
+
+
+class Board:
+    """Written by the device tasks, frozen by the loop. Everything runs in one event loop: no locks."""
+
+    def __init__(self) -> None:
+        self._readings: dict[str, dict[str, Reading]] = {}
+        self._frozen: dict[str, MappingProxyType[str, Reading]] = {}
+        self._devices: dict[str, DeviceState] = {}
+        self._outcomes: dict[tuple[str, Control], Outcome] = {}
+
+    def post(self, readings: Iterable[Reading]) -> None:
+        """Takes readings in; an older one never replaces a newer one."""
+        for reading in readings:
+            points = self._readings.setdefault(reading.resource_id, {})
+            known = points.get(reading.point)
+            if known is None or reading.taken_at_s >= known.taken_at_s:
+                points[reading.point] = reading
+                self._frozen.pop(reading.resource_id, None)
+
+    def set_health(self, state: DeviceState) -> None:
+        """Notes a device's health; the moment of the last *change* is kept."""
+        known = self._devices.get(state.device_id)
+        if known is not None and known.health is state.health:
+            state = DeviceState(state.device_id, state.health, known.since_s, state.detail, state.advice)
+        self._devices[state.device_id] = state
+
+    def health(self, device_id: str) -> DeviceState:
+        """A device's health; STARTING before its task said anything."""
+        return self._devices.get(device_id, DeviceState(device_id, Health.STARTING, 0.0))
+
+    def set_outcome(self, outcome: Outcome) -> None:
+        """Notes what became of a set point."""
+        self._outcomes[outcome.resource_id, outcome.control] = outcome
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """The last outcome of each control."""
+        return tuple(self._outcomes.values())
+
+    def devices(self) -> MappingProxyType[str, DeviceState]:
+        """Every device's health by its id, frozen."""
+        return MappingProxyType(dict(self._devices))
+
+    def freeze(self, mono_s: float) -> Snapshot:
+        """The process image of this tick; resources that did not change share their former mapping."""
+        for resource_id, points in self._readings.items():
+            if resource_id not in self._frozen:
+                self._frozen[resource_id] = MappingProxyType(dict(points))
+        return Snapshot(mono_s, MappingProxyType(dict(self._frozen)))

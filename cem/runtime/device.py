@@ -1,0 +1,130 @@
+"""One task per device: opens, polls, writes, and contains its failures (house law 9)."""
+
+import asyncio
+import logging
+import math
+import random
+from collections.abc import Iterable
+
+from cem.model.errors import DeviceError, WrongDevice
+from cem.model.setpoint import DeviceState, Health, Setpoint
+from cem.ports import Clock, ControlSpec, Device, DeviceConfig, Identity, StateStore
+from cem.runtime.board import Board
+from cem.runtime.waiting import signalled
+from cem.runtime.writer import Writer
+
+log = logging.getLogger(__name__)
+
+CALL_TIMEOUT_S = 8.0
+RELEASE_TIMEOUT_S = 2.0
+RECONNECT_S = 0.2
+FIRST_RETRY_S = 1.0
+LAST_RETRY_S = 30.0
+WRONG_DEVICE_RETRY_S = 30.0
+
+
+class DeviceTask:
+    """Supervises one device. Other devices never notice what happens here."""
+
+    def __init__(
+        self, config: DeviceConfig, device: Device, board: Board, store: StateStore, clock: Clock, *, read_only: bool
+    ) -> None:
+        self.config = config
+        self.controls: tuple[ControlSpec, ...] = ()
+        self.identity: Identity | None = None
+        self.alive_at_s = 0.0
+        self._device = device
+        self._board = board
+        self._clock = clock
+        # without a serial number nobody can say that it is the right device: it is read, never written
+        self._writer = Writer(
+            device, board, store, clock, read_only=read_only or config.read_only or config.serial is None
+        )
+        self._misses = 0
+        self._mail = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._jitter = random.Random(config.id)  # noqa: S311 - spreads retries, no secret
+
+    def post(self, setpoints: Iterable[Setpoint], now_s: float) -> None:
+        """Puts set points into the mailbox; never waits."""
+        if self._writer.post(setpoints, now_s):
+            self._mail.set()
+
+    async def stop(self) -> None:
+        """Asks the task to hand everything back and end."""
+        self._stopping.set()
+        self._mail.set()
+
+    async def run(self) -> None:
+        """Until `stop`: opens, serves, and after any failure closes and tries again with back-off."""
+        while not self._stopping.is_set():
+            self.alive_at_s = self._clock.now().mono_s
+            wait_s = 0.0
+            try:
+                await self._open()
+                await self._serve()
+            except WrongDevice as error:
+                self._fail(Health.WRONG_DEVICE, str(error), "Check the address, or provision the new device.")
+                wait_s = WRONG_DEVICE_RETRY_S
+            except (DeviceError, TimeoutError) as error:
+                wait_s = self._lost(error)
+            except Exception as error:  # the one place where a driver's failure is contained
+                log.exception("%s: the driver failed", self.config.id)
+                self._fail(Health.FAULT, f"the driver failed: {error!r}", "Report this with the log; see cem doctor.")
+                wait_s = LAST_RETRY_S
+            finally:
+                await self._device.close()
+            await signalled(self._stopping, wait_s * self._jitter.uniform(0.8, 1.2))
+
+    async def _open(self) -> None:
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            self.identity = await self._device.open()
+            self.controls = tuple(self._device.controls())
+            await self._writer.opened(self.controls)
+
+    def _online(self) -> None:
+        self._misses = 0
+        now_s = self._clock.now().mono_s
+        if self._board.health(self.config.id).health is not Health.ONLINE:
+            log.info("%s: online (%s)", self.config.id, self.identity)
+        self._board.set_health(DeviceState(self.config.id, Health.ONLINE, now_s))
+
+    async def _serve(self) -> None:
+        """Polls on the common beat, so that all devices are read together; writes as soon as there is mail."""
+        beat = self.config.poll_s
+        due_s = self._clock.now().mono_s
+        while True:
+            now_s = self._clock.now().mono_s
+            self.alive_at_s = now_s
+            if now_s >= due_s:
+                async with asyncio.timeout(CALL_TIMEOUT_S):
+                    readings = await self._device.poll()
+                self._online()
+                self._board.post(readings)
+                self._writer.observe(readings)
+                now_s = self._clock.now().mono_s
+                due_s = (math.floor(now_s / beat + 1e-6) + 1) * beat
+            if self._stopping.is_set():
+                async with asyncio.timeout(RELEASE_TIMEOUT_S):
+                    await self._writer.release_all()
+                return
+            self._mail.clear()
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                await self._writer.write_due()
+            await signalled(self._mail, due_s - self._clock.now().mono_s)
+
+    def _lost(self, error: BaseException) -> float:
+        """Counts a miss and says how long to wait; one miss is mended by connecting anew and is no news."""
+        self._misses += 1
+        detail = str(error) or f"no answer within {CALL_TIMEOUT_S:.0f} s"
+        if self._misses == 1 and self._board.health(self.config.id).health is Health.ONLINE:
+            log.info("%s: %s; connecting anew", self.config.id, detail)
+            return RECONNECT_S
+        self._fail(Health.SILENT, detail, "Check its power, cable and address.")
+        return float(min(FIRST_RETRY_S * 2 ** min(self._misses - 1, 10), LAST_RETRY_S))
+
+    def _fail(self, health: Health, detail: str, advice: str) -> None:
+        known = self._board.health(self.config.id)
+        if known.health is not health:
+            log.warning("%s: %s. %s", self.config.id, detail, advice)
+        self._board.set_health(DeviceState(self.config.id, health, self._clock.now().mono_s, detail, advice))

@@ -1,0 +1,169 @@
+"""The control loop: freeze, decide, post, record, kick (house, 'One tick')."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Protocol
+
+from cem.control import Memory, decide
+from cem.model.directive import Directive
+from cem.model.envelope import SITE
+from cem.model.plan import Plan
+from cem.model.request import UserRequest
+from cem.model.resource import Role
+from cem.model.setpoint import Decision, Setpoint
+from cem.model.site import Site
+from cem.model.tick import Inputs
+from cem.model.time import Instant
+from cem.ports import Clock, Journal, Watchdog
+from cem.runtime.board import Board
+from cem.runtime.device import DeviceTask
+from cem.runtime.waiting import signalled
+
+log = logging.getLogger(__name__)
+
+PHASE = 0.35  # of a tick, after the common beat of the device polls, so that fresh values are decided on
+TASK_ALIVE_S = 90.0  # longer than any back-off of a device task
+
+
+class GridSide(Protocol):
+    """The connection point as the loop sees it."""
+
+    def directive(self, now: Instant) -> Directive:
+        """What the grid says at this moment."""
+
+
+class GridSession(Protocol):
+    """A session that reports on what was measured."""
+
+    def sample(self, now: Instant, powers_w: Mapping[str, float | None]) -> None:
+        """Takes the powers of this tick; never blocks."""
+
+
+@dataclass(slots=True)
+class TickHealth:
+    """How the loop is doing; the clock here is the machine's, since it measures our own work."""
+
+    count: int = 0
+    last_ms: float = 0.0
+    worst_ms: float = 0.0
+    started_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """The last tick, for the status."""
+
+    inputs: Inputs
+    decision: Decision
+
+
+class ControlLoop:
+    """Runs the tick; owns the decision's memory and nothing else."""
+
+    def __init__(
+        self,
+        site: Site,
+        board: Board,
+        clock: Clock,
+        grid: GridSide,
+        journal: Journal,
+        watchdog: Watchdog,
+        *,
+        devices: Sequence[DeviceTask],
+        sessions: Sequence[GridSession],
+        plan: Callable[[], Plan | None],
+        requests: Callable[[], tuple[UserRequest, ...]],
+        on_decision: Callable[[Inputs, Decision], None] = lambda inputs, decision: None,
+        tick_s: float = 1.0,
+    ) -> None:
+        self._site = site
+        self._board = board
+        self._clock = clock
+        self._grid = grid
+        self._journal = journal
+        self._watchdog = watchdog
+        self._devices = devices
+        self._sessions = sessions
+        self._plan = plan
+        self._requests = requests
+        self._on_decision = on_decision
+        self._tick_s = tick_s
+        self._wake = asyncio.Event()
+        self._owner = {resource.id: task for task in devices for resource in task.config.resources}
+        self.memory = Memory()
+        self.health = TickHealth()
+        self.last: Ticked | None = None
+
+    def wake(self) -> None:
+        """A tick at once: the grid's directive or the owner's will has changed."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Ticks until cancelled. An exception here is not contained: the process ends and the devices fall back."""
+        while True:
+            self.tick()
+            await self._next()
+
+    async def _next(self) -> None:
+        now_s = self._clock.now().mono_s
+        due_s = (math.floor(now_s / self._tick_s - PHASE + 1e-6) + 1 + PHASE) * self._tick_s
+        await signalled(self._wake, due_s - now_s)
+        self._wake.clear()
+
+    def tick(self) -> Decision:
+        """One whole tick; never waits for anything."""
+        began = time.perf_counter()
+        now = self._clock.now()
+        inputs = Inputs(
+            now,
+            self._board.freeze(now.mono_s),
+            self._grid.directive(now),
+            self._plan(),
+            self._board.devices(),
+            self._board.outcomes(),
+            self._requests(),
+        )
+        decision, self.memory = decide(self._site, inputs, self.memory)
+        self._post(decision.setpoints, now)
+        self._journal.record(inputs, decision)
+        self._report(inputs)
+        self._on_decision(inputs, decision)
+        self.last = Ticked(inputs, decision)
+        if all(now.mono_s - task.alive_at_s <= TASK_ALIVE_S for task in self._devices):
+            self._watchdog.kick()
+        self._measure(now, (time.perf_counter() - began) * 1000)
+        return decision
+
+    def _post(self, setpoints: Sequence[Setpoint], now: Instant) -> None:
+        by_task: dict[DeviceTask, list[Setpoint]] = {}
+        for setpoint in setpoints:
+            by_task.setdefault(self._owner[setpoint.resource_id], []).append(setpoint)
+        for task, mail in by_task.items():
+            task.post(mail, now.mono_s)
+
+    def _report(self, inputs: Inputs) -> None:
+        connection = self._site.connection
+        powers: dict[str, float | None] = {
+            resource.id: inputs.snapshot.number(resource.id, "power_w", connection.device_stale_s)
+            for resource in self._site.resources
+            if resource.role is not Role.GRID
+        }
+        meters = self._site.of(Role.GRID)
+        powers[SITE] = inputs.snapshot.number(meters[0].id, "power_w", connection.meter_stale_s) if meters else None
+        frozen = MappingProxyType(powers)
+        for session in self._sessions:
+            session.sample(inputs.now, frozen)
+
+    def _measure(self, now: Instant, took_ms: float) -> None:
+        health = self.health
+        health.count += 1
+        health.last_ms = took_ms
+        health.worst_ms = max(health.worst_ms, took_ms)
+        if health.started_at is None:
+            health.started_at = now.wall

@@ -1,0 +1,282 @@
+"""The status, built from the last tick: what people and programs outside may know."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cem import __version__
+from cem.model.directive import Directive, LinkState
+from cem.model.envelope import SITE, Band, Envelope, Rank
+from cem.model.resource import Control, Resource, Role
+from cem.model.setpoint import Decision, Health, Outcome, Setpoint, WriteState
+from cem.model.site import Site
+from cem.model.status import (
+    Alarm,
+    DeviceStatus,
+    EnergyToday,
+    Flow,
+    LimitStatus,
+    ResourceStatus,
+    Status,
+    TickStatus,
+)
+from cem.model.tick import Inputs
+from cem.runtime.device import DeviceTask
+from cem.runtime.loop import ControlLoop
+
+UNHAPPY = frozenset({WriteState.REFUSED, WriteState.NOT_EFFECTIVE, WriteState.CONTESTED, WriteState.BLOCKED})
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something outside the tick that a person should know: the planner, the disk."""
+
+    id: str
+    cause: str
+    effect: str
+    advice: str
+    severity: str = "warning"
+
+
+class StatusSource:
+    """Builds the status on demand; the same tick gives the same object."""
+
+    def __init__(
+        self,
+        site: Site,
+        loop: ControlLoop,
+        tasks: Sequence[DeviceTask],
+        *,
+        today: Callable[[datetime], EnergyToday],
+        troubles: Callable[[], Sequence[Trouble]],
+        read_only: bool,
+    ) -> None:
+        self._site = site
+        self._loop = loop
+        self._tasks = tasks
+        self._today = today
+        self._troubles = troubles
+        self._read_only = read_only
+        self._since: dict[str, datetime] = {}
+        self._built: tuple[int, Status] | None = None
+
+    def status(self) -> Status:
+        """The status as of the last tick; RuntimeError before the first one."""
+        ticked = self._loop.last
+        if ticked is None:
+            raise RuntimeError("no tick yet")
+        count = self._loop.health.count
+        if self._built is None or self._built[0] != count:
+            self._built = (count, self._build(ticked.inputs, ticked.decision))
+        return self._built[1]
+
+    def _build(self, inputs: Inputs, decision: Decision) -> Status:
+        now = inputs.now.wall
+        devices = tuple(self._device(task, inputs, decision) for task in self._tasks)
+        import_price, export_price = prices_now(self._site, inputs.directive, now)
+        health = self._loop.health
+        return Status(
+            at=now,
+            site=self._site.name,
+            version=__version__,
+            mode=decision.mode,
+            headline=decision.headline,
+            time_trusted=inputs.now.trusted,
+            grid=inputs.directive.grid,
+            flow=self._flow(inputs, decision),
+            import_price_per_kwh=import_price,
+            export_price_per_kwh=export_price,
+            currency=self._site.tariff.currency,
+            devices=devices,
+            limits=limits_in_force(inputs.directive, decision.band, now),
+            links=inputs.directive.links,
+            events=inputs.directive.events,
+            plan=inputs.plan,
+            today=self._today(now),
+            alarms=self._alarms(inputs, devices),
+            tick=TickStatus(health.count, health.last_ms, health.worst_ms, health.started_at or now),
+            read_only=self._read_only,
+        )
+
+    def _flow(self, inputs: Inputs, decision: Decision) -> Flow:
+        connection = self._site.connection
+
+        def total(role: Role, stale_s: float) -> float | None:
+            values = [inputs.snapshot.number(r.id, "power_w", stale_s) for r in self._site.of(role)]
+            known = [value for value in values if value is not None]
+            return sum(known) if known and len(known) == len(values) else None
+
+        return Flow(
+            total(Role.GRID, connection.meter_stale_s),
+            total(Role.PV, connection.device_stale_s),
+            total(Role.BATTERY, connection.device_stale_s),
+            total(Role.EV, connection.device_stale_s),
+            decision.load_w,
+        )
+
+    def _device(self, task: DeviceTask, inputs: Inputs, decision: Decision) -> DeviceStatus:
+        state = inputs.devices.get(task.config.id)
+        since_s = inputs.now.mono_s - state.since_s if state is not None else 0.0
+        fates = [spec.falls_back_to for spec in task.controls]
+        return DeviceStatus(
+            id=task.config.id,
+            name=task.config.name,
+            health=state.health if state is not None else Health.STARTING,
+            since=inputs.now.wall - timedelta(seconds=since_s),
+            detail=state.detail if state is not None else "",
+            advice=state.advice if state is not None else "",
+            if_i_die="; ".join(dict.fromkeys(fates)) or "it is only read",
+            resources=tuple(self._resource(r, inputs, decision) for r in task.config.resources),
+        )
+
+    def _resource(self, resource: Resource, inputs: Inputs, decision: Decision) -> ResourceStatus:
+        connection = self._site.connection
+        stale_s = connection.meter_stale_s if resource.role is Role.GRID else connection.device_stale_s
+        age = inputs.snapshot.age_s(resource.id, "power_w")
+        power = inputs.snapshot.number(resource.id, "power_w", float("inf"))
+        setpoint = next((s for s in decision.setpoints if s.resource_id == resource.id), None)
+        outcome = next((o for o in inputs.outcomes if o.resource_id == resource.id), None)
+        return ResourceStatus(
+            id=resource.id,
+            role=resource.role,
+            name=resource.name,
+            power_w=power,
+            age_s=None if age is None else round(age, 1),
+            stale=age is None or age > stale_s,
+            soc_pct=inputs.snapshot.number(resource.id, "soc_pct", stale_s),
+            state=inputs.snapshot.text(resource.id, "state", stale_s),
+            setpoint=None if setpoint is None else in_words(setpoint),
+            outcome=None if outcome is None else outcome_in_words(outcome),
+            reason=None if setpoint is None else setpoint.reason,
+        )
+
+    def _alarms(self, inputs: Inputs, devices: Sequence[DeviceStatus]) -> tuple[Alarm, ...]:
+        troubles: list[Trouble] = [*self._troubles()]
+        for device in devices:
+            if device.health not in {Health.ONLINE, Health.STARTING}:
+                effect = _effect_of_loss(device)
+                troubles.append(
+                    Trouble(f"device.{device.id}", f"{device.name}: {device.detail}", effect, device.advice, "alarm")
+                )
+        for outcome in inputs.outcomes:
+            if outcome.state in UNHAPPY and outcome.detail:
+                resource = self._site.resource(outcome.resource_id)
+                troubles.append(
+                    Trouble(
+                        f"write.{outcome.resource_id}",
+                        f"{resource.name}: {outcome.detail}",
+                        "it is planned without until it follows again",
+                        "Check the device's own display and settings; is another system steering it?",
+                    )
+                )
+        for link in inputs.directive.links:
+            if link.state is not LinkState.ONLINE:
+                severity = "warning" if link.state in {LinkState.STALE, LinkState.RESYNC} else "alarm"
+                effect = _effect_of_link(link.state)
+                troubles.append(
+                    Trouble(
+                        f"link.{link.provider_id}", f"{link.provider_id}: {link.detail}", effect, link.advice, severity
+                    )
+                )
+        if not inputs.now.trusted:
+            troubles.append(
+                Trouble("clock", "the clock is not set", "no schedule runs", "Connect the gateway to the network once.")
+            )
+        return self._dated(troubles, inputs.now.wall)
+
+    def _dated(self, troubles: Sequence[Trouble], now: datetime) -> tuple[Alarm, ...]:
+        self._since = {t.id: self._since.get(t.id, now) for t in troubles}
+        order = {"alarm": 0, "warning": 1, "info": 2}
+        return tuple(
+            Alarm(t.id, t.severity, self._since[t.id], t.cause, t.effect, t.advice)
+            for t in sorted(troubles, key=lambda t: (order[t.severity], t.id))
+        )
+
+
+def prices_now(site: Site, directive: Directive, now: datetime) -> tuple[float, float]:
+    """Import and export price at an instant: an event's price where one covers, else the tariff's."""
+    import_price, export_price = site.tariff.import_price_per_kwh(now), site.tariff.export_price_per_kwh
+    for window in reversed(directive.prices):
+        if window.start <= now and (window.end is None or now < window.end):
+            import_price = import_price if window.import_price_per_kwh is None else window.import_price_per_kwh
+            export_price = export_price if window.export_price_per_kwh is None else window.export_price_per_kwh
+    return import_price, export_price
+
+
+def limits_in_force(directive: Directive, band: Band, now: datetime) -> tuple[LimitStatus, ...]:
+    """Every limit of the connection point that is in force, the strictest of each side marked as binding."""
+    limits = []
+    for envelope in directive.envelopes:
+        if envelope.subject == SITE and (envelope.until is None or now < envelope.until):
+            limits += _sides(envelope, band)
+    for by in (band.min_by, band.max_by):
+        if by is not None and by.rank is not Rank.SAFETY and by not in directive.envelopes:
+            limits += [side for side in _sides(by, band) if side.binding]
+    return tuple(limits)
+
+
+def _sides(envelope: Envelope, band: Band) -> list[LimitStatus]:
+    sides = []
+    if envelope.max_w is not None:
+        sides.append(
+            LimitStatus(
+                "import", envelope.max_w, envelope.source, envelope.reason, envelope.until, band.max_by == envelope
+            )
+        )
+    if envelope.min_w is not None:
+        sides.append(
+            LimitStatus(
+                "export", -envelope.min_w, envelope.source, envelope.reason, envelope.until, band.min_by == envelope
+            )
+        )
+    return sides
+
+
+def in_words(setpoint: Setpoint) -> str:
+    """A set point for people: 'charge 2.4 kW', 'at most 10 A', 'its own control'."""
+    value = setpoint.value
+    if value is None:
+        return "its own control"
+    if setpoint.control is Control.EV_LIMIT_A:
+        return "paused" if value == 0 else f"at most {value:.0f} A"
+    if setpoint.control is Control.PV_LIMIT_W:
+        return f"at most {value / 1000:.1f} kW"
+    if value == 0:
+        return "idle"
+    return f"{'charge' if value > 0 else 'discharge'} {abs(value) / 1000:.1f} kW"
+
+
+def outcome_in_words(outcome: Outcome) -> str:
+    """What became of a set point, for people."""
+    word = {
+        WriteState.PENDING: "being sent",
+        WriteState.ACCEPTED: "accepted",
+        WriteState.EFFECTIVE: "followed",
+        WriteState.REFUSED: "refused",
+        WriteState.NOT_EFFECTIVE: "not followed",
+        WriteState.CONTESTED: "somebody else steers it",
+        WriteState.EXPIRED: "expired, handed back",
+        WriteState.RELEASED: "runs by itself",
+        WriteState.BLOCKED: "not sent",
+    }[outcome.state]
+    return f"{word}: {outcome.detail}" if outcome.detail and outcome.state in UNHAPPY else word
+
+
+def _effect_of_loss(device: DeviceStatus) -> str:
+    roles: Mapping[Role, str] = {
+        Role.GRID: "the battery idles and the car is reduced, then paused, until the meter answers",
+        Role.BATTERY: f"it is not steered: {device.if_i_die}",
+        Role.EV: f"the car is not steered: {device.if_i_die}",
+        Role.PV: f"its power is unknown: {device.if_i_die}",
+    }
+    effects = [roles[r.role] for r in device.resources if r.role in roles]
+    return "; ".join(dict.fromkeys(effects)) or "its values are unknown"
+
+
+def _effect_of_link(state: LinkState) -> str:
+    return {
+        LinkState.STALE: "nothing changes yet",
+        LinkState.HOLD: "the events that were received run on as agreed",
+        LinkState.FALLBACK: "the agreed fallback limits hold; the house runs by itself",
+        LinkState.RESYNC: "the fallback limits hold until everything is fetched anew",
+    }.get(state, "")

@@ -1,0 +1,253 @@
+"""The writing side of one device: leases, budgets, refresh, read-back and effect (house laws 1, 2 and 11).
+
+Only `cem.runtime.device` holds a `Writer`; nothing else in the house can reach `Device.write`.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cem.model.errors import Refused
+from cem.model.reading import Reading
+from cem.model.resource import Control
+from cem.model.setpoint import Outcome, Setpoint, WriteState
+from cem.model.time import Instant
+from cem.ports import Clock, ControlSpec, Device, Put, StateKind, StateStore, Storage
+from cem.runtime.board import Board
+
+log = logging.getLogger(__name__)
+
+RETRY_REFUSED_S = 30.0
+RETRY_INEFFECTIVE_S = 300.0
+CONTESTS_BEFORE_YIELDING = 2
+FLASH_MIN_INTERVAL_S = 900.0
+FLASH_DAILY_BUDGET = 20
+
+Key = tuple[str, Control]
+
+
+@dataclass(slots=True)
+class _Held:
+    """What is known of one control at the device since it was opened."""
+
+    spec: ControlSpec
+    setpoint: Setpoint | None = None
+    expires_s: float = 0.0
+    written: float | None = None  # what we wrote last, None: nothing since the device was opened
+    written_at_s: float = float("-inf")
+    known: bool = False  # whether the device's state has been looked at since it was opened
+    mismatch_since_s: float | None = None
+    quiet_until_s: float = float("-inf")
+    contests: int = 0
+    state: WriteState = WriteState.RELEASED
+    writes_today: int = 0
+    budget_day: str = ""
+    told: str = field(default="", repr=False)
+
+
+class Writer:
+    """Turns the newest set points into writes, and the device's answers into outcomes."""
+
+    def __init__(self, device: Device, board: Board, store: StateStore, clock: Clock, *, read_only: bool) -> None:
+        self._device = device
+        self._board = board
+        self._store = store
+        self._clock = clock
+        self._read_only = read_only
+        self._held: dict[Key, _Held] = {}
+        self._mail: dict[Key, tuple[Setpoint, float]] = {}
+
+    def post(self, setpoints: Iterable[Setpoint], now_s: float) -> bool:
+        """The mailbox: the latest set point of each control wins. True if a value differs from what it held."""
+        changed = False
+        for setpoint in setpoints:
+            key = (setpoint.resource_id, setpoint.control)
+            before = self._mail.get(key)
+            changed = changed or before is None or before[0].value != setpoint.value
+            self._mail[key] = (setpoint, now_s + setpoint.lease_s)
+        return changed
+
+    async def opened(self, controls: Sequence[ControlSpec]) -> None:
+        """Forgets what was written before: nothing assumes that the last write survived."""
+        budgets = await self._store.load(StateKind.BUDGET)
+        self._held = {(spec.resource_id, spec.control): _Held(spec) for spec in controls}
+        for key, held in self._held.items():
+            row = budgets.get(_name(key))
+            if isinstance(row, dict):
+                held.budget_day, held.writes_today = str(row.get("day", "")), int(str(row.get("writes", 0)))
+
+    async def write_due(self) -> None:
+        """Sends what changed or must be refreshed; hands back what nobody asks for any more."""
+        for key, held in self._held.items():
+            now = self._clock.now()
+            mail = self._mail.get(key)
+            if mail is None:
+                continue
+            held.setpoint, held.expires_s = mail
+            if held.setpoint.value is None or now.mono_s >= held.expires_s:
+                await self._hand_back(held, now)
+            else:
+                await self._send(held, held.setpoint.value, now)
+
+    async def _send(self, held: _Held, value: float, now: Instant) -> None:
+        spec = held.spec
+        if self._read_only:
+            self._tell(held, WriteState.BLOCKED, value, now, "read-only: nothing is written to this device")
+            return
+        if now.mono_s < held.quiet_until_s:
+            return
+        changed = held.written is None or abs(value - held.written) > spec.dead_band
+        refresh = spec.refresh_s is not None and now.mono_s - held.written_at_s >= spec.refresh_s
+        if not changed and not refresh:
+            return
+        interval = spec.min_interval_s
+        if spec.storage is not Storage.RAM:
+            interval = max(interval, FLASH_MIN_INTERVAL_S)
+        demanded = held.setpoint is not None and held.setpoint.demanded
+        if now.mono_s - held.written_at_s < interval and not demanded:
+            return
+        if not await self._spend(held, now, demanded):
+            self._tell(held, WriteState.BLOCKED, value, now, "today's write budget of its flash is used up")
+            return
+        if refresh and not changed and await self._contested(held, now):
+            return
+        await self._write(held, value, now)
+
+    async def _write(self, held: _Held, value: float, now: Instant) -> None:
+        spec = held.spec
+        try:
+            await self._device.write(spec.resource_id, spec.control, value)
+            back = await self._device.read_back(spec.resource_id, spec.control)
+        except Refused as error:
+            held.quiet_until_s = now.mono_s + RETRY_REFUSED_S
+            self._tell(held, WriteState.REFUSED, value, now, f"{error}; tried again in {RETRY_REFUSED_S:.0f} s")
+            return
+        held.written, held.written_at_s, held.known = value, now.mono_s, True
+        if back is not None and abs(back - value) > _tolerance(spec, value):
+            held.quiet_until_s = now.mono_s + RETRY_REFUSED_S
+            self._tell(held, WriteState.REFUSED, value, now, f"wrote {value:g}, the device holds {back:g}")
+            return
+        if held.state is not WriteState.EFFECTIVE:
+            self._tell(held, WriteState.ACCEPTED, value, now, "")
+        else:
+            self._tell(held, WriteState.EFFECTIVE, value, now, "")
+
+    async def _contested(self, held: _Held, now: Instant) -> bool:
+        """Whether somebody else changed what we hold; after the second time we yield and say so."""
+        if held.written is None:
+            return False
+        back = await self._device.read_back(held.spec.resource_id, held.spec.control)
+        if back is None or abs(back - held.written) <= _tolerance(held.spec, held.written):
+            held.contests = 0
+            return False
+        held.contests += 1
+        if held.contests < CONTESTS_BEFORE_YIELDING:
+            return False
+        held.quiet_until_s = now.mono_s + RETRY_INEFFECTIVE_S
+        detail = f"somebody else set {back:g} where we hold {held.written:g}; we yield for 5 min"
+        self._tell(held, WriteState.CONTESTED, held.written, now, detail)
+        held.written = None
+        return True
+
+    async def _spend(self, held: _Held, now: Instant, demanded: bool) -> bool:
+        """Counts a write against the budget on disk, before it is made; a demanded one may exceed it."""
+        budget = held.spec.daily_budget
+        if held.spec.storage is not Storage.RAM:
+            budget = FLASH_DAILY_BUDGET if budget is None else min(budget, FLASH_DAILY_BUDGET)
+        if budget is None:
+            return True
+        today = now.wall.date().isoformat()
+        if held.budget_day != today:
+            held.budget_day, held.writes_today = today, 0
+        if held.writes_today >= budget and not demanded:
+            return False
+        held.writes_today += 1
+        row = Put(
+            StateKind.BUDGET,
+            _name((held.spec.resource_id, held.spec.control)),
+            {"day": today, "writes": held.writes_today},
+        )
+        await self._store.commit([row])
+        return True
+
+    async def _hand_back(self, held: _Held, now: Instant) -> None:
+        spec = held.spec
+        if self._read_only or (held.known and held.written is None):
+            return
+        if not held.known and await self._device.read_back(spec.resource_id, spec.control) is None:
+            held.known = True
+            return
+        await self._device.release(spec.resource_id, spec.control)
+        expired = held.setpoint is not None and held.setpoint.value is not None
+        held.known, held.written, held.mismatch_since_s = True, None, None
+        state = WriteState.EXPIRED if expired else WriteState.RELEASED
+        self._tell(held, state, None, now, "handed back to the device's own control")
+
+    def observe(self, readings: Iterable[Reading]) -> None:
+        """Looks for the effect of what was written on the measured points."""
+        now = self._clock.now()
+        measured: Mapping[tuple[str, str], float] = {
+            (r.resource_id, r.point): float(r.value)
+            for r in readings
+            if isinstance(r.value, float | int) and r.taken_at_s > 0
+        }
+        for held in self._held.values():
+            spec = held.spec
+            if held.written is None or spec.effect_point is None or now.mono_s < held.quiet_until_s:
+                continue
+            value = measured.get((spec.resource_id, spec.effect_point))
+            if value is None:
+                continue
+            if _effective(spec, held.written, value):
+                held.mismatch_since_s = None
+                if held.state is not WriteState.EFFECTIVE:
+                    self._tell(held, WriteState.EFFECTIVE, held.written, now, "")
+            elif held.mismatch_since_s is None:
+                held.mismatch_since_s = now.mono_s
+            elif now.mono_s - held.mismatch_since_s > spec.effect_within_s:
+                self._ineffective(held, value, now)
+
+    def _ineffective(self, held: _Held, value: float, now: Instant) -> None:
+        detail = (
+            f"asked for {held.written:g}, measured {value:g} for {held.spec.effect_within_s:.0f} s: "
+            "it does not follow; tried again in 5 min"
+        )
+        self._tell(held, WriteState.NOT_EFFECTIVE, held.written, now, detail)
+        held.quiet_until_s = now.mono_s + RETRY_INEFFECTIVE_S
+        held.mismatch_since_s = None
+
+    async def release_all(self) -> None:
+        """Hands every control back that was ever asked for; for the stop of the service."""
+        for key, held in self._held.items():
+            if key in self._mail and not self._read_only:
+                await self._device.release(held.spec.resource_id, held.spec.control)
+                back = await self._device.read_back(held.spec.resource_id, held.spec.control)
+                detail = "handed back" if back is None else f"handed back; the device still shows {back:g}"
+                self._tell(held, WriteState.RELEASED, None, self._clock.now(), detail)
+                held.written = None
+
+    def _tell(self, held: _Held, state: WriteState, value: float | None, now: Instant, detail: str) -> None:
+        held.state = state
+        spec = held.spec
+        self._board.set_outcome(Outcome(spec.resource_id, spec.control, state, value, now.mono_s, detail))
+        news = f"{state}:{detail}" if detail else state.value
+        if news != held.told and (detail or state in {WriteState.REFUSED, WriteState.NOT_EFFECTIVE}):
+            log.info("%s %s: %s %s", spec.resource_id, spec.control, state, detail)
+        held.told = news
+
+
+def _name(key: Key) -> str:
+    return f"{key[0]}/{key[1]}"
+
+
+def _tolerance(spec: ControlSpec, value: float) -> float:
+    """What a device may round: its dead band, one per cent, at least one unit."""
+    return max(spec.dead_band, abs(value) * 0.01, spec.effect_tolerance / 2, 1.0)
+
+
+def _effective(spec: ControlSpec, written: float, measured: float) -> bool:
+    """A set point must be followed; a limit must only not be exceeded (a car or the sun may want less)."""
+    tolerance = max(spec.effect_tolerance, abs(written) * 0.1)
+    if spec.control is Control.BATTERY_SETPOINT_W:
+        return abs(measured - written) <= tolerance
+    return abs(measured) <= written + tolerance
