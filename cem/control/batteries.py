@@ -93,7 +93,7 @@ def _clamped(choice: BatteryChoice, own: Band) -> BatteryChoice:
 
 def _damped(target_w: float, last_w: float) -> float:
     if abs(target_w - last_w) <= BATTERY_DEAD_BAND_W:
-        return last_w
+        return 0.0 if target_w == 0.0 else last_w
     return last_w + MOVE_SHARE * (target_w - last_w)
 
 

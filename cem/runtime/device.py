@@ -50,7 +50,7 @@ class DeviceTask:
         if self._writer.post(setpoints, now_s):
             self._mail.set()
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Asks the task to hand everything back and end."""
         self._stopping.set()
         self._mail.set()

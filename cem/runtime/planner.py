@@ -14,7 +14,8 @@ from cem.model.reading import Snapshot
 from cem.model.resource import Role
 from cem.model.site import ChargeGoal, Site
 from cem.model.time import Instant
-from cem.planning import build_request, rules_plan
+from cem.planning.request import build_request
+from cem.planning.rules import rules_plan
 from cem.ports import Clock, History, Planner
 from cem.runtime.board import Board
 from cem.runtime.waiting import signalled

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from cem.model.errors import CemError
 from cem.model.request import RequestKind, UserRequest
 from cem.ports import Clock, Drop, Json, Put, StateKind, StateStore
 
@@ -39,7 +40,7 @@ class RequestBook:
             if known.resource_id == request.resource_id or known.until <= now
         ]
         if len(self._requests) - len(gone) >= MOST:
-            raise ValueError(f"there are already {MOST} requests; end one first")
+            raise CemError(f"there are already {MOST} requests; end one first")
         await self._store.commit([*(Drop(StateKind.REQUEST, i) for i in gone), _row(request)])
         for request_id in gone:
             del self._requests[request_id]

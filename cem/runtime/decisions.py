@@ -1,0 +1,66 @@
+"""The decision log: what was decided and why, each time that it changes, committed at once."""
+
+import asyncio
+import logging
+from sqlite3 import Error as DiskError
+
+from cem.model.errors import CemError
+from cem.model.setpoint import Decision
+from cem.model.tick import Inputs
+from cem.ports import Json, Put, StateKind, StateStore
+
+log = logging.getLogger(__name__)
+
+SHORTEST_S = 1.0  # between two rows; what changes faster is kept as its last state
+WAITING = 100  # rows; the disk may stall, memory may not grow
+
+
+class DecisionLog:
+    """Compares each decision with the former one; `run` writes what changed."""
+
+    def __init__(self, store: StateStore, zone: str) -> None:
+        self._store = store
+        self._zone = zone
+        self._last: tuple[object, ...] = ()
+        self._last_at_s = float("-inf")
+        self._queue: asyncio.Queue[Put] = asyncio.Queue(WAITING)
+
+    def note(self, inputs: Inputs, decision: Decision) -> None:
+        """Queues a row if mode, author or bound of anything changed; never waits."""
+        essence = (
+            decision.mode,
+            *((s.resource_id, s.control, s.rank, s.source, s.value is None) for s in decision.setpoints),
+        )
+        if essence == self._last or inputs.now.mono_s - self._last_at_s < SHORTEST_S or self._queue.full():
+            return
+        self._last, self._last_at_s = essence, inputs.now.mono_s
+        self._queue.put_nowait(Put(StateKind.DECISION, inputs.now.wall.isoformat(), _row(decision)))
+
+    async def run(self) -> None:
+        """Until cancelled: one commit for all that waits."""
+        while True:
+            rows = [await self._queue.get()]
+            while not self._queue.empty():
+                rows.append(self._queue.get_nowait())
+            try:
+                await self._store.commit(rows)
+            except (CemError, DiskError, OSError) as error:
+                log.warning("decision log: %s; %d rows are not kept", error, len(rows))
+
+
+def _row(decision: Decision) -> Json:
+    return {
+        "mode": decision.mode.value,
+        "headline": decision.headline,
+        "setpoints": [
+            {
+                "resource": s.resource_id,
+                "control": s.control.value,
+                "value": s.value,
+                "rank": s.rank.name.lower(),
+                "source": s.source,
+                "reason": s.reason,
+            }
+            for s in decision.setpoints
+        ],
+    }
