@@ -1,0 +1,146 @@
+"""The business logic's side of a VTN through REST, for the commands `cem vtn program|event|report|ven`."""
+
+import asyncio
+import base64
+import functools
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import aiohttp
+import click
+
+from cem.wire.openadr3 import (
+    AuthServerInfo,
+    ClientCredentialResponse,
+    Message,
+    Problem,
+    WireError,
+    decode,
+    decode_list,
+    encode,
+)
+
+_PAGE = 50
+_TIMEOUT_S = 10.0
+_MAX_ANSWER_BYTES = 16 * 1024 * 1024
+
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the VTN is and as whom to ask."""
+
+    url: str
+    client_id: str
+    client_secret: str
+
+
+def access_options(command: F) -> F:
+    """Adds --url, --client-id and --client-secret; the command gets one `access`."""
+
+    @click.option("--url", envvar="CEM_VTN_URL", required=True, help="Base URL of the VTN.  [env: CEM_VTN_URL]")
+    @click.option(
+        "--client-id", envvar="CEM_VTN_CLIENT_ID", default="bl", show_default=True, help="[env: CEM_VTN_CLIENT_ID]"
+    )
+    @click.option("--client-secret", envvar="CEM_VTN_CLIENT_SECRET", required=True, help="[env: CEM_VTN_CLIENT_SECRET]")
+    @functools.wraps(command)
+    def wrapped(url: str, client_id: str, client_secret: str, **rest: Any) -> Any:
+        return command(access=Access(url.rstrip("/"), client_id, client_secret), **rest)
+
+    return wrapped  # type: ignore[return-value]
+
+
+class Vtn:
+    """A session with a VTN. Every method raises click.ClickException with the VTN's own words."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._session: aiohttp.ClientSession | None = None
+        self._token = ""
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S))
+        try:
+            await self._log_in()
+        except BaseException:
+            await self._session.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def every(self, kind: type[M], segment: str, **query: str) -> list[M]:
+        """All objects of a collection, page by page."""
+        found: list[M] = []
+        skip = 0
+        while True:
+            params = {**query, "skip": str(skip), "limit": str(_PAGE)}
+            items, faults = decode_list(kind, await self._ask("GET", f"/{segment}", params=params), _MAX_ANSWER_BYTES)
+            for fault in faults:
+                click.echo(f"note: {segment}: one object is not readable: {fault}", err=True)
+            found += items
+            skip += _PAGE
+            if len(items) + len(faults) < _PAGE:
+                return found
+
+    async def create(self, kind: type[M], segment: str, message: Message) -> M:
+        """Posts an object and returns it as the VTN made it."""
+        return decode(kind, await self._ask("POST", f"/{segment}", body=encode(message)))
+
+    async def remove(self, kind: type[M], segment: str, object_id: str) -> M:
+        """Deletes an object and returns it as it was."""
+        return decode(kind, await self._ask("DELETE", f"/{segment}/{object_id}"))
+
+    async def _log_in(self) -> None:
+        info = decode(AuthServerInfo, await self._ask("GET", "/auth/server"))
+        pair = f"{self._access.client_id}:{self._access.client_secret}".encode()
+        basic = {"Authorization": "Basic " + base64.b64encode(pair).decode("ascii")}
+        answer = await self._exchange("POST", info.token_url, basic, data={"grant_type": "client_credentials"})
+        self._token = decode(ClientCredentialResponse, answer).access_token
+
+    async def _ask(
+        self, method: str, path: str, params: dict[str, str] | None = None, body: bytes | None = None
+    ) -> bytes:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return await self._exchange(method, self._access.url + path, headers, params=params, data=body)
+
+    async def _exchange(self, method: str, url: str, headers: dict[str, str], **rest: Any) -> bytes:
+        assert self._session is not None
+        try:
+            async with self._session.request(method, url, headers=headers, allow_redirects=False, **rest) as answer:
+                body = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise click.ClickException(
+                f"{url}: no answer ({type(error).__name__}: {error}); check --url and the VTN"
+            ) from error
+        if answer.status >= 300:
+            raise click.ClickException(f"{method} {url}: {answer.status} {answer.reason}: {_words(body)}")
+        return body
+
+
+def _words(body: bytes) -> str:
+    try:
+        problem = decode(Problem, body)
+    except WireError:
+        return repr(body[:200].decode("utf-8", "replace"))
+    told = problem.model_extra or {}
+    return repr(problem.detail or told.get("error_description") or problem.title or "no detail")[1:-1]
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs one session to its end."""
+    try:
+        return asyncio.run(work)
+    except WireError as error:
+        raise click.ClickException(f"the VTN's answer is not OpenADR 3.1.0: {error}") from error

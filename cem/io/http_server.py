@@ -1,0 +1,137 @@
+"""A thin HTTP server around a pure handler: bounds in, handler, commit, then the answer."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from ssl import SSLContext
+from typing import Protocol, TypeVar
+
+from aiohttp import hdrs, web
+
+from cem.wire.http import HttpRequest, HttpResponse
+from cem.wire.openadr3 import Problem, encode
+
+_log = logging.getLogger(__name__)
+_COMPRESS_FROM_BYTES = 1024
+
+C = TypeVar("C")
+
+
+class Handler(Protocol[C]):
+    """A pure handler. Both methods are called in one thread, one call at a time."""
+
+    def respond(self, request: HttpRequest, now: datetime) -> tuple[HttpResponse, tuple[C, ...]]:
+        """The answer, and the changes that must be durable before it is sent."""
+
+    def apply(self, changes: tuple[C, ...]) -> None:
+        """Takes durable changes in."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerBounds:
+    """What a client may ask of the server's memory and patience."""
+
+    max_body_bytes: int = 1024 * 1024
+    body_timeout_s: float = 10.0
+    keepalive_s: float = 30.0
+
+
+class HttpServer:
+    """Serves one handler on one socket. Requests are answered in the order in which their bodies are complete."""
+
+    def __init__(
+        self,
+        handler: Handler[C],
+        commit: Callable[[Sequence[C]], None],
+        now: Callable[[], datetime],
+        bounds: ServerBounds | None = None,
+        tls: SSLContext | None = None,
+    ) -> None:
+        def exchange(request: HttpRequest) -> HttpResponse:
+            response, changes = handler.respond(request, now())
+            if changes:
+                commit(changes)
+                handler.apply(changes)
+            return response
+
+        self._exchange = exchange
+        self._bounds = bounds or ServerBounds()
+        self._tls = tls
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vtn")
+        self._runner: web.AppRunner | None = None
+        self._failing = False
+
+    async def start(self, host: str, port: int) -> int:
+        """Listens and returns the port, the free one that was found for port 0; raises OSError."""
+        app = web.Application(client_max_size=self._bounds.max_body_bytes)
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        app.on_response_prepare.append(_without_banner)
+        runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=self._bounds.keepalive_s, shutdown_timeout=2.0, handle_signals=False
+        )
+        await runner.setup()
+        self._runner = runner
+        try:
+            await web.TCPSite(runner, host, port, ssl_context=self._tls).start()
+        except OSError:
+            await self.stop()
+            raise
+        return int(runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Lets the requests under way finish, for 2 s at the most."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def _serve(self, request: web.Request) -> web.Response:
+        try:
+            async with asyncio.timeout(self._bounds.body_timeout_s):
+                body = await request.read()
+        except TimeoutError:
+            return _problem(408, f"the body did not arrive within {self._bounds.body_timeout_s:g} s")
+        except web.HTTPRequestEntityTooLarge:
+            return _problem(413, f"the body is bigger than {self._bounds.max_body_bytes} bytes")
+        except (web.RequestPayloadError, ValueError) as error:
+            return _problem(400, f"the body is broken: {type(error).__name__}")
+        exchange = HttpRequest(
+            method=request.method,
+            path=request.path,
+            query=tuple(request.query.items()),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=body,
+            origin=f"{request.scheme}://{request.host}",
+        )
+        try:
+            answer = await asyncio.get_running_loop().run_in_executor(self._thread, self._exchange, exchange)
+        except Exception as error:  # noqa: BLE001 - the one place where a request's fault is kept from the others
+            return self._failed(request, error)
+        self._recovered()
+        response = web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+        if len(answer.body) >= _COMPRESS_FROM_BYTES:
+            response.enable_compression()
+        return response
+
+    def _failed(self, request: web.Request, error: Exception) -> web.Response:
+        if not self._failing:
+            _log.error("%s %s failed, nothing was changed: %s", request.method, request.path, error, exc_info=error)
+        self._failing = True
+        return _problem(500, "the request could not be carried out and nothing was changed; try again later")
+
+    def _recovered(self) -> None:
+        if self._failing:
+            _log.warning("requests are carried out again")
+        self._failing = False
+
+
+def _problem(status: int, detail: str) -> web.Response:
+    body = encode(Problem(type="about:blank", status=status, detail=detail))
+    return web.Response(status=status, body=body, content_type="application/json")
+
+
+async def _without_banner(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.pop(hdrs.SERVER, None)

@@ -1,0 +1,202 @@
+"""Who may ask for what: OAuth 2.0 client credentials (RFC 6749 clauses 2.3.1, 4.4 and 5.2; RFC 6750)."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from http import HTTPStatus
+from urllib.parse import parse_qsl, unquote_plus
+
+from cem.sgcp.vtn.answers import RefusedRequest, json_answer
+from cem.wire.http import HttpRequest, HttpResponse
+from cem.wire.openadr3 import AuthError, ClientCredentialResponse, Scope, to_json
+
+_NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
+_MAX_TOKENS_PER_CLIENT = 64
+_MAX_FIELDS = 16
+
+
+class Role(StrEnum):
+    """What a client is: business logic or a VEN."""
+
+    BL = "bl"
+    VEN = "ven"
+
+
+SCOPES: dict[Role, frozenset[Scope]] = {
+    Role.BL: frozenset(
+        {
+            Scope.READ_ALL,
+            Scope.READ_BL,
+            Scope.WRITE_PROGRAMS,
+            Scope.WRITE_EVENTS,
+            Scope.WRITE_SUBSCRIPTIONS,
+            Scope.WRITE_VENS,
+        }  # reports are written by VENs only (openadr3.yaml, scope write_reports)
+    ),
+    Role.VEN: frozenset(
+        {
+            Scope.READ_TARGETS,
+            Scope.READ_VEN_OBJECTS,
+            Scope.WRITE_REPORTS,
+            Scope.WRITE_SUBSCRIPTIONS,
+            Scope.WRITE_VENS,
+        }
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client that was given its credentials out of band."""
+
+    id: str
+    secret: str = field(repr=False)
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token allows, until when."""
+
+    client_id: str
+    role: Role
+    scopes: frozenset[Scope]
+    expires_at: datetime
+
+    def demand(self, *scopes: Scope) -> None:
+        """Refuses with 403 unless one of the scopes is granted."""
+        if self.scopes.isdisjoint(scopes):
+            wanted = " or ".join(scopes)
+            raise RefusedRequest(
+                HTTPStatus.FORBIDDEN,
+                f"this needs the scope {wanted}; the token of {self.client_id} has {' '.join(sorted(self.scopes))}",
+                {"www-authenticate": f'Bearer error="insufficient_scope", scope="{scopes[0]}"'},
+            )
+
+
+class _TokenRefusal(Exception):  # noqa: N818
+    def __init__(self, error: str, description: str, basic: bool = False) -> None:
+        super().__init__(description)
+        self.error = error
+        self.basic = basic
+
+
+class Tokens:
+    """Issues opaque tokens and knows what they allow; in memory, a restart makes clients fetch anew on 401."""
+
+    def __init__(self, clients: Iterable[Client], lifetime: timedelta, new_token: Callable[[], str]) -> None:
+        self._clients = {client.id: client for client in clients}
+        self._lifetime = lifetime
+        self._new_token = new_token
+        self._grants: dict[str, Grant] = {}
+
+    def issue(self, request: HttpRequest, now: datetime) -> HttpResponse:
+        """The token endpoint: credentials as HTTP Basic or in the form body."""
+        try:
+            form = _form(request)
+            client = self._client(request, form)
+            if form.get("grant_type") != "client_credentials":
+                seen = form.get("grant_type")
+                error = "unsupported_grant_type" if seen else "invalid_request"
+                raise _TokenRefusal(error, f"grant_type is {seen!r}; it must be 'client_credentials'")
+            scopes = _scopes(form.get("scope", ""), SCOPES[client.role])
+        except _TokenRefusal as refusal:
+            return _auth_error(refusal)
+        token = self._new_token()
+        self._prune(client.id, now)
+        self._grants[token] = Grant(client.id, client.role, scopes, now + self._lifetime)
+        answer = ClientCredentialResponse(
+            access_token=token, expires_in=int(self._lifetime.total_seconds()), scope=" ".join(sorted(scopes))
+        )
+        return json_answer(HTTPStatus.OK, to_json(answer), _NO_STORE)
+
+    def grant(self, request: HttpRequest, now: datetime) -> Grant:
+        """What the request's bearer token allows; refuses with 401."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise RefusedRequest(
+                HTTPStatus.UNAUTHORIZED,
+                "no bearer token; fetch one at the URL that /auth/server names",
+                {"www-authenticate": "Bearer"},
+            )
+        grant = self._grants.get(token.strip())
+        if grant is None or grant.expires_at <= now:
+            raise RefusedRequest(
+                HTTPStatus.UNAUTHORIZED,
+                "the bearer token is unknown or expired; fetch a new one",
+                {"www-authenticate": 'Bearer error="invalid_token"'},
+            )
+        return grant
+
+    def _client(self, request: HttpRequest, form: dict[str, str]) -> Client:
+        basic = _basic(request)
+        if basic is not None:
+            posted = form.get("client_id"), form.get("client_secret")
+            if posted[1] is not None and posted != basic:
+                raise _TokenRefusal("invalid_request", "two different credentials; send one, as Basic or in the form")
+            pairs = {basic, (unquote_plus(basic[0]), unquote_plus(basic[1]))}  # encoded or, as many send them, not
+        elif "client_id" in form and "client_secret" in form:
+            pairs = {(form["client_id"], form["client_secret"])}
+        else:
+            raise _TokenRefusal("invalid_request", "no client_id and client_secret, neither as Basic nor in the form")
+        for client_id, secret in pairs:
+            client = self._clients.get(client_id)
+            if client is not None and hmac.compare_digest(client.secret.encode(), secret.encode()):
+                return client
+        raise _TokenRefusal("invalid_client", "unknown client or wrong secret", basic is not None)
+
+    def _prune(self, client_id: str, now: datetime) -> None:
+        """Forgets what expired, and a client's oldest tokens beyond the bound."""
+        self._grants = {token: grant for token, grant in self._grants.items() if grant.expires_at > now}
+        own = [token for token, grant in self._grants.items() if grant.client_id == client_id]
+        for token in own[: max(0, len(own) - _MAX_TOKENS_PER_CLIENT + 1)]:
+            del self._grants[token]
+
+
+def _form(request: HttpRequest) -> dict[str, str]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("", "application/x-www-form-urlencoded"):
+        raise _TokenRefusal("invalid_request", f"content type {kind!r}; application/x-www-form-urlencoded is allowed")
+    try:
+        pairs = parse_qsl(request.body.decode("utf-8"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+        "".join(value for _, value in pairs).encode("utf-8")
+    except ValueError as error:
+        raise _TokenRefusal("invalid_request", "the body is not a form in UTF-8 with few fields") from error
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise _TokenRefusal("invalid_request", "a parameter is repeated")
+    return form
+
+
+def _basic(request: HttpRequest) -> tuple[str, str] | None:
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        name, colon, secret = base64.b64decode(value.strip(), validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, ValueError) as error:
+        raise _TokenRefusal("invalid_client", "the Basic credentials are not Base64 of UTF-8", basic=True) from error
+    if not colon:
+        raise _TokenRefusal("invalid_client", "the Basic credentials have no colon", basic=True)
+    return name, secret
+
+
+def _scopes(asked: str, allowed: frozenset[Scope]) -> frozenset[Scope]:
+    """The scopes asked for that the role has; all of the role's when none is asked for."""
+    if not asked.strip():
+        return allowed
+    words = set(asked.split())
+    granted = frozenset(scope for scope in allowed if scope.value in words)
+    if not granted:
+        raise _TokenRefusal("invalid_scope", f"none of the scopes asked for is allowed: {' '.join(sorted(allowed))}")
+    return granted
+
+
+def _auth_error(refusal: _TokenRefusal) -> HttpResponse:
+    status = HTTPStatus.UNAUTHORIZED if refusal.error == "invalid_client" else HTTPStatus.BAD_REQUEST
+    headers = {**_NO_STORE, **({"www-authenticate": "Basic"} if refusal.basic else {})}
+    return json_answer(status, to_json(AuthError(error=refusal.error, error_description=str(refusal))), headers)

@@ -1,0 +1,190 @@
+"""What a write must fulfil, and the object that comes of it: one function per object type.
+
+The metadata and objectType of a request's body are ignored (Definition, "POST and PUT").
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from cem.sgcp.vtn.answers import RefusedRequest
+from cem.sgcp.vtn.objects import Body, Objects
+from cem.sgcp.vtn.privacy import Sight
+from cem.sgcp.vtn.tokens import Grant, Role
+from cem.wire.openadr3 import (
+    EventRequest,
+    Message,
+    ObjectType,
+    Operation,
+    ProgramRequest,
+    ReportRequest,
+    ResourceRequest,
+    Subscription,
+    SubscriptionRequest,
+    VenRequest,
+    WireError,
+    decode,
+    to_json,
+    validate,
+)
+
+METADATA = ("id", "createdDateTime", "modificationDateTime", "objectType")
+Draft = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A write by a client: the decoded body, and what was there before (None for POST)."""
+
+    draft: Draft
+    existing: Body | None
+    grant: Grant
+    objects: Objects
+
+    @property
+    def by_ven(self) -> bool:
+        """Whether a VEN writes."""
+        return self.grant.role is Role.VEN
+
+    def knows(self, kind: ObjectType, object_id: str) -> bool:
+        """Whether there is such an object that the client may see; what it may not see does not exist for it."""
+        body = self.objects.get(kind, object_id)
+        return body is not None and Sight.of(self.grant, self.objects).sees(kind, body, self.objects)
+
+    def others(self, kind: ObjectType) -> list[Body]:
+        """All objects of a type but the one that is replaced."""
+        own = self.existing["id"] if self.existing is not None else None
+        return [body for body in self.objects.all(kind) if body["id"] != own]
+
+
+def _bad(detail: str) -> RefusedRequest:
+    return RefusedRequest(HTTPStatus.BAD_REQUEST, detail)
+
+
+def _conflict(detail: str) -> RefusedRequest:
+    return RefusedRequest(HTTPStatus.CONFLICT, detail)
+
+
+def read_draft(kind: ObjectType, body: bytes) -> Draft:
+    """The body of a POST or PUT as JSON values, checked against its schema; refuses with 400."""
+    message: type[Message] = _REQUESTS[kind]
+    try:
+        decoded = decode(message, body)
+        draft = to_json(decoded)
+        for name in METADATA:
+            draft.pop(name, None)
+        if kind is ObjectType.SUBSCRIPTION:
+            _check_operations(validate(Subscription, {**draft, "id": "0"}))
+    except WireError as error:
+        raise _bad(f"{kind.lower()}: {error}") from error
+    return draft
+
+
+def _check_operations(subscription: Subscription) -> None:
+    for number, entry in enumerate(subscription.object_operations):
+        path = f"objectOperations[{number}]"
+        for field, seen, allowed in (
+            ("objects", entry.objects, ObjectType),
+            ("operations", entry.operations, Operation),
+        ):
+            strange = sorted(set(seen) - set(allowed))
+            if strange:
+                raise WireError(f"{path}.{field}", f"{strange[0]!r}; allowed: {', '.join(allowed)}")
+        if not entry.callback_url.lower().startswith(("http://", "https://")):
+            raise WireError(f"{path}.callbackUrl", f"{entry.callback_url[:80]!r}; an http or https URL is allowed")
+
+
+def _program(write: Write) -> Draft:
+    name = write.draft["programName"]
+    if any(other["programName"] == name for other in write.others(ObjectType.PROGRAM)):
+        raise _conflict(f"a program named {name!r} exists; programName is unique in this VTN")
+    return write.draft
+
+
+def _event(write: Write) -> Draft:
+    program_id = write.draft["programID"]
+    if not write.knows(ObjectType.PROGRAM, program_id):
+        raise _conflict(f"programID {program_id!r}: no such program; create it first")
+    return write.draft
+
+
+def _report(write: Write) -> Draft:
+    """Interpretation: report names are not unique (Definition, "Object names"), so a second report of the same name
+    is a new one; but an exact repetition of a POST, as after a lost answer, is a conflict and stores nothing.
+    A report outlives its event: it stays, and may still be completed.
+    """
+    event_id = write.draft["eventID"]
+    unchanged = write.existing is not None and write.existing["eventID"] == event_id
+    if not unchanged and not write.knows(ObjectType.EVENT, event_id):
+        raise _conflict(f"eventID {event_id!r}: no such event")
+    draft = {**write.draft, "clientID": write.grant.client_id}
+    if write.existing is None:
+        for other in write.objects.all(ObjectType.REPORT):
+            if other["eventID"] == event_id and _content(other) == draft:
+                raise _conflict(f"this very report exists as {other['id']}; change it with PUT /reports/{other['id']}")
+    return draft
+
+
+def _content(body: Body) -> Draft:
+    return {name: value for name, value in body.items() if name not in METADATA}
+
+
+def _subscription(write: Write) -> Draft:
+    program_id = write.draft.get("programID")
+    if program_id is not None and not write.knows(ObjectType.PROGRAM, program_id):
+        raise _conflict(f"programID {program_id!r}: no such program")
+    owner = write.existing["clientID"] if write.existing is not None else write.grant.client_id
+    return {**write.draft, "clientID": owner}
+
+
+def _ven(write: Write) -> Draft:
+    """Only business logic writes clientID and targets; from a VEN they are ignored and stay what they were."""
+    draft = _owned_by_ven(write) if write.by_ven else dict(write.draft)
+    if not draft.get("clientID"):
+        raise _bad("ven: clientID: Field required of business logic")
+    name = draft["venName"]
+    if any(other["venName"] == name for other in write.others(ObjectType.VEN)):
+        raise _conflict(f"a ven named {name!r} exists; venName is unique in this VTN")
+    return draft
+
+
+def _resource(write: Write) -> Draft:
+    draft = _owned_by_ven(write) if write.by_ven else dict(write.draft)
+    ven = write.objects.get(ObjectType.VEN, draft["venID"])
+    if ven is None or not write.knows(ObjectType.VEN, draft["venID"]):
+        raise _conflict(f"venID {draft['venID']!r}: no such ven; create it first")
+    if draft.setdefault("clientID", ven["clientID"]) != ven["clientID"]:
+        raise _bad(f"resource: clientID: {draft['clientID']!r} is not the client of ven {draft['venID']}")
+    name = draft["resourceName"]
+    siblings = (other for other in write.others(ObjectType.RESOURCE) if other["venID"] == draft["venID"])
+    if any(other["resourceName"] == name for other in siblings):
+        raise _conflict(f"ven {draft['venID']} has a resource named {name!r}; resourceName is unique in its ven")
+    return draft
+
+
+def _owned_by_ven(write: Write) -> Draft:
+    draft = {**write.draft, "clientID": write.grant.client_id}
+    draft.pop("targets", None)
+    if write.existing is not None and "targets" in write.existing:
+        draft["targets"] = write.existing["targets"]
+    return draft
+
+
+_REQUESTS: dict[ObjectType, type[Message]] = {
+    ObjectType.PROGRAM: ProgramRequest,
+    ObjectType.EVENT: EventRequest,
+    ObjectType.REPORT: ReportRequest,
+    ObjectType.SUBSCRIPTION: SubscriptionRequest,
+    ObjectType.VEN: VenRequest,
+    ObjectType.RESOURCE: ResourceRequest,
+}
+
+CHECKS: dict[ObjectType, Callable[[Write], Draft]] = {
+    ObjectType.PROGRAM: _program,
+    ObjectType.EVENT: _event,
+    ObjectType.REPORT: _report,
+    ObjectType.SUBSCRIPTION: _subscription,
+    ObjectType.VEN: _ven,
+    ObjectType.RESOURCE: _resource,
+}

@@ -1,0 +1,170 @@
+"""Tokens, scopes and the token endpoint of the VTN, over real HTTP."""
+
+import asyncio
+import base64
+from datetime import timedelta
+from urllib.parse import urlencode
+
+import pytest
+
+from support.vtn_site import SECRETS, running_site
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def _basic(pair: str) -> str:
+    return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+def test_the_server_names_its_token_endpoint_without_a_token() -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            answer = await site.raw("GET", "/auth/server")
+            assert (answer.status, answer.json) == (200, {"tokenURL": f"{site.url}/auth/token"})
+        async with running_site(public_url="https://vtn.test") as site:
+            answer = await site.raw("GET", "/auth/server")
+            assert answer.json == {"tokenURL": "https://vtn.test/openadr3/3.1.0/auth/token"}
+
+    asyncio.run(main())
+
+
+GRANT = {"grant_type": "client_credentials"}
+OWN = {"client_id": "home", "client_secret": SECRETS["home"]}
+TOKEN_TABLE = [
+    ("form body", None, {**GRANT, **OWN}, 200, None),
+    ("HTTP Basic", "home:home secret%", GRANT, 200, None),
+    ("HTTP Basic, encoded as RFC 6749 says", "home:home+secret%25", GRANT, 200, None),
+    ("secret with a colon", "bl:bl:secret", GRANT, 200, None),
+    ("both the same", "home:home secret%", {**GRANT, **OWN}, 200, None),
+    ("both, different", "home:x", {**GRANT, **OWN}, 400, "invalid_request"),
+    ("known scope", None, {**GRANT, **OWN, "scope": "write_reports unknown"}, 200, None),
+    ("scope of the other role", None, {**GRANT, **OWN, "scope": "write_events"}, 400, "invalid_scope"),
+    ("wrong secret", None, {**GRANT, "client_id": "home", "client_secret": "x"}, 401, "invalid_client"),
+    ("wrong secret, Basic", "home:x", GRANT, 401, "invalid_client"),
+    ("unknown client", "nobody:x", GRANT, 401, "invalid_client"),
+    ("no credentials", None, GRANT, 400, "invalid_request"),
+    ("Basic without a colon", "home", GRANT, 401, "invalid_client"),
+    ("no grant type", None, OWN, 400, "invalid_request"),
+    ("other grant type", None, {**OWN, "grant_type": "password"}, 400, "unsupported_grant_type"),
+]
+
+
+@pytest.mark.parametrize(("name", "basic", "form", "status", "error"), TOKEN_TABLE, ids=[row[0] for row in TOKEN_TABLE])
+def test_the_token_endpoint_follows_rfc_6749(
+    name: str, basic: str | None, form: dict[str, str], status: int, error: str | None
+) -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            headers = {"Content-Type": FORM, **({"Authorization": _basic(basic)} if basic is not None else {})}
+            answer = await site.raw("POST", "/auth/token", headers=headers, body=urlencode(form).encode())
+            assert (answer.status, answer.json.get("error")) == (status, error), name
+            assert answer.headers["cache-control"] == "no-store"
+            if status == 200:
+                assert answer.json["token_type"] == "Bearer"
+                assert answer.json["expires_in"] == 3600
+            assert (answer.headers.get("www-authenticate") == "Basic") == (status == 401 and basic is not None)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", b'{"grant_type": "client_credentials"}'),
+        (FORM, b"grant_type=client_credentials&grant_type=x"),
+        (FORM, b"\xff\xfe"),
+        (FORM, b"&".join(b"a%d=1" % number for number in range(1000))),
+        (FORM, b""),
+    ],
+)
+def test_a_broken_token_request_is_the_clients_fault(content_type: str, body: bytes) -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            answer = await site.raw("POST", "/auth/token", headers={"Content-Type": content_type}, body=body)
+            assert (answer.status, answer.json["error"]) == (400, "invalid_request")
+            bad = {"Authorization": "Basic ~~~", "Content-Type": FORM}
+            assert (await site.raw("POST", "/auth/token", headers=bad)).status == 401
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("header", [None, "Bearer", "Bearer ", "Bearer nonsense", "Basic YTpi", "bearer t999"])
+def test_without_a_valid_token_every_collection_answers_401(header: str | None) -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            headers = {"Authorization": header} if header is not None else {}
+            for path in ("/programs", "/events", "/reports", "/subscriptions", "/vens", "/resources", "/notifiers"):
+                answer = await site.raw("GET", path, headers=headers)
+                assert answer.status == 401
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+
+    asyncio.run(main())
+
+
+def test_a_token_ends_at_its_expiry_and_a_new_one_works() -> None:
+    async def main() -> None:
+        async with running_site(token_lifetime=timedelta(minutes=5)) as site:
+            assert (await site.ask("home", "GET", "/events")).status == 200
+            site.clock.advance(timedelta(minutes=5))
+            assert (await site.ask("home", "GET", "/events")).status == 401
+            site._tokens.clear()
+            assert (await site.ask("home", "GET", "/events")).status == 200
+
+    asyncio.run(main())
+
+
+def test_the_scheme_of_the_token_is_case_insensitive() -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            headers = {"Authorization": f"bearer {await site.token('home')}"}
+            assert (await site.raw("GET", "/events", headers=headers)).status == 200
+
+    asyncio.run(main())
+
+
+def test_a_clients_oldest_tokens_go_when_it_fetches_too_many() -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            await site.token("other")
+            await site.token("home")
+            form = urlencode({**GRANT, **OWN}).encode()
+            for _ in range(64):
+                assert (await site.raw("POST", "/auth/token", headers={"Content-Type": FORM}, body=form)).status == 200
+            assert (await site.ask("home", "GET", "/events")).status == 401
+            assert (await site.ask("other", "GET", "/events")).status == 200
+
+    asyncio.run(main())
+
+
+FORBIDDEN = [
+    ("home", "POST", "/programs"),
+    ("home", "POST", "/events"),
+    ("home", "PUT", "/programs/o0"),
+    ("home", "DELETE", "/events/o0"),
+    ("bl", "POST", "/reports"),
+    ("bl", "DELETE", "/reports/o0"),
+]
+
+
+@pytest.mark.parametrize(("client", "method", "path"), FORBIDDEN)
+def test_what_the_role_may_not_write_is_forbidden(client: str, method: str, path: str) -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            answer = await site.ask(client, method, path, {})
+            assert answer.status == 403
+            assert "insufficient_scope" in answer.headers["www-authenticate"]
+
+    asyncio.run(main())
+
+
+def test_a_token_with_fewer_scopes_can_do_less() -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            form = urlencode({**GRANT, **OWN, "scope": "read_targets"}).encode()
+            answer = await site.raw("POST", "/auth/token", headers={"Content-Type": FORM}, body=form)
+            assert answer.json["scope"] == "read_targets"
+            headers = {"Authorization": f"Bearer {answer.json['access_token']}"}
+            assert (await site.raw("GET", "/events", headers=headers)).status == 200
+            assert (await site.raw("GET", "/vens", headers=headers)).status == 403
+
+    asyncio.run(main())

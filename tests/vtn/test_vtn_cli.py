@@ -1,0 +1,146 @@
+"""`cem vtn`: the business logic's commands against a running VTN, exit codes, help."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from cem.cli.vtn import vtn
+from support.vtn_site import Site, report_body, running_site
+
+ADD = ["event", "add", "--program", "limits", "--type", "IMPORT_CAPACITY_LIMIT", "--unit", "KW"]
+
+
+def _with_site(work: Callable[[Site, Callable[..., Result]], Any]) -> None:
+    """Runs `work` in a thread beside a running VTN; it gets the site and a way to run commands."""
+
+    async def main() -> None:
+        async with running_site() as site:
+            env = {"CEM_VTN_URL": site.url, "CEM_VTN_CLIENT_ID": "bl", "CEM_VTN_CLIENT_SECRET": "bl:secret"}
+
+            def cem(*arguments: str, **changed: str) -> Result:
+                return CliRunner().invoke(vtn, list(arguments), env={**env, **changed})
+
+            await asyncio.to_thread(work, site, cem)
+
+    asyncio.run(main())
+
+
+def test_an_event_is_made_listed_and_cancelled() -> None:
+    def work(_site: Site, cem: Callable[..., Result]) -> None:
+        assert cem("program", "add", "limits").exit_code == 0
+        made = cem(*ADD, "--value", "5", "--start", "2026-01-15T12:00:00Z", "--duration", "PT10M", "--json")
+        assert made.exit_code == 0
+        event = json.loads(made.stdout)
+        assert event["intervalPeriod"] == {"start": "2026-01-15T12:00:00Z", "duration": "PT10M"}
+        assert event["intervals"] == [{"id": 0, "payloads": [{"type": "IMPORT_CAPACITY_LIMIT", "values": [5]}]}]
+        listed = cem("event", "list", "--active")
+        assert event["id"] in listed.stdout
+        assert "IMPORT_CAPACITY_LIMIT 5 KW" in listed.stdout
+        assert [one["id"] for one in json.loads(cem("event", "list", "--json").stdout)] == [event["id"]]
+        assert cem("event", "cancel", event["id"]).stdout.startswith(f"cancelled {event['id']}")
+        empty = cem("event", "list")
+        assert (empty.exit_code, empty.stdout) == (0, "")
+
+    _with_site(work)
+
+
+def test_intervals_follow_one_another_and_start_now() -> None:
+    def work(_site: Site, cem: Callable[..., Result]) -> None:
+        cem("program", "add", "prices")
+        options = ["--interval", "PT1H=0.31", "--interval", "PT2H=0.1", "--currency", "EUR", "--report", "USAGE"]
+        made = cem("event", "add", "--program", "prices", "--type", "PRICE", *options, "--priority", "1", "--json")
+        event = json.loads(made.stdout)
+        assert [one["payloads"][0]["values"] for one in event["intervals"]] == [[0.31], [0.1]]
+        assert event["intervals"][1]["intervalPeriod"] == {"duration": "PT2H"}
+        assert event["intervalPeriod"]["start"].endswith("Z")
+        assert event["reportDescriptors"][0]["payloadType"] == "USAGE"
+        assert "and 1 more" in cem("event", "list").stdout
+
+    _with_site(work)
+
+
+def test_reports_and_vens_are_listed() -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            program = await site.made("bl", "/programs", {"programName": "limits"})
+            event = await site.made("bl", "/events", {"programID": program["id"]})
+            await site.made("home", "/reports", report_body(event["id"], [0, 1], reportName="evil\x1b[2J"))
+            await site.made("home", "/vens", {"objectType": "VEN_VEN_REQUEST", "venName": "house"})
+            env = {"CEM_VTN_URL": site.url, "CEM_VTN_CLIENT_SECRET": "bl:secret"}
+
+            def cem(*arguments: str) -> Result:
+                return CliRunner().invoke(vtn, list(arguments), env=env)
+
+            report = await asyncio.to_thread(cem, "report", "list", "--event", event["id"])
+            assert "evil?[2J  on event" in report.stdout
+            assert "2 intervals of site" in report.stdout
+            vens = await asyncio.to_thread(cem, "ven", "list", "--json")
+            assert json.loads(vens.stdout)[0]["venName"] == "house"
+
+    asyncio.run(main())
+
+
+def test_a_refusal_exits_1_with_the_vtns_words() -> None:
+    def work(_site: Site, cem: Callable[..., Result]) -> None:
+        cem("program", "add", "limits")
+        again = cem("program", "add", "limits")
+        assert (again.exit_code, "409 Conflict" in again.stderr, again.stdout) == (1, True, "")
+        assert cem("event", "cancel", "nope").exit_code == 1
+        assert cem(*ADD[:3], "nope", *ADD[4:], "--value", "1", "--duration", "PT1H").exit_code == 1
+        wrong = cem("event", "list", CEM_VTN_CLIENT_SECRET="x")
+        assert (wrong.exit_code, "unknown client or wrong secret" in wrong.stderr) == (1, True)
+        dead = cem("event", "list", CEM_VTN_URL="http://127.0.0.1:9/openadr3/3.1.0")
+        assert (dead.exit_code, "no answer" in dead.stderr) == (1, True)
+
+    _with_site(work)
+
+
+WRONG = [
+    ADD,
+    [*ADD, "--value", "5"],
+    [*ADD, "--value", "5", "--interval", "PT1H=1"],
+    [*ADD, "--value", "5", "--duration", "soon"],
+    [*ADD, "--value", "5", "--duration", "-PT1H"],
+    [*ADD, "--value", "inf", "--duration", "PT1H"],
+    [*ADD, "--interval", "PT1H"],
+    [*ADD, "--value", "5", "--duration", "PT1H", "--start", "tomorrow"],
+    [*ADD, "--value", "5", "--duration", "PT1H", "--priority", "-1"],
+    ["event", "list", "--nope"],
+    ["serve", "--client", "a:b:king"],
+    ["serve", "--client", "a:b:bl", "--client", "a:c:ven"],
+    ["serve", "--tls-key", __file__],
+]
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_wrong_use_exits_2(arguments: list[str]) -> None:
+    env = {"CEM_VTN_URL": "http://127.0.0.1:9", "CEM_VTN_CLIENT_SECRET": "x"}
+    result = CliRunner().invoke(vtn, arguments, env=env)
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_clients_come_from_a_file_too(tmp_path: Path) -> None:
+    path = tmp_path / "clients.txt"
+    path.write_text("# ours\nbl:s3:cret:bl\n\nhome:x:nobody\n", encoding="utf-8")
+    result = CliRunner().invoke(vtn, ["serve", "--client-file", str(path)])
+    assert (result.exit_code, "clients.txt" in result.stderr) == (2, True)
+
+
+def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            yield from _commands(child, (*path, name))
+
+
+@pytest.mark.parametrize("path", [path for path, _ in _commands(vtn)], ids=" ".join)
+def test_every_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(vtn, [*path, "--help"])
+    assert result.exit_code == 0
+    assert f"Example: cem vtn {' '.join(path)}".strip() in " ".join(result.stdout.split())
