@@ -1,0 +1,223 @@
+"""`cem history`: what the record says of a time: energy and cost, decisions, grid events."""
+
+import csv
+import json
+import sys
+import tomllib
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+
+from cem.cli.gateway_socket import DEFAULT_SITE
+from cem.io.clock import SystemClock
+from cem.io.record_reader import EnergyRow, Noted, RecordReader
+from cem.ports import Json
+
+_DEFAULT_FOLDER = Path("/var/lib/cem")
+
+
+@click.command()
+@click.option("--from", "since", metavar="TIME", help="Begin, local: 2026-03-01 or 2026-03-01T14:00. [default: today]")
+@click.option("--to", "until", metavar="TIME", help="End, not included; a date alone is its end. [default: now]")
+@click.option(
+    "--by", type=click.Choice(["hour", "day"]), help="Length of a row. [default: hour up to two days, else day]"
+)
+@click.option("--show", type=click.Choice(["energy", "decisions", "events"]), help="One part only; CSV shows energy.")
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--config",
+    envvar="CEM_CONFIG",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=f"Site file whose record is read; also CEM_CONFIG. [default: {DEFAULT_SITE}]",
+)
+@click.option("--record", "folder", type=click.Path(path_type=Path), help="Folder with history.db and state.db.")
+def history(
+    since: str | None,
+    until: str | None,
+    by: str | None,
+    show: str | None,
+    form: str,
+    as_json: bool,
+    config: Path | None,
+    folder: Path | None,
+) -> None:
+    """Energy and cost per hour or day, what was decided and why, and the grid's events, while the gateway runs or not.
+
+    Exit code 1 when there is no record, or nothing in it for that time.
+
+    \b
+    Example:
+      cem history --from 2026-03-01 --to 2026-03-07
+      cem history --from 2026-03-01T12:00 --show decisions
+      cem history --from 2026-03-01 --format csv > march.csv
+    """
+    reader = RecordReader(folder or _find_folder(config))
+    zone, currency = reader.settings()
+    now = SystemClock().now().wall.astimezone(zone)
+    first = _instant(since, zone, is_end=False) if since else datetime.combine(now.date(), time(0), zone)
+    last = _instant(until, zone, is_end=True) if until else now
+    if last <= first:
+        raise click.UsageError(f"--to {last.isoformat()} is not after --from {first.isoformat()}")
+    form = "json" if as_json else form
+    parts = (show,) if show else (("energy",) if form == "csv" else ("energy", "decisions", "events"))
+    by_day = by == "day" or (by is None and last - first > timedelta(days=2))
+    energy = reader.energy(first, last, zone, by_day=by_day) if "energy" in parts else []
+    decisions = reader.decisions(first, last) if "decisions" in parts else []
+    events = reader.events(first, last) if "events" in parts else []
+    if form == "json":
+        click.echo(json.dumps(_as_json(parts, currency, energy, decisions, events), indent=2, ensure_ascii=False))
+    elif form == "csv":
+        _write_csv(parts[0], energy, decisions, events)
+    else:
+        _write_tables(parts, zone, currency, energy, decisions, events)
+    if not (energy or decisions or events):
+        click.echo(f"nothing is recorded from {first.isoformat()} to {last.isoformat()}", err=True)
+        sys.exit(1)
+
+
+def _find_folder(config: Path | None) -> Path:
+    """The folder that [store] of the site file names. Only that table is looked at."""
+    site = config or DEFAULT_SITE
+    try:
+        written = tomllib.loads(site.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        if config is None:
+            return _DEFAULT_FOLDER
+        raise click.UsageError(f"can't read the site file {config}: {error}") from error
+    store = written.get("store")
+    named = store.get("folder") if isinstance(store, dict) else None
+    return site.parent / named if isinstance(named, str) else _DEFAULT_FOLDER
+
+
+def _instant(text: str, zone: ZoneInfo, *, is_end: bool) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.UsageError(f"{text!r} is no time; write 2026-03-01 or 2026-03-01T14:00") from error
+    if len(text) <= len("2026-03-01") and is_end:
+        at += timedelta(days=1)
+    return at.replace(tzinfo=zone) if at.tzinfo is None else at.astimezone(zone)
+
+
+def _energy_json(row: EnergyRow) -> dict[str, Json]:
+    return {
+        "start": row.start.isoformat(),
+        "end": row.end.isoformat(),
+        "import_wh": round(row.import_wh, 1),
+        "export_wh": round(row.export_wh, 1),
+        "pv_wh": round(row.pv_wh, 1),
+        "cost": round(row.cost, 4),
+        "minutes": row.minutes,
+    }
+
+
+def _as_json(
+    parts: Sequence[str],
+    currency: str,
+    energy: Sequence[EnergyRow],
+    decisions: Sequence[Noted],
+    events: Sequence[Noted],
+) -> dict[str, Json]:
+    shown: dict[str, Json] = {"currency": currency}
+    if "energy" in parts:
+        shown["energy"] = [_energy_json(row) for row in energy]
+    if "decisions" in parts:
+        shown["decisions"] = [{"at": noted.key, **noted.value} for noted in decisions]
+    if "events" in parts:
+        shown["events"] = [noted.value for noted in events]
+    return shown
+
+
+def _decision_words(value: dict[str, Json]) -> str:
+    """The headline, and per setpoint why it is what it is."""
+    words = [str(value.get("headline", ""))]
+    setpoints = value.get("setpoints")
+    words += [
+        f"{setpoint.get('resource')}: {setpoint.get('reason')} ({setpoint.get('source')})"
+        for setpoint in (setpoints if isinstance(setpoints, list) else [])
+        if isinstance(setpoint, dict)
+    ]
+    return "; ".join(words)
+
+
+def _event_cells(value: dict[str, Json]) -> tuple[str, str, str, str]:
+    """From, to, who, what it asks."""
+    intervals = value.get("intervals")
+    kept = [i for i in intervals if isinstance(i, list) and len(i) == 3] if isinstance(intervals, list) else []
+    first = str(kept[0][0]) if kept else ""
+    last = str(kept[-1][1] or "until further notice") if kept else ""
+    asks = [f"{kind} {amount}" for i in kept if isinstance(i[2], dict) for kind, amount in i[2].items()]
+    return first, last, f"{value.get('provider')}: {value.get('name')}", ", ".join(dict.fromkeys(asks))
+
+
+def _write_csv(part: str, energy: Sequence[EnergyRow], decisions: Sequence[Noted], events: Sequence[Noted]) -> None:
+    writer = csv.writer(sys.stdout)
+    if part == "energy":
+        writer.writerow(["start", "end", "import_wh", "export_wh", "pv_wh", "cost", "minutes"])
+        writer.writerows(_energy_json(row).values() for row in energy)
+    elif part == "decisions":
+        writer.writerow(["at", "mode", "why"])
+        writer.writerows([noted.key, noted.value.get("mode"), _decision_words(noted.value)] for noted in decisions)
+    else:
+        writer.writerow(["from", "to", "event", "asks"])
+        writer.writerows(_event_cells(noted.value) for noted in events)
+
+
+def _write_tables(
+    parts: Sequence[str],
+    zone: ZoneInfo,
+    currency: str,
+    energy: Sequence[EnergyRow],
+    decisions: Sequence[Noted],
+    events: Sequence[Noted],
+) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+
+    def write(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> None:
+        table = Table(title=title, title_justify="left", box=box.SIMPLE)
+        for index, head in enumerate(heads):
+            table.add_column(head, justify="right" if 0 < index <= numbers else "left")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))  # Text: words of a device or the grid are not markup
+        console.print(table)
+
+    if "energy" in parts and energy:
+        write(
+            "Energy",
+            ["from", "bought kWh", "sold kWh", "sun kWh", f"cost {currency}".strip(), "recorded"],
+            [*(_energy_cells(row) for row in energy), _total_cells(energy)],
+            numbers=5,
+        )
+    if "decisions" in parts and decisions:
+        rows = [(_local(n.key, zone), str(n.value.get("mode")), _decision_words(n.value)) for n in decisions]
+        write("Decisions", ["at", "mode", "why"], rows)
+    if "events" in parts and events:
+        write("Grid events", ["from", "to", "event", "asks"], [_event_cells(noted.value) for noted in events])
+
+
+def _local(key: str, zone: ZoneInfo) -> str:
+    return f"{datetime.fromisoformat(key).astimezone(zone):%Y-%m-%d %H:%M:%S}"
+
+
+def _energy_cells(row: EnergyRow) -> tuple[str, ...]:
+    whole = (row.end.timestamp() - row.start.timestamp()) / 60  # 1380 or 1500 on the days when the clocks change
+    share = f"{100 * row.minutes / whole:.0f} %"
+    return (f"{row.start:%Y-%m-%d %H:%M}", *_amounts(row.import_wh, row.export_wh, row.pv_wh, row.cost), share)
+
+
+def _total_cells(rows: Sequence[EnergyRow]) -> tuple[str, ...]:
+    sums = [sum(column) for column in zip(*((r.import_wh, r.export_wh, r.pv_wh, r.cost) for r in rows), strict=True)]
+    return ("together", *_amounts(*sums), "")
+
+
+def _amounts(import_wh: float, export_wh: float, pv_wh: float, cost: float) -> tuple[str, str, str, str]:
+    return f"{import_wh / 1000:.2f}", f"{export_wh / 1000:.2f}", f"{pv_wh / 1000:.2f}", f"{cost:.2f}"

@@ -1,0 +1,50 @@
+"""`cem scan`: what is out there."""
+
+import asyncio
+import json
+import sys
+import time
+
+import click
+
+from cem.cli.commissioning_text import sighting_json, sighting_lines
+from cem.commissioning.discover import PROBE_TIMEOUT_S, discover
+from cem.commissioning.targets import Link, parse_target
+from cem.config.drivers import load_drivers
+from cem.ports import DriverContext
+
+
+@click.command()
+@click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    default=PROBE_TIMEOUT_S,
+    show_default=True,
+    type=click.FloatRange(0.2, 10),
+    help="Patience for one answer, s.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
+def scan(addresses: tuple[str, ...], timeout_s: float, as_json: bool) -> None:
+    """Shows what answers at ADDRESS: HOST:PORT, with /UNIT, /1,200 or /1-4 for Modbus units; nothing is written.
+
+    Ends with 0 when something was found, else with 1.
+
+    Example: cem scan 192.0.2.40:502/1-3 mqtt://192.0.2.10:1883
+    """
+    links: list[Link] = []
+    for text in addresses:
+        try:
+            links += parse_target(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="ADDRESS") from error
+    context = DriverContext(time.monotonic)
+    sightings = asyncio.run(discover(links, load_drivers(), context, timeout_s=timeout_s))
+    if as_json:
+        click.echo(json.dumps([sighting_json(sighting) for sighting in sightings], indent=2))
+    else:
+        for line in (line for sighting in sightings for line in sighting_lines(sighting)):
+            click.echo(line)
+    if not any(sighting.found for sighting in sightings):
+        click.echo("nothing found: check power, cable, address, unit, and whether Modbus or MQTT is on", err=True)
+        sys.exit(1)

@@ -1,0 +1,14 @@
+"""What the screens draw: the last status, whether the gateway still answers, and a beat."""
+
+from dataclasses import dataclass
+
+from cem.model.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """`gone` says why nothing answers, None while the gateway does; `beat` grows by one with every status."""
+
+    status: Status | None = None
+    gone: str | None = "asking for the first time"
+    beat: int = 0

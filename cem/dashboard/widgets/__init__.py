@@ -1,0 +1,1 @@
+"""One small widget per file; each draws one part of a View."""
