@@ -39,6 +39,7 @@ class Storage(StrEnum):
     """Where a device keeps what is written; UNKNOWN counts as FLASH."""
 
     RAM = "ram"
+    LEVELLED = "levelled"  # wear-levelled flash: the profile's own interval and budget are enough
     FLASH = "flash"
     UNKNOWN = "unknown"
 

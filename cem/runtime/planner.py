@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from cem.model.directive import Directive
@@ -22,7 +23,7 @@ from cem.runtime.waiting import signalled
 
 log = logging.getLogger(__name__)
 
-HISTORY_S = 7 * 86400
+HISTORY_S = 28 * 86400  # weekends are learnt apart from working days
 SETTLE_S = 2.0  # several changes that come together make one plan
 VALUES_S = 120.0  # a state of charge older than this is no base for a plan
 
@@ -85,9 +86,17 @@ class PlannerTask:
         }
         directive = self._directive(now)
         history = await self._past(now.wall)
-        request = build_request(
-            now.wall, self._site, soc, self._needs(snapshot, now), history, directive.prices, directive.limits
+        problem = partial(
+            build_request,
+            now.wall,
+            self._site,
+            soc,
+            self._needs(snapshot, now),
+            history,
+            directive.prices,
+            directive.limits,
         )
+        request = await asyncio.get_running_loop().run_in_executor(None, problem)
         try:
             async with asyncio.timeout(self._timeout_s + 5):
                 plan = await self._planner.solve(request)
@@ -112,7 +121,8 @@ class PlannerTask:
         until = int(now.timestamp())
         past: dict[str, list[tuple[int, float]]] = {}
         for resource in self._site.resources:
-            past[resource.id] = await self._history.minute_means(f"{resource.id}.power_w", until - HISTORY_S, until)
+            signal = f"{resource.id}.power_w"
+            past[signal] = await self._history.minute_means(signal, until - HISTORY_S, until)
         return past
 
     def _needs(self, snapshot: Snapshot, now: Instant) -> tuple[EvNeed, ...]:

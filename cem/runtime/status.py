@@ -1,7 +1,7 @@
 """The status, built from the last tick: what people and programs outside may know."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from cem import __version__
@@ -58,6 +58,7 @@ class StatusSource:
         self._troubles = troubles
         self._read_only = read_only
         self._since: dict[str, datetime] = {}
+        self._limited_since: dict[tuple[str, str, float], datetime] = {}
         self._built: tuple[int, Status] | None = None
 
     def status(self) -> Status:
@@ -88,7 +89,7 @@ class StatusSource:
             export_price_per_kwh=export_price,
             currency=self._site.tariff.currency,
             devices=devices,
-            limits=limits_in_force(inputs.directive, decision.band, now),
+            limits=self._limits(inputs, decision, now),
             links=inputs.directive.links,
             events=inputs.directive.events,
             plan=inputs.plan,
@@ -96,7 +97,16 @@ class StatusSource:
             alarms=self._alarms(inputs, devices),
             tick=TickStatus(health.count, health.last_ms, health.worst_ms, health.started_at or now),
             read_only=self._read_only,
+            zone=self._site.zone,
+            requests=inputs.requests,
         )
+
+    def _limits(self, inputs: Inputs, decision: Decision, now: datetime) -> tuple[LimitStatus, ...]:
+        """The limits in force, each with the moment since when it was seen."""
+        found = limits_in_force(inputs.directive, decision.band, now)
+        keys = [(limit.side, limit.source, limit.limit_w) for limit in found]
+        self._limited_since = {key: self._limited_since.get(key, now) for key in keys}
+        return tuple(replace(limit, since=self._limited_since[key]) for limit, key in zip(found, keys, strict=True))
 
     def _flow(self, inputs: Inputs, decision: Decision) -> Flow:
         connection = self._site.connection

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 RETRY_REFUSED_S = 30.0
 RETRY_INEFFECTIVE_S = 300.0
 CONTESTS_BEFORE_YIELDING = 2
+WEARS_OUT = frozenset({Storage.FLASH, Storage.UNKNOWN})
 FLASH_MIN_INTERVAL_S = 900.0
 FLASH_DAILY_BUDGET = 20
 
@@ -101,7 +102,7 @@ class Writer:
         if not changed and not refresh:
             return
         interval = spec.min_interval_s
-        if spec.storage is not Storage.RAM:
+        if spec.storage in WEARS_OUT:
             interval = max(interval, FLASH_MIN_INTERVAL_S)
         demanded = held.setpoint is not None and held.setpoint.demanded
         if now.mono_s - held.written_at_s < interval and not demanded:
@@ -152,7 +153,7 @@ class Writer:
     async def _spend(self, held: _Held, now: Instant, demanded: bool) -> bool:
         """Counts a write against the budget on disk, before it is made; a demanded one may exceed it."""
         budget = held.spec.daily_budget
-        if held.spec.storage is not Storage.RAM:
+        if held.spec.storage in WEARS_OUT:
             budget = FLASH_DAILY_BUDGET if budget is None else min(budget, FLASH_DAILY_BUDGET)
         if budget is None:
             return True

@@ -1,0 +1,73 @@
+"""From an optimum to a regime: what each resource should do with a surplus and a deficit, never a power to chase."""
+
+import numpy as np
+
+from cem.model.plan import Intent, IntentKind
+from cem.planning.lp import Array
+from cem.planning.optimiser import CarSolution, Solution
+from cem.planning.problem import CarPart, Problem
+
+NOISE_KW = 0.05  # a flow below this is no reason for a regime
+COVERED = 0.5  # a deficit covered by less than this share counts as not covered
+BOUND_KW = 0.05  # this close to a limit the plan's own power is the most that may be used
+
+
+def battery_intents(problem: Problem, solution: Solution, at: int) -> list[Intent]:
+    """One intent per slot for the battery at position `at`.
+
+    CHARGE_TO and DISCHARGE_TO carry the state of charge at the slot's end; `max_w` is the battery's own unless a limit
+    of the connection point is used up in the slot.
+    """
+    part, found = problem.batteries[at], solution.batteries[at]
+    net = problem.load_kw - problem.pv_kw + solution.curtailed_kw
+    charge = _total([b.charge_kw for b in solution.batteries], problem)
+    discharge = _total([b.discharge_kw for b in solution.batteries], problem)
+    from_grid = charge > np.maximum(-net, 0.0) + NOISE_KW
+    feeding = discharge > np.maximum(net, 0.0) + NOISE_KW
+    kept = found.soc_kwh > part.floor_kwh + part.capacity_kwh / 100.0
+    able = np.minimum(np.maximum(net, 0.0), part.max_discharge_kw)
+    dearer_later = found.value_per_kwh > (
+        (problem.import_price - part.wear) * part.discharge_efficiency + 1e-3 * problem.price_scale
+    )
+    uncovered = np.where(able > NOISE_KW, discharge < COVERED * able, dearer_later & (found.discharge_kw < NOISE_KW))
+    tight_in = solution.imported_kw > problem.import_limit_kw - BOUND_KW
+    tight_out = solution.exported_kw > problem.export_limit_kw - BOUND_KW
+    intents = []
+    for t in range(problem.slots):
+        value = round(float(found.value_per_kwh[t]), 5)
+        target = round(100.0 * float(found.soc_kwh[t]) / part.capacity_kwh, 1)
+        if from_grid[t] and found.charge_kw[t] > NOISE_KW:
+            most = found.charge_kw[t] if tight_in[t] else part.max_charge_kw
+            intents.append(Intent(IntentKind.CHARGE_TO, target, round(1000.0 * float(most), 0), value))
+        elif feeding[t] and found.discharge_kw[t] > NOISE_KW:
+            most = found.discharge_kw[t] if tight_out[t] else part.max_discharge_kw
+            intents.append(Intent(IntentKind.DISCHARGE_TO, target, round(1000.0 * float(most), 0), value))
+        else:
+            kind = IntentKind.HOLD if uncovered[t] and kept[t] else IntentKind.SELF_CONSUME
+            intents.append(Intent(kind, value_per_kwh=value))
+    return intents
+
+
+def car_intents(problem: Problem, solution: Solution, at: int) -> list[Intent]:
+    """One intent per slot for the car at position `at`; batteries are reckoned to take a surplus before cars do."""
+    part: CarPart = problem.cars[at]
+    found: CarSolution = solution.cars[at]
+    charge = _total([b.charge_kw for b in solution.batteries], problem)
+    others = _total([c.power_kw for c in solution.cars[:at]], problem)
+    sun = np.maximum(problem.pv_kw - solution.curtailed_kw - problem.load_kw - charge - others, 0.0)
+    value = round(found.value_per_kwh, 5)
+    intents = []
+    for t in range(problem.slots):
+        power = float(found.power_kw[t])
+        if power <= NOISE_KW:
+            intents.append(Intent(IntentKind.HOLD, value_per_kwh=value))
+        elif power > sun[t] + NOISE_KW:
+            most = min(max(power, part.min_kw), part.max_kw)
+            intents.append(Intent(IntentKind.CHARGE_TO, None, round(1000.0 * most, 0), value))
+        else:
+            intents.append(Intent(IntentKind.SURPLUS_ONLY, value_per_kwh=value))
+    return intents
+
+
+def _total(parts: list[Array], problem: Problem) -> Array:
+    return np.sum(parts, axis=0) if parts else np.zeros(problem.slots)

@@ -1,0 +1,233 @@
+"""A planning request as arrays: what the optimiser needs, in kW, kWh and hours, every number finite."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cem.model.plan import EvNeed, PlanRequest
+from cem.model.resource import Control, Resource, Role
+
+Array = NDArray[np.float64]
+
+EFFICIENCY = 0.95  # of charging and of discharging each, where the ratings do not tell
+HOURS_TO_FULL = 2.0  # power of a battery that does not tell its own: full in this time
+WEAR_SHARE = 0.02  # of the median import price, per kWh discharged
+END_SHARE = 0.9  # of what a stored kWh replaces at the median import price; below 1, so that a flat tariff never hoards
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryPart:
+    """One battery: energies in kWh, powers in kW as magnitudes, prices per kWh."""
+
+    id: str
+    name: str
+    capacity_kwh: float
+    soc_kwh: float
+    floor_kwh: float  # the reserve
+    max_charge_kw: float
+    max_discharge_kw: float
+    grid_charge: bool
+    end_value: float  # of a stored kWh at the end of the horizon
+    wear: float  # per kWh discharged
+    charge_efficiency: float = EFFICIENCY
+    discharge_efficiency: float = EFFICIENCY
+
+
+@dataclass(frozen=True, slots=True)
+class CarPart:
+    """One plugged car: `energy_kwh` is still to pass the charging point, `by_due_kwh` of it before the deadline."""
+
+    id: str
+    name: str
+    energy_kwh: float
+    by_due_kwh: float
+    before_due: Array  # share of each slot before the deadline; all 1 where there is none within the horizon
+    hours_late: Array  # hours from the deadline to each slot's middle, 0 before it
+    min_kw: float
+    max_kw: float
+    end_value: float  # of a kWh not yet charged at the end, where no deadline asks for it
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """n slots; limits are inf where there is none; powers and limits are magnitudes."""
+
+    hours: Array
+    import_price: Array
+    export_price: Array
+    import_limit_kw: Array
+    export_limit_kw: Array
+    load_kw: Array
+    pv_kw: Array
+    curtailable: bool
+    batteries: tuple[BatteryPart, ...]
+    cars: tuple[CarPart, ...]
+
+    @property
+    def slots(self) -> int:
+        """How many slots there are."""
+        return len(self.hours)
+
+    @property
+    def surplus_kw(self) -> Array:
+        """What the sun leaves over the load, never negative."""
+        return np.maximum(self.pv_kw - self.load_kw, 0.0)
+
+    @property
+    def price_scale(self) -> float:
+        """The largest price in the horizon, for everything that has to be far above or far below money."""
+        return float(max(np.abs(self.import_price).max(), np.abs(self.export_price).max(), 0.01))
+
+    @property
+    def gross_bill(self) -> float:
+        """All load and the cars' energy bought, at the mean of the import prices' magnitudes for the cars."""
+        price = np.abs(self.import_price)
+        cars = sum(car.energy_kwh for car in self.cars)
+        return float((self.load_kw * self.hours * price).sum() + cars * price.mean())
+
+
+def problem_of(request: PlanRequest) -> tuple[Problem, list[str]]:
+    """The request as arrays, and in words what of it could not be used.
+
+    Raises ValueError where the shapes do not fit (fewer than one slot, edges out of order, a tuple of another length).
+    """
+    _check_shape(request)
+    notes: list[str] = []
+    hours = np.array([(b - a).total_seconds() / 3600.0 for a, b in pairwise(request.edges)])
+    import_price = _prices(request.import_price_per_kwh, "import", notes)
+    export_price = _prices(request.export_price_per_kwh, "export", notes)
+    median = float(np.median(import_price))
+    problem = Problem(
+        hours=hours,
+        import_price=import_price,
+        export_price=export_price,
+        import_limit_kw=_limits(request.import_limit_w),
+        export_limit_kw=_limits(request.export_limit_w),
+        load_kw=_powers(request.load_w, "load", notes),
+        pv_kw=_powers(request.pv_w, "PV", notes),
+        curtailable=any(r.role is Role.PV and Control.PV_LIMIT_W in r.controls for r in request.resources),
+        batteries=tuple(_batteries(request, median, notes)),
+        cars=tuple(_cars(request, hours, median, notes)),
+    )
+    return problem, notes
+
+
+def _check_shape(request: PlanRequest) -> None:
+    n = len(request.edges) - 1
+    if n < 1 or any(b <= a for a, b in pairwise(request.edges)):
+        raise ValueError(f"a planning request needs edges in rising order, at least two; got {len(request.edges)}")
+    for name in ("import_price_per_kwh", "export_price_per_kwh", "import_limit_w", "export_limit_w", "load_w", "pv_w"):
+        if len(getattr(request, name)) != n:
+            raise ValueError(f"{name} has {len(getattr(request, name))} values for {n} slots")
+
+
+def _prices(values: Sequence[float], side: str, notes: list[str]) -> Array:
+    prices = np.array(values, dtype=np.float64)
+    good = np.isfinite(prices)
+    if not good.all():
+        notes.append(f"prices: {int((~good).sum())} {side} prices missing, their median taken instead")
+        prices[~good] = float(np.median(prices[good])) if good.any() else 0.0
+    return prices
+
+
+def _powers(values: Sequence[float], what: str, notes: list[str]) -> Array:
+    powers = np.array(values, dtype=np.float64) / 1000.0
+    good = np.isfinite(powers)
+    if not good.all():
+        notes.append(f"forecast: {int((~good).sum())} {what} values missing, their mean taken instead")
+        powers[~good] = float(powers[good].mean()) if good.any() else 0.0
+    return np.maximum(powers, 0.0)
+
+
+def _limits(values: Sequence[float | None]) -> Array:
+    """A limit that is not a number counts as none: the control loop enforces limits, the plan only foresees them."""
+    limits = np.array([np.inf if value is None else max(value, 0.0) / 1000.0 for value in values])
+    limits[np.isnan(limits)] = np.inf
+    return limits
+
+
+def _batteries(request: PlanRequest, median_price: float, notes: list[str]) -> list[BatteryPart]:
+    parts = []
+    for resource in request.resources:
+        if resource.role is not Role.BATTERY:
+            continue
+        soc_pct, capacity_wh = request.soc_pct.get(resource.id), resource.ratings.capacity_wh
+        if soc_pct is None or not np.isfinite(soc_pct) or not capacity_wh:
+            what = "state of charge" if capacity_wh else "capacity"
+            notes.append(f"{resource.name}: not planned, its {what} is not known")
+            continue
+        parts.append(_battery(request, resource, soc_pct, capacity_wh / 1000.0, median_price))
+    return parts
+
+
+def _battery(
+    request: PlanRequest, resource: Resource, soc_pct: float, capacity_kwh: float, median_price: float
+) -> BatteryPart:
+    ratings, usual_kw = resource.ratings, capacity_kwh / HOURS_TO_FULL
+    charge_w, discharge_w = ratings.max_charge_w, ratings.max_discharge_w
+    return BatteryPart(
+        id=resource.id,
+        name=resource.name,
+        capacity_kwh=capacity_kwh,
+        soc_kwh=capacity_kwh * min(max(soc_pct, 0.0), 100.0) / 100.0,
+        floor_kwh=capacity_kwh * min(max(request.reserve_pct.get(resource.id, 0.0), 0.0), 100.0) / 100.0,
+        max_charge_kw=usual_kw if charge_w is None else charge_w / 1000.0,
+        max_discharge_kw=usual_kw if discharge_w is None else discharge_w / 1000.0,
+        grid_charge=request.grid_charge.get(resource.id, True),
+        end_value=max(median_price, 0.0) * EFFICIENCY * END_SHARE,
+        wear=abs(median_price) * WEAR_SHARE,
+    )
+
+
+def _cars(request: PlanRequest, hours: Array, median_price: float, notes: list[str]) -> list[CarPart]:
+    by_id = {resource.id: resource for resource in request.resources if resource.role is Role.EV}
+    parts = []
+    for need in request.ev:
+        resource = by_id.get(need.resource_id)
+        if resource is None:
+            notes.append(f"{need.resource_id}: not planned, there is no such charging point")
+        elif need.energy_wh > 0:
+            parts.append(_car(request, resource, need, hours, median_price))
+    return parts
+
+
+def car_power_kw(resource: Resource) -> tuple[float, float]:
+    """Smallest and largest charging power of a charging point; 16 A where its rating does not tell."""
+    ratings = resource.ratings
+    kw_per_amp = ratings.phases * ratings.nominal_voltage_v / 1000.0
+    most_a = 16.0 if ratings.max_current_a is None else ratings.max_current_a
+    most_kw = most_a * kw_per_amp
+    if ratings.max_charge_w is not None:
+        most_kw = min(most_kw, ratings.max_charge_w / 1000.0)
+    return min(ratings.min_current_a * kw_per_amp, most_kw), most_kw
+
+
+def _car(request: PlanRequest, resource: Resource, need: EvNeed, hours: Array, median_price: float) -> CarPart:
+    start, end = request.edges[0], request.edges[-1]
+    min_kw, max_kw = car_power_kw(resource)
+    energy_kwh = need.energy_wh / 1000.0
+    ends_h = np.cumsum(hours)
+    before, late, by_due = np.ones(len(hours)), np.zeros(len(hours)), 0.0
+    if need.due is not None and need.due <= end:
+        due_h = (need.due - start) / timedelta(hours=1)
+        before = np.clip((due_h - (ends_h - hours)) / hours, 0.0, 1.0)
+        late = np.maximum(ends_h - hours / 2 - due_h, 0.0) * (before < 1.0)
+        by_due = energy_kwh
+    elif need.due is not None:
+        after_h = (need.due - end) / timedelta(hours=1)
+        by_due = max(energy_kwh - max_kw * after_h * END_SHARE, 0.0)
+    return CarPart(
+        id=resource.id,
+        name=resource.name,
+        energy_kwh=energy_kwh,
+        by_due_kwh=by_due,
+        before_due=before,
+        hours_late=late,
+        min_kw=min_kw,
+        max_kw=max_kw,
+        end_value=max(median_price, 0.0),
+    )

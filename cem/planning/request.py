@@ -1,0 +1,204 @@
+"""The planning problem of this site at this moment: prices, limits and forecasts per slot."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Final, Protocol
+
+from cem.model.directive import LimitWindow, PriceWindow
+from cem.model.plan import EvNeed, PlanRequest
+from cem.model.resource import Control, Resource, Role
+from cem.model.site import Site
+from cem.model.tariff import Tariff
+from cem.planning.forecast import PV_DAYS, History, load_forecast, pv_forecast, recent_part, slot_edges
+
+LOAD_SIGNAL: Final = "site.load_w"
+"""Key of the history of what is not controllable; where it is missing, the meter less the known devices stands in."""
+
+SAMPLE: Final = timedelta(minutes=1)
+
+
+class _Window(Protocol):
+    @property
+    def start(self) -> datetime: ...
+
+    @property
+    def end(self) -> datetime | None: ...
+
+
+def build_request(
+    now: datetime,
+    site: Site,
+    soc_pct: Mapping[str, float],
+    ev_needs: Sequence[EvNeed],
+    history: Mapping[str, list[tuple[int, float]]],
+    prices: Sequence[PriceWindow],
+    limits: Sequence[LimitWindow],
+    *,
+    horizon_s: int = 86400,
+    step_s: int = 900,
+) -> PlanRequest:
+    """Everything that the planner needs, one value per slot.
+
+    `now` is aware. `history` holds minute means by signal 'resource.point' in the house's signs (oldest first, gaps
+    left out): `site.load_w`, or `<meter>.power_w` with the devices' own, and `<pv>.power_w`. Prices of grid events
+    override the contract's where they cover (the first that does), limits only narrow it; a window that covers part of
+    a slot counts for its share of time. Batteries without a known `soc_pct` or capacity are left out.
+    """
+    edges = slot_edges(now, horizon_s, step_s)
+    import_price, export_price = _prices(site.tariff, prices, edges)
+    import_limit, export_limit = _limits(site, limits, edges)
+    needs = tuple(ev_needs)
+    needed = {need.resource_id for need in needs}
+    planned = [r for r in site.resources if _is_planned(r, soc_pct, needed)]
+    policies = {r.id: site.battery_policy(r.id) for r in planned if r.role is Role.BATTERY}
+    return PlanRequest(
+        edges=edges,
+        resources=tuple(planned),
+        soc_pct={resource_id: float(soc_pct[resource_id]) for resource_id in policies},
+        reserve_pct={resource_id: policy.reserve_pct for resource_id, policy in policies.items()},
+        grid_charge={resource_id: policy.grid_charge for resource_id, policy in policies.items()},
+        ev=needs,
+        import_price_per_kwh=import_price,
+        export_price_per_kwh=export_price,
+        import_limit_w=import_limit,
+        export_limit_w=export_limit,
+        load_w=load_forecast(_load_history(site, history), edges, site.zone),
+        pv_w=pv_forecast(_pv_history(site, now, history), edges, _pv_rating_w(site)),
+        zone=site.zone,
+    )
+
+
+def _is_planned(resource: Resource, soc_pct: Mapping[str, float], needed: set[str]) -> bool:
+    if resource.role is Role.BATTERY:
+        return math.isfinite(soc_pct.get(resource.id, math.nan)) and bool(resource.ratings.capacity_wh)
+    if resource.role is Role.PV:
+        return Control.PV_LIMIT_W in resource.controls
+    return resource.role is Role.EV and resource.id in needed
+
+
+# --- prices and limits -------------------------------------------------------------------------------------
+
+
+def _prices(
+    tariff: Tariff, windows: Sequence[PriceWindow], edges: Sequence[datetime]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Import and export price per slot; a price that is not a number is as good as none."""
+    into = [w for w in windows if w.import_price_per_kwh is not None and math.isfinite(w.import_price_per_kwh)]
+    out = [w for w in windows if w.export_price_per_kwh is not None and math.isfinite(w.export_price_per_kwh)]
+
+    def buy(at: datetime) -> float:
+        window = next((w for w in into if _covers(w, at)), None)
+        if window is None or window.import_price_per_kwh is None:
+            return tariff.import_price_per_kwh(at)
+        return window.import_price_per_kwh
+
+    def sell(at: datetime) -> float:
+        window = next((w for w in out if _covers(w, at)), None)
+        if window is None or window.export_price_per_kwh is None:
+            return tariff.export_price_per_kwh
+        return window.export_price_per_kwh
+
+    odd = any((t.hour * 60 + t.minute) % 15 or t.second for p in tariff.periods for t in (p.start, p.end))
+    return (
+        tuple(_mean(buy, a, b, _cuts(into, a, b, every_minute=odd)) for a, b in _pairs(edges)),
+        tuple(_mean(sell, a, b, _cuts(out, a, b)) for a, b in _pairs(edges)),
+    )
+
+
+def _limits(
+    site: Site, windows: Sequence[LimitWindow], edges: Sequence[datetime]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Import and export limit per slot: the narrowest of fuse, contract and the windows in force."""
+    connection = site.connection
+    contract_in = _least(connection.fuse_w, connection.import_limit_w)
+    contract_out = _least(connection.fuse_w, connection.export_limit_w)
+
+    def most_in(at: datetime) -> float:
+        return _least(contract_in, *(w.import_limit_w for w in windows if _covers(w, at)))
+
+    def most_out(at: datetime) -> float:
+        return _least(contract_out, *(w.export_limit_w for w in windows if _covers(w, at)))
+
+    cuts = [(a, b, _cuts(windows, a, b)) for a, b in _pairs(edges)]
+    return tuple(_mean(most_in, *cut) for cut in cuts), tuple(_mean(most_out, *cut) for cut in cuts)
+
+
+def _least(contract: float, *others: float | None) -> float:
+    """The narrowest limit that is one; never negative."""
+    return max(min([contract, *(other for other in others if other is not None and not math.isnan(other))]), 0.0)
+
+
+def _covers(window: _Window, at: datetime) -> bool:
+    return window.start <= at and (window.end is None or at < window.end)
+
+
+def _cuts(windows: Iterable[_Window], start: datetime, end: datetime, *, every_minute: bool = False) -> list[datetime]:
+    """Where within a slot something changes."""
+    cuts = {
+        edge for window in windows for edge in (window.start, window.end) if edge is not None and start < edge < end
+    }
+    if every_minute:
+        at = start.replace(second=0, microsecond=0) + SAMPLE
+        while at < end:
+            cuts.add(at)
+            at += SAMPLE
+    return sorted(cuts)
+
+
+def _mean(value: Callable[[datetime], float], start: datetime, end: datetime, cuts: Sequence[datetime]) -> float:
+    """The mean over time of something that is constant between the cuts."""
+    if not cuts:
+        return value(start)
+    edges = [start, *cuts, end]
+    return sum(value(a) * ((b - a) / (end - start)) for a, b in _pairs(edges))
+
+
+def _pairs(edges: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
+    return list(pairwise(edges))
+
+
+# --- history -----------------------------------------------------------------------------------------------
+
+
+def _load_history(site: Site, history: Mapping[str, History]) -> History:
+    """What is not controllable: recorded as such, or the meter less every known device in the minutes that have all."""
+    recorded = history.get(LOAD_SIGNAL)
+    if recorded:
+        return recorded
+    meter = next(iter(site.of(Role.GRID)), None)
+    if meter is None or not history.get(f"{meter.id}.power_w"):
+        return []
+    known = [r for r in site.resources if r.role in {Role.PV, Role.BATTERY, Role.EV}]
+    devices = [dict(history.get(f"{resource.id}.power_w", ())) for resource in known]
+    return [
+        (minute, grid_w - sum(device[minute] for device in devices))
+        for minute, grid_w in history[f"{meter.id}.power_w"]
+        if all(minute in device for device in devices)
+    ]
+
+
+def _pv_history(site: Site, now: datetime, history: Mapping[str, History]) -> History:
+    """Generation of all PV together as magnitudes, in the minutes that all of them know."""
+    signals = [
+        recent_part(history.get(f"{resource.id}.power_w", ()), now.timestamp(), PV_DAYS)
+        for resource in site.of(Role.PV)
+    ]
+    if not signals:
+        return []
+    first, *others = signals
+    if not others:
+        return [(minute, -value) for minute, value in first]
+    by_minute = [dict(signal) for signal in others]
+    return [
+        (minute, -value - sum(signal[minute] for signal in by_minute))
+        for minute, value in first
+        if all(minute in signal for signal in by_minute)
+    ]
+
+
+def _pv_rating_w(site: Site) -> float | None:
+    ratings = [resource.ratings.max_generation_w for resource in site.of(Role.PV)]
+    known = [rating for rating in ratings if rating is not None]
+    return sum(known) if known and len(known) == len(ratings) else None

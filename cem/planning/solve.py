@@ -1,0 +1,74 @@
+"""One planning problem in, one plan out, whatever happens."""
+
+import time
+from datetime import timedelta
+
+from cem.model.plan import Intent, Plan, PlanRequest, Slot
+from cem.planning.intents import battery_intents, car_intents
+from cem.planning.lp import SolverFailedError
+from cem.planning.optimiser import Solution, optimise
+from cem.planning.problem import Problem, problem_of
+from cem.planning.reasons import reasons_of
+from cem.planning.rules import rules_plan
+
+VALID_FOR = timedelta(hours=1)
+OPTIMAL_GAP = 1e-3
+
+
+def solve(request: PlanRequest, valid_for: timedelta = VALID_FOR) -> Plan:
+    """The cheapest plan found, "optimal" within 0.1 % of the gross bill, else "feasible"; by rules if the solver fails.
+
+    A goal or limit that cannot be kept is missed by as little as possible and named in the reasons. Raises ValueError
+    for a request whose tuples do not fit its edges.
+    """
+    started_s = time.perf_counter()
+    problem, notes = problem_of(request)
+    try:
+        solution = optimise(problem)
+    except SolverFailedError as fault:
+        return rules_plan(request, valid_for, reasons=(*notes, f"planning: {fault}"))
+    intents: dict[str, list[Intent]] = {}
+    for at, battery in enumerate(problem.batteries):
+        intents[battery.id] = battery_intents(problem, solution, at)
+    for at, car in enumerate(problem.cars):
+        intents[car.id] = car_intents(problem, solution, at)
+    return Plan(
+        made_at=request.edges[0],
+        expires_at=request.edges[0] + valid_for,
+        slots=_slots(request, problem, solution, intents),
+        status="optimal" if solution.gap <= OPTIMAL_GAP else "feasible",
+        cost=round(solution.bill, 6),
+        gap=solution.gap,
+        solve_s=time.perf_counter() - started_s,
+        reasons=(*notes, *reasons_of(request, problem, solution, intents)),
+    )
+
+
+def _slots(
+    request: PlanRequest, problem: Problem, solution: Solution, intents: dict[str, list[Intent]]
+) -> tuple[Slot, ...]:
+    power_kw = {
+        part.id: found.charge_kw - found.discharge_kw
+        for part, found in zip(problem.batteries, solution.batteries, strict=True)
+    }
+    power_kw |= {part.id: found.power_kw for part, found in zip(problem.cars, solution.cars, strict=True)}
+    soc_pct = {
+        part.id: 100.0 * found.soc_kwh / part.capacity_kwh
+        for part, found in zip(problem.batteries, solution.batteries, strict=True)
+    }
+    grid_kw = solution.imported_kw - solution.exported_kw
+    pv_kw = problem.pv_kw - solution.curtailed_kw
+    return tuple(
+        Slot(
+            start=request.edges[t],
+            end=request.edges[t + 1],
+            intents={resource_id: made[t] for resource_id, made in intents.items()},
+            import_price_per_kwh=float(problem.import_price[t]),
+            grid_w=round(1000.0 * float(grid_kw[t]), 2),
+            pv_w=-round(1000.0 * float(pv_kw[t]), 2),
+            load_w=round(1000.0 * float(problem.load_kw[t]), 2),
+            power_w={resource_id: round(1000.0 * float(kw[t]), 2) for resource_id, kw in power_kw.items()},
+            soc_pct={resource_id: round(float(pct[t]), 3) for resource_id, pct in soc_pct.items()},
+        )
+        for t in range(problem.slots)
+    )

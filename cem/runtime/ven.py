@@ -1,0 +1,206 @@
+"""The session with one OpenADR 3.1 VTN, as a VEN: registers, follows the events, supervises the link, reports."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+
+from cem.model.directive import LinkState
+from cem.model.event import GridEvent
+from cem.model.provider import Provider
+from cem.model.resource import Resource
+from cem.model.time import Instant
+from cem.ports import Clock, Http, StateKind, StateStore
+from cem.runtime.ven_client import VtnClient, VtnFailure
+from cem.runtime.ven_events import EventFetcher
+from cem.runtime.ven_registration import Registration
+from cem.runtime.ven_reports import UsageReports
+from cem.runtime.ven_rows import commit
+from cem.sgcp.durable import own_rows
+from cem.sgcp.point import ConnectionPoint
+
+_LOG = logging.getLogger(__name__)
+_LOST = (LinkState.HOLD, LinkState.FALLBACK, LinkState.RESYNC)
+_FIRST_RETRY_S = 2.0
+_BACKLOG_PAUSE_S = 1.0
+_CONTACT_STORED_EVERY_S = 3600.0
+
+
+class VenSession:
+    """One provider's session. `wake` is called when the directive changed and the control loop should not wait.
+
+    `resources` are what is registered with the provider and reported one by one; the site is always reported.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        http: Http,
+        point: ConnectionPoint,
+        store: StateStore,
+        clock: Clock,
+        random: Random,
+        wake: Callable[[], None],
+        *,
+        resources: Sequence[Resource] = (),
+    ) -> None:
+        self._provider = provider
+        self._point = point
+        self._store = store
+        self._clock = clock
+        self._random = random
+        self._wake = wake
+        self._client = VtnClient(provider, http, clock)
+        self._registration = Registration(provider, self._client, store, resources)
+        self._events = EventFetcher(provider, self._client, store, clock, random)
+        self._reports = UsageReports(provider, self._client, store, [resource.id for resource in resources])
+        self._closed = asyncio.Event()
+        self._restored = False
+        self._was_online = False
+        self._state: LinkState | None = None
+        self._words = ""
+        self._contact_stored_s = float("-inf")
+
+    async def restore(self) -> None:
+        """Takes in what was stored: limits are in force from here on, before any contact."""
+        now = self._clock.now()
+        own = self._provider.id
+        events = own_rows(await self._store.load(StateKind.EVENT), own)
+        limits = own_rows(await self._store.load(StateKind.LIMIT), own)
+        for fault in self._point.restore(own, events, limits, now):
+            _LOG.warning("%s", fault)
+        await self._events.restore()
+        await self._registration.restore()
+        await self._reports.restore(now)
+        self._point.reports_queued(own, len(self._reports), now)
+        self._restored = True
+
+    def sample(self, now: Instant, powers_w: Mapping[str, float | None]) -> None:
+        """The powers of a tick by resource id, key "site" for the meter; W, import positive, None: not known."""
+        if self._reports.sample(now, powers_w):
+            self._closed.set()
+
+    async def run(self) -> None:
+        """Follows the provider until cancelled. Failures of the link never leave it."""
+        if not self._restored:
+            await self.restore()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow(), name=f"{self._provider.id} events")
+            tasks.create_task(self._deliver(), name=f"{self._provider.id} reports")
+
+    # --- the link and the events -------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        tries = 0
+        while True:
+            try:
+                await self._turn()
+            except VtnFailure as fault:
+                tries += 1
+                await self._failed(fault)
+                delay_s = max(self._backoff_s(tries), fault.wait_s)
+            else:
+                tries = 0
+                self._words = ""
+                delay_s = self._provider.poll_s
+            await asyncio.sleep(delay_s)
+
+    async def _turn(self) -> None:
+        if self._link_state() in _LOST:
+            await self._resynchronise()
+        else:
+            await self._fetch()
+            state = self._point.answered(self._provider.id, self._clock.now())
+            await self._settled(state)
+            if state is LinkState.RESYNC:
+                await self._resynchronise()
+
+    async def _resynchronise(self) -> None:
+        """Credentials, registration, full fetch, difference; until all of it is done what held goes on holding."""
+        own = self._provider.id
+        self._client.forget_token()
+        await self._registration.probe()
+        await self._settled(self._point.answered(own, self._clock.now()))
+        if self._was_online and self._provider.reconnect_jitter_s > 0:
+            await asyncio.sleep(self._random.uniform(0.0, self._provider.reconnect_jitter_s))
+        await self._registration.ensure()
+        self._events.forget_programs()
+        await self._fetch()
+        self._was_online = True
+        await self._settled(self._point.synchronised(own, self._clock.now()))
+        self._closed.set()
+
+    async def _fetch(self) -> None:
+        own = self._provider.id
+        known = self._point.events(own, self._clock.now())
+        listing = await self._events.listing(known, self._registration.targets)
+        now = self._clock.now()
+        difference, rows = self._point.difference(own, listing, now)
+        rows += self._events.drawn_rows()
+        if rows:
+            await commit(self._store, rows, own)
+        changed = self._point.apply(own, difference, now)
+        self._events.log(difference)
+        if changed:
+            self._wake()
+
+    async def _failed(self, fault: VtnFailure) -> None:
+        state = self._point.failed(self._provider.id, self._clock.now(), fault.detail, fault.advice)
+        if fault.detail != self._words:
+            self._words = fault.detail
+            _LOG.warning("%s; link %s. %s", fault.detail, state, fault.advice)
+        await self._settled(state)
+
+    async def _settled(self, state: LinkState) -> None:
+        """Notes a change of state: in the log, on disk, and for the control loop."""
+        now = self._clock.now()
+        if state is not self._state:
+            _LOG.info("%s: link %s", self._provider.id, state)
+            self._wake()
+            if state is LinkState.ONLINE and len(self._reports):
+                self._closed.set()
+        due = state is LinkState.ONLINE and now.mono_s - self._contact_stored_s >= _CONTACT_STORED_EVERY_S
+        if due or (state is not self._state and state is not LinkState.RESYNC):
+            self._contact_stored_s = now.mono_s
+            await commit(self._store, [self._point.limit_row(self._provider.id, now)], self._provider.id)
+        self._state = state
+
+    def _link_state(self) -> LinkState:
+        return self._point.service(self._provider.id, self._clock.now()).link.state
+
+    def _backoff_s(self, tries: int) -> float:
+        """Full jitter: uniform up to a bound that doubles, so that many gateways never come at once."""
+        first_s = min(_FIRST_RETRY_S, self._provider.poll_s)
+        bound_s = min(self._provider.retry_max_s, first_s * 2 ** min(tries, 20))
+        return self._random.uniform(first_s / 4, bound_s)
+
+    # --- reports -----------------------------------------------------------------------------------------------
+
+    async def _deliver(self) -> None:
+        """Live data first, then the backlog from its oldest end, one report at a time."""
+        tries = 0
+        while True:
+            await self._closed.wait()
+            self._closed.clear()
+            delay_s = 0.0
+            if self._link_state() is LinkState.ONLINE:
+                try:
+                    more = await self._reports.deliver_window(self._clock.now, self._events.listed, self._accepted())
+                except VtnFailure as fault:
+                    tries += 1
+                    if tries == 1:
+                        _LOG.warning("%s; the report is kept and sent again. %s", fault.detail, fault.advice)
+                    delay_s = max(self._backoff_s(tries), fault.wait_s)
+                    self._closed.set()
+                else:
+                    tries = 0
+                    if more:
+                        self._closed.set()
+                        delay_s = _BACKLOG_PAUSE_S
+            await self._reports.keep(self._clock.now())
+            self._point.reports_queued(self._provider.id, len(self._reports), self._clock.now())
+            if delay_s:
+                await asyncio.sleep(delay_s)
+
+    def _accepted(self) -> Mapping[str, GridEvent]:
+        return self._point.events(self._provider.id, self._clock.now())

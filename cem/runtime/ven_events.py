@@ -1,0 +1,136 @@
+"""Complete listings of a provider's events, bound to our model; what was drawn for them is kept."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+from typing import TypeVar
+
+from cem.model.event import GridEvent
+from cem.model.provider import Provider
+from cem.ports import Clock, StateKind, StateStore
+from cem.runtime.ven_client import VtnClient
+from cem.sgcp.bindings.openadr3 import Binding, Fetched
+from cem.sgcp.durable import OFFSET, Row, own_rows, row_key
+from cem.sgcp.events.store import Difference, Listing
+from cem.wire.openadr3 import Event, Program, WireError
+
+_LOG = logging.getLogger(__name__)
+_PROGRAMS_EVERY = 10
+_MOST_OFFSETS = 2000
+_MOST_TOLD = 5000
+
+T = TypeVar("T", Event, Program)
+
+
+class EventFetcher:
+    """Fetches and binds. `listed` are the events of the last complete listing as the VTN wrote them."""
+
+    def __init__(self, provider: Provider, client: VtnClient, store: StateStore, clock: Clock, random: Random) -> None:
+        self._provider = provider
+        self._client = client
+        self._store = store
+        self._clock = clock
+        self._binding = Binding(provider, lambda: random.uniform(-1.0, 1.0))
+        self._programs: Mapping[str, Program] = {}
+        self._listings_until_programs = 0
+        self._shares: dict[str, float] = {}
+        self._stored_shares: set[str] = set()
+        self._told: dict[str, str] = {}  # event id -> what was logged of it last
+        self.listed: Sequence[Event] = ()
+
+    async def restore(self) -> None:
+        """Loads what was drawn: an offset is never drawn twice."""
+        rows = own_rows(await self._store.load(StateKind.OFFSET), self._provider.id)
+        prefix = row_key(self._provider.id, "")
+        for key, value in rows.items():
+            if isinstance(value, int | float):
+                self._shares[key.removeprefix(prefix)] = min(max(float(value), -1.0), 1.0)
+        self._stored_shares = set(self._shares)
+
+    def forget_programs(self) -> None:
+        """Makes the next listing fetch the programs anew."""
+        self._listings_until_programs = 0
+
+    async def listing(self, known: Mapping[str, GridEvent], targets: Sequence[str]) -> Listing:
+        """All events that the provider has for us; raises VtnFailure and is then no listing at all."""
+        asked_at_s = self._clock.now().mono_s
+        events, faults, pages = await self._all(targets)
+        if pages > 2 and any(event_id not in events for event_id in known):
+            # a page that shifts while it is being read hides an event; only what is absent twice is gone
+            again, more, _ = await self._all(targets)
+            events, faults = {**events, **again}, [*faults, *more]
+        await self._fetch_programs(events, targets)
+        shares = {event_id: self._shares[row_key(event_id)] for event_id in events if row_key(event_id) in self._shares}
+        fetched = Fetched(tuple(events.values()), faults, self._programs, asked_at_s)
+        listing = self._binding.listing(fetched, known, shares, self._clock.now().wall)
+        self._shares.update({row_key(event_id): share for event_id, share in shares.items()})
+        self.listed = fetched.events
+        return listing
+
+    async def _all(self, targets: Sequence[str]) -> tuple[dict[str, Event], list[WireError], int]:
+        listings = [await self._client.every(Event, "/events", query) for query in _queries(targets)]
+        return (
+            _united(item for listed in listings for item in listed.items),
+            [fault for listed in listings for fault in listed.faults],
+            max(listed.pages for listed in listings),
+        )
+
+    async def _fetch_programs(self, events: Mapping[str, Event], targets: Sequence[str]) -> None:
+        unknown = any(event.program_id not in self._programs for event in events.values())
+        if unknown or self._listings_until_programs <= 0:
+            listings = [await self._client.every(Program, "/programs", query) for query in _queries(targets)]
+            self._programs = _united(item for listed in listings for item in listed.items)
+            self._listings_until_programs = _PROGRAMS_EVERY
+        self._listings_until_programs -= 1
+
+    def drawn_rows(self) -> list[Row]:
+        """Rows for what was drawn since; an offset stays for a cancelled event, since it may come back."""
+        own = row_key(self._provider.id)
+        fresh = [key for key in self._shares if key not in self._stored_shares]
+        self._stored_shares.update(fresh)
+        rows = [Row(OFFSET, f"{own}/{key}", self._shares[key]) for key in fresh]
+        listed = {row_key(event.id) for event in self.listed}
+        for key in [key for key in self._shares if key not in listed][: max(len(self._shares) - _MOST_OFFSETS, 0)]:
+            del self._shares[key]
+            self._stored_shares.discard(key)
+            rows.append(Row(OFFSET, f"{own}/{key}", None))
+        return rows
+
+    def log(self, difference: Difference) -> None:
+        """One line per change, once."""
+        own = self._provider.id
+        for words, events in (
+            ("new", difference.new),
+            ("changed", difference.changed),
+            ("cancelled by the provider", difference.gone),
+            ("missed: it ran out before we heard of it; it is not run late", difference.missed),
+        ):
+            for event in events:
+                self._tell(event.id, f"{words} {event.modification}", f"{own}: event {event.name} {words}")
+        for rejection in difference.rejected:
+            text = f"{own}: event {rejection.event_id} is not acted on: {rejection.reason}"
+            self._tell(rejection.event_id, rejection.reason, text)
+        for event_id in difference.older:
+            self._tell(event_id, "older", f"{own}: event {event_id} came in an older version and is kept as it was")
+
+    def _tell(self, event_id: str, state: str, text: str) -> None:
+        if self._told.get(event_id) != state:
+            if len(self._told) >= _MOST_TOLD:
+                self._told.clear()
+            self._told[event_id] = state
+            _LOG.info("%s", text)
+
+
+def _queries(targets: Sequence[str]) -> list[dict[str, str]]:
+    """Interpretation: filters narrow, so what is open to all and what each target opens are asked for one by one."""
+    return [{}, *({"targets": target} for target in targets)]
+
+
+def _united(items: Iterable[T]) -> dict[str, T]:
+    """The objects by id; each answer shows only the targets that were asked for (Definition, "Object Privacy")."""
+    found: dict[str, T] = {}
+    targets: dict[str, set[str]] = {}
+    for item in items:
+        found[item.id] = item
+        targets.setdefault(item.id, set()).update(item.targets)
+    return {key: item.model_copy(update={"targets": tuple(sorted(targets[key]))}) for key, item in found.items()}

@@ -1,0 +1,134 @@
+"""One broker connection for all devices behind it: who wants which topics, counted."""
+
+import asyncio
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+from cem.driver import DriverContext, TopicPort
+from cem_drivers.mqtt.paho_topics import BrokerAddress, PahoTopics
+from cem_drivers.table import LinkTable, flag, number, text
+
+DEFAULT_PORT = 1883
+OnMessage = Callable[[str, bytes, bool], None]
+OnConnection = Callable[[bool], None]
+
+
+@dataclass(eq=False, slots=True)
+class Subscription:
+    """One device's wish."""
+
+    topic_filters: tuple[str, ...]
+    on_message: OnMessage
+    on_connection: OnConnection
+
+
+class Broker:
+    """A shared connection. Callbacks run in the event loop; a subscription is renewed after each reconnect."""
+
+    def __init__(self, name: str, port: TopicPort) -> None:
+        self.name = name
+        self.connected = False
+        self._port = port
+        self._subscriptions: list[Subscription] = []
+        self._started = False
+
+    async def subscribe(self, subscription: Subscription) -> None:
+        """Adds a subscription, and connects with the first one."""
+        self._subscriptions.append(subscription)
+        if not self._started:
+            self._started = True
+            await self._port.start(self._take, self._connection)
+        elif self.connected:
+            self._renew(subscription)
+            subscription.on_connection(True)
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Removes a subscription; harmless when repeated."""
+        if subscription in self._subscriptions:
+            self._subscriptions.remove(subscription)
+
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Sends now or not at all; says which."""
+        return self.connected and self._port.publish(topic, payload)
+
+    async def stop(self) -> None:
+        """Ends the connection."""
+        self.connected = False
+        await self._port.stop()
+
+    def _connection(self, connected: bool) -> None:
+        self.connected = connected
+        for subscription in tuple(self._subscriptions):
+            if connected:
+                self._renew(subscription)
+            subscription.on_connection(connected)
+
+    def _renew(self, subscription: Subscription) -> None:
+        for topic_filter in subscription.topic_filters:
+            self._port.subscribe(topic_filter)
+
+    def _take(self, topic: str, payload: bytes, retained: bool) -> None:
+        for subscription in tuple(self._subscriptions):
+            if any(matches(topic_filter, topic) for topic_filter in subscription.topic_filters):
+                subscription.on_message(topic, payload, retained)
+
+
+@dataclass(slots=True)
+class _Entry:
+    broker: Broker
+    holders: int = 0
+
+
+@dataclass(slots=True)
+class BrokerRegistry:
+    """Broker connections by address and credentials, each belonging to one event loop."""
+
+    _entries: dict[Hashable, _Entry] = field(default_factory=dict)
+
+    def take(self, link: LinkTable, default_port: int, context: DriverContext) -> Broker:
+        """The connection for a checked link table, made if nobody holds one; give it back with `drop`."""
+        address = broker_address(link, default_port)
+        key: Hashable = (asyncio.get_running_loop(), context.topics, address)
+        entry = self._entries.get(key)
+        if entry is None:
+            port: TopicPort = PahoTopics(address) if context.topics is None else context.topics(link)
+            entry = self._entries[key] = _Entry(Broker(f"{address.host}:{address.port}", port))
+        entry.holders += 1
+        return entry.broker
+
+    async def drop(self, broker: Broker) -> None:
+        """One holder less; the last one disconnects."""
+        for key, entry in self._entries.items():
+            if entry.broker is broker:
+                entry.holders -= 1
+                if entry.holders <= 0:
+                    del self._entries[key]
+                    await broker.stop()
+                return
+
+
+def broker_address(link: LinkTable, default_port: int = DEFAULT_PORT) -> BrokerAddress:
+    """The broker of a checked link table."""
+    return BrokerAddress(
+        host=text(link, "host", ""),
+        port=int(number(link, "port", default_port)),
+        username=text(link, "username", "") or None,
+        password_file=text(link, "password_file", "") or None,
+        tls=flag(link, "tls"),
+        ca_file=text(link, "ca_file", "") or None,
+    )
+
+
+def matches(topic_filter: str, topic: str) -> bool:
+    """Whether a topic falls under a filter (MQTT 3.1.1 clause 4.7; topics beginning with $ are not for us)."""
+    wanted, levels = topic_filter.split("/"), topic.split("/")
+    for index, want in enumerate(wanted):
+        if want == "#":
+            return True
+        if index >= len(levels) or want not in ("+", levels[index]):
+            return False
+    return len(wanted) == len(levels)
+
+
+BROKERS = BrokerRegistry()
+"""Every broker connection of this process."""

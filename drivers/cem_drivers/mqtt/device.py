@@ -1,0 +1,274 @@
+"""One MQTT device, as its profile describes it."""
+
+import json
+import math
+from collections.abc import Sequence
+
+from cem.driver import (
+    Control,
+    ControlSpec,
+    DeviceConfig,
+    DriverContext,
+    Identity,
+    NoAnswer,
+    Reading,
+    Refused,
+    Resource,
+    Storage,
+    WrongDevice,
+)
+from cem_drivers.mqtt.broker import BROKERS, Broker
+from cem_drivers.mqtt.listener import Listener
+from cem_drivers.mqtt.messages import Payload
+from cem_drivers.mqtt.profile import ControlRow, Profile, Publish
+from cem_drivers.table import number, text
+
+OPEN_TIMEOUT_S = 3.0
+SETTLE_S = 0.3  # the other retained messages come together with the serial number
+
+
+class MqttDevice:
+    """A device of the site file behind a broker."""
+
+    def __init__(self, config: DeviceConfig, profile: Profile, context: DriverContext) -> None:
+        self._config = config
+        self._profile = profile
+        self._context = context
+        self._timeout_s = number(config.link, "timeout_s", OPEN_TIMEOUT_S)
+        self._prefix = text(config.link, "prefix", profile.link.prefix).rstrip("/")
+        self._broker: Broker | None = None
+        self._listener: Listener | None = None
+        self._identity: Identity | None = None
+
+    @property
+    def id(self) -> str:
+        """The device's id in the site file."""
+        return self._config.id
+
+    async def open(self) -> Identity:
+        """Connects to the broker and waits for the identity. Raises NoAnswer, WrongDevice."""
+        await self.close()
+        broker = self._broker = BROKERS.take(self._config.link, self._profile.link.port, self._context)
+        serial = text(self._config.link, "serial", self._config.serial or "") or None
+        listener = self._listener = Listener(self.id, self._profile, self._prefix, serial, self._context.monotonic)
+        try:
+            await listener.start(broker)
+            self._identity = await self._identify(broker, listener)
+        except OSError as error:
+            raise NoAnswer(f"{self.id}: broker {broker.name}: {error}; check password_file and ca_file") from error
+        finally:
+            if self._identity is None:
+                await self.close()
+        assert self._identity is not None
+        return self._identity
+
+    def controls(self) -> Sequence[ControlSpec]:
+        """What may be written; () for a device that is read only or has no serial number in the site file."""
+        if self._why_not_written() is not None:
+            return ()
+        return [
+            _spec(resource, row)
+            for resource in self._config.resources
+            for row in self._profile.control
+            if Control(row.id) in resource.controls
+        ]
+
+    async def poll(self) -> Sequence[Reading]:
+        """The newest live value of each point; raises NoAnswer when the device is silent or gone."""
+        messages = self._living()[1].messages
+        readings: list[Reading] = []
+        for row in self._profile.point:
+            role, point = row.id.split(".", 1)
+            taken_at_s = messages.taken_at_s(row)
+            if taken_at_s is None:
+                continue  # a retained value has no age
+            readings += [
+                Reading(resource.id, point, messages.value(row), taken_at_s)
+                for resource in self._config.resources
+                if resource.role == role
+            ]
+        return readings
+
+    async def write(self, resource_id: str, control: Control, value: float) -> None:
+        """Publishes what differs from what the device reports, and waits until it reports it.
+
+        Raises Refused when the device refuses, NoAnswer when it says nothing or the broker is away.
+        """
+        row = self._row(resource_id, control)
+        limits = row.limits
+        if not math.isfinite(value) or value < 0:
+            raise Refused(
+                f"{self.id}: {value} is no value for {control}; allowed are 0 and {limits.min:g} to {limits.max:g}"
+            )
+        whole = limits.step * math.floor(min(value, limits.max) / limits.step + 1e-9)
+        if whole < limits.min:
+            if not limits.zero:
+                raise Refused(f"{self.id}: {value:g} is below {limits.min:g}, the lowest value for {control}")
+            await self._publish_all(row, row.write_zero, 0.0)
+        else:
+            await self._publish_all(row, row.write, whole)
+
+    async def read_back(self, resource_id: str, control: Control) -> float | None:
+        """The value as the device reports it; None when none is in force. Raises NoAnswer when it is silent."""
+        messages = self._living()[1].messages
+        row = next((row for row in self._profile.control if row.id == control), None)
+        held = messages.case(row.read_back) if row is not None else None
+        return held if isinstance(held, float | int) else None
+
+    async def release(self, resource_id: str, control: Control) -> None:
+        """Hands the control back; publishes nothing when the device reports that it is already so."""
+        if self._why_not_written() is None:
+            row = self._row(resource_id, control)
+            await self._publish_all(row, row.release, 0.0)
+
+    async def close(self) -> None:
+        """Lets go of the broker connection."""
+        broker, self._broker = self._broker, None
+        listener, self._listener = self._listener, None
+        self._identity = None
+        if listener is not None:
+            listener.stop()
+        if broker is not None:
+            await BROKERS.drop(broker)
+
+    # --- identity and life ---------------------------------------------------------------------------------
+
+    async def _identify(self, broker: Broker, listener: Listener) -> Identity:
+        names, messages = self._profile.identify, listener.messages
+        wanted = [name for name in (names.model, names.version) if name is not None]
+        known = await listener.until(lambda: messages.holds(names.serial), self._timeout_s)
+        if known:
+            await listener.until(lambda: all(messages.holds(name) for name in wanted), SETTLE_S)
+        if not broker.connected:
+            raise NoAnswer(
+                f"{self.id}: no connection to the broker {broker.name} in {self._timeout_s:g} s; tried on. "
+                "Check that it runs, and host, port, username and password_file"
+            )
+        insisted = self._config.serial
+        if not known:
+            if insisted is not None and listener.seen:
+                raise WrongDevice(self._other_serial(", ".join(sorted(listener.seen.values()))))
+            topic = f"{listener.base(listener.serial or '+')}/{names.serial}"
+            raise NoAnswer(
+                f"{self.id}: nothing under {topic} at the broker {broker.name} in {self._timeout_s:g} s. "
+                "Check that MQTT is switched on in the device, its broker and its topic prefix"
+            )
+        serial = str(messages.payload(names.serial) or "")
+        if insisted is not None and serial != insisted:
+            raise WrongDevice(self._other_serial(serial))
+        if insisted is None and "serial" not in self._config.link and len(listener.seen) > 1:
+            raise WrongDevice(
+                f"{self.id}: several devices under {self._prefix}: {', '.join(sorted(listener.seen.values()))}; "
+                "name one by 'serial' in the site file"
+            )
+
+        def told(topic: str | None) -> str:
+            return "" if topic is None else str(messages.payload(topic) or "")
+
+        return Identity(names.maker, told(names.model), serial, told(names.version))
+
+    def _other_serial(self, seen: str) -> str:
+        return (
+            f"{self.id}: serial number {seen!r} is there, the site file says {self._config.serial!r}; nothing is "
+            "written. Check the broker and the prefix, or put the new serial number into the site file"
+        )
+
+    def _living(self) -> tuple[Broker, Listener]:
+        """Broker and listener, if the device lives; else NoAnswer."""
+        broker, listener, life = self._broker, self._listener, self._profile.life
+        if broker is None or listener is None or self._identity is None:
+            raise NoAnswer(f"{self.id}: not open")
+        if not broker.connected:
+            raise NoAnswer(
+                f"{self.id}: the connection to the broker {broker.name} is lost; it is tried again by itself"
+            )
+        messages = listener.messages
+        if life.down is not None and messages.payload(life.down.topic) == life.down.equals:
+            raise NoAnswer(
+                f"{self.id}: the broker {broker.name} says that it is gone ({life.down.topic}); check its power"
+            )
+        last_s = messages.live_at_s if messages.live_at_s is not None else listener.since_s
+        silent_s = self._context.monotonic() - last_s
+        if silent_s > life.expire_s:
+            raise NoAnswer(
+                f"{self.id}: no message for {silent_s:.0f} s, allowed are {life.expire_s:g} s; "
+                "check its power and its network"
+            )
+        return broker, listener
+
+    # --- writing -------------------------------------------------------------------------------------------
+
+    def _why_not_written(self) -> str | None:
+        if self._config.read_only:
+            return "it is read only"
+        if self._config.serial is None:
+            return "the site file has no serial number to insist on"
+        return None
+
+    def _row(self, resource_id: str, control: Control) -> ControlRow:
+        why = self._why_not_written()
+        owned = any(resource.id == resource_id and control in resource.controls for resource in self._config.resources)
+        row = next((row for row in self._profile.control if owned and row.id == control), None)
+        if why is None and row is not None:
+            return row
+        raise Refused(f"{self.id}: {control} is not written: {why or 'it has no such control'}")
+
+    async def _publish_all(self, row: ControlRow, publications: Sequence[Publish], value: float) -> None:
+        """One after the other, each confirmed before the next."""
+        broker, listener = self._living()
+        messages = listener.messages
+        for publication in publications:
+            wanted: Payload = publication.value
+            if publication.value == "$setpoint":
+                wanted = int(value) if value == int(value) else value
+            if messages.holds(publication.topic) and messages.payload(publication.topic) == wanted:
+                continue  # so it is already; the flash is spared
+            await self._publish(broker, listener, row, publication.topic, wanted)
+
+    async def _publish(self, broker: Broker, listener: Listener, row: ControlRow, topic: str, wanted: Payload) -> None:
+        link, results, messages = self._profile.link, listener.results, listener.messages
+        results.pop(topic, None)
+        sent = json.dumps(wanted)
+        if not broker.publish(listener.topic(topic + link.set_suffix), sent.encode()):
+            raise NoAnswer(
+                f"{self.id}: not connected to the broker {broker.name}; {topic} was not sent and is not kept"
+            )
+
+        def reported() -> bool:
+            return messages.payload(topic) == wanted
+
+        def refused() -> bool:
+            return results.get(topic, link.result_ok) != link.result_ok
+
+        await listener.until(lambda: reported() or refused(), row.confirm_s)
+        if refused():
+            raise Refused(
+                f"{self.id}: {topic}{link.set_suffix} {sent} was answered with {results[topic]!r}; "
+                "check that writing over MQTT is allowed in the device"
+            )
+        if not reported():
+            raise NoAnswer(
+                f"{self.id}: {topic} was set to {sent} and still reads {json.dumps(messages.payload(topic))} after "
+                f"{row.confirm_s:g} s; not sent again before it is read back. "
+                "Check that writing over MQTT is allowed in the device"
+            )
+
+
+def _spec(resource: Resource, row: ControlRow) -> ControlSpec:
+    verify = row.verify
+    return ControlSpec(
+        resource_id=resource.id,
+        control=Control(row.id),
+        falls_back_to=row.falls_back_to,
+        # The core knows no levelled flash; the profile's own budget holds there, not the one for plain flash.
+        storage=Storage.RAM if row.storage == "levelled" else Storage(row.storage),
+        dead_band=row.dead_band,
+        min_interval_s=row.budget.min_interval_s,
+        daily_budget=row.budget.daily,
+        refresh_s=row.refresh_s,
+        device_timeout_s=row.device_timeout_s,
+        timeout_proven=row.timeout_proven,
+        effect_point=verify.effect if verify is not None else None,
+        effect_tolerance=verify.tol if verify is not None else 0.0,
+        effect_within_s=verify.within_s if verify is not None else 30.0,
+    )

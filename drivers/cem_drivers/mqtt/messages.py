@@ -1,0 +1,131 @@
+"""The last message of each topic, and what points and controls read out of them. Pure but for the times given in."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cem.driver import Value
+from cem_drivers.mqtt.profile import Case, PointRow
+
+Payload = None | bool | int | float | str | list["Payload"] | dict[str, "Payload"]
+
+
+class UnreadableError(ValueError):
+    """A payload that does not hold what the profile says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One payload, parsed; `live_at_s` None: known only as retained, so its age is not known."""
+
+    payload: Payload
+    live_at_s: float | None
+
+
+class Messages:
+    """The newest message of each topic of a device, topics relative to the device's own."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Message] = {}
+        self.live_at_s: float | None = None  # the last sign of life on any topic
+
+    def take(self, topic: str, payload: bytes, retained: bool, now_s: float) -> None:
+        """Takes a message in; raises UnreadableError for one that is not JSON."""
+        try:
+            parsed: Payload = json.loads(payload, parse_constant=_no_constant)
+        except (ValueError, UnicodeDecodeError, RecursionError) as error:
+            raise UnreadableError(f"{topic}: {payload[:60]!r} is not JSON") from error
+        self._held[topic] = Message(parsed, None if retained else now_s)
+        if not retained:
+            self.live_at_s = now_s
+
+    def forget_times(self) -> None:
+        """After a lost connection: what is held stays known, its age does not."""
+        self._held = {topic: Message(message.payload, None) for topic, message in self._held.items()}
+        self.live_at_s = None
+
+    def holds(self, topic: str) -> bool:
+        """Whether there was ever a message of the topic."""
+        return topic in self._held
+
+    def payload(self, topic: str) -> Payload:
+        """The newest payload; None if there was none."""
+        message = self._held.get(topic)
+        return None if message is None else message.payload
+
+    def taken_at_s(self, row: PointRow) -> float | None:
+        """When a point was last known to be so: None while only retained messages are known."""
+        if not all(topic in self._held for topic in row.topics):
+            return None
+        if row.on_change:
+            return self.live_at_s
+        times = [self._held[topic].live_at_s for topic in row.topics]
+        return None if None in times else min(at for at in times if at is not None)
+
+    def value(self, row: PointRow) -> Value:
+        """A point's value; None where the device says null, a code without a meaning, or what can't be."""
+        if row.cases:
+            return _in_range(self.case(row.cases), row)
+        payload = self.payload(row.topic or "")
+        if row.map is not None:
+            return row.map.get(_code(pointed(payload, _single(row))))
+        if isinstance(row.json_pointer, str):
+            return _in_range(_number(pointed(payload, row.json_pointer)), row)
+        numbers = [_number(pointed(payload, pointer)) for pointer in row.json_pointer]
+        known = [number for number in numbers if number is not None]
+        if len(known) < len(numbers):
+            return None
+        folded = sum(known) if row.fold == "sum" else max(known) if row.fold == "max" else min(known)
+        return _in_range(folded, row)
+
+    def case(self, cases: Sequence[Case]) -> Value:
+        """The first case that holds; None when none does."""
+        for case in cases:
+            if case.topic is None or self.payload(case.topic) == case.equals:
+                if case.source is None:
+                    return case.value
+                return _number(self.payload(case.source))
+        return None
+
+
+def pointed(payload: Payload, pointer: str) -> Payload:
+    """What a JSON pointer (RFC 6901) points at; None where there is nothing."""
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(payload, dict):
+            payload = payload.get(key)
+        elif isinstance(payload, list) and key.isdecimal() and int(key) < len(payload):
+            payload = payload[int(key)]
+        else:
+            return None
+    return payload
+
+
+def _single(row: PointRow) -> str:
+    return row.json_pointer if isinstance(row.json_pointer, str) else row.json_pointer[0]
+
+
+def _code(payload: Payload) -> str:
+    """A code as the keys of a profile's map are written."""
+    return json.dumps(payload) if not isinstance(payload, str) else payload
+
+
+def _number(payload: Payload) -> float | None:
+    """A number; None for null, text and what is not finite."""
+    if isinstance(payload, bool) or not isinstance(payload, int | float):
+        return None
+    return float(payload) if math.isfinite(payload) else None
+
+
+def _in_range(value: Value, row: PointRow) -> Value:
+    if not isinstance(value, float | int):
+        return value
+    scaled = value * row.factor
+    if row.range is not None and not row.range[0] <= scaled <= row.range[1]:
+        return None
+    return scaled
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

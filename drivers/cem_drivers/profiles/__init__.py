@@ -1,0 +1,1 @@
+"""Device profiles: data, not code. One TOML file per device family."""

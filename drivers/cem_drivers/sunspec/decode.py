@@ -1,0 +1,109 @@
+"""Register bytes of one model to values: scaled, with every sentinel as None, never NaN. Pure.
+
+Source: SunSpec Device Information Model Specification V1.1, clauses on point types and unimplemented values.
+"""
+
+import math
+import struct
+from collections.abc import Iterable
+
+from cem.driver import Value
+from cem_drivers.sunspec.definition import Definition, Point
+
+MAX_SCALE = 10  # sunssf is -10 to 10
+
+_SENTINELS: dict[str, int] = {
+    "int16": -0x8000, "uint16": 0xFFFF, "acc16": 0, "enum16": 0xFFFF, "bitfield16": 0xFFFF, "raw16": 0xFFFF,
+    "count": 0xFFFF, "sunssf": -0x8000, "int32": -0x8000_0000, "uint32": 0xFFFF_FFFF, "acc32": 0,
+    "enum32": 0xFFFF_FFFF, "bitfield32": 0xFFFF_FFFF, "int64": -(2**63), "uint64": 2**64 - 1, "acc64": 0,
+    "bitfield64": 2**64 - 1,
+}  # fmt: skip
+
+
+class Reader:
+    """Decodes some points of a model whose content has `length` registers, whatever the definition says.
+
+    Points beyond the device's length are left out; `names` None takes all.
+    """
+
+    def __init__(self, definition: Definition, length: int, names: Iterable[str] | None = None) -> None:
+        inside = [point for point in definition.fixed[2:] if point.offset + point.size <= length + 2]
+        wanted = {point.name for point in inside} if names is None else set(names)
+        scales = {point.sf for point in inside if point.name in wanted and isinstance(point.sf, str)}
+        chosen = [point for point in inside if point.name in wanted or point.name in scales]
+        self.names = tuple(point.name for point in chosen if point.name in wanted)
+        self._points = tuple(point for point in chosen if point.type != "sunssf" or point.name in wanted)
+        self._scales = tuple((index, point.name) for index, point in enumerate(chosen) if point.type == "sunssf")
+        self._indices = tuple(index for index, point in enumerate(chosen) if point in self._points)
+        self._struct = _packed(chosen)
+
+    def values(self, block: bytes) -> dict[str, Value]:
+        """The values by point name. `block` begins with the model's identifier word."""
+        raw = self._struct.unpack_from(block)
+        scales: dict[str | int | None, int] = {}
+        for index, name in self._scales:
+            scale = raw[index]
+            if -MAX_SCALE <= scale <= MAX_SCALE:
+                scales[name] = scale
+        return {
+            point.name: _value(point, raw[index], scales)
+            for point, index in zip(self._points, self._indices, strict=True)
+        }
+
+
+def group_values(definition: Definition, length: int, block: bytes) -> list[dict[str, Value]]:
+    """The values of each repetition of the model's group, as many as the device's length holds."""
+    size, begin = definition.group_size, definition.fixed_size
+    if size == 0 or length + 2 < begin:
+        return []
+    fixed = definition.fixed
+    scale_points = [point for point in fixed if point.type == "sunssf"]
+    raw_scales = _packed(scale_points).unpack_from(block)
+    scales: dict[str | int | None, int] = {
+        point.name: scale
+        for point, scale in zip(scale_points, raw_scales, strict=True)
+        if -MAX_SCALE <= scale <= MAX_SCALE
+    }
+    group = _packed(list(definition.group))
+    return [
+        {
+            point.name: _value(point, raw, scales)
+            for point, raw in zip(definition.group, group.unpack_from(block, 2 * offset), strict=True)
+        }
+        for offset in range(begin, length + 3 - size, size)
+    ]
+
+
+def encode(point: Point, value: float, scale: int) -> list[int]:
+    """The register of a 16-bit point for a value; ValueError when it does not fit."""
+    raw = round(value / 10**scale)
+    try:
+        return list(struct.unpack(">H", struct.pack(">" + point.format, raw)))
+    except struct.error as error:
+        raise ValueError(f"{value:g} does not fit into {point.name} with scale factor {scale}") from error
+
+
+def _packed(points: list[Point]) -> struct.Struct:
+    """One unpacking for all the points; what lies between is skipped."""
+    parts, at = [">"], 0
+    for point in points:
+        if point.offset > at:
+            parts.append(f"{2 * (point.offset - at)}x")
+        parts.append(point.format)
+        at = point.offset + point.size
+    return struct.Struct("".join(parts))
+
+
+def _value(point: Point, raw: int | float | bytes, scales: dict[str | int | None, int]) -> Value:
+    if isinstance(raw, bytes):
+        return raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip() or None
+    if isinstance(raw, float):
+        return raw if math.isfinite(raw) else None
+    if raw == _SENTINELS.get(point.type):
+        return None
+    if point.sf is None:
+        return float(raw)
+    scale = point.sf if isinstance(point.sf, int) else scales.get(point.sf)
+    if scale is None:
+        return None  # without its scale factor a number means nothing
+    return float(raw * 10**scale) if scale >= 0 else raw / 10**-scale

@@ -1,0 +1,84 @@
+"""The published model definitions, read from the pinned data and laid out for the length that a device announces."""
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+_FORMATS = {
+    "int16": "h", "uint16": "H", "acc16": "H", "enum16": "H", "bitfield16": "H", "raw16": "H", "pad": "H",
+    "count": "H", "sunssf": "h", "int32": "i", "uint32": "I", "acc32": "I", "enum32": "I", "bitfield32": "I",
+    "ipaddr": "I", "int64": "q", "uint64": "Q", "acc64": "Q", "bitfield64": "Q", "float32": "f", "float64": "d",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a model. Offsets and sizes are registers, counted from the model's identifier word."""
+
+    name: str
+    type: str
+    offset: int
+    size: int
+    sf: str | int | None
+    symbols: Mapping[int, str]
+
+    @property
+    def format(self) -> str:
+        """The struct format of the raw value."""
+        return _FORMATS.get(self.type, f"{2 * self.size}s")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One model: its fixed points, and the points of its repeating group with offsets from the group's begin."""
+
+    id: int
+    name: str
+    fixed: tuple[Point, ...]
+    group: tuple[Point, ...]  # () where the model has none, or one of groups within groups
+
+    @property
+    def fixed_size(self) -> int:
+        """Registers of the fixed part, identifier and length words included."""
+        return self.fixed[-1].offset + self.fixed[-1].size
+
+    @property
+    def group_size(self) -> int:
+        """Registers of one group; 0 where there is none."""
+        return self.group[-1].offset + self.group[-1].size if self.group else 0
+
+    def point(self, name: str) -> Point:
+        """A fixed point by name; KeyError if the model has none."""
+        for point in self.fixed:
+            if point.name == name:
+                return point
+        raise KeyError(name)
+
+
+@cache
+def definition(model: int) -> Definition | None:
+    """The definition of a model, None for one that we don't carry."""
+    file = files("cem_drivers.sunspec") / "models" / f"model_{model}.json"
+    if not file.is_file():
+        return None
+    group = json.loads(file.read_text(encoding="utf-8"))["group"]
+    inner = group.get("groups", [])
+    repeated = inner[0]["points"] if len(inner) == 1 and not inner[0].get("groups") else []
+    return Definition(model, group["name"], _points(group["points"]), _points(repeated))
+
+
+def _points(raw: list[dict[str, Any]]) -> tuple[Point, ...]:
+    points: list[Point] = []
+    offset = 0
+    for entry in raw:
+        size = entry["size"]
+        symbols = {symbol["value"]: symbol["name"] for symbol in entry.get("symbols", [])}
+        points.append(Point(entry["name"], entry["type"], offset, size, entry.get("sf"), MappingProxyType(symbols)))
+        offset += size
+    assert all(struct.calcsize(">" + point.format) == 2 * point.size for point in points)
+    return tuple(points)

@@ -1,0 +1,276 @@
+"""One SunSpec device: identifies, reads its roles, carries its controls."""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+
+from cem.driver import (
+    Control,
+    ControlSpec,
+    DeviceConfig,
+    DriverContext,
+    Identity,
+    NoAnswer,
+    Reading,
+    Refused,
+    Role,
+    Value,
+    WrongDevice,
+)
+from cem_drivers.modbus import Bus, open_bus
+from cem_drivers.sunspec.controls import BatterySetpoint, PvLimit
+from cem_drivers.sunspec.image import Image
+from cem_drivers.sunspec.roles import (
+    LIMIT_CONTROL,
+    MPPT,
+    SLOW,
+    STORAGE_CONTROL,
+    Source,
+    battery_points,
+    charge_base_w,
+    discharge_base_w,
+    find_source,
+    generation_w,
+    grid_points,
+    pv_points,
+    wmax_w,
+)
+from cem_drivers.sunspec.scan import Map, Model, read_identity, scan
+from cem_drivers.table import flag, number
+
+SLOW_PERIOD_S = 30.0
+
+_LOG = logging.getLogger(__name__)
+
+Surface = PvLimit | BatterySetpoint
+
+
+class SunSpecDevice:
+    """A device of the site file behind one unit of one link."""
+
+    def __init__(self, config: DeviceConfig, context: DriverContext) -> None:
+        self._config = config
+        self._context = context
+        self._bus: Bus | None = None
+        self._device: Map | None = None
+        self._generation = 0
+        self._images: dict[Map, Image] = {}
+        self._sources: dict[str, Source] = {}  # resource id -> where its readings come from
+        self._surfaces: dict[tuple[str, Control], Surface] = {}
+        self._slow_at_s = 0.0
+
+    @property
+    def id(self) -> str:
+        """The device's id in the site file."""
+        return self._config.id
+
+    async def open(self) -> Identity:
+        """Connects, walks the map, identifies, learns the controls. Raises NoAnswer, BadAnswer, WrongDevice."""
+        await self.close()
+        bus = self._bus = open_bus(self._config.link, self._context)
+        opened = False
+        try:
+            identity = await self._open(bus)
+            opened = True
+        finally:
+            if not opened:  # a device with room for one client must not be kept busy
+                await self.close()
+        return identity
+
+    def controls(self) -> Sequence[ControlSpec]:
+        """What may be written; () for a device that is read only or has no serial number in the site file."""
+        return [surface.spec() for surface in self._surfaces.values()]
+
+    async def poll(self) -> Sequence[Reading]:
+        """All readings of the device's resources, taken now."""
+        now_s = self._context.monotonic()
+        slow = now_s - self._slow_at_s >= SLOW_PERIOD_S
+        await self._read_all(slow)
+        taken_at_s = self._context.monotonic()
+        return [
+            Reading(resource.id, point, value, taken_at_s)
+            for resource in self._config.resources
+            for point, value in self._points(self._sources[resource.id]).items()
+        ]
+
+    async def write(self, resource_id: str, control: Control, value: float) -> None:
+        """Sets a value; raises Refused where this device is not to be written."""
+        if not math.isfinite(value):
+            raise Refused(f"{self.id}: {value} is no value for {control}")
+        surface = await self._surface(resource_id, control)
+        await surface.write(value)
+
+    async def read_back(self, resource_id: str, control: Control) -> float | None:
+        """The value as the device holds it; None when none of ours is in force."""
+        self._opened()
+        surface = self._surfaces.get((resource_id, control))
+        return await surface.read_back() if surface is not None else None
+
+    async def release(self, resource_id: str, control: Control) -> None:
+        """Hands the control back; nothing to do for one that was never ours to write."""
+        self._opened()
+        if (resource_id, control) in self._surfaces:
+            surface = await self._surface(resource_id, control)
+            await surface.release()
+
+    async def close(self) -> None:
+        """Lets go of the link."""
+        bus, self._bus = self._bus, None
+        self._device = None
+        self._images, self._sources, self._surfaces = {}, {}, {}
+        if bus is not None:
+            bus.close()
+
+    async def _open(self, bus: Bus) -> Identity:
+        self._generation = bus.generation  # before the first look: a connection lost during it makes us look again
+        base = self._config.link.get("base")
+        maps = await scan(bus, int(base) if base is not None else None)
+        if not maps:
+            raise WrongDevice(
+                f"{self.id}: {bus.name} answers, but has no SunSpec map at any known address; nothing is written. "
+                "Check the unit and whether SunSpec Modbus is switched on"
+            )
+        device = self._identified(maps)
+        self._device = device
+        ordered = [device, *(other for other in maps if other is not device)]
+        roles = [resource.role for resource in self._config.resources]
+        hybrid = Role.PV in roles and Role.BATTERY in roles
+        for resource in self._config.resources:
+            source = find_source(ordered, resource.role, hybrid)
+            if source is None:
+                models = ", ".join(str(model.id) for model in device.models)
+                raise WrongDevice(
+                    f"{self.id}: {bus.name} has no model for {resource.id} ({resource.role}), only models {models}; "
+                    "check the resources of this device in the site file"
+                )
+            self._sources[resource.id] = source
+            self._images.setdefault(source.map, Image(bus))
+        await self._read_all(slow=True)
+        await self._learn_controls(bus)
+        return device.identity
+
+    def _opened(self) -> Bus:
+        if self._bus is None or self._device is None:
+            raise NoAnswer(f"{self.id}: not open")
+        return self._bus
+
+    def _identified(self, maps: list[Map]) -> Map:
+        wanted = self._config.serial
+        if wanted is None:
+            return maps[0]
+        for device in maps:
+            if device.identity.serial == wanted.strip():
+                return device
+        seen = ", ".join(f"{device.identity.serial!r} ({device.identity.model})" for device in maps)
+        raise WrongDevice(
+            f"{self.id}: serial number {seen} answers, the site file says {wanted!r}; nothing is written. "
+            "Check the address, or put the new serial number into the site file"
+        )
+
+    async def _learn_controls(self, bus: Bus) -> None:
+        if self._config.read_only or self._config.serial is None:
+            return
+        for resource in self._config.resources:
+            for control in sorted(resource.controls):
+                surface = self._make_surface(bus, resource.id, control)
+                if surface is None:
+                    _LOG.warning("%s: no model carries %s; it stays as the device likes", self.id, control)
+                    continue
+                try:
+                    await surface.learn()
+                except Refused as error:
+                    _LOG.warning("%s: %s can't be used: %s", self.id, control, error)
+                    continue
+                self._surfaces[resource.id, control] = surface
+
+    def _make_surface(self, bus: Bus, resource_id: str, control: Control) -> Surface | None:
+        source = self._sources[resource_id]
+        image = self._images[source.map]
+        if control is Control.PV_LIMIT_W:
+            model = source.map.first(LIMIT_CONTROL)
+            proven = flag(self._config.link, "zero_limit_proven")
+            return PvLimit(bus, model, resource_id, lambda: wmax_w(image.values), proven) if model else None
+        if control is Control.BATTERY_SETPOINT_W:
+            model = source.map.first(STORAGE_CONTROL)
+            bases: tuple[Callable[[], float | None], Callable[[], float | None]] = (
+                lambda: charge_base_w(image.values),
+                lambda: discharge_base_w(image.values),
+            )
+            return BatterySetpoint(bus, model, resource_id, *bases) if model else None
+        return None
+
+    async def _surface(self, resource_id: str, control: Control) -> Surface:
+        """The control, once it is certain that the identified device still answers."""
+        bus = self._opened()
+        surface = self._surfaces.get((resource_id, control))
+        if surface is None:
+            why = "it has no such control"
+            if self._config.read_only:
+                why = "it is read only"
+            elif self._config.serial is None:
+                why = "the site file has no serial number to insist on"
+            raise Refused(f"{self.id}: {control} is not written: {why}")
+        if bus.generation != self._generation:
+            await self._identify_again(bus)
+        return surface
+
+    async def _identify_again(self, bus: Bus) -> None:
+        """The connection was lost since the last look: somebody else may answer at this address."""
+        assert self._device is not None
+        generation = bus.generation
+        identity = await read_identity(bus, self._device.models[0])
+        if identity.serial != self._device.identity.serial:
+            raise WrongDevice(
+                f"{self.id}: serial number {identity.serial!r} answers where {self._device.identity.serial!r} did; "
+                "nothing is written. Check what changed at this address"
+            )
+        self._generation = generation
+
+    async def _read_all(self, slow: bool) -> None:
+        self._opened()
+        wanted: dict[Map, dict[Model, None]] = {device: {} for device in self._images}
+        for source in self._sources.values():
+            wanted[source.map].update((model, None) for model in source.models if slow or model.id not in SLOW)
+        for device, models in wanted.items():
+            image = self._images[device]
+            before = set(image.refused)
+            await image.read(models)
+            for model in set(image.refused) - before:
+                _LOG.warning("%s: %s; its points stay unknown", self.id, image.refused[model])
+        if slow:
+            self._slow_at_s = self._context.monotonic()
+
+    def _points(self, source: Source) -> dict[str, Value]:
+        image = self._images[source.map]
+        if source.role is Role.GRID:
+            return grid_points(source, image.values, int(number(self._config.link, "meter_sign", 1)))
+        generation = generation_w(image.modules.get(MPPT, [])) if source.hybrid else None
+        if source.role is Role.PV:
+            points = pv_points(source, image.values, generation)
+            return points | limit_points(image)
+        return battery_points(source, image.values, generation) | setpoint_points(image)
+
+
+def limit_points(image: Image) -> dict[str, Value]:
+    """The limit in force, as read with the last poll; None when the device is not limited."""
+    held = image.values.get(LIMIT_CONTROL)
+    base_w = wmax_w(image.values)
+    if held is None or base_w is None:
+        return {}
+    percent = held.get("WMaxLimPct")
+    enabled = held.get("WMaxLim_Ena") == 1
+    return {"limit_w": percent * base_w / 100 if enabled and isinstance(percent, float) else None}
+
+
+def setpoint_points(image: Image) -> dict[str, Value]:
+    """The battery's power in force, as read with the last poll; None when it follows its own control."""
+    held = image.values.get(STORAGE_CONTROL)
+    charge_w, discharge_w = charge_base_w(image.values), discharge_base_w(image.values)
+    if held is None or charge_w is None or discharge_w is None:
+        return {}
+    most, least = held.get("InWRte"), held.get("OutWRte")
+    if held.get("StorCtl_Mod") != 3 or not isinstance(most, float) or not isinstance(least, float):
+        return {"setpoint_w": None}
+    most_w, least_w = most * charge_w / 100, -least * discharge_w / 100
+    pinned = abs(most_w - least_w) <= 0.02 * max(charge_w, discharge_w)
+    return {"setpoint_w": (most_w if most_w >= 0 else least_w) if pinned else None}

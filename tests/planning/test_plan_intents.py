@@ -1,0 +1,172 @@
+"""What a plan says to do, and in which words."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cem.model.plan import EvNeed, IntentKind, Plan
+from cem.planning.solve import solve
+from support.planning import BATTERY, CAR, PV, START, STEP, problem, violations
+
+NIGHT_TARIFF = [0.18] * 8 + [0.30] * 8 + [0.42] * 8
+
+
+def kinds(plan: Plan, resource_id: str) -> list[str]:
+    """The kind of intent of each slot."""
+    return [slot.intents[resource_id].kind.value for slot in plan.slots]
+
+
+def test_cheap_hours_before_dear_ones_charge_from_the_grid() -> None:
+    plan = solve(problem(24, price=NIGHT_TARIFF, load_w=1500.0, soc_pct=10.0, resources=(BATTERY,)))
+    charging = [slot for slot in plan.slots if slot.intents["battery"].kind is IntentKind.CHARGE_TO]
+    assert charging
+    assert all(slot.import_price_per_kwh == 0.18 for slot in charging)
+    target = charging[-1].intents["battery"].target_soc_pct
+    assert target is not None
+    assert target > 50.0
+    assert all(slot.intents["battery"].max_w == 4000.0 for slot in charging)
+    assert set(kinds(plan, "battery")[16:]) == {"self_consume"}
+    assert any("charge from the grid 00:00-02:00, price 0.18 against 0.42 at 04:00" in r for r in plan.reasons)
+
+
+def test_what_is_worth_more_later_is_held() -> None:
+    plan = solve(problem(16, price=[0.30] * 8 + [0.45] * 8, load_w=2000.0, soc_pct=55.0, grid_charge=False))
+    assert set(kinds(plan, "battery")[:6]) == {"hold"}
+    assert set(kinds(plan, "battery")[8:]) == {"self_consume"}
+    assert any(reason.startswith("Battery: hold 00:00-0") for reason in plan.reasons)
+
+
+def test_a_flat_tariff_never_hoards() -> None:
+    plan = solve(problem(96, load_w=800.0, soc_pct=80.0))
+    assert set(kinds(plan, "battery")) == {"self_consume"}
+
+
+def test_a_dear_export_hour_feeds_in_down_to_a_target() -> None:
+    plan = solve(problem(16, export_price=[0.08] * 8 + [0.60] * 8, soc_pct=90.0))
+    feeding = [slot for slot in plan.slots if slot.intents["battery"].kind is IntentKind.DISCHARGE_TO]
+    assert feeding
+    assert all(slot.start >= START + 8 * STEP for slot in feeding)
+    assert any("feed in" in reason for reason in plan.reasons)
+
+
+def test_a_negative_price_is_used_without_burning_energy() -> None:
+    request = problem(16, price=[-0.10] * 6 + [0.30] * 10, export_price=[-0.20] * 16, pv_w=3000.0, soc_pct=40.0)
+    plan = solve(request)
+    assert violations(plan, request) == []
+    assert plan.slots[0].intents["battery"].kind is IntentKind.CHARGE_TO
+    assert plan.slots[0].pv_w == 0.0
+    assert any(reason.startswith("PV: ") and "feeding in costs 0.20" in reason for reason in plan.reasons)
+    assert any("using it is paid" in reason for reason in plan.reasons)
+
+
+def test_the_car_waits_for_cheap_hours_and_keeps_its_minimum() -> None:
+    due = START + 20 * STEP
+    plan = solve(
+        problem(24, price=[0.35] * 10 + [0.20] * 6 + [0.35] * 8, resources=(CAR,), ev=(EvNeed("car", 12e3, due),))
+    )
+    charging = [slot for slot in plan.slots if slot.intents["car"].kind is IntentKind.CHARGE_TO]
+    assert charging
+    assert all(slot.import_price_per_kwh == 0.20 for slot in charging)
+    for slot in charging:
+        max_w = slot.intents["car"].max_w
+        assert max_w is not None
+        assert 4140.0 <= max_w <= 11040.0
+    assert kinds(plan, "car")[0] == "hold"
+    assert any(reason.startswith("Car: charge from the grid 02:30-") for reason in plan.reasons)
+
+
+def test_a_car_with_enough_sun_takes_only_the_sun() -> None:
+    plan = solve(
+        problem(16, pv_w=8000.0, load_w=300.0, resources=(CAR, PV), ev=(EvNeed("car", 15e3, START + 16 * STEP),))
+    )
+    assert set(kinds(plan, "car")) <= {"surplus_only", "hold"}
+    assert "surplus_only" in kinds(plan, "car")
+
+
+def test_a_car_too_late_is_named_and_charged_at_once() -> None:
+    request = problem(16, price=[0.4] * 4 + [0.1] * 12, resources=(CAR,), ev=(EvNeed("car", 9e3, START + 2 * STEP),))
+    plan = solve(request)
+    assert kinds(plan, "car")[:2] == ["charge_to", "charge_to"]
+    assert plan.slots[0].power_w["car"] > 10e3
+    assert any("3.5 kWh of 9.0 kWh will be missing at 00:30" in reason for reason in plan.reasons)
+
+
+def test_a_deadline_missed_for_the_import_limit_names_it() -> None:
+    request = problem(8, resources=(CAR,), import_limit_w=5000.0, ev=(EvNeed("car", 15e3, START + 8 * STEP),))
+    plan = solve(request)
+    assert any("will be missing" in reason and "the import limit leaves no more" in reason for reason in plan.reasons)
+    assert all(slot.grid_w is not None and slot.grid_w <= 5000.1 for slot in plan.slots)
+
+
+def test_a_limit_below_the_load_is_named_not_failed() -> None:
+    request = problem(8, load_w=6000.0, import_limit_w=4000.0, resources=())
+    plan = solve(request)
+    assert plan.status == "optimal"
+    assert any("import limit: exceeded by up to 2.0 kW 00:00-02:00" in reason for reason in plan.reasons)
+
+
+def test_generation_that_can_not_be_curtailed_beyond_the_export_limit_is_named() -> None:
+    plan = solve(problem(4, pv_w=8000.0, load_w=0.0, export_limit_w=0.0, resources=()))
+    assert any("export limit: exceeded by up to 8.0 kW" in reason for reason in plan.reasons)
+
+
+def test_a_battery_below_its_reserve_is_named_and_filled_first() -> None:
+    plan = solve(problem(16, price=[0.4] * 8 + [0.2] * 8, soc_pct=10.0, reserve_pct=30.0, resources=(BATTERY,)))
+    assert plan.slots[0].intents["battery"].kind is IntentKind.CHARGE_TO
+    assert any("below its reserve of 30 % until" in reason for reason in plan.reasons)
+
+
+def test_a_battery_that_does_not_tell_its_capacity_is_left_out_and_named() -> None:
+    mute = replace(BATTERY, ratings=replace(BATTERY.ratings, capacity_wh=None))
+    plan = solve(problem(4, resources=(mute,)))
+    assert "battery" not in plan.slots[0].intents
+    assert plan.reasons[0] == "Battery: not planned, its capacity is not known"
+
+
+def test_numbers_that_are_missing_still_give_a_plan() -> None:
+    nan = float("nan")
+    request = problem(4, price=[0.3, nan, 0.3, 0.2], load_w=[500.0, nan, nan, 700.0], pv_w=nan)
+    plan = solve(request)
+    assert plan.status == "optimal"
+    assert plan.slots[1].import_price_per_kwh == 0.3
+    assert plan.slots[1].load_w == 600.0
+    assert any("1 import prices missing" in reason for reason in plan.reasons)
+
+
+def test_reasons_speak_local_time() -> None:
+    request = problem(24, price=NIGHT_TARIFF, load_w=1500.0, soc_pct=10.0, resources=(BATTERY,))
+    plan = solve(replace(request, zone="Europe/Berlin"))
+    assert any("charge from the grid 01:00-03:00" in reason for reason in plan.reasons)
+
+
+def test_two_batteries_never_fill_each_other() -> None:
+    second = replace(BATTERY, id="second", name="Second")
+    request = problem(8, price=[0.3] * 4 + [0.5] * 4, load_w=1000.0, resources=(BATTERY, second), soc_pct=60.0)
+    request = replace(request, soc_pct={"battery": 5.0, "second": 90.0}, reserve_pct={"battery": 40.0, "second": 0.0})
+    plan = solve(request)
+    assert violations(plan, request) == []
+    for slot in plan.slots:
+        out = -min(slot.power_w["second"], 0.0)
+        assert out <= 1000.0 + max(-(slot.grid_w or 0.0), 0.0) + 1.0
+
+
+def test_a_request_whose_tuples_do_not_fit_is_refused() -> None:
+    request = replace(problem(4), load_w=(1.0,))
+    with pytest.raises(ValueError, match="load_w has 1 values for 4 slots"):
+        solve(request)
+
+
+def test_a_plan_expires_an_hour_after_it_was_made() -> None:
+    plan = solve(problem(8))
+    assert plan.made_at == START
+    assert plan.expires_at == START + timedelta(hours=1)
+    assert plan.slot_at(START + timedelta(minutes=59)) is not None
+    assert plan.slot_at(datetime(2026, 1, 15, 1, tzinfo=UTC)) is None
+
+
+def test_a_problem_beyond_the_solver_gives_a_plan_by_rules() -> None:
+    plan = solve(problem(4, load_w=1e30))
+    assert plan.status == "rules"
+    assert len(plan.slots) == 4
+    assert any("rules instead" in reason for reason in plan.reasons)

@@ -1,0 +1,149 @@
+"""What the conformance kit puts each driver in front of: one simulated device in memory, with every message counted."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from cem.driver import (
+    ConnectionSink,
+    Control,
+    Device,
+    DeviceConfig,
+    Driver,
+    DriverContext,
+    MessageSink,
+    PduPort,
+    Role,
+    TopicPort,
+)
+from cem_drivers.mqtt import DRIVER as MQTT
+from cem_drivers.sunspec import DRIVER as SUNSPEC
+from hw_sim.simulation import SimulatedHome
+from support.driver_devices import charger_config, sunspec_config
+from support.sim_homes import NOON, whole_home
+
+Link = Mapping[str, str | int | float | bool]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One device of the simulated home behind one driver."""
+
+    name: str
+    driver: Driver
+    role: Role
+    control: Control | None
+    values: tuple[float, ...]  # worth writing, each different from the one before
+
+    @property
+    def link(self) -> Link:
+        """The link table."""
+        return {"host": "memory", "timeout_s": 0.3 if self.driver is MQTT else 0.1}
+
+    def config(self, serial: str | None, read_only: bool = False) -> DeviceConfig:
+        """The device table."""
+        if self.driver is MQTT:
+            return charger_config(self.link, serial, read_only)
+        return sunspec_config(self.link, self.role, serial=serial, read_only=read_only)
+
+
+CASES = (
+    Case("meter", SUNSPEC, Role.GRID, None, ()),
+    Case("inverter", SUNSPEC, Role.PV, Control.PV_LIMIT_W, (2000.0, 5000.0, 80.0)),
+    Case("battery", SUNSPEC, Role.BATTERY, Control.BATTERY_SETPOINT_W, (1500.0, -2500.0, 0.0)),
+    Case("wallbox", MQTT, Role.EV, Control.EV_LIMIT_A, (10.0, 0.0, 6.0)),
+)
+
+
+@dataclass
+class _CountedPdus:
+    port: PduPort
+    writes: list[str]
+
+    async def exchange(self, unit: int, pdu: bytes) -> bytes:
+        if pdu[0] in (5, 6, 15, 16, 22, 23):
+            self.writes.append(pdu.hex())
+        return await self.port.exchange(unit, pdu)
+
+
+@dataclass
+class _CountedTopics:
+    port: TopicPort
+    writes: list[str]
+
+    async def start(self, on_message: MessageSink, on_connection: ConnectionSink) -> None:
+        await self.port.start(on_message, on_connection)
+
+    def subscribe(self, topic_filter: str) -> None:
+        self.port.subscribe(topic_filter)
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> bool:
+        self.writes.append(f"{topic} {payload.decode()}")
+        return self.port.publish(topic, payload, retain)
+
+    async def stop(self) -> None:
+        await self.port.stop()
+
+
+@dataclass
+class Scene:
+    """The device under test and the home around it. The home's clock is the driver's clock."""
+
+    case: Case
+    home: SimulatedHome
+    writes: list[str] = field(default_factory=list)
+
+    @property
+    def serial(self) -> str:
+        """The serial number that the simulated device really has."""
+        return self.home.serial(self.case.name)
+
+    @property
+    def context(self) -> DriverContext:
+        """In-memory transports."""
+        pdus = None
+        if self.case.driver is not MQTT:
+            port = _CountedPdus(self.home.modbus(self.case.name), self.writes)
+
+            def pdus(_link: Link) -> PduPort:
+                return port
+
+        def topics(_link: Link) -> TopicPort:
+            return _CountedTopics(self.home.broker.client(), self.writes)
+
+        return DriverContext(lambda: self.home.house.elapsed_s, pdus, topics)
+
+    def device(self, serial: str | None = "", read_only: bool = False) -> Device:
+        """The driver's device; with its right serial number unless another one (or None) is given."""
+        config = self.case.config(self.serial if serial == "" else serial, read_only)
+        assert self.case.driver.faults(config) == []
+        return self.case.driver.device(config, self.context)
+
+    async def pass_s(self, seconds: int) -> None:
+        """Lets house time pass, a second at a time, delivering what is said meanwhile."""
+        charger = self.home.charger
+        assert charger is not None
+        for _ in range(seconds):
+            self.home.step(1.0)
+            if charger.condition.disconnected and charger.online:
+                await charger.stop()
+            elif not charger.condition.disconnected and not charger.online:
+                await charger.start()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def scene(case: Case) -> AsyncIterator[Scene]:
+    """A home that has been running for ten seconds."""
+    home = SimulatedHome(whole_home(), NOON)
+    assert home.charger is not None
+    await home.charger.start()
+    stage = Scene(case, home)
+    await stage.pass_s(10)
+    try:
+        yield stage
+    finally:
+        await home.charger.stop()
+        await asyncio.sleep(0)
