@@ -1,0 +1,248 @@
+"""The composition: the only place that builds objects and ties them together."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cem.config.sitefile import SiteFile
+from cem.io.clock import SystemClock
+from cem.io.history import HistoryJournal
+from cem.io.http_client import AiohttpClient
+from cem.io.local_api import LocalApi
+from cem.io.notify import ServiceManager
+from cem.io.plan_worker import WorkerPlanner
+from cem.io.state_store import SqliteStateStore
+from cem.model.provider import Provider
+from cem.model.request import UserRequest
+from cem.model.resource import Role
+from cem.model.setpoint import Decision
+from cem.model.status import EnergyToday, Status
+from cem.model.tick import Inputs
+from cem.ports import (
+    Clock,
+    Driver,
+    DriverContext,
+    History,
+    Http,
+    Journal,
+    Planner,
+    StateStore,
+    Watchdog,
+)
+from cem.runtime.board import Board
+from cem.runtime.decisions import DecisionLog
+from cem.runtime.device import DeviceTask
+from cem.runtime.loop import ControlLoop
+from cem.runtime.planner import PlannerTask
+from cem.runtime.requests import RequestBook
+from cem.runtime.status import StatusSource, Trouble
+from cem.runtime.ven import VenSession
+from cem.sgcp.point import ConnectionPoint
+
+log = logging.getLogger(__name__)
+
+HAND_BACK_S = 5.0  # all devices together; each has two seconds of its own
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside that a gateway needs: real in `cem run`, in memory and virtual in a simulation."""
+
+    clock: Clock
+    store: StateStore
+    journal: Journal
+    history: History
+    planner: Planner | None
+    http: Callable[[Provider], Http]
+    watchdog: Watchdog
+    drivers: Mapping[str, Driver]
+    context: DriverContext
+    today: Callable[[datetime], EnergyToday]
+    disk_troubles: Callable[[], Sequence[str]]
+    local_api: bool = True
+
+
+class Gateway:
+    """One running gateway: `run` until `stop`."""
+
+    def __init__(self, site_file: SiteFile, world: World) -> None:
+        site = site_file.site
+        self._world = world
+        self._site_file = site_file
+        self._stopping = asyncio.Event()
+        self.board = Board()
+        self.devices = [
+            DeviceTask(
+                config,
+                world.drivers[config.driver].device(config, world.context),
+                self.board,
+                world.store,
+                world.clock,
+                read_only=site_file.read_only,
+            )
+            for config in site_file.devices
+        ]
+        self.point = ConnectionPoint(
+            site_file.providers,
+            resources=frozenset(resource.id for resource in site.resources),
+            currency=site.tariff.currency,
+            zone=site.zone,
+        )
+        self._clients = [world.http(provider) for provider in site_file.providers]
+        self.sessions = [
+            VenSession(
+                provider,
+                http,
+                self.point,
+                world.store,
+                world.clock,
+                random.SystemRandom(),
+                self._grid_changed,
+                resources=[resource for resource in site.resources if resource.role is not Role.GRID],
+            )
+            for provider, http in zip(site_file.providers, self._clients, strict=True)
+        ]
+        self.requests = RequestBook(world.store, world.clock, self._wake)
+        self.planning = (
+            PlannerTask(
+                site,
+                world.planner,
+                world.history,
+                self.board,
+                world.clock,
+                self.point.directive,
+                every_s=site_file.plan.every_s,
+                timeout_s=site_file.plan.timeout_s,
+                on_plan=self._wake,
+            )
+            if world.planner is not None
+            else None
+        )
+        self.decisions = DecisionLog(world.store, site.zone)
+        self.loop = ControlLoop(
+            site,
+            self.board,
+            world.clock,
+            self.point,
+            world.journal,
+            world.watchdog,
+            devices=self.devices,
+            sessions=self.sessions,
+            plan=lambda: self.planning.plan if self.planning is not None else None,
+            requests=self.requests.in_force,
+            on_decision=self._decided,
+            tick_s=site_file.tick_s,
+        )
+        self.status_source = StatusSource(
+            site,
+            self.loop,
+            self.devices,
+            today=world.today,
+            troubles=self._troubles,
+            read_only=site_file.read_only,
+        )
+
+    def status(self) -> Status:
+        """The present status; RuntimeError before the first tick."""
+        return self.status_source.status()
+
+    def stop(self) -> None:
+        """Asks for an orderly end: every device handed back."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Restores what was accepted, starts everything, and runs until `stop` or until the control loop fails.
+
+        A failure of the loop is not contained: the process ends and every device falls to its own safe state.
+        """
+        await self.requests.restore()
+        for session in self.sessions:
+            await session.restore()
+        self.loop.tick()  # limits that were stored hold before any device is open
+        api = LocalApi(self._site_file.socket_path, self.status, self._asked, self.requests.end)
+        try:
+            if self._world.local_api:
+                await api.start()
+            self._world.watchdog.ready()
+            await self._serve()
+        finally:
+            if self._world.local_api:
+                await api.stop()
+            await self._close()
+
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            services = [group.create_task(self.loop.run()), group.create_task(self.decisions.run())]
+            services += [group.create_task(session.run()) for session in self.sessions]
+            if self.planning is not None:
+                services.append(group.create_task(self.planning.run()))
+            devices = [group.create_task(task.run()) for task in self.devices]
+            await self._stopping.wait()
+            log.info("stopping: handing every device back to its own control")
+            for service in services:
+                service.cancel()
+            for task in self.devices:
+                task.stop()
+            if devices:
+                _, late = await asyncio.wait(devices, timeout=HAND_BACK_S)
+                for task_left in late:
+                    task_left.cancel()
+
+    async def _close(self) -> None:
+        for client in self._clients:
+            await client.close()
+        if self._world.planner is not None:
+            await self._world.planner.close()
+        await self._world.journal.close()
+        await self._world.store.close()
+
+    async def _asked(self, request: UserRequest) -> None:
+        await self.requests.add(request)
+
+    def _wake(self) -> None:
+        self.loop.wake()
+
+    def _grid_changed(self) -> None:
+        if self.planning is not None:
+            self.planning.replan()
+        self.loop.wake()
+
+    def _decided(self, inputs: Inputs, decision: Decision) -> None:
+        self.decisions.note(inputs, decision)
+
+    def _troubles(self) -> list[Trouble]:
+        troubles = [
+            Trouble(f"disk.{number}", text, "control goes on; some history may be missing", "Check the card.", "alarm")
+            for number, text in enumerate(self._world.disk_troubles())
+        ]
+        if self.planning is not None and self.planning.trouble:
+            effect = "the last plan holds until it expires, then simple rules"
+            troubles.append(Trouble("planner", self.planning.trouble, effect, "Nothing to do unless it stays."))
+        return troubles
+
+
+async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver]) -> Gateway:
+    """The gateway on this machine: its clock, its disk, its network."""
+    clock = SystemClock()
+    site_file.store_folder.mkdir(parents=True, exist_ok=True)
+    store = SqliteStateStore(site_file.store_folder / "state.db", clock)
+    history = HistoryJournal(site_file.store_folder / "history.db", site_file.site)
+    await history.open(clock.now())
+    world = World(
+        clock=clock,
+        store=store,
+        journal=history,
+        history=history,
+        planner=WorkerPlanner(site_file.plan.timeout_s) if site_file.plan.enabled else None,
+        http=lambda provider: AiohttpClient(provider.request_timeout_s),
+        watchdog=ServiceManager(),
+        drivers=drivers,
+        context=DriverContext(time.monotonic),
+        today=history.energy_today,
+        disk_troubles=lambda: (*store.alarms, *history.alarms),
+    )
+    return Gateway(site_file, world)

@@ -164,13 +164,13 @@ class TopicPort(Protocol):
 class PduPorts(Protocol):
     """Gives the in-memory link for a link table of the site file."""
 
-    def __call__(self, link: Mapping[str, str | int | float | bool]) -> PduPort: ...
+    def __call__(self, link: Mapping[str, str | int | float | bool], /) -> PduPort: ...
 
 
 class TopicPorts(Protocol):
     """Gives the in-memory broker connection for a link table of the site file."""
 
-    def __call__(self, link: Mapping[str, str | int | float | bool]) -> TopicPort: ...
+    def __call__(self, link: Mapping[str, str | int | float | bool], /) -> TopicPort: ...
 
 
 class Monotonic(Protocol):

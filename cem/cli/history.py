@@ -26,7 +26,14 @@ _DEFAULT_FOLDER = Path("/var/lib/cem")
     "--by", type=click.Choice(["hour", "day"]), help="Length of a row. [default: hour up to two days, else day]"
 )
 @click.option("--show", type=click.Choice(["energy", "decisions", "events"]), help="One part only; CSV shows energy.")
-@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="How it is written.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
     "--config",

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "status": Lazy("cem.cli.status:status", "What the house does now, at a glance."),
     "dashboard": Lazy("cem.cli.dashboard:dashboard", "The same on a screen that keeps up."),
     "history": Lazy("cem.cli.history:history", "Energy, cost, events: what was asked and what was delivered."),
+    "scan": Lazy("cem.cli.scan:scan", "What is out there: Modbus, SunSpec, MQTT."),
     "provision": Lazy("cem.cli.provision:provision", "From an empty box to a running, tested gateway."),
     "run": Lazy("cem.cli.run:run", "Run the gateway."),
     "vtn": Lazy("cem.cli.vtn:vtn", "Run a VTN, for a domain below or for trying things."),

@@ -37,10 +37,11 @@ Say = Callable[[str], None]
     "--out",
     "--config",
     "out",
+    envvar="CEM_CONFIG",
     default=DEFAULT_PATH,
     show_default=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The site file to write.",
+    help="The site file to write; also CEM_CONFIG.",
 )
 @click.option("--from", "answers_file", type=click.Path(path_type=Path, dir_okay=False), help="File with the answers.")
 @click.option("--modbus", multiple=True, metavar="HOST:PORT[/UNIT]", help="A Modbus device; repeatable.")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from sqlite3 import Error as DiskError
 
 from cem.model.errors import CemError
@@ -11,7 +12,9 @@ from cem.ports import Json, Put, StateKind, StateStore
 
 log = logging.getLogger(__name__)
 
-SHORTEST_S = 1.0  # between two rows; what changes faster is kept as its last state
+SHORTEST_S = 1.0  # between two rows where somebody else decides now
+WORDS_ONLY_S = 60.0  # between two rows that differ in the reason's words alone
+NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 WAITING = 100  # rows; the disk may stall, memory may not grow
 
 
@@ -22,6 +25,7 @@ class DecisionLog:
         self._store = store
         self._zone = zone
         self._last: tuple[object, ...] = ()
+        self._last_words: tuple[str, ...] = ()
         self._last_at_s = float("-inf")
         self._queue: asyncio.Queue[Put] = asyncio.Queue(WAITING)
 
@@ -31,9 +35,13 @@ class DecisionLog:
             decision.mode,
             *((s.resource_id, s.control, s.rank, s.source, s.value is None) for s in decision.setpoints),
         )
-        if essence == self._last or inputs.now.mono_s - self._last_at_s < SHORTEST_S or self._queue.full():
+        words = tuple(NUMBER.sub("#", s.reason) for s in decision.setpoints)
+        if essence == self._last and words == self._last_words:
             return
-        self._last, self._last_at_s = essence, inputs.now.mono_s
+        shortest_s = SHORTEST_S if essence != self._last else WORDS_ONLY_S
+        if inputs.now.mono_s - self._last_at_s < shortest_s or self._queue.full():
+            return  # noted later if it still holds
+        self._last, self._last_words, self._last_at_s = essence, words, inputs.now.mono_s
         self._queue.put_nowait(Put(StateKind.DECISION, inputs.now.wall.isoformat(), _row(decision)))
 
     async def run(self) -> None:
@@ -45,7 +53,7 @@ class DecisionLog:
             try:
                 await self._store.commit(rows)
             except (CemError, DiskError, OSError) as error:
-                log.warning("decision log: %s; %d rows are not kept", error, len(rows))
+                log.warning("decision log: %s; %d rows may be lost", error, len(rows))
 
 
 def _row(decision: Decision) -> Json:

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from cem.model.resource import Control, Ratings, Resource, Role
+from cem.ports import Clock, DeviceConfig, DriverContext, TopicPort
 from hw_sim.home import load_home
 from hw_sim.modbus import ModbusUnit
 from hw_sim.simulation import SimulatedHome
-
-from cem.model.resource import Control, Ratings, Resource, Role
-from cem.ports import Clock, DeviceConfig, DriverContext, TopicPort
 
 HOMES = Path(__file__).resolve().parents[2] / "hw-sim" / "homes"
 
@@ -67,5 +66,5 @@ def demo_devices(home: SimulatedHome) -> tuple[DeviceConfig, ...]:
 
 
 def _modbus(home: SimulatedHome, device_id: str, resource: Resource) -> DeviceConfig:
-    link = {"kind": "tcp", "host": device_id, "port": 502, "unit": 1}
+    link: dict[str, str | int | float | bool] = {"kind": "tcp", "host": device_id, "port": 502, "unit": 1}
     return DeviceConfig(device_id, device_id, "sunspec", link, (resource,), serial=home.serial(device_id))

@@ -260,8 +260,7 @@ def _spec(resource: Resource, row: ControlRow) -> ControlSpec:
         resource_id=resource.id,
         control=Control(row.id),
         falls_back_to=row.falls_back_to,
-        # The core knows no levelled flash; the profile's own budget holds there, not the one for plain flash.
-        storage=Storage.RAM if row.storage == "levelled" else Storage(row.storage),
+        storage=Storage(row.storage),
         dead_band=row.dead_band,
         min_interval_s=row.budget.min_interval_s,
         daily_budget=row.budget.daily,

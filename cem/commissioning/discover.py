@@ -1,0 +1,89 @@
+"""Finds devices: every driver looks at every address."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from cem.commissioning.targets import Link, address
+from cem.model.errors import DeviceError
+from cem.ports import DeviceConfig, Driver, DriverContext, Found
+
+PROBE_TIMEOUT_S = 2.0
+"""Patience for one answer while probing."""
+LONGEST_PROBE_S = 30.0
+"""Patience for one driver at one address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What was seen at one address: devices, or what came instead."""
+
+    link: Link
+    found: tuple[Found, ...]
+    trouble: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """The address in words."""
+        return address(self.link)
+
+
+async def discover(
+    links: Iterable[Link],
+    drivers: Mapping[str, Driver],
+    context: DriverContext,
+    on_sighting: Callable[[Sighting], None] = lambda _sighting: None,
+    timeout_s: float = PROBE_TIMEOUT_S,
+) -> list[Sighting]:
+    """One sighting per link, in the links' order; links of another kind are left out where something was found already.
+
+    Different hosts and ports are looked at at the same time, links behind the same one after the other: many devices
+    take a single client.
+    """
+    ordered = list(links)
+    groups: dict[tuple[object, object], list[int]] = {}
+    for index, link in enumerate(ordered):
+        groups.setdefault((link.get("host"), link.get("port")), []).append(index)
+    sightings: dict[int, Sighting] = {}
+
+    async def look(indices: list[int]) -> None:
+        kind_found: object = None
+        for index in indices:
+            if kind_found not in {None, ordered[index].get("kind")}:
+                continue
+            sightings[index] = await _look_at(ordered[index], drivers, context, timeout_s)
+            on_sighting(sightings[index])
+            if sightings[index].found:
+                kind_found = ordered[index].get("kind")
+
+    async with asyncio.TaskGroup() as group:
+        for indices in groups.values():
+            group.create_task(look(indices))
+    return [sightings[index] for index in sorted(sightings)]
+
+
+async def _look_at(link: Link, drivers: Mapping[str, Driver], context: DriverContext, timeout_s: float) -> Sighting:
+    best: dict[str, Found] = {}
+    trouble: list[str] = []
+    for name, driver in drivers.items():
+        if not _speaks(driver, link):
+            continue
+        try:
+            async with asyncio.timeout(LONGEST_PROBE_S):
+                candidates = await driver.probe(link, context, timeout_s)
+        except TimeoutError:
+            trouble.append(f"{name}: gave up after {LONGEST_PROBE_S:g} s")
+        except (DeviceError, OSError) as error:
+            trouble.append(f"{name}: {error}")
+        else:
+            for found in candidates:
+                serial = found.identity.serial
+                if serial not in best or found.confidence > best[serial].confidence:
+                    best[serial] = found
+    return Sighting(link, tuple(best.values()), tuple(trouble))
+
+
+def _speaks(driver: Driver, link: Link) -> bool:
+    """Whether a link of this kind is any of the driver's business: it finds no fault with the table."""
+    config = DeviceConfig(id="probe", name="probe", driver=driver.name, link=link, resources=())
+    return not any(line.startswith("link.") for line in driver.faults(config))

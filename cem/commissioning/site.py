@@ -1,0 +1,75 @@
+"""Puts the answers of a person and the devices found together into a site file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cem.commissioning.targets import LinkKind
+from cem.config.load import check_table, read_raw
+from cem.config.schema import FORMAT, ConnectionTable, DeviceTable, SiteTable, Table
+from cem.config.schema_faults import schema_faults
+from cem.model.errors import SiteFileError
+from cem.ports import Driver
+
+PLACEHOLDER: dict[str, Any] = {"id": "x", "driver": "x", "link": {}, "resource": [{"id": "x", "role": "grid"}]}
+"""Stands for the devices while the answers are checked before any is known."""
+
+
+class FindTable(Table):
+    """`[find]` of an answers file: the addresses to look at."""
+
+    modbus: tuple[str, ...] = ()
+    mqtt: tuple[str, ...] = ()
+    grid: str | None = None  # serial number of the meter at the connection point
+    read_only: tuple[str, ...] = ()  # serial numbers or ids never to be written
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """A site file without its devices, as bare tables, and where to look for them."""
+
+    site: dict[str, Any] = field(default_factory=dict)
+    find: FindTable = field(default_factory=FindTable)
+
+    def connection(self) -> ConnectionTable:
+        """The connection point; only after `check` found no fault."""
+        return ConnectionTable.model_validate(self.site["connection"])
+
+    def targets(self) -> list[tuple[str, LinkKind]]:
+        """Every address with its kind."""
+        modbus = [(text, LinkKind.MODBUS_TCP) for text in self.find.modbus]
+        return modbus + [(text, LinkKind.MQTT) for text in self.find.mqtt]
+
+
+def read_answers(path: Path) -> Answers:
+    """An answers file: a site file without [[device]], with [find]; raises SiteFileError with every fault."""
+    raw = read_raw(path)
+    find = raw.pop("find", {})
+    try:
+        table = FindTable.model_validate(find)
+    except ValidationError as error:
+        raise SiteFileError([f"find.{line}" for line in schema_faults(error, FindTable)]) from error
+    if "device" in raw:
+        raise SiteFileError(["device: seen in an answers file; devices are found at the addresses in [find]"])
+    return Answers(raw, table)
+
+
+def answer_faults(answers: Answers) -> list[str]:
+    """What is wrong with or missing from the answers, before any device is known."""
+    raw = {"site": FORMAT} | answers.site | {"device": [PLACEHOLDER]}
+    try:
+        SiteTable.model_validate(raw)
+    except ValidationError as error:
+        return schema_faults(error)
+    return []
+
+
+def assemble(
+    answers: Answers, devices: Sequence[DeviceTable], folder: Path, drivers: Mapping[str, Driver]
+) -> SiteTable:
+    """The whole site file, checked like any other; raises SiteFileError with every fault."""
+    tables = [device.model_dump(mode="json", by_alias=True, exclude_defaults=True) for device in devices]
+    return check_table({"site": FORMAT} | answers.site | {"device": tables}, folder, drivers)

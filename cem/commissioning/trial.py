@@ -1,0 +1,108 @@
+"""Which value a write check sets: safe for the house, and different enough that its effect shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from cem.commissioning.plausible import number
+from cem.model.reading import Value
+from cem.model.resource import Control, Resource
+from cem.ports import ControlSpec
+
+BATTERY_STEP_W = 500.0
+NEARLY_FULL_PCT = 95.0
+WEAK_SUN_W = 500.0
+SHARE_OF_SUN = 0.8
+CHARGING = ("C", "D")
+LEAST_TOLERANCE = {Control.EV_LIMIT_A: 0.5, Control.PV_LIMIT_W: 10.0, Control.BATTERY_SETPOINT_W: 10.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A value to try. Its effect shows when low <= `effect_point` <= high; with no point only the read-back counts."""
+
+    value: float
+    words: str
+    effect_point: str | None = None
+    low: float = 0.0
+    high: float = 0.0
+    why_no_effect: str = ""
+    restore: float | None = None  # the owner's own setting, to be written back before the release
+
+    def shows(self, values: Mapping[str, Value]) -> bool:
+        """Whether the effect is there."""
+        seen = None if self.effect_point is None else number(values, self.effect_point)
+        return seen is not None and self.low <= seen <= self.high
+
+
+def trial(spec: ControlSpec, resource: Resource, values: Mapping[str, Value], held: float | None) -> Trial | None:
+    """The value to try from the present readings and what the device holds now; None when none is safe to choose."""
+    match spec.control:
+        case Control.PV_LIMIT_W:
+            return _less_sun(spec, resource, values)
+        case Control.BATTERY_SETPOINT_W:
+            return _battery_step(spec, resource, values)
+        case Control.EV_LIMIT_A:
+            return _small_current(spec, resource, values, held)
+
+
+def tolerance(spec: ControlSpec, value: float) -> float:
+    """How far a read-back may be from what was written: the device's step, or 2 %."""
+    return max(spec.dead_band, 0.02 * abs(value), LEAST_TOLERANCE[spec.control])
+
+
+def _less_sun(spec: ControlSpec, resource: Resource, values: Mapping[str, Value]) -> Trial | None:
+    """A fifth less than the present generation; without sun the rating, which changes nothing."""
+    generation_w = -(number(values, "power_w") or 0.0)
+    limit_w = min(SHARE_OF_SUN * generation_w, generation_w - 2 * spec.effect_tolerance)
+    if generation_w > WEAK_SUN_W and limit_w > WEAK_SUN_W / 2:
+        high = max(0.0, spec.effect_tolerance)
+        return Trial(limit_w, f"at most {limit_w:.0f} W", spec.effect_point or "power_w", -limit_w - high, high)
+    rating_w = resource.ratings.max_generation_w or number(values, "rating_w")
+    if rating_w is None:
+        return None
+    return Trial(
+        rating_w, f"at most {rating_w:.0f} W", why_no_effect=f"too little sun ({generation_w:.0f} W) for an effect"
+    )
+
+
+def _battery_step(spec: ControlSpec, resource: Resource, values: Mapping[str, Value]) -> Trial | None:
+    """500 W of charging, or of discharging when it is nearly full; more where that is what it does anyway."""
+    soc_pct, power_w = number(values, "soc_pct"), number(values, "power_w")
+    if soc_pct is None or power_w is None:
+        return None
+    charging = soc_pct < NEARLY_FULL_PCT
+    sign = 1 if charging else -1
+    rating_w = resource.ratings.max_charge_w if charging else resource.ratings.max_discharge_w
+    most_w = BATTERY_STEP_W if rating_w is None else rating_w
+    wide_w = max(spec.effect_tolerance, tolerance(spec, BATTERY_STEP_W))
+    steps_w = [min(count * BATTERY_STEP_W, most_w) for count in range(1, 5)]
+    apart = (step_w for step_w in steps_w if abs(sign * step_w - power_w) >= 2 * wide_w)
+    target_w = sign * next(apart, steps_w[0])
+    words = f"{'charge' if charging else 'discharge'} {abs(target_w):.0f} W"
+    return Trial(target_w, words, spec.effect_point or "power_w", target_w - wide_w, target_w + wide_w)
+
+
+def _small_current(
+    spec: ControlSpec, resource: Resource, values: Mapping[str, Value], held: float | None
+) -> Trial | None:
+    """The smallest current, or one ampere more where the charger is there already."""
+    ratings = resource.ratings
+    current_a, most_a = ratings.min_current_a, ratings.max_current_a
+    own_a = held if held is not None else number(values, "limit_a")
+    if own_a is not None and abs(own_a - current_a) < 0.5:
+        current_a += 1.0
+    if most_a is not None and current_a > most_a:
+        return None
+    words = f"at most {current_a:g} A"
+    attempt = Trial(current_a, words, restore=own_a if own_a is not None and own_a >= ratings.min_current_a else None)
+    if values.get("state") not in CHARGING:
+        return replace(attempt, why_no_effect="no car is charging, so there is no effect to see")
+    taken_a, high_a = number(values, "current_a"), current_a + max(1.0, spec.effect_tolerance)
+    if taken_a is not None and taken_a <= high_a:
+        return replace(attempt, why_no_effect=f"the car takes {taken_a:g} A anyway, so there is no effect to see")
+    if taken_a is not None:
+        return replace(attempt, effect_point="current_a", high=high_a)
+    if number(values, "power_w") is not None:
+        most_w = 1.1 * (current_a + 1.0) * ratings.nominal_voltage_v * ratings.phases
+        return replace(attempt, effect_point="power_w", high=most_w)
+    return replace(attempt, why_no_effect="the charger tells neither current nor power, so no effect can be seen")

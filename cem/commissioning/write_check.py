@@ -1,0 +1,145 @@
+"""The write check: set a safe value, read it back, see its effect, hand the control back and see that too."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from cem.commissioning.bench import Bench
+from cem.commissioning.read_check import point_in_words
+from cem.commissioning.result import Result, Step, Verdict
+from cem.commissioning.trial import Trial, tolerance, trial
+from cem.model.errors import DeviceError
+from cem.model.resource import Control, Resource
+from cem.ports import ControlSpec
+
+HELD_WITHIN_S = 5.0
+RELEASED_WITHIN_S = 5.0
+LOOK_EVERY_S = 0.5
+
+
+async def check_writing(bench: Bench) -> list[Result]:
+    """Two results per control of an open device: writing and releasing. The release is tried whatever came before."""
+    specs = {(spec.resource_id, spec.control): spec for spec in bench.device.controls()}
+    results: list[Result] = []
+    for resource in bench.config.resources:
+        for control in sorted(resource.controls):
+            spec = specs.get((resource.id, control))
+            results += [_not_offered(bench, resource, control)] if spec is None else await _try(bench, resource, spec)
+    return results
+
+
+def subject(spec: ControlSpec) -> str:
+    """A control as results name it."""
+    return f"{spec.resource_id} {spec.control}"
+
+
+async def _try(bench: Bench, resource: Resource, spec: ControlSpec) -> list[Result]:
+    device_id = bench.config.id
+    attempt: Trial | None = None
+    try:
+        values = (await bench.values()).get(resource.id, {})
+        held = await bench.read_back(spec)
+        attempt = trial(spec, resource, values, held)
+        if attempt is None:
+            why = "no safe value can be chosen: the device tells neither what it does nor what it can"
+            return [Result(Step.WRITE, device_id, subject(spec), Verdict.SKIPPED, why)]
+        written = await _written(bench, resource, spec, attempt)
+    except DeviceError as error:
+        advice = "check whether control is allowed in the device's own settings, and that no other system holds it"
+        written = Result(Step.WRITE, device_id, subject(spec), Verdict.FAILED, str(error), advice)
+    finally:
+        released = await _handed_back(bench, spec, attempt)
+    return [written, released]
+
+
+async def _written(bench: Bench, resource: Resource, spec: ControlSpec, attempt: Trial) -> Result:
+    await bench.write(spec, attempt.value)
+    near = tolerance(spec, attempt.value)
+
+    async def is_held() -> bool:
+        value = await bench.read_back(spec)
+        return value is not None and abs(value - attempt.value) <= near
+
+    async def is_effective() -> bool:
+        return attempt.shows((await bench.values()).get(spec.resource_id, {}))
+
+    held = await eventually(bench, is_held, HELD_WITHIN_S)
+    effective = attempt.effect_point is not None and await eventually(bench, is_effective, spec.effect_within_s)
+    back = await bench.read_back(spec)
+    seen = (await bench.values()).get(spec.resource_id, {}).get(attempt.effect_point or "")
+    unit = spec.control.value.rpartition("_")[2].upper()
+    told = f"{attempt.words}: read back {'nothing' if back is None else f'{back:.6g} {unit}'}"
+    effect = attempt.why_no_effect
+    if attempt.effect_point is not None:
+        effect = point_in_words(resource, attempt.effect_point, seen)
+    values = {"value": attempt.value, "read_back": back, "effect": seen}
+    if attempt.effect_point is not None and not effective:
+        verdict, advice = Verdict.FAILED, "accepted is not effective: check the device's control settings and its mode"
+    elif not held and not effective:
+        verdict, advice = Verdict.FAILED, "the device does not keep what is written: check its control settings"
+    else:
+        verdict, advice = Verdict.PASSED, ""
+    return Result(Step.WRITE, bench.config.id, subject(spec), verdict, f"{told}, {effect}", advice, values)
+
+
+async def _handed_back(bench: Bench, spec: ControlSpec, attempt: Trial | None) -> Result:
+    """Restores the owner's setting where the device would keep ours, then releases."""
+    if attempt is None:
+        return await released_result(bench, spec, None)
+    trouble = ""
+    if attempt.restore is not None:
+        try:
+            await bench.write(spec, attempt.restore)
+        except DeviceError as error:
+            trouble = f"the setting before, {attempt.restore:g}, could not be written back: {error}"
+    released = await released_result(bench, spec, attempt.value)
+    if not trouble or released.verdict is Verdict.FAILED:
+        return released
+    return replace(released, verdict=Verdict.FAILED, seen=trouble, advice="set it in the device's own app")
+
+
+async def released_result(bench: Bench, spec: ControlSpec, value: float | None) -> Result:
+    """Releases a control that held `value` and confirms it by reading back."""
+    back: float | None = None
+
+    async def is_released() -> bool:
+        nonlocal back
+        back = await bench.read_back(spec)
+        return back is None or value is None or abs(back - value) > tolerance(spec, value)
+
+    try:
+        await bench.release(spec)
+        released = await eventually(bench, is_released, RELEASED_WITHIN_S)
+    except DeviceError as error:
+        return _stuck(bench, spec, str(error))
+    if not released:
+        return _stuck(bench, spec, f"still holds {back:.6g} after the release")
+    seen = "in its own control again" if back is None else f"in its own control again, holds {back:.6g}"
+    return Result(Step.RELEASE, bench.config.id, subject(spec), Verdict.PASSED, seen, values={"read_back": back})
+
+
+def _stuck(bench: Bench, spec: ControlSpec, seen: str) -> Result:
+    timer = f" within {spec.device_timeout_s:g} s" if spec.device_timeout_s is not None else ""
+    advice = f"it {spec.falls_back_to}{timer}; if it does not, switch the device off and on, then test again"
+    return Result(Step.RELEASE, bench.config.id, subject(spec), Verdict.FAILED, seen, advice)
+
+
+def _not_offered(bench: Bench, resource: Resource, control: Control) -> Result:
+    return Result(
+        Step.WRITE,
+        bench.config.id,
+        f"{resource.id} {control}",
+        Verdict.FAILED,
+        "the device does not offer this control",
+        "take it out of `controls`, or switch remote control on in the device",
+    )
+
+
+async def eventually(bench: Bench, holds: Callable[[], Awaitable[bool]], within_s: float) -> bool:
+    """Whether a condition comes true within a time."""
+    until_s = bench.context.monotonic() + within_s
+    while not await holds():
+        if bench.context.monotonic() >= until_s:
+            return False
+        await asyncio.sleep(LOOK_EVERY_S)
+    return True

@@ -1,0 +1,112 @@
+"""From the tables as written to the model's values. Takes only tables that passed the checks."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from cem.config.schema import WEEKDAYS, DeviceTable, ProviderTable, ResourceTable, SiteTable, TariffTable
+from cem.config.sitefile import PlanSettings, SiteFile
+from cem.model.provider import Programme, Provider
+from cem.model.resource import Ratings, Resource
+from cem.model.site import BatteryPolicy, ChargeGoal, ElectricalConnection, Site
+from cem.model.tariff import Tariff, TariffPeriod
+from cem.ports import DeviceConfig
+
+
+def site_file(path: Path, table: SiteTable) -> SiteFile:
+    """The site file with secrets read; raises OSError when a secret file has gone since the checks."""
+    folder = path.parent
+    devices = tuple(device_config(device, folder, table.connection.phases, table.read_only) for device in table.device)
+    return SiteFile(
+        path=path,
+        site=Site(
+            name=table.name,
+            zone=table.timezone,
+            connection=ElectricalConnection(**table.connection.model_dump()),
+            tariff=tariff(table.tariff, table.timezone, table.currency),
+            resources=tuple(resource for device in devices for resource in device.resources),
+            goals=tuple(ChargeGoal(g.resource, g.ready_by, g.energy_wh, g.soc_pct) for g in table.goal),
+            batteries=tuple(BatteryPolicy(b.resource, b.reserve_pct, b.grid_charge) for b in table.battery),
+        ),
+        devices=devices,
+        providers=tuple(provider(p, read_secret(folder / p.client_secret_file)) for p in table.provider),
+        store_folder=folder / table.store.folder,
+        socket_path=folder / table.api.socket,
+        tick_s=table.control.tick_s,
+        plan=PlanSettings(table.plan.enabled, table.plan.every_s, table.plan.timeout_s),
+        read_only=table.read_only,
+    )
+
+
+def device_config(table: DeviceTable, folder: Path, phases: int, read_only: bool = False) -> DeviceConfig:
+    """One device at a connection of so many phases; a profile that ends in .toml is a file beside the site file."""
+    profile = table.profile
+    if profile is not None and profile.endswith(".toml"):
+        profile = str(folder / profile)
+    return DeviceConfig(
+        id=table.id,
+        name=table.name or table.id,
+        driver=table.driver,
+        link={key: _beside(folder, key, value) for key, value in table.link.items()},
+        resources=tuple(resource(item, table.id, phases) for item in table.resource),
+        profile=profile,
+        serial=table.serial,
+        read_only=table.read_only or read_only,
+        poll_s=table.poll_s,
+    )
+
+
+def _beside(folder: Path, key: str, value: str | int | float | bool) -> str | int | float | bool:
+    """A link's `..._file` is beside the site file unless its path is absolute."""
+    return str(folder / value) if key.endswith("_file") and isinstance(value, str) else value
+
+
+def resource(table: ResourceTable, device_id: str, phases: int) -> Resource:
+    """One resource of a device."""
+    return Resource(
+        id=table.id,
+        role=table.role,
+        device_id=device_id,
+        name=table.name or table.id,
+        ratings=ratings(table, phases),
+        controls=frozenset(table.controls),
+    )
+
+
+def ratings(table: ResourceTable, phases: int) -> Ratings:
+    """The ratings of a resource table; `phases` are those of the connection."""
+    return Ratings(
+        max_charge_w=table.max_charge_w,
+        max_discharge_w=table.max_discharge_w,
+        capacity_wh=table.capacity_wh,
+        max_generation_w=table.max_generation_w,
+        max_current_a=table.max_current_a,
+        min_current_a=table.min_current_a,
+        phases=phases if table.phases is None else table.phases,
+        nominal_voltage_v=table.nominal_voltage_v,
+    )
+
+
+def tariff(table: TariffTable, zone: str, currency: str) -> Tariff:
+    """The tariff with its periods in the site's local time."""
+    return Tariff(
+        zone=zone,
+        currency=currency,
+        base_price_per_kwh=table.base_price_per_kwh,
+        export_price_per_kwh=table.export_price_per_kwh,
+        periods=tuple(
+            TariffPeriod(p.start, p.end, p.import_price_per_kwh, frozenset(WEEKDAYS.index(day) for day in p.days))
+            for p in table.period
+        ),
+    )
+
+
+def provider(table: ProviderTable, secret: str) -> Provider:
+    """One provider with its secret."""
+    values = table.model_dump(exclude={"programme", "client_secret_file", "allow_plain_http"})
+    programmes = tuple(Programme(p.name, p.mandatory) for p in table.programme)
+    return replace(Provider(**values), client_secret=secret, programmes=programmes)
+
+
+def read_secret(path: Path) -> str:
+    """The secret in a file, without the line end that editors add."""
+    return path.read_text(encoding="utf-8").rstrip("\r\n")

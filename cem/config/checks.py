@@ -1,0 +1,166 @@
+"""Cross-checks: what no single key can tell. Each function looks for one kind of fault and yields it as a line."""
+
+from collections.abc import Callable, Iterable, Iterator
+from zoneinfo import ZoneInfo, available_timezones
+
+from cem.config.device_checks import DEVICE_CHECKS
+from cem.config.draft import Draft
+from cem.config.provider_checks import PROVIDER_CHECKS
+from cem.config.schema import WEEKDAYS, PeriodTable
+from cem.config.words import did_you_mean, duplicates, fault, one_of, shown
+from cem.model.resource import Role
+
+Check = Callable[[Draft], Iterator[str]]
+
+MINUTES_A_DAY = 24 * 60
+LONGEST_SOCKET_PATH = 107  # bytes, sockaddr_un of Linux
+
+
+def unknown_timezone(draft: Draft) -> Iterator[str]:
+    """The time zone must be in the tz database of this machine."""
+    if draft.zone is None:
+        return
+    try:
+        ZoneInfo(draft.zone)
+    except (KeyError, ValueError, OSError):
+        yield fault(
+            "timezone",
+            shown(draft.zone),
+            "a name of the tz database such as Europe/Berlin is needed",
+            did_you_mean(draft.zone, available_timezones()),
+        )
+
+
+def limit_above_fuse(draft: Draft) -> Iterator[str]:
+    """A contract limit above the fuse is a slip of the pen: the fuse would never let it through."""
+    if (connection := draft.connection) is None:
+        return
+    fuse_w = connection.fuse_a * connection.phases * connection.nominal_voltage_v
+    for key in ("import_limit_w", "export_limit_w"):
+        limit_w = getattr(connection, key)
+        if limit_w is not None and limit_w > fuse_w:
+            yield fault(
+                f"connection.{key}",
+                shown(limit_w),
+                f"at most the fuse's {fuse_w:g} W ({connection.fuse_a:g} A, {connection.phases} phases, "
+                f"{connection.nominal_voltage_v:g} V)",
+            )
+
+
+def tick_slower_than_meter(draft: Draft) -> Iterator[str]:
+    """The control loop must run at least twice before a meter reading is too old."""
+    if draft.connection is None or draft.tick_s is None or draft.tick_s * 2 <= draft.connection.meter_stale_s:
+        return
+    yield fault(
+        "control.tick_s",
+        shown(draft.tick_s),
+        f"at most half of connection.meter_stale_s ({draft.connection.meter_stale_s:g} s)",
+    )
+
+
+def socket_path_too_long(draft: Draft) -> Iterator[str]:
+    """A unix socket's path is bounded by the kernel."""
+    path = str(draft.folder.absolute() / draft.socket)
+    if (length := len(path.encode())) > LONGEST_SOCKET_PATH:
+        yield fault("api.socket", f"{length} bytes as {path}", f"at most {LONGEST_SOCKET_PATH} bytes with its folder")
+
+
+def empty_tariff_period(draft: Draft) -> Iterator[str]:
+    """A period needs a length; 00:00 to 00:00 is the whole day."""
+    for index, period in enumerate(draft.tariff.period if draft.tariff else ()):
+        if period.start == period.end and period.start.hour + period.start.minute > 0:
+            yield fault(
+                f"tariff.period[{index}].to",
+                f"same as from ({period.start:%H:%M})",
+                'the whole day is "00:00" to "00:00"',
+            )
+
+
+def overlapping_tariff_periods(draft: Draft) -> Iterator[str]:
+    """No minute of the week may have two prices."""
+    taken: dict[int, int] = {}
+    for index, period in enumerate(draft.tariff.period if draft.tariff else ()):
+        covered = set(_minutes_of_week(period))
+        clashes = {taken[minute]: minute for minute in sorted(covered & taken.keys(), reverse=True)}
+        for other, minute in sorted(clashes.items()):
+            day, of_day = divmod(minute, MINUTES_A_DAY)
+            yield fault(
+                f"tariff.period[{index}]",
+                f"overlaps tariff.period[{other}] from {WEEKDAYS[day]} {of_day // 60:02}:{of_day % 60:02}",
+                "one price at a time; shorten one or give them different days",
+            )
+        taken |= dict.fromkeys(covered - taken.keys(), index)
+
+
+def _minutes_of_week(period: PeriodTable) -> Iterable[int]:
+    start = period.start.hour * 60 + period.start.minute
+    end = period.end.hour * 60 + period.end.minute
+    length = (end - start) % MINUTES_A_DAY or MINUTES_A_DAY
+    for day in {WEEKDAYS.index(name) for name in period.days}:
+        first = day * MINUTES_A_DAY + start
+        yield from ((first + minute) % (7 * MINUTES_A_DAY) for minute in range(length))
+
+
+def goal_without_car(draft: Draft) -> Iterator[str]:
+    """A goal names a charging point of this site."""
+    yield from _unfit(draft, Role.EV, ((f"goal[{i}].resource", goal.resource) for i, goal in draft.goals.items()))
+
+
+def goal_without_amount(draft: Draft) -> Iterator[str]:
+    """A goal says how much: either in energy or as a state of charge."""
+    for index, goal in draft.goals.items():
+        if (goal.energy_wh is None) == (goal.soc_pct is None):
+            seen = "neither energy_wh nor soc_pct" if goal.energy_wh is None else "both energy_wh and soc_pct"
+            yield fault(f"goal[{index}]", seen, "exactly one of the two")
+
+
+def goal_twice(draft: Draft) -> Iterator[str]:
+    """One goal per car and time of day."""
+    goals = ((f"goal[{i}]", f"{goal.resource} by {goal.ready_by:%H:%M}") for i, goal in draft.goals.items())
+    yield from duplicates(goals, "one goal per car and time")
+
+
+def battery_policy_without_battery(draft: Draft) -> Iterator[str]:
+    """A policy names a battery of this site."""
+    batteries = ((f"battery[{i}].resource", policy.resource) for i, policy in draft.batteries.items())
+    yield from _unfit(draft, Role.BATTERY, batteries)
+
+
+def battery_policy_twice(draft: Draft) -> Iterator[str]:
+    """One policy per battery."""
+    policies = ((f"battery[{i}].resource", policy.resource) for i, policy in draft.batteries.items())
+    yield from duplicates(policies, "one [[battery]] per battery")
+
+
+def _unfit(draft: Draft, role: Role, uses: Iterable[tuple[str, str]]) -> Iterator[str]:
+    roles = {resource.id: resource.role for _, _, resource in draft.resources()}
+    fitting = [name for name, its_role in roles.items() if its_role is role]
+    for path, name in uses:
+        if name in roles and roles[name] is not role:
+            yield fault(path, f"{name!r} has the role {roles[name]}", f"needed: role {role}; {one_of(fitting)}")
+        elif name not in roles and draft.devices_whole:
+            yield fault(path, f"no resource {name!r} in this site", one_of(fitting), did_you_mean(name, fitting))
+
+
+SITE_CHECKS: tuple[Check, ...] = (
+    unknown_timezone,
+    limit_above_fuse,
+    tick_slower_than_meter,
+    socket_path_too_long,
+    empty_tariff_period,
+    overlapping_tariff_periods,
+)
+WISH_CHECKS: tuple[Check, ...] = (
+    goal_without_car,
+    goal_without_amount,
+    goal_twice,
+    battery_policy_without_battery,
+    battery_policy_twice,
+)
+CHECKS: tuple[Check, ...] = (*SITE_CHECKS, *DEVICE_CHECKS, *WISH_CHECKS, *PROVIDER_CHECKS)
+"""All of them, in the order in which their faults are told."""
+
+
+def cross_faults(draft: Draft) -> list[str]:
+    """Every fault that the checks find."""
+    return [line for check in CHECKS for line in check(draft)]

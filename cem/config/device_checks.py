@@ -1,0 +1,202 @@
+"""Cross-checks of the [[device]] tables."""
+
+from collections.abc import Callable, Iterator
+
+from cem.config.build import device_config
+from cem.config.draft import Draft
+from cem.config.words import did_you_mean, duplicates, fault, one_of, shown
+from cem.model.envelope import SITE
+from cem.model.resource import Control, Role
+
+CONTROLS_OF: dict[Role, tuple[Control, ...]] = {
+    Role.GRID: (),
+    Role.PV: (Control.PV_LIMIT_W,),
+    Role.BATTERY: (Control.BATTERY_SETPOINT_W,),
+    Role.EV: (Control.EV_LIMIT_A,),
+    Role.HEAT_PUMP: (),
+    Role.LOAD: (),
+}
+"""What may be set on a resource of each role."""
+
+RATINGS_OF: dict[Role, frozenset[str]] = {
+    Role.GRID: frozenset(),
+    Role.PV: frozenset({"max_generation_w"}),
+    Role.BATTERY: frozenset({"max_charge_w", "max_discharge_w", "capacity_wh"}),
+    Role.EV: frozenset({"max_current_a", "min_current_a", "capacity_wh"}),
+    Role.HEAT_PUMP: frozenset({"max_current_a"}),
+    Role.LOAD: frozenset({"max_current_a"}),
+}
+"""Which ratings mean something on a resource of each role, beside phases and nominal_voltage_v."""
+
+_ALL_RATINGS = sorted(frozenset().union(*RATINGS_OF.values()))
+
+
+def device_id_twice(draft: Draft) -> Iterator[str]:
+    """Device ids are unique."""
+    ids = ((f"device[{index}].id", device.id) for index, device in draft.devices.items())
+    yield from duplicates(ids, "every device needs an id of its own")
+
+
+def resource_id_twice(draft: Draft) -> Iterator[str]:
+    """Resource ids are unique over all devices."""
+    ids = ((f"{path}.id", resource.id) for path, _, resource in draft.resources())
+    yield from duplicates(ids, "every resource of the site needs an id of its own")
+
+
+def resource_id_reserved(draft: Draft) -> Iterator[str]:
+    """The whole connection point has a name of its own."""
+    for path, _, resource in draft.resources():
+        if resource.id == SITE:
+            yield fault(f"{path}.id", shown(resource.id), "this word means the whole connection point; choose another")
+
+
+def unknown_driver(draft: Draft) -> Iterator[str]:
+    """The driver must be installed."""
+    for index, device in draft.devices.items():
+        if device.driver not in draft.drivers:
+            known = sorted(draft.drivers)
+            yield fault(
+                f"device[{index}].driver",
+                f"no driver {device.driver!r} is installed",
+                one_of(known),
+                did_you_mean(device.driver, known),
+            )
+
+
+def driver_faults(draft: Draft) -> Iterator[str]:
+    """What the device's own driver finds wrong, under the device's path."""
+    phases = draft.connection.phases if draft.connection else 3
+    for index, device in draft.devices.items():
+        if (driver := draft.drivers.get(device.driver)) is not None:
+            for line in driver.faults(device_config(device, draft.folder, phases)):
+                yield f"device[{index}].{line.replace('resources[', 'resource[', 1)}"
+
+
+def serial_twice(draft: Draft) -> Iterator[str]:
+    """The serial number is the identity: the same one twice is one device entered twice."""
+    serials = ((f"device[{i}].serial", d.serial) for i, d in draft.devices.items() if d.serial is not None)
+    yield from duplicates(serials, "one device per serial number; put all its resources under one [[device]]")
+
+
+def link_twice(draft: Draft) -> Iterator[str]:
+    """Behind one address several devices are told apart by their serial numbers only."""
+    first: dict[str, tuple[int, str | None]] = {}
+    for index, device in draft.devices.items():
+        link = ", ".join(f"{key} = {value}" for key, value in sorted(device.link.items()))
+        before, serial = first.setdefault(link, (index, device.serial))
+        if before != index and (serial is None or device.serial is None):
+            yield fault(
+                f"device[{index}].link", f"same as device[{before}].link", "give both a serial number or make them one"
+            )
+
+
+def control_without_serial(draft: Draft) -> Iterator[str]:
+    """A device is never written before its serial number was compared."""
+    for index, device in draft.devices.items():
+        if device.serial is None and not device.read_only and any(item.controls for item in device.resource):
+            yield fault(
+                f"device[{index}].serial",
+                "missing on a device with controls",
+                "give the serial number (cem scan shows it), or set read_only = true",
+            )
+
+
+def control_not_of_role(draft: Draft) -> Iterator[str]:
+    """A control fits the role of its resource."""
+    for path, _, resource in draft.resources():
+        known = CONTROLS_OF[resource.role]
+        for position, control in enumerate(resource.controls):
+            if control not in known:
+                yield fault(f"{path}.controls[{position}]", shown(control), f"role {resource.role}: {one_of(known)}")
+
+
+def rating_not_of_role(draft: Draft) -> Iterator[str]:
+    """A rating fits the role of its resource."""
+    for path, _, resource in draft.resources():
+        known = RATINGS_OF[resource.role]
+        for key in _ALL_RATINGS:
+            if key in resource.model_fields_set and key not in known:
+                words = one_of([*sorted(known), "phases", "nominal_voltage_v"])
+                yield fault(f"{path}.{key}", f"not a rating of the role {resource.role}", words)
+
+
+def charger_without_current(draft: Draft) -> Iterator[str]:
+    """A steered charging point needs its largest current, which the cable and its breaker set."""
+    for path, _, resource in draft.resources():
+        if Control.EV_LIMIT_A in resource.controls and resource.max_current_a is None:
+            yield fault(
+                f"{path}.max_current_a", "missing on a charging point with ev.limit_a", "give the breaker's limit"
+            )
+
+
+def currents_reversed(draft: Draft) -> Iterator[str]:
+    """The smallest current is not above the largest."""
+    for path, _, resource in draft.resources():
+        if resource.max_current_a is not None and resource.min_current_a > resource.max_current_a:
+            yield fault(
+                f"{path}.min_current_a",
+                shown(resource.min_current_a),
+                f"at most max_current_a ({resource.max_current_a:g})",
+            )
+
+
+def more_phases_than_connection(draft: Draft) -> Iterator[str]:
+    """A device has no more phases than the house."""
+    for path, _, resource in draft.resources():
+        if draft.connection and resource.phases is not None and resource.phases > draft.connection.phases:
+            yield fault(
+                f"{path}.phases", shown(resource.phases), f"at most connection.phases ({draft.connection.phases})"
+            )
+
+
+def no_grid_meter(draft: Draft) -> Iterator[str]:
+    """Without a meter at the connection point no limit can be kept."""
+    if draft.devices and draft.devices_whole and not _meters(draft):
+        yield fault("device", "no resource with role = 'grid'", "exactly one meter at the connection point is needed")
+
+
+def second_grid_meter(draft: Draft) -> Iterator[str]:
+    """Two meters at the connection point contradict each other."""
+    meters = _meters(draft)
+    for path in meters[1:]:
+        yield fault(
+            f"{path}.role", f"a second 'grid' beside {meters[0]}", "exactly one meter is at the connection point"
+        )
+
+
+def polled_too_seldom(draft: Draft) -> Iterator[str]:
+    """A reading is renewed at least twice before it counts as stale."""
+    if draft.connection is None:
+        return
+    for index, device in draft.devices.items():
+        is_meter = any(resource.role is Role.GRID for resource in device.resource)
+        key = "meter_stale_s" if is_meter else "device_stale_s"
+        stale_s = getattr(draft.connection, key)
+        if device.poll_s * 2 > stale_s:
+            yield fault(
+                f"device[{index}].poll_s", shown(device.poll_s), f"at most half of connection.{key} ({stale_s:g} s)"
+            )
+
+
+def _meters(draft: Draft) -> list[str]:
+    return [path for path, _, resource in draft.resources() if resource.role is Role.GRID]
+
+
+DEVICE_CHECKS: tuple[Callable[[Draft], Iterator[str]], ...] = (
+    device_id_twice,
+    resource_id_twice,
+    resource_id_reserved,
+    unknown_driver,
+    driver_faults,
+    serial_twice,
+    link_twice,
+    control_without_serial,
+    control_not_of_role,
+    rating_not_of_role,
+    charger_without_current,
+    currents_reversed,
+    more_phases_than_connection,
+    no_grid_meter,
+    second_grid_meter,
+    polled_too_seldom,
+)

@@ -1,0 +1,119 @@
+"""Cross-checks of the [[provider]] tables."""
+
+import stat
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from cem.config.draft import Draft
+from cem.config.schema import ProviderTable
+from cem.config.words import duplicates, fault, shown
+
+LARGEST_SECRET = 4096
+"""Bytes; a secret file that is bigger is some other file."""
+
+
+def provider_id_twice(draft: Draft) -> Iterator[str]:
+    """Provider ids are unique."""
+    ids = ((f"provider[{index}].id", provider.id) for index, provider in draft.providers.items())
+    yield from duplicates(ids, "every provider needs an id of its own")
+
+
+def same_ven_twice(draft: Draft) -> Iterator[str]:
+    """One VEN name at one VTN is one enrolment."""
+    vens = ((f"provider[{i}].ven_name", f"{p.ven_name} at {p.url.rstrip('/')}") for i, p in draft.providers.items())
+    yield from duplicates(vens, "one [[provider]] per VEN and VTN")
+
+
+def programme_twice(draft: Draft) -> Iterator[str]:
+    """A programme is either mandatory or not."""
+    for index, provider in draft.providers.items():
+        names = ((f"provider[{index}].programme[{i}].name", item.name) for i, item in enumerate(provider.programme))
+        yield from duplicates(names, "one [[provider.programme]] per name")
+
+
+def url_unusable(draft: Draft) -> Iterator[str]:
+    """A VTN's address is an http or https URL; plain http only where it does not leave the machine, or by consent."""
+    for index, provider in draft.providers.items():
+        path, seen = f"provider[{index}].url", shown(provider.url)
+        try:
+            parts = urlsplit(provider.url)
+            host, scheme, _ = parts.hostname, parts.scheme, parts.port
+        except ValueError as error:
+            yield fault(path, seen, f"not a URL: {error}")
+            continue
+        if scheme not in {"http", "https"} or not host:
+            yield fault(path, seen, "https://host[:port]/path is needed")
+        elif parts.username or parts.password or parts.query or parts.fragment:
+            yield fault(path, "user, query or fragment in the URL", "https://host[:port]/path alone is needed")
+        elif scheme == "http" and not provider.allow_plain_http and not _is_loopback(host):
+            yield fault(
+                path,
+                f"plain http to {host}",
+                "client_secret would travel in clear; use https, or set allow_plain_http = true on a network you trust",
+            )
+
+
+def secret_file_unusable(draft: Draft) -> Iterator[str]:
+    """The secret is in a file of its own that nobody else can read."""
+    for index, provider in draft.providers.items():
+        if problem := secret_problem(draft, provider):
+            yield fault(f"provider[{index}].client_secret_file", *problem)
+
+
+def secret_problem(draft: Draft, provider: ProviderTable) -> tuple[str, str] | None:
+    """(what was seen, what is allowed) about one secret file, or None."""
+    path = draft.folder / provider.client_secret_file
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return f"{path} is not a file", "a file with the secret in it is needed"
+        if status.st_mode & 0o077:
+            return f"{path} is open to others (mode {status.st_mode & 0o777:04o})", f"0600 is needed: chmod 600 {path}"
+        if not 0 < status.st_size <= LARGEST_SECRET:
+            return f"{path} has {status.st_size} bytes", f"1 to {LARGEST_SECRET} bytes are needed"
+        path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return f"{path} is not UTF-8 text", "the secret as text is needed"
+    except OSError as error:
+        return f"{path}: {error.strerror}", "a file with the secret in it, readable by this user alone, is needed"
+    return None
+
+
+def stale_before_second_poll(draft: Draft) -> Iterator[str]:
+    """A link is not stale before a second poll could have succeeded."""
+    for index, provider in draft.providers.items():
+        if provider.stale_s is not None and provider.stale_s < 2 * provider.poll_s:
+            yield fault(
+                f"provider[{index}].stale_s", shown(provider.stale_s), f"at least two polls ({2 * provider.poll_s:g} s)"
+            )
+
+
+def default_limit_above_fuse(draft: Draft) -> Iterator[str]:
+    """A fallback limit above the fuse would be none."""
+    if (connection := draft.connection) is None:
+        return
+    fuse_w = connection.fuse_a * connection.phases * connection.nominal_voltage_v
+    for index, provider in draft.providers.items():
+        for key in ("default_import_limit_w", "default_export_limit_w"):
+            limit_w = getattr(provider, key)
+            if limit_w is not None and limit_w > fuse_w:
+                yield fault(f"provider[{index}].{key}", shown(limit_w), f"at most the fuse's {fuse_w:g} W")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+PROVIDER_CHECKS: tuple[Callable[[Draft], Iterator[str]], ...] = (
+    provider_id_twice,
+    same_ven_twice,
+    programme_twice,
+    url_unusable,
+    secret_file_unusable,
+    stale_before_second_poll,
+    default_limit_above_fuse,
+)

@@ -1,0 +1,220 @@
+"""The tables of the site file as they are written: keys, types and ranges. What spans tables is in `checks`."""
+
+import math
+import re
+from datetime import time
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+from cem.model.resource import Control, Role
+
+FORMAT = 1
+"""The value of `site` that this version reads and writes."""
+
+DEFAULT_PATH = "/etc/cem/site.toml"
+BINDINGS = ("openadr3",)
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+ID_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
+ID_IN_WORDS = "a small letter, then small letters, digits, - and _, at most 32 characters"
+
+_CLOCK = re.compile(r"^([01][0-9]|2[0-3]):([0-5][0-9])$")
+
+
+def _clock_time(value: object) -> object:
+    if isinstance(value, str):
+        if not (match := _CLOCK.match(value)):
+            raise ValueError('local time as "HH:MM" from "00:00" to "23:59"; midnight is "00:00"')
+        return time(int(match[1]), int(match[2]))
+    if isinstance(value, time):
+        return value
+    raise ValueError('local time as "HH:MM" in quotes')
+
+
+def _scalar(value: object) -> object:
+    if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise ValueError("text, a number, true or false")
+
+
+def _one_line(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("one line of printable text, not empty")
+    return value
+
+
+Id = Annotated[str, Field(pattern=ID_PATTERN)]
+Text = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
+ClockTime = Annotated[
+    time, BeforeValidator(_clock_time), PlainSerializer(lambda value: f"{value:%H:%M}", return_type=str)
+]
+Power = Annotated[float, Field(ge=0, le=10_000_000_000)]
+Price = Annotated[float, Field(ge=-100, le=100)]
+LinkValue = Annotated[str | int | float | bool, BeforeValidator(_scalar)]
+
+
+class Table(BaseModel):
+    """A table of the site file: unknown keys are faults, nothing is converted, nothing is infinite."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _arrays_are_tuples(cls, value: object) -> object:
+        if isinstance(value, dict):
+            return {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+        return value
+
+
+class ConnectionTable(Table):
+    """`[connection]`: the electrical connection point."""
+
+    phases: Annotated[int, Field(ge=1, le=3)]
+    fuse_a: Annotated[float, Field(gt=0, le=100_000)]
+    nominal_voltage_v: Annotated[float, Field(ge=50, le=1_000_000)] = 230.0
+    import_limit_w: Power | None = None
+    export_limit_w: Power | None = None
+    meter_stale_s: Annotated[float, Field(gt=0, le=300)] = 10.0
+    device_stale_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+
+
+class StoreTable(Table):
+    """`[store]`: where history.db and state.db live; relative to the site file."""
+
+    folder: Text = "/var/lib/cem"
+
+
+class ApiTable(Table):
+    """`[api]`: the local API's socket; relative to the site file."""
+
+    socket: Text = "/run/cem/cem.sock"
+
+
+class ControlTable(Table):
+    """`[control]`: the control loop."""
+
+    tick_s: Annotated[float, Field(ge=0.1, le=10)] = 1.0
+
+
+class PlanTable(Table):
+    """`[plan]`: the planner."""
+
+    enabled: bool = True
+    every_s: Annotated[float, Field(ge=10, le=86_400)] = 900.0
+    timeout_s: Annotated[float, Field(ge=1, le=600)] = 20.0
+
+
+class PeriodTable(Table):
+    """`[[tariff.period]]`: a price from `from` until `to` local time; `to` earlier than `from` runs over midnight."""
+
+    start: Annotated[ClockTime, Field(alias="from")]
+    end: Annotated[ClockTime, Field(alias="to")]
+    import_price_per_kwh: Price
+    days: tuple[Weekday, ...] = Field(default=WEEKDAYS, min_length=1)
+
+
+class TariffTable(Table):
+    """`[tariff]`: what energy costs where no provider says otherwise."""
+
+    base_price_per_kwh: Price
+    export_price_per_kwh: Price = 0.0
+    period: tuple[PeriodTable, ...] = ()
+
+
+class ResourceTable(Table):
+    """`[[device.resource]]`: one thing that the device measures or moves, with its ratings as magnitudes."""
+
+    id: Id
+    role: Annotated[Role, Field(strict=False)]
+    name: Text | None = None
+    max_charge_w: Power | None = None
+    max_discharge_w: Power | None = None
+    capacity_wh: Annotated[float, Field(gt=0, le=1e12)] | None = None
+    max_generation_w: Power | None = None
+    max_current_a: Annotated[float, Field(ge=6, le=100_000)] | None = None
+    min_current_a: Annotated[float, Field(ge=6, le=100_000)] = 6.0
+    phases: Annotated[int, Field(ge=1, le=3)] | None = None  # None: those of the connection
+    nominal_voltage_v: Annotated[float, Field(ge=50, le=1_000_000)] = 230.0
+    controls: tuple[Annotated[Control, Field(strict=False)], ...] = ()
+
+
+class DeviceTable(Table):
+    """`[[device]]`: one physical device; `link` is the driver's own and checked by it."""
+
+    id: Id
+    name: Text | None = None
+    driver: Text
+    profile: Text | None = None
+    serial: Text | None = None
+    read_only: bool = False
+    poll_s: Annotated[float, Field(ge=0.1, le=3600)] = 1.0
+    link: dict[str, LinkValue]
+    resource: Annotated[tuple[ResourceTable, ...], Field(min_length=1)]
+
+
+class GoalTable(Table):
+    """`[[goal]]`: a standing charge goal of a car."""
+
+    resource: Id
+    ready_by: ClockTime
+    energy_wh: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    soc_pct: Annotated[float, Field(gt=0, le=100)] | None = None
+
+
+class BatteryTable(Table):
+    """`[[battery]]`: the owner's word on a battery."""
+
+    resource: Id
+    reserve_pct: Annotated[float, Field(ge=0, le=100)] = 10.0
+    grid_charge: bool = True
+
+
+class ProgrammeTable(Table):
+    """`[[provider.programme]]`: mandatory programmes are obligations, the others may be opted out of."""
+
+    name: Text
+    mandatory: bool = False
+
+
+class ProviderTable(Table):
+    """`[[provider]]`: one energy service at the Smart Grid Connection Point."""
+
+    id: Id
+    binding: Literal["openadr3"] = "openadr3"
+    url: Text
+    ven_name: Text
+    client_id: Text
+    client_secret_file: Text
+    allow_plain_http: bool = False
+    poll_s: Annotated[float, Field(ge=0.5, le=86_400)] = 30.0
+    stale_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    fallback_voluntary_s: Annotated[float, Field(ge=0, le=604_800)] = 1800.0
+    fallback_open_ended_s: Annotated[float, Field(ge=0, le=604_800)] = 14400.0
+    default_import_limit_w: Power | None = None
+    default_export_limit_w: Power | None = None
+    report_interval_s: Annotated[float, Field(ge=1, le=86_400)] = 60.0
+    request_timeout_s: Annotated[float, Field(ge=0.5, le=120)] = 10.0
+    retry_max_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    reconnect_jitter_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    programme: tuple[ProgrammeTable, ...] = ()
+
+
+class SiteTable(Table):
+    """The whole file, in the order in which it is written."""
+
+    site: Annotated[int, Field(ge=FORMAT, le=FORMAT)] = FORMAT
+    name: Text
+    timezone: Text
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
+    read_only: bool = False
+    connection: ConnectionTable
+    store: StoreTable = StoreTable()
+    api: ApiTable = ApiTable()
+    control: ControlTable = ControlTable()
+    plan: PlanTable = PlanTable()
+    tariff: TariffTable
+    device: Annotated[tuple[DeviceTable, ...], Field(min_length=1)]
+    goal: tuple[GoalTable, ...] = ()
+    battery: tuple[BatteryTable, ...] = ()
+    provider: tuple[ProviderTable, ...] = ()

@@ -1,0 +1,32 @@
+"""The site file as the rest of the house gets it: checked, with defaults filled in and paths resolved."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cem.model.provider import Provider
+from cem.model.site import Site
+from cem.ports import DeviceConfig
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSettings:
+    """How often the planner runs and how long it may take; seconds."""
+
+    enabled: bool = True
+    every_s: float = 900.0
+    timeout_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFile:
+    """A whole, faultless site file. `read_only`: no write leaves the box, whatever a device's own flag says."""
+
+    path: Path
+    site: Site
+    devices: tuple[DeviceConfig, ...]
+    providers: tuple[Provider, ...]
+    store_folder: Path
+    socket_path: Path
+    tick_s: float = 1.0
+    plan: PlanSettings = PlanSettings()
+    read_only: bool = False

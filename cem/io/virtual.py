@@ -1,0 +1,225 @@
+"""Virtual time: the real application on an event loop whose clock jumps to the next timer.
+
+The selector first looks without waiting. When nothing is ready it advances the loop's clock to the next timer
+instead of sleeping, so a day of one-second ticks runs in seconds. Loopback sockets whose both ends live in the
+loop, and executor jobs, work as usual: while a job runs the clock stands still. What has a thread or a process of
+its own (an MQTT broker, a child process) can't follow the clock; such links need an in-memory transport, or
+`VirtualEventLoop.held` around the wait for them.
+"""
+
+import asyncio
+import fcntl
+import select
+import selectors
+import struct
+import termios
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar, TypeVarTuple
+
+from cem.model.time import Instant
+
+ORIGIN_S = 1000.0
+"""Where a virtual loop's clock starts: like the real one it is never 0."""
+SETTLE_S = 100e-6
+"""Real time given to bytes under way on a loopback socket before the clock jumps."""
+HOLD_LIMIT_S = 60.0
+"""Real time that an executor job may hold the clock before the run is given up."""
+STILL_LIMIT_S = 1.0
+"""Real time that a loop without any timer waits for a wake-up from outside before it counts as dead."""
+
+_Result = TypeVar("_Result")
+_Arguments = TypeVarTuple("_Arguments")
+_Ready = list[tuple[selectors.SelectorKey, int]]
+
+
+class VirtualTimeError(RuntimeError):
+    """Virtual time can't go on: everybody waits for nobody, or an executor job does not end."""
+
+
+class _Jumps(Protocol):
+    """What the selector asks of its loop."""
+
+    @property
+    def is_held(self) -> bool: ...
+
+    def advance(self, by_s: float) -> None: ...
+
+
+class _JumpingSelector(selectors.BaseSelector):
+    """Looks without waiting; when nothing is ready, the loop's clock jumps by the time it would have slept."""
+
+    def __init__(self, loop: _Jumps) -> None:
+        self._loop = loop
+        self._inner = selectors.EpollSelector()
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._inner.register(fileobj, events, data)
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._inner.unregister(fileobj)
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._inner.modify(fileobj, events, data)
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        return self._inner.get_map()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def select(self, timeout: float | None = None) -> _Ready:
+        """What is ready now; else jumps by `timeout`, or waits in real time for an executor job."""
+        ready = self._inner.select(0)
+        if ready or (timeout is not None and timeout <= 0):
+            return ready
+        if self._loop.is_held:
+            return self._wait_for_job()
+        if self._bytes_under_way():
+            select.select([self._inner.fileno()], [], [], SETTLE_S)
+            ready = self._inner.select(0)
+            if ready:
+                return ready
+        if timeout is None:
+            return self._wait_for_outside()
+        self._loop.advance(timeout)
+        return []
+
+    def _wait_for_job(self) -> _Ready:
+        ready = self._inner.select(HOLD_LIMIT_S)
+        if not ready and self._loop.is_held:
+            raise VirtualTimeError(
+                f"virtual time: an executor job has held the clock for {HOLD_LIMIT_S:.0f} s of real time; "
+                "the run ends here. Bound the job, or wait for it without an executor"
+            )
+        return ready
+
+    def _wait_for_outside(self) -> _Ready:
+        ready = self._inner.select(STILL_LIMIT_S)
+        if not ready:
+            raise VirtualTimeError(
+                "virtual time: deadlock: no timer is set, nothing is ready and no executor job runs, so no task can "
+                "ever go on; look for a task that waits for a future, queue or event that nobody will set"
+            )
+        return ready
+
+    def _bytes_under_way(self) -> bool:
+        """Whether a registered socket connects or has bytes that the other end has not acknowledged."""
+        for key in self._inner.get_map().values():
+            if key.events & selectors.EVENT_WRITE:
+                return True
+            try:
+                queued = fcntl.ioctl(key.fd, termios.TIOCOUTQ, b"\0\0\0\0")
+            except OSError:  # listening sockets and pipes have no output queue
+                continue
+            if struct.unpack("i", queued)[0]:
+                return True
+        return False
+
+
+class VirtualEventLoop(asyncio.SelectorEventLoop):
+    """An event loop on virtual time; `time()` starts at ORIGIN_S and moves only by jumps to the next timer."""
+
+    def __init__(self) -> None:
+        self._virtual_s = ORIGIN_S
+        self._holds = 0
+        self._pool: Executor | None = None
+        super().__init__(_JumpingSelector(self))
+        # the base class fires a timer when time() + resolution > due; after half a virtual year one step of the
+        # float is larger than the nanosecond of the real clock, and a due timer would never fire
+        self._clock_resolution = 1e-7
+
+    def time(self) -> float:
+        """Virtual monotonic seconds."""
+        return self._virtual_s
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the clock stands still for an executor job or inside `held`."""
+        return self._holds > 0
+
+    def advance(self, by_s: float) -> None:
+        """Moves the clock; only the selector calls it."""
+        self._virtual_s += by_s
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps the clock still, for a wait on something that lives in real time."""
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+
+    def set_default_executor(self, executor: Executor) -> None:
+        """Like the base class's; the clock is held for its jobs too."""
+        if not isinstance(executor, ThreadPoolExecutor):
+            raise TypeError("virtual time: the default executor must be a ThreadPoolExecutor")
+        self._pool = executor
+        super().set_default_executor(executor)
+
+    def run_in_executor(
+        self,
+        executor: Executor | None,
+        func: Callable[[*_Arguments], _Result],
+        *args: *_Arguments,
+    ) -> asyncio.Future[_Result]:
+        """Like the base class's; the clock is held until the job ends, even if its future is cancelled before."""
+        if executor is None:
+            if self._pool is None:
+                self.set_default_executor(ThreadPoolExecutor(max_workers=4, thread_name_prefix="virtual"))
+            executor = self._pool
+        assert executor is not None
+        job = executor.submit(func, *args)
+        self._holds += 1
+        result = asyncio.wrap_future(job, loop=self)
+        # after wrap_future's own callback: the result is queued in the loop before the clock is let go
+        job.add_done_callback(self._job_ended)
+        return result
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the base class's signature
+        """Like the base class's; it waits for threads, so the clock is held."""
+        with self.held():
+            await super().shutdown_default_executor()
+
+    def _job_ended(self, _job: "Future[Any]") -> None:
+        if not self.is_closed():
+            self.call_soon_threadsafe(self._let_go)
+
+    def _let_go(self) -> None:
+        self._holds -= 1
+
+
+class VirtualClock:
+    """Both clocks of a virtual loop: the wall starts at `start`, the monotonic one is the loop's."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, start: datetime, trusted: bool = True) -> None:
+        self._loop = loop
+        self._start = start
+        self._origin_s = loop.time()
+        self.trusted = trusted
+
+    def now(self) -> Instant:
+        """The present virtual instant."""
+        elapsed = timedelta(seconds=self._loop.time() - self._origin_s)
+        return Instant(wall=self._start + elapsed, mono_s=self._loop.time(), trusted=self.trusted)
+
+    def step_wall(self, by: timedelta) -> None:
+        """Makes the wall clock jump, as a time synchronisation or a wrong setting does; the monotonic one does not."""
+        self._start += by
+
+
+def run_virtual(
+    main: Coroutine[Any, Any, _Result] | Callable[[VirtualClock], Coroutine[Any, Any, _Result]],
+    start: datetime,
+) -> _Result:
+    """Runs a coroutine, or a coroutine function that takes the clock, to its end on a virtual loop.
+
+    `start` is the aware UTC wall time at which it begins. Raises what `main` raises, and VirtualTimeError when
+    virtual time can't go on.
+    """
+    with asyncio.Runner(loop_factory=VirtualEventLoop) as runner:
+        clock = VirtualClock(runner.get_loop(), start)
+        return runner.run(main(clock) if callable(main) else main)

@@ -1,0 +1,210 @@
+"""OpenADR 3.1 programs and events to the model's grid events."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+
+from cem.model.event import EventInterval, GridEvent, SignalKind
+from cem.model.provider import Provider
+from cem.sgcp.bindings.openadr3_payloads import LIMITS, SIGNALS, Units, numbers, units_of
+from cem.sgcp.bindings.openadr3_schedule import Period, Unusable, periods
+from cem.sgcp.events.store import Listing, Rejection
+from cem.sgcp.events.sweep import FAR_FUTURE, Stretch, winners
+from cem.wire.openadr3 import Event, Program, WireError, encode, parse_datetime
+
+LOWEST_PRIORITY = 2**31
+"""Interpretation: an event without a priority comes after all that have one (0 is the highest, User Guide 7.1)."""
+
+_METADATA = {"id", "object_type", "created_date_time", "modification_date_time"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is believed of a provider. Interpretation: limits only narrow, so their length is not bounded."""
+
+    ahead: timedelta = timedelta(days=7)  # what starts later is left until it comes nearer
+    dispatch_length: timedelta = timedelta(hours=24)  # of one stretch of direct control with an end
+    max_intervals: int = 2000  # of one event, after looping
+    max_events: int = 1000  # of one provider
+    max_power_w: float = 1e9
+    max_price_per_kwh: float = 10_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A complete listing as it came: all pages of /events, with the programs that they belong to by id."""
+
+    events: Sequence[Event]
+    faults: Sequence[WireError]
+    programs: Mapping[str, Program]
+    asked_at_s: float  # monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Binds a provider's objects. `share` draws -1 to 1 for an event's randomizeStart, once for each event.
+
+    The caller keeps what was drawn: `share` is asked only for events that have no known one in `shares`.
+    """
+
+    provider: Provider
+    share: Callable[[], float]
+    bounds: Bounds = Bounds()
+
+    def listing(
+        self, fetched: Fetched, known: Mapping[str, GridEvent], shares: dict[str, float], now: datetime
+    ) -> Listing:
+        """A complete listing in our terms; what was drawn for new events is added to `shares`."""
+        bound: list[GridEvent] = []
+        rejected = [
+            Rejection(fault.object_id, f"the event is malformed at {fault}", limits=self.provider.mandatory)
+            for fault in fetched.faults
+            if fault.object_id is not None
+        ]
+        for event in fetched.events:
+            outcome = self.event(event, fetched.programs.get(event.program_id), known.get(event.id), shares, now)
+            if isinstance(outcome, GridEvent):
+                bound.append(outcome)
+            else:
+                rejected.append(outcome)
+        complete = all(fault.object_id is not None for fault in fetched.faults)
+        return Listing(tuple(bound), fetched.asked_at_s, tuple(rejected), complete)
+
+    def event(
+        self, event: Event, program: Program | None, known: GridEvent | None, shares: dict[str, float], now: datetime
+    ) -> GridEvent | Rejection:
+        """One event, or why it is not acted on."""
+        programme = program.program_name if program is not None else (known.programme_id if known else "")
+        agreed = {p.name: p.mandatory for p in self.provider.programmes}
+        if agreed and programme not in agreed:
+            return Rejection(event.id, f"programme {programme or event.program_id!r} is not in the site file", False)
+        if not event.intervals:
+            return Rejection(event.id, "it has no intervals and asks for reports only", False)
+        mandatory = agreed.get(programme, False)
+        if _randomised(event) and event.id not in shares:
+            shares[event.id] = self.share()
+        received_at = known.received_at if known is not None else now
+        try:
+            intervals, unsupported, units = self._intervals(event, program, received_at, shares.get(event.id, 0.0), now)
+        except Unusable as fault:
+            limits = mandatory and _has_limits(event)
+            return Rejection(event.id, str(fault), limits=limits)
+        if intervals and intervals[0].start > now + self.bounds.ahead:
+            days = self.bounds.ahead / timedelta(days=1)
+            return Rejection(event.id, f"it starts more than {days:g} days ahead; looked at again later", False)
+        return GridEvent(
+            id=event.id,
+            provider_id=self.provider.id,
+            name=(event.event_name or event.id)[:128],
+            programme_id=programme,
+            modification=_modification(event),
+            priority=LOWEST_PRIORITY if event.priority is None else event.priority,
+            mandatory=mandatory,
+            intervals=tuple(i for i in intervals if i.start <= now + self.bounds.ahead),
+            received_at=received_at,
+            targets=event.targets,
+            randomise=_shift_of(event, shares.get(event.id, 0.0)),
+            currency=units.currency(),
+            unsupported=unsupported,
+        )
+
+    def _intervals(
+        self, event: Event, program: Program | None, anchor: datetime, share: float, now: datetime
+    ) -> tuple[list[EventInterval], tuple[str, ...], Units]:
+        window = (now - timedelta(hours=1), now + self.bounds.ahead)
+        units = units_of(event, program)
+        stretches: dict[SignalKind | None, list[Stretch[float]]] = {None: []}
+        unsupported: dict[str, None] = {}
+        count = 0
+        for number, period in enumerate(periods(event, anchor, share, window)):
+            if period.end is not None and period.end <= period.start:
+                continue
+            stretches[None].append(Stretch(period.start, period.end, (number,), 0.0))
+            for kind, stretch in self._signals(period, number, units, unsupported):
+                stretches.setdefault(kind, []).append(stretch)
+                count += 1
+            if max(count, number) > self.bounds.max_intervals:
+                raise Unusable(f"more than {self.bounds.max_intervals} intervals")
+        return _merged(stretches), tuple(unsupported), units
+
+    def _signals(
+        self, period: Period, number: int, units: Units, unsupported: dict[str, None]
+    ) -> Iterable[tuple[SignalKind, Stretch[float]]]:
+        for payload in period.interval.payloads:
+            kind = SIGNALS.get(payload.type)
+            if kind is None:
+                unsupported[payload.type] = None
+                continue
+            try:
+                values = numbers(payload, kind, units, self.bounds.max_power_w, self.bounds.max_price_per_kwh)
+            except LookupError as unknown:
+                unsupported[str(unknown.args[0])] = None
+                continue
+            length = None if period.end is None else period.end - period.start
+            if kind is SignalKind.DISPATCH_W and length is not None and length > self.bounds.dispatch_length:
+                hours = self.bounds.dispatch_length / timedelta(hours=1)
+                raise Unusable(f"direct control for {length / timedelta(hours=1):g} h; at most {hours:g} h is taken")
+            yield from ((kind, s) for s in _sub_intervals(period, number, kind, values))
+
+
+def _sub_intervals(period: Period, number: int, kind: SignalKind, values: list[float]) -> Iterable[Stretch[float]]:
+    """Several values divide the interval into equal parts (User Guide 7.3, multi-value payloads)."""
+    if len(values) > 1 and period.end is None:
+        raise Unusable(f"interval {period.interval.id} never ends and has {len(values)} values")
+    part = None if period.end is None else (period.end - period.start) / len(values)
+    for index, value in enumerate(values):
+        start = period.start if part is None else period.start + index * part
+        end = period.end if part is None or index == len(values) - 1 else start + part
+        yield Stretch(start, end, (value,) if kind in LIMITS else (-number,), value)
+
+
+def _merged(stretches: Mapping[SignalKind | None, list[Stretch[float]]]) -> list[EventInterval]:
+    """Intervals that do not overlap.
+
+    Interpretation: where intervals of one event overlap, the strictest limit holds, and otherwise the later interval.
+    """
+    pieces: list[tuple[datetime, datetime | None, SignalKind | None, float]] = []
+    for kind, claims in stretches.items():
+        pieces += [(start, end, kind, winner.value) for start, end, winner in winners(claims)]
+    edges = sorted({p[0] for p in pieces} | {p[1] or FAR_FUTURE for p in pieces})
+    place = {edge: number for number, edge in enumerate(edges)}
+    signals: list[dict[SignalKind, float] | None] = [None] * len(edges)
+    for start, end, kind, value in pieces:
+        for number in range(place[start], place[end or FAR_FUTURE]):
+            held = signals[number] if signals[number] is not None else {}
+            assert held is not None
+            signals[number] = held
+            if kind is not None:
+                held[kind] = value
+    return [
+        EventInterval(edge, None if edges[n + 1] == FAR_FUTURE else edges[n + 1], MappingProxyType(found))
+        for n, edge in enumerate(edges)
+        if (found := signals[n]) is not None
+    ]
+
+
+def _randomised(event: Event) -> bool:
+    given = [event.interval_period, *(interval.interval_period for interval in event.intervals)]
+    return any(p is not None and p.randomize_start is not None and p.randomize_start.length() for p in given)
+
+
+def _shift_of(event: Event, share: float) -> timedelta:
+    randomize = event.interval_period.randomize_start if event.interval_period is not None else None
+    length = randomize.length() if randomize is not None else None
+    return abs(length) * share if length is not None else timedelta()
+
+
+def _has_limits(event: Event) -> bool:
+    return any(SIGNALS.get(p.type) in LIMITS for interval in event.intervals for p in interval.payloads)
+
+
+def _modification(event: Event) -> str:
+    """The provider's time of change, so that versions can be ordered, and the content, so that none slips by."""
+    try:
+        at = parse_datetime(event.modification_date_time or "").isoformat(timespec="microseconds")
+    except ValueError:
+        at = ""  # peers send times that are not RFC 3339; the content decides then
+    content = event.model_copy(update=dict.fromkeys(_METADATA))
+    return f"{at}#{hashlib.sha256(encode(content)).hexdigest()[:16]}"

@@ -1,0 +1,206 @@
+"""The services of all providers folded into one directive."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cem.model.directive import Directive, Dispatch, EventSummary, LimitWindow, LinkState, LinkStatus, PriceWindow
+from cem.model.envelope import SITE, Envelope, Rank
+from cem.model.event import GridEvent, SignalKind
+from cem.model.time import Instant
+from cem.sgcp.events.arbitration import (
+    LONG_PAST,
+    SIDES,
+    Piece,
+    Pieces,
+    dispatch_pieces,
+    limit_pieces,
+    price_pieces,
+    price_windows,
+    rank_of,
+)
+from cem.sgcp.events.timeline import status_changes, summary
+from cem.sgcp.service import ENDLESS, Service
+from cem.sgcp.words import kilowatts, until_words
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    service: Service
+    side: str
+    rank: Rank
+    pieces: Pieces
+
+
+@dataclass(frozen=True, slots=True)
+class _Orders:
+    limits: tuple[_Side, ...]
+    imported: Pieces
+    exported: Pieces
+    dispatch: dict[str, Pieces]
+
+
+class Folding:
+    """Folds services; keeps the pieces of time until the events or what holds of them changed."""
+
+    def __init__(self, resources: frozenset[str], currency: str | None, zone: str) -> None:
+        self._resources = resources
+        self._currency = currency
+        self._zone = zone
+        self._key: tuple[object, ...] = ()
+        self._orders = _Orders((), Pieces(), Pieces(), {})
+
+    def directive(self, services: Sequence[Service], now: Instant) -> Directive:
+        """The directive at `now`; its `next_change_at` knows the events, not yet the links."""
+        key = (
+            now.trusted,
+            *((s.store.events, s.store.rejected, s.link.holds_default, s.strictest_w) for s in services),
+        )
+        if key != self._key:
+            self._orders = self._ordered(services, now.trusted)
+            self._key = key
+        orders = self._orders
+        wall = now.wall
+        events = tuple(_summaries(services, wall))
+        return Directive(
+            envelopes=tuple(self._envelopes(services, now)),
+            dispatches=tuple(self._dispatches(wall)),
+            prices=tuple(self._prices(wall)),
+            limits=tuple(_limit_windows(orders.limits, wall)),
+            links=tuple(_status(service) for service in services),
+            events=events,
+            next_change_at=self._next_change(services, wall),
+        )
+
+    def _ordered(self, services: Sequence[Service], trusted: bool) -> _Orders:
+        sides: list[_Side] = []
+        steering: list[tuple[int, GridEvent]] = []
+        for place, service in enumerate(services):
+            events = list(service.store.events.values())
+            for side in SIDES:
+                for mandatory in sorted({service.provider.mandatory, *(e.mandatory for e in events)}, reverse=True):
+                    default = service.default(side, trusted)
+                    if mandatory != service.provider.mandatory:
+                        default = type(default)()
+                    own = [event for event in events if event.mandatory == mandatory]
+                    pieces = limit_pieces(own, side, default, trusted, ENDLESS)
+                    sides.append(_Side(service, side, Rank.OBLIGATION if mandatory else Rank.PROGRAMME, pieces))
+            if trusted and not service.link.holds_default:
+                steering += [(place, event) for event in events]
+        priced = [(place, event) for place, event in steering if self._is_our_currency(event)]
+        return _Orders(
+            tuple(sides),
+            price_pieces(priced, SignalKind.IMPORT_PRICE_PER_KWH),
+            price_pieces(priced, SignalKind.EXPORT_PRICE_PER_KWH),
+            dispatch_pieces(steering, self._resources),
+        )
+
+    def _is_our_currency(self, event: GridEvent) -> bool:
+        return self._currency is None or event.currency in (None, self._currency)
+
+    def _envelopes(self, services: Sequence[Service], now: Instant) -> Iterator[Envelope]:
+        present = {service.provider.id: service for service in services}
+        for entry in self._orders.limits:
+            piece = entry.pieces.at(now.wall)
+            if piece is None:
+                continue
+            service = present[entry.service.provider.id]
+            yield Envelope(
+                SITE,
+                min_w=-piece.value if entry.side == "export" else None,
+                max_w=piece.value if entry.side == "import" else None,
+                rank=entry.rank,
+                source=service.provider.id,
+                reason=self._reason(service, entry.side, piece, now),
+                until=piece.end,
+            )
+
+    def _reason(self, service: Service, side: str, piece: Piece, now: Instant) -> str:
+        who = service.provider.id
+        what = f"{side} at most {kilowatts(piece.value)}"
+        ends = until_words(piece.end, now.wall, self._zone)
+        if piece.event is not None and not piece.subscription:
+            return f"{who}: {what} {ends} (event {piece.event.name}, programme {piece.event.programme_id})"
+        if piece.event is not None:
+            return f"{who}: {what}, the subscribed capacity, {ends}"
+        if not now.trusted:
+            return f"{who}: {what}, the default limit, until the clock is set"
+        if service.link.holds_default:
+            end = "until the connection is back" if piece.end is None else ends
+            return f"{who}: {what}, the default limit, because the connection is lost, {end}"
+        faults = "; ".join(f"event {r.event_id}: {r.reason}" for r in service.store.rejected if r.limits)
+        return f"{who}: {what}, the default limit, because a mandatory event cannot be used ({faults})"
+
+    def _dispatches(self, now: datetime) -> Iterator[Dispatch]:
+        for subject, pieces in self._orders.dispatch.items():
+            piece = pieces.at(now)
+            if piece is None or piece.event is None:
+                continue
+            way = "take" if piece.value >= 0 else "give"
+            reason = (
+                f"{piece.event.provider_id}: {way} {kilowatts(abs(piece.value))} "
+                f"{until_words(piece.end, now, self._zone)} (event {piece.event.name})"
+            )
+            yield Dispatch(subject, piece.value, rank_of(piece.event), piece.event.provider_id, reason, piece.end)
+
+    def _prices(self, now: datetime) -> Iterator[PriceWindow]:
+        orders = self._orders
+        yield from (
+            window
+            for window in price_windows(orders.imported.from_now(now), orders.exported.from_now(now))
+            if window.end is None or window.end > now
+        )
+
+    def _next_change(self, services: Sequence[Service], now: datetime) -> datetime | None:
+        orders = self._orders
+        all_pieces = [
+            *(entry.pieces for entry in orders.limits),
+            orders.imported,
+            orders.exported,
+            *orders.dispatch.values(),
+        ]
+        edges = [edge for pieces in all_pieces if (edge := pieces.next_edge(now)) is not None]
+        for service in services:
+            for event in service.store.events.values():
+                edges += [edge for edge in status_changes(event) if edge > now]
+                following = (i.start for i in event.intervals if i.start > now)
+                edges += [edge for edge in (next(following, None),) if edge is not None]
+        return min(edges, default=None)
+
+
+def _limit_windows(sides: Sequence[_Side], now: datetime) -> Iterator[LimitWindow]:
+    for entry in sides:
+        for piece in entry.pieces.from_now(now):
+            start = now if piece.start == LONG_PAST else piece.start
+            imported = piece.value if entry.side == "import" else None
+            exported = piece.value if entry.side == "export" else None
+            yield LimitWindow(start, piece.end, imported, exported, entry.service.provider.id)
+
+
+def _status(service: Service) -> LinkStatus:
+    link = service.link
+    heard = link.last_success
+    detail = link.detail
+    if link.state is LinkState.STALE:
+        detail = f"no answer for longer than {service.provider.stale_after_s():g} s; {detail}"
+    elif link.state is LinkState.HOLD:
+        detail = f"connection lost, the received schedule is kept to; {detail}"
+    elif link.holds_default:
+        limited = any(service.default_w(side) is not None for side in SIDES)
+        holds = "the default limit holds" if limited else "the contract's own tariff is used"
+        detail = f"no connection and nothing scheduled: {holds}; {detail}"
+    return LinkStatus(
+        service.provider.id,
+        link.state,
+        link.since.wall,
+        None if heard is None else heard.wall,
+        detail,
+        link.advice,
+        service.reports_queued,
+    )
+
+
+def _summaries(services: Sequence[Service], now: datetime) -> Iterator[EventSummary]:
+    for service in services:
+        yield from (summary(event, now) for event in service.store.events.values())
+        yield from (summary(event, now, cancelled=True) for event, _ in service.cancelled.values())

@@ -1,0 +1,159 @@
+"""One provider's energy service at the connection point: its events, its link and its default limits. Pure state.
+
+A service is immutable; `ConnectionPoint` keeps the present one of each provider.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+
+from cem.model.event import GridEvent, SignalKind
+from cem.model.provider import Provider
+from cem.model.time import Instant
+from cem.sgcp import durable
+from cem.sgcp.durable import Json, Row, row_key
+from cem.sgcp.events.arbitration import SIDES, DefaultLimit, is_endless
+from cem.sgcp.events.rows import event_of, event_row
+from cem.sgcp.events.store import Difference, EventStore
+from cem.sgcp.events.timeline import signals_at
+from cem.sgcp.link import supervision
+from cem.sgcp.link.supervision import Link, Schedule
+
+LAST_RESORT_IMPORT_W = 4200.0
+"""Interpretation: a mandatory provider for which nobody named a default still has one. 4.2 kW is what German law
+guarantees to a dimmed consumer at least (EnWG section 14a, BNetzA BK6-22-300)."""
+
+ENDLESS = timedelta(hours=24)
+"""A stretch of direct control longer than this counts as without an end."""
+
+_LIMIT = {"import": SignalKind.IMPORT_LIMIT_W, "export": SignalKind.EXPORT_LIMIT_W}
+_DEFAULT = {"import": SignalKind.DEFAULT_IMPORT_LIMIT_W, "export": SignalKind.DEFAULT_EXPORT_LIMIT_W}
+_STEERS = frozenset(SignalKind) - frozenset(_DEFAULT.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything that is known of one provider. `strictest_w`: by side, the strictest limit that it ever obliged to."""
+
+    provider: Provider
+    link: Link
+    store: EventStore = field(default_factory=EventStore)
+    cancelled: Mapping[str, tuple[GridEvent, datetime]] = field(default_factory=lambda: MappingProxyType({}))
+    strictest_w: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    reports_queued: int = 0
+
+    def schedule(self, now: Instant) -> Schedule:
+        """Whether the stored events cover this moment. For a mandatory provider every side with a default counts."""
+        events = list(self.store.events.values())
+        in_force = list(signals_at(events, now.wall))
+        kinds = {kind for event, _, kind, _ in in_force if event.mandatory or not self.provider.mandatory}
+        if self.provider.mandatory:
+            covered = all(_LIMIT[side] in kinds for side in SIDES if self.default_w(side) is not None)
+        else:
+            covered = bool(kinds & _STEERS)
+        endless = any(
+            is_endless(interval, ENDLESS) and (kind is SignalKind.DISPATCH_W or kind in _LIMIT.values())
+            for _, interval, kind, _ in in_force
+        )
+        return Schedule(covered, endless)
+
+    def default_w(self, side: str) -> float | None:
+        """The contract's default limit of a side, or what stands for it where the contract names none.
+
+        A subscription that was received outranks it, but is part of the events.
+        """
+        named = {"import": self.provider.default_import_limit_w, "export": self.provider.default_export_limit_w}
+        if named[side] is not None or not self.provider.mandatory:
+            return named[side]
+        if side in self.strictest_w:
+            return self.strictest_w[side]
+        nothing_known = not self.strictest_w and all(limit is None for limit in named.values())
+        return LAST_RESORT_IMPORT_W if side == "import" and nothing_known else None
+
+    def default(self, side: str, trusted: bool) -> DefaultLimit:
+        """The default limit of a side and whether it is in force: also while the clock cannot be trusted."""
+        stands_in = self.provider.mandatory and any(r.limits for r in self.store.rejected)
+        return DefaultLimit(self.default_w(side), self.link.holds_default or not trusted, stands_in)
+
+    def advanced(self, now: Instant) -> "Service":
+        """The service with its link brought up to `now`."""
+        link = supervision.advanced(self.link, self.provider, self.schedule(now), now)
+        return self if link == self.link else replace(self, link=link)
+
+    def after(self, difference: Difference, now: datetime) -> "Service":
+        """The service once a difference is on disk."""
+        keep_until = now - timedelta(hours=1)
+        cancelled = {key: entry for key, entry in self.cancelled.items() if entry[1] > keep_until}
+        cancelled.update({event.id: (event, now) for event in difference.gone if not _is_over(event, now)})
+        store = self.store.after(difference)
+        for event_id in store.events:
+            cancelled.pop(event_id, None)
+        return replace(
+            self, store=store, cancelled=MappingProxyType(cancelled), strictest_w=self._strictest(difference)
+        )
+
+    def _strictest(self, difference: Difference) -> Mapping[str, float]:
+        found = dict(self.strictest_w)
+        for event in (*difference.new, *difference.changed):
+            for interval in event.intervals if event.mandatory else ():
+                for side, kind in _LIMIT.items():
+                    if kind in interval.signals:
+                        found[side] = min(interval.signals[kind], found.get(side, float("inf")))
+        return found if found == dict(self.strictest_w) else MappingProxyType(found)
+
+    def rows(self, difference: Difference) -> list[Row]:
+        """What must be on disk before the difference counts."""
+        own = self.provider.id
+        rows = [
+            Row(durable.EVENT, row_key(own, event.id), event_row(event))
+            for event in (*difference.new, *difference.changed, *difference.renewed)
+        ]
+        rows += [Row(durable.EVENT, row_key(own, event.id), None) for event in difference.gone]
+        strictest = self._strictest(difference)
+        if strictest != self.strictest_w:
+            rows.append(self.limit_row(strictest))
+        return rows
+
+    def limit_row(self, strictest_w: Mapping[str, float] | None = None) -> Row:
+        """The strictest limits and the time of the last contact."""
+        heard = self.link.last_success
+        value: Json = {
+            "strictest_w": dict(self.strictest_w if strictest_w is None else strictest_w),
+            "last_success_at": None if heard is None else heard.wall.isoformat(),
+            "state": str(self.link.state),
+        }
+        return Row(durable.LIMIT, row_key(self.provider.id), value)
+
+
+def _is_over(event: GridEvent, now: datetime) -> bool:
+    return not event.intervals or (event.intervals[-1].end is not None and event.intervals[-1].end <= now)
+
+
+def restored(
+    provider: Provider, events: Mapping[str, Json], limits: Mapping[str, Json], now: Instant
+) -> tuple[Service, list[str]]:
+    """The service after a start, from its rows, and a sentence for every row that could not be read."""
+    found: dict[str, GridEvent] = {}
+    faults: list[str] = []
+    for key, row in events.items():
+        try:
+            event = event_of(row)
+        except ValueError as fault:
+            faults.append(f"{provider.id}: {fault} (row {key}); it is fetched again at the next contact")
+        else:
+            found[event.id] = event
+    limit = limits.get(row_key(provider.id))
+    known = limit if isinstance(limit, dict) else {}
+    strictest = known.get("strictest_w")
+    strictest_w = {
+        side: float(value)
+        for side, value in (strictest if isinstance(strictest, dict) else {}).items()
+        if side in SIDES and isinstance(value, int | float)
+    }
+    heard = known.get("last_success_at")
+    last = Instant(datetime.fromisoformat(heard), float("-inf"), False) if isinstance(heard, str) else None
+    link = supervision.started(bool(found), now, last)
+    store = EventStore(MappingProxyType(dict(sorted(found.items()))))
+    service = Service(provider, link, store, strictest_w=MappingProxyType(strictest_w))
+    return service.advanced(now), faults

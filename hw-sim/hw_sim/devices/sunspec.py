@@ -1,0 +1,215 @@
+"""SunSpec models as registers: points, scale factors, sentinels, and the chain of models of one device."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hw_sim.devices import layouts
+from hw_sim.registers import ILLEGAL_VALUE, ModbusFault, RegisterBank
+
+BASE = 40000
+_START = (0x5375, 0x6E53)  # "SunS"
+_END = (0xFFFF, 0)
+
+_SIZES = {"u16": 1, "i16": 1, "enum16": 1, "bits16": 1, "sf": 1, "pad": 1, "u32": 2, "bits32": 2, "acc32": 2}
+_SIGNED = frozenset({"i16", "sf"})
+_UNIMPLEMENTED = {
+    "u16": 0xFFFF,
+    "enum16": 0xFFFF,
+    "bits16": 0xFFFF,
+    "i16": 0x8000,
+    "sf": 0x8000,
+    "pad": 0x8000,
+    "u32": 0xFFFFFFFF,
+    "bits32": 0xFFFFFFFF,
+    "acc32": 0,  # an accumulator that isn't kept stands at 0
+}
+
+Value = float | int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a model; `offset` counts from the model's ID word."""
+
+    name: str
+    kind: str
+    offset: int
+    size: int
+    scale: str | None
+    writable: bool
+
+    def words(self, value: Value, factor: int | None) -> tuple[int, ...]:
+        """The registers for a value in SI units; None, or a point without its scale factor, gives the sentinel."""
+        if self.kind.startswith("str"):
+            raw = str(value or "").encode("ascii", "replace")[: 2 * self.size].ljust(2 * self.size, b"\0")
+            return tuple(int.from_bytes(raw[i : i + 2], "big") for i in range(0, len(raw), 2))
+        if value is None or isinstance(value, str) or (self.scale is not None and factor is None):
+            number = _UNIMPLEMENTED[self.kind]
+        else:
+            number = self._number(value / 10.0**factor if factor else value)
+        if self.size == 1:
+            return (number & 0xFFFF,)
+        return (number >> 16) & 0xFFFF, number & 0xFFFF
+
+    def _number(self, scaled: float) -> int:
+        number = round(scaled)
+        if self.kind == "acc32":
+            return int(scaled) & 0xFFFFFFFF  # counts up, never rounds up before it is there, rolls over
+        if self.kind in _SIGNED:
+            return max(-0x7FFF, min(0x7FFF, number))
+        top = 0xFFFE if self.size == 1 else 0xFFFFFFFE
+        return max(0, min(top, number))
+
+
+def _points(layout: str) -> dict[str, Point]:
+    found: dict[str, Point] = {}
+    offset = 2
+    for token in layout.split():
+        name, rest = token.split(":")
+        writable = rest.endswith("!")
+        kind, _, scale = rest.rstrip("!").partition("@")
+        size = int(kind[3:]) if kind.startswith("str") else _SIZES[kind]
+        found[name] = Point(name, kind, offset, size, scale or None, writable)
+        offset += size
+    return found
+
+
+_MODELS = {
+    1: _points(layouts.COMMON_1),
+    101: _points(layouts.INVERTER_103),  # one phase: the same layout as 103
+    103: _points(layouts.INVERTER_103),
+    120: _points(layouts.NAMEPLATE_120),
+    123: _points(layouts.CONTROLS_123),
+    124: _points(layouts.STORAGE_124),
+    203: _points(layouts.METER_203),
+    802: _points(layouts.BATTERY_802),
+}
+
+
+def factor_for(largest: float, finest: int = 0) -> int:
+    """The finest scale factor, not below `finest`, with which a magnitude still fits a signed register."""
+    factor = finest
+    while largest / 10.0**factor > 32000.0:
+        factor += 1
+    return factor
+
+
+class Model:
+    """One model of a device. `factors` are its scale factors; `fixed` the values that never change by themselves.
+
+    `live`, if given, returns the values that are read from the physics. A writable point is there if `fixed` gives
+    it a value; all others answer exception 2 to a write.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        factors: Mapping[str, int] | None = None,
+        fixed: Mapping[str, Value] | None = None,
+        live: Callable[[], Mapping[str, Value]] | None = None,
+    ) -> None:
+        self.number = number
+        self.points = _MODELS[number]
+        self.factors = dict(factors or {})
+        self.fixed = {**(fixed or {}), **self.factors}
+        self.live = live
+        self.length = sum(point.size for point in self.points.values())
+        self.address = 0  # of the ID word, set when the device is put together
+
+    def factor(self, point: Point) -> int | None:
+        """The scale factor in force for a point."""
+        return self.factors.get(point.scale) if point.scale is not None else None
+
+    def initial(self) -> list[int]:
+        """All words, header included."""
+        words = [self.number, self.length]
+        for name, point in self.points.items():
+            words.extend(point.words(self.fixed.get(name), self.factor(point)))
+        return words
+
+    def writable(self) -> dict[int, Point]:
+        """Address to point of everything that may be written."""
+        return {
+            self.address + point.offset: point
+            for name, point in self.points.items()
+            if point.writable and point.size == 1 and self.fixed.get(name) is not None
+        }
+
+
+class SunSpecDevice:
+    """A chain of models at 40000 behind one RegisterBank.
+
+    `check` and `written` are the device's own: `check(name, value)` says whether a value in SI units may be stored,
+    `written(names)` is called after a write was taken.
+    """
+
+    def __init__(
+        self,
+        models: list[Model],
+        version: Callable[[], int],
+        check: Callable[[str, float], bool] | None = None,
+        written: Callable[[frozenset[str]], None] | None = None,
+    ) -> None:
+        self._version = version
+        self._check = check
+        self._written = written
+        self._fresh: dict[int, int] = {}
+        self._models = {model.number: model for model in models}
+        words = list(_START)
+        address = BASE + 2
+        for model in models:
+            model.address = address
+            words.extend(model.initial())
+            address += 2 + model.length
+        words.extend(_END)
+        self._writable = {at: point for model in models for at, point in model.writable().items()}
+        self._model_at = {at: model for model in models for at in model.writable()}
+        self.bank = RegisterBank(BASE, words, frozenset(self._writable), self._refresh, self._accept)
+
+    def _refresh(self, first: int, last: int) -> None:
+        version = self._version()
+        for number, model in self._models.items():
+            if model.live is None or model.address > last or model.address + 2 + model.length <= first:
+                continue
+            if self._fresh.get(number) == version:
+                continue
+            self._fresh[number] = version
+            for name, value in model.live().items():
+                point = model.points[name]
+                self.bank.put(model.address + point.offset, point.words(value, model.factor(point)))
+
+    def _accept(self, changes: Mapping[int, int]) -> None:
+        names = set()
+        for at, word in changes.items():
+            point = self._writable[at]
+            names.add(point.name)
+            if self._check is not None and not self._check(point.name, self._si(at, word)):
+                raise ModbusFault(ILLEGAL_VALUE)
+        for at, word in changes.items():
+            self.bank.put(at, (word,))
+        self._fresh.clear()
+        if self._written is not None:
+            self._written(frozenset(names))
+
+    def _si(self, at: int, word: int) -> float:
+        point = self._writable[at]
+        number = word - 0x10000 if point.kind in _SIGNED and word >= 0x8000 else word
+        factor = self._model_at[at].factor(point)
+        return number * 10.0**factor if factor else float(number)
+
+    def get(self, number: int, name: str) -> float:
+        """A writable point's value as it stands, in SI units."""
+        model = self._models[number]
+        at = model.address + model.points[name].offset
+        return self._si(at, self.bank.word(at))
+
+    def put(self, number: int, name: str, value: Value) -> None:
+        """Stores a point from the device's side."""
+        model = self._models[number]
+        point = model.points[name]
+        self.bank.put(model.address + point.offset, point.words(value, model.factor(point)))
+
+
+def common(maker: str, model: str, serial: str, version: str) -> Model:
+    """Model 1."""
+    return Model(1, fixed={"Mn": maker, "Md": model, "Vr": version, "SN": serial, "DA": 1})

@@ -1,0 +1,84 @@
+"""The household's load: base, daily profile, appliances."""
+
+import math
+
+from hw_sim.home import ApplianceSpec, LoadSpec
+from hw_sim.physics.calendar import Calendar
+from hw_sim.physics.noise import SlowNoise, draws
+
+# Share of a mean day per local hour, mean 1: low at night, a morning hump, a high evening.
+_SHAPE = (
+    0.42, 0.38, 0.36, 0.36, 0.40, 0.55, 0.95, 1.25, 1.15, 1.00, 0.95, 1.10,
+    1.25, 1.10, 0.95, 0.95, 1.10, 1.50, 1.85, 1.95, 1.75, 1.35, 0.85, 0.52,
+)  # fmt: skip
+_MEAN = sum(_SHAPE) / 24.0
+
+
+class Appliance:
+    """Pulses of one appliance, drawn per local day."""
+
+    def __init__(self, spec: ApplianceSpec, seed: int, calendar: Calendar) -> None:
+        self.spec = spec
+        self._seed = seed
+        self._calendar = calendar
+        self._starts: dict[int, list[float]] = {}
+
+    def _of_day(self, day: int) -> list[float]:
+        found = self._starts.get(day)
+        if found is None:
+            if len(self._starts) > 3:
+                self._starts.clear()
+            since = self._calendar.unix_s(day, self.spec.since)
+            until = self._calendar.unix_s(day, self.spec.until)
+            source = draws(self._seed, "appliance", self.spec.name, day)
+            span = max(0.0, until - since)
+            found = sorted(since + span * source.random() for _ in range(self.spec.per_day))
+            self._starts[day] = found
+        return found
+
+    def power_w(self, unix_s: float, day: int) -> float:
+        """Its power at a time; one that is on is not switched on twice."""
+        duration = self.spec.duration_s
+        for which in (day, day - 1):
+            for start in self._of_day(which):
+                if start <= unix_s < start + duration:
+                    return self.spec.power_w
+        return 0.0
+
+
+class Household:
+    """The load of the house without its controllable devices. `phases_w` are the three phases."""
+
+    def __init__(self, spec: LoadSpec, calendar: Calendar, seed: int) -> None:
+        self.spec = spec
+        self.extra_w = spec.extra_w  # a knob: a constant on top, over all phases
+        self.power_w = 0.0
+        self.phases_w = (0.0, 0.0, 0.0)
+        self._calendar = calendar
+        self._noise = SlowNoise(seed, "load", memory_s=900.0)
+        self._appliances = [Appliance(one, seed, calendar) for one in spec.appliance]
+
+    def _profile_w(self, unix_s: float, second: float) -> float:
+        hour = second / 3600.0
+        k = int(hour)
+        share = hour - k
+        shape = (_SHAPE[k % 24] * (1.0 - share) + _SHAPE[(k + 1) % 24] * share) / _MEAN
+        wobble = math.exp(self.spec.noise_pct / 100.0 * self._noise.at(unix_s)) if self.spec.noise_pct else 1.0
+        return self.spec.profile_w * shape * wobble
+
+    def step(self, unix_s: float) -> None:
+        """Moves on to `unix_s`."""
+        day, second = self._calendar.day_and_second(unix_s)
+        common = self.spec.base_w + self.extra_w + self._profile_w(unix_s, second)
+        single = [0.0, 0.0, 0.0]
+        for appliance in self._appliances:
+            power = appliance.power_w(unix_s, day)
+            if power == 0.0:
+                continue
+            if appliance.spec.phase is None:
+                common += power
+            else:
+                single[appliance.spec.phase - 1] += power
+        third = common / 3.0
+        self.phases_w = (third + single[0], third + single[1], third + single[2])
+        self.power_w = common + single[0] + single[1] + single[2]

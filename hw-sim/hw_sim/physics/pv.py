@@ -1,0 +1,64 @@
+"""The roof: what the sky would give, and what the inverter lets through."""
+
+import math
+
+from hw_sim.home import PvSpec
+from hw_sim.physics.noise import SlowNoise
+from hw_sim.physics.sun import clear_sky_w_per_m2, sun_position
+
+_GRID_S = 60.0
+_RESPONSE_S = 0.5
+
+
+class Roof:
+    """PV modules and inverter. `limit_w` and `connected` are the knobs; `power_w` is at most zero."""
+
+    def __init__(self, spec: PvSpec, latitude: float, longitude: float, seed: int) -> None:
+        self.spec = spec
+        self.limit_w: float | None = None  # largest generation, a magnitude
+        self.connected = True
+        self.power_w = 0.0
+        self.available_w = 0.0
+        self._where = (latitude, longitude)
+        self._clouds = SlowNoise(seed, "clouds", memory_s=1500.0)
+        self._let_through_w = spec.rating_w
+        self._points: dict[int, float] = {}
+
+    def _sky(self, k: int) -> float:
+        found = self._points.get(k)
+        if found is None:
+            if len(self._points) > 8:
+                self._points.clear()
+            unix_s = k * _GRID_S
+            elevation, azimuth = sun_position(unix_s, *self._where)
+            clear = clear_sky_w_per_m2(elevation, azimuth, self.spec.tilt_deg, self.spec.azimuth_deg)
+            found = clear * self._passing(unix_s) if clear > 0.0 else 0.0
+            self._points[k] = found
+        return found
+
+    def _passing(self, unix_s: float) -> float:
+        """Share of the clear sky that comes through the clouds, 0.12 to 1."""
+        cloudiness = self.spec.cloudiness
+        if cloudiness <= 0.0:
+            return 1.0
+        x = 2.2 * self._clouds.at(unix_s) + 6.0 * (0.5 - cloudiness)
+        return 1.0 - min(1.0, 2 * cloudiness) * 0.88 / (1.0 + math.exp(x))
+
+    def possible_w(self, unix_s: float) -> float:
+        """What the modules could give to the AC side at a time, limited by the inverter's rating alone; a magnitude."""
+        position = unix_s / _GRID_S
+        k = math.floor(position)
+        share = position - k
+        irradiance = self._sky(k) * (1.0 - share) + self._sky(k + 1) * share
+        return min(self.spec.rating_w, self.spec.peak_w * irradiance / 1000.0 * self.spec.performance)
+
+    def step(self, dt_s: float, unix_s: float) -> None:
+        """Moves on by `dt_s` to `unix_s`."""
+        wanted = 0.0 if not self.connected else self.spec.rating_w
+        if self.limit_w is not None:
+            wanted = min(wanted, max(0.0, self.limit_w))
+        self._let_through_w += (wanted - self._let_through_w) * -math.expm1(-dt_s / _RESPONSE_S)
+        if abs(wanted - self._let_through_w) < 0.5:
+            self._let_through_w = wanted
+        self.available_w = self.possible_w(unix_s)
+        self.power_w = -min(self.available_w, self._let_through_w) if self.available_w > 0.0 else 0.0

@@ -1,0 +1,134 @@
+"""The register image of one Modbus device, and Modbus requests against it, with no transport."""
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+
+ILLEGAL_FUNCTION = 1
+ILLEGAL_ADDRESS = 2
+ILLEGAL_VALUE = 3
+DEVICE_FAILURE = 4
+NO_RESPONSE = 11
+
+MAX_READ = 125  # registers in one request, Modbus Application Protocol V1.1b3, 6.3
+MAX_WRITE = 123  # 6.12
+
+
+class ModbusFault(Exception):  # noqa: N818 - the answer of a healthy device, not an error of ours
+    """A request that the device answers with an exception code (Modbus Application Protocol V1.1b3, 7)."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"Modbus exception {code}")
+        self.code = code
+
+
+def _nothing_to_refresh(_first: int, _last: int) -> None:
+    """A bank whose registers never change by themselves."""
+
+
+class RegisterBank:
+    """Registers from `base` on, one word each; reading and writing outside is exception 2.
+
+    `refresh(first, last)` runs before a read and may `put` fresh words for that range. `accept(changes)` gets every
+    write as address to word before it is stored; it raises ModbusFault to refuse all of it.
+    """
+
+    def __init__(
+        self,
+        base: int,
+        words: Sequence[int],
+        writable: frozenset[int] = frozenset(),
+        refresh: Callable[[int, int], None] = _nothing_to_refresh,
+        accept: Callable[[Mapping[int, int]], None] | None = None,
+    ) -> None:
+        self.base = base
+        self.frozen = False  # values stand still; writes are stored without effect
+        self.refuses_writes = False  # every write is exception 4
+        self._words = list(words)
+        self._writable = writable
+        self._refresh = refresh
+        self._accept = accept
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def put(self, address: int, words: Sequence[int]) -> None:
+        """Stores words from the device's side."""
+        at = address - self.base
+        self._words[at : at + len(words)] = words
+
+    def word(self, address: int) -> int:
+        """One word as it stands, with no refresh."""
+        return self._words[address - self.base]
+
+    def _range(self, address: int, count: int) -> int:
+        at = address - self.base
+        if at < 0 or at + count > len(self._words):
+            raise ModbusFault(ILLEGAL_ADDRESS)
+        return at
+
+    def read(self, address: int, count: int) -> list[int]:
+        """Words from `address` on; raises ModbusFault 2 outside, 3 for a count outside 1 to 125."""
+        if not 1 <= count <= MAX_READ:
+            raise ModbusFault(ILLEGAL_VALUE)
+        at = self._range(address, count)
+        if not self.frozen:
+            self._refresh(address, address + count - 1)
+        return self._words[at : at + count]
+
+    def write(self, address: int, values: Sequence[int]) -> None:
+        """Stores all or none; raises ModbusFault 2 where a register isn't there or is read-only, 3 for a bad value."""
+        if not 1 <= len(values) <= MAX_WRITE or any(not 0 <= v <= 0xFFFF for v in values):
+            raise ModbusFault(ILLEGAL_VALUE)
+        at = self._range(address, len(values))
+        if self.refuses_writes:
+            raise ModbusFault(DEVICE_FAILURE)
+        changes = {address + i: value for i, value in enumerate(values)}
+        if not self._writable.issuperset(changes):
+            raise ModbusFault(ILLEGAL_ADDRESS)
+        if self.frozen:
+            self._words[at : at + len(values)] = values
+            return
+        if self._accept is not None:
+            self._accept(changes)
+        self._words[at : at + len(values)] = values
+
+
+def _read_answer(bank: RegisterBank, function: int, body: bytes) -> bytes:
+    if len(body) != 4:
+        raise ModbusFault(ILLEGAL_VALUE)
+    address, count = struct.unpack(">HH", body)
+    words = bank.read(address, count)
+    return struct.pack(f">BB{count}H", function, 2 * count, *words)
+
+
+def _write_one_answer(bank: RegisterBank, function: int, body: bytes) -> bytes:
+    if len(body) != 4:
+        raise ModbusFault(ILLEGAL_VALUE)
+    address, value = struct.unpack(">HH", body)
+    bank.write(address, [value])
+    return struct.pack(">BHH", function, address, bank.word(address))
+
+
+def _write_many_answer(bank: RegisterBank, function: int, body: bytes) -> bytes:
+    if len(body) < 7:
+        raise ModbusFault(ILLEGAL_VALUE)
+    address, count, size = struct.unpack(">HHB", body[:5])
+    if size != 2 * count or len(body) != 5 + size:
+        raise ModbusFault(ILLEGAL_VALUE)
+    bank.write(address, struct.unpack(f">{count}H", body[5:]))
+    return struct.pack(">BHH", function, address, count)
+
+
+_FUNCTIONS = {3: _read_answer, 4: _read_answer, 6: _write_one_answer, 16: _write_many_answer}
+
+
+def answer(bank: RegisterBank, pdu: bytes) -> bytes:
+    """The answer PDU to a request PDU (function code first): functions 3, 4, 6 and 16; faults as exception PDUs."""
+    function = pdu[0] if pdu else 0
+    try:
+        respond = _FUNCTIONS.get(function)
+        if respond is None:
+            raise ModbusFault(ILLEGAL_FUNCTION)
+        return respond(bank, function, pdu[1:])
+    except ModbusFault as fault:
+        return bytes((function | 0x80, fault.code))

@@ -1,0 +1,54 @@
+"""Addresses as people type them."""
+
+import pytest
+
+from cem.commissioning.targets import Link, LinkKind, address, parse_target
+
+TCP = LinkKind.MODBUS_TCP
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "links"),
+    [
+        ("192.0.2.4:5021/3", TCP, [{"kind": "tcp", "host": "192.0.2.4", "port": 5021, "unit": 3}]),
+        ("meter.local", TCP, [{"kind": "tcp", "host": "meter.local", "port": 502, "unit": 1}]),
+        ("[fe80::1]:502", TCP, [{"kind": "tcp", "host": "fe80::1", "port": 502, "unit": 1}]),
+        ("broker", LinkKind.MQTT, [{"kind": "mqtt", "host": "broker", "port": 1883}]),
+        ("192.0.2.4:1883", None, [{"kind": "mqtt", "host": "192.0.2.4", "port": 1883}]),
+        ("mqtt://192.0.2.4:5021", None, [{"kind": "mqtt", "host": "192.0.2.4", "port": 5021}]),
+        ("modbus://192.0.2.4:1883", None, [{"kind": "tcp", "host": "192.0.2.4", "port": 1883, "unit": 1}]),
+        (
+            "192.0.2.4:5021",
+            None,
+            [
+                {"kind": "tcp", "host": "192.0.2.4", "port": 5021, "unit": 1},
+                {"kind": "mqtt", "host": "192.0.2.4", "port": 5021},
+            ],
+        ),
+    ],
+)
+def test_an_address_means_its_links(text: str, kind: LinkKind | None, links: list[Link]) -> None:
+    assert parse_target(text, kind) == links
+
+
+def test_several_units_make_several_links() -> None:
+    assert [link["unit"] for link in parse_target("h:502/1-3,200", TCP)] == [1, 2, 3, 200]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a b", "h:99999", "h:0", "h:502/x", "h:502/0", "h:502/300", "h:502/3-1", "h:502/1-", "ftp://h", "h:1:2"],
+)
+def test_what_is_no_address_is_refused_with_a_sentence(text: str) -> None:
+    with pytest.raises(ValueError, match=r"needed|exist|units are|a unit is"):
+        parse_target(text)
+
+
+def test_an_address_of_the_other_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="of kind mqtt is meant"):
+        parse_target("modbus://h:502", LinkKind.MQTT)
+
+
+@pytest.mark.parametrize(("text", "words"), [("h:502/7", "h:502 unit 7"), ("[::1]:502", "[::1]:502 unit 1")])
+def test_a_link_is_shown_as_an_address(text: str, words: str) -> None:
+    assert address(parse_target(text, TCP)[0]) == words

@@ -1,0 +1,214 @@
+"""Virtual time: days in seconds, real sockets and threads inside, and no silent hang."""
+
+import asyncio
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp import ClientSession, ClientTimeout, web
+from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from cem.io.virtual import ORIGIN_S, VirtualClock, VirtualEventLoop, VirtualTimeError, run_virtual
+
+START = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_day_of_one_second_ticks_with_four_tasks_takes_seconds() -> None:
+    ticks = [0, 0, 0, 0]
+
+    async def task(index: int) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            ticks[index] += 1
+
+    async def day(clock: VirtualClock) -> datetime:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(task(index)) for index in range(4)]
+            await asyncio.sleep(86_400.5)
+            for one in tasks:
+                one.cancel()
+        return clock.now().wall
+
+    began = time.monotonic()
+    end = run_virtual(day, START)
+    assert end == START + timedelta(seconds=86_400.5)
+    assert ticks == [86_400] * 4
+    assert time.monotonic() - began < 20.0
+
+
+def test_both_clocks_move_together_until_the_wall_is_stepped() -> None:
+    async def main(clock: VirtualClock) -> None:
+        assert clock.now().mono_s == ORIGIN_S
+        await asyncio.sleep(60)
+        assert clock.now().wall == START + timedelta(seconds=60)
+        clock.step_wall(timedelta(hours=-1))
+        await asyncio.sleep(1)
+        assert clock.now().wall == START + timedelta(seconds=61 - 3600)
+        assert clock.now().mono_s == pytest.approx(ORIGIN_S + 61)
+
+    run_virtual(main, START)
+
+
+def test_an_http_client_and_server_live_in_the_same_virtual_hour() -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        await asyncio.sleep(0.2)
+        return web.json_response({"power_w": 1234})
+
+    async def main(clock: VirtualClock) -> int:
+        application = web.Application()
+        application.router.add_get("/", answer)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        good = 0
+        end_s = clock.now().mono_s + 3600
+        async with ClientSession(timeout=ClientTimeout(total=2.0)) as session:
+            while clock.now().mono_s < end_s:
+                async with session.get(f"http://127.0.0.1:{port}/") as response:
+                    good += (await response.json())["power_w"] == 1234
+                await asyncio.sleep(9.8)
+        await runner.cleanup()
+        return good
+
+    assert run_virtual(main, START) == 360
+
+
+def test_a_modbus_client_and_server_live_in_the_same_virtual_minutes() -> None:
+    async def main(clock: VirtualClock) -> int:
+        port = free_port()
+        server = ModbusTcpServer(
+            SimDevice(1, [SimData(0, values=list(range(100)), datatype=DataType.REGISTERS)]),
+            address=("127.0.0.1", port),
+        )
+        await server.serve_forever(background=True)
+        good = 0
+        async with AsyncModbusTcpClient("127.0.0.1", port=port, timeout=1.0, retries=0) as client:
+            end_s = clock.now().mono_s + 600
+            while clock.now().mono_s < end_s:
+                answer = await client.read_holding_registers(0, count=10)
+                good += answer.registers == list(range(10))
+                await asyncio.sleep(1.0)
+        await server.shutdown()  # type: ignore[no-untyped-call]
+        return good
+
+    assert run_virtual(main, START) == 600
+
+
+def test_an_executor_job_holds_the_clock() -> None:
+    async def main(clock: VirtualClock) -> None:
+        stop = asyncio.Event()
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while not stop.is_set():
+                await asyncio.sleep(0.001)
+                ticks += 1
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(tick())
+            await asyncio.sleep(0.0105)
+            before = clock.now()
+            # 50 ms of real time in a thread; the tick task has a timer every virtual millisecond
+            await asyncio.get_running_loop().run_in_executor(None, threading.Event().wait, 0.05)
+            assert clock.now() == before
+            stop.set()
+        assert ticks == 11
+
+    run_virtual(main, START)
+
+
+def test_a_cancelled_wait_for_a_job_still_holds_the_clock_until_the_job_ends() -> None:
+    async def main(clock: VirtualClock) -> None:
+        ended = threading.Event()
+        started = threading.Event()
+        proceed = threading.Event()
+
+        def job() -> None:
+            started.set()
+            proceed.wait(10)
+            ended.set()
+
+        with ThreadPoolExecutor(1) as pool:
+            future = asyncio.get_running_loop().run_in_executor(pool, job)
+            started.wait(10)
+            future.cancel()
+            asyncio.get_running_loop().call_soon(proceed.set)
+            await asyncio.sleep(5.0)
+            assert ended.is_set()
+            assert clock.now().mono_s == pytest.approx(ORIGIN_S + 5.0)
+
+    run_virtual(main, START)
+
+
+def test_to_thread_gives_its_result_and_its_error() -> None:
+    def fail() -> None:
+        raise ValueError("from the thread")
+
+    async def main() -> int:
+        with pytest.raises(ValueError, match="from the thread"):
+            await asyncio.to_thread(fail)
+        return await asyncio.to_thread(lambda: 42)
+
+    assert run_virtual(main(), START) == 42
+
+
+def test_waiting_for_nobody_is_an_error_and_not_a_hang() -> None:
+    async def main() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(VirtualTimeError, match="deadlock"):
+        run_virtual(main(), START)
+
+
+def test_a_time_out_fires_at_its_virtual_time() -> None:
+    async def main(clock: VirtualClock) -> float:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(7200):
+                await asyncio.Event().wait()
+        return clock.now().mono_s
+
+    assert run_virtual(main, START) == pytest.approx(ORIGIN_S + 7200)
+
+
+def test_a_thread_outside_wakes_the_loop_while_the_clock_is_held() -> None:
+    async def main(clock: VirtualClock) -> float:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualEventLoop)
+        woken = asyncio.Event()
+        timer = threading.Timer(0.02, lambda: loop.call_soon_threadsafe(woken.set))
+        with loop.held():
+            timer.start()
+            async with asyncio.timeout(1.0):
+                await woken.wait()
+        timer.join()
+        return clock.now().mono_s
+
+    assert run_virtual(main, START) == ORIGIN_S
+
+
+def test_a_year_of_hourly_timers_does_not_drift() -> None:
+    async def main(clock: VirtualClock) -> datetime:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        for _ in range(8760):
+            due += 3600.0
+            woken = asyncio.Event()
+            loop.call_at(due, woken.set)
+            await woken.wait()
+        return clock.now().wall
+
+    assert run_virtual(main, START) == START + timedelta(days=365)
