@@ -1,5 +1,6 @@
-"""Goes through all checks of all devices, one device after the other, then the checks that need several."""
+"""Goes through all checks of all devices, side by side, then the checks that need several."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -52,17 +53,21 @@ async def examine(
         on_result(result)
 
     try:
+        async with asyncio.TaskGroup() as group:
+            for bench in benches:
+                group.create_task(_examine_one(bench, fuse_w, scope, tell))
         for bench in benches:
-            before = len(results)
-            await _examine_one(bench, fuse_w, scope, tell)
             specs[bench.config.id] = tuple(bench.device.controls())
-            if all(result.verdict is not Verdict.FAILED for result in results[before:]):
+            own = [result for result in results if result.device_id == bench.config.id]
+            if all(result.verdict is not Verdict.FAILED for result in own):
                 sound.append(bench)
         if scope.write and scope.sign:
             await _examine_sign(benches, sound, tell)
     finally:
         for bench in benches:
             await bench.close()
+    order = [config.id for config in configs]
+    results.sort(key=lambda result: order.index(result.device_id) if result.device_id in order else len(order))
     return Examination(tuple(results), specs)
 
 
