@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+import tomlkit
+
 from cem.io.local_client import GatewayUnreachable, LocalClient
 from cem.model.status import Status
 
@@ -149,17 +151,13 @@ class Stand:
         return part
 
     def _home_options(self) -> list[str]:
-        home = self.folder / "home.toml"
-        text = (ROOT / "hw-sim/homes/demo.toml").read_text().replace('"Europe/Berlin"', f'"{self.zone}"')
-        home.write_text(text)
-        minute = datetime.now(UTC).minute
-        return [
-            str(home),
-            "--start",
-            f"2026-06-15T{LOCAL_HOUR}:{minute:02d}",
-            "--state",
-            str(self.folder / "home.json"),
-        ]
+        home = tomlkit.parse((ROOT / "hw-sim/homes/demo.toml").read_text())
+        home["zone"] = self.zone
+        home["longitude"] = float(hours_ahead(self.began) * 15)  # the sun goes with the home's clock
+        path = self.folder / "home.toml"
+        path.write_text(tomlkit.dumps(home))
+        start = f"2026-06-15T{LOCAL_HOUR}:{self.began:%M}"
+        return [str(path), "--start", start, "--state", str(self.folder / "home.json")]
 
     def _vtn_options(self) -> list[str]:
         clients = self.folder / "clients.txt"
