@@ -115,21 +115,21 @@ class Folding:
                 until=piece.end,
             )
 
-    def _reason(self, service: Service, side: str, piece: Piece, now: Instant) -> str:
-        who = service.provider.id
-        what = f"{side} at most {kilowatts(piece.value)}"
-        ends = until_words(piece.end, now.wall, self._zone)
+    @staticmethod
+    def _reason(service: Service, side: str, piece: Piece, now: Instant) -> str:
+        """Why, without the end: the envelope carries that."""
+        what = f"{side} at most {kilowatts(piece.value)} for {service.provider.id}"
         if piece.event is not None and not piece.subscription:
-            return f"{who}: {what} {ends} (event {piece.event.name}, programme {piece.event.programme_id})"
+            return f"{what} (event {piece.event.name}, programme {piece.event.programme_id})"
         if piece.event is not None:
-            return f"{who}: {what}, the subscribed capacity, {ends}"
+            return f"{what}, the subscribed capacity"
         if not now.trusted:
-            return f"{who}: {what}, the default limit, until the clock is set"
+            return f"{what}, the default limit, until the clock is set"
         if service.link.holds_default:
-            end = "until the connection is back" if piece.end is None else ends
-            return f"{who}: {what}, the default limit, because the connection is lost, {end}"
+            end = ", until the connection is back" if piece.end is None else ""
+            return f"{what}, the default limit, because the connection is lost{end}"
         faults = "; ".join(f"event {r.event_id}: {r.reason}" for r in service.store.rejected if r.limits)
-        return f"{who}: {what}, the default limit, because a mandatory event cannot be used ({faults})"
+        return f"{what}, the default limit, because a mandatory event cannot be used ({faults})"
 
     def _dispatches(self, now: datetime) -> Iterator[Dispatch]:
         for subject, pieces in self._orders.dispatch.items():

@@ -35,7 +35,7 @@ def test_two_providers_are_served_at_once_and_each_limit_names_its_source() -> N
         ("retailer", Rank.PROGRAMME, -0.0, None),
     }
     assert {e.subject for e in directive.envelopes} == {SITE}
-    assert directive.envelopes[0].reason == "utility: import at most 4.2 kW until 14:00 (event dim, programme dimming)"
+    assert directive.envelopes[0].reason == "import at most 4.2 kW for utility (event dim, programme dimming)"
     assert directive.envelopes[0].until == wall(3600)
     assert [p.import_price_per_kwh for p in directive.prices] == [0.4]
     assert [link.state for link in directive.links] == [LinkState.ONLINE, LinkState.ONLINE]
