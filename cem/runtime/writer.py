@@ -7,12 +7,12 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cem.model.errors import Refused
+from cem.model.errors import CemError, Refused
 from cem.model.reading import Reading
 from cem.model.resource import Control
 from cem.model.setpoint import Outcome, Setpoint, WriteState
 from cem.model.time import Instant
-from cem.ports import Clock, ControlSpec, Device, Put, StateKind, StateStore, Storage
+from cem.ports import Clock, ControlSpec, Device, Json, Put, StateKind, StateStore, Storage
 from cem.runtime.board import Board
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class _Held:
     state: WriteState = WriteState.RELEASED
     writes_today: int = 0
     budget_day: str = ""
+    abandoned: bool = False  # written without effect: to be handed back
     told: str = field(default="", repr=False)
 
 
@@ -70,12 +71,20 @@ class Writer:
 
     async def opened(self, controls: Sequence[ControlSpec]) -> None:
         """Forgets what was written before: nothing assumes that the last write survived."""
-        budgets = await self._store.load(StateKind.BUDGET)
+        budgets = await self._budgets()
         self._held = {(spec.resource_id, spec.control): _Held(spec) for spec in controls}
         for key, held in self._held.items():
             row = budgets.get(_name(key))
             if isinstance(row, dict):
                 held.budget_day, held.writes_today = str(row.get("day", "")), int(str(row.get("writes", 0)))
+
+    async def _budgets(self) -> dict[str, Json]:
+        """The writes counted today; where the disk does not answer, those of this run."""
+        try:
+            return await self._store.load(StateKind.BUDGET)
+        except CemError as error:
+            log.warning("write budgets: %s; counting from what this run knows", error)
+            return {_name(k): {"day": h.budget_day, "writes": h.writes_today} for k, h in self._held.items()}
 
     async def write_due(self) -> None:
         """Sends what changed or must be refreshed; hands back what nobody asks for any more."""
@@ -85,10 +94,15 @@ class Writer:
             if mail is None:
                 continue
             held.setpoint, held.expires_s = mail
-            if held.setpoint.value is None or now.mono_s >= held.expires_s:
-                await self._hand_back(held, now)
-            else:
-                await self._send(held, held.setpoint.value, now)
+            value = held.setpoint.value if now.mono_s < held.expires_s else None
+            try:
+                if value is None or held.abandoned:
+                    await self._hand_back(held, now)
+                else:
+                    await self._send(held, value, now)
+            except Refused as error:
+                held.quiet_until_s = now.mono_s + RETRY_REFUSED_S
+                self._tell(held, WriteState.REFUSED, value, now, f"{error}; tried again in {RETRY_REFUSED_S:.0f} s")
 
     async def _send(self, held: _Held, value: float, now: Instant) -> None:
         spec = held.spec
@@ -116,13 +130,8 @@ class Writer:
 
     async def _write(self, held: _Held, value: float, now: Instant) -> None:
         spec = held.spec
-        try:
-            await self._device.write(spec.resource_id, spec.control, value)
-            back = await self._device.read_back(spec.resource_id, spec.control)
-        except Refused as error:
-            held.quiet_until_s = now.mono_s + RETRY_REFUSED_S
-            self._tell(held, WriteState.REFUSED, value, now, f"{error}; tried again in {RETRY_REFUSED_S:.0f} s")
-            return
+        await self._device.write(spec.resource_id, spec.control, value)
+        back = await self._device.read_back(spec.resource_id, spec.control)
         held.written, held.written_at_s, held.known = value, now.mono_s, True
         if back is not None and abs(back - value) > _tolerance(spec, value):
             held.quiet_until_s = now.mono_s + RETRY_REFUSED_S
@@ -168,12 +177,17 @@ class Writer:
             _name((held.spec.resource_id, held.spec.control)),
             {"day": today, "writes": held.writes_today},
         )
-        await self._store.commit([row])
+        try:
+            await self._store.commit([row])
+        except CemError as error:  # the store holds the row and tries again; a full disk must not stop the control
+            log.warning("%s: %s", row.key, error)
         return True
 
     async def _hand_back(self, held: _Held, now: Instant) -> None:
         spec = held.spec
-        if self._read_only or (held.known and held.written is None):
+        if self._read_only or (now.mono_s < held.quiet_until_s and not held.abandoned):
+            return
+        if held.known and held.written is None:
             return
         if not held.known and await self._device.read_back(spec.resource_id, spec.control) is None:
             held.known = True
@@ -181,6 +195,9 @@ class Writer:
         await self._device.release(spec.resource_id, spec.control)
         expired = held.setpoint is not None and held.setpoint.value is not None
         held.known, held.written, held.mismatch_since_s = True, None, None
+        if held.abandoned:
+            held.abandoned = False  # it stays told as not followed
+            return
         state = WriteState.EXPIRED if expired else WriteState.RELEASED
         self._tell(held, state, None, now, "handed back to the device's own control")
 
@@ -216,6 +233,7 @@ class Writer:
         self._tell(held, WriteState.NOT_EFFECTIVE, held.written, now, detail)
         held.quiet_until_s = now.mono_s + RETRY_INEFFECTIVE_S
         held.mismatch_since_s = None
+        held.abandoned = True
 
     async def release_all(self) -> None:
         """Hands every control back that was ever asked for; for the stop of the service."""

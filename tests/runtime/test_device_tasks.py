@@ -1,0 +1,134 @@
+"""Device tasks and their writers: leases, refresh, effect, silence, hand-back."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cem.io.virtual import VirtualClock, run_virtual
+from cem.model.resource import Control
+from cem.model.setpoint import Health, WriteState
+from support.devices import Bench, running
+
+NOON = datetime(2026, 6, 15, 10, 0, tzinfo=UTC)
+SETPOINT = Control.BATTERY_SETPOINT_W
+
+
+def play(folder: Path, act: Callable[[Bench], Awaitable[None]], *, read_only: bool = False) -> None:
+    """Plays an act on the running bench in virtual time."""
+
+    async def main(clock: VirtualClock) -> None:
+        async with running(clock, folder, read_only=read_only) as bench:
+            await act(bench)
+
+    run_virtual(main, NOON)
+
+
+def test_a_set_point_is_followed_and_its_effect_is_seen(tmp_path: Path) -> None:
+    async def act(bench: Bench) -> None:
+        await bench.keep_asking("battery", SETPOINT, 2000.0, 8)
+        assert abs(bench.home.truth().battery_w - 2000) < 60
+        assert bench.outcome("battery").state is WriteState.EFFECTIVE
+
+    play(tmp_path, act)
+
+
+def test_a_lease_that_is_not_renewed_is_handed_back(tmp_path: Path) -> None:
+    async def act(bench: Bench) -> None:
+        bench.ask("battery", SETPOINT, 2000.0, lease_s=10.0)
+        await asyncio.sleep(5)
+        assert bench.outcome("battery").state is WriteState.EFFECTIVE
+        await asyncio.sleep(8)
+        assert bench.outcome("battery").state is WriteState.EXPIRED
+        assert "handed back" in bench.outcome("battery").detail
+
+    play(tmp_path, act)
+
+
+def test_a_renewed_lease_outlives_the_devices_own_timer(tmp_path: Path) -> None:
+    async def act(bench: Bench) -> None:
+        await bench.keep_asking("battery", SETPOINT, 1500.0, 150)
+        assert abs(bench.home.truth().battery_w - 1500) < 60
+
+    play(tmp_path, act)
+
+
+def test_without_us_the_battery_returns_to_its_own_control_by_its_own_timer(tmp_path: Path) -> None:
+    async def act(bench: Bench) -> None:
+        await bench.keep_asking("battery", SETPOINT, 3000.0, 5)
+        bench.home.faults.inject("battery", "silence")  # as if the gateway had died: nothing reaches the device
+        await asyncio.sleep(75)
+        truth = bench.home.truth()
+        assert abs(truth.battery_w - 3000) > 500
+        bench.home.faults.clear("battery", "silence")
+
+    play(tmp_path, act)
+
+
+def test_a_silent_device_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    async def act(bench: Bench) -> None:
+        bench.home.faults.inject("inverter", "silence")
+        assert await bench.until_health("inverter", Health.SILENT) <= 10
+        state = bench.board.health("inverter")
+        assert state.detail
+        assert state.advice
+        now_s = bench.clock.now().mono_s
+        snapshot = bench.board.freeze(now_s)
+        assert (snapshot.age_s("grid", "power_w") or 99) <= 1.5
+        assert (snapshot.age_s("battery", "power_w") or 99) <= 1.5
+        bench.home.faults.clear("inverter", "silence")
+        assert await bench.until_health("inverter", Health.ONLINE) <= 40
+
+    play(tmp_path, act)
+
+
+def test_after_a_loss_the_set_point_is_written_anew(tmp_path: Path) -> None:
+    async def act(bench: Bench) -> None:
+        await bench.keep_asking("battery", SETPOINT, 2500.0, 5)
+        bench.home.faults.inject("battery", "disconnect")
+        await bench.until_health("battery", Health.SILENT)
+        bench.home.faults.clear("battery", "disconnect")
+        await bench.until_health("battery", Health.ONLINE)
+        await bench.keep_asking("battery", SETPOINT, 2500.0, 8)
+        assert abs(bench.home.truth().battery_w - 2500) < 60
+
+    play(tmp_path, act)
+
+
+def test_a_refused_write_is_told_and_tried_again(tmp_path: Path) -> None:
+    async def act(bench: Bench) -> None:
+        bench.home.faults.inject("battery", "refuse_writes")
+        await asyncio.sleep(2)  # the simulated device takes its new condition with its next step
+        await bench.keep_asking("battery", SETPOINT, 2000.0, 5)
+        assert bench.outcome("battery").state is WriteState.REFUSED
+        assert bench.board.health("battery").health is Health.ONLINE
+        bench.home.faults.clear("battery", "refuse_writes")
+        await bench.keep_asking("battery", SETPOINT, 2000.0, 40)
+        assert bench.outcome("battery").state is WriteState.EFFECTIVE
+
+    play(tmp_path, act)
+
+
+def test_read_only_is_hard(tmp_path: Path) -> None:
+    async def act(bench: Bench) -> None:
+        before = bench.home.truth().battery_w
+        await bench.keep_asking("battery", SETPOINT, 4000.0, 10)
+        assert abs(bench.home.truth().battery_w - 4000) > 500, before
+        assert bench.board.outcomes() == () or bench.outcome("battery").state is WriteState.BLOCKED
+
+    play(tmp_path, act, read_only=True)
+
+
+def test_stopping_hands_every_control_back(tmp_path: Path) -> None:
+    homes: list[Bench] = []
+
+    async def act(bench: Bench) -> None:
+        homes.append(bench)
+        bench.ask("car", Control.EV_LIMIT_A, 8.0)
+        bench.ask("pv", Control.PV_LIMIT_W, 1000.0)
+        await bench.keep_asking("battery", SETPOINT, 2000.0, 5)
+
+    play(tmp_path, act)
+    assert {o.resource_id: o.state for o in homes[0].board.outcomes()} == dict.fromkeys(
+        ("battery", "car", "pv"), WriteState.RELEASED
+    )
