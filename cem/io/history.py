@@ -161,7 +161,7 @@ class HistoryJournal:
 
     def _add_prices(self, inputs: Inputs, at_ms: int) -> None:
         assert self._minute is not None
-        import_price, export_price = prices_at(inputs, self._site)
+        import_price, export_price = inputs.directive.prices_at(inputs.now.wall, self._site.tariff)
         for name, price in ((IMPORT_PRICE, import_price), (EXPORT_PRICE, export_price)):
             resource_id, _, point = name.partition(".")
             self._intake.add(self._minute, at_ms, resource_id, point, price)
@@ -292,20 +292,6 @@ class HistoryJournal:
         if self._tables is not None:
             self._tables.close()
             self._tables = None
-
-
-def prices_at(inputs: Inputs, site: Site) -> tuple[float, float]:
-    """Import and export price per kWh now: the grid's where it sent one, else the contract's."""
-    at = inputs.now.wall
-    import_price = export_price = None
-    for window in inputs.directive.prices:
-        if window.start <= at and (window.end is None or at < window.end):
-            import_price = window.import_price_per_kwh if import_price is None else import_price
-            export_price = window.export_price_per_kwh if export_price is None else export_price
-    return (
-        site.tariff.import_price_per_kwh(at) if import_price is None else import_price,
-        site.tariff.export_price_per_kwh if export_price is None else export_price,
-    )
 
 
 def _log_failure(done: "asyncio.Future[_Result]") -> bool:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from cem.model.envelope import Envelope, Rank
 from cem.model.event import EventStatus
+from cem.model.tariff import Tariff
 
 
 class LinkState(StrEnum):
@@ -98,3 +99,15 @@ class Directive:
     events: tuple[EventSummary, ...] = ()
     grid: GridPresence = GridPresence.UNKNOWN
     next_change_at: datetime | None = None  # when the directive will next differ by time alone
+
+    def prices_at(self, at: datetime, tariff: Tariff) -> tuple[float, float]:
+        """Import and export price per kWh: the first window that covers and names one, else the contract's."""
+        import_price = export_price = None
+        for window in self.prices:
+            if window.start <= at and (window.end is None or at < window.end):
+                import_price = window.import_price_per_kwh if import_price is None else import_price
+                export_price = window.export_price_per_kwh if export_price is None else export_price
+        return (
+            tariff.import_price_per_kwh(at) if import_price is None else import_price,
+            tariff.export_price_per_kwh if export_price is None else export_price,
+        )

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from cem import __version__
 from cem.model.directive import Directive, LinkState
 from cem.model.envelope import SITE, Band, Envelope, Rank
+from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Control, Resource, Role
 from cem.model.setpoint import Decision, Health, Outcome, Setpoint, WriteState
 from cem.model.site import Site
@@ -74,14 +76,14 @@ class StatusSource:
     def _build(self, inputs: Inputs, decision: Decision) -> Status:
         now = inputs.now.wall
         devices = tuple(self._device(task, inputs, decision) for task in self._tasks)
-        import_price, export_price = prices_now(self._site, inputs.directive, now)
+        import_price, export_price = inputs.directive.prices_at(now, self._site.tariff)
         health = self._loop.health
         return Status(
             at=now,
             site=self._site.name,
             version=__version__,
             mode=decision.mode,
-            headline=decision.headline,
+            headline=self._headline(inputs, decision),
             time_trusted=inputs.now.trusted,
             grid=inputs.directive.grid,
             flow=self._flow(inputs, decision),
@@ -96,10 +98,18 @@ class StatusSource:
             today=self._today(now),
             alarms=self._alarms(inputs, devices),
             tick=TickStatus(health.count, health.last_ms, health.worst_ms, health.started_at or now),
-            read_only=self._read_only,
+            read_only=self._read_only or _watching(inputs) is not None,
             zone=self._site.zone,
             requests=inputs.requests,
         )
+
+    def _headline(self, inputs: Inputs, decision: Decision) -> str:
+        """What the house does; while the owner wants nothing written, that comes first."""
+        asked = _watching(inputs)
+        if asked is None:
+            return decision.headline
+        end = asked.until.astimezone(ZoneInfo(self._site.zone))
+        return f"Only watching until {end:%d %b %H:%M}, as {asked.by} asked: nothing is written to any device."
 
     def _limits(self, inputs: Inputs, decision: Decision, now: datetime) -> tuple[LimitStatus, ...]:
         """The limits in force, each with the moment since when it was seen."""
@@ -203,14 +213,10 @@ class StatusSource:
         )
 
 
-def prices_now(site: Site, directive: Directive, now: datetime) -> tuple[float, float]:
-    """Import and export price at an instant: an event's price where one covers, else the tariff's."""
-    import_price, export_price = site.tariff.import_price_per_kwh(now), site.tariff.export_price_per_kwh
-    for window in reversed(directive.prices):
-        if window.start <= now and (window.end is None or now < window.end):
-            import_price = import_price if window.import_price_per_kwh is None else window.import_price_per_kwh
-            export_price = export_price if window.export_price_per_kwh is None else window.export_price_per_kwh
-    return import_price, export_price
+def _watching(inputs: Inputs) -> UserRequest | None:
+    """The owner's act by which nothing is written now."""
+    acts = (r for r in inputs.requests if r.kind is RequestKind.READ_ONLY and r.in_force(inputs.now.wall))
+    return next(acts, None)
 
 
 def limits_in_force(directive: Directive, band: Band, now: datetime) -> tuple[LimitStatus, ...]:
