@@ -140,7 +140,7 @@ class Stand:
             self.vtn("program", "add", program)
         tell("provisioning the gateway (cem provision): finds the four devices, tries a read and a write on each")
         self._provision(addresses, self.vtn_url.replace(f":{port}", f":{through['port']}"))
-        tell(f"starting the gateway (cem run --config {self.site_file.relative_to(ROOT)})")
+        tell(f"starting the gateway (cem run --config {self.site_file})")
         self._part("gateway", ["cem", "run", "--config", str(self.site_file)])
         self._wait_online()
 
@@ -195,6 +195,14 @@ class Stand:
             return self.client.status()
         except GatewayUnreachable:
             return None
+
+    def house_counters(self) -> tuple[float, float] | None:
+        """The simulated house's own clock (s) and net energy drawn (Wh), past gateway and meter; None while unread."""
+        try:
+            house = json.loads((self.folder / "home.json").read_text())["house"]
+        except (OSError, ValueError, KeyError):
+            return None
+        return datetime.fromisoformat(house["now"]).timestamp(), house["import_wh"] - house["export_wh"]
 
     def vtn(self, *words: str) -> Any:
         """One `cem vtn` command of the operator; its JSON."""
