@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from random import Random, SystemRandom
 
 from cem.config.sitefile import SiteFile
 from cem.io.clock import SystemClock
@@ -15,13 +15,14 @@ from cem.io.http_client import AiohttpClient
 from cem.io.local_api import LocalApi
 from cem.io.notify import ServiceManager
 from cem.io.plan_worker import WorkerPlanner
+from cem.io.replay_journal import REPLAY_FOLDER, ReplayJournal
 from cem.io.state_store import SqliteStateStore
 from cem.model.provider import Provider
-from cem.model.request import UserRequest
 from cem.model.resource import Role
 from cem.model.setpoint import Decision
 from cem.model.status import EnergyToday, Status
 from cem.model.tick import Inputs
+from cem.model.why import Explanation
 from cem.ports import (
     Clock,
     Driver,
@@ -31,16 +32,21 @@ from cem.ports import (
     Journal,
     Planner,
     StateStore,
+    TickRecorder,
     Watchdog,
 )
+from cem.runtime.acts import OwnersActs
 from cem.runtime.board import Board
+from cem.runtime.contained import contained
 from cem.runtime.decisions import DecisionLog
 from cem.runtime.device import DeviceTask
 from cem.runtime.loop import ControlLoop
 from cem.runtime.planner import PlannerTask
+from cem.runtime.remember import MemoryKeeper
 from cem.runtime.requests import RequestBook
 from cem.runtime.status import StatusSource, Trouble
 from cem.runtime.ven import VenSession
+from cem.runtime.why import explain
 from cem.sgcp.point import ConnectionPoint
 
 log = logging.getLogger(__name__)
@@ -64,6 +70,8 @@ class World:
     today: Callable[[datetime], EnergyToday]
     disk_troubles: Callable[[], Sequence[str]]
     local_api: bool = True
+    recorder: TickRecorder | None = None
+    chance: Random = field(default_factory=SystemRandom)  # back-off and offsets
 
 
 class Gateway:
@@ -100,13 +108,15 @@ class Gateway:
                 self.point,
                 world.store,
                 world.clock,
-                random.SystemRandom(),
+                world.chance,
                 self._grid_changed,
                 resources=[resource for resource in site.resources if resource.role is not Role.GRID],
             )
             for provider, http in zip(site_file.providers, self._clients, strict=True)
         ]
-        self.requests = RequestBook(world.store, world.clock, self._wake)
+        self.requests = RequestBook(world.store, world.clock, self._will_changed)
+        self.acts = OwnersActs(site, site_file.providers, self.requests, self.point, self.board, world.clock)
+        self.board.owner_watches = self.requests.read_only
         self.planning = (
             PlannerTask(
                 site,
@@ -115,6 +125,7 @@ class Gateway:
                 self.board,
                 world.clock,
                 self.point.directive,
+                self.requests.in_force,
                 every_s=site_file.plan.every_s,
                 timeout_s=site_file.plan.timeout_s,
                 on_plan=self._wake,
@@ -123,6 +134,7 @@ class Gateway:
             else None
         )
         self.decisions = DecisionLog(world.store, site.zone)
+        self.keeper = MemoryKeeper(world.store)
         self.loop = ControlLoop(
             site,
             self.board,
@@ -135,6 +147,7 @@ class Gateway:
             plan=lambda: self.planning.plan if self.planning is not None else None,
             requests=self.requests.in_force,
             on_decision=self._decided,
+            recorder=world.recorder,
             tick_s=site_file.tick_s,
         )
         self.status_source = StatusSource(
@@ -150,6 +163,12 @@ class Gateway:
         """The present status; RuntimeError before the first tick."""
         return self.status_source.status()
 
+    def explain(self) -> Explanation:
+        """Why it does what it does: the last tick; RuntimeError before the first one."""
+        if self.loop.last is None:
+            raise RuntimeError("no tick yet")
+        return explain(self._site_file.site, self.loop.last.inputs, self.loop.last.decision)
+
     def stop(self) -> None:
         """Asks for an orderly end: every device handed back."""
         self._stopping.set()
@@ -160,10 +179,12 @@ class Gateway:
         A failure of the loop is not contained: the process ends and every device falls to its own safe state.
         """
         await self.requests.restore()
+        self.point.opt_out(self.requests.opted_out())
         for session in self.sessions:
             await session.restore()
+        self.loop.memory = await self.keeper.restore(self._world.clock.now())
         self.loop.tick()  # limits that were stored hold before any device is open
-        api = LocalApi(self._site_file.socket_path, self.status, self._asked, self.requests.end)
+        api = LocalApi(self._site_file.socket_path, self.status, self.acts.accept, self.requests.end, self.explain)
         try:
             if self._world.local_api:
                 await api.start()
@@ -177,7 +198,11 @@ class Gateway:
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as group:
             services = [group.create_task(self.loop.run()), group.create_task(self.decisions.run())]
-            services += [group.create_task(session.run()) for session in self.sessions]
+            services.append(group.create_task(self.keeper.run()))
+            services += [
+                group.create_task(contained(f"{provider.id}: its session", session.run))
+                for provider, session in zip(self._site_file.providers, self.sessions, strict=True)
+            ]
             if self.planning is not None:
                 services.append(group.create_task(self.planning.run()))
             devices = [group.create_task(task.run()) for task in self.devices]
@@ -198,13 +223,16 @@ class Gateway:
         if self._world.planner is not None:
             await self._world.planner.close()
         await self._world.journal.close()
+        if self._world.recorder is not None:
+            await self._world.recorder.close()
         await self._world.store.close()
-
-    async def _asked(self, request: UserRequest) -> None:
-        await self.requests.add(request)
 
     def _wake(self) -> None:
         self.loop.wake()
+
+    def _will_changed(self) -> None:
+        self.point.opt_out(self.requests.opted_out())
+        self._grid_changed()
 
     def _grid_changed(self) -> None:
         if self.planning is not None:
@@ -213,6 +241,7 @@ class Gateway:
 
     def _decided(self, inputs: Inputs, decision: Decision) -> None:
         self.decisions.note(inputs, decision)
+        self.keeper.note(self.loop.memory, inputs.now)
 
     def _troubles(self) -> list[Trouble]:
         troubles = [
@@ -225,13 +254,17 @@ class Gateway:
         return troubles
 
 
-async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver]) -> Gateway:
-    """The gateway on this machine: its clock, its disk, its network."""
+async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, replay: bool = True) -> Gateway:
+    """The gateway on this machine: its clock, its disk, its network; `replay` keeps the replay journal."""
     clock = SystemClock()
-    site_file.store_folder.mkdir(parents=True, exist_ok=True)
+    try:
+        site_file.store_folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # the files below it then refuse, too, and control goes on from memory, with an alarm
+        log.error("record: no folder %s: %s. Check the disk, or [store] folder", site_file.store_folder, error)
     store = SqliteStateStore(site_file.store_folder / "state.db", clock)
     history = HistoryJournal(site_file.store_folder / "history.db", site_file.site)
     await history.open(clock.now())
+    recorder = ReplayJournal(site_file.store_folder / REPLAY_FOLDER, site_file.site) if replay else None
     world = World(
         clock=clock,
         store=store,
@@ -243,6 +276,7 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver]) -> Ga
         drivers=drivers,
         context=DriverContext(time.monotonic),
         today=history.energy_today,
-        disk_troubles=lambda: (*store.alarms, *history.alarms),
+        disk_troubles=lambda: (*store.alarms, *history.alarms, *(recorder.alarms if recorder is not None else ())),
+        recorder=recorder,
     )
     return Gateway(site_file, world)

@@ -1,7 +1,7 @@
 """The few Protocols through which the core meets the world."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -121,6 +121,7 @@ class Found:
     link: Mapping[str, str | int | float | bool]
     resources: tuple[tuple[Role, Ratings, frozenset[Control]], ...]
     confidence: float  # 0 to 1
+    details: Mapping[str, Json] = field(default_factory=dict)  # whatever else the driver saw, for `cem scan`
 
 
 class PduPort(Protocol):
@@ -259,6 +260,16 @@ class Journal(Protocol):
 
     def record(self, inputs: Inputs, decision: Decision) -> None:
         """Takes a tick in; never blocks, never raises for the disk's sake."""
+
+    async def close(self) -> None:
+        """Writes what is left."""
+
+
+class TickRecorder(Protocol):
+    """The replay journal: everything that a decision came of."""
+
+    def take(self, inputs: Inputs, memory: object, decision: Decision) -> None:
+        """Takes a tick in, with the control's memory as it stood before; never blocks, never raises."""
 
     async def close(self) -> None:
         """Writes what is left."""

@@ -28,7 +28,30 @@ def found_line(address: str, found: Found) -> str:
     who = " ".join(f"{found.identity.maker} {found.identity.model} {found.identity.version}".split())
     profile = f", profile {found.profile}" if found.profile else ""
     parts = "; ".join(_part(role.value, ratings, sorted(controls)) for role, ratings, controls in found.resources)
+    parts = parts or "nothing that plays a role"
     return f"{address}: {who}, serial {found.identity.serial or 'not told'}: {parts} (driver {found.driver}{profile})"
+
+
+def model_lines(found: Found, values: bool = False) -> list[str]:
+    """The models that a device describes itself by, where its driver tells them; with all their values if wanted."""
+    models = found.details.get("models")
+    lines: list[str] = []
+    for model in models if isinstance(models, list) else []:
+        if not isinstance(model, dict):
+            continue
+        remark = "; cannot be read" if "unreadable" in model else "; partly unreadable" if "holes" in model else ""
+        name = model.get("name", "unknown model")
+        lines.append(f"    {model['id']} {name}: {model['length']} registers at {model['address']}{remark}")
+        if values:
+            lines += _value_lines(model.get("points"))
+            groups = model.get("groups")
+            for number, group in enumerate(groups if isinstance(groups, list) else [], 1):
+                lines += _value_lines(group, f"[{number}]")
+    return lines
+
+
+def _value_lines(points: Json, prefix: str = "") -> list[str]:
+    return [f"        {prefix}{name} = {value}" for name, value in points.items()] if isinstance(points, dict) else []
 
 
 def _part(role: str, ratings: Ratings, controls: list[str]) -> str:
@@ -57,6 +80,7 @@ def _found_json(found: Found) -> dict[str, Json]:
         "version": found.identity.version,
         "link": dict(found.link),
         "confidence": found.confidence,
+        "details": dict(found.details),
         "resources": [
             {
                 "role": role.value,

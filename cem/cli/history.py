@@ -62,7 +62,7 @@ def history(
       cem history --from 2026-03-01T12:00 --show decisions
       cem history --from 2026-03-01 --format csv > march.csv
     """
-    reader = RecordReader(folder or _find_folder(config))
+    reader = RecordReader(folder or record_folder(config))
     zone, currency = reader.settings()
     now = SystemClock().now().wall.astimezone(zone)
     first = _instant(since, zone, is_end=False) if since else datetime.combine(now.date(), time(0), zone)
@@ -86,7 +86,7 @@ def history(
         sys.exit(1)
 
 
-def _find_folder(config: Path | None) -> Path:
+def record_folder(config: Path | None) -> Path:
     """The folder that [store] of the site file names. Only that table is looked at."""
     site = config or DEFAULT_SITE
     try:

@@ -21,10 +21,16 @@ COMMANDS: Final = {
     "status": Lazy("cem.cli.status:status", "What the house does now, at a glance."),
     "dashboard": Lazy("cem.cli.dashboard:dashboard", "The same on a screen that keeps up."),
     "history": Lazy("cem.cli.history:history", "Energy, cost, events: what was asked and what was delivered."),
+    "why": Lazy("cem.cli.why:why", "Why it does, or did, what it does."),
+    "override": Lazy("cem.cli.override:override", "Charge now, hold the battery, only watch; each with an end."),
+    "opt": Lazy("cem.cli.opt:opt", "Take no part in voluntary events of the grid."),
     "scan": Lazy("cem.cli.scan:scan", "What is out there: Modbus, SunSpec, MQTT."),
     "provision": Lazy("cem.cli.provision:provision", "From an empty box to a running, tested gateway."),
     "run": Lazy("cem.cli.run:run", "Run the gateway."),
+    "release": Lazy("cem.cli.release:release", "Hand every device back to its own control."),
     "vtn": Lazy("cem.cli.vtn:vtn", "Run a VTN, for a domain below or for trying things."),
+    "simulate": Lazy("cem.cli.simulate:simulate", "The gateway and a simulated home, days in seconds."),
+    "replay": Lazy("cem.cli.replay:replay", "Recorded ticks through today's decisions: what differs."),
     "about": Lazy("cem.cli.about:about", "Version, licence, support."),
 }
 """Every command, in the order in which people meet them."""

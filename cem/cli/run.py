@@ -20,8 +20,14 @@ from cem.cli.gateway_socket import DEFAULT_SITE
     show_default=True,
     help="The site file; also CEM_CONFIG.",
 )
+@click.option(
+    "--journal/--no-journal",
+    default=True,
+    show_default=True,
+    help="Keep the replay journal of the last day, for cem why --at and cem replay.",
+)
 @click.option("--verbose", is_flag=True, help="Tell more in the log.")
-def run(config: Path, verbose: bool) -> None:
+def run(config: Path, journal: bool, verbose: bool) -> None:
     """Runs the gateway of a site file until it is stopped; every device is handed back then.
 
     Exit status 2 when the site file is not usable: every fault is named, and nothing is started.
@@ -51,7 +57,7 @@ def run(config: Path, verbose: bool) -> None:
         sys.exit(2)
 
     async def main() -> None:
-        gateway = await real_gateway(site_file, drivers)
+        gateway = await real_gateway(site_file, drivers, replay=journal)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, gateway.stop)

@@ -7,7 +7,7 @@ import time
 
 import click
 
-from cem.cli.commissioning_text import sighting_json, sighting_lines
+from cem.cli.commissioning_text import model_lines, sighting_json, sighting_lines
 from cem.commissioning.discover import PROBE_TIMEOUT_S, discover
 from cem.commissioning.targets import Link, parse_target
 from cem.config.drivers import load_drivers
@@ -24,9 +24,13 @@ from cem.ports import DriverContext
     type=click.FloatRange(0.2, 10),
     help="Patience for one answer, s.",
 )
+@click.option("--values", is_flag=True, help="Every value of every model that a device describes itself by.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
-def scan(addresses: tuple[str, ...], timeout_s: float, as_json: bool) -> None:
+def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bool) -> None:
     """Shows what answers at ADDRESS: HOST:PORT, with /UNIT, /1,200 or /1-4 for Modbus units; nothing is written.
+
+    Other links: rtu-tcp://HOST:PORT/UNIT, tls://HOST:PORT/UNIT, and rtu:DEVICE@BAUD/UNIT with E or O behind the baud
+    rate for a parity bit.
 
     Ends with 0 when something was found, else with 1.
 
@@ -43,8 +47,11 @@ def scan(addresses: tuple[str, ...], timeout_s: float, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([sighting_json(sighting) for sighting in sightings], indent=2))
     else:
-        for line in (line for sighting in sightings for line in sighting_lines(sighting)):
-            click.echo(line)
+        for sighting in sightings:
+            for line in sighting_lines(sighting):
+                click.echo(line)
+            for line in (line for found in sighting.found for line in model_lines(found, values)):
+                click.echo(line)
     if not any(sighting.found for sighting in sightings):
         click.echo("nothing found: check power, cable, address, unit, and whether Modbus or MQTT is on", err=True)
         sys.exit(1)

@@ -41,9 +41,9 @@ async def discover(
     take a single client.
     """
     ordered = list(links)
-    groups: dict[tuple[object, object], list[int]] = {}
+    groups: dict[tuple[object, ...], list[int]] = {}
     for index, link in enumerate(ordered):
-        groups.setdefault((link.get("host"), link.get("port")), []).append(index)
+        groups.setdefault((link.get("host"), link.get("port"), link.get("device")), []).append(index)
     sightings: dict[int, Sighting] = {}
 
     async def look(indices: list[int]) -> None:
@@ -76,8 +76,8 @@ async def _look_at(link: Link, drivers: Mapping[str, Driver], context: DriverCon
         except (DeviceError, OSError) as error:
             trouble.append(f"{name}: {error}")
         else:
-            for found in candidates:
-                serial = found.identity.serial
+            for index, found in enumerate(candidates):
+                serial = found.identity.serial or f"{name} {index}"  # devices without a number are not all the same
                 if serial not in best or found.confidence > best[serial].confidence:
                     best[serial] = found
     return Sighting(link, tuple(best.values()), tuple(trouble))

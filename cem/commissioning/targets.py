@@ -6,30 +6,48 @@ from enum import StrEnum
 
 Link = Mapping[str, str | int | float | bool]
 
-MODBUS_PORT, MQTT_PORT = 502, 1883
+MODBUS_PORT, MODBUS_TLS_PORT, MQTT_PORT = 502, 802, 1883
 HIGHEST_UNIT = 247  # Modbus over serial line 1.02, 2.2; 255 is used over TCP
 
 _TARGET = re.compile(
-    r"^(?:(?P<kind>modbus|mqtt)://)?(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^/:\s]+)(?::(?P<port>\d{1,5}))?(?:/(?P<units>[\d,-]*))?$"
+    r"^(?:(?P<kind>modbus|mqtt|rtu-tcp|tls)://)?(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^/:\s]+)(?::(?P<port>\d{1,5}))?(?:/(?P<units>[\d,-]*))?$"
 )
+_SERIAL = re.compile(r"^rtu:(?P<device>/[^@\s]+)(?:@(?P<baud>\d{3,7})(?P<parity>[NEO]?)(?:/(?P<units>[\d,-]*))?)?$")
 
 
 class LinkKind(StrEnum):
     """What `kind` says in a link table."""
 
     MODBUS_TCP = "tcp"
+    MODBUS_RTU = "rtu"
+    MODBUS_RTU_TCP = "rtu-tcp"
+    MODBUS_TLS = "tls"
     MQTT = "mqtt"
+
+
+_NAMED = {
+    "modbus": LinkKind.MODBUS_TCP,
+    "rtu-tcp": LinkKind.MODBUS_RTU_TCP,
+    "tls": LinkKind.MODBUS_TLS,
+    "mqtt": LinkKind.MQTT,
+}
 
 
 def parse_target(text: str, kind: LinkKind | None = None) -> list[Link]:
     """The links of HOST[:PORT][/UNITS], UNITS being such as 1 or 1,200 or 1-4, optionally with modbus:// or mqtt://.
 
-    Without a kind both are meant, unless the port is MQTT's own. Raises ValueError with a sentence.
+    Without a kind both are meant, unless the port is MQTT's own. Also rtu-tcp:// and tls:// with the same, and
+    rtu:DEVICE[@BAUD[PARITY][/UNITS]] for a serial line. Raises ValueError with a sentence.
     """
+    serial = _SERIAL.match(text.strip())
+    if serial is not None:
+        line: Link = {"kind": "rtu", "device": serial["device"], "baud": int(serial["baud"] or 9600)}
+        parity: Link = {"parity": serial["parity"]} if serial["parity"] else {}
+        return [{**line, **parity, "unit": unit} for unit in _units(text, serial["units"])]
     match = _TARGET.match(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is no address; needed: HOST:PORT or HOST:PORT/UNIT, such as 192.0.2.40:502/1")
-    named = {"modbus": LinkKind.MODBUS_TCP, "mqtt": LinkKind.MQTT}.get(match["kind"] or "")
+    named = _NAMED.get(match["kind"] or "")
     if named and kind and named is not kind:
         raise ValueError(f"{text!r} was given where an address of kind {kind} is meant")
     host = match["host"].strip("[]")
@@ -39,8 +57,9 @@ def parse_target(text: str, kind: LinkKind | None = None) -> list[Link]:
     kind = kind or named or (LinkKind.MQTT if port == MQTT_PORT else None)
     links: list[Link] = []
     if kind is not LinkKind.MQTT:
+        default = MODBUS_TLS_PORT if kind is LinkKind.MODBUS_TLS else MODBUS_PORT
         links += [
-            {"kind": "tcp", "host": host, "port": port or MODBUS_PORT, "unit": unit}
+            {"kind": (kind or LinkKind.MODBUS_TCP).value, "host": host, "port": port or default, "unit": unit}
             for unit in _units(text, match["units"])
         ]
     if kind is LinkKind.MQTT or (kind is None and not match["units"]):
@@ -62,7 +81,7 @@ def _units(text: str, units: str | None) -> list[int]:
 
 def address(link: Link) -> str:
     """A link as a person reads it: 127.0.0.1:5021 unit 1."""
-    where = str(link.get("host", link.get("port", "?")))
+    where = str(link.get("host", link.get("device", link.get("port", "?"))))
     if "host" in link and "port" in link:
         where = f"[{where}]:{link['port']}" if ":" in where else f"{where}:{link['port']}"
     return f"{where} unit {link['unit']}" if "unit" in link else where

@@ -3,11 +3,29 @@
 from dataclasses import replace
 from pathlib import Path
 
-from cem.config.schema import WEEKDAYS, DeviceTable, ProviderTable, ResourceTable, SiteTable, TariffTable
+from cem.config.schema import (
+    WEEKDAYS,
+    CircuitTable,
+    ConnectionTable,
+    DeviceTable,
+    ProviderTable,
+    ResourceTable,
+    SiteTable,
+    TariffTable,
+)
 from cem.config.sitefile import PlanSettings, SiteFile
 from cem.model.provider import Programme, Provider
 from cem.model.resource import Ratings, Resource
-from cem.model.site import BatteryPolicy, ChargeGoal, ElectricalConnection, Site
+from cem.model.site import (
+    BatteryPolicy,
+    ChargeGoal,
+    Circuit,
+    ControlPolicy,
+    Droop,
+    ElectricalConnection,
+    LoadPolicy,
+    Site,
+)
 from cem.model.tariff import Tariff, TariffPeriod
 from cem.ports import DeviceConfig
 
@@ -25,7 +43,15 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
             tariff=tariff(table.tariff, table.timezone, table.currency),
             resources=tuple(resource for device in devices for resource in device.resources),
             goals=tuple(ChargeGoal(g.resource, g.ready_by, g.energy_wh, g.soc_pct) for g in table.goal),
-            batteries=tuple(BatteryPolicy(b.resource, b.reserve_pct, b.grid_charge) for b in table.battery),
+            batteries=tuple(BatteryPolicy(b.resource, b.reserve_pct, b.grid_charge, b.into_car) for b in table.battery),
+            circuits=tuple(circuit(c, table.connection) for c in table.circuit),
+            loads=tuple(LoadPolicy(p.resource, p.runs, p.min_on_s, p.min_off_s) for p in table.load),
+            policy=ControlPolicy(
+                table.control.guaranteed_minimum,
+                table.control.ramp_w_per_s,
+                None if table.droop is None else Droop(**table.droop.model_dump()),
+            ),
+            read_only=table.read_only,
         ),
         devices=devices,
         providers=tuple(provider(p, read_secret(folder / p.client_secret_file)) for p in table.provider),
@@ -35,6 +61,13 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
         plan=PlanSettings(table.plan.enabled, table.plan.every_s, table.plan.timeout_s),
         read_only=table.read_only,
     )
+
+
+def circuit(table: CircuitTable, connection: ConnectionTable) -> Circuit:
+    """One circuit; its phases are the connection's where it does not say."""
+    phases = connection.phases if table.phases is None else table.phases
+    voltage = connection.nominal_voltage_v
+    return Circuit(table.id, table.fuse_a, table.members, phases, table.limit_w, voltage)
 
 
 def device_config(table: DeviceTable, folder: Path, phases: int, read_only: bool = False) -> DeviceConfig:
@@ -69,6 +102,7 @@ def resource(table: ResourceTable, device_id: str, phases: int) -> Resource:
         name=table.name or table.id,
         ratings=ratings(table, phases),
         controls=frozenset(table.controls),
+        priority=table.priority,
     )
 
 
@@ -83,6 +117,8 @@ def ratings(table: ResourceTable, phases: int) -> Ratings:
         min_current_a=table.min_current_a,
         phases=phases if table.phases is None else table.phases,
         nominal_voltage_v=table.nominal_voltage_v,
+        max_power_w=table.max_power_w,
+        phase=table.phase,
     )
 
 

@@ -132,6 +132,33 @@ def battery_policy_twice(draft: Draft) -> Iterator[str]:
     yield from duplicates(policies, "one [[battery]] per battery")
 
 
+def load_policy_without_load(draft: Draft) -> Iterator[str]:
+    """A policy names a switched load or a heat pump of this site, once."""
+    uses = [(f"load[{i}].resource", policy.resource) for i, policy in draft.loads.items()]
+    heat_pumps = {item.id for _, _, item in draft.resources() if item.role is Role.HEAT_PUMP}
+    yield from _unfit(draft, Role.LOAD, (use for use in uses if use[1] not in heat_pumps))
+    yield from duplicates(uses, "one [[load]] per load")
+
+
+def circuit_twice(draft: Draft) -> Iterator[str]:
+    """Circuit ids are unique."""
+    ids = ((f"circuit[{i}].id", circuit.id) for i, circuit in draft.circuits.items())
+    yield from duplicates(ids, "every circuit needs an id of its own")
+
+
+def circuit_of_strangers(draft: Draft) -> Iterator[str]:
+    """The members of a circuit are resources of this site, and not its meter."""
+    roles = {resource.id: resource.role for _, _, resource in draft.resources()}
+    fitting = [name for name, role in roles.items() if role is not Role.GRID]
+    for i, circuit in draft.circuits.items():
+        for position, name in enumerate(circuit.members):
+            path = f"circuit[{i}].members[{position}]"
+            if roles.get(name) is Role.GRID:
+                yield fault(path, f"{name!r} is the grid meter", one_of(fitting))
+            elif name not in roles and draft.devices_whole:
+                yield fault(path, f"no resource {name!r} in this site", one_of(fitting), did_you_mean(name, fitting))
+
+
 def _unfit(draft: Draft, role: Role, uses: Iterable[tuple[str, str]]) -> Iterator[str]:
     roles = {resource.id: resource.role for _, _, resource in draft.resources()}
     fitting = [name for name, its_role in roles.items() if its_role is role]
@@ -156,6 +183,9 @@ WISH_CHECKS: tuple[Check, ...] = (
     goal_twice,
     battery_policy_without_battery,
     battery_policy_twice,
+    load_policy_without_load,
+    circuit_twice,
+    circuit_of_strangers,
 )
 CHECKS: tuple[Check, ...] = (*SITE_CHECKS, *DEVICE_CHECKS, *WISH_CHECKS, *PROVIDER_CHECKS)
 """All of them, in the order in which their faults are told."""

@@ -12,9 +12,9 @@ CONTROLS_OF: dict[Role, tuple[Control, ...]] = {
     Role.GRID: (),
     Role.PV: (Control.PV_LIMIT_W,),
     Role.BATTERY: (Control.BATTERY_SETPOINT_W,),
-    Role.EV: (Control.EV_LIMIT_A,),
-    Role.HEAT_PUMP: (),
-    Role.LOAD: (),
+    Role.EV: (Control.EV_LIMIT_A, Control.EV_PHASES),
+    Role.HEAT_PUMP: (Control.HEAT_PUMP_SG_READY,),
+    Role.LOAD: (Control.LOAD_ON,),
 }
 """What may be set on a resource of each role."""
 
@@ -23,10 +23,10 @@ RATINGS_OF: dict[Role, frozenset[str]] = {
     Role.PV: frozenset({"max_generation_w"}),
     Role.BATTERY: frozenset({"max_charge_w", "max_discharge_w", "capacity_wh"}),
     Role.EV: frozenset({"max_current_a", "min_current_a", "capacity_wh"}),
-    Role.HEAT_PUMP: frozenset({"max_current_a"}),
-    Role.LOAD: frozenset({"max_current_a"}),
+    Role.HEAT_PUMP: frozenset({"max_current_a", "max_power_w"}),
+    Role.LOAD: frozenset({"max_current_a", "max_power_w"}),
 }
-"""Which ratings mean something on a resource of each role, beside phases and nominal_voltage_v."""
+"""Which ratings mean something on a resource of each role, beside phases, phase and nominal_voltage_v."""
 
 _ALL_RATINGS = sorted(frozenset().union(*RATINGS_OF.values()))
 
@@ -116,7 +116,7 @@ def rating_not_of_role(draft: Draft) -> Iterator[str]:
         known = RATINGS_OF[resource.role]
         for key in _ALL_RATINGS:
             if key in resource.model_fields_set and key not in known:
-                words = one_of([*sorted(known), "phases", "nominal_voltage_v"])
+                words = one_of([*sorted(known), "phases", "phase", "nominal_voltage_v"])
                 yield fault(f"{path}.{key}", f"not a rating of the role {resource.role}", words)
 
 
@@ -127,6 +127,14 @@ def charger_without_current(draft: Draft) -> Iterator[str]:
             yield fault(
                 f"{path}.max_current_a", "missing on a charging point with ev.limit_a", "give the breaker's limit"
             )
+
+
+def switched_without_power(draft: Draft) -> Iterator[str]:
+    """What is switched needs to say what it draws: nothing else tells whether it fits."""
+    for path, _, resource in draft.resources():
+        switched = {Control.HEAT_PUMP_SG_READY, Control.LOAD_ON} & set(resource.controls)
+        if switched and resource.max_power_w is None:
+            yield fault(f"{path}.max_power_w", f"missing on a resource with {min(switched)}", "give what it draws")
 
 
 def currents_reversed(draft: Draft) -> Iterator[str]:
@@ -194,6 +202,7 @@ DEVICE_CHECKS: tuple[Callable[[Draft], Iterator[str]], ...] = (
     control_not_of_role,
     rating_not_of_role,
     charger_without_current,
+    switched_without_power,
     currents_reversed,
     more_phases_than_connection,
     no_grid_meter,

@@ -10,9 +10,11 @@ from pydantic import ValidationError
 
 from cem.config.schema import (
     BatteryTable,
+    CircuitTable,
     ConnectionTable,
     DeviceTable,
     GoalTable,
+    LoadTable,
     ProviderTable,
     ResourceTable,
     SiteTable,
@@ -42,6 +44,8 @@ class Draft:
     devices_whole: bool
     goals: Mapping[int, GoalTable]
     batteries: Mapping[int, BatteryTable]
+    circuits: Mapping[int, CircuitTable]
+    loads: Mapping[int, LoadTable]
     providers: Mapping[int, ProviderTable]
 
     def resources(self) -> Iterator[tuple[str, DeviceTable, ResourceTable]]:
@@ -68,6 +72,8 @@ def draft(raw: Mapping[str, Any], folder: Path, drivers: Mapping[str, Driver]) -
         devices_whole=len(devices) == len(_array(raw.get("device"))),
         goals=_items(GoalTable, raw.get("goal")),
         batteries=_items(BatteryTable, raw.get("battery")),
+        circuits=_items(CircuitTable, raw.get("circuit")),
+        loads=_items(LoadTable, raw.get("load")),
         providers=_items(ProviderTable, raw.get("provider")),
     )
 

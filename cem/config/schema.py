@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from cem.model.resource import Control, Role
+from cem.model.site import GuaranteedMinimum, LoadRun
 
 FORMAT = 1
 """The value of `site` that this version reads and writes."""
@@ -95,6 +96,16 @@ class ControlTable(Table):
     """`[control]`: the control loop."""
 
     tick_s: Annotated[float, Field(ge=0.1, le=10)] = 1.0
+    guaranteed_minimum: Annotated[GuaranteedMinimum, Field(strict=False)] = GuaranteedMinimum.NONE
+    ramp_w_per_s: Annotated[float, Field(gt=0, le=1e10)] | None = None
+
+
+class DroopTable(Table):
+    """`[droop]`: frequency-watt; without the table there is none."""
+
+    dead_band_hz: Annotated[float, Field(ge=0.01, le=5)] = 0.2
+    droop_pct: Annotated[float, Field(ge=1, le=100)] = 5.0
+    nominal_hz: Annotated[float, Field(ge=40, le=70)] = 50.0
 
 
 class PlanTable(Table):
@@ -136,6 +147,9 @@ class ResourceTable(Table):
     min_current_a: Annotated[float, Field(ge=6, le=100_000)] = 6.0
     phases: Annotated[int, Field(ge=1, le=3)] | None = None  # None: those of the connection
     nominal_voltage_v: Annotated[float, Field(ge=50, le=1_000_000)] = 230.0
+    max_power_w: Power | None = None
+    phase: Annotated[int, Field(ge=1, le=3)] | None = None
+    priority: Annotated[int, Field(ge=1, le=9)] | None = None
     controls: tuple[Annotated[Control, Field(strict=False)], ...] = ()
 
 
@@ -168,6 +182,26 @@ class BatteryTable(Table):
     resource: Id
     reserve_pct: Annotated[float, Field(ge=0, le=100)] = 10.0
     grid_charge: bool = True
+    into_car: bool = False
+
+
+class CircuitTable(Table):
+    """`[[circuit]]`: a part of the installation behind a fuse of its own."""
+
+    id: Id
+    fuse_a: Annotated[float, Field(gt=0, le=100_000)]
+    members: Annotated[tuple[Id, ...], Field(min_length=1)]
+    phases: Annotated[int, Field(ge=1, le=3)] | None = None  # None: those of the connection
+    limit_w: Power | None = None
+
+
+class LoadTable(Table):
+    """`[[load]]`: the owner's word on a switched load or a heat pump."""
+
+    resource: Id
+    runs: Annotated[LoadRun, Field(strict=False)] = LoadRun.BY_ITSELF
+    min_on_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
+    min_off_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
 
 
 class ProgrammeTable(Table):
@@ -217,4 +251,7 @@ class SiteTable(Table):
     device: Annotated[tuple[DeviceTable, ...], Field(min_length=1)]
     goal: tuple[GoalTable, ...] = ()
     battery: tuple[BatteryTable, ...] = ()
+    circuit: tuple[CircuitTable, ...] = ()
+    load: tuple[LoadTable, ...] = ()
+    droop: DroopTable | None = None
     provider: tuple[ProviderTable, ...] = ()

@@ -10,7 +10,8 @@ def path_of(loc: Loc) -> str:
     """('device', 2, 'link', 'port') as 'device[2].link.port'; an empty location is the file itself."""
     path = ""
     for part in loc:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        shown_part = part if isinstance(part, int) or part.isprintable() else repr(part)
+        path += f"[{part}]" if isinstance(part, int) else f".{shown_part}" if path else str(shown_part)
     return path or "site file"
 
 

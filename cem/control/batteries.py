@@ -1,16 +1,19 @@
 """Batteries: what each should do this tick, from the plan's regime and the meter."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cem.control import words
+from cem.control.fleet import split
 from cem.control.fold import fold
+from cem.control.following import Regime, regime
 from cem.control.picture import BatteryPicture
 from cem.control.scene import Scene, margin_w
 from cem.control.tuning import BATTERY_DEAD_BAND_W, EXPORT_MARGIN_W, IMPORT_MARGIN_W, MOVE_SHARE
-from cem.model.directive import Dispatch
-from cem.model.envelope import SITE, Band, Envelope, Rank
-from cem.model.plan import Intent, IntentKind
+from cem.model.envelope import Band, Envelope, Rank
+from cem.model.setpoint import WriteState
+
+DEAF = frozenset({WriteState.NOT_EFFECTIVE, WriteState.CONTESTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,59 +28,150 @@ class BatteryChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class Net:
-    """What a battery acts on (W): the house without cars and batteries, the cars, and the batteries already chosen."""
+class Edge:
+    """One edge of the connection point for the sum of the batteries: at most (or at least) `power_w`."""
 
-    house_w: float
+    by: Envelope
+    power_w: float
+    is_import: bool
+    keeps: bool  # only keeps charging down; never asks for discharge
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the batteries act on, W: the cars as measured, what is kept free for them, and the room of the fuse."""
+
     ev_w: float
-    charging_w: float = 0.0
-    discharging_w: float = 0.0  # negative
-
-    @property
-    def surplus_w(self) -> float:
-        """What may be stored without buying it."""
-        return max(0.0, -(self.house_w + self.ev_w + self.charging_w))
-
-    @property
-    def deficit_w(self) -> float:
-        """What the house itself lacks; neither a car nor another battery counts."""
-        return max(0.0, self.house_w + self.discharging_w)
-
-    @property
-    def others_w(self) -> float:
-        """The connection point without the battery in question."""
-        return self.house_w + self.ev_w + self.charging_w + self.discharging_w
-
-    def plus(self, power_w: float) -> "Net":
-        """With one more battery chosen."""
-        return replace(
-            self,
-            charging_w=self.charging_w + max(0.0, power_w),
-            discharging_w=self.discharging_w + min(0.0, power_w),
-        )
+    reserved_w: float
+    granted_w: float  # given to steered consumers this tick
+    fuse_w: float  # what the main fuse leaves to all batteries together
+    fuse_by: Envelope
+    circuits_w: Mapping[str, tuple[float, Envelope]]  # what a circuit leaves to a battery
 
 
-def choose(scene: Scene, last_w: dict[str, float]) -> list[BatteryChoice]:
+def choose(scene: Scene, around: Surroundings, last_w: dict[str, float]) -> list[BatteryChoice]:
     """One choice per battery that can be read; updates `last_w`."""
-    net = Net(scene.house_w, scene.picture.ev_w)
-    choices: list[BatteryChoice] = []
-    for battery in scene.picture.batteries:
-        own = fold(battery.resource.id, scene.envelopes, scene.now)
-        choice = _clamped(_wanted(scene, battery, net), own)
-        before = last_w.get(battery.resource.id, battery.power_w)
-        choice = replace(choice, power_w=own.clamp(_damped(choice.power_w, before)))
-        choices.append(choice)
-        net = net.plus(choice.power_w)
+    deaf = frozenset(o.resource_id for o in scene.inputs.outcomes if o.state in DEAF)
+    steered = [b for b in scene.picture.batteries if b.resource.id not in deaf]
+    fixed_w = sum(b.power_w for b in scene.picture.batteries if b.resource.id in deaf)
+    bands = {b.resource.id: _own(scene, around, b) for b in scene.picture.batteries}
+    choices = _wanted(scene, around, steered, bands, fixed_w)
+    choices = [_gently(scene, choice, bands[choice.battery.resource.id], last_w) for choice in choices]
     choices = _aligned(choices)
-    for by, edge_w, is_import in (
-        (scene.band.max_by, scene.band.max_w - margin_w(scene.band.max_by, IMPORT_MARGIN_W), True),
-        (scene.band.min_by, scene.band.min_w + margin_w(scene.band.min_by, EXPORT_MARGIN_W), False),
-    ):
-        excess = scene.house_w + scene.picture.ev_w + sum(c.power_w for c in choices) - edge_w
-        if by is not None and (excess > 0 if is_import else excess < 0):
-            choices = _moved(scene, choices, by, excess)
+    for edge in _edges(scene, around, fixed_w):
+        excess = sum(c.power_w for c in choices) - edge.power_w
+        if excess > 0 if edge.is_import else excess < 0:
+            choices = _moved(scene, around, choices, edge, excess)
+    for battery in scene.picture.batteries:
+        if battery.resource.id in deaf:
+            reason = "does not follow: the house is run without it, and it is tried again"
+            choices.append(BatteryChoice(battery, bands[battery.resource.id].clamp(0.0), Rank.PLAN, "rule", reason))
     last_w.update({choice.battery.resource.id: choice.power_w for choice in choices})
-    return choices
+    order = {b.resource.id: n for n, b in enumerate(scene.picture.batteries)}
+    return sorted(choices, key=lambda choice: order[choice.battery.resource.id])
+
+
+def _own(scene: Scene, around: Surroundings, battery: BatteryPicture, weakest: Rank = Rank.PLAN) -> Band:
+    own = scene.envelopes_of(battery.resource.id)
+    room = around.circuits_w.get(battery.resource.id)
+    if room is not None:
+        own = (*own, replace(room[1], subject=battery.resource.id, min_w=None, max_w=max(0.0, room[0])))
+    return fold(battery.resource.id, own, scene.now, weakest=weakest)
+
+
+def _wanted(
+    scene: Scene, around: Surroundings, steered: Sequence[BatteryPicture], bands: Mapping[str, Band], fixed_w: float
+) -> list[BatteryChoice]:
+    """Regimes applied to the present surplus or deficit, shared among those that take part."""
+    regimes = {b.resource.id: regime(scene, b) for b in steered}
+    house_w = scene.house_w + fixed_w
+    surplus = max(0.0, -(house_w + around.ev_w))
+    deficit = max(0.0, house_w)
+    into_car = any(scene.site.battery_policy(b.resource.id).into_car for b in steered)
+    powers = _asked(scene, around, steered, regimes, bands, house_w)
+    charging = {b.resource.id: regimes[b.resource.id].charge_w for b in steered if regimes[b.resource.id].charge_w > 0}
+    for key, power in charging.items():
+        powers[key] = max(power, surplus if len(steered) == 1 else 0.0)
+    free = [b for b in steered if b.resource.id not in powers]
+    if charging:
+        rest = surplus - sum(charging.values())
+        powers |= _shared(scene, max(0.0, rest), [b for b in free if regimes[b.resource.id].stores], bands)
+    elif surplus > 0.0:
+        powers |= _shared(scene, surplus, [b for b in free if regimes[b.resource.id].stores], bands)
+        for battery in free:
+            if (feed_w := regimes[battery.resource.id].feed_w) > 0.0:
+                powers[battery.resource.id] = -feed_w
+    else:
+        need = deficit + (max(0.0, around.ev_w) if into_car else 0.0)
+        feeding = {b.resource.id: regimes[b.resource.id].feed_w for b in free if regimes[b.resource.id].feed_w > 0}
+        covers = [b for b in free if b.resource.id not in feeding and regimes[b.resource.id].covers]
+        powers |= {
+            key: -max(power, need if len(covers) == 0 and len(feeding) == 1 else 0.0) for key, power in feeding.items()
+        }
+        powers |= _shared(scene, -max(0.0, need - sum(feeding.values())), covers, bands)
+    return [
+        _clamped(
+            BatteryChoice(
+                b,
+                powers.get(b.resource.id, 0.0),
+                r.rank,
+                r.source,
+                _why(r, powers.get(b.resource.id, 0.0), surplus, deficit),
+            ),
+            bands[b.resource.id],
+        )
+        for b in steered
+        for r in (regimes[b.resource.id],)
+    ]
+
+
+def _asked(
+    scene: Scene,
+    around: Surroundings,
+    steered: Sequence[BatteryPicture],
+    regimes: Mapping[str, Regime],
+    bands: Mapping[str, Band],
+    house_w: float,
+) -> dict[str, float]:
+    """Powers that the grid asks for: of a battery, or of the site as a whole."""
+    powers = {b.resource.id: target for b in steered if (target := regimes[b.resource.id].target_w) is not None}
+    helping = [b for b in steered if regimes[b.resource.id].site_w is not None]
+    if helping:
+        site_w = regimes[helping[0].resource.id].site_w or 0.0
+        powers |= _shared(scene, site_w - house_w - around.ev_w - sum(powers.values()), helping, bands)
+    return powers
+
+
+def _shared(
+    scene: Scene, total_w: float, batteries: Sequence[BatteryPicture], bands: Mapping[str, Band]
+) -> dict[str, float]:
+    if len(batteries) == 1:
+        return {batteries[0].resource.id: total_w}
+    caps = {
+        b.resource.id: max(0.0, bands[b.resource.id].max_w if total_w >= 0 else -bands[b.resource.id].min_w)
+        for b in batteries
+    }
+    reserve = {b.resource.id: scene.site.battery_policy(b.resource.id).reserve_pct for b in batteries}
+    return split(total_w, batteries, caps, reserve)
+
+
+def _why(follows: Regime, power_w: float, surplus_w: float, deficit_w: float) -> str:
+    """The regime's words for what it does now."""
+    if follows.asked:
+        return follows.asked
+    if follows.charge_w > 0:
+        return f"charges from the grid{follows.at}{follows.goal}, which is dearer later"
+    if follows.feed_w > 0 and power_w < 0:
+        return f"feeds in{follows.at}, which pays more than later"
+    if surplus_w > 0:
+        if follows.stores:
+            return f"stores the surplus of {words.power(surplus_w)}"
+        return "leaves the surplus to the grid, which pays more for it than it is worth stored"
+    if not follows.covers:
+        return f"keeps its energy, which is worth more later than now{follows.at}"
+    if deficit_w > 0:
+        return f"covers {words.power(deficit_w)} of the house{follows.at}"
+    return "has nothing to store and nothing to cover"
 
 
 def _clamped(choice: BatteryChoice, own: Band) -> BatteryChoice:
@@ -91,55 +185,24 @@ def _clamped(choice: BatteryChoice, own: Band) -> BatteryChoice:
     return replace(choice, power_w=power_w, rank=by.rank, source=by.source, reason=by.reason)
 
 
+def _gently(scene: Scene, choice: BatteryChoice, own: Band, last_w: Mapping[str, float]) -> BatteryChoice:
+    """Damping, the site's ramp, and a start without a jump."""
+    measured = choice.battery.power_w
+    before = last_w.get(choice.battery.resource.id, measured)
+    power_w = _damped(choice.power_w, before)
+    ramp, last_s = scene.site.policy.ramp_w_per_s, scene.memory.decided_at_s
+    if ramp is not None and last_s is not None:
+        step = ramp * max(0.0, scene.now_s - last_s)
+        power_w = min(max(power_w, before - step), before + step)
+    if choice.battery.resource.id not in last_w:  # the first word to it: not more than it does already
+        power_w = min(max(power_w, -abs(measured)), abs(measured))
+    return replace(choice, power_w=own.clamp(power_w))
+
+
 def _damped(target_w: float, last_w: float) -> float:
     if abs(target_w - last_w) <= BATTERY_DEAD_BAND_W:
         return 0.0 if target_w == 0.0 else last_w
     return last_w + MOVE_SHARE * (target_w - last_w)
-
-
-def _wanted(scene: Scene, battery: BatteryPicture, net: Net) -> BatteryChoice:
-    dispatch = _dispatch(scene.inputs.directive.dispatches, battery)
-    if dispatch is not None:
-        target = dispatch.power_w if dispatch.subject != SITE else dispatch.power_w - net.others_w
-        return BatteryChoice(battery, target, dispatch.rank, dispatch.source, dispatch.reason)
-    slot = scene.slot
-    intent = slot.intents.get(battery.resource.id) if slot is not None else None
-    price = slot.import_price_per_kwh if slot is not None else None
-    return _follow(scene, battery, net, intent or Intent(IntentKind.SELF_CONSUME), price)
-
-
-def _dispatch(dispatches: Sequence[Dispatch], battery: BatteryPicture) -> Dispatch | None:
-    """The one for this battery before the one for the whole site."""
-    own = next((d for d in dispatches if d.subject == battery.resource.id), None)
-    return own or next((d for d in dispatches if d.subject == SITE), None)
-
-
-def _follow(scene: Scene, battery: BatteryPicture, net: Net, intent: Intent, price: float | None) -> BatteryChoice:
-    """The regime of the slot applied to the meter's present surplus or deficit."""
-
-    def choice(power_w: float, reason: str) -> BatteryChoice:
-        source = "rule" if scene.slot is None else "plan"
-        return BatteryChoice(battery, power_w, Rank.PLAN, source, reason)
-
-    at = "" if price is None else f" at {price:.2f} a kWh"
-    target_pct = intent.target_soc_pct
-    wants_charge = intent.kind is IntentKind.CHARGE_TO and battery.soc_pct < (
-        100.0 if target_pct is None else target_pct
-    )
-    if wants_charge and scene.site.battery_policy(battery.resource.id).grid_charge:
-        most = battery.max_charge_w if intent.max_w is None else intent.max_w
-        goal = "" if target_pct is None else f" up to {target_pct:.0f} %"
-        return choice(max(net.surplus_w, most), f"charges from the grid{at}{goal}, which is dearer later")
-    if intent.kind is IntentKind.DISCHARGE_TO and battery.soc_pct > (0.0 if target_pct is None else target_pct):
-        most = battery.max_discharge_w if intent.max_w is None else intent.max_w
-        return choice(-max(net.deficit_w, most), f"feeds in{at}, which pays more than later")
-    if net.surplus_w > 0:
-        return choice(net.surplus_w, f"stores the surplus of {words.power(net.surplus_w)}")
-    if intent.kind in {IntentKind.HOLD, IntentKind.CHARGE_TO}:
-        return choice(0.0, f"keeps its energy, which is worth more later than now{at}")
-    if net.deficit_w > 0:
-        return choice(-net.deficit_w, f"covers {words.power(net.deficit_w)} of the house{at}")
-    return choice(0.0, "has nothing to store and nothing to cover")
 
 
 def _aligned(choices: list[BatteryChoice]) -> list[BatteryChoice]:
@@ -150,31 +213,58 @@ def _aligned(choices: list[BatteryChoice]) -> list[BatteryChoice]:
     return [replace(choice, power_w=0.0, reason=reason) if choice.power_w < 0 else choice for choice in choices]
 
 
-def _moved(scene: Scene, choices: list[BatteryChoice], by: Envelope, excess_w: float) -> list[BatteryChoice]:
+def _edges(scene: Scene, around: Surroundings, fixed_w: float) -> list[Edge]:
+    """What the connection point leaves to the batteries together, the strongest bound last."""
+    house_w, edges = scene.house_w + fixed_w, []
+    by = scene.band.max_by
+    if by is not None:
+        most_w = scene.band.max_w - margin_w(by, IMPORT_MARGIN_W)
+        kept_w = most_w
+        if by.rank is Rank.OBLIGATION:
+            # what consumers draw by right is not the batteries' to make up for
+            most_w = max(most_w, min(around.granted_w, scene.guaranteed_w))
+        edges.append(Edge(by, kept_w - house_w - around.reserved_w, is_import=True, keeps=True))
+        edges.append(Edge(by, most_w - house_w - around.ev_w, is_import=True, keeps=False))
+    by = scene.band.min_by
+    if by is not None:
+        least_w = scene.band.min_w + margin_w(by, EXPORT_MARGIN_W)
+        edges.append(Edge(by, least_w - house_w - around.ev_w, is_import=False, keeps=False))
+    edges.append(Edge(around.fuse_by, around.fuse_w, is_import=True, keeps=False))
+    return edges
+
+
+def _moved(
+    scene: Scene, around: Surroundings, choices: list[BatteryChoice], edge: Edge, excess_w: float
+) -> list[BatteryChoice]:
     """Moves the batteries as far as an edge of the connection point needs, over the heads of weaker ranks.
 
     First to zero, all of them, and only then beyond, so that none ends up feeding another.
     """
-    powers = [choice.power_w for choice in choices]
+    by = edge.by
+    hard = {c.battery.resource.id: _own(scene, around, c.battery, weakest=by.rank) for c in choices}
+    powers = {c.battery.resource.id: c.power_w for c in choices}
     left = excess_w
-    for beyond_zero in (False, True):
-        for index, choice in enumerate(choices):
-            hard = fold(choice.battery.resource.id, scene.envelopes, scene.now, weakest=by.rank)
-            wanted = powers[index] - left
-            if not beyond_zero and powers[index] * wanted < 0:
-                wanted = 0.0
-            elif not beyond_zero and powers[index] * left <= 0:
-                continue  # it would move away from zero: that is the second pass
-            power_w = hard.clamp(wanted)
-            left -= powers[index] - power_w
-            powers[index] = power_w
+    towards = sorted(
+        choices, key=lambda c: (c.battery.soc_pct if excess_w < 0 else -c.battery.soc_pct, c.battery.resource.id)
+    )
+    for choice in towards:
+        key = choice.battery.resource.id
+        if powers[key] * left > 0:
+            power_w = hard[key].clamp(powers[key] - min(abs(left), abs(powers[key])) * (1 if left > 0 else -1))
+            left -= powers[key] - power_w
+            powers[key] = power_w
+    if abs(left) > 1e-9 and left * excess_w > 0 and not edge.keeps:
+        same = [c.battery for c in choices if powers[c.battery.resource.id] * left <= 0]
+        total = sum(powers[b.resource.id] for b in same) - left
+        powers |= {key: hard[key].clamp(power) for key, power in _shared(scene, total, same, hard).items()}
     return [
-        choice if power_w == choice.power_w else _bound(scene, choice, power_w, by)
-        for choice, power_w in zip(choices, powers, strict=True)
+        choice if powers[choice.battery.resource.id] == choice.power_w else _bound(scene, choice, powers, by)
+        for choice in choices
     ]
 
 
-def _bound(scene: Scene, choice: BatteryChoice, power_w: float, by: Envelope) -> BatteryChoice:
+def _bound(scene: Scene, choice: BatteryChoice, powers: Mapping[str, float], by: Envelope) -> BatteryChoice:
+    power_w = powers[choice.battery.resource.id]
     verb = "gives" if power_w < 0 else "takes" if power_w > 0 else "stands still, taking"
     reason = f"{verb} {words.power(power_w)} to keep within the {scene.bound(by)}"
     return BatteryChoice(choice.battery, power_w, by.rank, by.source, reason)

@@ -1,114 +1,181 @@
-"""The decision of one tick: fold the bounds, let cars, batteries and panels choose within them, say why."""
+"""The decision of one tick: fold the bounds, share what is left, follow the plan within it, say why."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from cem.control import batteries, bounds, chargers, panels, words
-from cem.control.batteries import BatteryChoice
-from cem.control.chargers import ChargerChoice
+from cem.control import batteries, bounds, chargers, island, panels, signs, switched
+from cem.control.authority import admitted
+from cem.control.droop import droop_envelopes
 from cem.control.fold import fold
-from cem.control.memory import Memory
-from cem.control.panels import PvChoice
+from cem.control.guarantee import guaranteed_w
+from cem.control.headline import headline, mode
+from cem.control.limits import Limits, limits
+from cem.control.memory import ChargerMemory, Memory, SwitchMemory
 from cem.control.picture import Picture, look
+from cem.control.plausible import Screened, screen
+from cem.control.prices import prices_now
 from cem.control.safe import safe_setpoints
 from cem.control.scene import Scene
-from cem.control.tuning import LEASE_S, SKEW_S
-from cem.model.directive import GridPresence, LinkState
-from cem.model.envelope import SITE, Rank
-from cem.model.resource import Control
-from cem.model.setpoint import Decision, Mode, Setpoint
+from cem.control.setpoints import made, shown
+from cem.control.sharing import share
+from cem.control.steady import steady
+from cem.control.tuning import SKEW_S
+from cem.model.directive import GridPresence
+from cem.model.envelope import SITE, Envelope
+from cem.model.setpoint import Decision, Mode
 from cem.model.site import Site
 from cem.model.tick import Inputs
-
-Choice = ChargerChoice | BatteryChoice | PvChoice
-LOST = frozenset({LinkState.FALLBACK, LinkState.RESYNC})
 
 
 def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory]:
     """What every controllable resource should do now, and why. Pure and deterministic."""
-    picture = _steady(look(site, inputs.snapshot, SKEW_S), memory)
+    memory = island.remembered(memory, inputs)
+    screened = screen(site, inputs.snapshot, memory.seen)
+    inputs = replace(inputs, snapshot=screened.snapshot)
+    watched = signs.watch(site, inputs.snapshot, memory.signs)
+    picture, moved, loads_w = steady(look(site, inputs.snapshot, SKEW_S), memory, inputs.now.mono_s)
     locked = bounds.locked_reserves(site, picture, memory.reserve_locked)
+    known = replace(
+        memory,
+        reserve_locked=locked,
+        seen=screened.seen,
+        signs=watched,
+        moved=moved,
+        loads_w=loads_w,
+        dropped=memory.dropped + screened.dropped,
+    )
+    scene = _scene(site, inputs, known, picture)
+    if picture.grid_w is None:
+        decision, known = _blind(scene)
+    else:
+        decision, known = _seeing(scene)
+    known = replace(known, decided_at_s=inputs.now.mono_s)
+    return shown(site, _noted(decision, screened)), known
+
+
+def _scene(site: Site, inputs: Inputs, memory: Memory, picture: Picture) -> Scene:
     envelopes = (
         *bounds.site_envelopes(site),
-        *inputs.directive.envelopes,
-        *bounds.battery_envelopes(site, picture, locked),
+        *(() if inputs.directive.grid is GridPresence.ISLANDED else admitted(site, inputs.directive.envelopes)),
+        *bounds.battery_envelopes(site, picture, memory.reserve_locked),
+        *signs.sign_envelopes(site, memory.signs, inputs.now.mono_s),
+        *droop_envelopes(site, picture),
         *bounds.user_envelopes(inputs.requests, inputs.now.wall),
     )
-    scene = Scene(site, inputs, picture, fold(SITE, envelopes, inputs.now.wall), envelopes)
-    if picture.grid_w is None:
-        return _blind(scene, replace(memory, reserve_locked=locked))
-    charger_memories = dict(memory.chargers)
-    last_w = dict(memory.batteries_w)
-    cars = chargers.choose(scene, charger_memories)
-    stores = batteries.choose(scene, last_w)
+    return Scene(
+        site,
+        inputs,
+        picture,
+        fold(SITE, envelopes, inputs.now.wall),
+        envelopes,
+        memory,
+        prices_now(site, inputs),
+        guaranteed_w(site),
+        _by_subject(envelopes),
+    )
+
+
+def _by_subject(envelopes: Iterable[Envelope]) -> Mapping[str, tuple[Envelope, ...]]:
+    found: dict[str, tuple[Envelope, ...]] = {}
+    for envelope in envelopes:
+        found[envelope.subject] = (*found.get(envelope.subject, ()), envelope)
+    return found
+
+
+def _seeing(scene: Scene) -> tuple[Decision, Memory]:
+    """With a meter that answers: consumers share the limits, batteries and panels follow."""
+    known = scene.memory
+    powers_w = switched.moved_w(scene)
+    moved = {c.resource.id: c.power_w for c in scene.picture.chargers} | powers_w
+    left = limits(scene, moved)
+    shed = island.shed(scene)
+    cars = chargers.candidates(scene, left)
+    claims = [*(car.claim for car in cars), *switched.claims(scene, powers_w, shed)]
+    shares = share(claims, left.pools)
+    charger_memories: dict[str, ChargerMemory] = {}
+    switch_memories: dict[str, SwitchMemory] = {}
+    last_w = dict(known.batteries_w)
+    points = chargers.choices(scene, cars, shares, left, charger_memories)
+    relays = switched.choices(scene, shares, left, shed, switch_memories)
+    stores = batteries.choose(scene, _surroundings(scene, left, points, relays), last_w)
     roofs = panels.choose(scene, stores)
-    choices: list[Choice] = [*cars, *stores, *roofs]
-    setpoints = tuple(_setpoint(choice) for choice in choices)
-    mode = _mode(scene)
-    decision = Decision(setpoints, scene.band, mode, _headline(scene, mode, setpoints), picture.load_w)
-    return decision, Memory(
-        locked, MappingProxyType(charger_memories), MappingProxyType(last_w), picture.load_w, meter_lost_at_s=None
+    setpoints = made(scene, left, points, relays, stores, roofs)
+    now = mode(scene)
+    load_w = scene.picture.load_w
+    decision = Decision(setpoints, scene.band, now, headline(scene, now, setpoints), load_w)
+    return decision, replace(
+        known,
+        chargers=MappingProxyType(charger_memories),
+        batteries_w=MappingProxyType(last_w),
+        load_w=load_w,
+        meter_lost_at_s=None,
+        switches=MappingProxyType(switch_memories),
     )
 
 
-def _setpoint(choice: Choice) -> Setpoint:
-    value: float | None
-    if isinstance(choice, ChargerChoice):
-        resource_id, control, value = choice.charger.resource.id, Control.EV_LIMIT_A, choice.limit_a
-    elif isinstance(choice, BatteryChoice):
-        resource_id, control, value = choice.battery.resource.id, Control.BATTERY_SETPOINT_W, round(choice.power_w)
-    else:
-        resource_id, control = choice.pv.resource.id, Control.PV_LIMIT_W
-        value = None if choice.limit_w is None else round(choice.limit_w)
-    demanded = choice.rank <= Rank.OBLIGATION
-    return Setpoint(resource_id, control, value, LEASE_S, choice.rank, choice.source, choice.reason, demanded)
+def _surroundings(
+    scene: Scene,
+    left: Limits,
+    points: list[chargers.ChargerChoice],
+    relays: list[switched.SwitchedChoice],
+) -> batteries.Surroundings:
+    """What is left for the batteries when the consumers have theirs."""
+    site, room = scene.site, left.pools.room
+    phases = [f"L{phase}" for phase in range(1, site.connection.phases + 1)]
+    worst = min(phases, key=lambda pool: room[pool])
+    volts = site.connection.nominal_voltage_v * len(phases)
+    circuits: dict[str, tuple[float, Envelope]] = {}
+    for battery in scene.picture.batteries:
+        ratings = battery.resource.ratings
+        for circuit in site.circuits:
+            if battery.resource.id not in circuit.members:
+                continue
+            pools = [pool for pool in room if pool.startswith(f"circuit {circuit.id} L")]
+            rooms = [(room[pool] * circuit.nominal_voltage_v * ratings.phases, left.behind[pool]) for pool in pools]
+            if circuit.limit_w is not None:
+                rooms.append((room[f"circuit {circuit.id}"], left.behind[f"circuit {circuit.id}"]))
+            tightest = min(rooms, key=lambda item: item[0])
+            kept = circuits.get(battery.resource.id)
+            if kept is None or tightest[0] < kept[0]:
+                circuits[battery.resource.id] = tightest
+    granted_w = sum((p.limit_a or 0.0) * p.charger.watts_per_amp for p in points)
+    granted_w += sum(r.switched.power_w or 0.0 for r in relays)
+    idle_w = sum(c.power_w for c in scene.picture.chargers if not c.plugged)
+    return batteries.Surroundings(
+        ev_w=scene.picture.ev_w,
+        reserved_w=sum(p.reserved_w for p in points) + idle_w,
+        granted_w=granted_w,
+        fuse_w=room[worst] * volts,
+        fuse_by=left.behind[worst],
+        circuits_w=circuits,
+    )
 
 
-def _steady(picture: Picture, memory: Memory) -> Picture:
-    """Keeps the former load estimate while meter and battery were read too far apart to be summed."""
-    if picture.grid_w is None or not picture.skewed or memory.load_w is None:
-        return picture
-    return replace(picture, load_w=memory.load_w)
-
-
-def _blind(scene: Scene, memory: Memory) -> tuple[Decision, Memory]:
-    now_s = scene.inputs.now.mono_s
-    lost_at = memory.meter_lost_at_s if memory.meter_lost_at_s is not None else now_s
+def _blind(scene: Scene) -> tuple[Decision, Memory]:
+    """Without a meter: less, never more, until it answers again."""
+    now_s, known = scene.now_s, scene.memory
+    lost_at = known.meter_lost_at_s if known.meter_lost_at_s is not None else now_s
     setpoints = safe_setpoints(scene, now_s - lost_at)
-    headline = "The grid meter is silent: nothing is steered beyond its safe value until it answers again."
-    decision = Decision(setpoints, scene.band, Mode.SAFE, headline)
-    return decision, replace(memory, batteries_w=MappingProxyType({}), load_w=None, meter_lost_at_s=lost_at)
-
-
-def _mode(scene: Scene) -> Mode:
-    directive = scene.inputs.directive
-    if directive.grid is GridPresence.ISLANDED:
-        return Mode.ISLANDED
-    if any(link.state in LOST for link in directive.links):
-        return Mode.FALLBACK
-    return Mode.LIMITED if _grid_bounds(scene) else Mode.NORMAL
-
-
-def _grid_bounds(scene: Scene) -> str:
-    """The edges that a provider set, in words; '' when none did."""
-    sources = {envelope.source for envelope in scene.inputs.directive.envelopes}
-    edges = ((scene.band.max_by, scene.band.max_w, "import"), (scene.band.min_by, scene.band.min_w, "export"))
-    return ", ".join(
-        f"{side} at most {words.power(edge)}{words.until(by.until, scene.site.zone, scene.now)}"
-        for by, edge, side in edges
-        if by is not None and by.source in sources
+    said = "The grid meter is silent: nothing is steered beyond its safe value until it answers again."
+    decision = Decision(setpoints, scene.band, Mode.SAFE, said)
+    given = {s.resource_id: s.value or 0.0 for s in setpoints}
+    kept = {
+        key: replace(
+            charger,
+            limit_a=given.get(key, charger.limit_a),
+            switched_at_s=now_s if charger.limit_a > 0.0 and given.get(key) == 0.0 else charger.switched_at_s,
+        )
+        for key, charger in known.chargers.items()
+    }
+    return decision, replace(
+        known,
+        chargers=MappingProxyType(kept),
+        batteries_w=MappingProxyType({}),
+        load_w=None,
+        meter_lost_at_s=lost_at,
     )
 
 
-def _headline(scene: Scene, mode: Mode, setpoints: tuple[Setpoint, ...]) -> str:
-    bounded = _grid_bounds(scene)
-    if mode is Mode.FALLBACK:
-        lost = next(link for link in scene.inputs.directive.links if link.state in LOST)
-        return f"No link to {lost.provider_id}; the agreed fallback holds: {bounded or 'its own tariff and limits'}."
-    if mode is Mode.LIMITED:
-        return f"The grid sets a limit: {bounded}."
-    voluntary = next((s for s in setpoints if s.rank is Rank.PROGRAMME), None)
-    if voluntary is not None:
-        return f"Follows {voluntary.source}: {voluntary.reason}."
-    leading = next((s for s in setpoints if s.control is Control.BATTERY_SETPOINT_W), None)
-    return f"The battery {leading.reason}." if leading is not None else "Everything runs by itself."
+def _noted(decision: Decision, screened: Screened) -> Decision:
+    return replace(decision, notes=MappingProxyType(dict(screened.notes))) if screened.notes else decision

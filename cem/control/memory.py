@@ -4,21 +4,78 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+LONG_AGO_S = float("-inf")
+
+
+def _none() -> MappingProxyType[str, float]:
+    return MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class ChargerMemory:
-    """One charging point: the current that was last set and when charging was last switched on or off (monotonic)."""
+    """One charging point with a car. All times are monotonic seconds."""
 
-    limit_a: float
-    switched_at_s: float
+    limit_a: float  # that was last set
+    switched_at_s: float = LONG_AGO_S  # charging was last switched on or off
+    offered_at_s: float = LONG_AGO_S  # the present offer was last raised from a pause, or changed
+    idle_since_s: float | None = None  # does not draw although it could, since then
+    drew: bool = False  # has drawn since it was last offered something
+    least_a: float = 0.0  # the car was seen to stop below this
+    waits_since_s: float | None = None  # would charge, and others are served
+    phases: int | None = None  # that were last commanded
+    phases_at_s: float = LONG_AGO_S  # of the last change of phases
+    phases_wanted_since_s: float | None = None  # another number of phases would fit better, since then
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchMemory:
+    """A relay or a heat pump: the state last set and when it changed."""
+
+    state: int
+    switched_at_s: float = LONG_AGO_S
+    wanted_since_s: float | None = None  # another state would fit better, since then
+    locked_s: float = 0.0  # of the day `day`
+    day: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The last believable power of a resource, and since when it is the same to the last bit."""
+
+    value: float
+    taken_at_s: float
+    same_since_s: float
+    counter_wh: float | None  # energy into the terminal when it became the same
+
+
+@dataclass(frozen=True, slots=True)
+class SignMemory:
+    """Whether meter and batteries point the same way."""
+
+    grid_w: float | None = None
+    battery_w: float | None = None
+    taken_at_s: float = LONG_AGO_S
+    against: float = 0.0  # weight of evidence that the meter counts backwards
+    since_s: float = LONG_AGO_S  # of the oldest such evidence
+    stopped_until_s: float = LONG_AGO_S
+    doubt: bool = False  # after a stop, until a step was seen to come out right
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Carried along by the loop, never looked at by anybody else."""
+    """Carried along by the loop, never looked at by anybody else; `memory_json` keeps it over a restart."""
 
     reserve_locked: frozenset[str] = frozenset()  # batteries that reached their reserve and have not left it yet
     chargers: Mapping[str, ChargerMemory] = field(default_factory=lambda: MappingProxyType({}))
-    batteries_w: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # last set points
+    batteries_w: Mapping[str, float] = field(default_factory=_none)  # last set points
     load_w: float | None = None  # last trustworthy estimate of what is not controllable
     meter_lost_at_s: float | None = None
+    moved: tuple[tuple[float, float], ...] = ()  # (monotonic s, W) of all that moves by our will, of the last seconds
+    loads_w: tuple[float, ...] = ()  # the last ones as they came out of the measurements
+    switches: Mapping[str, SwitchMemory] = field(default_factory=lambda: MappingProxyType({}))
+    seen: Mapping[str, Seen] = field(default_factory=lambda: MappingProxyType({}))
+    signs: SignMemory = SignMemory()
+    decided_at_s: float | None = None  # of the last tick; None: this is the first one
+    islanded: bool = False
+    grid_back_at_s: float | None = None
+    dropped: int = 0  # readings that could not be true

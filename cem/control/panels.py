@@ -1,14 +1,15 @@
 """PV: curtailed only by what the connection point's band leaves, after the batteries took their part."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cem.control import words
 from cem.control.batteries import BatteryChoice
+from cem.control.fold import fold
 from cem.control.picture import PvPicture
 from cem.control.scene import Scene
 from cem.control.tuning import EXPORT_MARGIN_W
-from cem.model.envelope import Rank
+from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.resource import Control
 
 
@@ -30,21 +31,45 @@ def choose(scene: Scene, batteries: Sequence[BatteryChoice]) -> list[PvChoice]:
     """
     picture = scene.picture
     pvs = [pv for pv in picture.pvs if Control.PV_LIMIT_W in pv.resource.controls]
-    by = scene.band.min_by
-    if by is None or by.rank is Rank.SAFETY:
-        return [PvChoice(pv, None, Rank.PLAN, "rule", "generates what the sun gives") for pv in pvs]
+    least_w, by = _least(scene)
+    if by is None:
+        free = [PvChoice(pv, None, Rank.PLAN, "rule", "generates what the sun gives") for pv in pvs]
+        return [_own(scene, choice) for choice in free]
     # of the batteries only what they really take counts: one that does not follow must not open the roof
     taken = sum(min(choice.power_w, choice.battery.power_w) for choice in batteries)
     fixed = sum(-pv.power_w for pv in picture.pvs if pv not in pvs)
-    allowed = (picture.load_w or 0.0) + picture.ev_w + taken - scene.band.min_w - EXPORT_MARGIN_W - fixed
+    allowed = max(0.0, (picture.load_w or 0.0) + picture.ev_w + taken - least_w - EXPORT_MARGIN_W - fixed)
     rated = sum(_rating(pv) for pv in pvs)
     choices = []
     for pv in pvs:
         share = _rating(pv) / rated if rated > 0 else 1.0 / len(pvs)
-        limit_w = min(max(0.0, allowed) * share, pv.resource.ratings.max_generation_w or float("inf"))
+        limit_w = min(allowed * share, pv.resource.ratings.max_generation_w or float("inf"))
         reason = f"generates at most {words.power(limit_w)}: {scene.bound(by)}"
-        choices.append(PvChoice(pv, limit_w, by.rank, by.source, reason))
+        choices.append(_own(scene, PvChoice(pv, limit_w, by.rank, by.source, reason)))
     return choices
+
+
+def _least(scene: Scene) -> tuple[float, Envelope | None]:
+    """The lowest power of the connection point that generation may bring about, and who says so; (0, None): any."""
+    by = scene.band.min_by
+    if scene.islanded:
+        reason = "island: no more than house and batteries take"
+        return EXPORT_MARGIN_W, Envelope(SITE, 0.0, None, Rank.SAFETY, "island", reason)
+    price = scene.prices.export_per_kwh
+    if price is not None and price < 0.0 and scene.band.min_w < 0.0:
+        reason = f"feeding in costs {-price:.2f} a kWh now"
+        return 0.0, Envelope(SITE, 0.0, None, Rank.PLAN, scene.prices.source, reason)
+    return (0.0, None) if by is None or by.rank is Rank.SAFETY else (scene.band.min_w, by)
+
+
+def _own(scene: Scene, choice: PvChoice) -> PvChoice:
+    """Narrowed by the envelopes of this very system (the frequency, the grid's word on it)."""
+    band = fold(choice.pv.resource.id, scene.envelopes_of(choice.pv.resource.id), scene.now)
+    by, most_w = band.min_by, max(0.0, -band.min_w)
+    if by is None or (choice.limit_w is not None and choice.limit_w <= most_w):
+        return choice
+    reason = f"generates at most {words.power(most_w)}: {scene.bound(by)}"
+    return replace(choice, limit_w=most_w, rank=by.rank, source=by.source, reason=reason)
 
 
 def _rating(pv: PvPicture) -> float:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cem.control.tuning import EV_DRAWS_W
 from cem.model.reading import Snapshot
 from cem.model.resource import Resource, Role
 from cem.model.site import Site
@@ -26,6 +27,9 @@ class ChargerPicture:
     power_w: float
     state: str
     session_wh: float | None
+    phases: int = 3  # that carry or would carry current
+    soc_pct: float | None = None
+    phases_told: int | None = None  # by the charger itself
 
     @property
     def plugged(self) -> bool:
@@ -35,7 +39,12 @@ class ChargerPicture:
     @property
     def watts_per_amp(self) -> float:
         """Power of one ampere on all phases that the charger uses."""
-        return self.resource.ratings.phases * self.resource.ratings.nominal_voltage_v
+        return self.phases * self.resource.ratings.nominal_voltage_v
+
+    @property
+    def amperes(self) -> float:
+        """Measured current per phase."""
+        return max(0.0, self.power_w) / self.watts_per_amp
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,19 @@ class PvPicture:
 
     resource: Resource
     power_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchedPicture:
+    """A heat pump or a switched load; `power_w` None: nobody measures it."""
+
+    resource: Resource
+    power_w: float | None
+
+    @property
+    def rated_w(self) -> float:
+        """What it draws when it runs."""
+        return self.resource.ratings.max_power_w or 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +78,9 @@ class Picture:
     chargers: tuple[ChargerPicture, ...]
     pvs: tuple[PvPicture, ...]
     skewed: bool  # the readings were not taken together
+    switched: tuple[SwitchedPicture, ...] = ()  # those that can be steered
+    phases_a: tuple[float, ...] | None = None  # signed current per phase at the meter; None: it does not tell
+    frequency_hz: float | None = None
 
     @property
     def pv_w(self) -> float:
@@ -87,7 +112,51 @@ def look(site: Site, snapshot: Snapshot, skew_s: float) -> Picture:
     load = None
     if grid is not None:
         load = grid - sum(b.power_w for b in batteries) - sum(c.power_w for c in chargers) - sum(p.power_w for p in pvs)
-    return Picture(grid, load, batteries, chargers, pvs, _skewed(site, snapshot, batteries, skew_s))
+    switched = tuple(
+        SwitchedPicture(r, snapshot.number(r.id, "power_w", stale_s))
+        for r in (*site.of(Role.HEAT_PUMP), *site.of(Role.LOAD))
+        if r.controls
+    )
+    return Picture(
+        grid,
+        load,
+        batteries,
+        chargers,
+        pvs,
+        _skewed(site, snapshot, batteries, skew_s),
+        switched,
+        _phases_a(site, snapshot),
+        _frequency_hz(site, snapshot),
+    )
+
+
+def _phases_a(site: Site, snapshot: Snapshot) -> tuple[float, ...] | None:
+    """From the powers of the phases, which have a sign; else from their currents, all taken as drawn from the grid."""
+    connection = site.connection
+    for meter in site.of(Role.GRID):
+        found = []
+        for phase in range(1, connection.phases + 1):
+            power = snapshot.number(meter.id, f"power_l{phase}_w", connection.meter_stale_s)
+            current = snapshot.number(meter.id, f"current_l{phase}_a", connection.meter_stale_s)
+            if power is not None:
+                # the current is what heats the fuse: where both are told, the larger one in the power's direction
+                drawn = max(abs(power) / connection.nominal_voltage_v, abs(current or 0.0))
+                found.append(drawn if power >= 0 else -drawn)
+            elif current is not None:
+                found.append(abs(current))
+            else:
+                return None
+        return tuple(found)
+    return None
+
+
+def _frequency_hz(site: Site, snapshot: Snapshot) -> float | None:
+    """As the grid meter measures it, else an inverter."""
+    for resource in (*site.of(Role.GRID), *site.of(Role.PV)):
+        frequency = snapshot.number(resource.id, "frequency_hz", site.connection.meter_stale_s)
+        if frequency is not None:
+            return frequency
+    return None
 
 
 def _grid_w(site: Site, snapshot: Snapshot) -> float | None:
@@ -120,7 +189,19 @@ def _charger(resource: Resource, snapshot: Snapshot, stale_s: float) -> ChargerP
     state = snapshot.text(resource.id, "state", stale_s)
     if power is None or state is None:
         return None
-    return ChargerPicture(resource, power, state, snapshot.number(resource.id, "session_wh", stale_s))
+    told = snapshot.number(resource.id, "phases", stale_s)
+    phases = resource.ratings.phases
+    if told is not None and 1 <= told <= 3 and state in {"C", "D"} and power > EV_DRAWS_W:
+        phases = min(phases, int(told))  # while nothing flows, chargers tell all sorts of numbers
+    return ChargerPicture(
+        resource,
+        power,
+        state,
+        snapshot.number(resource.id, "session_wh", stale_s),
+        phases,
+        snapshot.number(resource.id, "soc_pct", stale_s),
+        None if told is None else int(told),
+    )
 
 
 def _least(reported: float | None, rated: float | None) -> float:

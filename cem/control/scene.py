@@ -1,12 +1,17 @@
 """Everything that the choosers of one tick look at."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from cem.control import words
+from cem.control.memory import Memory
 from cem.control.picture import Picture
+from cem.control.prices import Prices
+from cem.model.directive import GridPresence
 from cem.model.envelope import Band, Envelope, Rank
-from cem.model.plan import Slot
+from cem.model.plan import Intent, Slot
 from cem.model.site import Site
 from cem.model.tick import Inputs
 
@@ -20,6 +25,10 @@ class Scene:
     picture: Picture
     band: Band
     envelopes: tuple[Envelope, ...]
+    memory: Memory = field(default_factory=Memory)
+    prices: Prices = field(default_factory=lambda: Prices(None, None))
+    guaranteed_w: float = 0.0  # what steered consumers may draw under a mandatory import limit
+    own: Mapping[str, tuple[Envelope, ...]] = field(default_factory=lambda: MappingProxyType({}))  # by subject
 
     @property
     def now(self) -> datetime:
@@ -27,16 +36,40 @@ class Scene:
         return self.inputs.now.wall
 
     @property
+    def now_s(self) -> float:
+        """The monotonic clock of this tick."""
+        return self.inputs.now.mono_s
+
+    @property
     def house_w(self) -> float:
-        """What is not controllable, and PV: negative when the sun gives more than the house takes."""
+        """What is not a car or a battery: negative when the sun gives more than the house takes."""
         return (self.picture.load_w or 0.0) + self.picture.pv_w
 
     @property
+    def islanded(self) -> bool:
+        """The grid's voltage is not there."""
+        return self.inputs.directive.grid is GridPresence.ISLANDED
+
+    @property
+    def first(self) -> bool:
+        """The first tick of this run: nothing starts with a jump."""
+        return self.memory.decided_at_s is None
+
+    @property
     def slot(self) -> Slot | None:
-        """The plan's slot for now; None without a valid plan or a trusted clock."""
-        if self.inputs.plan is None or not self.inputs.now.trusted:
+        """The plan's slot for now; None without a valid plan, a trusted clock or a grid."""
+        if self.inputs.plan is None or not self.inputs.now.trusted or self.islanded:
             return None
         return self.inputs.plan.slot_at(self.now)
+
+    def intent(self, resource_id: str) -> Intent | None:
+        """The plan's intent for a resource now."""
+        slot = self.slot
+        return slot.intents.get(resource_id) if slot is not None else None
+
+    def envelopes_of(self, subject: str) -> tuple[Envelope, ...]:
+        """The envelopes of one subject."""
+        return self.own.get(subject, ())
 
     def bound(self, by: Envelope) -> str:
         """A bound in words, with its end."""

@@ -10,3 +10,41 @@ EV_MIN_OFF_S = 300.0
 METER_LOST_STOP_S = 60.0  # a stale meter derates the car at once and stops it after this
 EXPORT_MARGIN_W = 50.0  # stays this far inside an export limit: the sun moves between two ticks
 IMPORT_MARGIN_W = 50.0
+PHASE_MARGIN_A = 0.2  # of a fuse, where the meter tells its current
+
+METER_LATE_S = 4.0  # a meter may show a change so much later than the device that made it
+LOAD_SURE_TICKS = 3  # a change of the load that stays for so long is real, whatever moves meanwhile
+
+EV_FOLLOW_S = 20.0  # a car takes this long to follow a new offer; before that its measured current says nothing
+EV_SPARE_A = 2.0  # above what the car is seen to draw, so that it can ask for more
+EV_IDLE_S = 60.0  # a car that does not draw keeps others waiting no longer than this
+EV_RETRY_S = 300.0  # and is then asked again this often
+EV_DRAWS_W = 100.0
+EV_STOPS_BELOW_A = 8.0  # some cars end the charge below this although IEC 61851-1 allows 6 A
+EV_TURN_S = 900.0  # when not all minimums fit, the turn passes on after this
+EV_PHASES_PAUSE_S = 300.0  # between two changes of the number of phases
+EV_PHASES_SURE_S = 120.0  # the other number must fit better for so long
+EV_LATE_SHARE = 0.1  # a goal counts as late when less than this share of its time is left to spare
+EV_STEP_UP_SHARE = 1.1  # a pause ends when this much more than the smallest current is there
+
+HEAT_PUMP_MIN_STAY_S = 600.0  # in one SG Ready state
+HEAT_PUMP_LOCK_DAY_S = 7200.0  # SG Ready: locked at most two hours a day
+LOAD_SURE_S = 60.0  # a surplus must last this long before a load is switched on for it
+SURPLUS_ON_SHARE = 1.1
+
+FROZEN_AFTER_S = 300.0
+FROZEN_SHARE = 0.2
+FROZEN_WH = 200.0  # registers of meters count in steps of up to 100 Wh
+IMPLAUSIBLE_RATINGS = 1.5
+IMPLAUSIBLE_FUSES = 3.0
+SIGN_STEP_W = 250.0  # smaller steps drown in the noise of the house
+SIGN_SHARE = 0.08  # of the rating: the same for large sites
+SIGN_FORGET_S = 60.0
+SIGN_STOP_S = 900.0
+
+STORAGE_EFFICIENCY = 0.95  # one way, where nobody tells
+VALUE_TOLERANCE = 0.02  # prices closer than this share are the same: no regime flickers on rounding
+
+ISLAND_STEP_PCT = 5.0  # above the reserve, per priority that is shed
+RETURN_LEAST_S = 60.0  # big loads come back after an outage between these, spread by chance
+RETURN_MOST_S = 300.0

@@ -29,3 +29,8 @@ def bound(envelope: Envelope, zone: str, now: datetime) -> str:
 def clock(at: datetime, zone: str) -> str:
     """Local time of day: '02:15'."""
     return f"{at.astimezone(ZoneInfo(zone)):%H:%M}"
+
+
+def hours(amount_h: float) -> str:
+    """'40 min', '3.5 h'."""
+    return f"{amount_h * 60:.0f} min" if amount_h < 1 else f"{min(amount_h, 999):.1f} h"

@@ -41,6 +41,11 @@ REQUEST = {
     RequestKind.SURPLUS_ONLY: "only from surplus",
     RequestKind.HOLD: "keep what is stored",
     RequestKind.PAUSE: "pause",
+    RequestKind.CHARGE_BY: "charged by a time",
+    RequestKind.RELEASE: "left to its own control",
+    RequestKind.RESERVE: "keep a reserve",
+    RequestKind.OPT_OUT: "take no part in voluntary events",
+    RequestKind.READ_ONLY: "only watch, write nothing",
 }
 _CAR_STATE = {"A": "no car", "B": "plugged in", "C": "charging", "D": "charging", "E": "fault", "F": "fault"}
 _VERBS = {  # role: (power in, power out, at rest)

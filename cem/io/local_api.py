@@ -14,10 +14,11 @@ from aiohttp import web
 from cem.io.local_openapi import Problem, openapi
 from cem.io.local_requests import Fault, RequestInvalid, read_request
 from cem.io.local_socket import bind_socket
-from cem.io.status_json import REQUEST, StatusJson
+from cem.io.status_json import EXPLANATION, REQUEST, StatusJson
 from cem.model.errors import CemError
-from cem.model.request import UserRequest
+from cem.model.request import RequestKind, UserRequest
 from cem.model.status import Status
+from cem.model.why import Explanation
 
 LARGEST_BODY: Final = 64 * 1024
 MOST_STREAMS: Final = 8
@@ -70,7 +71,7 @@ class LocalApi:
     """The server. `status` gives the newest status at any time and costs nothing.
 
     `requests` takes an owner's act in, `withdraw` takes one back and says whether it was there; both may raise
-    CemError, whose text the asker then reads. Without them the API only shows.
+    CemError, whose text the asker then reads. Without them the API only shows. `explain` explains the last tick.
     """
 
     def __init__(
@@ -79,11 +80,13 @@ class LocalApi:
         status: Callable[[], Status],
         requests: Callable[[UserRequest], Awaitable[None]] | None = None,
         withdraw: Callable[[str], Awaitable[bool]] | None = None,
+        explain: Callable[[], Explanation] | None = None,
     ) -> None:
         self._path = socket_path
         self._status = status
         self._requests = requests
         self._withdraw = withdraw
+        self._explain = explain
         self._json = StatusJson()
         self._streams = 0
         self._runner: web.AppRunner | None = None
@@ -99,6 +102,7 @@ class LocalApi:
             [
                 web.get("/v1/status", self._get_status),
                 web.get("/v1/plan", self._get_plan),
+                web.get("/v1/why", self._get_why),
                 web.get("/v1/openapi.json", self._get_openapi),
                 web.get("/v1/stream", self._get_stream),
                 web.post("/v1/requests", self._post_request),
@@ -127,6 +131,11 @@ class LocalApi:
 
     async def _get_plan(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._json.plan(self._status().plan), content_type="application/json")
+
+    async def _get_why(self, _request: web.Request) -> web.Response:
+        if self._explain is None:
+            return problem(409, "Not known", "this gateway explains nothing")
+        return web.Response(body=EXPLANATION.dump_json(self._explain()), content_type="application/json")
 
     async def _get_openapi(self, _request: web.Request) -> web.Response:
         return web.json_response(openapi())
@@ -165,7 +174,7 @@ class LocalApi:
         if self._requests is None:
             return problem(409, "Not taken", "this gateway takes no acts")
         status = self._status()
-        if status.read_only:
+        if status.read_only and not any(act.kind is RequestKind.READ_ONLY for act in status.requests):
             return problem(
                 409, "Not taken", "this gateway only watches: nothing is steered, so there is nothing to ask"
             )

@@ -6,10 +6,11 @@ import socket
 from datetime import datetime
 from pathlib import Path
 
-from cem.io.status_json import REQUEST, read_status
+from cem.io.status_json import EXPLANATION, REQUEST, read_status
 from cem.model.errors import CemError
 from cem.model.request import RequestKind, UserRequest
 from cem.model.status import Status
+from cem.model.why import Explanation
 
 LARGEST_ANSWER = 8 * 1024 * 1024
 
@@ -61,9 +62,19 @@ def refusal(status: int, body: bytes) -> GatewayRefused:
     return GatewayRefused(status, str(found["detail"]))
 
 
-def request_body(resource_id: str, kind: RequestKind, until: datetime) -> bytes:
-    """The body of POST /v1/requests."""
-    return json.dumps({"resource_id": resource_id, "kind": kind.value, "until": until.isoformat()}).encode()
+Detail = datetime | float | str | None
+"""What an act may have beside its end: since, ready_at, energy_wh, target_soc_pct, event_id."""
+
+
+def request_body(resource_id: str, kind: RequestKind, until: datetime, **details: Detail) -> bytes:
+    """The body of POST /v1/requests; times are aware, details that are None are left out."""
+    written = {name: _written(value) for name, value in details.items() if value is not None}
+    whole = {"resource_id": resource_id, "kind": kind.value, "until": until.isoformat(), **written}
+    return json.dumps(whole).encode()
+
+
+def _written(value: Detail) -> float | str | None:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -92,13 +103,20 @@ class LocalClient:
         """The same as the gateway wrote it, not looked into."""
         return self._ask("GET", "/v1/status", b"")
 
-    def request(self, resource_id: str, kind: RequestKind, until: datetime) -> UserRequest:
+    def request(self, resource_id: str, kind: RequestKind, until: datetime, **details: Detail) -> UserRequest:
         """Asks for an act of the owner and gives what the gateway made of it; `until` is aware."""
-        body = self._ask("POST", "/v1/requests", request_body(resource_id, kind, until))
+        body = self._ask("POST", "/v1/requests", request_body(resource_id, kind, until, **details))
         try:
             return REQUEST.validate_json(body)
         except ValueError as error:
             raise foreign(self._path, "no request in the answer") from error
+
+    def explanation(self) -> Explanation:
+        """Why it does what it does: the last tick explained."""
+        try:
+            return EXPLANATION.validate_json(self._ask("GET", "/v1/why", b""))
+        except ValueError as error:
+            raise foreign(self._path, "no explanation in the answer") from error
 
     def withdraw(self, request_id: str) -> None:
         """Takes an act back."""

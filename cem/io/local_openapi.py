@@ -11,6 +11,7 @@ from cem.io.local_requests import Fault, RequestBody
 from cem.model.plan import Plan
 from cem.model.request import UserRequest
 from cem.model.status import Status
+from cem.model.why import Explanation
 
 REF = "#/components/schemas/{model}"
 
@@ -27,7 +28,7 @@ class Problem(BaseModel):
 
 def _schemas() -> dict[str, Any]:
     inputs: list[tuple[Any, JsonSchemaMode, TypeAdapter[Any]]] = [
-        (model, "serialization", TypeAdapter(model)) for model in (Status, Plan, UserRequest)
+        (model, "serialization", TypeAdapter(model)) for model in (Status, Plan, UserRequest, Explanation)
     ]
     _, kept = TypeAdapter.json_schemas(inputs, ref_template=REF)
     _, bodies = models_json_schema([(RequestBody, "validation"), (Problem, "serialization")], ref_template=REF)
@@ -51,6 +52,12 @@ def _reading() -> dict[str, Any]:
             "get": {
                 "summary": "The plan; null when there is none",
                 "responses": {"200": {"description": "now", "content": {"application/json": {"schema": plan}}}},
+            }
+        },
+        "/v1/why": {
+            "get": {
+                "summary": "Why it does what it does: the last tick explained",
+                "responses": {"200": _json("Explanation", "now"), "409": _problem("nothing is explained here")},
             }
         },
         "/v1/stream": {

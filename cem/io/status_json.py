@@ -8,10 +8,12 @@ from pydantic import TypeAdapter
 from cem.model.plan import Plan
 from cem.model.request import UserRequest
 from cem.model.status import Status
+from cem.model.why import Explanation
 
 STATUS: Final = TypeAdapter(Status)
 PLAN: Final[TypeAdapter[Plan | None]] = TypeAdapter(Plan | None)
 REQUEST: Final = TypeAdapter(UserRequest)
+EXPLANATION: Final = TypeAdapter(Explanation)
 
 
 def _plain(plan: Plan | None) -> Plan | None:

@@ -199,16 +199,26 @@ class VirtualClock:
         self._loop = loop
         self._start = start
         self._origin_s = loop.time()
+        self._last: Instant | None = None
         self.trusted = trusted
 
     def now(self) -> Instant:
-        """The present virtual instant."""
-        elapsed = timedelta(seconds=self._loop.time() - self._origin_s)
-        return Instant(wall=self._start + elapsed, mono_s=self._loop.time(), trusted=self.trusted)
+        """The present virtual instant; the same object while the loop's clock stands still."""
+        mono_s = self._loop.time()
+        last = self._last
+        if last is None or last.mono_s != mono_s or last.trusted != self.trusted:
+            wall = self._start + timedelta(seconds=mono_s - self._origin_s)
+            last = self._last = Instant(wall, mono_s, self.trusted)
+        return last
+
+    def monotonic(self) -> float:
+        """The monotonic half of `now` alone."""
+        return self._loop.time()
 
     def step_wall(self, by: timedelta) -> None:
         """Makes the wall clock jump, as a time synchronisation or a wrong setting does; the monotonic one does not."""
         self._start += by
+        self._last = None
 
 
 def run_virtual(

@@ -1,7 +1,7 @@
 """Resources: what the house is made of, as the control and the grid see it."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 class Role(StrEnum):
@@ -21,6 +21,18 @@ class Control(StrEnum):
     BATTERY_SETPOINT_W = "battery.setpoint_w"  # charging positive
     PV_LIMIT_W = "pv.limit_w"  # the largest generation allowed, a magnitude
     EV_LIMIT_A = "ev.limit_a"  # current per phase; 0 pauses, below 6 A is never sent (IEC 61851-1)
+    EV_PHASES = "ev.phases"  # 1 or 3 phases offered to the car; only changed while it is paused
+    HEAT_PUMP_SG_READY = "heat_pump.sg_ready"  # a state 1 to 4, see SgReady
+    LOAD_ON = "load.on"  # 1 switched on, 0 switched off
+
+
+class SgReady(IntEnum):
+    """The operating states of a heat pump (SG Ready label of the BWP); the value of Control.HEAT_PUMP_SG_READY."""
+
+    LOCKED = 1  # contacts 1:0, at most 2 h a day
+    NORMAL = 2  # 0:0
+    RECOMMENDED = 3  # 0:1, stores more heat than it would by itself
+    FORCED = 4  # 1:1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,8 @@ class Ratings:
     min_current_a: float = 6.0
     phases: int = 3
     nominal_voltage_v: float = 230.0
+    max_power_w: float | None = None  # heat pump and load: what it draws when it runs
+    phase: int | None = None  # of a single-phase device: on which of 1 to 3 it is; None: not known, the worst counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +61,7 @@ class Resource:
     name: str
     ratings: Ratings = Ratings()
     controls: frozenset[Control] = frozenset()
+    priority: int | None = None  # 1 is served first and shed last, 9 the reverse; None: that of its role
 
 
 POINTS: dict[Role, dict[str, str]] = {

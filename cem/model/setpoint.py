@@ -10,6 +10,20 @@ from cem.model.resource import Control
 
 
 @dataclass(frozen=True, slots=True)
+class Narrowing:
+    """One term that narrowed what a resource may do: an edge in W or A, whose it is, and whether it binds now."""
+
+    subject: str  # SITE, a circuit ("circuit garage"), a phase ("L2") or the resource's own id
+    side: str  # "max" or "min"
+    value: float
+    unit: str  # "W" or "A"
+    rank: Rank
+    source: str
+    reason: str
+    binding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Setpoint:
     """A value for one control, valid for `lease_s` from the tick that made it. Value None hands the control back."""
 
@@ -21,6 +35,7 @@ class Setpoint:
     source: str
     reason: str  # in words, for the owner
     demanded: bool = False  # by safety or an obligation: may exceed a write budget
+    bound_by: tuple[Narrowing, ...] = ()  # every term that narrowed it, the binding one first
 
 
 class WriteState(StrEnum):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import time
+from enum import StrEnum
 
 from cem.model.resource import Resource, Role
 from cem.model.tariff import Tariff
@@ -42,6 +43,61 @@ class BatteryPolicy:
     resource_id: str
     reserve_pct: float = 10.0
     grid_charge: bool = True
+    into_car: bool = False  # whether it may be emptied into a car
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """A part of the installation behind a fuse of its own. `members` are resource ids; limits are magnitudes."""
+
+    id: str
+    fuse_a: float
+    members: tuple[str, ...]
+    phases: int = 3
+    limit_w: float | None = None
+    nominal_voltage_v: float = 230.0
+
+
+class LoadRun(StrEnum):
+    """When a switched load is on."""
+
+    BY_ITSELF = "by_itself"  # handed back to itself; only shed when there is not enough
+    ON_SURPLUS = "on_surplus"  # on while the sun gives enough, or when the plan says so
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPolicy:
+    """The owner's word on a switched load or a heat pump."""
+
+    resource_id: str
+    runs: LoadRun = LoadRun.BY_ITSELF
+    min_on_s: float = 300.0
+    min_off_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Droop:
+    """Frequency-watt: beyond `dead_band_hz` around nominal, power changes by its rating per `droop_pct` of nominal."""
+
+    dead_band_hz: float = 0.2
+    droop_pct: float = 5.0
+    nominal_hz: float = 50.0
+
+
+class GuaranteedMinimum(StrEnum):
+    """What controllable consumers may draw together however low a mandatory import limit is."""
+
+    NONE = "none"
+    PARAGRAPH_14A = "14a"  # paragraph 14a EnWG (Germany), BNetzA BK6-22-300
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPolicy:
+    """How the control behaves where the site may choose."""
+
+    guaranteed_minimum: GuaranteedMinimum = GuaranteedMinimum.NONE
+    ramp_w_per_s: float | None = None  # of a battery, outside protection; None: as fast as it follows
+    droop: Droop | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +111,10 @@ class Site:
     resources: tuple[Resource, ...]
     goals: tuple[ChargeGoal, ...] = ()
     batteries: tuple[BatteryPolicy, ...] = ()
+    circuits: tuple[Circuit, ...] = ()
+    loads: tuple[LoadPolicy, ...] = ()
+    policy: ControlPolicy = ControlPolicy()
+    read_only: bool = False  # nothing is ever steered: decisions are shown, not made
 
     def of(self, role: Role) -> tuple[Resource, ...]:
         """The resources of a role, in the site file's order."""
@@ -70,3 +130,7 @@ class Site:
     def battery_policy(self, resource_id: str) -> BatteryPolicy:
         """The policy of a battery, the defaults where the site file says nothing."""
         return next((p for p in self.batteries if p.resource_id == resource_id), BatteryPolicy(resource_id))
+
+    def load_policy(self, resource_id: str) -> LoadPolicy:
+        """The policy of a load or heat pump, the defaults where the site file says nothing."""
+        return next((p for p in self.loads if p.resource_id == resource_id), LoadPolicy(resource_id))

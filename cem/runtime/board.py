@@ -1,6 +1,6 @@
 """The blackboard between the device tasks and the loop: newest readings, health and outcomes."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import MappingProxyType
 
 from cem.model.reading import Reading, Snapshot
@@ -12,10 +12,15 @@ class Board:
     """Written by the device tasks, frozen by the loop. Everything runs in one event loop: no locks."""
 
     def __init__(self) -> None:
+        self.owner_watches: Callable[[], bool] = lambda: False
         self._readings: dict[str, dict[str, Reading]] = {}
         self._frozen: dict[str, MappingProxyType[str, Reading]] = {}
         self._devices: dict[str, DeviceState] = {}
         self._outcomes: dict[tuple[str, Control], Outcome] = {}
+
+    def watch_only(self) -> bool:
+        """Whether the owner wants nothing written to any device, now; the gateway sets who is asked."""
+        return self.owner_watches()
 
     def post(self, readings: Iterable[Reading]) -> None:
         """Takes readings in; an older one never replaces a newer one."""

@@ -6,7 +6,7 @@ import re
 from sqlite3 import Error as DiskError
 
 from cem.model.errors import CemError
-from cem.model.setpoint import Decision
+from cem.model.setpoint import Decision, Narrowing
 from cem.model.tick import Inputs
 from cem.ports import Json, Put, StateKind, StateStore
 
@@ -56,6 +56,11 @@ class DecisionLog:
                 log.warning("decision log: %s; %d rows may be lost", error, len(rows))
 
 
+def _bound(term: Narrowing) -> Json:
+    """The term that bound a set point."""
+    return {"side": term.side, "value": term.value, "unit": term.unit, "source": term.source, "reason": term.reason}
+
+
 def _row(decision: Decision) -> Json:
     return {
         "mode": decision.mode.value,
@@ -68,6 +73,7 @@ def _row(decision: Decision) -> Json:
                 "rank": s.rank.name.lower(),
                 "source": s.source,
                 "reason": s.reason,
+                **({"bound": _bound(s.bound_by[0])} if s.bound_by else {}),
             }
             for s in decision.setpoints
         ],

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import math
 import random
+import re
 from collections.abc import Iterable
 
 from cem.model.errors import DeviceError, WrongDevice
 from cem.model.setpoint import DeviceState, Health, Setpoint
 from cem.ports import Clock, ControlSpec, Device, DeviceConfig, Identity, StateStore
 from cem.runtime.board import Board
-from cem.runtime.waiting import signalled
+from cem.runtime.waiting import Patience, Signal, signalled
 from cem.runtime.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -19,8 +20,13 @@ CALL_TIMEOUT_S = 8.0
 RELEASE_TIMEOUT_S = 2.0
 RECONNECT_S = 0.2
 FIRST_RETRY_S = 1.0
-LAST_RETRY_S = 30.0
+LAST_RETRY_S = 20.0  # with the spread and the time that opening takes, a device that returns is back within 30 s
+WRONG_DEVICE_FIRST_RETRY_S = 3.0  # a device that was looked at while it started may have seemed another one
 WRONG_DEVICE_RETRY_S = 30.0
+CLOSE_TIMEOUT_S = 5.0
+ADVICE = "Check its power, cable and address."
+
+_LAST_ADVICE = re.compile(r"[.;,] ?(?P<advice>[Cc]heck [^.]*)\.?$")
 
 
 class DeviceTask:
@@ -41,13 +47,14 @@ class DeviceTask:
             device, board, store, clock, read_only=read_only or config.read_only or config.serial is None
         )
         self._misses = 0
-        self._mail = asyncio.Event()
-        self._stopping = asyncio.Event()
+        self._patience = Patience(CALL_TIMEOUT_S)
+        self._mail = Signal()
+        self._stopping = Signal()
         self._jitter = random.Random(config.id)  # noqa: S311 - spreads retries, no secret
 
-    def post(self, setpoints: Iterable[Setpoint], now_s: float) -> None:
+    def post(self, setpoints: Iterable[Setpoint], now_s: float, least_lease_s: float = 0.0) -> None:
         """Puts set points into the mailbox; never waits."""
-        if self._writer.post(setpoints, now_s):
+        if self._writer.post(setpoints, now_s, least_lease_s):
             self._mail.set()
 
     def stop(self) -> None:
@@ -64,8 +71,9 @@ class DeviceTask:
                 await self._open()
                 await self._serve()
             except WrongDevice as error:
-                self._fail(Health.WRONG_DEVICE, str(error), "Check the address, or provision the new device.")
-                wait_s = WRONG_DEVICE_RETRY_S
+                again = self._board.health(self.config.id).health is Health.WRONG_DEVICE
+                self._fail(Health.WRONG_DEVICE, *self._in_two(error, "Check the address, or provision the new device."))
+                wait_s = WRONG_DEVICE_RETRY_S if again else WRONG_DEVICE_FIRST_RETRY_S
             except (DeviceError, TimeoutError) as error:
                 wait_s = self._lost(error)
             except Exception as error:  # the one place where a driver's failure is contained
@@ -73,7 +81,7 @@ class DeviceTask:
                 self._fail(Health.FAULT, f"the driver failed: {error!r}", "Report this with the log; see cem doctor.")
                 wait_s = LAST_RETRY_S
             finally:
-                await self._device.close()
+                await self._close()
             await signalled(self._stopping, wait_s * self._jitter.uniform(0.8, 1.2))
 
     async def _open(self) -> None:
@@ -82,12 +90,21 @@ class DeviceTask:
             self.controls = tuple(self._device.controls())
             await self._writer.opened(self.controls)
 
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._device.close()
+        except TimeoutError:
+            log.warning("%s: its link does not close within %.0f s; going on", self.config.id, CLOSE_TIMEOUT_S)
+        except Exception:  # a driver that fails at this must not end the others
+            log.exception("%s: the driver failed when it closed its link; going on", self.config.id)
+
     def _online(self) -> None:
         self._misses = 0
-        now_s = self._clock.now().mono_s
-        if self._board.health(self.config.id).health is not Health.ONLINE:
-            log.info("%s: online (%s)", self.config.id, self.identity)
-        self._board.set_health(DeviceState(self.config.id, Health.ONLINE, now_s))
+        if self._board.health(self.config.id).health is Health.ONLINE:
+            return
+        log.info("%s: online (%s)", self.config.id, self.identity)
+        self._board.set_health(DeviceState(self.config.id, Health.ONLINE, self._clock.now().mono_s))
 
     async def _serve(self) -> None:
         """Polls on the common beat, so that all devices are read together; writes as soon as there is mail."""
@@ -97,7 +114,7 @@ class DeviceTask:
             now_s = self._clock.now().mono_s
             self.alive_at_s = now_s
             if now_s >= due_s:
-                async with asyncio.timeout(CALL_TIMEOUT_S):
+                with self._patience:
                     readings = await self._device.poll()
                 self._online()
                 self._board.post(readings)
@@ -109,19 +126,30 @@ class DeviceTask:
                     await self._writer.release_all()
                 return
             self._mail.clear()
-            async with asyncio.timeout(CALL_TIMEOUT_S):
-                await self._writer.write_due()
+            if not self._writer.idle(self._clock.now().mono_s):
+                with self._patience:
+                    await self._writer.write_due()
             await signalled(self._mail, due_s - self._clock.now().mono_s)
 
     def _lost(self, error: BaseException) -> float:
         """Counts a miss and says how long to wait; one miss is mended by connecting anew and is no news."""
         self._misses += 1
-        detail = str(error) or f"no answer within {CALL_TIMEOUT_S:.0f} s"
+        detail, advice = self._in_two(error, ADVICE)
+        detail = detail or f"no answer within {CALL_TIMEOUT_S:.0f} s"
         if self._misses == 1 and self._board.health(self.config.id).health is Health.ONLINE:
             log.info("%s: %s; connecting anew", self.config.id, detail)
             return RECONNECT_S
-        self._fail(Health.SILENT, detail, "Check its power, cable and address.")
+        self._fail(Health.SILENT, detail, advice)
         return float(min(FIRST_RETRY_S * 2 ** min(self._misses - 1, 10), LAST_RETRY_S))
+
+    def _in_two(self, error: BaseException, usual: str) -> tuple[str, str]:
+        """What was seen and what can be done about it, out of a driver's sentence, which ends with the latter."""
+        text = str(error).removeprefix(f"{self.config.id}: ")
+        found = _LAST_ADVICE.search(text)
+        if found is None:
+            return text, usual
+        advice = found["advice"]
+        return text[: found.start()], f"{advice[0].upper()}{advice[1:]}."
 
     def _fail(self, health: Health, detail: str, advice: str) -> None:
         known = self._board.health(self.config.id)

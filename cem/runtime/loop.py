@@ -1,6 +1,5 @@
 """The control loop: freeze, decide, post, record, kick (house, 'One tick')."""
 
-import asyncio
 import logging
 import math
 import time
@@ -20,14 +19,15 @@ from cem.model.setpoint import Decision, Setpoint
 from cem.model.site import Site
 from cem.model.tick import Inputs
 from cem.model.time import Instant
-from cem.ports import Clock, Journal, Watchdog
+from cem.ports import Clock, Journal, TickRecorder, Watchdog
 from cem.runtime.board import Board
 from cem.runtime.device import DeviceTask
-from cem.runtime.waiting import signalled
+from cem.runtime.waiting import Signal, signalled
 
 log = logging.getLogger(__name__)
 
 PHASE = 0.35  # of a tick, after the common beat of the device polls, so that fresh values are decided on
+LEASE_TICKS = 3  # a set point outlives at least so many ticks, however coarse they are
 TASK_ALIVE_S = 90.0  # longer than any back-off of a device task
 
 
@@ -80,6 +80,7 @@ class ControlLoop:
         plan: Callable[[], Plan | None],
         requests: Callable[[], tuple[UserRequest, ...]],
         on_decision: Callable[[Inputs, Decision], None] = lambda inputs, decision: None,
+        recorder: TickRecorder | None = None,
         tick_s: float = 1.0,
     ) -> None:
         self._site = site
@@ -93,8 +94,10 @@ class ControlLoop:
         self._plan = plan
         self._requests = requests
         self._on_decision = on_decision
+        self._recorder = recorder
         self._tick_s = tick_s
-        self._wake = asyncio.Event()
+        self._least_lease_s = LEASE_TICKS * tick_s
+        self._wake = Signal()
         self._owner = {resource.id: task for task in devices for resource in task.config.resources}
         self.memory = Memory()
         self.health = TickHealth()
@@ -129,9 +132,12 @@ class ControlLoop:
             self._board.outcomes(),
             self._requests(),
         )
-        decision, self.memory = decide(self._site, inputs, self.memory)
+        before = self.memory
+        decision, self.memory = decide(self._site, inputs, before)
         self._post(decision.setpoints, now)
         self._journal.record(inputs, decision)
+        if self._recorder is not None:
+            self._recorder.take(inputs, before, decision)
         self._report(inputs)
         self._on_decision(inputs, decision)
         self.last = Ticked(inputs, decision)
@@ -145,7 +151,7 @@ class ControlLoop:
         for setpoint in setpoints:
             by_task.setdefault(self._owner[setpoint.resource_id], []).append(setpoint)
         for task, mail in by_task.items():
-            task.post(mail, now.mono_s)
+            task.post(mail, now.mono_s, self._least_lease_s)
 
     def _report(self, inputs: Inputs) -> None:
         connection = self._site.connection

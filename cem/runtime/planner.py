@@ -3,29 +3,30 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
-from zoneinfo import ZoneInfo
 
 from cem.model.directive import Directive
 from cem.model.errors import CemError
-from cem.model.plan import EvNeed, Plan
-from cem.model.reading import Snapshot
+from cem.model.plan import Plan
+from cem.model.request import UserRequest
 from cem.model.resource import Role
-from cem.model.site import ChargeGoal, Site
+from cem.model.site import Site
 from cem.model.time import Instant
 from cem.planning.request import build_request
 from cem.planning.rules import rules_plan
 from cem.ports import Clock, History, Planner
 from cem.runtime.board import Board
-from cem.runtime.waiting import signalled
+from cem.runtime.needs import ev_needs
+from cem.runtime.waiting import Signal, signalled
 
 log = logging.getLogger(__name__)
 
 HISTORY_S = 28 * 86400  # weekends are learnt apart from working days
 SETTLE_S = 2.0  # several changes that come together make one plan
 VALUES_S = 120.0  # a state of charge older than this is no base for a plan
+FIRST_RETRY_S = 5.0  # after a failure; doubles up to the usual interval
 
 
 class PlannerTask:
@@ -39,6 +40,7 @@ class PlannerTask:
         board: Board,
         clock: Clock,
         directive: Callable[[Instant], Directive],
+        requests: Callable[[], Sequence[UserRequest]] = tuple,
         *,
         every_s: float = 900.0,
         timeout_s: float = 20.0,
@@ -50,11 +52,14 @@ class PlannerTask:
         self._board = board
         self._clock = clock
         self._directive = directive
+        self._requests = requests
         self._every_s = every_s
         self._timeout_s = timeout_s
         self._on_plan = on_plan
-        self._wanted = asyncio.Event()
+        self._wanted = Signal()
         self._told = ""
+        self._failures = 0
+        self._unknown = 0  # plans in a row that had to do without a battery's level, as right after a start
         self.plan: Plan | None = None
         self.trouble = ""
 
@@ -71,12 +76,21 @@ class PlannerTask:
     async def _pause(self) -> None:
         now_s = self._clock.now().mono_s
         due_s = (math.floor(now_s / self._every_s) + 1) * self._every_s + 1.0
-        within_s = min(due_s - now_s, self._every_s) if self.plan else 5.0
+        within_s = min(due_s - now_s, self._every_s)
+        if self._failures or self._unknown:
+            tries = max(self._failures, self._unknown)
+            within_s = min(self._every_s, FIRST_RETRY_S * 2 ** min(tries - 1, 10))
         if await signalled(self._wanted, within_s):
             await asyncio.sleep(SETTLE_S)
         self._wanted.clear()
 
     async def _make(self) -> None:
+        try:
+            await self._try()
+        except Exception as error:  # noqa: BLE001 - advice may fail in any way without stopping what it advises
+            self._failed(f"the planner failed: {error!r}", error)
+
+    async def _try(self) -> None:
         now = self._clock.now()
         snapshot = self._board.freeze(now.mono_s)
         soc = {
@@ -84,6 +98,7 @@ class PlannerTask:
             for resource in self._site.of(Role.BATTERY)
             if (value := snapshot.number(resource.id, "soc_pct", VALUES_S)) is not None
         }
+        self._unknown = self._unknown + 1 if len(soc) < len(self._site.of(Role.BATTERY)) else 0
         directive = self._directive(now)
         history = await self._past(now.wall)
         problem = partial(
@@ -91,7 +106,7 @@ class PlannerTask:
             now.wall,
             self._site,
             soc,
-            self._needs(snapshot, now),
+            ev_needs(self._site, snapshot, self._requests(), now, VALUES_S),
             history,
             directive.prices,
             directive.limits,
@@ -108,13 +123,16 @@ class PlannerTask:
         if self.trouble:
             log.info("planner: works again")
         self.trouble = self._told = ""
+        self._failures = 0
         self.plan = plan
         self._on_plan()
 
-    def _failed(self, detail: str) -> None:
+    def _failed(self, detail: str, unforeseen: BaseException | None = None) -> None:
+        self._failures += 1
         self.trouble = f"no new plan: {detail}"
         if not self._told:
-            log.warning("planner: %s; the last plan holds until it expires, then rules", detail)
+            words = "planner: %s; the last plan holds until it expires, then rules"
+            log.warning(words, detail, exc_info=unforeseen)
         self._told = detail
 
     async def _past(self, now: datetime) -> dict[str, list[tuple[int, float]]]:
@@ -124,28 +142,3 @@ class PlannerTask:
             signal = f"{resource.id}.power_w"
             past[signal] = await self._history.minute_means(signal, until - HISTORY_S, until)
         return past
-
-    def _needs(self, snapshot: Snapshot, now: Instant) -> tuple[EvNeed, ...]:
-        needs = []
-        for goal in self._site.goals:
-            state = snapshot.text(goal.resource_id, "state", VALUES_S)
-            if state not in {"B", "C", "D"}:
-                continue
-            missing = self._missing_wh(goal, snapshot)
-            if missing > 0:
-                needs.append(EvNeed(goal.resource_id, missing, _next(goal, now.wall, self._site.zone)))
-        return tuple(needs)
-
-    @staticmethod
-    def _missing_wh(goal: ChargeGoal, snapshot: Snapshot) -> float:
-        charged = snapshot.number(goal.resource_id, "session_wh", VALUES_S) or 0.0
-        return max(0.0, (goal.energy_wh or 0.0) - charged)
-
-
-def _next(goal: ChargeGoal, now: datetime, zone: str) -> datetime:
-    """The next time that the goal's local time of day comes round."""
-    local = now.astimezone(ZoneInfo(zone))
-    due = local.replace(hour=goal.ready_by.hour, minute=goal.ready_by.minute, second=0, microsecond=0)
-    if due <= local:
-        due += timedelta(days=1)
-    return due.astimezone(now.tzinfo)

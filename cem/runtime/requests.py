@@ -1,12 +1,19 @@
 """The owner's requests: kept on disk before they count, ended by their own time."""
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from cem.model.errors import CemError
-from cem.model.request import RequestKind, UserRequest
+from cem.model.request import RequestKind, UserRequest, displaces
 from cem.ports import Clock, Drop, Json, Put, StateKind, StateStore
+from cem.sgcp.opt.cut import OptOut
 
+log = logging.getLogger(__name__)
+
+TIMES = ("since", "ready_at")
+NUMBERS = ("target_soc_pct", "energy_wh", "session_from_wh")
 MOST = 100  # nobody asks for more at once; a flood must not fill the disk
 
 
@@ -31,14 +38,24 @@ class RequestBook:
         now = self._clock.now().wall
         return tuple(request for request in self._requests.values() if now < request.until)
 
+    def read_only(self) -> bool:
+        """Whether the owner wants nothing written at all, now."""
+        kind = RequestKind.READ_ONLY
+        requests = self._requests.values()
+        return any(r.kind is kind for r in requests) and any(r.kind is kind for r in self.in_force())
+
+    def opted_out(self) -> tuple[OptOut, ...]:
+        """What the owner does not take part in."""
+        return tuple(
+            OptOut(request.since or request.made_at, request.until, request.event_id)
+            for request in self.in_force()
+            if request.kind is RequestKind.OPT_OUT
+        )
+
     async def add(self, request: UserRequest) -> None:
-        """Accepts a request: on disk first. A newer one for the same resource replaces the older; ended ones go."""
+        """Accepts a request: on disk first. A newer one takes the place of what it displaces; ended ones go."""
         now = self._clock.now().wall
-        gone = [
-            known.id
-            for known in self._requests.values()
-            if known.resource_id == request.resource_id or known.until <= now
-        ]
+        gone = [known.id for known in self._requests.values() if displaces(request, known) or known.until <= now]
         if len(self._requests) - len(gone) >= MOST:
             raise CemError(f"there are already {MOST} requests; end one first")
         await self._store.commit([*(Drop(StateKind.REQUEST, i) for i in gone), _row(request)])
@@ -67,18 +84,41 @@ def _row(request: UserRequest) -> Put:
             "until": request.until.isoformat(),
             "made_at": request.made_at.isoformat(),
             "by": request.by,
+            **{name: at.isoformat() for name in TIMES if (at := getattr(request, name)) is not None},
+            **{name: value for name in (*NUMBERS, "event_id") if (value := getattr(request, name)) is not None},
         },
     )
 
 
+def _details(row: dict[str, Json]) -> dict[str, Any]:
+    """What an act may have beside the rest; ValueError for what is none."""
+    found: dict[str, Any] = {name: datetime.fromisoformat(str(row[name])) for name in TIMES if name in row}
+    found |= {name: float(str(row[name])) for name in NUMBERS if name in row}
+    return found | ({"event_id": str(row["event_id"])} if "event_id" in row else {})
+
+
+def _times(request: UserRequest) -> tuple[datetime | None, ...]:
+    return tuple(getattr(request, name) for name in TIMES)
+
+
 def _decoded(key: str, row: Json) -> UserRequest | None:
+    """The request of a row; None, and logged, for one that another version wrote: it must not stop the start."""
     if not isinstance(row, dict):
         return None
-    return UserRequest(
-        key,
-        str(row["resource"]),
-        RequestKind(str(row["kind"])),
-        datetime.fromisoformat(str(row["until"])),
-        datetime.fromisoformat(str(row["made_at"])),
-        str(row["by"]),
-    )
+    try:
+        request = UserRequest(
+            key,
+            str(row["resource"]),
+            RequestKind(str(row["kind"])),
+            datetime.fromisoformat(str(row["until"])),
+            datetime.fromisoformat(str(row["made_at"])),
+            str(row["by"]),
+            **_details(row),
+        )
+    except (KeyError, ValueError) as error:
+        log.warning("the owner's request %s can't be read (%r) and does not count; ask again", key, error)
+        return None
+    if any(at is not None and at.tzinfo is None for at in (request.until, request.made_at, *_times(request))):
+        log.warning("the owner's request %s has a time without a zone and does not count; ask again", key)
+        return None
+    return request

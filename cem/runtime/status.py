@@ -9,7 +9,7 @@ from cem import __version__
 from cem.model.directive import Directive, LinkState
 from cem.model.envelope import SITE, Band, Envelope, Rank
 from cem.model.request import RequestKind, UserRequest
-from cem.model.resource import Control, Resource, Role
+from cem.model.resource import Control, Resource, Role, SgReady
 from cem.model.setpoint import Decision, Health, Outcome, Setpoint, WriteState
 from cem.model.site import Site
 from cem.model.status import (
@@ -26,6 +26,12 @@ from cem.model.tick import Inputs
 from cem.runtime.device import DeviceTask
 from cem.runtime.loop import ControlLoop
 
+SG_READY_WORDS: Mapping[int, str] = {
+    SgReady.LOCKED: "locked",
+    SgReady.NORMAL: "heats as it needs",
+    SgReady.RECOMMENDED: "asked to store heat",
+    SgReady.FORCED: "told to store heat",
+}
 UNHAPPY = frozenset({WriteState.REFUSED, WriteState.NOT_EFFECTIVE, WriteState.CONTESTED, WriteState.BLOCKED})
 
 
@@ -257,6 +263,12 @@ def in_words(setpoint: Setpoint) -> str:
         return "paused" if value == 0 else f"at most {value:.0f} A"
     if setpoint.control is Control.PV_LIMIT_W:
         return f"at most {value / 1000:.1f} kW"
+    if setpoint.control is Control.EV_PHASES:
+        return f"{value:.0f} phase{'s' if value > 1 else ''}"
+    if setpoint.control is Control.HEAT_PUMP_SG_READY:
+        return SG_READY_WORDS.get(int(value), f"SG Ready {value:.0f}")
+    if setpoint.control is Control.LOAD_ON:
+        return "on" if value else "off"
     if value == 0:
         return "idle"
     return f"{'charge' if value > 0 else 'discharge'} {abs(value) / 1000:.1f} kW"

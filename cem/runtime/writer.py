@@ -4,6 +4,7 @@ Only `cem.runtime.device` holds a `Writer`; nothing else in the house can reach 
 """
 
 import logging
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ CONTESTS_BEFORE_YIELDING = 2
 WEARS_OUT = frozenset({Storage.FLASH, Storage.UNKNOWN})
 FLASH_MIN_INTERVAL_S = 900.0
 FLASH_DAILY_BUDGET = 20
+SMALLEST_EV_CURRENT_A = 6.0  # IEC 61851-1
 
 Key = tuple[str, Control]
 
@@ -43,6 +45,8 @@ class _Held:
     state: WriteState = WriteState.RELEASED
     writes_today: int = 0
     budget_day: str = ""
+    first: bool = True  # nothing was written since it was opened: the first command makes no bump
+    present: float | None = None  # what was measured last where the effect must show
     abandoned: bool = False  # written without effect: to be handed back
     told: str = field(default="", repr=False)
 
@@ -59,14 +63,14 @@ class Writer:
         self._held: dict[Key, _Held] = {}
         self._mail: dict[Key, tuple[Setpoint, float]] = {}
 
-    def post(self, setpoints: Iterable[Setpoint], now_s: float) -> bool:
+    def post(self, setpoints: Iterable[Setpoint], now_s: float, least_lease_s: float = 0.0) -> bool:
         """The mailbox: the latest set point of each control wins. True if a value differs from what it held."""
         changed = False
         for setpoint in setpoints:
             key = (setpoint.resource_id, setpoint.control)
             before = self._mail.get(key)
             changed = changed or before is None or before[0].value != setpoint.value
-            self._mail[key] = (setpoint, now_s + setpoint.lease_s)
+            self._mail[key] = (setpoint, now_s + max(setpoint.lease_s, least_lease_s))
         return changed
 
     async def opened(self, controls: Sequence[ControlSpec]) -> None:
@@ -86,6 +90,22 @@ class Writer:
             log.warning("write budgets: %s; counting from what this run knows", error)
             return {_name(k): {"day": h.budget_day, "writes": h.writes_today} for k, h in self._held.items()}
 
+    def idle(self, now_s: float) -> bool:
+        """Whether `write_due` would certainly do nothing now: every control holds what it shall hold."""
+        for key, held in self._held.items():
+            mail = self._mail.get(key)
+            if mail is None:
+                continue
+            setpoint, expires_s = mail
+            if setpoint.value is None or held.abandoned or now_s >= expires_s:
+                if not held.known or held.written is not None:
+                    return False
+            elif setpoint.value != held.written or (
+                held.spec.refresh_s is not None and now_s - held.written_at_s >= held.spec.refresh_s
+            ):
+                return False
+        return True
+
     async def write_due(self) -> None:
         """Sends what changed or must be refreshed; hands back what nobody asks for any more."""
         for key, held in self._held.items():
@@ -104,9 +124,13 @@ class Writer:
                 held.quiet_until_s = now.mono_s + RETRY_REFUSED_S
                 self._tell(held, WriteState.REFUSED, value, now, f"{error}; tried again in {RETRY_REFUSED_S:.0f} s")
 
+    def _locked(self) -> bool:
+        """Whether nothing may be written: by the site file, by the device's own table, or as the owner asks now."""
+        return self._read_only or self._board.watch_only()
+
     async def _send(self, held: _Held, value: float, now: Instant) -> None:
         spec = held.spec
-        if self._read_only:
+        if self._locked():
             self._tell(held, WriteState.BLOCKED, value, now, "read-only: nothing is written to this device")
             return
         if now.mono_s < held.quiet_until_s:
@@ -130,6 +154,10 @@ class Writer:
 
     async def _write(self, held: _Held, value: float, now: Instant) -> None:
         spec = held.spec
+        if self._locked():  # asked for while the budget was counted
+            return
+        value = _without_bump(held, value) if held.first else value
+        held.first = False
         await self._device.write(spec.resource_id, spec.control, value)
         back = await self._device.read_back(spec.resource_id, spec.control)
         held.written, held.written_at_s, held.known = value, now.mono_s, True
@@ -185,7 +213,7 @@ class Writer:
 
     async def _hand_back(self, held: _Held, now: Instant) -> None:
         spec = held.spec
-        if self._read_only or (now.mono_s < held.quiet_until_s and not held.abandoned):
+        if self._locked() or (now.mono_s < held.quiet_until_s and not held.abandoned):
             return
         if held.known and held.written is None:
             return
@@ -203,18 +231,21 @@ class Writer:
 
     def observe(self, readings: Iterable[Reading]) -> None:
         """Looks for the effect of what was written on the measured points."""
+        watched = {spec.effect_point for held in self._held.values() if (spec := held.spec).effect_point is not None}
+        if not watched:
+            return
         now = self._clock.now()
         measured: Mapping[tuple[str, str], float] = {
             (r.resource_id, r.point): float(r.value)
             for r in readings
-            if isinstance(r.value, float | int) and r.taken_at_s > 0
+            if r.point in watched and isinstance(r.value, float | int) and r.taken_at_s > 0
         }
         for held in self._held.values():
             spec = held.spec
-            if held.written is None or spec.effect_point is None or now.mono_s < held.quiet_until_s:
+            if spec.effect_point is None:
                 continue
-            value = measured.get((spec.resource_id, spec.effect_point))
-            if value is None:
+            value = held.present = measured.get((spec.resource_id, spec.effect_point))
+            if value is None or held.written is None or now.mono_s < held.quiet_until_s:
                 continue
             if _effective(spec, held.written, value):
                 held.mismatch_since_s = None
@@ -238,7 +269,7 @@ class Writer:
     async def release_all(self) -> None:
         """Hands every control back that was ever asked for; for the stop of the service."""
         for key, held in self._held.items():
-            if key in self._mail and not self._read_only:
+            if key in self._mail and not self._locked():
                 await self._device.release(held.spec.resource_id, held.spec.control)
                 back = await self._device.read_back(held.spec.resource_id, held.spec.control)
                 detail = "handed back" if back is None else f"handed back; the device still shows {back:g}"
@@ -257,6 +288,22 @@ class Writer:
 
 def _name(key: Key) -> str:
     return f"{key[0]}/{key[1]}"
+
+
+def _without_bump(held: _Held, value: float) -> float:
+    """The first command after a start asks for no more than flows already; the next tick may.
+
+    Not for what is kept in flash, which may not be written again so soon, nor where nothing is measured.
+    """
+    spec, present = held.spec, held.present
+    if present is None or spec.storage in WEARS_OUT:
+        return value
+    if spec.control is Control.BATTERY_SETPOINT_W:
+        return min(max(value, -abs(present)), abs(present))
+    in_amperes = spec.effect_point is not None and spec.effect_point.endswith("_a")
+    if spec.control is Control.EV_LIMIT_A and in_amperes and value > present:
+        return math.floor(present) if present >= SMALLEST_EV_CURRENT_A else 0.0
+    return value
 
 
 def _tolerance(spec: ControlSpec, value: float) -> float:

@@ -20,6 +20,7 @@ from cem.sgcp.events.arbitration import (
     rank_of,
 )
 from cem.sgcp.events.timeline import status_changes, summary
+from cem.sgcp.opt.cut import OptOut, remaining
 from cem.sgcp.service import ENDLESS, Service
 from cem.sgcp.words import kilowatts, until_words
 
@@ -50,14 +51,15 @@ class Folding:
         self._key: tuple[object, ...] = ()
         self._orders = _Orders((), Pieces(), Pieces(), {})
 
-    def directive(self, services: Sequence[Service], now: Instant) -> Directive:
-        """The directive at `now`; its `next_change_at` knows the events, not yet the links."""
+    def directive(self, services: Sequence[Service], now: Instant, outs: Sequence[OptOut] = ()) -> Directive:
+        """The directive at `now` without what the owner opted out of; `next_change_at` knows the events, no links."""
         key = (
             now.trusted,
+            *outs,
             *((s.store.events, s.store.rejected, s.link.holds_default, s.strictest_w) for s in services),
         )
         if key != self._key:
-            self._orders = self._ordered(services, now.trusted)
+            self._orders = self._ordered(services, now.trusted, outs)
             self._key = key
         orders = self._orders
         wall = now.wall
@@ -72,11 +74,11 @@ class Folding:
             next_change_at=self._next_change(services, wall),
         )
 
-    def _ordered(self, services: Sequence[Service], trusted: bool) -> _Orders:
+    def _ordered(self, services: Sequence[Service], trusted: bool, outs: Sequence[OptOut]) -> _Orders:
         sides: list[_Side] = []
         steering: list[tuple[int, GridEvent]] = []
         for place, service in enumerate(services):
-            events = list(service.store.events.values())
+            events = remaining(service.store.events.values(), outs)
             for side in SIDES:
                 for mandatory in sorted({service.provider.mandatory, *(e.mandatory for e in events)}, reverse=True):
                     default = service.default(side, trusted)

@@ -16,6 +16,7 @@ from cem.sgcp.durable import Json, Row
 from cem.sgcp.events.store import Difference, Listing
 from cem.sgcp.folding import Folding
 from cem.sgcp.link import supervision
+from cem.sgcp.opt.cut import OptOut
 from cem.sgcp.service import Service, restored
 
 
@@ -52,6 +53,7 @@ class ConnectionPoint:
         self._providers = {provider.id: provider for provider in providers}
         self._services: dict[str, Service] = {}
         self._folding = Folding(resources, currency, zone)
+        self._outs: tuple[OptOut, ...] = ()
         self._made: _Made | None = None
 
     def restore(
@@ -105,6 +107,11 @@ class ConnectionPoint:
         """The row that keeps a provider's last contact and strictest limits over a restart."""
         return self.service(provider_id, now).limit_row()
 
+    def opt_out(self, outs: Sequence[OptOut]) -> None:
+        """What the owner does not take part in, from now on; it replaces what was said before."""
+        if tuple(outs) != self._outs:
+            self._outs, self._made = tuple(outs), None
+
     def events(self, provider_id: str, now: Instant) -> Mapping[str, GridEvent]:
         """The accepted events of a provider by id."""
         return self.service(provider_id, now).store.events
@@ -114,7 +121,7 @@ class ConnectionPoint:
         if self._made is not None and self._made.holds(now):
             return self._made.directive
         services = [self.service(provider_id, now) for provider_id in self._providers]
-        directive = self._folding.directive(services, now)
+        directive = self._folding.directive(services, now, self._outs)
         deadlines = [supervision.next_deadline_s(service.link, service.provider) for service in services]
         ahead = [deadline for deadline in deadlines if deadline is not None and deadline > now.mono_s]
         until_s = min(ahead, default=None)

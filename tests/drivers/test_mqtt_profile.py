@@ -38,16 +38,16 @@ def test_every_control_can_be_released_and_says_what_happens_without_us(profile:
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ("[life]", "[live]", "live: Extra inputs"),
+        ("[life]", "[live]", "live: unknown key (did you mean 'life'?)"),
         ("expire_s = 15", "expire_s = 0", "life.expire_s: "),
-        ('json = "/11"', 'jsn = "/11"', "point.0.jsn: Extra inputs"),
+        ('json = "/11"', 'jsn = "/11"', "point[0].jsn: unknown key (did you mean 'json'?)"),
         ('id = "ev.power_w"', 'id = "ev.power"', "'ev.power' is not in the vocabulary"),
-        ('fold = "max"', "", "point.1: "),
-        ("confirm_s = 1.5", "confirm_s = 30", "control.0.confirm_s: "),
+        ('fold = "max"', "", "point[1]: "),
+        ("confirm_s = 1.5", "confirm_s = 30", "control[0].confirm_s: "),
         ("min_interval_s = 5, daily = 4000", "min_interval_s = 5", "'budget.daily' is needed"),
-        ("release = [{", "freed = [{", "control.0.release: Field required"),
-        ('{ from = "amp" },\n]\nrange', "{ },\n]\nrange", "point.2.cases.1: "),
-        ('roles = ["ev"]', 'roles = ["car"]', "'car' is not a valid Role"),
+        ("release = [{", "freed = [{", "control[0].release: missing"),
+        ('{ from = "amp" },\n]\nrange', "{ },\n]\nrange", "point[2].cases[1]: "),
+        ('roles = ["ev"]', 'roles = ["car"]', "'car' is not a role"),
         ("profile = 1", "profile = 2", "profile: "),
         ("profile = 1", "profile = ", "profile: Invalid value"),
     ],
@@ -95,6 +95,6 @@ def test_a_site_may_bring_its_own_profile(tmp_path: Path) -> None:
     assert profile is not None
     assert (profile.id, faults) == ("mine", [])
     own.write_text(GOE.replace("expire_s = 15", "expire_s = -1"), encoding="utf-8")
-    assert find_profile(str(own))[1][0].startswith(f"{own}: life.expire_s: ")
+    assert find_profile(str(own))[1][0].startswith(f"{own}: line 37: life.expire_s: ")
     assert "can't be read" in find_profile(str(tmp_path / "none.toml"))[1][0]
     assert find_profile("goe.v2")[1] == ["no profile 'goe.v2'; did you mean 'go-e.v2'?"]

@@ -129,7 +129,7 @@ def test_repeated_groups_follow_the_length_of_the_device() -> None:
 
 def test_a_value_that_does_not_fit_is_refused() -> None:
     point = _definition(124).point("InWRte")
-    assert encode(point, -12.34, -2) == [0x10000 - 1234]
+    assert encode(point, -12.34, -2) == -1234
     with pytest.raises(ValueError, match="does not fit"):
         encode(point, 400, -2)
 

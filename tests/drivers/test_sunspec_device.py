@@ -139,7 +139,8 @@ def test_without_modules_a_hybrid_inverter_knows_neither_power() -> None:
 
 def test_a_model_that_is_announced_and_refused_leaves_the_others_alone(caplog: pytest.LogCaptureFixture) -> None:
     registers = _registers(inverter_103(4200), nameplate_120(8000))
-    del registers.words[40000 + 2 + 68 + 52 + 10]  # inside model 120
+    for address in range(40000 + 2 + 68 + 52 + 2, 40000 + 2 + 68 + 52 + 28):  # model 120 without its header
+        del registers.words[address]
     with caplog.at_level(logging.WARNING):
         values = _poll(registers, sunspec_config(LINK, Role.PV))
     assert values["pv.power_w"] == -4200.0

@@ -147,6 +147,7 @@ def test_the_description_covers_every_field_and_resolves_every_reference(tmp_pat
         assert set(document["paths"]) == {
             "/v1/status",
             "/v1/plan",
+            "/v1/why",
             "/v1/stream",
             "/v1/openapi.json",
             "/v1/requests",

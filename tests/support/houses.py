@@ -1,14 +1,18 @@
 """Small houses and snapshots for the pure control."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+from cem.control import Memory, decide
 from cem.model.directive import Directive
+from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.plan import Intent, Plan, Slot
 from cem.model.reading import Reading, Snapshot, Value
 from cem.model.request import UserRequest
 from cem.model.resource import Control, Ratings, Resource, Role
+from cem.model.setpoint import Decision, Setpoint
 from cem.model.site import BatteryPolicy, ElectricalConnection, Site
 from cem.model.tariff import Tariff
 from cem.model.tick import Inputs
@@ -27,6 +31,20 @@ BATTERY = Resource(
     frozenset({Control.BATTERY_SETPOINT_W}),
 )
 CAR = Resource("car", Role.EV, "wallbox", "Car", Ratings(max_current_a=16), frozenset({Control.EV_LIMIT_A}))
+
+SECOND_BATTERY = replace(BATTERY, id="second", name="Second battery")
+SECOND_CAR = replace(CAR, id="second_car", name="Second car")
+HEAT_PUMP = Resource(
+    "heat_pump",
+    Role.HEAT_PUMP,
+    "heat_pump",
+    "Heat pump",
+    Ratings(max_power_w=3000, phases=3),
+    frozenset({Control.HEAT_PUMP_SG_READY}),
+)
+BOILER = Resource(
+    "boiler", Role.LOAD, "relay", "Boiler", Ratings(max_power_w=2000, phases=3), frozenset({Control.LOAD_ON})
+)
 
 
 def house(*resources: Resource, connection: ElectricalConnection | None = None, reserve_pct: float = 10.0) -> Site:
@@ -98,3 +116,29 @@ def plan(intents: Mapping[str, Intent], *, price: float = 0.30) -> Plan:
     """One slot of a day's length around noon with the same intents."""
     slot = Slot(NOON.replace(hour=0), NOON.replace(hour=23), MappingProxyType(dict(intents)), price)
     return Plan(NOON.replace(hour=0), NOON.replace(hour=23), (slot,), "optimal")
+
+
+def of(decision: Decision, resource_id: str, control: Control | None = None) -> Setpoint:
+    """The set point of a resource (of one of its controls)."""
+    return next(
+        s for s in decision.setpoints if s.resource_id == resource_id and (control is None or s.control is control)
+    )
+
+
+def watts(decision: Decision, resource_id: str) -> float:
+    """The value of a resource's set point; 0 for one that is handed back."""
+    return of(decision, resource_id).value or 0.0
+
+
+def limited(limit_w: float, rank: Rank = Rank.OBLIGATION) -> Directive:
+    """An import limit of the utility without an end."""
+    envelope = Envelope(SITE, None, limit_w, rank, "utility", f"import limit {limit_w / 1000:g} kW of utility")
+    return Directive(envelopes=(envelope,))
+
+
+def settled(site: Site, given: Inputs, ticks: int = 30, memory: Memory | None = None) -> tuple[Decision, Memory]:
+    """Decides the same inputs until the damping has died out."""
+    decision, memory = decide(site, given, memory or Memory())
+    for _ in range(ticks):
+        decision, memory = decide(site, given, memory)
+    return decision, memory

@@ -8,11 +8,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 
 class MqttEar:
-    """Subscribes to a filter at each connection; `heard` maps a topic to its last payload."""
+    """Subscribes to a filter at each connection; `heard` maps a topic to its last payload, `all` keeps each message."""
 
     def __init__(self, port: int, topic_filter: str = "#") -> None:
         self.heard: dict[str, bytes] = {}
         self.retained: set[str] = set()
+        self.all: list[tuple[str, bytes]] = []
         self.subscribed = False
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2)
         self.client.on_connect = lambda c, *_rest: c.subscribe(topic_filter, qos=1)
@@ -23,6 +24,7 @@ class MqttEar:
 
     def _message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         self.heard[message.topic] = bytes(message.payload)
+        self.all.append((message.topic, bytes(message.payload)))
         if message.retain:
             self.retained.add(message.topic)
 

@@ -12,9 +12,9 @@ async def until(condition: Callable[[], bool], within_s: float = 15.0) -> None:
             await asyncio.sleep(0.02)
 
 
-def until_blocking(condition: Callable[[], bool], within_s: float = 15.0) -> None:
+def until_blocking(condition: Callable[[], bool], within_s: float = 15.0, *, every_s: float = 0.02) -> None:
     """The same outside an event loop."""
     ends = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < ends, f"not within {within_s} s"
-        time.sleep(0.02)
+        time.sleep(every_s)

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Label, OptionList
 
 from cem.dashboard import words
-from cem.model.request import SUITS, RequestKind
+from cem.model.request import PLAIN, SUITS, RequestKind
 from cem.model.status import Status
 
 
@@ -38,7 +38,7 @@ def acts(status: Status) -> list[Ask]:
         found += [
             Ask(f"{resource.name}: {words.REQUEST[kind]}", resource.id, kind)
             for kind, roles in SUITS.items()
-            if resource.role in roles
+            if resource.role in roles and kind in PLAIN
         ]
     return found
 

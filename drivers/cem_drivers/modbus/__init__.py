@@ -1,14 +1,17 @@
-"""Modbus as every Modbus driver uses it: one guarded link per address over pymodbus or over memory."""
+"""Modbus as every Modbus driver uses it: one guarded link per address, over TCP, TLS, RTU or memory."""
 
-from cem_drivers.modbus.bus import BUS_KEYS, Bus, bus_faults, open_bus
+from cem_drivers.modbus.bus import Bus, link_statistics, open_bus
 from cem_drivers.modbus.link import Link, LinkStatistics
 from cem_drivers.modbus.pdu import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, MAX_READ, Function
 from cem_drivers.modbus.planner import Read, Span, plan_reads, split_span
+from cem_drivers.modbus.table import BUS_KEYS, BUS_KEYS_OF, KINDS, bus_faults
 
 __all__ = [
     "BUS_KEYS",
+    "BUS_KEYS_OF",
     "ILLEGAL_ADDRESS",
     "ILLEGAL_FUNCTION",
+    "KINDS",
     "MAX_READ",
     "Bus",
     "Function",
@@ -17,6 +20,7 @@ __all__ = [
     "Read",
     "Span",
     "bus_faults",
+    "link_statistics",
     "open_bus",
     "plan_reads",
     "split_span",

@@ -3,22 +3,13 @@
 from collections.abc import Hashable, Sequence
 
 from cem.driver import DriverContext, Refused
-from cem_drivers.modbus.link import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, Link
+from cem_drivers.modbus.link import Link, LinkStatistics
 from cem_drivers.modbus.pdu import ILLEGAL_FUNCTION, Function
 from cem_drivers.modbus.registry import LinkRegistry
-from cem_drivers.modbus.transport import InMemory, PymodbusTcp
-from cem_drivers.table import Key, LinkTable, number, table_faults, text
+from cem_drivers.modbus.table import proxy_of, timeout_of, wire_of
+from cem_drivers.modbus.transport import InMemory
+from cem_drivers.table import LinkTable, number
 
-BUS_KEYS = (
-    Key("kind", str, choices=("tcp",)),
-    Key("host", str, required=True),
-    Key("port", int, low=1, high=65535),
-    Key("unit", int, low=0, high=255),
-    Key("timeout_s", float, low=0.1, high=MAX_TIMEOUT_S),
-)
-"""The keys of a link table that belong to the bus; a driver adds its own."""
-
-DEFAULT_PORT = 502
 _LINKS = LinkRegistry()
 
 
@@ -29,7 +20,9 @@ class Bus:
         self.link = link
         self.unit = unit
         self.timeout_s = timeout_s
+        self.insist = False  # True: asks even after silence, as a scan must
         self._only_one = False  # the device refused function 16 once
+        self._closed = False
 
     @property
     def name(self) -> str:
@@ -43,7 +36,7 @@ class Bus:
 
     async def read(self, address: int, count: int, function: Function = Function.READ_HOLDING) -> bytes:
         """`count` registers as bytes, most significant first. Raises NoAnswer, BadAnswer, Refused."""
-        return await self.link.read(self.unit, address, count, self.timeout_s, function)
+        return await self.link.read(self.unit, address, count, self.timeout_s, function, self.insist)
 
     async def write(self, address: int, registers: Sequence[int]) -> None:
         """Writes neighbouring registers, in one request unless the device knows function 6 only.
@@ -63,26 +56,32 @@ class Bus:
             await self.link.write_one(self.unit, address + offset, register, self.timeout_s)
 
     def close(self) -> None:
-        """Gives the link back."""
-        _LINKS.drop(self.link)
-
-
-def bus_faults(link: LinkTable, extra: Sequence[Key] = ()) -> list[str]:
-    """Everything wrong with a link table, offline, each with its path."""
-    return table_faults(link, (*BUS_KEYS, *extra))
+        """Gives the link back; harmless when repeated."""
+        if not self._closed:
+            self._closed = True
+            _LINKS.drop(self.link, self.unit)
 
 
 def open_bus(link: LinkTable, context: DriverContext) -> Bus:
-    """The bus for a checked link table, sharing the link with every other device at the address. Touches no wire."""
-    host = text(link, "host", "")
-    port = int(number(link, "port", DEFAULT_PORT))
-    name = f"{host}:{port}"
+    """The bus for a checked link table, sharing the link with every other device at the address.
+
+    Touches no wire. Raises NoAnswer where another device uses the same link with other settings.
+    """
+    wire = wire_of(link)
     ports = context.pdu
+    unit = int(number(link, "unit", 1))
 
     def make() -> Link:
-        transport = PymodbusTcp(host, port) if ports is None else InMemory(ports(link))
-        return Link(name, transport, context.monotonic)
+        return Link(wire.name, wire.make() if ports is None else InMemory(ports(link)), context.monotonic)
 
-    key: Hashable = ("tcp", host, port, ports)
-    taken = _LINKS.take(key, make)
-    return Bus(taken, int(number(link, "unit", 1)), number(link, "timeout_s", DEFAULT_TIMEOUT_S))
+    key: Hashable = (wire.key, ports)
+    taken = _LINKS.take(key, wire.settings, unit, make)
+    proxy = proxy_of(link)
+    if proxy is not None:
+        _LINKS.serve_second(taken, *proxy)
+    return Bus(taken, unit, timeout_of(link))
+
+
+def link_statistics() -> dict[str, LinkStatistics]:
+    """The counters of every link in use in the running loop, by the link's name."""
+    return {link.name: link.statistics for link in _LINKS.links()}

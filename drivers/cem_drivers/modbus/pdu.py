@@ -37,6 +37,10 @@ class Function(IntEnum):
     WRITE_MANY = 16
 
 
+READS = frozenset({1, 2, 3, 4, 7, 12, 17, 20, 24, 43})
+"""Function codes that change nothing; every other one counts as a write."""
+
+
 def read_request(function: Function, address: int, count: int) -> bytes:
     """Asks for `count` registers from wire address `address` on; ValueError outside the protocol's bounds."""
     if not 1 <= count <= MAX_READ or not 0 <= address <= 0x10000 - count:
@@ -58,7 +62,8 @@ def write_one_request(address: int, register: int) -> bytes:
 
 
 def answer_to(request: bytes, answer: bytes) -> bytes:
-    """What the answer says beyond its header: register bytes of a read, b"" of a write.
+    """What the answer says beyond its header: register bytes of a read, b"" of a write, all of it for a
+    function that is not ours.
 
     Raises Refused for an exception answer, BadAnswer for anything that is not the answer to this request.
     """
@@ -74,6 +79,13 @@ def answer_to(request: bytes, answer: bytes) -> bytes:
         if len(answer) != size + 2 or answer[1] != size:
             raise BadAnswer(f"{size // 2} registers asked, {max(len(answer) - 2, 0) / 2:g} answered", answer)
         return answer[2:]
-    if answer != request[:5]:  # both writes echo address and count or value
+    if function in (1, 2):
+        size = (struct.unpack_from(">H", request, 3)[0] + 7) // 8
+        if len(answer) != size + 2 or answer[1] != size:
+            raise BadAnswer(f"{size} bytes of bits asked, {max(len(answer) - 2, 0)} answered", answer)
+        return answer[2:]
+    if function not in (5, 6, 15, 16):
+        return answer[1:]  # of a second client's question; its own to judge
+    if answer != request[:5]:  # all four writes echo address and count or value
         raise BadAnswer(f"write of {request[1:5].hex()} echoed as {answer[1:].hex()}", answer)
     return b""

@@ -29,6 +29,8 @@ class Listener:
         self._news = asyncio.Event()
         self._unreadable = False
         self._broker: Broker | None = None
+        pattern = self.base("\0").split("/")
+        self._depth, self._serial_level = len(pattern), pattern.index("\0")
         own = self.base(serial or "+") + "/#"
         everybody = f"{self.base('+')}/{profile.identify.serial}"  # to name the wrong one when it is there
         self._subscription = Subscription((own, everybody), self._on_message, self._on_connection)
@@ -94,7 +96,7 @@ class Listener:
 
     def _split(self, topic: str) -> tuple[str | None, str]:
         """The serial number in a topic, and what follows the device's own part."""
-        levels, pattern = topic.split("/"), self.base("\0").split("/")
-        if len(levels) <= len(pattern):
+        levels = topic.split("/")
+        if len(levels) <= self._depth:
             return None, ""
-        return levels[pattern.index("\0")], "/".join(levels[len(pattern) :])
+        return levels[self._serial_level], "/".join(levels[self._depth :])

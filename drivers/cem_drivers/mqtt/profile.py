@@ -1,35 +1,22 @@
 """MQTT device profiles: the schema, and loading with every fault named by its path. An unknown key is a fault."""
 
-import tomllib
-from collections.abc import Mapping
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.resources import files
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from cem.driver import POINTS, Control, Role
+from cem_drivers.profiles.faults import Fault, did_you_mean, parse
+from cem_drivers.profiles.store import find, shipped_texts
+from cem_drivers.profiles.tables import Budget, ProfileTable, Range, Table, Verify, controls_of, vocabulary
 
 Scalar = bool | int | float | str
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Evidence(_Table):
-    """Where the profile's facts come from."""
-
-    doc: str
-    revision: str
-    says: str = ""
-
-
-class Link(_Table):
+class Link(Table):
     """The defaults of the link table, and how topics are built."""
 
+    kinds: list[Literal["mqtt"]] = Field(default=["mqtt"], min_length=1)
     port: int = Field(default=1883, ge=1, le=65535)
     prefix: str
     topic: str  # with {prefix} and {serial}
@@ -38,7 +25,7 @@ class Link(_Table):
     result_ok: str = "success"
 
 
-class Identify(_Table):
+class Identify(Table):
     """Topics that tell who the device is; `maker` is a constant."""
 
     serial: str
@@ -47,21 +34,21 @@ class Identify(_Table):
     version: str | None = None
 
 
-class Down(_Table):
+class Down(Table):
     """The last will: the device is gone while `topic` holds `equals`."""
 
     topic: str
     equals: Scalar
 
 
-class Life(_Table):
+class Life(Table):
     """Silence longer than `expire_s` is no answer."""
 
     expire_s: float = Field(gt=0, le=3600)
     down: Down | None = None
 
 
-class Case(_Table):
+class Case(Table):
     """If `topic` holds `equals` (always, where no topic is given): the constant `value`, or what `from` holds."""
 
     topic: str | None = None
@@ -78,7 +65,7 @@ class Case(_Table):
         return self
 
 
-class PointRow(_Table):
+class PointRow(Table):
     """One point of the vocabulary and how it is read from messages.
 
     `on_change`: the device publishes it retained whenever it changes and at every connect, so what the broker
@@ -89,10 +76,10 @@ class PointRow(_Table):
     topic: str | None = None
     json_pointer: str | list[str] = Field(default="", alias="json")
     fold: Literal["sum", "max", "min"] | None = None
-    cases: list[Case] = []
+    cases: list[Case] = Field(default=[])
     factor: float = 1.0
     map: dict[str, str] | None = None
-    range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    range: Range | None = None
     on_change: bool = False
 
     @model_validator(mode="after")
@@ -110,7 +97,7 @@ class PointRow(_Table):
         return tuple(dict.fromkeys(topic for topic in named if topic is not None))
 
 
-class Limits(_Table):
+class Limits(Table):
     """What may be written; `zero` allows 0 besides [min, max]."""
 
     min: float
@@ -119,29 +106,14 @@ class Limits(_Table):
     zero: bool = False
 
 
-class Budget(_Table):
-    """How often may be written."""
-
-    min_interval_s: float = Field(ge=0)
-    daily: int | None = Field(default=None, gt=0)
-
-
-class Verify(_Table):
-    """Where the effect shows."""
-
-    effect: str
-    tol: float = Field(ge=0)
-    within_s: float = Field(gt=0)
-
-
-class Publish(_Table):
+class Publish(Table):
     """One message: `topic` without the suffix; `value` "$setpoint" is the value, in whole steps."""
 
     topic: str
     value: int | float | bool | str
 
 
-class ControlRow(_Table):
+class ControlRow(Table):
     """One control and how it is written, read back and released."""
 
     id: str
@@ -156,7 +128,7 @@ class ControlRow(_Table):
     falls_back_to: str
     verify: Verify | None = None
     write: list[Publish] = Field(min_length=1)
-    write_zero: list[Publish] = []
+    write_zero: list[Publish] = Field(default=[])
     release: list[Publish] = Field(min_length=1)
     read_back: list[Case] = Field(min_length=1)
 
@@ -169,83 +141,52 @@ class ControlRow(_Table):
         return self
 
 
-class Golden(_Table):
+class Golden(Table):
     """Recorded or typed in from the document: payloads by topic, and what they must be read as ("none": None)."""
 
     messages: dict[str, str]
     expect: dict[str, float | str]
 
 
-class Profile(_Table):
+class Profile(ProfileTable):
     """One device family."""
 
-    profile: Literal[1]
-    id: str
-    title: str
-    roles: list[str] = Field(min_length=1)
-    status: Literal["draft", "documented", "replayed", "field-verified"]
-    evidence: list[Evidence] = Field(min_length=1)
     link: Link
     identify: Identify
     life: Life
     point: list[PointRow] = Field(min_length=1)
-    control: list[ControlRow] = []
+    control: list[ControlRow] = Field(default=[])
     golden: list[Golden] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _vocabulary(self) -> "Profile":
-        roles = {Role(role) for role in self.roles}
-        known = {f"{role}.{point}" for role in roles for point in POINTS[role]}
-        for row in self.point:
-            if row.id not in known:
-                raise ValueError(f"point {row.id!r} is not in the vocabulary of {', '.join(self.roles)}")
-        for control in self.control:
-            if Control(control.id).split(".", 1)[0] not in self.roles:
-                raise ValueError(f"control {control.id!r} belongs to none of {', '.join(self.roles)}")
-        return self
+
+def _check(profile: Profile) -> Iterator[Fault]:
+    known = vocabulary(profile.roles)
+    for index, row in enumerate(profile.point):
+        if row.id not in known:
+            yield Fault(("point", index, "id"), f"{row.id!r} is not in the vocabulary{did_you_mean(row.id, [*known])}")
+    offered = controls_of(profile.roles)
+    for index, control in enumerate(profile.control):
+        if control.id not in offered:
+            yield Fault(("control", index, "id"), f"{control.id!r} is no control{did_you_mean(control.id, offered)}")
 
 
 def parse_profile(source: str) -> tuple[Profile | None, list[str]]:
-    """The profile, or None with every fault, each starting with its path."""
-    try:
-        table = tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
-        return None, [f"profile: {error}"]
-    try:
-        return Profile.model_validate(table), []
-    except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc'])) or 'profile'}: {fault['msg']} (seen: {str(fault['input'])[:60]})"
-            for fault in error.errors()
-        ]
-        return None, faults
+    """The profile, or None with every fault, each with its line and its path."""
+    return parse(source, Profile, _check)
 
 
 @cache
 def shipped_profiles() -> Mapping[str, Profile]:
     """The profiles that come with the product, by id. Raises ValueError if one of them is faulty."""
     profiles: dict[str, Profile] = {}
-    for file in files("cem_drivers.profiles").iterdir():
-        if file.name.endswith(".toml"):
-            profile, faults = parse_profile(file.read_text(encoding="utf-8"))
-            if profile is None:
-                raise ValueError(f"{file.name}: " + "; ".join(faults))
-            profiles[profile.id] = profile
+    for name, source in shipped_texts(mqtt=True).items():
+        profile, faults = parse_profile(source)
+        if profile is None:
+            raise ValueError(f"{name}: " + "; ".join(faults))
+        profiles[profile.id] = profile
     return profiles
 
 
 def find_profile(name: str) -> tuple[Profile | None, list[str]]:
     """A profile by its id, or by the path of a site's own file (*.toml); None with every fault, paths included."""
-    if name.endswith(".toml"):
-        try:
-            source = Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            return None, [f"{name}: can't be read: {error}"]
-        profile, faults = parse_profile(source)
-        return profile, [f"{name}: {fault}" for fault in faults]
-    known = shipped_profiles()
-    if name in known:
-        return known[name], []
-    near = get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known profiles: {', '.join(sorted(known))}"
-    return None, [f"no profile {name!r}; {hint}"]
+    return find(name, parse_profile, list(shipped_texts(mqtt=True)))

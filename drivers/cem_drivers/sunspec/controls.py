@@ -1,32 +1,29 @@
-"""The two controls: limiting generation by model 123, steering a battery by model 124.
+"""The controls of the older models: limiting generation by 123 (and by 704), steering a battery by 124.
 
 Every write begins with reading the control's registers: it finds the device's state, its scale factor and what
 it implements, so that nothing has to be remembered that somebody else may have changed meanwhile.
 """
 
-import logging
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from cem.driver import Control, ControlSpec, Refused, Storage
-from cem_drivers.modbus import Bus
-from cem_drivers.sunspec.decode import MAX_SCALE, encode
-from cem_drivers.sunspec.definition import Definition, definition
-from cem_drivers.sunspec.scan import Model
+from cem_drivers.sunspec.grid_charging import GridCharging
+from cem_drivers.sunspec.registers import REVERT_S, Registers
 
-REVERT_S = 60
-COUNTED_DOWN_S = 5  # some devices show what is left of a running timer
 REFRESH_S = 20.0
 LOWEST_LIMIT_PCT = 1.0  # 0 % sends some inverters to standby
-NOT_IMPLEMENTED = 0xFFFF
 CHARGE_AND_DISCHARGE = 3  # StorCtl_Mod: both rates are in force
 
-_LOG = logging.getLogger(__name__)
+Watts = Callable[[], float | None]
 
 
 class ControlSurface(Protocol):
     """One control of one resource of a SunSpec device."""
+
+    async def learn(self) -> None:
+        """Reads what the specification needs. Raises Refused where the control can't be used."""
 
     def spec(self) -> ControlSpec:
         """How it wants to be written, as far as known now."""
@@ -41,105 +38,88 @@ class ControlSurface(Protocol):
         """Hands it back."""
 
 
-class Registers:
-    """The registers of one control model, 16 bits each, by point name."""
+class RevertTimer:
+    """A model's revert timer: armed before the first write, given back as it was found.
 
-    def __init__(self, bus: Bus, model: Model) -> None:
-        known = definition(model.id)
-        assert known is not None
-        self._bus = bus
-        self._model = model
-        self._known: Definition = known
-        self._raw: tuple[int, ...] = ()
+    Once written it may persist and end a later hold of somebody else's, hence the giving back.
+    """
 
-    async def read(self) -> None:
-        """Reads the whole model."""
-        block = await self._bus.read(self._model.address, self._model.length + 2)
-        self._raw = struct.unpack(f">{len(block) // 2}H", block)
+    def __init__(self, registers: Registers, name: str) -> None:
+        self._registers = registers
+        self._name = name
+        self._found: int | None = None
+        self._seconds: int | None = None  # None: not tried yet
 
-    def raw(self, name: str) -> int:
-        """The register as it is; NOT_IMPLEMENTED beyond the device's length."""
-        offset = self._known.point(name).offset
-        return self._raw[offset] if offset < len(self._raw) else NOT_IMPLEMENTED
+    @property
+    def seconds(self) -> int:
+        """What the device keeps, or would keep as far as known; 0: it has none."""
+        return REVERT_S if self._seconds is None else self._seconds
 
-    def scale(self, name: str) -> int:
-        """The scale factor of a point; raises Refused where the device gives none that can be used."""
-        factor = self._known.point(name).sf
-        assert isinstance(factor, str)
-        raw = self.raw(factor) if self._known.point(factor).offset < len(self._raw) else 0x8000
-        scale = raw - 0x10000 if raw & 0x8000 else raw
-        if not -MAX_SCALE <= scale <= MAX_SCALE:
-            raise Refused(f"{self._bus.name}: {factor} of model {self._model.id} is {raw:#06x}, allowed are -10 to 10")
-        return scale
+    def look(self) -> None:
+        """Takes from the registers just read whether there is a timer at all."""
+        if not self._registers.given(self._name):
+            self._seconds = 0
 
-    def scaled(self, name: str) -> float:
-        """The value of a signed or unsigned point."""
-        point = self._known.point(name)
-        raw = self.raw(name)
-        if point.type == "int16" and raw & 0x8000:
-            raw -= 0x10000
-        scale = self.scale(name)
-        return float(raw * 10**scale) if scale >= 0 else raw / 10**-scale
+    async def arm(self) -> None:
+        """Before the first write: sets it and reads it back."""
+        if self._seconds is None:
+            self._found = self._registers.raw(self._name) if self._registers.given(self._name) else None
+            self._seconds = await self._registers.arm(self._name)
 
-    def encoded(self, name: str, value: float) -> int:
-        """The register for a value; raises Refused when it does not fit."""
-        try:
-            return encode(self._known.point(name), value, self.scale(name))[0]
-        except ValueError as error:
-            raise Refused(f"{self._bus.name}: {error}") from error
+    def running(self) -> dict[str, int]:
+        """What to write along with each value."""
+        return {self._name: REVERT_S} if self._seconds else {}
 
-    async def write(self, values: Mapping[str, int]) -> None:
-        """Writes the points, neighbours in one request, in the order of their addresses."""
-        offsets = sorted((self._known.point(name).offset, value) for name, value in values.items())
-        while offsets:
-            first = offsets[0][0]
-            run = [value for index, (offset, value) in enumerate(offsets) if offset == first + index]
-            await self._bus.write(self._model.address + first, run)
-            offsets = offsets[len(run) :]
+    def as_found(self) -> dict[str, int]:
+        """What to write along with a release."""
+        return {self._name: self._found} if self._seconds and self._found not in (None, REVERT_S) else {}
 
-    async def arm(self, name: str) -> int:
-        """Sets a revert timer and reads it back, before anything is enabled; the seconds that the device keeps.
 
-        0: the device has no such timer, or does not keep what is written.
-        """
-        if self.raw(name) == NOT_IMPLEMENTED:
-            return 0
-        await self.write({name: REVERT_S})
-        await self.read()
-        held = self.raw(name)
-        if held in (0, NOT_IMPLEMENTED):
-            _LOG.warning("%s: %s does not keep what is written; no timer of the device's own", self._bus.name, name)
-            return 0
-        return REVERT_S if REVERT_S - COUNTED_DOWN_S <= held <= REVERT_S else held
+@dataclass(frozen=True, slots=True)
+class LimitPoints:
+    """How a model names the points of its limit."""
+
+    enable: str
+    timer: str
+    window: str | None = None
+    ramp: str | None = None
+    after: str | None = None  # whether the function is enabled after the timer has run out
+
+
+LIMIT_POINTS = {
+    123: LimitPoints("WMaxLim_Ena", "WMaxLimPct_RvrtTms", "WMaxLimPct_WinTms", "WMaxLimPct_RmpTms"),
+    704: LimitPoints("WMaxLimPctEna", "WMaxLimPctRvrtTms", after="WMaxLimPctEnaRvrt"),
+}
 
 
 class PvLimit:
-    """`pv.limit_w` through WMaxLimPct of model 123, a percentage of WMax.
+    """`pv.limit_w` through WMaxLimPct of model 123 or 704, a percentage of WMax.
 
     `zero_proven`: this device goes on generating after 0 %; otherwise the lowest limit sent is 1 %.
     """
 
-    def __init__(
-        self, bus: Bus, model: Model, resource_id: str, wmax_w: Callable[[], float | None], zero_proven: bool
-    ) -> None:
-        self._bus = bus
-        self._registers = Registers(bus, model)
+    def __init__(self, registers: Registers, resource_id: str, wmax_w: Watts, zero_proven: bool) -> None:
+        self._bus = registers.bus
+        self._points = LIMIT_POINTS[registers.model.id]
+        self._registers = registers
+        self._timer = RevertTimer(self._registers, self._points.timer)
         self._resource_id = resource_id
         self._wmax_w = wmax_w
         self._zero_proven = zero_proven
-        self._timer_s: int | None = None  # None: not tried yet
         self._step_w = 0.0
 
     async def learn(self) -> None:
         """Reads scale factor and timer once, for the specification. Raises Refused where it can't be used."""
         await self._registers.read()
+        for name in ("WMaxLimPct", self._points.enable):
+            if not self._registers.given(name):
+                raise Refused(f"{self._bus.name}: model {self._registers.model.id} is there without {name}")
         self._step_w = self._wmax() / 100 * 10.0 ** self._registers.scale("WMaxLimPct")
-        if self._registers.raw("WMaxLimPct_RvrtTms") == NOT_IMPLEMENTED:
-            self._timer_s = 0
+        self._timer.look()
 
     def spec(self) -> ControlSpec:
         """How it wants to be written."""
-        timer_s = REVERT_S if self._timer_s is None else self._timer_s
+        timer_s = self._timer.seconds
         return ControlSpec(
             resource_id=self._resource_id,
             control=Control.PV_LIMIT_W,
@@ -166,34 +146,39 @@ class PvLimit:
         percent = min(100.0 * value / wmax_w, 100.0)
         if not (value == 0 and self._zero_proven):
             percent = max(percent, LOWEST_LIMIT_PCT)
-        if self._timer_s is None:
-            self._timer_s = await registers.arm("WMaxLimPct_RvrtTms")
-        wanted = {"WMaxLimPct": registers.encoded("WMaxLimPct", percent), "WMaxLim_Ena": 1}
-        if registers.raw("WMaxLimPct_WinTms") != NOT_IMPLEMENTED:
-            wanted["WMaxLimPct_WinTms"] = 0
-        if self._timer_s:
-            wanted["WMaxLimPct_RvrtTms"] = REVERT_S
-        if registers.raw("WMaxLimPct_RmpTms") != NOT_IMPLEMENTED:
-            wanted["WMaxLimPct_RmpTms"] = registers.raw("WMaxLimPct_RmpTms")
-        await registers.write(wanted)
+        await self._timer.arm()
+        wanted = {"WMaxLimPct": registers.encoded("WMaxLimPct", percent), self._points.enable: 1}
+        if self._points.window is not None:
+            wanted |= registers.some({self._points.window: 0})
+        if self._points.after is not None:
+            wanted |= registers.some({self._points.after: 0})
+        await registers.write(wanted | self._timer.running() | self._ramp())
+
+    def _ramp(self) -> dict[str, int]:
+        """The ramp as it is: written along so that one request reaches from percentage to enable."""
+        name = self._points.ramp
+        return {name: self._registers.raw(name)} if name is not None and self._registers.given(name) else {}
 
     async def read_back(self) -> float | None:
         """The limit in force, W; None when none is."""
         await self._registers.read()
-        if self._registers.raw("WMaxLim_Ena") != 1:
+        if not self._registers.given("WMaxLimPct") or self._registers.raw(self._points.enable) != 1:
             return None
         return self._registers.scaled("WMaxLimPct") * self._wmax() / 100
 
     async def release(self) -> None:
         """Switches the limit off; writes nothing when it is off already."""
         await self._registers.read()
-        if self._registers.raw("WMaxLim_Ena") == 1:
-            await self._registers.write({"WMaxLim_Ena": 0})
+        if self._registers.raw(self._points.enable) == 1:
+            timer = self._timer.as_found()
+            await self._registers.write({self._points.enable: 0} | timer | (self._ramp() if timer else {}))
 
     def _wmax(self) -> float:
         wmax_w = self._wmax_w()
         if wmax_w is None or wmax_w <= 0:
-            raise Refused(f"{self._bus.name}: neither model 121 nor 120 tells WMax; a limit can't be made a percentage")
+            raise Refused(
+                f"{self._bus.name}: none of models 121, 120 and 702 tells WMax; a limit can't be made a percentage"
+            )
         return wmax_w
 
 
@@ -205,49 +190,27 @@ class BatterySetpoint:
     """
 
     def __init__(
-        self,
-        bus: Bus,
-        model: Model,
-        resource_id: str,
-        charge_base_w: Callable[[], float | None],
-        discharge_base_w: Callable[[], float | None],
+        self, registers: Registers, resource_id: str, bases: tuple[Watts, Watts], charging: GridCharging
     ) -> None:
-        self._bus = bus
-        self._registers = Registers(bus, model)
+        self._bus = registers.bus
+        self._registers = registers
+        self._timer = RevertTimer(self._registers, "InOutWRte_RvrtTms")
         self._resource_id = resource_id
-        self._bases = (charge_base_w, discharge_base_w)
-        self._timer_s: int | None = None
+        self._bases = bases  # what 100 % charging and discharging are
+        self._charging = charging
         self._step_w = 0.0
 
     async def learn(self) -> None:
         """Reads scale factor and timer once, for the specification. Raises Refused where it can't be used."""
         await self._registers.read()
-        rates = (self._registers.raw("InWRte"), self._registers.raw("OutWRte"))
-        if self._registers.raw("StorCtl_Mod") == NOT_IMPLEMENTED or 0x8000 in rates:
+        if not all(self._registers.given(name) for name in ("StorCtl_Mod", "InWRte", "OutWRte")):
             raise Refused(f"{self._bus.name}: model 124 is there without StorCtl_Mod, InWRte or OutWRte")
         self._step_w = max(self._base_w()) / 100 * 10.0 ** self._registers.scale("InWRte")
-        if self._registers.raw("InOutWRte_RvrtTms") == NOT_IMPLEMENTED:
-            self._timer_s = 0
+        self._timer.look()
 
     def spec(self) -> ControlSpec:
         """How it wants to be written."""
-        timer_s = REVERT_S if self._timer_s is None else self._timer_s
-        return ControlSpec(
-            resource_id=self._resource_id,
-            control=Control.BATTERY_SETPOINT_W,
-            falls_back_to=(
-                f"returns to its own control {timer_s} s after the last write"
-                if timer_s
-                else "keeps the last power until it is full or empty: this device has no revert timer"
-            ),
-            storage=Storage.RAM,
-            dead_band=max(self._step_w, 10.0),
-            min_interval_s=1.0,
-            refresh_s=min(REFRESH_S, timer_s / 3) if timer_s else None,
-            device_timeout_s=float(timer_s) if timer_s else None,
-            effect_point="power_w",
-            effect_tolerance=max(0.05 * max(self._base_w()), self._step_w, 100.0),
-        )
+        return setpoint_spec(self._resource_id, self._timer.seconds, self._step_w, max(self._base_w()))
 
     async def write(self, value: float) -> None:
         """Charges (+) or discharges (-) with `value` W, bounded by what the device says it can."""
@@ -255,17 +218,13 @@ class BatterySetpoint:
         charge_w, discharge_w = self._base_w()
         await registers.read()
         power_w = min(max(value, -discharge_w), charge_w)
-        if self._timer_s is None:
-            self._timer_s = await registers.arm("InOutWRte_RvrtTms")
+        await self._charging.permit(registers, power_w)
+        await self._timer.arm()
         rates = {
             "OutWRte": registers.encoded("OutWRte", -100.0 * power_w / discharge_w),
             "InWRte": registers.encoded("InWRte", 100.0 * power_w / charge_w),
         }
-        if registers.raw("InOutWRte_WinTms") != NOT_IMPLEMENTED:
-            rates["InOutWRte_WinTms"] = 0
-        if self._timer_s:
-            rates["InOutWRte_RvrtTms"] = REVERT_S
-        await registers.write(rates)
+        await registers.write(rates | registers.some({"InOutWRte_WinTms": 0}) | self._timer.running())
         if registers.raw("StorCtl_Mod") != CHARGE_AND_DISCHARGE:
             await registers.write({"StorCtl_Mod": CHARGE_AND_DISCHARGE})
 
@@ -274,6 +233,8 @@ class BatterySetpoint:
         registers = self._registers
         await registers.read()
         if registers.raw("StorCtl_Mod") != CHARGE_AND_DISCHARGE:
+            return None
+        if not registers.given("InWRte") or not registers.given("OutWRte"):
             return None
         charge_w, discharge_w = self._base_w()
         most_w = registers.scaled("InWRte") * charge_w / 100
@@ -287,6 +248,10 @@ class BatterySetpoint:
         await self._registers.read()
         if self._registers.raw("StorCtl_Mod") != 0:
             await self._registers.write({"StorCtl_Mod": 0})
+            timer = self._timer.as_found()
+            if timer:
+                await self._registers.write(timer)
+        await self._charging.restore(self._registers)
 
     def _base_w(self) -> tuple[float, float]:
         """What 100 % charging and discharging are."""
@@ -296,3 +261,23 @@ class BatterySetpoint:
                 f"{self._bus.name}: no model tells the largest charging rate; power can't be made a percentage"
             )
         return charge_w, discharge_w
+
+
+def setpoint_spec(resource_id: str, timer_s: int, step_w: float, most_w: float) -> ControlSpec:
+    """How a battery's set point wants to be written, whichever model carries it."""
+    return ControlSpec(
+        resource_id=resource_id,
+        control=Control.BATTERY_SETPOINT_W,
+        falls_back_to=(
+            f"returns to its own control {timer_s} s after the last write"
+            if timer_s
+            else "keeps the last power until it is full or empty: this device has no revert timer"
+        ),
+        storage=Storage.RAM,
+        dead_band=max(step_w, 10.0),
+        min_interval_s=1.0,
+        refresh_s=min(REFRESH_S, timer_s / 3) if timer_s else None,
+        device_timeout_s=float(timer_s) if timer_s else None,
+        effect_point="power_w",
+        effect_tolerance=max(0.05 * most_w, step_w, 100.0),
+    )

@@ -23,11 +23,22 @@ _SENTINELS: dict[str, int] = {
 class Reader:
     """Decodes some points of a model whose content has `length` registers, whatever the definition says.
 
-    Points beyond the device's length are left out; `names` None takes all.
+    Points beyond the device's length are left out, and those that touch a `missing` offset; `names` None takes all.
     """
 
-    def __init__(self, definition: Definition, length: int, names: Iterable[str] | None = None) -> None:
-        inside = [point for point in definition.fixed[2:] if point.offset + point.size <= length + 2]
+    def __init__(
+        self,
+        definition: Definition,
+        length: int,
+        names: Iterable[str] | None = None,
+        missing: frozenset[int] = frozenset(),
+    ) -> None:
+        inside = [
+            point
+            for point in definition.fixed[2:]
+            if point.offset + point.size <= length + 2
+            and missing.isdisjoint(range(point.offset, point.offset + point.size))
+        ]
         wanted = {point.name for point in inside} if names is None else set(names)
         scales = {point.sf for point in inside if point.name in wanted and isinstance(point.sf, str)}
         chosen = [point for point in inside if point.name in wanted or point.name in scales]
@@ -65,22 +76,42 @@ def group_values(definition: Definition, length: int, block: bytes) -> list[dict
         if -MAX_SCALE <= scale <= MAX_SCALE
     }
     group = _packed(list(definition.group))
+    told = _told(definition, block)
+    starts = range(begin, length + 3 - size, size)
     return [
         {
             point.name: _value(point, raw, scales)
             for point, raw in zip(definition.group, group.unpack_from(block, 2 * offset), strict=True)
         }
-        for offset in range(begin, length + 3 - size, size)
+        for offset in (starts if told is None else starts[:told])
     ]
 
 
-def encode(point: Point, value: float, scale: int) -> list[int]:
-    """The register of a 16-bit point for a value; ValueError when it does not fit."""
-    raw = round(value / 10**scale)
+def _told(definition: Definition, block: bytes) -> int | None:
+    """How many repetitions the device says that it has, where its model has a point for it and it says any."""
+    for point in definition.fixed:
+        if point.name == definition.count:
+            (raw,) = struct.unpack_from(">H", block, 2 * point.offset)
+            return raw if 0 < raw < 0xFFFF else None
+    return None
+
+
+def encode(point: Point, value: float, scale: int) -> int:
+    """The number to write for a value; ValueError when it does not fit, or would read as not implemented."""
+    raw = round(value * 10.0**-scale)
     try:
-        return list(struct.unpack(">H", struct.pack(">" + point.format, raw)))
+        struct.pack(">" + point.format, raw)
     except struct.error as error:
         raise ValueError(f"{value:g} does not fit into {point.name} with scale factor {scale}") from error
+    if raw == _SENTINELS.get(point.type) and not point.type.startswith("acc"):
+        raise ValueError(f"{value:g} with scale factor {scale} means 'not implemented' in {point.name}")
+    return raw
+
+
+def is_given(point: Point, block: bytes) -> bool:
+    """Whether a point of a model's block is implemented."""
+    raw = struct.unpack_from(">" + point.format, block, 2 * point.offset)[0]
+    return bool(raw != _SENTINELS.get(point.type))
 
 
 def _packed(points: list[Point]) -> struct.Struct:
@@ -94,9 +125,19 @@ def _packed(points: list[Point]) -> struct.Struct:
     return struct.Struct("".join(parts))
 
 
+def _text(raw: bytes) -> str:
+    """A string point: up to the first NUL, in whatever encoding the maker chose, without what can't be printed."""
+    raw = raw.split(b"\0", 1)[0].rstrip(b"\xff")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    return "".join(letter for letter in text if letter.isprintable()).strip()
+
+
 def _value(point: Point, raw: int | float | bytes, scales: dict[str | int | None, int]) -> Value:
     if isinstance(raw, bytes):
-        return raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip() or None
+        return _text(raw) or None
     if isinstance(raw, float):
         return raw if math.isfinite(raw) else None
     if raw == _SENTINELS.get(point.type):

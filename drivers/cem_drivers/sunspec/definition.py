@@ -3,7 +3,7 @@
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -41,6 +41,9 @@ class Definition:
     name: str
     fixed: tuple[Point, ...]
     group: tuple[Point, ...]  # () where the model has none, or one of groups within groups
+    count: str  # the point that tells how many groups there are; "" where none does
+    curve: tuple[Point, ...] = ()  # of the group that has groups within: one curve without its points
+    curve_point: tuple[Point, ...] = ()  # one point of a curve
 
     @property
     def fixed_size(self) -> int:
@@ -68,8 +71,32 @@ def definition(model: int) -> Definition | None:
         return None
     group = json.loads(file.read_text(encoding="utf-8"))["group"]
     inner = group.get("groups", [])
-    repeated = inner[0]["points"] if len(inner) == 1 and not inner[0].get("groups") else []
-    return Definition(model, group["name"], _points(group["points"]), _points(repeated))
+    fixed = _points(group["points"])
+    if not inner:
+        return Definition(model, group["name"], fixed, (), "")
+    if all(part["type"] == "sync" for part in inner):  # each there once: a plain continuation
+        return Definition(model, group["name"], _continued(fixed, inner), (), "")
+    first = inner[0]
+    count = first["count"] if isinstance(first.get("count"), str) else _COUNTS.get(model, "")
+    deeper = first.get("groups", [])
+    if not deeper:
+        return Definition(model, group["name"], fixed, _points(first["points"]), count)
+    return Definition(model, group["name"], fixed, (), count, _points(first["points"]), _points(deeper[0]["points"]))
+
+
+_COUNTS = {160: "N"}  # named in the description only
+
+
+def _continued(fixed: tuple[Point, ...], groups: list[dict[str, Any]]) -> tuple[Point, ...]:
+    """The fixed points with those of the groups behind them, named "group.point"."""
+    points = list(fixed)
+    for group in groups:
+        begin = points[-1].offset + points[-1].size
+        points += [
+            replace(point, name=f"{group['name']}.{point.name}", offset=begin + point.offset)
+            for point in _points(group["points"])
+        ]
+    return tuple(points)
 
 
 def _points(raw: list[dict[str, Any]]) -> tuple[Point, ...]:

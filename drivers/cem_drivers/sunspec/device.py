@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from cem.driver import (
     Control,
@@ -17,14 +17,22 @@ from cem.driver import (
     Value,
     WrongDevice,
 )
-from cem_drivers.modbus import Bus, open_bus
-from cem_drivers.sunspec.controls import BatterySetpoint, PvLimit
+from cem_drivers.modbus import MAX_READ, Bus, LinkStatistics, open_bus
+from cem_drivers.sunspec.controls import BatterySetpoint, ControlSurface, PvLimit, Watts
+from cem_drivers.sunspec.der_controls import DerSetpoint, Heartbeat
+from cem_drivers.sunspec.grid_charging import GridCharging
 from cem_drivers.sunspec.image import Image
+from cem_drivers.sunspec.registers import Registers
 from cem_drivers.sunspec.roles import (
+    DC_PORTS,
+    DER_CONTROL,
+    HEARTBEAT,
     LIMIT_CONTROL,
+    LIMIT_CONTROLS,
     MPPT,
     SLOW,
     STORAGE_CONTROL,
+    STORAGE_CONTROLS,
     Source,
     battery_points,
     charge_base_w,
@@ -32,6 +40,9 @@ from cem_drivers.sunspec.roles import (
     find_source,
     generation_w,
     grid_points,
+    max_charge_w,
+    max_discharge_w,
+    port_generation_w,
     pv_points,
     wmax_w,
 )
@@ -41,8 +52,6 @@ from cem_drivers.table import flag, number
 SLOW_PERIOD_S = 30.0
 
 _LOG = logging.getLogger(__name__)
-
-Surface = PvLimit | BatterySetpoint
 
 
 class SunSpecDevice:
@@ -56,13 +65,21 @@ class SunSpecDevice:
         self._generation = 0
         self._images: dict[Map, Image] = {}
         self._sources: dict[str, Source] = {}  # resource id -> where its readings come from
-        self._surfaces: dict[tuple[str, Control], Surface] = {}
+        self._wanted: dict[bool, dict[Map, tuple[Model, ...]]] = {}  # by whether the slow ones are due
+        self._surfaces: dict[tuple[str, Control], ControlSurface] = {}
+        self._heartbeats: dict[str, Heartbeat] = {}  # resource id -> of the device that carries its controls
+        self._held: set[tuple[str, Control]] = set()
         self._slow_at_s = 0.0
 
     @property
     def id(self) -> str:
         """The device's id in the site file."""
         return self._config.id
+
+    @property
+    def link_statistics(self) -> LinkStatistics | None:
+        """The counters of its link, which others may share; None while it is closed."""
+        return self._bus.link.statistics if self._bus is not None else None
 
     async def open(self) -> Identity:
         """Connects, walks the map, identifies, learns the controls. Raises NoAnswer, BadAnswer, WrongDevice."""
@@ -87,6 +104,9 @@ class SunSpecDevice:
         slow = now_s - self._slow_at_s >= SLOW_PERIOD_S
         await self._read_all(slow)
         taken_at_s = self._context.monotonic()
+        for resource_id in {resource_id for resource_id, _ in self._held}:
+            if resource_id in self._heartbeats:
+                await self._heartbeats[resource_id].beat()
         return [
             Reading(resource.id, point, value, taken_at_s)
             for resource in self._config.resources
@@ -98,7 +118,12 @@ class SunSpecDevice:
         if not math.isfinite(value):
             raise Refused(f"{self.id}: {value} is no value for {control}")
         surface = await self._surface(resource_id, control)
+        heartbeat = self._heartbeats.get(resource_id)
+        if heartbeat is not None:
+            await heartbeat.check()
+            await heartbeat.beat()
         await surface.write(value)
+        self._held.add((resource_id, control))
 
     async def read_back(self, resource_id: str, control: Control) -> float | None:
         """The value as the device holds it; None when none of ours is in force."""
@@ -112,12 +137,13 @@ class SunSpecDevice:
         if (resource_id, control) in self._surfaces:
             surface = await self._surface(resource_id, control)
             await surface.release()
+            self._held.discard((resource_id, control))
 
     async def close(self) -> None:
         """Lets go of the link."""
         bus, self._bus = self._bus, None
         self._device = None
-        self._images, self._sources, self._surfaces = {}, {}, {}
+        self._images, self._sources, self._surfaces, self._wanted = {}, {}, {}, {}
         if bus is not None:
             bus.close()
 
@@ -144,10 +170,14 @@ class SunSpecDevice:
                     "check the resources of this device in the site file"
                 )
             self._sources[resource.id] = source
-            self._images.setdefault(source.map, Image(bus))
+            self._images.setdefault(source.map, Image(bus, self._max_read))
         await self._read_all(slow=True)
         await self._learn_controls(bus)
         return device.identity
+
+    @property
+    def _max_read(self) -> int:
+        return int(number(self._config.link, "max_read", MAX_READ))
 
     def _opened(self) -> Bus:
         if self._bus is None or self._device is None:
@@ -172,34 +202,66 @@ class SunSpecDevice:
             return
         for resource in self._config.resources:
             for control in sorted(resource.controls):
-                surface = self._make_surface(bus, resource.id, control)
+                surface = await self._learnt(bus, resource.id, control)
                 if surface is None:
                     _LOG.warning("%s: no model carries %s; it stays as the device likes", self.id, control)
                     continue
-                try:
-                    await surface.learn()
-                except Refused as error:
-                    _LOG.warning("%s: %s can't be used: %s", self.id, control, error)
-                    continue
                 self._surfaces[resource.id, control] = surface
+                heartbeat = self._sources[resource.id].map.first(HEARTBEAT)
+                if heartbeat is not None:
+                    self._heartbeats[resource.id] = Heartbeat(bus, heartbeat, self._context.monotonic)
 
-    def _make_surface(self, bus: Bus, resource_id: str, control: Control) -> Surface | None:
-        source = self._sources[resource_id]
-        image = self._images[source.map]
-        if control is Control.PV_LIMIT_W:
-            model = source.map.first(LIMIT_CONTROL)
-            proven = flag(self._config.link, "zero_limit_proven")
-            return PvLimit(bus, model, resource_id, lambda: wmax_w(image.values), proven) if model else None
-        if control is Control.BATTERY_SETPOINT_W:
-            model = source.map.first(STORAGE_CONTROL)
-            bases: tuple[Callable[[], float | None], Callable[[], float | None]] = (
-                lambda: charge_base_w(image.values),
-                lambda: discharge_base_w(image.values),
-            )
-            return BatterySetpoint(bus, model, resource_id, *bases) if model else None
+    async def _learnt(self, bus: Bus, resource_id: str, control: Control) -> ControlSurface | None:
+        """The first of the models for a control that can be used; None where none can."""
+        for surface in self._candidates(bus, resource_id, control):
+            try:
+                await surface.learn()
+            except Refused as error:
+                _LOG.warning("%s: %s can't be used: %s", self.id, control, error)
+            else:
+                return surface
         return None
 
-    async def _surface(self, resource_id: str, control: Control) -> Surface:
+    def _candidates(self, bus: Bus, resource_id: str, control: Control) -> list[ControlSurface]:
+        source = self._sources[resource_id]
+        image = self._images[source.map]
+        found: list[ControlSurface] = []
+        if control is Control.PV_LIMIT_W:
+            proven = flag(self._config.link, "zero_limit_proven")
+            models = [model for wanted in LIMIT_CONTROLS if (model := source.map.first(wanted)) is not None]
+            found += [
+                PvLimit(Registers(bus, model, image.max_read), resource_id, lambda: wmax_w(image.values), proven)
+                for model in models
+            ]
+        elif control is Control.BATTERY_SETPOINT_W:
+            for wanted in STORAGE_CONTROLS:
+                model = source.map.first(wanted)
+                if model is None:
+                    continue
+                registers = Registers(bus, model, image.max_read)
+                if wanted == DER_CONTROL:
+                    most: tuple[Watts, Watts] = (
+                        lambda: max_charge_w(image.values) or wmax_w(image.values),
+                        lambda: max_discharge_w(image.values) or wmax_w(image.values),
+                    )
+                    found.append(DerSetpoint(registers, resource_id, most))
+                else:
+                    bases: tuple[Watts, Watts] = (
+                        lambda: charge_base_w(image.values),
+                        lambda: discharge_base_w(image.values),
+                    )
+                    found.append(BatterySetpoint(registers, resource_id, bases, self._charging(source, image)))
+        return found
+
+    def _charging(self, source: Source, image: Image) -> GridCharging:
+        def power_w() -> float | None:
+            power = battery_points(source, image.values, _generation_w(image))["power_w"]
+            return power if isinstance(power, float) else None
+
+        permitted = flag(self._config.link, "grid_charge")
+        return GridCharging(permitted, lambda: _generation_w(image), power_w, self._context.monotonic)
+
+    async def _surface(self, resource_id: str, control: Control) -> ControlSurface:
         """The control, once it is certain that the identified device still answers."""
         bus = self._opened()
         surface = self._surfaces.get((resource_id, control))
@@ -218,7 +280,7 @@ class SunSpecDevice:
         """The connection was lost since the last look: somebody else may answer at this address."""
         assert self._device is not None
         generation = bus.generation
-        identity = await read_identity(bus, self._device.models[0])
+        identity = await read_identity(bus, self._device.models[0], self._max_read)
         if identity.serial != self._device.identity.serial:
             raise WrongDevice(
                 f"{self.id}: serial number {identity.serial!r} answers where {self._device.identity.serial!r} did; "
@@ -228,37 +290,52 @@ class SunSpecDevice:
 
     async def _read_all(self, slow: bool) -> None:
         self._opened()
+        wanted = self._wanted.get(slow)
+        if wanted is None:
+            wanted = self._wanted[slow] = self._models(slow)
+        for device, models in wanted.items():
+            image = self._images[device]
+            known = len(image.refused)
+            before = () if known == 0 else tuple(image.refused)
+            await image.read(models)
+            if len(image.refused) > known:
+                for model in set(image.refused).difference(before):
+                    _LOG.warning("%s: %s; its points stay unknown", self.id, image.refused[model])
+        if slow:
+            self._slow_at_s = self._context.monotonic()
+
+    def _models(self, slow: bool) -> dict[Map, tuple[Model, ...]]:
+        """What a round of reading asks of each device of the map."""
         wanted: dict[Map, dict[Model, None]] = {device: {} for device in self._images}
         for source in self._sources.values():
             wanted[source.map].update((model, None) for model in source.models if slow or model.id not in SLOW)
-        for device, models in wanted.items():
-            image = self._images[device]
-            before = set(image.refused)
-            await image.read(models)
-            for model in set(image.refused) - before:
-                _LOG.warning("%s: %s; its points stay unknown", self.id, image.refused[model])
-        if slow:
-            self._slow_at_s = self._context.monotonic()
+        return {device: tuple(models) for device, models in wanted.items()}
 
     def _points(self, source: Source) -> dict[str, Value]:
         image = self._images[source.map]
         if source.role is Role.GRID:
             return grid_points(source, image.values, int(number(self._config.link, "meter_sign", 1)))
-        generation = generation_w(image.modules.get(MPPT, [])) if source.hybrid else None
+        generation = _generation_w(image) if source.hybrid else None
         if source.role is Role.PV:
             points = pv_points(source, image.values, generation)
             return points | limit_points(image)
         return battery_points(source, image.values, generation) | setpoint_points(image)
 
 
+def _generation_w(image: Image) -> float | None:
+    """What the strings behind the inverter give, W; None where no model tells."""
+    strings = generation_w(image.modules.get(MPPT, []))
+    return strings if strings is not None else port_generation_w(image.modules.get(DC_PORTS, []))
+
+
 def limit_points(image: Image) -> dict[str, Value]:
     """The limit in force, as read with the last poll; None when the device is not limited."""
-    held = image.values.get(LIMIT_CONTROL)
     base_w = wmax_w(image.values)
+    held = image.values.get(LIMIT_CONTROL) or image.values.get(DER_CONTROL)
     if held is None or base_w is None:
         return {}
     percent = held.get("WMaxLimPct")
-    enabled = held.get("WMaxLim_Ena") == 1
+    enabled = held.get("WMaxLim_Ena", held.get("WMaxLimPctEna")) == 1
     return {"limit_w": percent * base_w / 100 if enabled and isinstance(percent, float) else None}
 
 
@@ -267,10 +344,19 @@ def setpoint_points(image: Image) -> dict[str, Value]:
     held = image.values.get(STORAGE_CONTROL)
     charge_w, discharge_w = charge_base_w(image.values), discharge_base_w(image.values)
     if held is None or charge_w is None or discharge_w is None:
-        return {}
+        return _der_setpoint(image)
     most, least = held.get("InWRte"), held.get("OutWRte")
     if held.get("StorCtl_Mod") != 3 or not isinstance(most, float) or not isinstance(least, float):
         return {"setpoint_w": None}
     most_w, least_w = most * charge_w / 100, -least * discharge_w / 100
     pinned = abs(most_w - least_w) <= 0.02 * max(charge_w, discharge_w)
     return {"setpoint_w": (most_w if most_w >= 0 else least_w) if pinned else None}
+
+
+def _der_setpoint(image: Image) -> dict[str, Value]:
+    held = image.values.get(DER_CONTROL)
+    if held is None:
+        return {}
+    power = held.get("WSet")
+    ours = held.get("WSetEna") == 1 and held.get("WSetMod") in (None, 1.0) and isinstance(power, float)
+    return {"setpoint_w": 0.0 - power if ours and isinstance(power, float) else None}

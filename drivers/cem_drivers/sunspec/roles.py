@@ -15,8 +15,12 @@ INVERTER = (101, 102, 103, 111, 112, 113, 701)
 METER = (201, 202, 203, 204, 211, 212, 213, 214)
 STORAGE = (124, 713, 802)
 NAMEPLATE, SETTINGS, DER_RATINGS = 120, 121, 702
-LIMIT_CONTROL, STORAGE_CONTROL = 123, 124
-MPPT = 160
+LIMIT_CONTROLS = (123, 704)  # in the order of preference
+STORAGE_CONTROLS = (124, 704)
+LIMIT_CONTROL, STORAGE_CONTROL, DER_CONTROL = 123, 124, 704
+HEARTBEAT = 715
+MPPT, DC_PORTS = 160, 714
+PV_PORT = 0  # PrtTyp of model 714
 NEEDED: dict[int, tuple[str, ...]] = {
     **dict.fromkeys((101, 102, 103, 111, 112, 113), ("W", "Hz", "PhVphA", "WH", "St")),
     701: ("W", "Hz", "VL1", "LNV", "TotWhInj", "TotWhAbs", "InvSt"),
@@ -33,11 +37,13 @@ NEEDED: dict[int, tuple[str, ...]] = {
     123: ("WMaxLimPct", "WMaxLimPct_WinTms", "WMaxLimPct_RvrtTms", "WMaxLimPct_RmpTms", "WMaxLim_Ena", "WMaxLimPct_SF"),
     124: (
         *("WChaMax", "StorCtl_Mod", "ChaState", "ChaSt", "OutWRte", "InWRte"),
-        *("InOutWRte_WinTms", "InOutWRte_RvrtTms", "InOutWRte_SF"),
+        *("InOutWRte_WinTms", "InOutWRte_RvrtTms", "InOutWRte_SF", "ChaGriSet"),
     ),
-    713: ("WHRtg", "SoC"),
-    802: ("WHRtg", "WChaRteMax", "WDisChaRteMax", "SoC", "ChaSt", "State"),
+    704: ("WMaxLimPctEna", "WMaxLimPct", "WSetEna", "WSetMod", "WSet"),
+    713: ("WHRtg", "WHAvail", "SoC", "SoH", "Sta"),
+    802: ("WHRtg", "WChaRteMax", "WDisChaRteMax", "SoC", "SoH", "ChaSt", "State", "W"),
     160: (),  # all modules
+    714: ("DCW",),  # and all ports
 }
 """The points that we read of each model."""
 
@@ -63,11 +69,11 @@ class Source:
         """The models to read, each once."""
         if self.role is Role.GRID:
             return (self.meter,) if self.meter is not None else ()
-        ids: tuple[int, ...] = (*SLOW, LIMIT_CONTROL)
+        ids: tuple[int, ...] = (*SLOW, *LIMIT_CONTROLS)
         if self.role is Role.BATTERY:
-            ids = (*SLOW, *STORAGE)
+            ids = (*SLOW, *STORAGE, DER_CONTROL)
         if self.hybrid:
-            ids = (*ids, MPPT)
+            ids = (*ids, MPPT, DC_PORTS)
         found = [self.inverter, *(self.map.first(model) for model in ids)]
         return tuple(model for model in found if model is not None)
 
@@ -212,6 +218,23 @@ def battery_points(source: Source, values: Values, generation_w: float | None) -
     points["soc_pct"] = optional.pop("soc_pct")
     points.update({name: value for name, value in optional.items() if value is not None})
     return points
+
+
+def port_generation_w(ports: list[dict[str, Value]]) -> float | None:
+    """What the PV ports of model 714 give, W; None where there is none or one does not tell."""
+    powers = [port.get("DCW") for port in ports if port.get("PrtTyp") == PV_PORT]
+    if not powers or not all(isinstance(power, float) for power in powers):
+        return None
+    return sum(power for power in powers if isinstance(power, float))
+
+
+def stores(values: Values) -> bool:
+    """Whether a battery is behind the storage models: inverters without one carry them too, empty."""
+    tells = (
+        *((124, "WChaMax"), (124, "ChaState"), (713, "WHRtg"), (713, "SoC")),
+        *((802, "WHRtg"), (802, "SoC"), (802, "WChaRteMax")),
+    )
+    return any(values.get(model, {}).get(name) not in (None, 0.0) for model, name in tells)
 
 
 def generation_w(modules: list[dict[str, Value]]) -> float | None:

@@ -5,18 +5,24 @@ length word wins over the definition; an unknown model is passed over; a missing
 """
 
 import struct
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from cem.driver import BadAnswer, Identity, NoAnswer, Refused
-from cem_drivers.modbus import Bus
+from cem_drivers.modbus import MAX_READ, Bus, Span, split_span
 from cem_drivers.sunspec.decode import Reader
 from cem_drivers.sunspec.definition import definition
+from cem_drivers.sunspec.patient import PatientReader
 
 BASES = (40000, 0, 50000, 40001, 1000, 4096)
 MARKER = b"SunS"
 COMMON = 1
 END = 0xFFFF
+VENDOR = range(64000, 65000)  # model ids that makers define
 MAX_MODELS = 200
+NOBODY = Identity("", "", "")
+TEXTS = ("Mn", "Md", "SN", "Vr")
+SMALLEST = 2  # registers; what can't be read so can't be read at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +46,43 @@ class Map:
         return next((model for model in self.models if model.id in ids), None)
 
 
-async def find_base(bus: Bus, configured: int | None = None) -> int | None:
-    """The address of the marker; None if the unit answers and there is no SunSpec map. Raises NoAnswer."""
-    silent = 0
-    for base in (configured,) if configured is not None else BASES:
-        try:
-            if await bus.read(base, 2) == MARKER:
-                return base
-            silent = 0
-        except Refused:
-            silent = 0
-        except (NoAnswer, BadAnswer):
-            silent += 1  # some devices keep silent about addresses that they don't have
-            if configured is not None or silent == 2:
-                raise
+async def find_base(reader: PatientReader, configured: int | None = None) -> int | None:
+    """The address of the marker; None if the unit answers and there is no SunSpec map. Raises NoAnswer, BadAnswer.
+
+    An address that stays silent is asked again once another one has answered: some devices keep silent about
+    addresses that they don't have, and an answer may get lost.
+    """
+    waiting = [configured] if configured is not None else list(BASES)
+    error: NoAnswer | BadAnswer | None = None
+    for _ in range(2):
+        silent: list[int] = []
+        for base in waiting:
+            try:
+                if await reader.read(base, 2, tries=1) == MARKER:
+                    return base
+            except Refused:
+                continue
+            except (NoAnswer, BadAnswer) as caught:
+                error = caught
+                silent.append(base)
+        if not silent or (not reader.answered and configured is None):
+            break
+        waiting = silent
+    if error is not None and not reader.answered:
+        raise error
     return None
 
 
-async def walk(bus: Bus, base: int) -> list[Model]:
+async def walk(reader: PatientReader, base: int) -> list[Model]:
     """All models of the map in order, the common ones included. Raises NoAnswer when nothing could be read."""
     models: list[Model] = []
     address = base + 2
     while len(models) < MAX_MODELS and address <= 0xFFFE:
-        header = await _header(bus, address, bool(models))
+        header = await _header(reader, address, bool(models))
+        if models and not _plausible(header, address):
+            mended = await _mended(reader, models, address)
+            if mended is not None:
+                address, header = mended
         if header is None:
             break
         model, length = header
@@ -73,45 +93,139 @@ async def walk(bus: Bus, base: int) -> list[Model]:
     return models
 
 
-async def _header(bus: Bus, address: int, may_end: bool) -> tuple[int, int] | None:
+async def _header(reader: PatientReader, address: int, may_end: bool) -> tuple[int, int] | None:
     """Identifier and length; None where the map ends without an end marker."""
-    for last in (False, True):
-        try:
-            model, length = struct.unpack(">HH", await bus.read(address, 2))
-        except Refused:
-            if may_end:
-                return None
-            raise
-        except (NoAnswer, BadAnswer):
-            if last and may_end:
-                return None
-            if last:
-                raise
-        else:
-            return model, length
+    try:
+        model, length = struct.unpack(">HH", await reader.read(address, 2))
+    except (Refused, NoAnswer, BadAnswer):
+        if may_end:
+            return None
+        raise
+    return model, length
+
+
+def _plausible(header: tuple[int, int] | None, address: int) -> bool:
+    """Whether it is an end marker, a maker's model, or one that we know with a length that fits."""
+    if header is None:
+        return False
+    model, length = header
+    if model == END:
+        return length == 0
+    known = definition(model)
+    if known is None:
+        return model in VENDOR or (0 < model < 1000 and address + length < 0x10000)
+    return length + 2 >= min(known.fixed_size, 4)
+
+
+async def _mended(reader: PatientReader, models: list[Model], address: int) -> tuple[int, tuple[int, int]] | None:
+    """The next header where the last model's length word was wrong; None unless a known model of exactly the
+    published length stands where the definition, or a common model one register longer or shorter, would end."""
+    for candidate in _ends(models[-1]):
+        if candidate == address or candidate > 0xFFFE:
+            continue
+        block = await reader.read_or_none(candidate, 2, tries=1)
+        if block is None:
+            continue
+        model, length = struct.unpack(">HH", block)
+        known = definition(model)
+        if known is not None and not known.group and length == known.fixed_size - 2:
+            return candidate, (model, length)
     return None
 
 
+def _ends(last: Model) -> Iterator[int]:
+    known = definition(last.id)
+    if known is None:
+        return
+    if last.id == COMMON:
+        yield from (last.address + 2 + length for length in (66, 65))
+    elif not known.group:
+        yield last.address + known.fixed_size
+
+
 async def scan(bus: Bus, configured: int | None = None) -> list[Map]:
-    """The devices of a unit; [] if it has no SunSpec map. Raises NoAnswer, BadAnswer."""
-    base = await find_base(bus, configured)
-    if base is None:
-        return []
-    models = await walk(bus, base)
-    starts = [index for index, model in enumerate(models) if model.id == COMMON]
-    ends = [*starts, len(models)][1:]
-    return [
-        Map(await read_identity(bus, models[start]), tuple(models[start:end]))
-        for start, end in zip(starts, ends, strict=True)
-    ]
+    """The devices of a unit; [] if it has no SunSpec map. Raises NoAnswer, BadAnswer, Refused."""
+    return await scan_with(PatientReader(bus), configured)
 
 
-async def read_identity(bus: Bus, common: Model) -> Identity:
-    """Maker, model, serial number and version from a common model; "" where the device says nothing."""
+async def scan_with(reader: PatientReader, configured: int | None = None) -> list[Map]:
+    """The same with a reader whose count of silence goes on."""
+    insisted, reader.bus.insist = reader.bus.insist, True
+    try:
+        base = await find_base(reader, configured)
+        if base is None:
+            return []
+        models = await walk(reader, base)
+        return [Map(await _identity(reader, part), tuple(part)) for part in _devices(models)]
+    finally:
+        reader.bus.insist = insisted
+
+
+def _devices(models: list[Model]) -> Iterator[list[Model]]:
+    """The map cut at each common model; what stands before the first one is a device without a name."""
+    part: list[Model] = []
+    for model in models:
+        if model.id == COMMON and part:
+            yield part
+            part = []
+        part.append(model)
+    if part:
+        yield part
+
+
+async def _identity(reader: PatientReader, part: list[Model]) -> Identity:
+    """Who it is; nobody where the common model is missing or can't be read."""
+    if part[0].id != COMMON:
+        return NOBODY
+
+    async def read(address: int, count: int) -> bytes | None:
+        block = await reader.read_or_none(address, count)
+        if block is not None or count <= SMALLEST or reader.exhausted:
+            return block
+        first, second = await read(address, count // 2), await read(address + count // 2, count - count // 2)
+        return None if first is None or second is None else first + second
+
+    return await _named(part[0], read)
+
+
+async def read_identity(bus: Bus, common: Model, max_read: int = MAX_READ) -> Identity:
+    """Maker, model, serial number and version from a common model; "" where the device says nothing.
+
+    Raises NoAnswer, BadAnswer.
+    """
+    if common.id != COMMON:
+        return NOBODY
+
+    async def read(address: int, count: int) -> bytes | None:
+        spans = split_span(Span(address, count), max_read)
+        try:
+            return b"".join([await bus.read(span.address, span.count) for span in spans])
+        except Refused:
+            return None
+
+    return await _named(common, read)
+
+
+def _common_size(common: Model) -> int:
     known = definition(COMMON)
     assert known is not None
-    length = min(common.length, known.fixed_size - 2)
-    reader = Reader(known, length, ("Mn", "Md", "SN", "Vr"))
-    values = reader.values(await bus.read(common.address, length + 2))
-    maker, model, serial, version = (str(values.get(name) or "") for name in ("Mn", "Md", "SN", "Vr"))
+    return min(common.length + 2, known.fixed_size)
+
+
+async def _named(common: Model, read: Callable[[int, int], Awaitable[bytes | None]]) -> Identity:
+    """Reads the common model whole, or where that fails each of its four texts."""
+    known = definition(COMMON)
+    assert known is not None
+    size = _common_size(common)
+    block = await read(common.address, size)
+    if block is None:
+        pieces = bytearray(2 * size)
+        for name in TEXTS:
+            point = known.point(name)
+            if point.offset + point.size <= size:
+                text = await read(common.address + point.offset, point.size)
+                pieces[2 * point.offset : 2 * (point.offset + point.size)] = text or bytes(2 * point.size)
+        block = bytes(pieces)
+    values = Reader(known, size - 2, TEXTS).values(block)
+    maker, model, serial, version = (str(values.get(name) or "") for name in TEXTS)
     return Identity(maker, model, serial, version)

@@ -1,0 +1,61 @@
+"""The summary of a simulation as text for people."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+FLOWS = {
+    "import": "bought",
+    "export": "sold",
+    "pv": "sun",
+    "curtailed": "sun not used",
+    "load": "house",
+    "ev": "car",
+    "charged": "into the battery",
+    "discharged": "out of the battery",
+}
+
+
+def write_summary(summary: dict[str, Any], console: Console | None = None) -> None:
+    """Prints it to stdout."""
+    out = console or Console(highlight=False)
+    out.print(Text(f"{summary['home']}, {summary['days']:g} days, a tick each {summary['tick_s']:g} s", style="bold"))
+    out.print(f"{summary['from'][:16]} to {summary['to'][:16]} UTC")
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right")
+    for key, name in FLOWS.items():
+        table.add_row(name, f"{summary['energy_kwh'][key]:.2f} kWh")
+    table.add_row("cost", f"{summary['cost']:.2f} {summary['currency']}")
+    for key, name in (("self_consumption", "own use of the sun"), ("self_sufficiency", "own supply")):
+        share = summary[key]
+        table.add_row(name, "-" if share is None else f"{100 * share:.0f} %")
+    if summary["battery_cycles"] is not None:
+        table.add_row("battery cycles", f"{summary['battery_cycles']:.2f}")
+    table.add_row("car's contactor closed", f"{summary['contactor_closures']} times")
+    goals = summary["goals"]
+    table.add_row("charge goals", f"{goals['met']} met, {goals['missed']} missed")
+    out.print(table)
+    _limits(summary, out)
+    out.print(f"writes: {_counts(summary['writes'])}")
+    out.print(f"set points by rank: {_counts(summary['decisions_by_rank'])}")
+    for alarm in summary["alarms"]:
+        out.print(Text(f"{alarm['severity']} {alarm['since'][:16]}: {alarm['cause']}", style="yellow"))
+    out.print(f"{summary['ticks']} ticks in {summary['wall_s']:.1f} s", style="dim")
+
+
+def _limits(summary: dict[str, Any], out: Console) -> None:
+    for kept in summary["limits"]:
+        words = f"{kept['name']}, {kept['side']} at most {kept['limit_w'] / 1000:.2f} kW: {kept['minutes']} minutes"
+        if kept["broken"]:
+            text = f"{words}, broken in {kept['broken']} (by up to {kept['worst_w']:.0f} W)"
+            out.print(Text(text, style="bold red"))
+        else:
+            excuse = f", {kept['excused']} of them excused by the house's own load" if kept["excused"] else ""
+            out.print(f"{words}, kept{excuse}")
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"

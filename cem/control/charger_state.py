@@ -1,0 +1,66 @@
+"""What is known of a car from how it behaved: whether it draws, how much, below which current it stops."""
+
+from dataclasses import replace
+
+from cem.control.memory import LONG_AGO_S, ChargerMemory
+from cem.control.picture import ChargerPicture
+from cem.control.tuning import EV_DRAWS_W, EV_FOLLOW_S, EV_IDLE_S, EV_RETRY_S, EV_SPARE_A, EV_STOPS_BELOW_A
+
+
+def observed(charger: ChargerPicture, before: ChargerMemory | None, now_s: float) -> ChargerMemory:
+    """The memory brought up to what the charger shows now."""
+    if before is None:
+        return ChargerMemory(0.0)
+    least_a = charger.resource.ratings.min_current_a
+    drawing = charger.power_w > EV_DRAWS_W
+    known = before
+    if before.limit_a < least_a:
+        return before
+    followed = now_s - before.offered_at_s >= EV_FOLLOW_S
+    if drawing:
+        return replace(known, idle_since_s=None, drew=True)
+    if before.drew and followed and before.limit_a < EV_STOPS_BELOW_A and before.least_a < EV_STOPS_BELOW_A:
+        known = replace(known, least_a=EV_STOPS_BELOW_A)
+    return replace(known, idle_since_s=now_s if before.idle_since_s is None else before.idle_since_s)
+
+
+def least_a(charger: ChargerPicture, memory: ChargerMemory) -> float:
+    """The smallest current that this car charges with."""
+    most = charger.resource.ratings.max_current_a or 0.0
+    return min(max(charger.resource.ratings.min_current_a, memory.least_a), max(most, 6.0))
+
+
+def idle(memory: ChargerMemory, now_s: float) -> bool:
+    """Whether the car has left an offer unused for so long that nothing is kept for it; asked again now and then."""
+    if memory.idle_since_s is None:
+        return False
+    for_s = now_s - memory.idle_since_s
+    return for_s >= EV_IDLE_S and for_s % EV_RETRY_S >= EV_IDLE_S
+
+
+def spare_a(charger: ChargerPicture, memory: ChargerMemory, now_s: float) -> float | None:
+    """The most that is worth keeping for the car: a little above what it is seen to draw; None: not known yet."""
+    if charger.power_w <= EV_DRAWS_W or memory.limit_a == 0.0 or now_s - memory.offered_at_s < EV_FOLLOW_S:
+        return None
+    if charger.amperes + EV_SPARE_A + 1.0 > memory.limit_a:
+        return None  # it takes what it is offered
+    return charger.amperes + EV_SPARE_A
+
+
+def reserved_w(charger: ChargerPicture, limit_a: float, memory: ChargerMemory, now_s: float) -> float:
+    """What must be kept free for the car: what it may draw, unless it was seen not to."""
+    if idle(memory, now_s):
+        return charger.power_w
+    return max(charger.power_w, limit_a * charger.watts_per_amp)
+
+
+def after(memory: ChargerMemory, limit_a: float, now_s: float, was_on: bool) -> ChargerMemory:
+    """The memory after `limit_a` was decided for a car that was on or off before."""
+    offered = limit_a > 0.0 and limit_a != memory.limit_a
+    return replace(
+        memory,
+        limit_a=limit_a,
+        switched_at_s=now_s if was_on != (limit_a > 0.0) else memory.switched_at_s,
+        offered_at_s=now_s if offered else memory.offered_at_s if limit_a > 0.0 else LONG_AGO_S,
+        drew=memory.drew and limit_a > 0.0,
+    )

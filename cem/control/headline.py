@@ -1,0 +1,50 @@
+"""The mode, and one sentence for the top of the screen: what the house does now and why."""
+
+from collections.abc import Sequence
+
+from cem.control import island, words
+from cem.control.scene import Scene
+from cem.model.directive import LinkState
+from cem.model.envelope import Rank
+from cem.model.resource import Control
+from cem.model.setpoint import Mode, Setpoint
+
+LOST = frozenset({LinkState.FALLBACK, LinkState.RESYNC})
+
+
+def mode(scene: Scene) -> Mode:
+    """How the gateway as a whole is running, while the meter answers."""
+    if scene.islanded:
+        return Mode.ISLANDED
+    if any(link.state in LOST for link in scene.inputs.directive.links):
+        return Mode.FALLBACK
+    return Mode.LIMITED if grid_bounds(scene) else Mode.NORMAL
+
+
+def grid_bounds(scene: Scene) -> str:
+    """The edges that a provider set, in words; '' when none did."""
+    sources = {envelope.source for envelope in scene.inputs.directive.envelopes}
+    edges = ((scene.band.max_by, scene.band.max_w, "import"), (scene.band.min_by, scene.band.min_w, "export"))
+    return ", ".join(
+        f"{side} at most {words.power(edge)}{words.until(by.until, scene.site.zone, scene.now)}"
+        for by, edge, side in edges
+        if by is not None and by.source in sources
+    )
+
+
+def headline(scene: Scene, now: Mode, setpoints: Sequence[Setpoint]) -> str:
+    """One sentence."""
+    bounded = grid_bounds(scene)
+    if now is Mode.ISLANDED:
+        left = island.lasts(scene)
+        return f"No grid: the house runs by itself{'; ' + left if left else ''}."
+    if now is Mode.FALLBACK:
+        lost = next(link for link in scene.inputs.directive.links if link.state in LOST)
+        return f"No link to {lost.provider_id}; the agreed fallback holds: {bounded or 'its own tariff and limits'}."
+    if now is Mode.LIMITED:
+        return f"The grid sets a limit: {bounded}."
+    voluntary = next((s for s in setpoints if s.rank is Rank.PROGRAMME), None)
+    if voluntary is not None:
+        return f"Follows {voluntary.source}: {voluntary.reason}."
+    leading = next((s for s in setpoints if s.control is Control.BATTERY_SETPOINT_W), None)
+    return f"The battery {leading.reason}." if leading is not None else "Everything runs by itself."

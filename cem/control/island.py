@@ -1,0 +1,71 @@
+"""Without the grid: what is shed in which order, and how it comes back."""
+
+import zlib
+from dataclasses import replace
+
+from cem.control.memory import Memory
+from cem.control.scene import Scene
+from cem.control.tuning import ISLAND_STEP_PCT, RETURN_LEAST_S, RETURN_MOST_S
+from cem.control.words import hours
+from cem.model.directive import GridPresence
+from cem.model.resource import Resource, Role
+from cem.model.tick import Inputs
+
+PRIORITY_OF: dict[Role, int] = {Role.HEAT_PUMP: 3, Role.EV: 5, Role.LOAD: 7}
+
+
+def priority(resource: Resource) -> int:
+    """1 is served first and shed last."""
+    return resource.priority if resource.priority is not None else PRIORITY_OF.get(resource.role, 9)
+
+
+def remembered(memory: Memory, inputs: Inputs) -> Memory:
+    """Keeps when the grid's voltage came back."""
+    islanded = inputs.directive.grid is GridPresence.ISLANDED
+    back_s = inputs.now.mono_s if memory.islanded and not islanded else memory.grid_back_at_s
+    if back_s is not None and (islanded or inputs.now.mono_s - back_s > RETURN_MOST_S):
+        back_s = None
+    if islanded == memory.islanded and back_s == memory.grid_back_at_s:
+        return memory
+    return replace(memory, islanded=islanded, grid_back_at_s=back_s)
+
+
+def returning(scene: Scene, resource_id: str) -> bool:
+    """Whether a big load still waits after an outage: each for its own time, spread by chance over houses."""
+    back_s = scene.memory.grid_back_at_s
+    if back_s is None:
+        return False
+    chance = zlib.crc32(f"{scene.site.name}/{resource_id}/{back_s:.0f}".encode()) / 2**32
+    return scene.now_s - back_s < RETURN_LEAST_S + (RETURN_MOST_S - RETURN_LEAST_S) * chance
+
+
+def shed(scene: Scene) -> frozenset[str]:
+    """What is off in an island: the least important first, one more for every step nearer to the reserve."""
+    if not scene.islanded:
+        return frozenset()
+    order = sorted(
+        (s.resource for s in scene.picture.switched), key=lambda resource: (-priority(resource), resource.id)
+    )
+    above = [b.soc_pct - scene.site.battery_policy(b.resource.id).reserve_pct for b in scene.picture.batteries]
+    if not above:
+        return frozenset(resource.id for resource in order)
+    short_pct = ISLAND_STEP_PCT * len(order) - max(above)
+    count = min(len(order), max(0, -int(-short_pct // ISLAND_STEP_PCT)))
+    if max(above) <= 0.0:
+        count = len(order)
+    return frozenset(resource.id for resource in order[:count])
+
+
+def lasts(scene: Scene) -> str:
+    """How long the stored energy lasts at the present load, in words; '' where it can't be told."""
+    usable_wh = 0.0
+    for battery in scene.picture.batteries:
+        capacity = battery.resource.ratings.capacity_wh
+        if capacity is None:
+            return ""
+        reserve = scene.site.battery_policy(battery.resource.id).reserve_pct
+        usable_wh += max(0.0, battery.soc_pct - reserve) / 100.0 * capacity
+    need_w = scene.house_w
+    if need_w <= 0.0:
+        return "the sun gives more than the house takes"
+    return f"the battery lasts for about {hours(usable_wh / need_w)}"

@@ -1,0 +1,132 @@
+"""The limits that consumers share, as pools: connection point, phases of the main fuse, circuits, the sun's surplus."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cem.control import words
+from cem.control.picture import Picture
+from cem.control.scene import Scene, margin_w
+from cem.control.sharing import Pools
+from cem.control.tuning import IMPORT_MARGIN_W, PHASE_MARGIN_A
+from cem.model.envelope import SITE, Envelope, Rank
+from cem.model.resource import Resource, Role
+from cem.model.site import Circuit, Site
+
+SURPLUS = "surplus"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The pools of this tick before anything is given out, and the envelope that stands behind each."""
+
+    pools: Pools
+    behind: Mapping[str, Envelope]
+
+
+def on_phases(resource: Resource, phases: int, site_phases: int) -> tuple[int, ...]:
+    """Where a device of so many phases draws: 1 to 3. A single-phase one of unknown place counts on every phase."""
+    if phases == 1 and site_phases > 1:
+        return (resource.ratings.phase,) if resource.ratings.phase is not None else (1, 2, 3)[:site_phases]
+    return (1, 2, 3)[: min(phases, site_phases)]
+
+
+def use_of(site: Site, resource: Resource, watts: float, amperes: float, phases: int) -> dict[str, float]:
+    """What one unit takes from each pool, when the unit is so many watts and amperes per phase."""
+    use = {"site": watts, SURPLUS: watts}
+    for phase in on_phases(resource, phases, site.connection.phases):
+        use[f"L{phase}"] = amperes
+    for circuit in site.circuits:
+        if resource.id in circuit.members:
+            if circuit.limit_w is not None:
+                use[f"circuit {circuit.id}"] = watts
+            for phase in on_phases(resource, phases, circuit.phases):
+                use[f"circuit {circuit.id} L{phase}"] = amperes
+    return use
+
+
+def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
+    """The pools with everything that is given out this tick taken out of the present measurements.
+
+    `moved_w`: the present measured power of each consumer that is given out (cars, heat pumps, loads). Batteries count
+    as idle: they give way to consumers, and what they add is no room for a car.
+    """
+    base_w = scene.house_w - sum(w for key, w in moved_w.items() if _is_switched(scene.site, key))
+    room: dict[str, float] = {}
+    behind: dict[str, Envelope] = {}
+    by = scene.band.max_by
+    room["site"] = scene.band.max_w - margin_w(by, IMPORT_MARGIN_W) - base_w
+    if by is not None:
+        behind["site"] = by
+        if by.rank is Rank.OBLIGATION:
+            room["site"] = max(room["site"], scene.guaranteed_w)
+    room[SURPLUS] = -base_w
+    for phase, unmoved_a in enumerate(_unmoved_a(scene, moved_w), start=1):
+        room[f"L{phase}"] = scene.site.connection.fuse_a - unmoved_a
+        reason = f"main fuse {scene.site.connection.fuse_a:g} A on phase L{phase}"
+        behind[f"L{phase}"] = Envelope(SITE, None, scene.site.connection.fuse_w, Rank.SAFETY, "fuse", reason)
+    for circuit in scene.site.circuits:
+        _circuit(scene, circuit, moved_w, room, behind)
+    return Limits(Pools(room), behind)
+
+
+def _is_switched(site: Site, resource_id: str) -> bool:
+    return site.resource(resource_id).role in {Role.HEAT_PUMP, Role.LOAD}
+
+
+def _unmoved_a(scene: Scene, moved_w: Mapping[str, float]) -> list[float]:
+    """Current per phase of all that is neither given out nor a battery."""
+    site, picture = scene.site, scene.picture
+    count, voltage = site.connection.phases, site.connection.nominal_voltage_v
+    told = picture.phases_a
+    if told is None or len(told) != count:
+        base_w = scene.house_w - sum(w for key, w in moved_w.items() if _is_switched(site, key))
+        return [base_w / (count * voltage)] * count
+    left = [current + PHASE_MARGIN_A for current in told]
+    for resource_id, power_w, phases in _movers(picture, moved_w):
+        resource = site.resource(resource_id)
+        if phases == 1 and resource.ratings.phase is None and count > 1:
+            continue  # not known where it draws: the whole of it stays on every phase
+        places = on_phases(resource, phases, count)
+        for phase in places:
+            left[phase - 1] -= power_w / (len(places) * voltage)
+    return left
+
+
+def _movers(picture: Picture, moved_w: Mapping[str, float]) -> list[tuple[str, float, int]]:
+    movers = [(b.resource.id, b.power_w, b.resource.ratings.phases) for b in picture.batteries]
+    movers += [(c.resource.id, moved_w[c.resource.id], c.phases) for c in picture.chargers if c.resource.id in moved_w]
+    movers += [
+        (s.resource.id, moved_w[s.resource.id], s.resource.ratings.phases)
+        for s in picture.switched
+        if s.resource.id in moved_w
+    ]
+    return movers
+
+
+def _circuit(
+    scene: Scene, circuit: Circuit, moved_w: Mapping[str, float], room: dict[str, float], behind: dict[str, Envelope]
+) -> None:
+    """What is left of a circuit beside those of its members that are not given out."""
+    stale_s = scene.site.connection.device_stale_s
+    fixed = [0.0] * circuit.phases
+    total = 0.0
+    batteries = {b.resource.id for b in scene.picture.batteries}
+    for member in circuit.members:
+        if member in moved_w or member in batteries:
+            continue
+        power = max(0.0, scene.inputs.snapshot.number(member, "power_w", stale_s) or 0.0)  # the sun may pass any time
+        total += power
+        resource = scene.site.resource(member)
+        places = on_phases(resource, resource.ratings.phases, circuit.phases)
+        for phase in places:
+            fixed[phase - 1] += power / (resource.ratings.phases * circuit.nominal_voltage_v)
+    for phase, current in enumerate(fixed, start=1):
+        key = f"circuit {circuit.id} L{phase}"
+        room[key] = circuit.fuse_a - current
+        reason = f"fuse {circuit.fuse_a:g} A of circuit {circuit.id}"
+        behind[key] = Envelope(f"circuit {circuit.id}", None, None, Rank.SAFETY, "fuse", reason)
+    if circuit.limit_w is not None:
+        key = f"circuit {circuit.id}"
+        room[key] = circuit.limit_w - total
+        reason = f"limit {words.power(circuit.limit_w)} of circuit {circuit.id}"
+        behind[key] = Envelope(key, None, circuit.limit_w, Rank.SAFETY, "installer", reason)

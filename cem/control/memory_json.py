@@ -1,0 +1,100 @@
+"""The memory that has to outlive a restart: when what was switched, and which reserve was reached.
+
+Monotonic times mean nothing to another process, so ages are kept. The time between the last saving and the restart is
+not counted, as the clock cannot be trusted to tell it: minimum times hold for longer rather than for too short.
+"""
+
+from typing import TypeAlias
+
+from cem.control.memory import LONG_AGO_S, ChargerMemory, Memory, SwitchMemory
+from cem.model.time import Instant
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+FORMAT = 1
+
+
+def to_json(memory: Memory, now: Instant) -> dict[str, Json]:
+    """The lasting part as JSON types. To be kept whenever `lasting(memory)` changes."""
+
+    def age(at_s: float) -> Json:
+        return None if at_s == LONG_AGO_S else max(0.0, round(now.mono_s - at_s, 1))
+
+    return {
+        "format": FORMAT,
+        "reserve_locked": [*sorted(memory.reserve_locked)],
+        "chargers": {
+            key: {
+                "limit_a": c.limit_a,
+                "switched_ago_s": age(c.switched_at_s),
+                "least_a": c.least_a,
+                "phases": c.phases,
+                "phases_ago_s": age(c.phases_at_s),
+            }
+            for key, c in sorted(memory.chargers.items())
+        },
+        "switches": {
+            key: {"state": s.state, "switched_ago_s": age(s.switched_at_s), "locked_s": s.locked_s, "day": s.day}
+            for key, s in sorted(memory.switches.items())
+        },
+        "grid_back_ago_s": None if memory.grid_back_at_s is None else age(memory.grid_back_at_s),
+    }
+
+
+def from_json(document: Json, now: Instant) -> Memory:
+    """The memory of a former run; an empty one where the document is not ours. Never raises."""
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        return Memory()
+
+    def at(row: dict[str, Json], key: str) -> float:
+        age = row.get(key)
+        return now.mono_s - age if isinstance(age, int | float) else LONG_AGO_S
+
+    chargers = {
+        key: ChargerMemory(
+            _number(row.get("limit_a")),
+            at(row, "switched_ago_s"),
+            least_a=_number(row.get("least_a")),
+            phases=int(_number(row["phases"])) if _is_number(row.get("phases")) else None,
+            phases_at_s=at(row, "phases_ago_s"),
+        )
+        for key, row in _rows(document.get("chargers"))
+    }
+    switches = {
+        key: SwitchMemory(
+            int(_number(row.get("state"))),
+            at(row, "switched_ago_s"),
+            locked_s=_number(row.get("locked_s")),
+            day=int(_number(row.get("day"))),
+        )
+        for key, row in _rows(document.get("switches"))
+    }
+    locked = document.get("reserve_locked")
+    back = at(document, "grid_back_ago_s")
+    return Memory(
+        reserve_locked=frozenset(str(item) for item in locked) if isinstance(locked, list) else frozenset(),
+        chargers=chargers,
+        switches=switches,
+        grid_back_at_s=None if back == LONG_AGO_S else back,
+    )
+
+
+def lasting(memory: Memory) -> tuple[object, ...]:
+    """What of the memory is worth a write: it changes with each switching, not with each tick."""
+    return (
+        memory.reserve_locked,
+        tuple(sorted((k, c.limit_a > 0.0, c.switched_at_s, c.phases, c.least_a) for k, c in memory.chargers.items())),
+        tuple(sorted((k, s.state, s.switched_at_s) for k, s in memory.switches.items())),
+        memory.grid_back_at_s,
+    )
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: Json) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _rows(value: Json) -> list[tuple[str, dict[str, Json]]]:
+    return [(k, v) for k, v in value.items() if isinstance(v, dict)] if isinstance(value, dict) else []

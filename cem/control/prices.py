@@ -1,0 +1,34 @@
+"""What a kWh costs and brings now: an event's price where one covers, else the contract's tariff."""
+
+from dataclasses import dataclass
+
+from cem.model.site import Site
+from cem.model.tick import Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Per kWh; None while the clock can't be trusted: then no price counts."""
+
+    import_per_kwh: float | None
+    export_per_kwh: float | None
+    source: str = "tariff"
+
+
+def prices_now(site: Site, inputs: Inputs) -> Prices:
+    """The prices that hold at this tick; later windows win over earlier ones, as in the directive's order."""
+    now = inputs.now.wall
+    if not inputs.now.trusted:
+        return Prices(None, None)
+    import_price, export_price, source = (
+        site.tariff.import_price_per_kwh(now),
+        site.tariff.export_price_per_kwh,
+        "tariff",
+    )
+    for window in reversed(inputs.directive.prices):
+        if window.start <= now and (window.end is None or now < window.end):
+            if window.import_price_per_kwh is not None:
+                import_price, source = window.import_price_per_kwh, window.source
+            if window.export_price_per_kwh is not None:
+                export_price, source = window.export_price_per_kwh, window.source
+    return Prices(import_price, export_price, source)

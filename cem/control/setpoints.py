@@ -1,0 +1,67 @@
+"""From choices to set points: values in the device's unit, guarded once more, each with every term that narrowed it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+from cem.control.authority import guarded
+from cem.control.batteries import BatteryChoice
+from cem.control.chargers import ChargerChoice
+from cem.control.limits import Limits
+from cem.control.panels import PvChoice
+from cem.control.scene import Scene
+from cem.control.switched import SwitchedChoice
+from cem.control.terms import narrowings
+from cem.control.tuning import LEASE_S
+from cem.model.envelope import Rank
+from cem.model.resource import Control, Resource
+from cem.model.setpoint import Decision, Setpoint
+from cem.model.site import Site
+
+Choice = ChargerChoice | BatteryChoice | PvChoice | SwitchedChoice
+
+
+def made(
+    scene: Scene,
+    limits: Limits,
+    cars: Sequence[ChargerChoice],
+    relays: Sequence[SwitchedChoice],
+    stores: Sequence[BatteryChoice],
+    roofs: Sequence[PvChoice],
+) -> tuple[Setpoint, ...]:
+    """The set points of one tick: cars, batteries, panels, then heat pumps and loads, each in the site's order."""
+    result = []
+    for car in cars:
+        result.append(_made(scene, limits, car, car.charger.resource, Control.EV_LIMIT_A, car.limit_a))
+        if car.phases is not None:
+            phases = _made(scene, limits, car, car.charger.resource, Control.EV_PHASES, float(car.phases))
+            result.append(phases)
+    for store in stores:
+        power = float(round(store.power_w))
+        result.append(_made(scene, limits, store, store.battery.resource, Control.BATTERY_SETPOINT_W, power))
+    for roof in roofs:
+        limit = None if roof.limit_w is None else float(round(roof.limit_w))
+        result.append(_made(scene, limits, roof, roof.pv.resource, Control.PV_LIMIT_W, limit))
+    result += [_made(scene, limits, relay, relay.switched.resource, relay.control, relay.value) for relay in relays]
+    return tuple(result)
+
+
+def _made(
+    scene: Scene, limits: Limits, choice: Choice, resource: Resource, control: Control, value: float | None
+) -> Setpoint:
+    demanded = choice.rank <= Rank.OBLIGATION
+    held, reason = guarded(resource, control, value, choice.reason)
+    terms = narrowings(scene, resource, choice.source, reason, limits)
+    return Setpoint(resource.id, control, held, LEASE_S, choice.rank, choice.source, reason, demanded, terms)
+
+
+def shown(site: Site, decision: Decision) -> Decision:
+    """Read-only is hard: no set point at all, and in the notes what would be done."""
+    if not site.read_only:
+        return decision
+    notes = dict(decision.notes)
+    for setpoint in decision.setpoints:
+        value = "its own control" if setpoint.value is None else f"{setpoint.control} {setpoint.value:g}"
+        words = f"read-only; would be set to {value}: {setpoint.reason}"
+        notes[setpoint.resource_id] = "; ".join(filter(None, (notes.get(setpoint.resource_id, ""), words)))
+    return replace(decision, setpoints=(), notes=MappingProxyType(notes))

@@ -1,0 +1,50 @@
+"""What the house itself takes, told apart from what we move: meters and devices do not show a change together."""
+
+import math
+from dataclasses import replace
+
+from cem.control.memory import Memory
+from cem.control.picture import Picture
+from cem.control.tuning import EV_FOLLOW_S, LOAD_SURE_TICKS, METER_LATE_S
+
+SAME_SHARE = 0.1
+SAME_W = 100.0
+Moved = tuple[tuple[float, float], ...]
+
+
+def steady(picture: Picture, memory: Memory, now_s: float) -> tuple[Picture, Moved, tuple[float, ...]]:
+    """(the picture with a load that can be trusted, what moved lately, the last loads as they came out).
+
+    While batteries and cars move, or were told to and have not done so yet, a change of the load up to the size of that
+    movement may be no more than a meter that runs before or behind them: acting on it would make the house swing. What
+    exceeds it is real and counts at once; the rest counts when it has stayed for some ticks, or when all is at rest.
+    While meter and battery were read too far apart the former load stands.
+    """
+    lately = tuple(item for item in memory.moved if now_s - item[0] <= METER_LATE_S)
+    moved = (*lately, (now_s, picture.battery_w + picture.ev_w), (now_s, _commanded_w(picture, memory, now_s)))
+    if picture.load_w is None:
+        return picture, moved, ()
+    raw_w = picture.load_w
+    raws = (*memory.loads_w[1 - LOAD_SURE_TICKS :], raw_w)
+    if memory.load_w is None:
+        return picture, moved, raws
+    if picture.skewed:
+        return replace(picture, load_w=memory.load_w), moved, raws
+    powers = [power for _, power in moved]
+    doubt_w, change_w = max(powers) - min(powers), raw_w - memory.load_w
+    same = max(raws) - min(raws) <= max(SAME_W, SAME_SHARE * abs(change_w))
+    if same and len(raws) == LOAD_SURE_TICKS:
+        return picture, moved, raws
+    believed_w = math.copysign(max(0.0, abs(change_w) - doubt_w), change_w)
+    return replace(picture, load_w=memory.load_w + believed_w), moved, raws
+
+
+def _commanded_w(picture: Picture, memory: Memory, now_s: float) -> float:
+    """What batteries and cars will do once they have followed the last command."""
+    total = sum(memory.batteries_w.get(b.resource.id, b.power_w) for b in picture.batteries)
+    for charger in picture.chargers:
+        known = memory.chargers.get(charger.resource.id)
+        changed_s = -math.inf if known is None else max(known.offered_at_s, known.switched_at_s)
+        follows = known is not None and now_s - changed_s < EV_FOLLOW_S and charger.state in {"C", "D"}
+        total += known.limit_a * charger.watts_per_amp if known is not None and follows else charger.power_w
+    return total

@@ -1,0 +1,263 @@
+"""Heat pumps (SG Ready) and switched loads: which state each should be in this tick."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from cem.control.island import priority, returning
+from cem.control.limits import SURPLUS, Limits, use_of
+from cem.control.memory import SwitchMemory
+from cem.control.picture import SwitchedPicture
+from cem.control.scene import Scene
+from cem.control.sharing import Claim, Share
+from cem.control.tuning import EV_DRAWS_W, HEAT_PUMP_LOCK_DAY_S, HEAT_PUMP_MIN_STAY_S, LOAD_SURE_S, SURPLUS_ON_SHARE
+from cem.control.wishes import USUAL
+from cem.model.envelope import Rank
+from cem.model.plan import IntentKind
+from cem.model.resource import Control, SgReady
+from cem.model.site import LoadRun
+
+MORE = "+"
+"""The claim of a heat pump for what it would store beyond its own need."""
+OWN = -1
+"""State of a load that is left to itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchedChoice:
+    """The state for a heat pump (1 to 4) or a load (0 or 1); None hands it back."""
+
+    switched: SwitchedPicture
+    control: Control
+    value: float | None
+    rank: Rank
+    source: str
+    reason: str
+    bound_by: str | None = None
+
+
+def steered(scene: Scene) -> list[SwitchedPicture]:
+    """Those whose power is known, so that it can be given out."""
+    return [s for s in scene.picture.switched if s.resource.id in moved_w(scene)]
+
+
+def moved_w(scene: Scene) -> dict[str, float]:
+    """The present power of each; where nobody measures it, its rating while we hold it switched on."""
+    found = {}
+    for switched in scene.picture.switched:
+        if switched.power_w is not None:
+            found[switched.resource.id] = max(0.0, switched.power_w)
+        elif Control.LOAD_ON in switched.resource.controls:
+            memory = scene.memory.switches.get(switched.resource.id)
+            found[switched.resource.id] = switched.rated_w if memory is not None and memory.state == 1 else 0.0
+    return found
+
+
+def claims(scene: Scene, powers_w: Mapping[str, float], shed: frozenset[str]) -> list[Claim]:
+    """What each would take if it may run, and a heat pump's wish for more."""
+    result: list[Claim] = []
+    for switched in scene.picture.switched:
+        key = switched.resource.id
+        if key not in powers_w:
+            continue
+        memory = _memory(scene, switched)
+        if Control.HEAT_PUMP_SG_READY in switched.resource.controls:
+            result += _heat_pump_claims(scene, switched, memory, powers_w[key], shed)
+        else:
+            result.append(_load_claim(scene, switched, memory, powers_w[key], shed))
+    return result
+
+
+def _memory(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
+    default = int(SgReady.NORMAL) if Control.HEAT_PUMP_SG_READY in switched.resource.controls else OWN
+    return scene.memory.switches.get(switched.resource.id, SwitchMemory(default))
+
+
+def _claim(scene: Scene, switched: SwitchedPicture, watts: float, key: str = "") -> Claim:
+    resource = switched.resource
+    amperes = watts / (resource.ratings.phases * resource.ratings.nominal_voltage_v)
+    use = use_of(scene.site, resource, watts, amperes, resource.ratings.phases)
+    rank = (USUAL, float(priority(resource)))
+    return Claim(resource.id + key, rank, (0.0,), 1.0, 1.0, use, frozenset({SURPLUS}))
+
+
+def _heat_pump_claims(
+    scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, power_w: float, shed: frozenset[str]
+) -> list[Claim]:
+    running = power_w > EV_DRAWS_W
+    locked = memory.state == SgReady.LOCKED
+    need_w = power_w if running else switched.rated_w if locked else 0.0
+    base = _claim(scene, switched, need_w)
+    if switched.resource.id in shed or returning(scene, switched.resource.id):
+        base = replace(base, most=0.0)
+    result = [base]
+    wants = _wants_more(scene, switched)
+    if wants is not None and switched.resource.id not in shed and not locked and not scene.islanded:
+        more = _claim(scene, switched, max(0.0, switched.rated_w - need_w), MORE)
+        boosted = memory.state >= SgReady.RECOMMENDED
+        if wants == "sun":
+            # the sun must bear the whole of it; while it runs, what it draws already counts as borne
+            used = more if not boosted else replace(more, use={**more.use, SURPLUS: 0.5 * switched.rated_w - need_w})
+            more = replace(used, drains=frozenset(), entry=0.0 if boosted else SURPLUS_ON_SHARE)
+        result.append(more)
+    return result
+
+
+def _wants_more(scene: Scene, switched: SwitchedPicture) -> str | None:
+    """'plan', 'price' or 'sun': why a heat pump should store more heat than it would by itself."""
+    buys = scene.prices.import_per_kwh
+    if buys is not None and buys < 0.0:
+        return "price"
+    intent = scene.intent(switched.resource.id)
+    if intent is not None and intent.kind is IntentKind.CHARGE_TO:
+        return "plan"
+    if intent is not None and intent.kind is IntentKind.HOLD:
+        return None
+    return "sun"
+
+
+def _lock_used_up(scene: Scene, memory: SwitchMemory) -> bool:
+    return memory.day == scene.now.toordinal() and memory.locked_s >= HEAT_PUMP_LOCK_DAY_S
+
+
+def _load_claim(
+    scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, power_w: float, shed: frozenset[str]
+) -> Claim:
+    policy = scene.site.load_policy(switched.resource.id)
+    for_s = scene.now_s - memory.switched_at_s
+    on = memory.state == 1 if policy.runs is LoadRun.ON_SURPLUS else memory.state != 0
+    if policy.runs is LoadRun.BY_ITSELF:
+        claim = _claim(scene, switched, power_w if on else switched.rated_w)
+        wanted = True
+    else:
+        claim = _claim(scene, switched, switched.rated_w)
+        intent = scene.intent(switched.resource.id)
+        planned = intent is not None and intent.kind is IntentKind.CHARGE_TO
+        wanted = not scene.islanded and not (intent is not None and intent.kind is IntentKind.HOLD)
+        if not planned:
+            claim = replace(claim, drains=frozenset(), entry=0.0 if on else SURPLUS_ON_SHARE)
+    off = switched.resource.id in shed or returning(scene, switched.resource.id)
+    if on and for_s < policy.min_on_s and not off:
+        claim, wanted = replace(claim, held=True, drains=frozenset({SURPLUS})), True
+    if not on and for_s < policy.min_off_s:
+        wanted = False
+    if scene.first and not on and policy.runs is LoadRun.ON_SURPLUS:
+        wanted = False
+    return claim if wanted and not off else replace(claim, most=0.0)
+
+
+def choices(
+    scene: Scene, shares: Mapping[str, Share], limits: Limits, shed: frozenset[str], into: dict[str, SwitchMemory]
+) -> list[SwitchedChoice]:
+    """One choice per heat pump and load; `into` takes the new memories."""
+    result = []
+    for switched in scene.picture.switched:
+        key = switched.resource.id
+        memory = _memory(scene, switched)
+        got = shares.get(key)
+        if Control.HEAT_PUMP_SG_READY in switched.resource.controls:
+            choice = _heat_pump(scene, switched, memory, got, shares.get(key + MORE), limits, shed)
+            state = int(choice.value or SgReady.NORMAL)
+        elif Control.LOAD_ON in switched.resource.controls:
+            choice, memory = _load(scene, switched, memory, got, limits, shed)
+            state = OWN if choice.value is None else int(choice.value)
+        else:
+            continue
+        into[key] = _remembered(scene, switched, memory, state)
+        result.append(choice)
+    return result
+
+
+def _remembered(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, state: int) -> SwitchMemory:
+    """What was locked today, and when it was switched: leaving alone what stands still is no switching."""
+    day, last_s = scene.now.toordinal(), scene.memory.decided_at_s
+    locked_s = memory.locked_s if memory.day == day else 0.0
+    if memory.state == SgReady.LOCKED and last_s is not None:
+        locked_s += max(0.0, scene.now_s - last_s)
+    stood = memory.state == OWN and state == 0 and (switched.power_w or 0.0) <= EV_DRAWS_W
+    at_s = memory.switched_at_s if stood or memory.state == state else scene.now_s
+    return SwitchMemory(state, at_s, memory.wanted_since_s, locked_s, day)
+
+
+def _heat_pump(
+    scene: Scene,
+    switched: SwitchedPicture,
+    memory: SwitchMemory,
+    got: Share | None,
+    more: Share | None,
+    limits: Limits,
+    shed: frozenset[str],
+) -> SwitchedChoice:
+    control = Control.HEAT_PUMP_SG_READY
+    now = SwitchedChoice(switched, control, float(SgReady.NORMAL), Rank.PLAN, "rule", "heats as it needs")
+    if got is not None and got.level == 0.0:
+        reason, rank, source = _denied(scene, switched, got, limits, shed)
+        if _lock_used_up(scene, memory) and rank is not Rank.SAFETY:
+            return replace(now, reason="heats as it needs: it was locked for two hours today already")
+        return replace(now, value=float(SgReady.LOCKED), rank=rank, source=source, reason=reason, bound_by=got.bound_by)
+    if more is not None and more.level > 0.0:
+        wants = _wants_more(scene, switched)
+        state = SgReady.FORCED if wants == "price" else SgReady.RECOMMENDED
+        said = {
+            "price": "stores all the heat it can: a kWh costs less than nothing",
+            "plan": "stores heat as planned",
+            "sun": "stores the sun's surplus as heat",
+        }
+        source = {"price": scene.prices.source, "plan": "plan", "sun": "rule"}[wants or "sun"]
+        now = replace(now, value=float(state), source=source, reason=said[wants or "sun"])
+    stays = scene.now_s - memory.switched_at_s < HEAT_PUMP_MIN_STAY_S
+    locked_out = memory.state == SgReady.LOCKED and _lock_used_up(scene, memory)
+    if stays and memory.state != int(now.value or 0) and not locked_out:
+        words = f"stays for {HEAT_PUMP_MIN_STAY_S / 60:.0f} min in one state"
+        return replace(now, value=float(memory.state), reason=words)
+    return now
+
+
+def _load(
+    scene: Scene,
+    switched: SwitchedPicture,
+    memory: SwitchMemory,
+    got: Share | None,
+    limits: Limits,
+    shed: frozenset[str],
+) -> tuple[SwitchedChoice, SwitchMemory]:
+    policy = scene.site.load_policy(switched.resource.id)
+    own = SwitchedChoice(switched, Control.LOAD_ON, None, Rank.PLAN, "rule", "runs by itself")
+    if got is None:
+        return own, memory
+    if policy.runs is LoadRun.BY_ITSELF:
+        if got.level > 0.0:
+            return own, memory
+        reason, rank, source = _denied(scene, switched, got, limits, shed)
+        return replace(own, value=0.0, rank=rank, source=source, reason=reason, bound_by=got.bound_by), memory
+    on = memory.state == 1
+    if got.level > 0.0 and not on:
+        since_s = scene.now_s if memory.wanted_since_s is None else memory.wanted_since_s
+        if scene.now_s - since_s < LOAD_SURE_S:
+            waiting = replace(own, value=0.0, reason="waits until the surplus has lasted a minute")
+            return waiting, replace(memory, wanted_since_s=since_s)
+    memory = replace(memory, wanted_since_s=None)
+    if got.level > 0.0:
+        for_s = scene.now_s - memory.switched_at_s
+        words = "stays on for its minimum time" if on and for_s < policy.min_on_s else "runs on what the sun leaves"
+        intent = scene.intent(switched.resource.id)
+        planned = intent is not None and intent.kind is IntentKind.CHARGE_TO
+        return replace(
+            own, value=1.0, source="plan" if planned else "rule", reason="runs as planned" if planned else words
+        ), memory
+    if got.bound_by in {SURPLUS, None} and switched.resource.id not in shed:
+        return replace(own, value=0.0, reason="waits for the sun"), memory
+    reason, rank, source = _denied(scene, switched, got, limits, shed)
+    return replace(own, value=0.0, rank=rank, source=source, reason=reason, bound_by=got.bound_by), memory
+
+
+def _denied(
+    scene: Scene, switched: SwitchedPicture, got: Share, limits: Limits, shed: frozenset[str]
+) -> tuple[str, Rank, str]:
+    if switched.resource.id in shed:
+        return "off: the house runs without the grid, and the battery's reserve is near", Rank.SAFETY, "island"
+    if returning(scene, switched.resource.id):
+        return "waits after the outage, so that not everything comes back at once", Rank.SAFETY, "island"
+    by = limits.behind.get(got.bound_by or "")
+    if by is not None:
+        return f"off: {scene.bound(by)}", by.rank, by.source
+    return "stays off for its minimum time", Rank.PLAN, "rule"

@@ -1,0 +1,307 @@
+"""The account of a simulated time: what really flowed, what it cost, what was kept to and what was not.
+
+Energies, limits and comfort come from the plant's true state; only prices, decisions and alarms are the gateway's.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cem.model.resource import Role
+from cem.model.site import ChargeGoal, Site
+from cem.model.status import Status
+from cem.simulation.grid import GridSide, Order, Signal
+from cem.simulation.harness import Step
+from cem.simulation.plant import Truth
+
+GRACE_S = 60.0
+"""After a limit's begin; the programme may say otherwise."""
+TOLERANCE_W, TOLERANCE = 50.0, 0.02
+"""A minute's mean may exceed a limit by the larger of the two."""
+GOAL_SHARE = 0.98
+"""A goal of which so much is in the car counts as met."""
+_SIDES = {Signal.IMPORT_LIMIT_W: 1.0, Signal.EXPORT_LIMIT_W: -1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit on the connection point in [start, end); `sign` -1 for export, the limit a magnitude."""
+
+    name: str
+    start: datetime
+    end: datetime
+    limit_w: float
+    sign: float
+
+
+@dataclass(slots=True)
+class Kept:
+    """Minutes under one limit. Excused: the house's own load alone was above it."""
+
+    name: str
+    limit_w: float
+    side: str
+    minutes: int = 0
+    broken: int = 0
+    excused: int = 0
+    worst_w: float = 0.0
+
+
+@dataclass(slots=True)
+class Goals:
+    """What became of the standing charge goals, each time that one was due with a car plugged."""
+
+    met: int = 0
+    missed: int = 0
+    missing_wh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One minute for the picture: means in W, states at its end."""
+
+    at: datetime
+    grid_w: float
+    load_w: float
+    pv_w: float
+    battery_w: float
+    ev_w: float
+    battery_soc_pct: float
+    ev_soc_pct: float
+    import_price: float
+    import_limit_w: float | None
+
+
+@dataclass(slots=True)
+class _Minute:
+    number: int = -1
+    seconds: float = 0.0
+    grid: float = 0.0
+    load: float = 0.0
+    pv: float = 0.0
+    battery: float = 0.0
+    ev: float = 0.0
+
+    def add(self, truth: Truth, dt_s: float) -> None:
+        self.seconds += dt_s
+        self.grid += truth.grid_w * dt_s
+        self.load += truth.load_w * dt_s
+        self.pv += truth.pv_w * dt_s
+        self.battery += truth.battery_w * dt_s
+        self.ev += truth.ev_w * dt_s
+
+
+def limits_of(site: Site, sides: Sequence[GridSide], start: datetime, end: datetime) -> list[Limit]:
+    """Every limit that is to be kept to: the contract's, and those of the grid's orders after their grace."""
+    connection = site.connection
+    found = [
+        Limit(f"contract {side}", start, end, limit, sign)
+        for side, sign, limit in (
+            ("import", 1.0, connection.import_limit_w),
+            ("export", -1.0, connection.export_limit_w),
+        )
+        if limit is not None
+    ]
+    for side in sides:
+        for number, order in enumerate(side.orders, 1):
+            found += _ordered(f"{side.id} {order.name or f'order {number}'}", order, start)
+    return found
+
+
+def _ordered(name: str, order: Order, since: datetime) -> Iterator[Limit]:
+    sign = _SIDES.get(order.signal)
+    if sign is None:
+        return
+    step_s = order.for_s / len(order.values)
+    for index, value in enumerate(order.values):
+        begin = since + timedelta(seconds=order.start_s + index * step_s)
+        part = name if len(order.values) == 1 else f"{name}, part {index + 1}"
+        yield Limit(part, begin + timedelta(seconds=GRACE_S), begin + timedelta(seconds=step_s), value, sign)
+
+
+class Account:
+    """Takes every step of the plant; `summary` at the end. `status` is asked once a simulated minute."""
+
+    def __init__(self, site: Site, limits: Sequence[Limit], step_s: float) -> None:
+        self.samples: list[Sample] = []
+        self._site = site
+        self._zone = ZoneInfo(site.zone)
+        self._step_s = step_s
+        self._limits = limits
+        self._kept = {limit.name: Kept(limit.name, limit.limit_w, _side(limit)) for limit in limits}
+        self._minute = _Minute()
+        self._first: Truth | None = None
+        self._last: Truth | None = None
+        self._cost = 0.0
+        self._price = 0.0
+        self._ranks: Counter[str] = Counter()
+        self._alarms: dict[str, dict[str, Any]] = {}
+        self._goals = Goals()
+        self._ticks = 0
+        self._decided: object = None
+
+    def take(self, step: Step) -> None:
+        """One step of the plant."""
+        truth = step.truth
+        if self._first is None:
+            self._first = truth
+        number = int(truth.now.timestamp() - self._step_s / 2) // 60
+        if number != self._minute.number:
+            self._close_minute()
+            self._minute = _Minute(number)
+        self._minute.add(truth, self._step_s)
+        self._price_now(step)
+        if self._last is not None:
+            for goal in self._site.goals:
+                self._judge(goal, self._last, truth)
+        self._last = truth
+        if step.decision is not None and step.decision is not self._decided:
+            self._decided = step.decision
+            self._ticks += 1
+            self._ranks.update(setpoint.rank.name.lower() for setpoint in step.decision.setpoints)
+
+    def look(self, status: Status) -> None:
+        """Notes the alarms that are shown."""
+        for alarm in status.alarms:
+            known = self._alarms.setdefault(
+                alarm.id, {"id": alarm.id, "severity": alarm.severity, "cause": alarm.cause, "since": alarm.since}
+            )
+            known["seen"] = known.get("seen", 0) + 1
+
+    def _price_now(self, step: Step) -> None:
+        truth, site = step.truth, self._site
+        if step.inputs is not None:
+            import_price, export_price = step.inputs.directive.prices_at(truth.now, site.tariff)
+        else:
+            import_price = site.tariff.import_price_per_kwh(truth.now)
+            export_price = site.tariff.export_price_per_kwh
+        price = import_price if truth.grid_w > 0 else export_price
+        self._cost += truth.grid_w * self._step_s / 3.6e6 * price
+        self._price = import_price
+
+    def _close_minute(self) -> None:
+        minute, last = self._minute, self._last
+        if minute.seconds <= 0 or last is None:
+            return
+        grid_w, load_w = minute.grid / minute.seconds, minute.load / minute.seconds
+        at = last.now
+        import_limit: float | None = None
+        for limit in self._limits:
+            if not (limit.start.timestamp() <= minute.number * 60 and minute.number * 60 + 60 <= limit.end.timestamp()):
+                continue
+            if limit.sign > 0:
+                import_limit = limit.limit_w if import_limit is None else min(import_limit, limit.limit_w)
+            self._hold_against(limit, grid_w, load_w)
+        self.samples.append(
+            Sample(
+                at,
+                grid_w,
+                load_w,
+                minute.pv / minute.seconds,
+                minute.battery / minute.seconds,
+                minute.ev / minute.seconds,
+                last.battery_soc_pct,
+                last.ev_soc_pct,
+                self._price,
+                import_limit,
+            )
+        )
+
+    def _hold_against(self, limit: Limit, grid_w: float, load_w: float) -> None:
+        kept = self._kept[limit.name]
+        kept.minutes += 1
+        above = limit.sign * grid_w - limit.limit_w - max(TOLERANCE_W, TOLERANCE * limit.limit_w)
+        if above <= 0:
+            return
+        if limit.sign > 0 and load_w > limit.limit_w:
+            kept.excused += 1
+        else:
+            kept.broken += 1
+            kept.worst_w = max(kept.worst_w, limit.sign * grid_w - limit.limit_w)
+
+    def _judge(self, goal: ChargeGoal, before: Truth, after: Truth) -> None:
+        """At the goal's time of day: whether what was wanted is in the car that is there."""
+        due = before.now.astimezone(self._zone).replace(
+            hour=goal.ready_by.hour, minute=goal.ready_by.minute, second=0, microsecond=0
+        )
+        if not before.now < due <= after.now or before.ev_state == "A":
+            return
+        if goal.energy_wh is not None:
+            missing = goal.energy_wh - before.ev_session_wh
+            if missing <= goal.energy_wh * (1 - GOAL_SHARE) or before.ev_soc_pct >= 99.0:
+                self._goals.met += 1
+                return
+            self._goals.missing_wh += missing
+            self._goals.missed += 1
+        elif goal.soc_pct is not None:
+            met = before.ev_soc_pct >= goal.soc_pct * GOAL_SHARE
+            self._goals.met += met
+            self._goals.missed += not met
+
+    def summary(self, writes: dict[str, int]) -> dict[str, Any]:
+        """The account as JSON types; energies in kWh, money in the tariff's currency."""
+        self._close_minute()
+        self._minute = _Minute()
+        first, last = self._first, self._last
+        if first is None or last is None:
+            return {}
+        energy = _energies(first, last)
+        capacity = sum(r.ratings.capacity_wh or 0.0 for r in self._site.of(Role.BATTERY))
+        used = energy["load"] + energy["ev"]
+        return {
+            "from": first.now.isoformat(),
+            "to": last.now.isoformat(),
+            "ticks": self._ticks,
+            "energy_kwh": {key: round(value, 3) for key, value in energy.items()},
+            "cost": round(self._cost, 4),
+            "currency": self._site.tariff.currency,
+            "self_consumption": _share(energy["pv"] - energy["export"], energy["pv"]),
+            "self_sufficiency": _share(used - energy["import"], used),
+            "limits": [
+                {
+                    "name": kept.name,
+                    "side": kept.side,
+                    "limit_w": kept.limit_w,
+                    "minutes": kept.minutes,
+                    "broken": kept.broken,
+                    "excused": kept.excused,
+                    "worst_w": round(kept.worst_w, 1),
+                }
+                for kept in self._kept.values()
+            ],
+            "limits_broken": sum(kept.broken for kept in self._kept.values()),
+            "goals": {
+                "met": self._goals.met,
+                "missed": self._goals.missed,
+                "missing_kwh": round(self._goals.missing_wh / 1000, 3),
+            },
+            "battery_cycles": round(energy["discharged"] * 1000 / capacity, 3) if capacity else None,
+            "contactor_closures": last.ev_contactor_closures - first.ev_contactor_closures,
+            "writes": dict(sorted(writes.items())),
+            "decisions_by_rank": dict(sorted(self._ranks.items())),
+            "alarms": [{**alarm, "since": alarm["since"].isoformat()} for alarm in self._alarms.values()],
+        }
+
+
+def _side(limit: Limit) -> str:
+    return "import" if limit.sign > 0 else "export"
+
+
+def _energies(first: Truth, last: Truth) -> dict[str, float]:
+    return {
+        "import": (last.import_wh - first.import_wh) / 1000,
+        "export": (last.export_wh - first.export_wh) / 1000,
+        "load": (last.load_wh - first.load_wh) / 1000,
+        "pv": (last.pv_wh - first.pv_wh) / 1000,
+        "curtailed": (last.pv_curtailed_wh - first.pv_curtailed_wh) / 1000,
+        "charged": (last.charged_wh - first.charged_wh) / 1000,
+        "discharged": (last.discharged_wh - first.discharged_wh) / 1000,
+        "ev": (last.ev_wh - first.ev_wh) / 1000,
+    }
+
+
+def _share(part: float, whole: float) -> float | None:
+    return round(min(1.0, max(0.0, part / whole)), 4) if whole > 0 else None

@@ -1,0 +1,266 @@
+"""Decisions and writes: nothing on stale data, nothing fed by a timer, armed first, allowed, and in their budgets."""
+
+from collections.abc import Mapping
+
+from cem.model.resource import Control, Role
+from cem.model.setpoint import Setpoint, WriteState
+from cem.model.site import Site
+from cem.ports import ControlSpec, Storage
+from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, Write
+from cem.simulation.oracle.wires import (
+    MAY_WRITE,
+    RATE_TIMER,
+    STORAGE_MODE,
+    TOPICS,
+    WMAX_LIM_ON,
+    WMAX_LIM_TIMER,
+    Block,
+    written,
+)
+
+CYCLE_SAYS_S = 15.0
+"""After so long without a completed tick no device may be fed any more: lease and one poll."""
+SAFE_WITHIN_S = 60.0
+"""F1: safe mode for what depended on a silent device."""
+DAY_S = 86400.0
+WORN = frozenset({Storage.FLASH, Storage.UNKNOWN})
+
+
+class FreshData:
+    """I12: what is decided on a meter or a device that has been silent for too long is the safe value, or less.
+
+    Judged by the ages in the decision's own inputs, and by how long the plant's device has truly been silent.
+    """
+
+    name = "I12"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        self._site = site
+        self._bounds = bounds
+        self._meters = [r.id for r in site.of(Role.GRID)][:1]
+        self._before: dict[tuple[str, Control], float] = {}
+        self._lasts = Lasting()
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """Each set point of a new decision."""
+        if seen.decision is None or seen.inputs is None or not seen.runs:
+            self._before.clear()
+            return []
+        old = self._too_old(seen)
+        found = []
+        silent = self._lasts.for_s("not safe", seen.facts.meter == "silent" and not seen.safe, seen.at_s)
+        if self._told.once("not safe", silent > self._bounds.meter_stale_s + SAFE_WITHIN_S + self._bounds.lag_s):
+            what = f"{seen.decision.mode} mode with a meter that has been silent for {silent:.0f} s"
+            found.append(Violation(self.name, seen.at_s, f"safe mode within {SAFE_WITHIN_S:g} s", what, seen.words()))
+        for setpoint in seen.decision.setpoints:
+            why = old.get("") or old.get(setpoint.resource_id)
+            key = f"{setpoint.resource_id} {setpoint.control}"
+            if self._told.once(key, why is not None and not self._less(setpoint)):
+                what = f"{setpoint.resource_id} {setpoint.control} = {setpoint.value}, {why}"
+                allowed = "its safe value, or no more than before"
+                found.append(Violation(self.name, seen.at_s, allowed, what, setpoint.reason))
+            if setpoint.value is not None:
+                self._before[setpoint.resource_id, setpoint.control] = setpoint.value
+        return found
+
+    def _too_old(self, seen: Seen) -> dict[str, str]:
+        """What is too old by resource id ("": the meter, on which everything depends), in words."""
+        assert seen.inputs is not None
+        old = {}
+        silent = self._lasts.for_s("meter", seen.facts.meter == "silent", seen.at_s)
+        for meter in self._meters:
+            age = seen.inputs.snapshot.age_s(meter, "power_w")
+            age = float("inf") if age is None else age
+            if max(age, silent - 2 * self._bounds.step_s) > self._bounds.meter_stale_s + 1e-6:
+                old[""] = f"the meter is {min(age, 9999):.0f} s old and has been silent for {silent:.0f} s"
+        for resource in self._site.resources:
+            age = seen.inputs.snapshot.age_s(resource.id, "power_w")
+            if resource.role is not Role.GRID and age is not None and age > self._bounds.device_stale_s + 1e-6:
+                old[resource.id] = f"it is {age:.0f} s old"
+        return old
+
+    def _less(self, setpoint: Setpoint) -> bool:
+        value = setpoint.value
+        if value is None or value == 0.0:
+            return True
+        before = self._before.get((setpoint.resource_id, setpoint.control))
+        if setpoint.control is Control.PV_LIMIT_W:
+            return True  # a bound on generation is the safe side of its own control
+        if (
+            setpoint.control is Control.EV_LIMIT_A
+            and value <= self._site.resource(setpoint.resource_id).ratings.min_current_a
+        ):
+            return True
+        return before is not None and abs(value) <= abs(before) and value * before >= 0
+
+
+class Feeding:
+    """I13: a device's timer is only fed by completed ticks, and often enough while it shall hold what it was told."""
+
+    name = "I13"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        del site
+        self._bounds = bounds
+        self._tick: object = None
+        self._ticked_s = 0.0
+        self._written_s: dict[str, float] = {}
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """Writes after the last tick, and gaps between writes."""
+        if seen.decision is not self._tick or not seen.runs:
+            self._tick, self._ticked_s = seen.decision, seen.at_s
+        found = []
+        late = seen.at_s - self._ticked_s > CYCLE_SAYS_S + self._bounds.lag_s
+        for write in seen.writes:
+            self._written_s[write.device_id] = write.at_s
+            if self._told.once(f"{write.device_id} fed", late and not _releases(write)):
+                allowed = f"{write.device_id}: no write {CYCLE_SAYS_S:g} s after the last completed tick"
+                what = f"a write {seen.at_s - self._ticked_s:.0f} s after it"
+                found.append(Violation(self.name, seen.at_s, allowed, what, seen.words()))
+        return found + [
+            v for device, specs in seen.specs.items() for spec in specs for v in self._gap(seen, device, spec)
+        ]
+
+    def _gap(self, seen: Seen, device_id: str, spec: ControlSpec) -> list[Violation]:
+        battery = next((b for b in seen.facts.batteries if b.resource.id == spec.resource_id), None)
+        if (
+            battery is None
+            or battery.held_w is None
+            or not battery.obeys
+            or spec.device_timeout_s is None
+            or not seen.runs
+        ):
+            return []
+        setpoint = seen.setpoint(spec.resource_id, spec.control)
+        told = {WriteState.ACCEPTED, WriteState.EFFECTIVE}
+        holds = any(
+            o.resource_id == spec.resource_id and o.control is spec.control and o.state in told for o in seen.outcomes
+        )
+        if not holds or setpoint is None or setpoint.value is None or seen.at_s - self._ticked_s > self._bounds.lag_s:
+            return []
+        gap = seen.at_s - max(self._written_s.get(device_id, seen.at_s), seen.started_s or 0.0)
+        most = spec.device_timeout_s / 2 + self._bounds.lag_s
+        if not self._told.once(f"{device_id} gap", gap > most):
+            return []
+        allowed = f"{device_id}: fed every {most:.0f} s"
+        return [Violation(self.name, seen.at_s, allowed, f"nothing for {gap:.0f} s", seen.words(spec.resource_id))]
+
+
+def _releases(write: Write) -> bool:
+    """Whether it hands something back: register values all 0, or the charger's own mode."""
+    if write.by_topic:
+        return write.what.endswith(b"frc/set 0")
+    return not any(written(write.what).values())
+
+
+class ArmedFirst:
+    """I15: no value is put in force before the device's own timer was written. That it was read back does not show."""
+
+    name = "I15"
+    MASTERS: Mapping[int, tuple[int, int]] = {123: (WMAX_LIM_ON, WMAX_LIM_TIMER), 124: (STORAGE_MODE, RATE_TIMER)}
+
+    def __init__(self, site: Site, bounds: Bounds, blocks: Mapping[str, tuple[Block, ...]]) -> None:
+        del site
+        self._bounds = bounds
+        self._blocks = blocks
+        self._armed: set[tuple[str, int]] = set()
+        self._started_s: float | None = None
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """Switches against timers, in the order in which they were written."""
+        if seen.started_s != self._started_s:
+            self._started_s = seen.started_s
+            self._armed.clear()
+        return [found for write in seen.writes if not write.by_topic for found in self._write(seen, write)]
+
+    def _write(self, seen: Seen, write: Write) -> list[Violation]:
+        words, found = written(write.what), []
+        for block in self._blocks.get(write.device_id, ()):
+            if block.model not in self.MASTERS:
+                continue
+            switch, timer = self.MASTERS[block.model]
+            key = (write.device_id, block.model)
+            if words.get(block.address + timer, 0) not in {0, 0xFFFF}:
+                self._armed.add(key)
+            if words.get(block.address + switch, 0) and key not in self._armed:
+                allowed = f"{write.device_id}: timer of model {block.model} first"
+                found.append(Violation(self.name, seen.at_s, allowed, "put in force without it", seen.words()))
+        return found
+
+
+class AllowList:
+    """I29: only registers and topics that are meant to be written are written."""
+
+    name = "I29"
+
+    def __init__(self, site: Site, bounds: Bounds, blocks: Mapping[str, tuple[Block, ...]]) -> None:
+        del site, bounds
+        self._allowed = {
+            device: frozenset(block.address + offset for block in own for offset in MAY_WRITE.get(block.model, ()))
+            for device, own in blocks.items()
+        }
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """Every write."""
+        found = []
+        for write in seen.writes:
+            if write.by_topic:
+                topic = write.what.split(b" ", 1)[0].decode()
+                wrong = [] if any(topic.endswith(f"/{allowed}") for allowed in TOPICS) else [topic]
+            else:
+                own = self._allowed.get(write.device_id)
+                wrong = [] if not own else [str(a) for a in written(write.what) if a not in own]
+            found += [
+                Violation(self.name, seen.at_s, f"{write.device_id}: its own list", what, seen.words())
+                for what in wrong
+                if self._told.once(f"{write.device_id} {what}", broken=True)
+            ]
+        return found
+
+
+class Resources:
+    """I28 as far as it shows: ticks within 250 ms (99 of 100), and flash written no more often than it may be."""
+
+    name = "I28"
+    LONGEST_MS = 250.0
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        del site, bounds
+        self._long = self._ticks = 0
+        self._days: dict[str, list[float]] = {}
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """Ticks and writes."""
+        self._ticks += 1
+        self._long += seen.tick_ms > self.LONGEST_MS
+        found = []
+        if self._told.once("ticks", self._ticks >= 200 and self._long > self._ticks / 100):
+            what = f"{self._long} of {self._ticks} were longer"
+            found.append(Violation(self.name, seen.at_s, f"99 ticks of 100 within {self.LONGEST_MS:g} ms", what, ""))
+        for write in seen.writes:
+            budget = self._budget(seen, write.device_id)
+            if budget is None or (write.by_topic and b"/set " not in write.what):
+                continue
+            day = self._days[write.device_id] = [
+                *(at for at in self._days.get(write.device_id, []) if at > write.at_s - DAY_S),
+                write.at_s,
+            ]
+            if self._told.once(f"{write.device_id} wear", len(day) > budget):
+                allowed = f"{write.device_id}: {budget} writes a day"
+                found.append(Violation(self.name, seen.at_s, allowed, f"{len(day)}", seen.words()))
+        return found
+
+    @staticmethod
+    def _budget(seen: Seen, device_id: str) -> int | None:
+        """The messages a day that a device's storage stands: two for each write of a control, on and value."""
+        budgets = [
+            20 if spec.storage in WORN else spec.daily_budget
+            for spec in seen.specs.get(device_id, ())
+            if spec.storage in WORN or spec.daily_budget is not None
+        ]
+        return 2 * sum(b for b in budgets if b is not None) if budgets else None

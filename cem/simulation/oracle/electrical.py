@@ -1,0 +1,249 @@
+"""What the wires and the grid may see: fuse, import, export, the guaranteed minimum, the most restrictive limit."""
+
+from cem.model.envelope import Rank
+from cem.model.resource import Role
+from cem.model.site import GuaranteedMinimum, Site
+from cem.simulation.oracle.facts import ChargerFact
+from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, Window
+
+IDLE_W = 100.0
+"""What still counts as nothing."""
+EACH_CONSUMER_W = 4200.0
+"""Paragraph 14a EnWG: what each controllable consumer may always draw (BNetzA BK6-22-300)."""
+SIMULTANEITY = {1: 1.0, 2: 0.8, 3: 0.75, 4: 0.7, 5: 0.65, 6: 0.6, 7: 0.55, 8: 0.5}
+"""The factor of the same ruling by the number of controllable consumers; 0.45 from nine on."""
+
+
+class Fuse:
+    """I1: no phase above its fuse for longer than the fuse stands.
+
+    Excused while what nobody controls is above by itself, if every controllable consumer then is at its least
+    within 5 s; while the meter lies; and while no gateway runs that could do something.
+    """
+
+    name = "I1"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        self._site = site
+        self._bounds = bounds
+        self._means = [Window(600.0) for _ in range(3)]
+        self._over = Lasting()
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """Every phase by three measures: ten minutes, one minute, five seconds."""
+        fuse_a = self._site.connection.fuse_a
+        found = []
+        for index, amps in enumerate(abs(w) / seen.facts.voltage_v for w in seen.facts.phases_w):
+            mean = self._means[index].add(seen.at_s, amps)
+            excused = self._excused(seen, index, fuse_a)
+            phase = f"L{index + 1}"
+            for share, seconds in ((1.1, 60.0), (1.45, 5.0)):
+                key = f"{phase}>{share}"
+                lasts = self._over.for_s(key, amps > share * fuse_a and not excused, seen.at_s)
+                if self._told.once(key, lasts > seconds + self._bounds.lag_s):
+                    found.append(
+                        self._broken(seen, f"{phase}: not above {share * fuse_a:.1f} A for {seconds:.0f} s", amps)
+                    )
+            if excused or not seen.runs:
+                self._means[index].clear()
+            elif self._told.once(f"{phase} mean", mean is not None and mean > 1.01 * fuse_a):
+                assert mean is not None
+                found.append(self._broken(seen, f"{phase}: {fuse_a:g} A over ten minutes", mean))
+        return found
+
+    def _excused(self, seen: Seen, index: int, fuse_a: float) -> bool:
+        facts = seen.facts
+        if not seen.runs or seen.runs_for_s() < 15.0 or facts.meter != "ok":
+            return True
+        free = facts.phases_w[index]
+        at_least = True
+        for part in facts.movers:
+            if part.obeys:
+                phases = part.phases if isinstance(part, ChargerFact) else part.resource.ratings.phases
+                share = part.power_w / max(1, phases)
+                free -= share if phases == 3 or index == (part.resource.ratings.phase or 1) - 1 else 0.0
+                at_least = at_least and share <= IDLE_W
+        return abs(free) / facts.voltage_v > fuse_a and at_least
+
+    def _broken(self, seen: Seen, allowed: str, amps: float) -> Violation:
+        return Violation(self.name, seen.at_s, allowed, f"{amps:.1f} A", seen.words())
+
+
+class _SiteLimit:
+    """One side of the connection point against the limits that really hold."""
+
+    name = ""
+    side = ""
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        del site
+        self._bounds = bounds
+        self._mean = Window(60.0)
+        self._told = Told()
+        self._limit: float | None = None
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """The mean of the last minute that was under one limit throughout."""
+        limit = seen.limit_w(self.side)
+        if limit is None or limit != self._limit or _blind(seen):
+            self._mean.clear()
+        self._limit = limit
+        if limit is None or _blind(seen):
+            self._told.once(self.side, broken=False)
+            return []
+        power = self._power_w(seen)
+        mean = self._mean.add(seen.at_s, min(power, limit) if self._excused(seen, limit) else power)
+        most = limit + max(50.0, 0.02 * limit)
+        if self._told.once(self.side, mean is not None and mean > most):
+            seen_w = f"{mean:.0f} W {self.side} over a minute; uncontrolled {seen.facts.uncontrolled_w:.0f} W"
+            return [Violation(self.name, seen.at_s, f"{limit:.0f} W", seen_w, seen.words())]
+        return []
+
+    def _power_w(self, seen: Seen) -> float:
+        raise NotImplementedError
+
+    def _excused(self, seen: Seen, limit: float) -> bool:
+        raise NotImplementedError
+
+
+def _blind(seen: Seen) -> bool:
+    """Nobody could know better: no gateway runs, or its meter tells it what is not so."""
+    return not seen.runs or seen.facts.meter == "lies"
+
+
+class ImportLimit(_SiteLimit):
+    """I2: the mean import of a minute within the limit, 50 W or 2 % above at most.
+
+    Excused while what nobody controls needs more, and what can be controlled takes nothing or its guaranteed minimum.
+    """
+
+    name = "I2"
+    side = "import"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        super().__init__(site, bounds)
+        self._minimum_w = guaranteed_w(site)
+
+    def _power_w(self, seen: Seen) -> float:
+        return seen.facts.grid_w
+
+    def _excused(self, seen: Seen, limit: float) -> bool:
+        del limit  # whatever it is: nothing more can be taken away
+        return seen.facts.controlled_import_w <= self._minimum_w + IDLE_W
+
+
+class ExportLimit(_SiteLimit):
+    """I3: likewise for the export; a site that may not export at all never shows 100 W for longer than 5 s.
+
+    Excused while the inverter does not obey, and while a roof that nobody can bound gives more by itself.
+    """
+
+    name = "I3"
+    side = "export"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        super().__init__(site, bounds)
+        self._bounded = frozenset(r.id for r in site.of(Role.PV) if r.controls)
+        self._over = Lasting()
+        self._zero_told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """Both measures."""
+        found = super().observe(seen)
+        limit = seen.limit_w("export", margin_s=0.0)
+        over = limit is not None and limit < 50.0 and not _blind(seen) and not self._excused(seen, 0.0)
+        over = over and -seen.facts.grid_w > 100.0
+        lasts = self._over.for_s("zero", over, seen.at_s)
+        if self._zero_told.once("zero", lasts > 5.0 + self._bounds.lag_s):
+            exported = f"{-seen.facts.grid_w:.0f} W for {lasts:.0f} s"
+            found.append(Violation(self.name, seen.at_s, "no export above 100 W for 5 s", exported, seen.words()))
+        return found
+
+    def _power_w(self, seen: Seen) -> float:
+        return -seen.facts.grid_w
+
+    def _excused(self, seen: Seen, limit: float) -> bool:
+        stubborn = any(not roof.obeys or roof.resource.id not in self._bounded for roof in seen.facts.roofs)
+        gives = -sum(r.power_w for r in seen.facts.roofs) > limit
+        idle = all(b.power_w > -IDLE_W for b in seen.facts.batteries if b.obeys)
+        free = any(not b.obeys and b.power_w < -IDLE_W for b in seen.facts.batteries)
+        return free or (stubborn and gives and idle)
+
+
+def guaranteed_w(site: Site) -> float:
+    """What a limit always leaves to the controllable consumers; 0: the site has no such policy."""
+    if site.policy.guaranteed_minimum is GuaranteedMinimum.NONE:
+        return 0.0
+    # Interpretation: every charging point and heat pump counts, a battery where it may be charged from the grid
+    count = sum(
+        r.role in {Role.EV, Role.HEAT_PUMP} or (r.role is Role.BATTERY and site.battery_policy(r.id).grid_charge)
+        for r in site.resources
+    )
+    if count == 0:
+        return 0.0
+    return EACH_CONSUMER_W + (count - 1) * SIMULTANEITY.get(count, 0.45) * EACH_CONSUMER_W
+
+
+class GuaranteedLeast:
+    """I4: under a limit the controllable consumers are still offered what the law guarantees them."""
+
+    name = "I4"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        self._least_w = guaranteed_w(site)
+        self._bounds = bounds
+        self._short = Lasting()
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """What the cars that wait for more are offered, while nothing but the limit holds them back."""
+        if not self._least_w:
+            return []
+        facts = seen.facts
+        waiting = [c for c in facts.chargers if c.obeys and c.state in {"B", "C"} and self._held_back(seen, c)]
+        offered = sum(c.offered_a * max(1, c.phases) * facts.voltage_v for c in facts.chargers)
+        offered += sum(max(0.0, b.power_w) for b in facts.batteries)
+        steps = sum(max(1, c.phases) * facts.voltage_v for c in waiting)
+        could = sum((c.resource.ratings.max_current_a or 0.0) * max(1, c.phases) * facts.voltage_v for c in waiting)
+        wanted = min(self._least_w, could)
+        short = bool(waiting) and facts.meter == "ok" and seen.runs_for_s() > 60.0 and offered < wanted - steps - IDLE_W
+        lasts = self._short.for_s("short", short, seen.at_s)
+        if not self._told.once("short", lasts > self._bounds.min_off_s + self._bounds.settle_s):
+            return []
+        return [Violation(self.name, seen.at_s, f"at least {wanted:.0f} W", f"{offered:.0f} W offered", seen.words())]
+
+    @staticmethod
+    def _held_back(seen: Seen, charger: ChargerFact) -> bool:
+        setpoint = seen.setpoint(charger.resource.id)
+        return setpoint is not None and setpoint.rank is Rank.OBLIGATION and bool(seen.imports)
+
+
+class MostRestrictive:
+    """I16: the band that was decided is never wider than the strictest of all limits that really hold."""
+
+    name = "I16"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        del site
+        self._bounds = bounds
+        self._wide = Lasting()
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """Both edges."""
+        if seen.decision is None or not seen.runs:
+            return []
+        band = seen.decision.band
+        found = []
+        for side, edge in (("import", band.max_w), ("export", -band.min_w)):
+            limit = seen.limit_w(side)
+            wide = limit is not None and edge > limit + 1.0
+            lasts = self._wide.for_s(side, wide, seen.at_s)
+            if self._told.once(side, wide and lasts >= 2.0 * self._bounds.lag_s):
+                found.append(
+                    Violation(
+                        self.name, seen.at_s, f"{side} at most {limit:.0f} W", f"{edge:.0f} W allowed", seen.words()
+                    )
+                )
+        return found

@@ -1,0 +1,147 @@
+"""The oracle: every invariant at every step of a bench, against the plant's true state."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cem.config.sitefile import SiteFile
+from cem.model.status import Status
+from cem.simulation.harness import Bench, Step
+from cem.simulation.oracle.data import AllowList, ArmedFirst, Feeding, FreshData, Resources
+from cem.simulation.oracle.electrical import ExportLimit, Fuse, GuaranteedLeast, ImportLimit, MostRestrictive
+from cem.simulation.oracle.facts import FactSource
+from cem.simulation.oracle.grid import GridTruth
+from cem.simulation.oracle.life import Autonomy, Bumpless, Failsafe, HandBack, Promise, Recovery
+from cem.simulation.oracle.seen import Bounds, Invariant, Seen, Violation, Write
+from cem.simulation.oracle.storage import DeviceEnvelope, NoHunting, OneDirection, Reserve
+from cem.simulation.oracle.switching import Car, Ramp, Switching
+from cem.simulation.oracle.wires import Block, blocks
+
+PLAIN = (
+    Fuse, ImportLimit, ExportLimit, GuaranteedLeast, Reserve, DeviceEnvelope, OneDirection, Switching, Ramp, Car,
+    NoHunting, FreshData, Feeding, Failsafe, MostRestrictive, HandBack, Autonomy, Recovery, Resources, Promise,
+)  # fmt: skip
+"""The invariants that need nothing but the site and its bounds."""
+
+
+class Oracle:
+    """Judges one bench from the moment it is made until the bench ends.
+
+        bench = Bench(home)
+        oracle = Oracle(bench)
+        bench.advance(3600)
+        for violation in oracle.violations: ...
+
+    It takes the bench's `on_step` (calling on whoever was there before) and listens on its wires; the gateway never
+    notices it. `leave_out` names invariants that are not judged. `also` are further watchers, such as `twins.Trace`.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        *,
+        leave_out: Sequence[str] = (),
+        also: Sequence[Invariant] = (),
+        bounds: Bounds | None = None,
+    ) -> None:
+        self.violations: list[Violation] = []
+        self.steps = 0
+        self._bench = bench
+        self._plant = bench.plant
+        self._facts = FactSource(bench.site_file, bench.plant, bench.wire)
+        self._devices = _simulated(bench.site_file, self._facts)
+        site = bench.site_file.site
+        providers = {provider.id: provider for provider in bench.site_file.providers}
+        self._grid = GridTruth(site, {key: (providers[key], vtn) for key, vtn in bench.grids.items()})
+        bounds = bounds or Bounds.of(site, bench.step_s)
+        maps = {device: self._blocks(simulated) for simulated, device in self._devices.items()}
+        self._registers = frozenset(simulated for simulated, device in self._devices.items() if maps[device])
+        judges: list[Invariant] = [make(site, bounds) for make in PLAIN]
+        judges += [make(site, bounds, maps) for make in (Bumpless, ArmedFirst, AllowList)]
+        self._judges = [*(judge for judge in judges if judge.name not in leave_out), *also]
+        self._writes: list[Write] = []
+        self._gateway: object = None
+        self._started_s: float | None = None
+        self._died_s: float | None = None
+        self._handed_back = False
+        self._next_on_write, bench.wire.on_write = bench.wire.on_write, self._wrote
+        self._next_on_step, bench.on_step = bench.on_step, self._step
+
+    def stopping(self) -> None:
+        """The gateway's next end will be an orderly one: its devices must be handed back."""
+        self._handed_back = True
+
+    def _blocks(self, simulated: str) -> tuple[Block, ...]:
+        try:
+            return blocks(self._plant.modbus(simulated).bank)
+        except KeyError:
+            return ()
+
+    def _wrote(self, simulated: str, what: bytes) -> None:
+        if self._next_on_write is not None:
+            self._next_on_write(simulated, what)
+        device = self._devices.get(simulated, simulated)
+        self._writes.append(Write(self._plant.house.elapsed_s, device, what, simulated not in self._registers))
+
+    def _step(self, step: Step) -> None:
+        if self._next_on_step is not None:
+            self._next_on_step(step)
+        self.observe(step)
+
+    def observe(self, step: Step) -> list[Violation]:
+        """Judges one step; what is newly broken. Called by the bench itself."""
+        facts = self._facts.read(step.truth)
+        at_s = facts.at_s
+        self._follow_gateway(at_s)
+        now = self._bench.clock.now()
+        writes, self._writes = tuple(self._writes), []
+        gateway = self._bench.gateway
+
+        def limits(side: str) -> Any:
+            return self._grid.limits(side, at_s, now.wall, trusted=now.trusted, started_s=self._started_s)
+
+        seen = Seen(
+            at_s,
+            facts,
+            step.inputs,
+            step.decision,
+            now.mono_s,
+            self._started_s,
+            self._died_s,
+            self._handed_back,
+            now.trusted,
+            limits("import"),
+            limits("export"),
+            writes,
+            gateway.board.outcomes() if gateway is not None else (),
+            {task.config.id: task.controls for task in gateway.devices} if gateway is not None else {},
+            self._status(),
+            gateway.loop.health.last_ms if gateway is not None else 0.0,
+        )
+        found = [violation for judge in self._judges for violation in judge.observe(seen)]
+        self.violations += found
+        self.steps += 1
+        return found
+
+    def _follow_gateway(self, at_s: float) -> None:
+        gateway = self._bench.gateway
+        if gateway is self._gateway:
+            return
+        if self._gateway is not None:
+            self._died_s = at_s
+        if gateway is not None:
+            self._started_s = at_s
+            self._handed_back = False
+            self._grid.restarted()
+        else:
+            self._started_s = None
+        self._gateway = gateway
+
+    def _status(self) -> Callable[[], Status | None]:
+        bench = self._bench
+        return lambda: bench.status() if bench.gateway is not None and bench.gateway.loop.last is not None else None
+
+
+def _simulated(site_file: SiteFile, facts: FactSource) -> dict[str, str]:
+    """The site file's device by the id of the simulated one."""
+    found = {facts.simulated(device.id): device.id for device in site_file.devices}
+    return {simulated: device for simulated, device in found.items() if simulated is not None}

@@ -1,0 +1,244 @@
+"""From start to death: failsafe, first command, hand-back, autonomy, recovery, and the owner's promise."""
+
+from collections.abc import Mapping
+
+from cem.model.envelope import Rank
+from cem.model.resource import Control
+from cem.model.setpoint import Health, WriteState
+from cem.model.site import Site
+from cem.ports import ControlSpec
+from cem.simulation.oracle.facts import BatteryFact, ChargerFact
+from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
+from cem.simulation.oracle.wires import Block, amps_told, storage_share, written
+
+HANDED_S = 10.0
+WATCHED_EVERY_S = 10.0
+"""How often the status is looked at: making it costs more than everything else here."""
+
+
+class Failsafe:
+    """I14: without a gateway every device with a timer of its own is back in its own control in time."""
+
+    name = "I14"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        del site
+        self._bounds = bounds
+        self._specs: dict[tuple[str, Control], ControlSpec] = {}
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """What the batteries and inverters still hold, by the time that their timers must have run out."""
+        for specs in seen.specs.values():
+            self._specs.update({(spec.resource_id, spec.control): spec for spec in specs})
+        if seen.runs or seen.died_s is None:
+            return []
+        dead_s, found = seen.at_s - seen.died_s, []
+        held = [(b.resource.id, Control.BATTERY_SETPOINT_W, b.held_w) for b in seen.facts.batteries]
+        held += [(r.resource.id, Control.PV_LIMIT_W, r.limit_w) for r in seen.facts.roofs]
+        for resource_id, control, value in held:
+            spec = self._specs.get((resource_id, control))
+            if spec is None or spec.device_timeout_s is None:
+                continue
+            due_s = self._bounds.watchdog_s + 20.0 + self._bounds.step_s
+            if self._told.once(resource_id, value is not None and dead_s > due_s):
+                allowed = f"{resource_id}: by itself {due_s:.0f} s after the gateway's end"
+                found.append(Violation(self.name, seen.at_s, allowed, f"still {value:.0f} W held"))
+        return found
+
+
+class Bumpless:
+    """I21: nothing is written before a fresh measurement; the first command is no larger than what flows already.
+
+    The first command is what goes over the wire first after a start, whatever follows within the same second.
+    """
+
+    name = "I21"
+
+    def __init__(self, site: Site, bounds: Bounds, blocks: Mapping[str, tuple[Block, ...]]) -> None:
+        del site, bounds
+        self._storage = {d: block for d, own in blocks.items() for block in own if block.model == 124}
+        self._started_s: float | None = None
+        self._present: dict[str, float] = {}
+        self._first: set[str] = set()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """The first write to each battery and charging point after a start."""
+        if seen.started_s != self._started_s:
+            self._started_s = seen.started_s
+            self._first = {part.resource.id for part in seen.facts.movers}
+        found = []
+        if seen.runs and self._first:
+            for battery in seen.facts.batteries:
+                found += self._battery(seen, battery)
+            for charger in seen.facts.chargers:
+                found += self._charger(seen, charger)
+        self._present = {b.resource.id: b.power_w for b in seen.facts.batteries}
+        self._present |= {c.resource.id: c.offered_a for c in seen.facts.chargers}
+        return found
+
+    def _battery(self, seen: Seen, battery: BatteryFact) -> list[Violation]:
+        key, ratings, device = battery.resource.id, battery.resource.ratings, battery.resource.device_id
+        block = self._storage.get(device)
+        mine = [write for write in seen.writes if write.device_id == device and not write.by_topic]
+        shares = [s for write in mine if block and (s := storage_share(block, written(write.what))) is not None]
+        if key not in self._first or not shares:
+            return []
+        self._first.discard(key)
+        told = shares[0] * ((ratings.max_charge_w if shares[0] > 0 else ratings.max_discharge_w) or 0.0)
+        present = self._present.get(key, battery.power_w)
+        found = []
+        if abs(told) > 1.1 * abs(present) + 100.0:
+            allowed = f"{key}: first command within the present {present:.0f} W"
+            found.append(Violation(self.name, seen.at_s, allowed, f"{told:.0f} W", seen.words(key)))
+        if seen.inputs is None or seen.inputs.snapshot.reading(key, "power_w") is None:
+            found.append(
+                Violation(self.name, seen.at_s, f"{key}: measured before written", f"{told:.0f} W written", "")
+            )
+        return found
+
+    def _charger(self, seen: Seen, charger: ChargerFact) -> list[Violation]:
+        key = charger.resource.id
+        mine = [write.what for write in seen.writes if write.device_id == charger.resource.device_id and write.by_topic]
+        told = next((amps for what in mine if (amps := amps_told(what)) is not None), None)
+        if key not in self._first or told is None:
+            return []
+        self._first.discard(key)
+        present = self._present.get(key, charger.offered_a)
+        if told <= present:
+            return []
+        allowed = f"{key}: first command at most the present {present:g} A"
+        return [Violation(self.name, seen.at_s, allowed, f"{told:g} A", seen.words(key))]
+
+
+class HandBack:
+    """I22: after an orderly end every device that can be reached steers itself, within ten seconds."""
+
+    name = "I22"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        del site
+        self._bounds = bounds
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """What batteries and inverters still hold."""
+        if seen.runs or not seen.handed_back or seen.died_s is None or seen.at_s - seen.died_s < HANDED_S:
+            self._told = Told()
+            return []
+        held = [(b.resource.id, b.held_w) for b in seen.facts.batteries if b.obeys]
+        held += [(r.resource.id, r.limit_w) for r in seen.facts.roofs if r.obeys]
+        return [
+            Violation(self.name, seen.at_s, f"{key}: by itself after the stop", f"still {value:.0f} W held")
+            for key, value in held
+            if self._told.once(key, value is not None)
+        ]
+
+
+class Autonomy:
+    """I23: without a trusted clock no schedule runs, neither a plan's nor a price's, over restarts too."""
+
+    name = "I23"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        del site
+        self._bounds = bounds
+        self._lasts = Lasting()
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """Whose decisions are taken while the clock is not to be trusted."""
+        planned = [s for s in (seen.decision.setpoints if seen.decision is not None else ()) if s.source == "plan"]
+        wrong = bool(planned) and not seen.trusted and seen.runs
+        if not self._told.once("plan", self._lasts.for_s("plan", wrong, seen.at_s) > self._bounds.lag_s):
+            return []
+        return [Violation(self.name, seen.at_s, "no schedule without a trusted clock", planned[0].reason, seen.words())]
+
+
+class Recovery:
+    """I24: two minutes after the last fault everything runs as before; nothing stays latched.
+
+    What a device did not follow is tried again every five minutes, and may take as long.
+    """
+
+    name = "I24"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        self._site = site
+        self._bounds = bounds
+        self._well_s: float | None = None
+        self._run_s: float | None = None
+        self._looked_s = 0.0
+        self._hurt: frozenset[str] = frozenset()
+        self._device = {resource.id: resource.device_id for resource in site.resources}
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """Health, mode and writes, as the status has them."""
+        self._hurt |= seen.facts.unwell
+        disturbed = bool(seen.facts.unwell) or seen.started_s != self._run_s or not seen.runs
+        self._run_s = seen.started_s
+        if disturbed or self._well_s is None:
+            self._well_s = seen.at_s
+            return []
+        well_s = seen.at_s - self._well_s
+        if well_s < 120.0 + self._bounds.step_s or seen.at_s - self._looked_s < WATCHED_EVERY_S:
+            return []
+        self._looked_s = seen.at_s
+        found = []
+        states = seen.inputs.devices if seen.inputs is not None else {}
+        for device_id, state in states.items():
+            if self._told.once(device_id, state.health is not Health.ONLINE):
+                what = f"{state.health}: {state.detail}"
+                found.append(
+                    Violation(self.name, seen.at_s, f"{device_id}: online 120 s after the last fault", what, "")
+                )
+        if self._told.once("mode", seen.safe):
+            found.append(Violation(self.name, seen.at_s, "no safe mode 120 s after the last fault", seen.words(), ""))
+        lost = {WriteState.REFUSED, WriteState.NOT_EFFECTIVE, WriteState.CONTESTED}
+        for outcome in seen.outcomes:
+            setpoint = seen.setpoint(outcome.resource_id)
+            owners = setpoint is not None and setpoint.rank is Rank.USER  # who may ask for what the device forbids
+            latched = (
+                outcome.state in lost
+                and not owners
+                and well_s > 400.0
+                and self._device[outcome.resource_id] in self._hurt
+            )
+            if self._told.once(f"{outcome.resource_id} {outcome.control}", latched):
+                allowed = f"{outcome.resource_id}: followed again 400 s after the last fault"
+                what = f"{outcome.state}: {outcome.detail}"
+                found.append(Violation(self.name, seen.at_s, allowed, what, seen.words(outcome.resource_id)))
+        return found
+
+
+class Promise:
+    """I30: nothing protective is silent: a minute after safe mode began there is cause, effect and what to do."""
+
+    name = "I30"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        del site
+        self._bounds = bounds
+        self._lasts = Lasting()
+        self._looked_s = 0.0
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """The alarms of the status, while the house is in safe mode."""
+        lasts = self._lasts.for_s("safe", seen.safe and seen.runs_for_s() > 60.0, seen.at_s)
+        if lasts < 60.0:
+            self._told.once("silent", broken=False)
+            return []
+        if seen.at_s - self._looked_s < WATCHED_EVERY_S:
+            return []
+        self._looked_s = seen.at_s
+        status = seen.status()
+        alarms = status.alarms if status is not None else ()
+        said = any(alarm.cause and alarm.effect and alarm.advice for alarm in alarms)
+        if not self._told.once("silent", not said):
+            return []
+        what = "; ".join(alarm.cause or "no cause" for alarm in alarms) or "no alarm at all"
+        return [
+            Violation(self.name, seen.at_s, "cause, effect and advice within 60 s of safe mode", what, seen.words())
+        ]

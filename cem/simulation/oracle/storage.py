@@ -1,0 +1,253 @@
+"""Batteries: reserve, envelope, one direction, no hunting; and what every set point must be."""
+
+from cem.model.plan import IntentKind
+from cem.model.request import RequestKind
+from cem.model.resource import Control
+from cem.model.setpoint import Health, Setpoint, WriteState
+from cem.model.site import Site
+from cem.simulation.oracle.facts import BatteryFact
+from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
+
+MOVES_W = 100.0
+"""A battery below this power stands still."""
+ROUNDING_PCT = 0.15
+"""What the state of charge may be off by, as the device tells it."""
+OWN_WILL = frozenset({"plan", "rule"})
+"""Sources of what nobody outside asked for."""
+GRACE_S = 30.0
+"""After a start, and after a device came back: nobody can be steered before."""
+
+
+class Reserve:
+    """I5: at or below the reserve no discharge; from there on only above reserve + 2 %.
+
+    Excused: the owner's explicit, dated word; a device that does not obey; the first half minute of a gateway.
+    """
+
+    name = "I5"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        self._site = site
+        self._bounds = bounds
+        self._locked: set[str] = set()
+        self._lasts = Lasting()
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """Each battery's true power and state of charge."""
+        found = []
+        for battery in seen.facts.batteries:
+            key = battery.resource.id
+            reserve = _reserve_pct(self._site, seen, key)
+            if battery.soc_pct <= reserve - ROUNDING_PCT:
+                self._locked.add(key)
+            elif battery.soc_pct >= reserve + self._bounds.reserve_clear_pct - ROUNDING_PCT:
+                self._locked.discard(key)
+            free = seen.runs_for_s() < GRACE_S or not battery.obeys or _owner_lets(seen, key)
+            broken = key in self._locked and battery.power_w < -MOVES_W and not free
+            lasts = self._lasts.for_s(key, broken, seen.at_s)
+            if self._told.once(key, lasts > 10.0 + self._bounds.lag_s):
+                allowed = f"{key}: no discharge, reserve {reserve:g} %, until {reserve + 2:g} %"
+                what = f"{-battery.power_w:.0f} W out at {battery.soc_pct:.1f} % for {lasts:.0f} s"
+                found.append(Violation(self.name, seen.at_s, allowed, what, seen.words(key)))
+        return found
+
+
+def _reserve_pct(site: Site, seen: Seen, battery_id: str) -> float:
+    asked = [
+        r.target_soc_pct
+        for r in (seen.inputs.requests if seen.inputs is not None else ())
+        if r.kind is RequestKind.RESERVE and r.resource_id == battery_id and r.target_soc_pct is not None
+    ]
+    return asked[-1] if asked else site.battery_policy(battery_id).reserve_pct
+
+
+def _owner_lets(seen: Seen, battery_id: str) -> bool:
+    if seen.inputs is None:
+        return True
+    return any(r.kind is RequestKind.RELEASE and r.resource_id == battery_id for r in seen.inputs.requests)
+
+
+class DeviceEnvelope:
+    """I6: every set point within what the device can, and what the device then holds is what it was told."""
+
+    name = "I6"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        self._site = site
+        self._bounds = bounds
+        self._lasts = Lasting()
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """The decision against ratings and BMS, the device against the last write."""
+        found = []
+        for setpoint in seen.decision.setpoints if seen.decision is not None else ():
+            allowed = self._allowed(seen, setpoint)
+            if self._told.once(f"{setpoint.resource_id} decided", allowed is not None):
+                assert allowed is not None
+                what = f"{setpoint.value:g} decided"
+                found.append(Violation(self.name, seen.at_s, allowed, what, seen.words(setpoint.resource_id)))
+        for fact in seen.facts.batteries:
+            told = _told_w(seen, fact) if fact.obeys else None
+            rated = max(fact.resource.ratings.max_charge_w or 0.0, fact.resource.ratings.max_discharge_w or 0.0)
+            apart = told is not None and (fact.held_w is None or abs(fact.held_w - told) > 25.0 + 0.02 * rated)
+            lasts = self._lasts.for_s(fact.resource.id, apart, seen.at_s)
+            if self._told.once(f"{fact.resource.id} holds", lasts > self._bounds.lag_s):
+                what = "nothing held" if fact.held_w is None else f"{fact.held_w:.0f} W held"
+                allowed = f"{fact.resource.id} holds {told:.0f} W as it was told"
+                found.append(Violation(self.name, seen.at_s, allowed, what, seen.words(fact.resource.id)))
+        return found
+
+    def _allowed(self, seen: Seen, setpoint: Setpoint) -> str | None:
+        """What is allowed where the set point is not; None where it is."""
+        value, ratings = setpoint.value, self._site.resource(setpoint.resource_id).ratings
+        if value is None:
+            return None
+        if setpoint.control is Control.BATTERY_SETPOINT_W:
+            side = "max_charge_w" if value > 0 else "max_discharge_w"
+            rated = ratings.max_charge_w if value > 0 else ratings.max_discharge_w
+            assert seen.inputs is not None
+            now = seen.inputs.snapshot.number(setpoint.resource_id, side, self._bounds.device_stale_s)
+            most = min((w for w in (rated, now) if w is not None), default=0.0)
+            return None if abs(value) <= most + 1.0 else f"{setpoint.resource_id}: {side} {most:.0f}"
+        if setpoint.control is Control.PV_LIMIT_W:
+            most = ratings.max_generation_w or float("inf")
+            return None if 0.0 <= value <= most + 1.0 else f"{setpoint.resource_id}: 0 to {most:g} W"
+        if setpoint.control is Control.EV_LIMIT_A:
+            most = ratings.max_current_a or 0.0
+            fits = value == 0.0 or ratings.min_current_a <= value <= most
+            return None if fits else f"{setpoint.resource_id}: 0 or {ratings.min_current_a:g} to {most:g} A"
+        return None
+
+
+def _told_w(seen: Seen, battery: BatteryFact) -> float | None:
+    outcome = next(
+        (o for o in seen.outcomes if o.resource_id == battery.resource.id and o.control is Control.BATTERY_SETPOINT_W),
+        None,
+    )
+    state = seen.inputs.devices.get(battery.resource.device_id) if seen.inputs is not None else None
+    if not seen.runs or state is None or state.health is not Health.ONLINE:
+        return None
+    if outcome is None or outcome.state not in {WriteState.ACCEPTED, WriteState.EFFECTIVE}:
+        return None
+    return outcome.value
+
+
+class OneDirection:
+    """I7: batteries never work against each other, and none is emptied into a car unless somebody asked for it."""
+
+    name = "I7"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        self._site = site
+        self._bounds = bounds
+        self._lasts = Lasting()
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """Pairs of batteries, and batteries against cars."""
+        steered = seen.runs_for_s() > GRACE_S
+        own = [b for b in seen.facts.batteries if b.obeys and b.held_w is not None] if steered else []
+        gives = sum(-b.power_w for b in own if b.power_w < -MOVES_W)
+        takes = sum(b.power_w for b in own if b.power_w > MOVES_W)
+        found = []
+        opposed = self._lasts.for_s("opposed", gives > 0 and takes > 0, seen.at_s)
+        if self._told.once("opposed", opposed > 10.0 + self._bounds.lag_s):
+            what = f"{gives:.0f} W out of one and {takes:.0f} W into another for {opposed:.0f} s"
+            found.append(Violation(self.name, seen.at_s, "no battery against another", what, seen.words()))
+        cars = sum(c.power_w for c in seen.facts.chargers)
+        deficit = max(0.0, seen.facts.load_w + sum(roof.power_w for roof in seen.facts.roofs))
+        fed = min(cars, gives - deficit)
+        lasts = self._lasts.for_s("car", fed > 2 * MOVES_W and not self._asked(seen, own), seen.at_s)
+        if self._told.once("car", lasts > 10.0 + self._bounds.lag_s):
+            what = f"{fed:.0f} W of a battery go into a car for {lasts:.0f} s"
+            found.append(Violation(self.name, seen.at_s, "no battery into a car", what, seen.words()))
+        return found
+
+    def _asked(self, seen: Seen, batteries: list[BatteryFact]) -> bool:
+        """Whether a limit, a programme, the plan's feeding in, or the owner wants the battery to give more."""
+        if seen.facts.meter != "ok" or seen.inputs is None or seen.decision is None:
+            return True
+        slot = seen.inputs.plan.slot_at(seen.inputs.now.wall) if seen.inputs.plan is not None else None
+        for battery in batteries:
+            key = battery.resource.id
+            setpoint = seen.setpoint(key)
+            intent = slot.intents.get(key) if slot is not None else None
+            if (
+                self._site.battery_policy(key).into_car
+                or (setpoint is not None and setpoint.source not in OWN_WILL)
+                or (intent is not None and intent.kind is IntentKind.DISCHARGE_TO)
+            ):
+                return True
+        return False
+
+
+class NoHunting:
+    """I11: while nothing outside changes for ten minutes a battery turns at most twice and comes to rest."""
+
+    name = "I11"
+    CALM_S = 600.0
+    REST_S = 180.0
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        self._site = site
+        self._bounds = bounds
+        self._since_s = 0.0
+        self._outside: tuple[float, float] | None = None
+        self._why: object = None
+        self._turns: dict[str, int] = {}
+        self._sign: dict[str, int] = {}
+        self._rest: dict[str, list[tuple[float, float]]] = {}
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """Counts turns, and looks at how far the power moved in the last minutes, as long as it is calm outside."""
+        facts = seen.facts
+        outside = facts.load_w + sum(r.power_w for r in facts.roofs) + sum(c.power_w for c in facts.chargers)
+        why = (
+            facts.unwell,
+            seen.started_s,
+            seen.imports,
+            seen.exports,
+            seen.safe,
+            tuple((b.soc_pct < 8.0, b.soc_pct > 92.0) for b in facts.batteries),
+            self._regime(seen),
+        )
+        low, high = self._outside or (outside, outside)
+        low, high = min(low, outside), max(high, outside)
+        if why != self._why or high - low > 60.0 or not seen.runs:
+            self._since_s, self._why, self._outside = seen.at_s, why, (outside, outside)
+            self._turns, self._sign, self._rest = {}, {}, {}
+            return []
+        self._outside = (low, high)
+        return [v for b in facts.batteries if b.obeys for v in self._battery(seen, b)]
+
+    def _regime(self, seen: Seen) -> object:
+        """What the plan and the reserve say now: a change of these is a change outside."""
+        return (
+            tuple((s.resource_id, s.rank, s.source, s.reason[:12]) for s in seen.decision.setpoints)
+            if seen.decision is not None
+            else None
+        )
+
+    def _battery(self, seen: Seen, battery: BatteryFact) -> list[Violation]:
+        key, found = battery.resource.id, []
+        sign = 0 if abs(battery.power_w) <= MOVES_W else 1 if battery.power_w > 0 else -1
+        if sign and self._sign.get(key, sign) != sign:
+            self._turns[key] = self._turns.get(key, 0) + 1
+        self._sign[key] = sign or self._sign.get(key, 0)
+        rest = self._rest.setdefault(key, [])
+        rest.append((seen.at_s, battery.power_w))
+        while rest[0][0] < seen.at_s - self.REST_S:
+            rest.pop(0)
+        calm_s = seen.at_s - self._since_s
+        if self._told.once(f"{key} turns", self._turns.get(key, 0) > 2):
+            what = f"{self._turns[key]} turns in {calm_s:.0f} s"
+            found.append(Violation(self.name, seen.at_s, f"{key}: at most two turns", what, seen.words(key)))
+        powers = [power for _, power in rest]
+        swing = max(powers) - min(powers)
+        if self._told.once(f"{key} rest", calm_s >= self.CALM_S and swing > 2 * MOVES_W + 60.0):
+            what = f"a swing of {swing:.0f} W within {self.REST_S:.0f} s"
+            found.append(Violation(self.name, seen.at_s, f"{key}: at rest within 100 W", what, seen.words(key)))
+        return found

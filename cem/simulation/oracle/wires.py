@@ -1,0 +1,85 @@
+"""What went over the wires, read without any of the product's own code: SunSpec addresses, Modbus writes, topics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+SUNSPEC_BASE = 40000
+MARKER = (0x5375, 0x6E53)  # "SunS"
+END = 0xFFFF
+WMAX_LIM_PCT, WMAX_LIM_WIN, WMAX_LIM_TIMER, WMAX_LIM_RAMP, WMAX_LIM_ON = 5, 6, 7, 8, 9
+"""Offsets in model 123, its id and length included (SunSpec Information Model Reference)."""
+STORAGE_MODE, OUT_RATE, IN_RATE, RATE_WIN, RATE_TIMER, RATE_RAMP, FROM_GRID, RATE_SCALE = 5, 12, 13, 14, 15, 16, 17, 25
+"""Offsets in model 124."""
+MAY_WRITE: Mapping[int, frozenset[int]] = {
+    123: frozenset({WMAX_LIM_PCT, WMAX_LIM_WIN, WMAX_LIM_TIMER, WMAX_LIM_RAMP, WMAX_LIM_ON}),
+    124: frozenset({STORAGE_MODE, OUT_RATE, IN_RATE, RATE_WIN, RATE_TIMER, RATE_RAMP, FROM_GRID}),
+}
+TOPICS = frozenset({"amp/set", "frc/set", "psm/set"})
+"""What may be published below a charger's prefix and serial number."""
+
+
+class Words(Protocol):
+    """A register image."""
+
+    def word(self, address: int) -> int:
+        """One word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One model in a device: where it begins, its registers, id and length included."""
+
+    model: int
+    address: int
+    length: int
+    rate_scale: int = 0  # of model 124: the exponent of its rates
+
+
+def signed(word: int) -> int:
+    """A register as a signed number."""
+    return word - 0x10000 if word & 0x8000 else word
+
+
+def storage_share(block: Block, words: Mapping[int, int]) -> float | None:
+    """The power that a write to model 124 asks for as a share of the rating, charging positive; None: none."""
+    given = [words.get(block.address + offset) for offset in (IN_RATE, OUT_RATE)]
+    if given[0] is None or given[1] is None:
+        return None
+    taken, gives = (signed(word) * 10.0**block.rate_scale / 100.0 for word in given if word is not None)
+    return taken if taken >= 0.0 else -gives
+
+
+def blocks(image: Words) -> tuple[Block, ...]:
+    """The models of a SunSpec device; none where the marker is missing."""
+    try:
+        if (image.word(SUNSPEC_BASE), image.word(SUNSPEC_BASE + 1)) != MARKER:
+            return ()
+        found = []
+        at = SUNSPEC_BASE + 2
+        while image.word(at) != END:
+            model = image.word(at)
+            scale = signed(image.word(at + RATE_SCALE)) if model == 124 else 0
+            found.append(Block(model, at, image.word(at + 1) + 2, scale))
+            at += found[-1].length
+    except IndexError:
+        return ()
+    return tuple(found)
+
+
+def written(pdu: bytes) -> dict[int, int]:
+    """Address to word of a writing Modbus request (functions 6 and 16); empty for any other."""
+    if pdu[0] == 6:
+        return {int.from_bytes(pdu[1:3]): int.from_bytes(pdu[3:5])}
+    if pdu[0] == 16:
+        first, count = int.from_bytes(pdu[1:3]), int.from_bytes(pdu[3:5])
+        return {first + i: int.from_bytes(pdu[6 + 2 * i : 8 + 2 * i]) for i in range(count)}
+    return {}
+
+
+def amps_told(message: bytes) -> float | None:
+    """The current that a charger's command asks for, 0 where it switches off; None: another command."""
+    topic, _, payload = message.partition(b" ")
+    if topic.endswith(b"/amp/set"):
+        return float(payload)
+    return 0.0 if topic.endswith(b"/frc/set") and payload == b"1" else None

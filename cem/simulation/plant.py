@@ -1,0 +1,145 @@
+"""The tie to the simulator: the only module of the product that imports `hw_sim`.
+
+The gateway's side sees nothing but links in memory; what is really the case is read from the plant, never through
+the gateway.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from cem.io.virtual import VirtualClock
+from cem.model.errors import CemError
+from cem.ports import ConnectionSink, DriverContext, MessageSink, PduPort, TopicPort
+from hw_sim.home import Home, HomeError, load_home
+from hw_sim.physics.house import Truth
+from hw_sim.simulation import SimulatedHome
+
+__all__ = ["Home", "HomeUnusable", "Link", "SimulatedHome", "Truth", "Wire", "begins_at", "links_of", "open_home"]
+
+Link = Mapping[str, str | int | float | bool]
+BROKER = "broker"
+"""The host that stands for the home's broker in memory."""
+WRITING_FUNCTIONS = frozenset({5, 6, 15, 16, 22, 23})
+"""Function codes of Modbus that change something at the device."""
+
+
+class HomeUnusable(CemError):  # noqa: N818 - the field's word
+    """A home file that can't be simulated; the message names every fault with its path."""
+
+
+def open_home(path: Path) -> Home:
+    """The home of a file; raises HomeUnusable with every fault, one a line."""
+    try:
+        return load_home(path)
+    except HomeError as error:
+        raise HomeUnusable("\n".join(f"{path}: {fault}" for fault in error.faults)) from error
+
+
+def begins_at(home: Home, text: str | None) -> datetime | None:
+    """The start as aware UTC, of the text if given, else the home's own; raises ValueError for what is no time."""
+    return home.begins_at(text)
+
+
+def links_of(home: SimulatedHome) -> list[Link]:
+    """The link tables under which a home's devices are found: one per Modbus device, one for the broker."""
+    links: list[Link] = []
+    brokered = False
+    for spec in home.home.device:
+        if _has_registers(home, spec.id):
+            links.append({"kind": "tcp", "host": spec.id, "port": 502, "unit": spec.unit})
+        else:
+            brokered = True
+    return [*links, {"kind": "mqtt", "host": BROKER, "port": 1883}] if brokered else links
+
+
+def _has_registers(home: SimulatedHome, device_id: str) -> bool:
+    try:
+        home.modbus(device_id)
+    except KeyError:
+        return False
+    return True
+
+
+@dataclass
+class Wire:
+    """The links in memory between drivers and simulated devices, and what went over them.
+
+    `writes` counts what left the gateway by the simulated device's id: Modbus requests that change something, and
+    messages published. `on_write` is called with (device id, the bytes or the topic with its payload).
+    """
+
+    home: SimulatedHome
+    clock: VirtualClock
+    writes: dict[str, int] = field(default_factory=dict)
+    on_write: Callable[[str, bytes], None] | None = None
+
+    def context(self) -> DriverContext:
+        """What the drivers get."""
+        return DriverContext(self.clock.monotonic, self._pdu, self._topics)
+
+    def device_of(self, serial: str) -> str | None:
+        """The simulated device with that serial number."""
+        return next((spec.id for spec in self.home.home.device if self.home.serial(spec.id) == serial), None)
+
+    def wrote(self, device_id: str, what: bytes) -> None:
+        """Counts one write."""
+        self.writes[device_id] = self.writes.get(device_id, 0) + 1
+        if self.on_write is not None:
+            self.on_write(device_id, what)
+
+    def published(self, topic: str, payload: bytes) -> None:
+        """Counts one message, for the device whose serial number the topic names."""
+        levels: Sequence[str] = topic.split("/")
+        owner = next((found for level in levels if (found := self.device_of(level)) is not None), BROKER)
+        self.wrote(owner, topic.encode() + b" " + payload)
+
+    def _pdu(self, link: Link) -> PduPort:
+        return _CountedPdus(self, str(link["host"]))
+
+    def _topics(self, link: Link) -> TopicPort:
+        del link
+        return _CountedTopics(self)
+
+
+class _CountedPdus:
+    """The in-memory Modbus link of one device."""
+
+    def __init__(self, wire: Wire, device_id: str) -> None:
+        self._wire = wire
+        self._id = device_id
+        self._unit = wire.home.modbus(device_id)
+
+    async def exchange(self, unit: int, pdu: bytes) -> bytes:
+        """One request and its answer."""
+        if pdu[0] in WRITING_FUNCTIONS:
+            self._wire.wrote(self._id, pdu)
+        return await self._unit.exchange(unit, pdu)
+
+
+class _CountedTopics:
+    """A connection to the home's broker."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._client = wire.home.broker.client()
+
+    async def start(self, on_message: MessageSink, on_connection: ConnectionSink) -> None:
+        """Connects."""
+        await self._client.start(on_message, on_connection)
+
+    def subscribe(self, topic_filter: str) -> None:
+        """Subscribes."""
+        self._client.subscribe(topic_filter)
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> bool:
+        """Sends if connected."""
+        sent = self._client.publish(topic, payload, retain)
+        if sent:
+            self._wire.published(topic, payload)
+        return sent
+
+    async def stop(self) -> None:
+        """Disconnects."""
+        await self._client.stop()

@@ -1,0 +1,156 @@
+"""What must hold between the tables of a profile, every fault with its place."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from cem.driver import Value
+from cem_drivers.profiled.schema import ControlRow, Profile, WriteRow
+from cem_drivers.profiled.values import read_image
+from cem_drivers.profiles.faults import Fault, did_you_mean
+from cem_drivers.profiles.tables import controls_of, vocabulary
+
+OURS = {"$setpoint", "$max", "$min"}
+GOLDEN_TOLERANCE = 0.002
+
+
+def check(profile: Profile) -> Iterator[Fault]:
+    """Everything wrong with a profile whose tables are right each for itself."""
+    yield from _identity(profile)
+    yield from _groups(profile)
+    yield from _ids(profile)
+    yield from _exponents(profile)
+    yield from _derived(profile)
+    yield from _controls(profile)
+    yield from _goldens(profile)
+
+
+def _identity(profile: Profile) -> Iterator[Fault]:
+    for index, row in enumerate(profile.identify.points):
+        try:
+            re.compile(row.regex or "")
+        except re.error as error:
+            yield Fault(("identify", "points", index, "regex"), f"no regular expression: {error}")
+
+
+def _groups(profile: Profile) -> Iterator[Fault]:
+    for name, group in profile.group.items():
+        if group.stale_s < group.period_s:
+            yield Fault(("group", name), f"stale after {group.stale_s:g} s, but read every {group.period_s:g} s only")
+    for table, rows in (("value", profile.value), ("point", profile.point)):
+        for index, row in enumerate(rows):
+            if row.group not in profile.group:
+                known = did_you_mean(row.group, [*profile.group])
+                yield Fault((table, index, "group"), f"no group {row.group!r}{known}")
+            if row.words > profile.link.max_read:
+                yield Fault((table, index, "type"), f"{row.words} registers do not fit into link.max_read")
+
+
+def _ids(profile: Profile) -> Iterator[Fault]:
+    known = vocabulary(profile.roles)
+    for index, row in enumerate(profile.point):
+        if row.id not in known:
+            yield Fault(("point", index, "id"), f"{row.id!r} is not in the vocabulary{did_you_mean(row.id, [*known])}")
+    for index, value in enumerate(profile.value):
+        if value.id in known:
+            yield Fault(("value", index, "id"), f"{value.id!r} is a point of the vocabulary; make it a [[point]]")
+    seen: set[str] = set()
+    tables = {
+        "value": [row.id for row in profile.value],
+        "point": [row.id for row in profile.point],
+        "derive": [row.id for row in profile.derive],
+    }
+    for table, names in tables.items():
+        for index, name in enumerate(names):
+            if name in seen:
+                yield Fault((table, index, "id"), f"{name!r} is there already")
+            seen.add(name)
+
+
+def _exponents(profile: Profile) -> Iterator[Fault]:
+    by_id = {row.id: row for row in profile.value}
+    for table, rows in (("value", profile.value), ("point", profile.point)):
+        for index, row in enumerate(rows):
+            if row.exponent is None:
+                continue
+            factor = by_id.get(row.exponent)
+            if factor is None:
+                known = did_you_mean(row.exponent, [*by_id])
+                yield Fault((table, index, "exponent"), f"no [[value]] {row.exponent!r}{known}")
+            elif factor.group != row.group:
+                yield Fault((table, index, "exponent"), f"{row.exponent!r} is read in another group")
+
+
+def _derived(profile: Profile) -> Iterator[Fault]:
+    known = [row.id for row in profile.rows]
+    for index, row in enumerate(profile.derive):
+        for source in row.sources:
+            if source not in known:
+                yield Fault(
+                    ("derive", index), f"{source!r} is read or derived nowhere above{did_you_mean(source, known)}"
+                )
+        known.append(row.id)
+
+
+def _controls(profile: Profile) -> Iterator[Fault]:
+    offered = controls_of(profile.roles)
+    known = [row.id for row in profile.rows] + [row.id for row in profile.derive]
+    published = [name for name in known if name in vocabulary(profile.roles)]
+    for index, control in enumerate(profile.control):
+        at = ("control", index)
+        if control.id not in offered:
+            yield Fault((*at, "id"), f"{control.id!r} is no control{did_you_mean(control.id, offered)}")
+        effect = control.verify.effect if control.verify is not None else None
+        if effect is not None and (effect not in published or effect.split(".")[0] != control.id.split(".")[0]):
+            yield Fault((*at, "verify", "effect"), f"no point {effect!r}{did_you_mean(effect, published)}")
+        for key, amount in (("min", control.limits.min), ("max", control.limits.max)):
+            if isinstance(amount, str) and amount.lstrip("-")[1:] not in known:
+                yield Fault(
+                    (*at, "limits", key), f"{amount!r} is read nowhere{did_you_mean(amount.lstrip('-$'), known)}"
+                )
+        yield from _writes(control, at, known)
+
+
+def _writes(control: ControlRow, at: tuple[str | int, ...], known: Sequence[str]) -> Iterator[Fault]:
+    lists: list[tuple[tuple[str, ...], list[WriteRow]]] = [
+        (("write",), control.write),
+        (("write_zero",), control.write_zero),
+        (("write_negative",), control.write_negative),
+        (("release",), control.release),
+        (("device_timeout", "arm"), control.device_timeout.arm if control.device_timeout else []),
+        (("heartbeat", "write"), control.heartbeat.write if control.heartbeat else []),
+    ]
+    for path, rows in lists:
+        for index, row in enumerate(rows):
+            place = (*at, *path, index)
+            name = row.value.lstrip("-") if isinstance(row.value, str) else None
+            if name is not None and name not in OURS and name[1:] not in known:
+                yield Fault((*place, "value"), f"{row.value!r} is read nowhere{did_you_mean(name[1:], known)}")
+            if row.moves and path not in {("write",), ("write_negative",)}:
+                yield Fault((*place, "value"), "only 'write' and 'write_negative' carry the set point")
+            if row.per is not None and row.per not in known:
+                yield Fault((*place, "per"), f"{row.per!r} is read nowhere{did_you_mean(row.per, known)}")
+
+
+def _goldens(profile: Profile) -> Iterator[Fault]:
+    known = [row.id for row in profile.rows] + [row.id for row in profile.derive]
+    for index, golden in enumerate(profile.golden):
+        image: dict[tuple[int, int], int] = {}
+        for place, words in golden.regs.items():
+            function, first = place.split(":")
+            image |= {(int(function), int(first) + offset): word for offset, word in enumerate(words)}
+        read = read_image(profile, image)
+        for name, wanted in golden.expect.items():
+            at = ("golden", index, "expect")
+            if name not in known:
+                yield Fault(at, f"no value {name!r}{did_you_mean(name, known)}")
+            elif name not in read:
+                yield Fault(at, f"{name}: the case has not all of its registers")
+            elif not _meant(read[name].value, wanted):
+                yield Fault(at, f"{name}: read as {read[name].value}, the case says {wanted}")
+
+
+def _meant(value: Value, wanted: float | str) -> bool:
+    """Whether a value is what a golden case says: numbers within what a document rounds away."""
+    if isinstance(value, float | int) and isinstance(wanted, float | int):
+        return abs(value - wanted) <= max(abs(wanted) * GOLDEN_TOLERANCE, 1e-6)
+    return value == wanted or (value is None and wanted == "none")

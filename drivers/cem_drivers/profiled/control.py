@@ -1,0 +1,304 @@
+"""One control of a device as its profile describes it: limits, arming, writing, read-back, release, heartbeat."""
+
+import asyncio
+import logging
+import math
+import struct
+from collections.abc import Callable, Sequence
+
+from cem.driver import Control, ControlSpec, Refused, Storage
+from cem_drivers.modbus import Bus, Function
+from cem_drivers.profiled.codec import decode, encode, whole
+from cem_drivers.profiled.reader import Reader
+from cem_drivers.profiled.schema import Amount, ControlRow, LinkDefaults, Phases, Place, WordOrder, WriteRow
+
+PAUSE_WITHIN_S = 4.0
+LOOK_EVERY_S = 0.5
+PAUSED_BELOW_A = 1.0
+
+_LOG = logging.getLogger(__name__)
+
+
+class Surface:
+    """One control of one resource. The device makes sure of the identity before each call that writes."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        row: ControlRow,
+        link: LinkDefaults,
+        resource_id: str,
+        phases: int,
+        reader: Reader,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._bus = bus
+        self._row = row
+        self._link = link
+        self._resource_id = resource_id
+        self._phases = phases
+        self._reader = reader
+        self._monotonic = monotonic
+        self._armed: bool | None = None  # None: not tried yet; False: the device did not keep what was written
+        self._held: float | None = None  # what we wrote last since the device was opened
+        self._touched = False  # something of ours may be in registers that can't be read
+        self._one_wiring = False  # the charger has no register for its phases
+        self._beat_at_s = -math.inf
+        self._switched_at_s = -math.inf
+
+    # --- what it is ----------------------------------------------------------------------------------------
+
+    def spec(self) -> ControlSpec:
+        """How it wants to be written; without its time-out once the device was seen not to keep it."""
+        row = self._row
+        timeout = row.device_timeout if self._armed is not False else None
+        falls_back_to = row.falls_back_to
+        if row.device_timeout is not None:
+            falls_back_to = row.device_timeout.falls_back_to
+            if timeout is None:
+                falls_back_to = f"keeps the last value: its time-out could not be armed ({falls_back_to})"
+        assert falls_back_to is not None
+        verify = row.verify
+        return ControlSpec(
+            resource_id=self._resource_id,
+            control=Control(row.id),
+            falls_back_to=falls_back_to,
+            storage=Storage(row.storage),
+            dead_band=row.dead_band,
+            min_interval_s=row.budget.min_interval_s,
+            daily_budget=row.budget.daily,
+            refresh_s=row.refresh_s,
+            device_timeout_s=timeout.s if timeout is not None else None,
+            timeout_proven=timeout is not None and timeout.proven,
+            effect_point=verify.effect.split(".", 1)[1] if verify is not None else None,
+            effect_tolerance=verify.tol if verify is not None else 0.0,
+            effect_within_s=verify.within_s if verify is not None else 30.0,
+        )
+
+    # --- writing -------------------------------------------------------------------------------------------
+
+    async def write(self, value: float) -> None:
+        """Arms the device's time-out, then writes what differs from what it holds. Raises Refused, NoAnswer."""
+        chosen = self._allowed(value)
+        await self._arm()
+        rows = self._rows_for(chosen)
+        self._touched = True
+        if self._row.phases is not None and chosen > 0 and not self._one_wiring:
+            await self._use_phases(self._row.phases)
+        for row in rows:
+            raw = self._raw(row, chosen)
+            if row.always or row.moves or await self._read(row) != raw:
+                await self._send(row, raw)
+        self._held = chosen
+        await self.beat()
+
+    async def release(self) -> None:
+        """Hands it back; writes only what is not so already, and what can't be read only if anything of ours may be."""
+        wanted = [(row, self._raw(row, 0.0)) for row in self._row.release]
+        differs = [row for row, raw in wanted if self._place(row) is not None and await self._read(row) != raw]
+        for row, raw in wanted:
+            if row in differs or (self._place(row) is None and (differs or self._touched)):
+                await self._send(row, raw)
+        self._held, self._touched = None, False
+
+    async def read_back(self) -> float | None:
+        """The value as the device holds it; None when none of ours is in force."""
+        if await self._matches(self._row.release) and not (
+            self._held is not None and await self._matches(self._rows_for(self._held), self._held)
+        ):
+            return None
+        zero = self._row.write_zero
+        if zero and (await self._matches(zero) or (self._held == 0 and not self._readable(zero))):
+            return 0.0
+        for rows in (self._row.write, self._row.write_negative):
+            fixed = [row for row in rows if not row.moves]
+            moving = next((row for row in rows if row.moves and self._place(row) is not None), None)
+            if moving is not None and (not self._readable(fixed) or await self._matches(fixed)):
+                return await self._decoded(moving)
+        unreadable = all(self._place(row) is None for row in self._row.write if row.moves)
+        return self._held if unreadable else None
+
+    @property
+    def beats(self) -> bool:
+        """Whether a heartbeat is due: only while a value of ours is in force."""
+        heartbeat = self._row.heartbeat
+        if heartbeat is None or self._held is None:
+            return False
+        return self._monotonic() - self._beat_at_s >= heartbeat.every_s - 0.05
+
+    async def beat(self) -> None:
+        """Keeps the device's watchdog quiet."""
+        if self._row.heartbeat is not None:
+            for row in self._row.heartbeat.write:
+                await self._send(row, self._raw(row, 0.0))
+            self._beat_at_s = self._monotonic()
+
+    async def _arm(self) -> None:
+        """Writes and reads back what makes the device let go by itself, once for each time that it is opened."""
+        timeout = self._row.device_timeout
+        if timeout is None or self._armed is not None:
+            return
+        for row in timeout.arm:
+            raw = self._raw(row, 0.0)
+            if await self._read(row) != raw:
+                await self._send(row, raw)
+                if self._place(row) is not None and await self._read(row) != raw:
+                    self._armed = False
+                    _LOG.warning(
+                        "%s: register %d does not keep %s; without us the last value stays",
+                        self._bus.name, row.at, row.value,
+                    )  # fmt: skip
+                    return
+        self._armed = True
+
+    async def _use_phases(self, phases: Phases) -> None:
+        """The number of phases that the site file gives the resource, switched only while no current flows."""
+        wanted = phases.one if self._phases == 1 else phases.three
+        try:
+            seen = await self._decode(phases.at, 1.0)
+        except Refused as error:
+            _LOG.warning("%s: %s; its phases stay as they are wired", self._bus.name, error)
+            self._one_wiring = True
+            return
+        if seen == wanted or (self._phases != 1 and phases.auto is not None and seen == phases.auto):
+            return
+        left_s = self._switched_at_s + phases.min_interval_s - self._monotonic()
+        if left_s > 0:
+            raise Refused(f"{self._bus.name}: phases were switched a moment ago; next in {left_s:.0f} s")
+        for row in self._row.write_zero:
+            await self._send(row, self._raw(row, 0.0))
+        self._held = 0.0 if self._row.write_zero else self._held
+        if not await self._paused():
+            raise Refused(
+                f"{self._bus.name}: still charging {PAUSE_WITHIN_S:g} s after the pause; phases stay as they are"
+            )
+        registers = encode(phases.at.type, wanted, phases.at.word_order or self._link.word_order)
+        await self._put(phases.at.at, registers)
+        self._switched_at_s = self._monotonic()
+        if await self._decode(phases.at, 1.0) != wanted:
+            raise Refused(f"{self._bus.name}: register {phases.at.at} does not keep {wanted:g} phases")
+
+    async def _paused(self) -> bool:
+        """Whether no current flows any more, as measured after the pause was sent."""
+        for _ in range(round(PAUSE_WITHIN_S / LOOK_EVERY_S)):
+            await self._reader.read_all()
+            known = self._reader.known.get("ev.current_a")
+            if known is None or not isinstance(known.value, float | int):
+                return False  # a switch needs a confirmed state
+            if known.value < PAUSED_BELOW_A:
+                return True
+            await asyncio.sleep(LOOK_EVERY_S)
+        return False
+
+    # --- values --------------------------------------------------------------------------------------------
+
+    def _allowed(self, value: float) -> float:
+        """The value within the limits, in whole steps cut towards zero. Raises Refused for what can't be meant."""
+        limits, control = self._row.limits, Control(self._row.id)
+        if not math.isfinite(value) or (value < 0 and control is not Control.BATTERY_SETPOINT_W):
+            raise Refused(f"{self._bus.name}: {value} is no value for {control}")
+        low, high = self._amount(limits.min), self._amount(limits.max)
+        if control is Control.BATTERY_SETPOINT_W:
+            return limits.step * whole(max(low, min(value, high)) / limits.step)
+        stepped = limits.step * whole(min(value, high) / limits.step)
+        if stepped >= low:
+            return stepped
+        if limits.zero and control is Control.EV_LIMIT_A:
+            return 0.0
+        if control is Control.PV_LIMIT_W:
+            return low
+        raise Refused(f"{self._bus.name}: {value:g} is below {low:g}, the lowest value for {control}")
+
+    def _rows_for(self, value: float) -> Sequence[WriteRow]:
+        if value == 0 and self._row.write_zero:
+            return self._row.write_zero
+        return self._row.write_negative if value < 0 and self._row.write_negative else self._row.write
+
+    def _amount(self, amount: Amount) -> float:
+        """A number, or what the device tells under that name. Raises Refused where it does not tell."""
+        if not isinstance(amount, str):
+            return amount
+        name = amount.lstrip("-")[1:]
+        known = self._reader.known.get(name)
+        if known is None or not isinstance(known.value, float | int):
+            raise Refused(f"{self._bus.name}: {name} is not known, so nothing is written")
+        return -known.value if amount.startswith("-") else known.value
+
+    def _raw(self, row: WriteRow, value: float) -> list[int]:
+        """The registers of one write. Raises Refused when the value does not fit."""
+        amount: float
+        if isinstance(row.value, str):
+            ours = {"$setpoint": value, "$max": self._row.limits.max, "$min": self._row.limits.min}
+            name = row.value.lstrip("-")
+            amount = self._amount(ours.get(name, name))
+            amount = -amount if row.value.startswith("-") else amount
+            amount /= (self._amount(f"${row.per}") or math.nan) if row.per is not None else 1.0
+            amount /= row.scale
+            amount = amount if row.type.startswith("float") else whole(amount)
+        else:
+            amount = row.value
+        try:
+            return encode(row.type, amount, row.word_order or self._link.word_order)
+        except ValueError as error:
+            raise Refused(f"{self._bus.name}: register {row.at}: {error}") from error
+
+    # --- registers -----------------------------------------------------------------------------------------
+
+    def _place(self, row: WriteRow) -> Place | None:
+        """Where a write is read back; None where it can't be."""
+        if row.back == "none":
+            return None
+        if row.back is not None:
+            return row.back
+        return Place(at=row.at, type=row.type, word_order=row.word_order)
+
+    async def _read(self, row: WriteRow) -> list[int] | None:
+        """What the device holds, in the registers that would be written; None where it can't be read."""
+        place = self._place(row)
+        if place is None:
+            return None
+        raw = await self._bus.read(place.at, place.words, Function(place.fc))
+        if place.type == row.type and self._order(place) == (row.word_order or self._link.word_order):
+            return list(struct.unpack(f">{place.words}H", raw))
+        value = decode(place.type, raw, self._order(place))
+        fits = isinstance(value, float | int)
+        return encode(row.type, value, row.word_order or self._link.word_order) if fits else None  # type: ignore[arg-type]
+
+    async def _matches(self, rows: Sequence[WriteRow], value: float = 0.0) -> bool:
+        """Whether the device holds all of these; False where nothing of them can be read."""
+        readable = self._readable(rows)
+        for row in readable:
+            if await self._read(row) != self._raw(row, value):
+                return False
+        return bool(readable)
+
+    def _readable(self, rows: Sequence[WriteRow]) -> list[WriteRow]:
+        return [row for row in rows if self._place(row) is not None]
+
+    async def _decoded(self, row: WriteRow) -> float | None:
+        """The set point that a write would have to carry for the device to hold what it holds."""
+        place = self._place(row)
+        assert place is not None
+        value = await self._decode(place, row.scale)
+        if value is None:
+            return None
+        value *= self._amount(f"${row.per}") if row.per is not None else 1.0
+        return -value if isinstance(row.value, str) and row.value.startswith("-") else value
+
+    async def _decode(self, place: Place, scale: float) -> float | None:
+        raw = await self._bus.read(place.at, place.words, Function(place.fc))
+        value = decode(place.type, raw, self._order(place))
+        return round(value * scale, 9) if isinstance(value, float | int) else None
+
+    def _order(self, place: Place) -> WordOrder:
+        return place.word_order or self._link.word_order
+
+    async def _send(self, row: WriteRow, registers: Sequence[int]) -> None:
+        await self._put(row.at, registers)
+
+    async def _put(self, address: int, registers: Sequence[int]) -> None:
+        if self._link.write_function == 16:
+            await self._bus.write(address, registers)
+            return
+        for offset, register in enumerate(registers):
+            await self._bus.link.write_one(self._bus.unit, address + offset, register, self._bus.timeout_s)

@@ -1,0 +1,111 @@
+"""Reads a profile's registers: the fast groups when they are due, of the slow ones one block a round."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from cem.driver import Refused
+from cem_drivers.modbus import Bus, Function, Span, plan_reads
+from cem_drivers.profiled.schema import Profile, ValueRow
+from cem_drivers.profiled.values import Known, from_raws
+
+FAST_S = 2.0
+"""Groups read at least this often are read whole; blocks of the others take turns."""
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Block:
+    """One request and the rows that it answers."""
+
+    group: str
+    function: Function
+    span: Span
+    rows: tuple[ValueRow, ...]
+    due_s: float = float("-inf")
+
+
+def blocks_of(profile: Profile) -> Iterator[Block]:
+    """The fewest requests that read every row, group by group."""
+    for group in profile.group:
+        for function in (Function.READ_HOLDING, Function.READ_INPUT):
+            rows = [row for row in profile.rows if row.group == group and row.fc == function]
+            yield from _planned(profile, group, function, rows)
+
+
+def _planned(profile: Profile, group: str, function: Function, rows: list[ValueRow]) -> Iterator[Block]:
+    wanted = [Span(row.at, row.words) for row in rows]
+    for read in plan_reads(wanted, profile.link.max_read, profile.link.max_gap):
+        covered = tuple(row for row in rows if Span(row.at, row.words) in read.covers)
+        yield Block(group, function, read.span, covered)
+
+
+class Reader:
+    """What one device has told so far."""
+
+    def __init__(self, profile: Profile, bus: Bus, monotonic: Callable[[], float], name: str) -> None:
+        self._profile = profile
+        self._bus = bus
+        self._monotonic = monotonic
+        self._name = name
+        self._blocks = list(blocks_of(profile))
+        self._raws: dict[str, tuple[bytes, float]] = {}
+        self.known: dict[str, Known] = {}
+
+    async def read_all(self) -> None:
+        """Every block once. Raises NoAnswer, BadAnswer."""
+        for block in list(self._blocks):
+            await self._read(block)
+        self._conclude()
+
+    async def read_due(self) -> None:
+        """The fast blocks that are due and the slow one that waits longest. Raises NoAnswer, BadAnswer."""
+        now_s = self._monotonic()
+        due = [block for block in self._blocks if now_s >= block.due_s - 0.05]
+        slow = [block for block in due if self._profile.group[block.group].period_s > FAST_S]
+        turn = [min(slow, key=lambda block: block.due_s)] if slow else []
+        for block in [*(block for block in due if block not in slow), *turn]:
+            await self._read(block)
+        self._conclude()
+
+    def fresh(self) -> dict[str, Known]:
+        """What is not older than its group allows; what is derived is as old as its oldest source."""
+        now_s = self._monotonic()
+        stale = {row.id: self._profile.group[row.group].stale_s for row in self._profile.rows}
+        for row in self._profile.derive:
+            stale[row.id] = min(stale[source] for source in row.sources)
+        return {name: known for name, known in self.known.items() if now_s - known.taken_at_s <= stale[name]}
+
+    async def _read(self, block: Block) -> None:
+        try:
+            raw = await self._bus.read(block.span.address, block.span.count, block.function)
+        except Refused as error:
+            self._without(block, error)
+            return
+        taken_at_s = self._monotonic()
+        block.due_s = taken_at_s + self._profile.group[block.group].period_s
+        for row in block.rows:
+            first = 2 * (row.at - block.span.address)
+            self._raws[row.id] = (raw[first : first + 2 * row.words], taken_at_s)
+
+    def _without(self, block: Block, error: Refused) -> None:
+        """A refused block is asked for row by row from now on; a refused row is not asked for again."""
+        self._blocks.remove(block)
+        if len(block.rows) > 1:
+            self._blocks += [Block(block.group, block.function, Span(row.at, row.words), (row,)) for row in block.rows]
+            return
+        for row in block.rows:
+            self._raws.pop(row.id, None)
+            _LOG.warning("%s: %s; %s stays unknown", self._name, error, row.id)
+
+    def _conclude(self) -> None:
+        self.known = from_raws(self._profile, self._raws)
+
+
+def points_of(profile: Profile, known: Iterable[tuple[str, Known]], role: str) -> Iterator[tuple[str, Known]]:
+    """The published points of a role, without the role's name."""
+    published = {row.id for row in profile.point} | {row.id for row in profile.derive}
+    for name, value in known:
+        if name in published and name.startswith(f"{role}."):
+            yield name.removeprefix(f"{role}."), value

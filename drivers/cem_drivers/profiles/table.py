@@ -1,0 +1,42 @@
+"""The table of the profiles that ship, in Markdown."""
+
+from cem_drivers.mqtt.profile import Profile as MqttProfile
+from cem_drivers.mqtt.profile import shipped_profiles as mqtt_profiles
+from cem_drivers.profiled.catalogue import shipped_profiles as modbus_profiles
+from cem_drivers.profiled.schema import Profile
+
+HEADER = (
+    "| profile | device | roles | link | controls | without us | status | source |\n|---|---|---|---|---|---|---|---|"
+)
+
+
+def table() -> str:
+    """One line a profile, by id; what is only a draft has no control that would be written."""
+    profiles: dict[str, Profile | MqttProfile] = {**modbus_profiles(), **mqtt_profiles()}
+    return "\n".join([HEADER, *(_line(profiles[name]) for name in sorted(profiles))])
+
+
+def _line(profile: Profile | MqttProfile) -> str:
+    controls = ", ".join(f"`{control.id}`" for control in profile.control)
+    if profile.status == "draft" and controls:
+        controls += " (described, not written)"
+    cells = [
+        f"`{profile.id}`",
+        profile.title,
+        ", ".join(profile.roles),
+        ", ".join(profile.link.kinds),
+        controls or "none",
+        "; ".join(_without_us(profile)) or "",
+        profile.status,
+        f"{profile.evidence[0].doc}, {profile.evidence[0].revision}",
+    ]
+    return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+
+
+def _without_us(profile: Profile | MqttProfile) -> list[str]:
+    if isinstance(profile, MqttProfile):
+        return [control.falls_back_to for control in profile.control]
+    return [
+        control.device_timeout.falls_back_to if control.device_timeout is not None else control.falls_back_to or ""
+        for control in profile.control
+    ]

@@ -1,0 +1,90 @@
+"""The tables that every kind of device profile shares. An unknown key is a fault, nothing is converted."""
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from cem.driver import POINTS, Control, Role
+
+Status = Literal["draft", "documented", "replayed", "field-verified"]
+"""draft is read and never written; documented: every fact from the maker's own document; replayed: recorded
+registers are read rightly; field-verified: written and verified on the device."""
+
+Range = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class Table(BaseModel):
+    """A table of a profile."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Evidence(Table):
+    """Where the profile's facts come from."""
+
+    doc: str = Field(min_length=1)
+    revision: str = Field(min_length=1)
+    says: str = ""
+
+
+class Verify(Table):
+    """Where the effect shows, and how near and how soon it must."""
+
+    effect: str
+    tol: float = Field(ge=0)
+    within_s: float = Field(gt=0, le=600)
+
+
+class Budget(Table):
+    """How often may be written."""
+
+    min_interval_s: float = Field(ge=0)
+    daily: int | None = Field(default=None, gt=0)
+
+
+class ProfileTable(Table):
+    """What every profile begins with."""
+
+    profile: Literal[1]
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    title: str = Field(min_length=1)
+    roles: list[str] = Field(min_length=1)
+    status: Status
+    evidence: list[Evidence] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _roles_are_known(self) -> "ProfileTable":
+        for role in self.roles:
+            if role not in {known.value for known in Role}:
+                raise ValueError(f"roles: {role!r} is not a role; allowed: {', '.join(Role)}")
+        return self
+
+
+def vocabulary(roles: list[str]) -> dict[str, str]:
+    """Every point that devices of these roles may have, 'role.point' to unit."""
+    known = {role.value for role in Role}
+    return {f"{role}.{point}": unit for role in roles if role in known for point, unit in POINTS[Role(role)].items()}
+
+
+def controls_of(roles: list[str]) -> list[str]:
+    """Every control that devices of these roles may carry."""
+    return [control.value for control in Control if control.value.split(".", 1)[0] in roles]
+
+
+def keys_at(root: type[Table], loc: tuple[str | int, ...]) -> list[str]:
+    """The keys that the table at a location may have, as they are written; [] if there is no table."""
+    table: type[Table] | None = root
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        if table is None:
+            return []
+        fields = {field.alias or name: field.annotation for name, field in table.model_fields.items()}
+        table = _table_in(fields.get(part)) if part in fields else table  # a union's tag is no key of the file
+    return [] if table is None else [field.alias or name for name, field in table.model_fields.items()]
+
+
+def _table_in(annotation: Any) -> type[Table] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Table):
+        return annotation
+    return next((table for item in get_args(annotation) if (table := _table_in(item)) is not None), None)

@@ -1,0 +1,62 @@
+"""ChaGriSet of model 124: whether a battery may charge from the grid. The owner decides, and we say so."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cem.driver import Refused
+from cem_drivers.sunspec.registers import Registers
+
+FROM_PV, FROM_GRID = 0, 1
+TOLERANCE_W = 100.0
+EFFECT_WITHIN_S = 30.0
+FORBIDDEN = "not effective: the battery forbids charging from the grid (ChaGriSet)"
+
+
+@dataclass(slots=True)
+class GridCharging:
+    """Watches that charging is not asked for where the device will not do it.
+
+    `may_change`: the owner lets us switch ChaGriSet to the grid while we charge; it goes back to PV with the release,
+    which is the setting that this permission implies, so that nothing must be remembered over a crash.
+    """
+
+    may_change: bool
+    generation_w: Callable[[], float | None]  # behind the same inverter, a magnitude; None: not told
+    power_w: Callable[[], float | None]  # of the battery, charging positive
+    now_s: Callable[[], float]
+    asked_s: float | None = None  # since when charging is asked for and may not be followed
+
+    async def permit(self, registers: Registers, value: float) -> None:
+        """Before charging with `value` W: switches the grid on where we may, raises Refused where it can't work."""
+        if value <= 0 or not registers.given("ChaGriSet") or registers.raw("ChaGriSet") != FROM_PV:
+            self.asked_s = None
+            return
+        generation_w = self.generation_w()
+        if generation_w is not None and value <= generation_w + TOLERANCE_W:
+            self.asked_s = None
+            return
+        if self.may_change:
+            await registers.write({"ChaGriSet": FROM_GRID})
+            await registers.read()
+            if registers.raw("ChaGriSet") == FROM_GRID:
+                return
+            raise Refused(f"{registers.bus.name}: {FORBIDDEN} and does not keep it when switched on")
+        if generation_w is not None or self._unfollowed(value):
+            raise Refused(
+                f"{registers.bus.name}: {FORBIDDEN}. Allow it at the inverter, or with grid_charge = true in the "
+                "link table: then it is switched on while we charge, and off again afterwards"
+            )
+
+    def _unfollowed(self, value: float) -> bool:
+        """Whether charging was asked for long enough, and the battery measured, to say that it does not follow."""
+        now_s = self.now_s()
+        if self.asked_s is None:
+            self.asked_s = now_s
+        power_w = self.power_w()
+        return power_w is not None and power_w < value / 2 and now_s - self.asked_s > EFFECT_WITHIN_S
+
+    async def restore(self, registers: Registers) -> None:
+        """With the release: back to the owner's setting, where changing it is ours."""
+        self.asked_s = None
+        if self.may_change and registers.given("ChaGriSet") and registers.raw("ChaGriSet") == FROM_GRID:
+            await registers.write({"ChaGriSet": FROM_PV})

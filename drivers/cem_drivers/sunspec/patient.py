@@ -1,0 +1,48 @@
+"""Reads of a scan, which must tell a device that is gone from an address that it does not have."""
+
+from cem.driver import BadAnswer, NoAnswer, Refused
+from cem_drivers.modbus import Bus
+
+TRIES = 2  # reading again is harmless, and a single answer may get lost
+SILENCES = 12  # questions that may stay without answer in one scan; each costs a time-out
+
+
+class PatientReader:
+    """Reads again what got lost, and keeps count of the silence met. One for each scan."""
+
+    def __init__(self, bus: Bus, silences: int = SILENCES) -> None:
+        self.bus = bus
+        self.answered = False  # anything at all, a refusal too
+        self._left = silences
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether more silence was met than a scan may take."""
+        return self._left <= 0
+
+    async def read(self, address: int, count: int, tries: int = TRIES) -> bytes:
+        """Registers as bytes. Raises Refused at once; NoAnswer or BadAnswer after the last try."""
+        while True:
+            tries -= 1
+            try:
+                block = await self.bus.read(address, count)
+            except Refused:
+                self.answered = True
+                raise
+            except NoAnswer:
+                self._left -= 1
+                if tries <= 0 or self.exhausted:
+                    raise
+            except BadAnswer:
+                if tries <= 0:
+                    raise
+            else:
+                self.answered = True
+                return block
+
+    async def read_or_none(self, address: int, count: int, tries: int = TRIES) -> bytes | None:
+        """The same; None where it can't be read."""
+        try:
+            return await self.read(address, count, tries)
+        except (Refused, NoAnswer, BadAnswer):
+            return None

@@ -1,0 +1,230 @@
+"""One limit over several consumers: minimums, urgency, fairness, phases, circuits, cars that do not draw."""
+
+from dataclasses import replace
+from datetime import time, timedelta
+
+import pytest
+
+from cem.control import Memory, decide
+from cem.control.memory import ChargerMemory
+from cem.control.sharing import Claim, Pools, share
+from cem.model.directive import Directive
+from cem.model.plan import Intent, IntentKind
+from cem.model.reading import Snapshot, Value
+from cem.model.request import RequestKind, UserRequest
+from cem.model.resource import Control, Ratings
+from cem.model.site import ChargeGoal, Circuit, ElectricalConnection
+from support.houses import (
+    BATTERY,
+    CAR,
+    GRID,
+    NOON,
+    SECOND_CAR,
+    house,
+    inputs,
+    limited,
+    of,
+    plan,
+    settled,
+    snapshot,
+    watts,
+)
+from support.lag_house import LagHouse
+
+TWO_CARS = house(GRID, CAR, SECOND_CAR)
+
+
+def two_cars(load_w: float = 500.0, *, mono_s: float = 1000.0, **grid: Value) -> Snapshot:
+    """Both cars charge at full power."""
+    car: dict[str, Value] = {"power_w": 11040.0, "state": "C"}
+    values: dict[str, Value] = {"power_w": load_w + 22080.0, **grid}
+    return snapshot({"grid": values, "car": dict(car), "second_car": dict(car)}, mono_s=mono_s)
+
+
+@pytest.mark.parametrize(("limit_w", "amperes"), [(24000, {16}), (15000, {10}), (9000, {6}), (12100, {8})])
+def test_equal_cars_share_a_limit_alike(limit_w: float, amperes: set[float]) -> None:
+    decision, _ = settled(TWO_CARS, inputs(two_cars(), directive=limited(limit_w)))
+    assert {watts(decision, "car"), watts(decision, "second_car")} == amperes
+
+
+def test_when_not_both_minimums_fit_one_charges_and_the_turn_passes_on() -> None:
+    world = LagHouse(TWO_CARS, directive=limited(6000.0))
+    served: list[str] = []
+    for _ in range(4):
+        decision = world.run(600)[-1]
+        on = [key for key in ("car", "second_car") if watts(decision, key) > 0]
+        assert len(on) == 1
+        served += on
+    assert set(served) == {"car", "second_car"}
+
+
+def test_a_car_whose_goal_can_only_be_met_at_full_power_goes_first() -> None:
+    late = ChargeGoal("second_car", time(14, 0), energy_wh=22000)  # two hours from noon local time at 11 kW
+    site = replace(TWO_CARS, goals=(late,))
+    decision, _ = settled(site, inputs(two_cars(), directive=limited(12000.0)))
+    assert watts(decision, "second_car") == 16
+    assert watts(decision, "car") == 0
+    early = replace(TWO_CARS, goals=(replace(late, energy_wh=11000),))
+    decision, _ = settled(early, inputs(two_cars(), directive=limited(12000.0)))
+    assert watts(decision, "second_car") == watts(decision, "car") == 8
+
+
+def test_the_owners_act_and_the_priority_decide_who_is_served_first() -> None:
+    now = UserRequest("1", "second_car", RequestKind.CHARGE_NOW, NOON + timedelta(hours=1), NOON)
+    decision, _ = settled(TWO_CARS, inputs(two_cars(), directive=limited(12000.0), requests=(now,)))
+    assert watts(decision, "second_car") == 16
+    favoured = house(GRID, CAR, replace(SECOND_CAR, priority=2))
+    decision, _ = settled(favoured, inputs(two_cars(), directive=limited(12000.0)))
+    assert (watts(decision, "second_car"), watts(decision, "car")) == (16, 0)
+
+
+def test_the_worst_phase_bounds_the_cars() -> None:
+    site = house(GRID, CAR, connection=ElectricalConnection(fuse_a=25))
+    # phase 2 carries 18 A beside the car's 16 A
+    image = snapshot(
+        {
+            "grid": {"power_w": 15640.0, "power_l1_w": 4140.0, "power_l2_w": 7820.0, "power_l3_w": 3680.0},
+            "car": {"power_w": 11040.0, "state": "C"},
+        }
+    )
+    decision, _ = settled(site, inputs(image))
+    assert watts(decision, "car") == 6  # 25 - 18 - margin
+    assert "phase L2" in of(decision, "car").reason
+    binding = [term for term in of(decision, "car").bound_by if term.binding]
+    assert binding[0].subject == "L2"
+    assert binding[0].value == 25
+
+
+def test_single_phase_cars_on_known_phases_do_not_crowd_each_other() -> None:
+    one = replace(CAR, ratings=Ratings(max_current_a=16, phases=1, phase=1))
+    two = replace(SECOND_CAR, ratings=Ratings(max_current_a=16, phases=1, phase=2))
+    connection = ElectricalConnection(fuse_a=20)
+    image = snapshot(
+        {
+            "grid": {"power_w": 7360.0, "power_l1_w": 3680.0, "power_l2_w": 3680.0, "power_l3_w": 0.0},
+            "car": {"power_w": 3680.0, "state": "C"},
+            "second_car": {"power_w": 3680.0, "state": "C"},
+        }
+    )
+    apart, _ = settled(house(GRID, one, two, connection=connection), inputs(image))
+    unknown = replace(two, ratings=replace(two.ratings, phase=None))
+    together, _ = settled(house(GRID, one, unknown, connection=connection), inputs(image))
+    assert watts(apart, "car") == watts(apart, "second_car") == 16
+    assert watts(together, "car") + watts(together, "second_car") <= 20
+
+
+def test_a_circuit_bounds_its_members_and_nobody_else() -> None:
+    garage = Circuit("garage", 16.0, ("car", "second_car"))
+    decision, _ = settled(replace(TWO_CARS, circuits=(garage,)), inputs(two_cars()))
+    assert watts(decision, "car") == watts(decision, "second_car") == 8
+    assert "circuit garage" in of(decision, "car").reason
+    only_one = replace(garage, members=("car",), limit_w=5000.0)
+    decision, _ = settled(replace(TWO_CARS, circuits=(only_one,)), inputs(two_cars()))
+    assert watts(decision, "car") == 7
+    assert watts(decision, "second_car") == 16
+
+
+def test_a_circuit_bounds_a_battery_that_charges() -> None:
+    cellar = Circuit("cellar", 25.0, ("battery",), limit_w=2000.0)
+    site = replace(house(GRID, BATTERY), circuits=(cellar,))
+    image = snapshot({"grid": {"power_w": -4000.0}, "battery": {"power_w": 0.0, "soc_pct": 50.0}})
+    decision, _ = settled(site, inputs(image))
+    assert 1975 <= watts(decision, "battery") <= 2000
+    assert "circuit cellar" in of(decision, "battery").reason
+
+
+def test_a_car_that_does_not_draw_keeps_nothing_for_itself_after_a_minute() -> None:
+    world = LagHouse(TWO_CARS, directive=limited(10000.0), unwilling=frozenset({"car"}))
+    world.run(30)
+    assert world.decision is not None
+    assert watts(world.decision, "second_car") <= 7
+    world.run(90)
+    assert watts(world.decision, "second_car") == 13
+    assert watts(world.decision, "car") == 0
+
+
+def test_a_car_that_does_not_draw_is_asked_again_gently() -> None:
+    world = LagHouse(TWO_CARS, directive=limited(10000.0), unwilling=frozenset({"car"}))
+    offers = [watts(decision, "car") > 0 for decision in world.run(1500)]
+    assert any(offers[300:])
+    assert sum(offers) < 500
+
+
+def test_a_car_that_stops_below_eight_amperes_is_never_offered_less_again() -> None:
+    memory = Memory(chargers={"car": ChargerMemory(6.0, offered_at_s=900.0, drew=True)}, decided_at_s=999.0)
+    image = snapshot({"grid": {"power_w": 500.0}, "car": {"power_w": 0.0, "state": "B"}})
+    decision, memory = decide(house(GRID, CAR), inputs(image, directive=limited(5500.0)), memory)
+    assert memory.chargers["car"].least_a == 8
+    assert watts(decision, "car") == 0  # seven amperes are left
+
+
+def test_what_a_car_leaves_unused_goes_to_the_other() -> None:
+    small: dict[str, Value] = {"power_w": 6 * 690.0, "state": "C"}
+    image = snapshot(
+        {
+            "grid": {"power_w": 500 + 4140 + 11040.0},
+            "car": dict(small),
+            "second_car": {"power_w": 11040.0, "state": "C"},
+        }
+    )
+    offered = ChargerMemory(12.0, offered_at_s=900.0, switched_at_s=0.0, drew=True)
+    memory = Memory(chargers={"car": offered, "second_car": offered}, decided_at_s=999.0)
+    decision, _ = decide(TWO_CARS, inputs(image, directive=limited(17000.0)), memory)
+    assert watts(decision, "car") == 8  # what it draws, and a little for more
+    assert watts(decision, "second_car") == 15
+
+
+def test_a_car_in_the_sun_switches_to_one_phase_only_while_paused_and_after_five_minutes() -> None:
+    both = replace(CAR, controls=frozenset({Control.EV_LIMIT_A, Control.EV_PHASES}))
+    site = house(GRID, both)
+    sun = plan({"car": Intent(IntentKind.SURPLUS_ONLY)})
+    memory, phases, seen = Memory(), 3, []
+    for second in range(900):
+        image = snapshot(
+            {"grid": {"power_w": -2500.0}, "car": {"power_w": 0.0, "state": "B", "phases": float(phases)}},
+            mono_s=1000.0 + second,
+        )
+        decision, memory = decide(site, inputs(image, plan=sun), memory)
+        told = int(of(decision, "car", Control.EV_PHASES).value or 0)
+        amperes = of(decision, "car", Control.EV_LIMIT_A).value
+        if told != phases:
+            seen.append(second)
+            assert amperes == 0
+        phases = told
+        if (amperes or 0) > 0:
+            assert phases == 1
+            assert amperes == 10
+            break
+    assert len(seen) == 1
+    assert seen[0] >= 120
+
+
+def test_a_limit_over_the_battery_and_the_cars_leaves_the_battery_what_they_do_not_take() -> None:
+    charge = plan({"battery": Intent(IntentKind.CHARGE_TO, 90), "car": Intent(IntentKind.CHARGE_TO)})
+    image = snapshot(
+        {
+            "grid": {"power_w": 500 + 11040.0},
+            "battery": {"power_w": 0.0, "soc_pct": 50.0},
+            "car": {"power_w": 11040.0, "state": "C"},
+        }
+    )
+    decision, _ = settled(house(GRID, BATTERY, CAR), inputs(image, plan=charge, directive=limited(14000.0)))
+    assert watts(decision, "car") == 16
+    assert watts(decision, "battery") == 14000 - 50 - 11040 - 500
+
+
+def test_no_grid_word_no_reason_for_a_limit_and_the_terms_still_name_the_fuse() -> None:
+    decision, _ = settled(TWO_CARS, inputs(two_cars(), directive=Directive()))
+    terms = of(decision, "car").bound_by
+    assert "fuse" in {term.source for term in terms}
+
+
+def test_sharing_serves_by_class_then_by_water_level() -> None:
+    def claim(key: str, rank: float, least: float = 6.0, most: float = 16.0) -> Claim:
+        return Claim(key, (rank,), (0.0,), least, most, {"site": 1.0})
+
+    got = share([claim("a", 1), claim("b", 1), claim("c", 0, most=10)], Pools({"site": 30.0}))
+    assert {key: s.level for key, s in got.items()} == {"a": 10, "b": 10, "c": 10}
+    got = share([claim("a", 1), claim("b", 1), claim("c", 1)], Pools({"site": 15.0}))
+    assert {key: s.level for key, s in got.items()} == {"a": 8, "b": 7, "c": 0}
+    assert got["c"].bound_by == "site"

@@ -1,0 +1,65 @@
+"""The guaranteed minimum of paragraph 14a EnWG (BNetzA BK6-22-300)."""
+
+from dataclasses import replace
+
+import pytest
+
+from cem.control.guarantee import guaranteed_w, minimum_14a_w
+from cem.model.site import ControlPolicy, GuaranteedMinimum, Site
+from support.houses import CAR, GRID, HEAT_PUMP, SECOND_CAR, house, inputs, limited, settled, snapshot, watts
+
+GUARANTEED = ControlPolicy(GuaranteedMinimum.PARAGRAPH_14A)
+
+
+@pytest.mark.parametrize(
+    ("devices", "heat_w", "minimum_w"),
+    [
+        (0, 0, 0),
+        (1, 0, 4200),
+        (2, 0, 4200 + 0.8 * 4200),
+        (3, 0, 4200 + 2 * 0.75 * 4200),
+        (4, 0, 4200 + 3 * 0.7 * 4200),
+        (5, 0, 4200 + 4 * 0.65 * 4200),
+        (6, 0, 4200 + 5 * 0.6 * 4200),
+        (7, 0, 4200 + 6 * 0.55 * 4200),
+        (8, 0, 4200 + 7 * 0.5 * 4200),
+        (9, 0, 4200 + 8 * 0.45 * 4200),
+        (12, 0, 4200 + 11 * 0.45 * 4200),
+        (2, 20000, 8000 + 0.8 * 4200),
+    ],
+)
+def test_the_minimum_of_several_devices_grows_by_the_simultaneity_factor(
+    devices: int, heat_w: float, minimum_w: float
+) -> None:
+    assert minimum_14a_w(devices, heat_w) == pytest.approx(minimum_w)
+
+
+def _site(policy: ControlPolicy) -> Site:
+    return replace(house(GRID, CAR, SECOND_CAR), policy=policy)
+
+
+def _both_charge(load_w: float) -> dict[str, dict[str, float | str]]:
+    car: dict[str, float | str] = {"power_w": 11040.0, "state": "C"}
+    return {"grid": {"power_w": load_w + 22080.0}, "car": dict(car), "second_car": dict(car)}
+
+
+def test_under_a_mandatory_limit_the_cars_keep_what_the_law_leaves_them() -> None:
+    image = snapshot(_both_charge(500.0))
+    without, _ = settled(_site(ControlPolicy()), inputs(image, directive=limited(1000.0)))
+    with_it, _ = settled(_site(GUARANTEED), inputs(image, directive=limited(1000.0)))
+    assert watts(without, "car") + watts(without, "second_car") == 0
+    offered_w = 690 * (watts(with_it, "car") + watts(with_it, "second_car"))
+    assert 4140 <= offered_w <= minimum_14a_w(2)
+
+
+def test_without_the_policy_nothing_is_guaranteed() -> None:
+    assert guaranteed_w(_site(ControlPolicy())) == 0
+    assert guaranteed_w(_site(GUARANTEED)) == pytest.approx(7560)
+    assert guaranteed_w(replace(house(GRID, HEAT_PUMP), policy=GUARANTEED)) == 4200
+
+
+def test_the_fuse_stays_above_the_guaranteed_minimum() -> None:
+    site = _site(GUARANTEED)
+    site = replace(site, connection=replace(site.connection, fuse_a=6.0))
+    decision, _ = settled(site, inputs(snapshot(_both_charge(2000.0)), directive=limited(1000.0)))
+    assert watts(decision, "car") + watts(decision, "second_car") == 0

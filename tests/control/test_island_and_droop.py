@@ -1,0 +1,137 @@
+"""Without the grid, and with its frequency off."""
+
+from dataclasses import replace
+
+import pytest
+
+from cem.control import Memory, decide
+from cem.control.droop import share
+from cem.model.directive import Directive, GridPresence
+from cem.model.envelope import SITE, Envelope, Rank
+from cem.model.reading import Snapshot, Value
+from cem.model.setpoint import Mode
+from cem.model.site import ControlPolicy, Droop
+from support.houses import BATTERY, BOILER, CAR, GRID, HEAT_PUMP, PV, house, inputs, of, settled, snapshot, watts
+
+ISLAND = Directive(grid=GridPresence.ISLANDED)
+HOME = house(GRID, PV, BATTERY, CAR, HEAT_PUMP, BOILER, reserve_pct=20.0)
+
+
+def island(soc_pct: float = 60.0, mono_s: float = 1000.0, **points: Value) -> Snapshot:
+    """A house whose battery bears 1.5 kW, nothing at the meter."""
+    return snapshot(
+        {
+            "grid": {"power_w": 0.0} | points,
+            "pv": {"power_w": -500.0},
+            "battery": {"power_w": -1500.0, "soc_pct": soc_pct},
+            "car": {"power_w": 0.0, "state": "B"},
+            "heat_pump": {"power_w": 500.0},
+            "boiler": {"power_w": 500.0},
+        },
+        mono_s=mono_s,
+    )
+
+
+def test_in_an_island_the_car_pauses_and_the_grids_word_is_suspended() -> None:
+    limit = Envelope(SITE, None, 0.0, Rank.OBLIGATION, "utility", "limit")
+    decision, _ = settled(HOME, inputs(island(), directive=replace(ISLAND, envelopes=(limit,))))
+    assert decision.mode is Mode.ISLANDED
+    assert watts(decision, "car") == 0
+    assert "without the grid" in of(decision, "car").reason
+    assert decision.band.max_by is not None
+    assert decision.band.max_by.source == "fuse"
+    assert "the battery lasts for about" in decision.headline
+
+
+@pytest.mark.parametrize(
+    ("soc_pct", "boiler_off", "heat_pump_locked"),
+    [(60, False, False), (29, True, False), (24, True, True), (20, True, True), (10, True, True)],
+)
+def test_in_an_island_loads_are_shed_by_priority_as_the_reserve_comes_near(
+    soc_pct: float, boiler_off: bool, heat_pump_locked: bool
+) -> None:
+    decision, _ = settled(HOME, inputs(island(soc_pct), directive=ISLAND))
+    assert (of(decision, "boiler").value == 0) == boiler_off
+    assert (watts(decision, "heat_pump") == 1) == heat_pump_locked
+
+
+def test_in_an_island_the_reserve_is_not_discharged() -> None:
+    decision, memory = settled(HOME, inputs(island(20.0), directive=ISLAND))
+    assert watts(decision, "battery") == 0
+    decision, memory = decide(HOME, inputs(island(21.9, 1001.0), directive=ISLAND), memory)
+    assert watts(decision, "battery") == 0
+    decision, _ = decide(HOME, inputs(island(22.5, 1002.0), directive=ISLAND), memory)
+    assert watts(decision, "battery") < 0
+
+
+def test_in_an_island_the_roof_gives_no_more_than_house_and_battery_take() -> None:
+    image = snapshot(
+        {
+            "grid": {"power_w": 0.0},
+            "pv": {"power_w": -6000.0},
+            "battery": {"power_w": 5000.0, "soc_pct": 60.0},
+        }
+    )
+    decision, _ = settled(house(GRID, PV, BATTERY), inputs(image, directive=ISLAND))
+    assert 5800 <= watts(decision, "pv") <= 6000
+
+
+def test_big_loads_come_back_one_to_five_minutes_after_the_grid_and_not_all_at_once() -> None:
+    starts = []
+    for name in ("one", "two", "three", "four", "five"):
+        site = replace(HOME, name=name)
+        _, memory = settled(site, inputs(island(), directive=ISLAND))
+        for second in range(1, 400):
+            decision, memory = decide(site, inputs(island(mono_s=1000.0 + second)), memory)
+            if watts(decision, "car") > 0:
+                starts.append(second)
+                break
+    assert len(starts) == 5
+    assert all(60 <= start <= 301 for start in starts)
+    assert len(set(starts)) > 1
+
+
+@pytest.mark.parametrize(
+    ("frequency_hz", "expected"),
+    [(50.0, 0.0), (50.2, 0.0), (49.8, 0.0), (51.45, 0.5), (52.7, 1.0), (48.55, -0.5), (47.0, -1.12)],
+)
+def test_the_droop_follows_its_line_outside_the_dead_band(frequency_hz: float, expected: float) -> None:
+    assert share(Droop(), frequency_hz) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("frequency_hz", "load_w", "low_w", "high_w"),
+    [(50.0, 4000, -4025, -3975), (51.45, 4000, -2500, -2475), (52.7, 4000, 0, 0), (48.55, -4000, 2475, 2500)],
+)
+def test_the_frequency_narrows_what_a_battery_may_do(
+    frequency_hz: float, load_w: float, low_w: float, high_w: float
+) -> None:
+    site = replace(house(GRID, BATTERY), policy=ControlPolicy(droop=Droop()))
+    image = snapshot(
+        {
+            "grid": {"power_w": load_w, "frequency_hz": frequency_hz},
+            "battery": {"power_w": 0.0, "soc_pct": 50.0},
+        }
+    )
+    decision, _ = settled(site, inputs(image))
+    assert low_w <= watts(decision, "battery") <= high_w
+    without, _ = settled(house(GRID, BATTERY), inputs(image))
+    assert abs(watts(without, "battery") + load_w) <= 25
+
+
+def test_a_high_frequency_curtails_the_roof_and_a_low_one_the_car() -> None:
+    site = replace(house(GRID, PV, CAR), policy=ControlPolicy(droop=Droop()))
+
+    def at(frequency_hz: float) -> Snapshot:
+        return snapshot(
+            {
+                "grid": {"power_w": 4040.0, "frequency_hz": frequency_hz},
+                "pv": {"power_w": -7500.0},
+                "car": {"power_w": 11040.0, "state": "C"},
+            }
+        )
+
+    assert watts(settled(site, inputs(at(51.45)))[0], "pv") == 4000
+    assert "frequency 51.45 Hz" in of(settled(site, inputs(at(51.45)))[0], "pv").reason
+    assert watts(settled(site, inputs(at(48.55)))[0], "car") == 8
+    assert decide(site, inputs(at(50.0)), Memory())[0].setpoints

@@ -1,0 +1,113 @@
+"""Readings that cannot be true change nothing; a meter the wrong way round stops the battery."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from cem.control import Memory, decide
+from cem.model.reading import Snapshot, Value
+from support.houses import BATTERY, CAR, GRID, PV, house, inputs, limited, of, settled, snapshot, watts, world
+from support.lag_house import LagHouse
+
+HOME = house(GRID, PV, BATTERY, CAR)
+
+
+@pytest.mark.parametrize("spike", [214748364.7, -1e9, math.nan, math.inf, 73000.0])
+def test_one_bad_sample_of_the_meter_never_changes_a_set_point(spike: float) -> None:
+    good = inputs(world(load_w=1500))
+    before, memory = settled(HOME, good)
+    values: dict[str, dict[str, Value]] = {
+        "grid": {"power_w": spike},
+        "pv": {"power_w": 0.0},
+        "battery": {"power_w": 0.0, "soc_pct": 50.0},
+        "car": {"power_w": 0.0, "state": "A"},
+    }
+    image = snapshot(values, mono_s=1001.0)
+    # the last good reading is one second old
+    after, memory = decide(HOME, inputs(image), memory)
+    if math.isfinite(spike):
+        assert [s.value for s in after.setpoints] == [s.value for s in before.setpoints]
+        assert "dropped" in after.notes["grid"]
+    else:
+        assert watts(after, "battery") == 0.0
+    assert memory.dropped == 1
+
+
+def test_a_battery_that_tells_more_than_its_rating_is_not_believed() -> None:
+    _, memory = settled(HOME, inputs(world(load_w=1500, battery_w=-1500)))
+    decision, _ = decide(HOME, inputs(world(load_w=1500, battery_w=-9000, mono_s=1001.0)), memory)
+    assert "battery" in decision.notes
+
+
+def test_a_value_stuck_while_its_energy_register_moves_is_taken_as_silent() -> None:
+    memory, modes = Memory(), []
+    for minute in range(8):
+        image = snapshot(
+            {
+                "grid": {"power_w": 411.5, "import_wh": 1000.0 + 60 * minute, "export_wh": 0.0},
+                "battery": {"power_w": 0.0, "soc_pct": 50.0},
+            },
+            mono_s=1000.0 + 60 * minute,
+        )
+        decision, memory = decide(house(GRID, BATTERY), inputs(image), memory)
+        modes.append(decision.mode)
+    assert modes[0] == "normal"
+    assert modes[-1] == "safe"
+    assert "stuck" in decision.notes["grid"]
+
+
+def test_a_load_that_is_truly_constant_is_not_called_stuck() -> None:
+    memory = Memory()
+    for minute in range(60):
+        image = snapshot(
+            {
+                "grid": {"power_w": 600.0, "import_wh": math.floor(10.0 * minute / 100) * 100.0, "export_wh": 0.0},
+                "battery": {"power_w": 0.0, "soc_pct": 50.0},
+            },
+            mono_s=1000.0 + 60 * minute,
+        )
+        decision, memory = decide(house(GRID, BATTERY), inputs(image), memory)
+        assert decision.mode == "normal"
+
+
+@pytest.mark.parametrize("load_w", [700.0, 3000.0])
+def test_a_reversed_meter_stops_the_battery_within_thirty_seconds(load_w: float) -> None:
+    home = LagHouse(house(GRID, BATTERY), load_w=load_w, meter_sign=-1.0, battery_lag_s=1.0)
+    home.run(30)
+    assert home.decision is not None
+    assert watts(home.decision, "battery") == 0
+    assert "counts backwards" in of(home.decision, "battery").reason
+
+
+@pytest.mark.parametrize("lag_s", [1.0, 2.0, 4.0])
+def test_a_meter_the_right_way_round_is_never_doubted(lag_s: float) -> None:
+    home = LagHouse(house(GRID, BATTERY), battery_lag_s=lag_s)
+    for load_w in (300, 2500, 400, 4000, 100, 3000, 900):
+        home.load_w = load_w
+        home.run(20)
+        assert not home.memory.signs.doubt
+
+
+def test_a_silent_car_keeps_its_minimum_off_time_through_a_blind_meter() -> None:
+    site = house(GRID, CAR)
+    _, memory = settled(site, inputs(snapshot({"grid": {"power_w": 4640.0}, "car": {"power_w": 4140.0, "state": "C"}})))
+    stale = snapshot(
+        {"grid": {"power_w": 4640.0}, "car": {"power_w": 4140.0, "state": "C"}}, mono_s=1100.0, ages_s={"grid": 20.0}
+    )
+    decision, memory = decide(site, inputs(stale), memory)
+    decision, memory = decide(site, inputs(replace_time(stale, 1170.0)), memory)
+    assert of(decision, "car").value == 0
+    back = snapshot({"grid": {"power_w": 500.0}, "car": {"power_w": 0.0, "state": "B"}}, mono_s=1200.0)
+    decision, _ = decide(site, inputs(back, directive=limited(20000.0)), memory)
+    assert of(decision, "car").value == 0
+    assert "minimum time" in of(decision, "car").reason
+
+
+def replace_time(image: Snapshot, mono_s: float) -> Snapshot:
+    """The same image later: the meter stays silent, the car is read anew."""
+    readings = {
+        key: {p: replace(r, taken_at_s=mono_s if key == "car" else r.taken_at_s) for p, r in points.items()}
+        for key, points in image.readings.items()
+    }
+    return replace(image, mono_s=mono_s, readings=readings)

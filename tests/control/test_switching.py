@@ -1,0 +1,177 @@
+"""What is switched: minimum times over restarts, heat pumps, loads, and a start without a jump."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from cem.control import Memory, decide, from_json, lasting, to_json
+from cem.control.memory import ChargerMemory, SwitchMemory
+from cem.model.directive import Directive, PriceWindow
+from cem.model.plan import Intent, IntentKind
+from cem.model.reading import Snapshot, Value
+from cem.model.resource import SgReady
+from cem.model.site import LoadPolicy, LoadRun
+from cem.model.time import Instant
+from support.houses import (
+    BATTERY,
+    BOILER,
+    CAR,
+    GRID,
+    HEAT_PUMP,
+    NOON,
+    house,
+    inputs,
+    limited,
+    of,
+    plan,
+    settled,
+    snapshot,
+    watts,
+    world,
+)
+
+HEATED = house(GRID, HEAT_PUMP)
+SUNNY = replace(house(GRID, BOILER), loads=(LoadPolicy("boiler", LoadRun.ON_SURPLUS),))
+
+
+def heated(load_w: float, heat_w: float = 0.0, mono_s: float = 1000.0) -> Snapshot:
+    """A house with a heat pump that draws `heat_w`."""
+    return snapshot({"grid": {"power_w": load_w + heat_w}, "heat_pump": {"power_w": heat_w}}, mono_s=mono_s)
+
+
+def boiled(load_w: float, boiler_w: float = 0.0, mono_s: float = 1000.0) -> Snapshot:
+    """A house with a boiler on a relay."""
+    return snapshot({"grid": {"power_w": load_w + boiler_w}, "boiler": {"power_w": boiler_w}}, mono_s=mono_s)
+
+
+def test_minimum_times_hold_over_a_restart_and_count_nothing_while_nobody_ran() -> None:
+    paused = Memory(chargers={"car": ChargerMemory(0.0, switched_at_s=950.0)}, decided_at_s=1000.0)
+    document = json.loads(json.dumps(to_json(paused, Instant(NOON, 1000.0))))
+    for later_s in (5.0, 70000.0):  # another process, another monotonic clock, an hour or a day later
+        memory = from_json(document, Instant(NOON + timedelta(days=1), later_s))
+        assert later_s - memory.chargers["car"].switched_at_s == pytest.approx(50.0)
+        image = world(car_state="B", mono_s=later_s)
+        values = []
+        for second in range(300):
+            decision, memory = decide(house(), inputs(replace_clock(image, later_s + second)), memory)
+            values.append(of(decision, "car").value)
+        assert values[0] == 0
+        assert values.index(16.0) == 250
+
+
+def replace_clock(image: Snapshot, mono_s: float) -> Snapshot:
+    """The same values, read at another time."""
+    readings = {
+        key: {p: replace(r, taken_at_s=mono_s) for p, r in points.items()} for key, points in image.readings.items()
+    }
+    return replace(image, mono_s=mono_s, readings=readings)
+
+
+@pytest.mark.parametrize("document", [None, [], {"format": 9}, {"format": 1, "chargers": {"car": {"limit_a": "x"}}}, 7])
+def test_a_memory_that_cannot_be_read_is_an_empty_one(document: object) -> None:
+    memory = from_json(document, Instant(NOON, 5.0))  # type: ignore[arg-type]
+    assert decide(house(), inputs(world()), memory)[0].setpoints
+
+
+def test_the_memory_is_worth_a_write_only_when_something_was_switched() -> None:
+    _, memory = settled(house(), inputs(world(car_state="B", load_w=500)), 5)
+    before = lasting(memory)
+    for second in range(20):
+        _, memory = decide(
+            house(), inputs(world(car_state="C", car_w=11040, load_w=500 + second, mono_s=1001.0 + second)), memory
+        )
+    assert lasting(memory) == before
+
+
+@pytest.mark.parametrize(("state", "drawn_w"), [("B", 0.0), ("C", 4140.0), ("C", 11040.0)])
+def test_the_first_command_after_a_start_asks_for_no_more_than_there_is(state: str, drawn_w: float) -> None:
+    decision, _ = decide(house(), inputs(world(load_w=4000, battery_w=-700, car_state=state, car_w=drawn_w)), Memory())
+    assert abs(watts(decision, "battery")) <= 700
+    assert watts(decision, "car") * 690 <= drawn_w + 1
+
+
+@pytest.mark.parametrize("limit_w", [3000.0, 2000.0])
+def test_a_heat_pump_is_locked_when_a_limit_leaves_no_room_and_stays_so_for_its_minimum(limit_w: float) -> None:
+    decision, memory = settled(HEATED, inputs(heated(1500.0, 2500.0), directive=limited(limit_w)), 2)
+    assert watts(decision, "heat_pump") == SgReady.LOCKED
+    assert of(decision, "heat_pump").demanded
+    decision, memory = decide(HEATED, inputs(heated(1500.0, mono_s=1100.0)), memory)
+    assert watts(decision, "heat_pump") == SgReady.LOCKED
+    decision, memory = decide(HEATED, inputs(heated(1500.0, mono_s=1700.0)), memory)
+    assert watts(decision, "heat_pump") == SgReady.NORMAL
+
+
+def test_a_heat_pump_is_locked_for_two_hours_a_day_at_most() -> None:
+    used = Memory(switches={"heat_pump": SwitchMemory(2, 0.0, None, 7200.0, NOON.toordinal())}, decided_at_s=999.0)
+    decision, _ = decide(HEATED, inputs(heated(1500.0, 2500.0), directive=limited(2000.0)), used)
+    assert watts(decision, "heat_pump") == SgReady.NORMAL
+
+
+@pytest.mark.parametrize(
+    ("load_w", "kind", "price", "state"),
+    [
+        (1000.0, None, None, SgReady.NORMAL),
+        (-5000.0, None, None, SgReady.RECOMMENDED),
+        (1000.0, IntentKind.CHARGE_TO, None, SgReady.RECOMMENDED),
+        (-5000.0, IntentKind.HOLD, None, SgReady.NORMAL),
+        (1000.0, None, -0.05, SgReady.FORCED),
+    ],
+)
+def test_a_heat_pump_stores_heat_when_the_plan_the_sun_or_the_price_says_so(
+    load_w: float, kind: IntentKind | None, price: float | None, state: SgReady
+) -> None:
+    intents = {} if kind is None else {"heat_pump": Intent(kind)}
+    directive = (
+        Directive(prices=(PriceWindow(NOON, None, price, None, "market"),)) if price is not None else Directive()
+    )
+    decision, _ = settled(HEATED, inputs(heated(load_w), plan=plan(intents), directive=directive), 2)
+    assert watts(decision, "heat_pump") == state
+
+
+def test_a_load_on_the_sun_waits_a_minute_then_runs_at_least_its_minimum_time() -> None:
+    memory, states = Memory(), []
+    drawn = 0.0
+    for second in range(1500):
+        load_w = -3000.0 if 30 <= second < 200 else 800.0
+        decision, memory = decide(SUNNY, inputs(boiled(load_w, drawn, 1000.0 + second)), memory)
+        states.append(watts(decision, "boiler") == 1)
+        drawn = 2000.0 if states[-1] else 0.0
+    first = states.index(True)
+    assert 85 <= first <= 95
+    assert sum(states) == 300
+    assert all(states[first : first + 300])
+
+
+def test_a_load_that_runs_by_itself_is_left_alone_and_only_shed_under_a_limit() -> None:
+    site = house(GRID, BOILER)
+    assert of(settled(site, inputs(boiled(500.0, 2000.0)))[0], "boiler").value is None
+    decision, memory = settled(site, inputs(boiled(1500.0, 2000.0), directive=limited(2000.0)))
+    assert of(decision, "boiler").value == 0
+    decision, _ = decide(site, inputs(boiled(1500.0, mono_s=1100.0), directive=limited(2000.0)), memory)
+    assert of(decision, "boiler").value == 0
+
+
+def test_a_heat_pump_is_served_before_a_car_and_a_car_before_a_boiler() -> None:
+    site = house(GRID, HEAT_PUMP, CAR, BOILER)
+    values: dict[str, dict[str, Value]] = {
+        "grid": {"power_w": 500 + 2500 + 4140 + 2000.0},
+        "heat_pump": {"power_w": 2500.0},
+        "car": {"power_w": 4140.0, "state": "C"},
+        "boiler": {"power_w": 2000.0},
+    }
+    seen = []
+    for limit_w in (20000.0, 8000.0, 4000.0, 2000.0):
+        decision, _ = settled(site, inputs(snapshot(values), directive=limited(limit_w)))
+        off = (watts(decision, "heat_pump") == 1, watts(decision, "car") == 0, of(decision, "boiler").value == 0)
+        seen.append(off)
+    assert seen == [(False, False, False), (False, False, True), (False, True, True), (True, True, True)]
+
+
+def test_a_read_only_site_steers_nothing_and_says_what_it_would_do() -> None:
+    site = replace(house(GRID, BATTERY), read_only=True)
+    image = snapshot({"grid": {"power_w": 1500.0}, "battery": {"power_w": 0.0, "soc_pct": 50.0}})
+    decision, _ = settled(site, inputs(image))
+    assert decision.setpoints == ()
+    assert decision.notes["battery"].startswith("read-only; would be set to battery.setpoint_w -1")

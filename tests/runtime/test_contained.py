@@ -1,0 +1,79 @@
+"""What may fail without ending the gateway: a grid session with a bug in it, the planner, a stored row of nonsense."""
+
+import asyncio
+import itertools
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from cem.io.state_store import SqliteStateStore
+from cem.io.virtual import VirtualClock, run_virtual
+from cem.ports import Put, StateKind
+from cem.runtime.contained import FIRST_PAUSE_S, LONGEST_PAUSE_S, contained
+from cem.runtime.requests import RequestBook
+
+NOON = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
+
+
+def test_a_failing_service_is_started_anew_with_growing_pauses(caplog: pytest.LogCaptureFixture) -> None:
+    began: list[float] = []
+
+    async def main(clock: VirtualClock) -> None:
+        async def service() -> None:
+            began.append(clock.now().mono_s)
+            raise KeyError("a bug")
+
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(contained("utility: its session", service))
+            await asyncio.sleep(3600)
+            running.cancel()
+
+    run_virtual(main, NOON)
+    pauses = [round(after - before) for before, after in itertools.pairwise(began)]
+    assert pauses[:3] == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
+    assert max(pauses) == LONGEST_PAUSE_S
+    assert caplog.records[0].getMessage().startswith("utility: its session: failed")
+
+
+def test_a_service_that_was_cancelled_is_not_started_anew() -> None:
+    starts: list[int] = []
+
+    async def main() -> None:
+        async def service() -> None:
+            starts.append(1)
+            await asyncio.sleep(1e6)
+
+        task = asyncio.create_task(contained("x", service))
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    run_virtual(main(), NOON)
+    assert starts == [1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"kind": "dance"}, {"until": "soon"}, {"until": "2027-01-01T00:00:00"}, {"resource": None}],
+)
+def test_a_stored_request_of_nonsense_does_not_stop_the_start(tmp_path: Path, change: dict[str, str | None]) -> None:
+    good = {
+        "resource": "car",
+        "kind": "pause",
+        "until": (NOON + timedelta(hours=1)).isoformat(),
+        "made_at": NOON.isoformat(),
+        "by": "anna",
+    }
+    bad = {key: value for key, value in (good | change).items() if value is not None}
+
+    async def main(clock: VirtualClock) -> None:
+        store = SqliteStateStore(tmp_path / "state.db", clock)
+        await store.commit([Put(StateKind.REQUEST, "bad", dict(bad)), Put(StateKind.REQUEST, "good", dict(good))])
+        book = RequestBook(store, clock, lambda: None)
+        await book.restore()
+        assert [request.id for request in book.in_force()] == ["good"]
+        await store.close()
+
+    run_virtual(main, NOON)

@@ -1,0 +1,211 @@
+"""Random scenarios by seed: the same seed is the same house, the same day and the same misfortunes."""
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cem.simulation.oracle import Violation
+from cem.simulation.plant import open_home
+from support.oracle_scenario import FOLDER, HOMES, Scenario, run, toml
+
+FAULTS = ("silence", "disconnect", "refuse_writes", "freeze")
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+GRID: tuple[dict[str, Any], ...] = ({"poll_s": 10.0, "default_import_limit_w": 4200.0, "reconnect_jitter_s": 5.0},)
+Make = Callable[[random.Random, "Known"], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a home has, for misfortunes that fit."""
+
+    devices: tuple[str, ...]
+    has_car: bool
+    has_battery: bool
+
+
+def known(home: str) -> Known:
+    """Of a home file."""
+    found = open_home(HOMES / home)
+    kinds = {spec.kind for spec in found.device}
+    return Known(
+        tuple(spec.id for spec in found.device),
+        any("charger" in kind for kind in kinds),
+        any("battery" in kind or "storage" in kind for kind in kinds),
+    )
+
+
+def homes() -> tuple[str, ...]:
+    """The home files there are."""
+    return tuple(sorted(path.name for path in HOMES.glob("*.toml")))
+
+
+def site_for(home: str) -> dict[str, Any]:
+    """What a person would say about a home beyond the defaults: which battery may not be charged from the grid."""
+    battery = open_home(HOMES / home).battery
+    if battery is None or battery.grid_charge:
+        return {}
+    return {"battery": [{"resource": "battery", "grid_charge": False}]}
+
+
+# each gives acts with `after_s`: seconds after the moment that was drawn for it
+
+
+def _a_fault(draw: random.Random, home: Known) -> list[dict[str, Any]]:
+    target, kind = draw.choice(home.devices), draw.choice(FAULTS)
+    over_s = draw.choice((5, 20, 60, 200, 700))
+    what = {"target": target, "kind": kind}
+    return [{"after_s": 0, "do": "fault", **what}, {"after_s": over_s, "do": "clear", **what}]
+
+
+def _a_load(draw: random.Random, _: Known) -> list[dict[str, Any]]:
+    watts = draw.choice((0, 500, 2000, 5000, 9000))
+    return [
+        {"after_s": 0, "do": "load", "watts": watts},
+        {"after_s": draw.choice((60, 400, 1500)), "do": "load", "watts": 0},
+    ]
+
+
+def _a_car(draw: random.Random, _: Known) -> list[dict[str, Any]]:
+    return [
+        {"after_s": 0, "do": "unplug"},
+        {"after_s": draw.choice((10, 300, 2000)), "do": "plug", "used_wh": draw.choice((0, 3000, 15000))},
+    ]
+
+
+def _a_limit(draw: random.Random, _: Known) -> list[dict[str, Any]]:
+    side = draw.choice(("import_limit", "import_limit", "export_limit"))
+    values = [draw.choice((0, 1500, 4200, 6000, 11000)) for _ in range(draw.choice((1, 1, 3)))]
+    for_s = draw.choice((300, 900, 2700))
+    return [
+        {
+            "after_s": 0,
+            "do": "signal",
+            "signal": side,
+            "values": values,
+            "in_s": draw.choice((0, 60, 600)),
+            "for_s": for_s,
+        }
+    ]
+
+
+def _a_price(draw: random.Random, _: Known) -> list[dict[str, Any]]:
+    values = [draw.choice((-0.1, 0.05, 0.3, 0.9)) for _ in range(3)]
+    return [{"after_s": 0, "do": "signal", "signal": "price", "values": values, "in_s": 30, "for_s": 2700}]
+
+
+def _a_cut(draw: random.Random, _: Known) -> list[dict[str, Any]]:
+    return [
+        {"after_s": 0, "do": "link", "up": False},
+        {"after_s": draw.choice((30, 300, 2400)), "do": "link", "up": True},
+    ]
+
+
+def _a_death(draw: random.Random, _: Known) -> list[dict[str, Any]]:
+    end = draw.choice(("kill", "kill", "stop"))
+    return [{"after_s": 0, "do": end}, {"after_s": draw.choice((2, 8, 25, 200)), "do": "start"}]
+
+
+def _a_jump(draw: random.Random, _: Known) -> list[dict[str, Any]]:
+    return [{"after_s": 0, "do": "clock", "by_s": draw.choice((-3600, -60, 45, 3600, 86400))}]
+
+
+def _no_clock(draw: random.Random, _: Known) -> list[dict[str, Any]]:
+    return [
+        {"after_s": 0, "do": "clock", "trusted": False},
+        {"after_s": draw.choice((60, 900)), "do": "clock", "trusted": True},
+    ]
+
+
+def _a_wish(draw: random.Random, home: Known) -> list[dict[str, Any]]:
+    wishes = [("ev", kind) for kind in ("charge_now", "surplus_only", "pause") if home.has_car]
+    wishes += [("battery", kind) for kind in ("charge_now", "hold") if home.has_battery]
+    if not wishes:
+        return []
+    role, kind = draw.choice(wishes)
+    return [{"after_s": 0, "do": "ask", "role": role, "kind": kind, "for_s": draw.choice((120, 900, 3600))}]
+
+
+def _a_charge(draw: random.Random, _: Known) -> list[dict[str, Any]]:
+    return [{"after_s": 0, "do": "store", "soc_pct": draw.choice((6, 10, 12.5, 50, 97))}]
+
+
+MISFORTUNES: tuple[Make, ...] = (
+    _a_fault, _a_fault, _a_load, _a_load, _a_car, _a_limit, _a_limit, _a_price, _a_cut, _a_death, _a_jump, _no_clock,
+    _a_wish, _a_wish, _a_charge,
+)  # fmt: skip
+
+
+def scenario(seed: int, *, hours: float = 1.0, home: str | None = None, every_s: float = 400.0) -> Scenario:
+    """The random scenario of a seed, with a misfortune every `every_s` seconds on average."""
+    draw = random.Random(seed)
+    home = home or draw.choice(homes())
+    has = known(home)
+    acts: list[dict[str, Any]] = []
+    at_s = 60.0
+    while at_s < hours * 3600 - 60:
+        made = draw.choice(MISFORTUNES)(draw, has)
+        acts += [
+            {"at_s": round(at_s + one["after_s"]), **{k: v for k, v in one.items() if k != "after_s"}} for one in made
+        ]
+        at_s += draw.expovariate(1.0 / every_s)
+    start = EPOCH + timedelta(days=draw.randrange(365), hours=draw.randrange(24))
+    return Scenario(
+        f"random-{seed}",
+        "no promise is broken",
+        home,
+        start,
+        seed=seed,
+        for_s=hours * 3600,
+        site=site_for(home),
+        grid=GRID,
+        act=tuple(sorted(acts, key=lambda one: float(one["at_s"]))),
+    )
+
+
+def first_broken(one: Scenario) -> Violation | None:
+    """The first violation of a scenario."""
+    violations, _ = run(one)
+    return violations[0] if violations else None
+
+
+def shrunk(one: Scenario, invariant: str, *, tries: int = 60) -> Scenario:
+    """A scenario with as few acts as possible that still breaks the same invariant, cut soon after."""
+
+    def breaks(candidate: Scenario) -> float | None:
+        return next((v.at_s for v in run(candidate)[0] if v.invariant == invariant), None)
+
+    at_s = breaks(one)
+    if at_s is None:
+        return one
+    one = replace(one, for_s=at_s + 5.0, act=tuple(a for a in one.act if float(a["at_s"]) <= at_s))
+    size = max(1, len(one.act) // 2)
+    while tries > 0:
+        for index in range(0, len(one.act), size):
+            fewer = replace(one, act=(*one.act[:index], *one.act[index + size :]))
+            tries -= 1
+            if breaks(fewer) is not None:
+                one = fewer
+                break
+        else:
+            if size == 1:
+                return one
+            size //= 2
+    return one
+
+
+def saved(one: Scenario, violation: Violation, folder: Path = FOLDER) -> Path:
+    """Writes a scenario as a file that runs for ever after."""
+    path = folder / f"found-{violation.invariant.lower()}-{one.name}.toml"
+    path.write_text(toml(replace(one, claim=f"{violation.invariant}: {violation.allowed}")), encoding="utf-8")
+    return path
+
+
+def counted(violations: Iterable[Violation]) -> dict[str, int]:
+    """How often each invariant was broken."""
+    counts: dict[str, int] = {}
+    for violation in violations:
+        counts[violation.invariant] = counts.get(violation.invariant, 0) + 1
+    return counts
