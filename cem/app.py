@@ -25,6 +25,7 @@ from cem.model.tick import Inputs
 from cem.model.why import Explanation
 from cem.ports import (
     Clock,
+    DeviceConfig,
     Driver,
     DriverContext,
     History,
@@ -83,17 +84,7 @@ class Gateway:
         self._site_file = site_file
         self._stopping = asyncio.Event()
         self.board = Board()
-        self.devices = [
-            DeviceTask(
-                config,
-                world.drivers[config.driver].device(config, world.context),
-                self.board,
-                world.store,
-                world.clock,
-                read_only=site_file.read_only,
-            )
-            for config in site_file.devices
-        ]
+        self.devices = [self._device_task(config) for config in site_file.devices]
         self.point = ConnectionPoint(
             site_file.providers,
             resources=frozenset(resource.id for resource in site.resources),
@@ -102,37 +93,12 @@ class Gateway:
         )
         self._clients = [world.http(provider) for provider in site_file.providers]
         self.sessions = [
-            VenSession(
-                provider,
-                http,
-                self.point,
-                world.store,
-                world.clock,
-                world.chance,
-                self._grid_changed,
-                resources=[resource for resource in site.resources if resource.role is not Role.GRID],
-            )
-            for provider, http in zip(site_file.providers, self._clients, strict=True)
+            self._session(provider, http) for provider, http in zip(site_file.providers, self._clients, strict=True)
         ]
         self.requests = RequestBook(world.store, world.clock, self._will_changed)
         self.acts = OwnersActs(site, site_file.providers, self.requests, self.point, self.board, world.clock)
         self.board.owner_watches = self.requests.read_only
-        self.planning = (
-            PlannerTask(
-                site,
-                world.planner,
-                world.history,
-                self.board,
-                world.clock,
-                self.point.directive,
-                self.requests.in_force,
-                every_s=site_file.plan.every_s,
-                timeout_s=site_file.plan.timeout_s,
-                on_plan=self._wake,
-            )
-            if world.planner is not None
-            else None
-        )
+        self.planning = None if world.planner is None else self._planner_task(world.planner)
         self.decisions = DecisionLog(world.store, site.zone)
         self.keeper = MemoryKeeper(world.store)
         self.loop = ControlLoop(
@@ -157,6 +123,41 @@ class Gateway:
             today=world.today,
             troubles=self._troubles,
             read_only=site_file.read_only,
+        )
+
+    def _device_task(self, config: DeviceConfig) -> DeviceTask:
+        world = self._world
+        device = world.drivers[config.driver].device(config, world.context)
+        read_only = self._site_file.read_only
+        return DeviceTask(config, device, self.board, world.store, world.clock, read_only=read_only)
+
+    def _session(self, provider: Provider, http: Http) -> VenSession:
+        world = self._world
+        reported = [resource for resource in self._site_file.site.resources if resource.role is not Role.GRID]
+        return VenSession(
+            provider,
+            http,
+            self.point,
+            world.store,
+            world.clock,
+            world.chance,
+            self._grid_changed,
+            resources=reported,
+        )
+
+    def _planner_task(self, planner: Planner) -> PlannerTask:
+        settings = self._site_file.plan
+        return PlannerTask(
+            self._site_file.site,
+            planner,
+            self._world.history,
+            self.board,
+            self._world.clock,
+            self.point.directive,
+            self.requests.in_force,
+            every_s=settings.every_s,
+            timeout_s=settings.timeout_s,
+            on_plan=self._wake,
         )
 
     def status(self) -> Status:
