@@ -2,10 +2,11 @@
 
 import csv
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Sequence
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,10 +18,13 @@ from cem.io.record_reader import EnergyRow, Noted, RecordReader
 from cem.ports import Json
 
 _DEFAULT_FOLDER = Path("/var/lib/cem")
+_DAYS_AGO = re.compile(r"^(\d{1,5}) days?(?: ago)?$")
+TIMES = "2026-03-01, 2026-03-01T14:00, today, yesterday or '7 days'"
+"""The ways to write a time, as examples."""
 
 
 @click.command()
-@click.option("--from", "since", metavar="TIME", help="Begin, local: 2026-03-01 or 2026-03-01T14:00. [default: today]")
+@click.option("--from", "since", metavar="TIME", help=f"Begin, local: {TIMES}, which is so many days ago. [default: today]")
 @click.option("--to", "until", metavar="TIME", help="End, not included; a date alone is its end. [default: now]")
 @click.option(
     "--by", type=click.Choice(["hour", "day"]), help="Length of a row. [default: hour up to two days, else day]"
@@ -58,15 +62,16 @@ def history(
 
     \b
     Example:
-      cem history --from 2026-03-01 --to 2026-03-07
+      cem history --from yesterday --to yesterday
+      cem history --from "7 days" --by day
       cem history --from 2026-03-01T12:00 --show decisions
       cem history --from 2026-03-01 --format csv > march.csv
     """
     reader = RecordReader(folder or record_folder(config))
     zone, currency = reader.settings()
     now = SystemClock().now().wall.astimezone(zone)
-    first = _instant(since, zone, is_end=False) if since else datetime.combine(now.date(), time(0), zone)
-    last = _instant(until, zone, is_end=True) if until else now
+    first = instant(since, zone, now.date(), is_end=False) if since else datetime.combine(now.date(), time(0), zone)
+    last = instant(until, zone, now.date(), is_end=True) if until else now
     if last <= first:
         raise click.UsageError(f"--to {last.isoformat()} is not after --from {first.isoformat()}")
     form = "json" if as_json else form
@@ -100,14 +105,27 @@ def record_folder(config: Path | None) -> Path:
     return site.parent / named if isinstance(named, str) else _DEFAULT_FOLDER
 
 
-def _instant(text: str, zone: ZoneInfo, *, is_end: bool) -> datetime:
+def instant(text: str, zone: ZoneInfo, today: date, *, is_end: bool) -> datetime:
+    """The instant that was written; a day is meant from its begin, or to its end. Raises click.UsageError.
+
+    '7 days' is the day seven days before `today`.
+    """
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.UsageError(f"{text!r} is no time; write 2026-03-01 or 2026-03-01T14:00") from error
-    if len(text) <= len("2026-03-01") and is_end:
-        at += timedelta(days=1)
+        day = _day_in_words(text.strip().lower(), today)
+        at = datetime.fromisoformat(text) if day is None else datetime.combine(day, time(0))
+        if is_end and (day is not None or len(text) <= len("2026-03-01")):
+            at += timedelta(days=1)
+    except (ValueError, OverflowError) as error:
+        raise click.UsageError(f"{text!r} is no time; write {TIMES}") from error
     return at.replace(tzinfo=zone) if at.tzinfo is None else at.astimezone(zone)
+
+
+def _day_in_words(text: str, today: date) -> date | None:
+    """The day of 'today', 'yesterday', '1 day', '7 days ago'; None for anything else."""
+    if text in {"today", "yesterday"}:
+        return today - timedelta(days=text == "yesterday")
+    ago = _DAYS_AGO.match(text)
+    return None if ago is None else today - timedelta(days=int(ago[1]))
 
 
 def _energy_json(row: EnergyRow) -> dict[str, Json]:

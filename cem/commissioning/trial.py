@@ -13,7 +13,20 @@ NEARLY_FULL_PCT = 95.0
 WEAK_SUN_W = 500.0
 SHARE_OF_SUN = 0.8
 CHARGING = ("C", "D")
-LEAST_TOLERANCE = {Control.EV_LIMIT_A: 0.5, Control.PV_LIMIT_W: 10.0, Control.BATTERY_SETPOINT_W: 10.0}
+LEAST_TOLERANCE = {
+    Control.EV_LIMIT_A: 0.5,
+    Control.PV_LIMIT_W: 10.0,
+    Control.BATTERY_SETPOINT_W: 10.0,
+    Control.EV_PHASES: 0.5,
+    Control.HEAT_PUMP_SG_READY: 0.5,
+    Control.LOAD_ON: 0.5,
+}
+NEVER_TRIED = {
+    Control.EV_PHASES: "phases are only changed while the car is paused, and each change wears the contactor",
+    Control.HEAT_PUMP_SG_READY: "a heat pump is not started or stopped for some seconds: its compressor would suffer",
+    Control.LOAD_ON: "nobody knows what an appliance does when it is switched for some seconds",
+}
+"""Controls for which no trial is harmless, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,8 @@ def trial(spec: ControlSpec, resource: Resource, values: Mapping[str, Value], he
             return _battery_step(spec, resource, values)
         case Control.EV_LIMIT_A:
             return _small_current(spec, resource, values, held)
+        case Control.EV_PHASES | Control.HEAT_PUMP_SG_READY | Control.LOAD_ON:
+            return None  # see NEVER_TRIED
 
 
 def tolerance(spec: ControlSpec, value: float) -> float:

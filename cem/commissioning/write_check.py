@@ -7,7 +7,7 @@ from dataclasses import replace
 from cem.commissioning.bench import Bench
 from cem.commissioning.read_check import point_in_words
 from cem.commissioning.result import Result, Step, Verdict
-from cem.commissioning.trial import Trial, tolerance, trial
+from cem.commissioning.trial import NEVER_TRIED, Trial, tolerance, trial
 from cem.model.errors import DeviceError
 from cem.model.resource import Control, Resource
 from cem.ports import ControlSpec
@@ -35,6 +35,8 @@ def subject(spec: ControlSpec) -> str:
 
 async def _try(bench: Bench, resource: Resource, spec: ControlSpec) -> list[Result]:
     device_id = bench.config.id
+    if (harm := NEVER_TRIED.get(spec.control)) is not None:
+        return [Result(Step.WRITE, device_id, subject(spec), Verdict.SKIPPED, f"not tried: {harm}")]
     attempt: Trial | None = None
     try:
         values = (await bench.values()).get(resource.id, {})

@@ -33,7 +33,7 @@ def unknown_timezone(draft: Draft) -> Iterator[str]:
 
 def limit_above_fuse(draft: Draft) -> Iterator[str]:
     """A contract limit above the fuse is a slip of the pen: the fuse would never let it through."""
-    if (connection := draft.connection) is None:
+    if (connection := draft.connection) is None or not draft.sure("connection.nominal_voltage_v"):
         return
     fuse_w = connection.fuse_a * connection.phases * connection.nominal_voltage_v
     for key in ("import_limit_w", "export_limit_w"):
@@ -49,6 +49,8 @@ def limit_above_fuse(draft: Draft) -> Iterator[str]:
 
 def tick_slower_than_meter(draft: Draft) -> Iterator[str]:
     """The control loop must run at least twice before a meter reading is too old."""
+    if not draft.sure("connection.meter_stale_s"):
+        return
     if draft.connection is None or draft.tick_s is None or draft.tick_s * 2 <= draft.connection.meter_stale_s:
         return
     yield fault(
@@ -80,6 +82,8 @@ def overlapping_tariff_periods(draft: Draft) -> Iterator[str]:
     """No minute of the week may have two prices."""
     taken: dict[int, int] = {}
     for index, period in enumerate(draft.tariff.period if draft.tariff else ()):
+        if any(path.startswith(f"tariff.period[{index}].days") for path in draft.doubtful):
+            continue
         covered = set(_minutes_of_week(period))
         clashes = {taken[minute]: minute for minute in sorted(covered & taken.keys(), reverse=True)}
         for other, minute in sorted(clashes.items()):
@@ -109,7 +113,8 @@ def goal_without_car(draft: Draft) -> Iterator[str]:
 def goal_without_amount(draft: Draft) -> Iterator[str]:
     """A goal says how much: either in energy or as a state of charge."""
     for index, goal in draft.goals.items():
-        if (goal.energy_wh is None) == (goal.soc_pct is None):
+        sure = draft.sure(f"goal[{index}].energy_wh", f"goal[{index}].soc_pct")
+        if sure and (goal.energy_wh is None) == (goal.soc_pct is None):
             seen = "neither energy_wh nor soc_pct" if goal.energy_wh is None else "both energy_wh and soc_pct"
             yield fault(f"goal[{index}]", seen, "exactly one of the two")
 

@@ -84,7 +84,8 @@ def link_twice(draft: Draft) -> Iterator[str]:
     for index, device in draft.devices.items():
         link = ", ".join(f"{key} = {value}" for key, value in sorted(device.link.items()))
         before, serial = first.setdefault(link, (index, device.serial))
-        if before != index and (serial is None or device.serial is None):
+        sure = draft.sure(f"device[{index}].serial", f"device[{before}].serial")
+        if sure and before != index and (serial is None or device.serial is None):
             yield fault(
                 f"device[{index}].link", f"same as device[{before}].link", "give both a serial number or make them one"
             )
@@ -93,7 +94,8 @@ def link_twice(draft: Draft) -> Iterator[str]:
 def control_without_serial(draft: Draft) -> Iterator[str]:
     """A device is never written before its serial number was compared."""
     for index, device in draft.devices.items():
-        if device.serial is None and not device.read_only and any(item.controls for item in device.resource):
+        writes = not device.read_only and draft.sure(f"device[{index}].read_only")
+        if device.serial is None and writes and any(item.controls for item in device.resource):
             yield fault(
                 f"device[{index}].serial",
                 "missing on a device with controls",
@@ -180,7 +182,7 @@ def polled_too_seldom(draft: Draft) -> Iterator[str]:
         is_meter = any(resource.role is Role.GRID for resource in device.resource)
         key = "meter_stale_s" if is_meter else "device_stale_s"
         stale_s = getattr(draft.connection, key)
-        if device.poll_s * 2 > stale_s:
+        if device.poll_s * 2 > stale_s and draft.sure(f"connection.{key}"):
             yield fault(
                 f"device[{index}].poll_s", shown(device.poll_s), f"at most half of connection.{key} ({stale_s:g} s)"
             )

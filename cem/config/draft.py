@@ -21,6 +21,7 @@ from cem.config.schema import (
     Table,
     TariffTable,
 )
+from cem.config.schema_faults import blamed_paths
 from cem.ports import Driver
 
 T = TypeVar("T", bound=Table)
@@ -31,6 +32,7 @@ class Draft:
     """The usable parts by their place in the file. A part with faults of its own is left out.
 
     `devices_whole` is false when a device had to be left out: then nothing is said about what may be missing.
+    `doubtful` are the paths at which the file has a faulty value, for which a default may stand here.
     """
 
     folder: Path
@@ -47,6 +49,11 @@ class Draft:
     circuits: Mapping[int, CircuitTable]
     loads: Mapping[int, LoadTable]
     providers: Mapping[int, ProviderTable]
+    doubtful: frozenset[str] = frozenset()
+
+    def sure(self, *paths: str) -> bool:
+        """Whether the values at these paths are those of the file, not what stands in for a faulty one."""
+        return self.doubtful.isdisjoint(paths)
 
     def resources(self) -> Iterator[tuple[str, DeviceTable, ResourceTable]]:
         """(path, device, resource) of every usable resource, in the file's order."""
@@ -59,22 +66,28 @@ def draft(raw: Mapping[str, Any], folder: Path, drivers: Mapping[str, Driver]) -
     """The usable parts of a file's tables."""
     zone, socket = raw.get("timezone"), _table(raw.get("api")).get("socket")
     tick_s = _table(raw.get("control")).get("tick_s", 1.0)
-    devices = _items(DeviceTable, raw.get("device"))
+    doubtful: set[str] = set()
+
+    def items(table: type[T], key: str) -> dict[int, T]:
+        return _items(table, raw.get(key), key, doubtful)
+
+    devices = items(DeviceTable, "device")
     return Draft(
         folder=folder,
         drivers=drivers,
         zone=zone if isinstance(zone, str) else None,
-        connection=_salvage(ConnectionTable, raw.get("connection")),
+        connection=_salvage(ConnectionTable, raw.get("connection"), "connection", doubtful),
         tick_s=tick_s if isinstance(tick_s, int | float) else None,
         socket=socket if isinstance(socket, str) else SiteTable.model_fields["api"].default.socket,
-        tariff=_salvage(TariffTable, raw.get("tariff")),
+        tariff=_salvage(TariffTable, raw.get("tariff"), "tariff", doubtful),
         devices=devices,
         devices_whole=len(devices) == len(_array(raw.get("device"))),
-        goals=_items(GoalTable, raw.get("goal")),
-        batteries=_items(BatteryTable, raw.get("battery")),
-        circuits=_items(CircuitTable, raw.get("circuit")),
-        loads=_items(LoadTable, raw.get("load")),
-        providers=_items(ProviderTable, raw.get("provider")),
+        goals=items(GoalTable, "goal"),
+        batteries=items(BatteryTable, "battery"),
+        circuits=items(CircuitTable, "circuit"),
+        loads=items(LoadTable, "load"),
+        providers=items(ProviderTable, "provider"),
+        doubtful=frozenset(doubtful),
     )
 
 
@@ -86,17 +99,18 @@ def _array(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _items(table: type[T], value: object) -> dict[int, T]:
-    tables = {index: _salvage(table, item) for index, item in enumerate(_array(value))}
+def _items(table: type[T], value: object, path: str, doubtful: set[str]) -> dict[int, T]:
+    tables = {index: _salvage(table, item, f"{path}[{index}]", doubtful) for index, item in enumerate(_array(value))}
     return {index: item for index, item in tables.items() if item is not None}
 
 
-def _salvage(table: type[T], value: object) -> T | None:
-    """The table without its faulty keys, where their defaults can stand in; else None."""
+def _salvage(table: type[T], value: object, path: str, doubtful: set[str]) -> T | None:
+    """The table without its faulty keys, where their defaults can stand in; else None. Adds to `doubtful`."""
     try:
         return table.model_validate(value)
     except ValidationError as error:
         rest = deepcopy(value)
+        doubtful |= {f"{path}.{key}" for key in blamed_paths(error, table)}
         for detail in error.errors(include_url=False, include_input=False, include_context=False):
             _drop(rest, tuple(detail["loc"]))
     try:

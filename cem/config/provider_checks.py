@@ -46,7 +46,9 @@ def url_unusable(draft: Draft) -> Iterator[str]:
             yield fault(path, seen, "https://host[:port]/path is needed")
         elif parts.username or parts.password or parts.query or parts.fragment:
             yield fault(path, "user, query or fragment in the URL", "https://host[:port]/path alone is needed")
-        elif scheme == "http" and not provider.allow_plain_http and not _is_loopback(host):
+        elif not (provider.allow_plain_http or scheme == "https" or _is_loopback(host)):
+            if not draft.sure(f"provider[{index}].allow_plain_http"):
+                continue
             yield fault(
                 path,
                 f"plain http to {host}",
@@ -63,7 +65,7 @@ def secret_file_unusable(draft: Draft) -> Iterator[str]:
 
 def secret_problem(draft: Draft, provider: ProviderTable) -> tuple[str, str] | None:
     """(what was seen, what is allowed) about one secret file, or None."""
-    path = draft.folder / provider.client_secret_file
+    path = (draft.folder / provider.client_secret_file).absolute()
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -83,7 +85,8 @@ def secret_problem(draft: Draft, provider: ProviderTable) -> tuple[str, str] | N
 def stale_before_second_poll(draft: Draft) -> Iterator[str]:
     """A link is not stale before a second poll could have succeeded."""
     for index, provider in draft.providers.items():
-        if provider.stale_s is not None and provider.stale_s < 2 * provider.poll_s:
+        sure = draft.sure(f"provider[{index}].poll_s")
+        if sure and provider.stale_s is not None and provider.stale_s < 2 * provider.poll_s:
             yield fault(
                 f"provider[{index}].stale_s", shown(provider.stale_s), f"at least two polls ({2 * provider.poll_s:g} s)"
             )
@@ -91,7 +94,7 @@ def stale_before_second_poll(draft: Draft) -> Iterator[str]:
 
 def default_limit_above_fuse(draft: Draft) -> Iterator[str]:
     """A fallback limit above the fuse would be none."""
-    if (connection := draft.connection) is None:
+    if (connection := draft.connection) is None or not draft.sure("connection.nominal_voltage_v"):
         return
     fuse_w = connection.fuse_a * connection.phases * connection.nominal_voltage_v
     for index, provider in draft.providers.items():

@@ -87,6 +87,8 @@ def _wanted(
     house_w = scene.house_w + fixed_w
     surplus = max(0.0, -(house_w + around.ev_w))
     deficit = max(0.0, house_w)
+    if scene.unread_cars:  # a car may be in the load: no more than the house took when it was last told apart
+        deficit = min(deficit, max(0.0, (scene.memory.house_w or 0.0) + scene.picture.pv_w + fixed_w))
     into_car = any(scene.site.battery_policy(b.resource.id).into_car for b in steered)
     powers = _asked(scene, around, steered, regimes, bands, house_w)
     charging = {b.resource.id: regimes[b.resource.id].charge_w for b in steered if regimes[b.resource.id].charge_w > 0}
@@ -116,7 +118,7 @@ def _wanted(
                 powers.get(b.resource.id, 0.0),
                 r.rank,
                 r.source,
-                _why(r, powers.get(b.resource.id, 0.0), surplus, deficit),
+                _why(r, bands[b.resource.id].clamp(powers.get(b.resource.id, 0.0)), surplus, deficit),
             ),
             bands[b.resource.id],
         )
@@ -156,7 +158,7 @@ def _shared(
 
 
 def _why(follows: Regime, power_w: float, surplus_w: float, deficit_w: float) -> str:
-    """The regime's words for what it does now."""
+    """The regime's words for what it does now, with the power that it can really move."""
     if follows.asked:
         return follows.asked
     if follows.charge_w > 0:
@@ -165,12 +167,15 @@ def _why(follows: Regime, power_w: float, surplus_w: float, deficit_w: float) ->
         return f"feeds in{follows.at}, which pays more than later"
     if surplus_w > 0:
         if follows.stores:
-            return f"stores the surplus of {words.power(surplus_w)}"
+            whole = power_w >= surplus_w - 1
+            return (
+                f"stores {'the surplus of ' if whole else ''}{words.power(power_w)}{'' if whole else ' of the surplus'}"
+            )
         return "leaves the surplus to the grid, which pays more for it than it is worth stored"
     if not follows.covers:
         return f"keeps its energy, which is worth more later than now{follows.at}"
     if deficit_w > 0:
-        return f"covers {words.power(deficit_w)} of the house{follows.at}"
+        return f"covers {words.power(power_w)} of the house{follows.at}"
     return "has nothing to store and nothing to cover"
 
 

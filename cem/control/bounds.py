@@ -1,6 +1,7 @@
 """Every bound that is not the grid's own: fuse, contract, ratings, reserve, the owner's acts."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from cem.control import words
@@ -8,7 +9,9 @@ from cem.control.picture import BatteryPicture, Picture
 from cem.control.tuning import RESERVE_HYSTERESIS_PCT
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.request import RequestKind, UserRequest
+from cem.model.resource import Role
 from cem.model.site import Site
+from cem.model.tick import Inputs
 
 
 def site_envelopes(site: Site) -> list[Envelope]:
@@ -23,6 +26,31 @@ def site_envelopes(site: Site) -> list[Envelope]:
         reason = f"contract: export at most {words.power(connection.export_limit_w)}"
         envelopes.append(Envelope(SITE, -connection.export_limit_w, None, Rank.OBLIGATION, "contract", reason))
     return envelopes
+
+
+def with_owners_reserves(site: Site, inputs: Inputs) -> Site:
+    """The site with the reserves that the owner asked for in place of the site file's."""
+    asked = {
+        request.resource_id: request.target_soc_pct
+        for request in reversed(in_force(inputs.requests, inputs.now.wall))
+        if request.kind is RequestKind.RESERVE and request.target_soc_pct is not None
+    }
+    if not asked:
+        return site
+    policies = [
+        replace(
+            site.battery_policy(resource.id),
+            reserve_pct=asked.get(resource.id, site.battery_policy(resource.id).reserve_pct),
+        )
+        for resource in site.of(Role.BATTERY)
+    ]
+    return replace(site, batteries=tuple(policies))
+
+
+def released(requests: Iterable[UserRequest], resource_id: str, now: datetime) -> UserRequest | None:
+    """The owner's act that leaves a battery to its own control, if the newest of its acts is one."""
+    own = [r for r in in_force(requests, now) if r.resource_id == resource_id and r.kind is not RequestKind.RESERVE]
+    return own[0] if own and own[0].kind is RequestKind.RELEASE else None
 
 
 def locked_reserves(site: Site, picture: Picture, locked: frozenset[str]) -> frozenset[str]:

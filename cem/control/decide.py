@@ -30,6 +30,7 @@ from cem.model.tick import Inputs
 
 def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory]:
     """What every controllable resource should do now, and why. Pure and deterministic."""
+    site = bounds.with_owners_reserves(site, inputs)
     memory = island.remembered(memory, inputs)
     screened = screen(site, inputs.snapshot, memory.seen)
     inputs = replace(inputs, snapshot=screened.snapshot)
@@ -93,8 +94,10 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     cars = chargers.candidates(scene, left)
     claims = [*(car.claim for car in cars), *switched.claims(scene, powers_w, shed)]
     shares = share(claims, left.pools)
-    charger_memories: dict[str, ChargerMemory] = {}
-    switch_memories: dict[str, SwitchMemory] = {}
+    # what can't be read just now keeps its times: after a restart that is everything
+    read = {c.resource.id for c in scene.picture.chargers} | set(powers_w)
+    charger_memories: dict[str, ChargerMemory] = {k: m for k, m in known.chargers.items() if k not in read}
+    switch_memories: dict[str, SwitchMemory] = {k: m for k, m in known.switches.items() if k not in read}
     last_w = dict(known.batteries_w)
     points = chargers.choices(scene, cars, shares, left, charger_memories)
     relays = switched.choices(scene, shares, left, shed, switch_memories)
@@ -109,6 +112,8 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
         chargers=MappingProxyType(charger_memories),
         batteries_w=MappingProxyType(last_w),
         load_w=load_w,
+        load_at_s=known.load_at_s if scene.picture.skewed else scene.now_s,
+        house_w=known.house_w if scene.unread_cars else load_w,
         meter_lost_at_s=None,
         switches=MappingProxyType(switch_memories),
     )

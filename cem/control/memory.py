@@ -69,6 +69,8 @@ class Memory:
     chargers: Mapping[str, ChargerMemory] = field(default_factory=lambda: MappingProxyType({}))
     batteries_w: Mapping[str, float] = field(default_factory=_none)  # last set points
     load_w: float | None = None  # last trustworthy estimate of what is not controllable
+    load_at_s: float | None = None  # when it was last taken from readings that were made together
+    house_w: float | None = None  # the load when every charging point was last read with it
     meter_lost_at_s: float | None = None
     moved: tuple[tuple[float, float], ...] = ()  # (monotonic s, W) of all that moves by our will, of the last seconds
     loads_w: tuple[float, ...] = ()  # the last ones as they came out of the measurements

@@ -12,6 +12,7 @@ from cem.control.prices import Prices
 from cem.model.directive import GridPresence
 from cem.model.envelope import Band, Envelope, Rank
 from cem.model.plan import Intent, Slot
+from cem.model.resource import Role
 from cem.model.site import Site
 from cem.model.tick import Inputs
 
@@ -39,6 +40,12 @@ class Scene:
     def now_s(self) -> float:
         """The monotonic clock of this tick."""
         return self.inputs.now.mono_s
+
+    @property
+    def unread_cars(self) -> bool:
+        """Whether a charging point can't be read: what its car draws counts as load then."""
+        read = {charger.resource.id for charger in self.picture.chargers}
+        return any(resource.id not in read for resource in self.site.of(Role.EV))
 
     @property
     def house_w(self) -> float:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
+from cem.control import words
 from cem.control.authority import guarded
 from cem.control.batteries import BatteryChoice
+from cem.control.bounds import released
 from cem.control.chargers import ChargerChoice
 from cem.control.limits import Limits
 from cem.control.panels import PvChoice
@@ -36,14 +38,27 @@ def made(
         if car.phases is not None:
             phases = _made(scene, limits, car, car.charger.resource, Control.EV_PHASES, float(car.phases))
             result.append(phases)
-    for store in stores:
-        power = float(round(store.power_w))
-        result.append(_made(scene, limits, store, store.battery.resource, Control.BATTERY_SETPOINT_W, power))
+    result += [_battery(scene, limits, store) for store in stores]
     for roof in roofs:
         limit = None if roof.limit_w is None else float(round(roof.limit_w))
         result.append(_made(scene, limits, roof, roof.pv.resource, Control.PV_LIMIT_W, limit))
     result += [_made(scene, limits, relay, relay.switched.resource, relay.control, relay.value) for relay in relays]
     return tuple(result)
+
+
+def _battery(scene: Scene, limits: Limits, store: BatteryChoice) -> Setpoint:
+    """The battery's power; none where the owner leaves it to its own control and nothing stronger needs it."""
+    resource = store.battery.resource
+    release = released(scene.inputs.requests, resource.id, scene.now)
+    power: float | None = float(round(store.power_w))
+    alone_w = scene.house_w + scene.picture.ev_w
+    needed = store.rank <= Rank.USER or alone_w != scene.band.clamp(alone_w)
+    if release is not None and not needed:
+        end = words.until(release.until, scene.site.zone, scene.now)
+        reason = f"left to its own control as asked{end}"
+        store = replace(store, rank=Rank.USER, source=release.by, reason=reason)
+        power = None
+    return _made(scene, limits, store, resource, Control.BATTERY_SETPOINT_W, power)
 
 
 def _made(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from cem.control.memory import Memory
 from cem.control.picture import Picture
-from cem.control.tuning import EV_FOLLOW_S, LOAD_SURE_TICKS, METER_LATE_S
+from cem.control.tuning import EV_FOLLOW_S, LOAD_SURE_TICKS, METER_LATE_S, SKEW_HOLD_S
 
 SAME_SHARE = 0.1
 SAME_W = 100.0
@@ -18,7 +18,8 @@ def steady(picture: Picture, memory: Memory, now_s: float) -> tuple[Picture, Mov
     While batteries and cars move, or were told to and have not done so yet, a change of the load up to the size of that
     movement may be no more than a meter that runs before or behind them: acting on it would make the house swing. What
     exceeds it is real and counts at once; the rest counts when it has stayed for some ticks, or when all is at rest.
-    While meter and battery were read too far apart the former load stands.
+    While meter and battery were read too far apart the former load stands, but not for long: a battery that is read
+    less often than the meter must not hide what the meter shows.
     """
     lately = tuple(item for item in memory.moved if now_s - item[0] <= METER_LATE_S)
     moved = (*lately, (now_s, picture.battery_w + picture.ev_w), (now_s, _commanded_w(picture, memory, now_s)))
@@ -28,7 +29,7 @@ def steady(picture: Picture, memory: Memory, now_s: float) -> tuple[Picture, Mov
     raws = (*memory.loads_w[1 - LOAD_SURE_TICKS :], raw_w)
     if memory.load_w is None:
         return picture, moved, raws
-    if picture.skewed:
+    if picture.skewed and memory.load_at_s is not None and now_s - memory.load_at_s <= SKEW_HOLD_S:
         return replace(picture, load_w=memory.load_w), moved, raws
     powers = [power for _, power in moved]
     doubt_w, change_w = max(powers) - min(powers), raw_w - memory.load_w

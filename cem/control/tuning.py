@@ -1,6 +1,7 @@
 """The loop's constants, each with its reason."""
 
 LEASE_S = 10.0  # a set point that is not renewed for this long is void; three missed ticks are no loss
+SKEW_HOLD_S = 2.0  # how long a former load stands for one that was not read together; then the meter counts
 SKEW_S = 0.6  # readings further apart than this are not summed while something moves
 MOVE_SHARE = 0.8  # how much of a difference the battery makes up in one tick; 1.0 overshoots with a lag of one tick
 BATTERY_DEAD_BAND_W = 20.0

@@ -15,6 +15,7 @@ class EventStatus(StrEnum):
     ACTIVE = "active"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
+    REFUSED = "refused"  # it is not acted on; the summary says why
 
 
 class SignalKind(StrEnum):

@@ -135,7 +135,8 @@ class VenSession:
         known = self._point.events(own, self._clock.now())
         listing = await self._events.listing(known, self._registration.targets)
         now = self._clock.now()
-        difference, rows = self._point.difference(own, listing, now)
+        service = self._point.service(own, now)
+        difference, rows = await asyncio.to_thread(service.difference, listing, now.wall)
         rows += self._events.drawn_rows()
         if rows:
             await commit(self._store, rows, own)

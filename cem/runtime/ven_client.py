@@ -29,7 +29,9 @@ FORBIDDEN_PAUSE_S = 900.0
 """How long we stay away after a 403."""
 LONGEST_RETRY_AFTER_S = 3600.0
 _RENEW_BEFORE_S = 30.0
-_LARGE_BODY_BYTES = 64 * 1024
+MOST_BYTES = 8 * 1024 * 1024
+"""Of one listing, over all its pages: what is decoded takes far more memory than its text."""
+_LARGE_BODY_BYTES = 16 * 1024
 
 T = TypeVar("T", bound=ObjectMetadata)
 M = TypeVar("M", bound=Message)
@@ -77,11 +79,13 @@ class VtnClient:
         """All objects of a listing, over all its pages.
 
         Interpretation: a VTN may give fewer than `limit` on a page, so only a page with nothing new is the last one.
+        What bounds a listing is what was found, never the number of pages.
         """
         found: dict[str, T] = {}
         faults: dict[str, WireError] = {}
-        skip = 0
-        for page in range(1, most // PAGE + 3):
+        skip = page = size = 0
+        while len(found) + len(faults) <= most:
+            page += 1
             asked = {**(query or {}), "skip": str(skip), "limit": str(PAGE)}
             answer = await self._authorised("GET", f"{path}?{urlencode(asked)}")
             self._expect(answer, 200, f"GET {path}")
@@ -93,8 +97,12 @@ class VtnClient:
             skip += len(items) + len(broken)
             if not new and not unseen:
                 return Listed(tuple(found.values()), tuple(faults.values()), page)
-            if len(found) + len(faults) > most:
-                break
+            size += len(answer.body)
+            if size > MOST_BYTES:
+                raise VtnFailure(
+                    f"{self._provider.id}: GET {path} lists more than {MOST_BYTES // 2**20} MiB",
+                    "Ask the provider for fewer or shorter objects; until then nothing new of it is acted on.",
+                )
         raise VtnFailure(
             f"{self._provider.id}: GET {path} lists more than {most} objects",
             "Ask the provider to remove objects that are over; until then nothing new of it is acted on.",

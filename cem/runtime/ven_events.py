@@ -1,7 +1,9 @@
 """Complete listings of a provider's events, bound to our model; what was drawn for them is kept."""
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from random import Random
 from typing import TypeVar
 
@@ -9,7 +11,7 @@ from cem.model.event import GridEvent
 from cem.model.provider import Provider
 from cem.ports import Clock, StateKind, StateStore
 from cem.runtime.ven_client import VtnClient
-from cem.sgcp.bindings.openadr3 import Binding, Fetched
+from cem.sgcp.bindings.openadr3 import Binding, Fetched, content_of
 from cem.sgcp.durable import OFFSET, Row, own_rows, row_key
 from cem.sgcp.events.store import Difference, Listing
 from cem.wire.openadr3 import Event, Program, WireError
@@ -18,12 +20,17 @@ _LOG = logging.getLogger(__name__)
 _PROGRAMS_EVERY = 10
 _MOST_OFFSETS = 2000
 _MOST_TOLD = 5000
+_MOST_LINES = 20
+"""Of one kind of change in one listing; the rest is counted."""
 
 T = TypeVar("T", Event, Program)
 
 
 class EventFetcher:
-    """Fetches and binds. `listed` are the events of the last complete listing as the VTN wrote them."""
+    """Fetches and binds, the costly part beside the event loop.
+
+    `listed` are the events of the last complete listing as the VTN wrote them, without their intervals.
+    """
 
     def __init__(self, provider: Provider, client: VtnClient, store: StateStore, clock: Clock, random: Random) -> None:
         self._provider = provider
@@ -33,6 +40,7 @@ class EventFetcher:
         self._binding = Binding(provider, lambda: random.uniform(-1.0, 1.0))
         self._programs: Mapping[str, Program] = {}
         self._listings_until_programs = 0
+        self._contents: Mapping[str, str] = {}  # event id -> what the last complete listing said, as a digest
         self._shares: dict[str, float] = {}
         self._stored_shares: set[str] = set()
         self._told: dict[str, str] = {}  # event id -> what was logged of it last
@@ -59,13 +67,21 @@ class EventFetcher:
             # a page that shifts while it is being read hides an event; only what is absent twice is gone
             again, more, _ = await self._all(targets)
             events, faults = {**events, **again}, [*faults, *more]
-        await self._fetch_programs(events, targets)
+        contents = await asyncio.to_thread(_contents, events)
+        await self._fetch_programs(events, contents, targets)
         shares = {event_id: self._shares[row_key(event_id)] for event_id in events if row_key(event_id) in self._shares}
-        fetched = Fetched(tuple(events.values()), faults, self._programs, asked_at_s)
-        listing = self._binding.listing(fetched, known, shares, self._clock.now().wall)
+        fetched = Fetched(tuple(events.values()), faults, self._programs, asked_at_s, contents)
+        now = self._clock.now().wall
+        listing, listed = await asyncio.to_thread(self._bound, fetched, known, shares, now)
         self._shares.update({row_key(event_id): share for event_id, share in shares.items()})
-        self.listed = fetched.events
+        self.listed, self._contents = listed, contents
         return listing
+
+    def _bound(
+        self, fetched: Fetched, known: Mapping[str, GridEvent], shares: dict[str, float], now: datetime
+    ) -> tuple[Listing, tuple[Event, ...]]:
+        listing = self._binding.listing(fetched, known, shares, now)
+        return listing, tuple(event.model_copy(update={"intervals": ()}) for event in fetched.events)
 
     async def _all(self, targets: Sequence[str]) -> tuple[dict[str, Event], list[WireError], int]:
         listings = [await self._client.every(Event, "/events", query) for query in _queries(targets)]
@@ -75,9 +91,13 @@ class EventFetcher:
             max(listed.pages for listed in listings),
         )
 
-    async def _fetch_programs(self, events: Mapping[str, Event], targets: Sequence[str]) -> None:
+    async def _fetch_programs(
+        self, events: Mapping[str, Event], contents: Mapping[str, str], targets: Sequence[str]
+    ) -> None:
+        """The programs, now and then and whenever an event is new or changed: its units may stand there."""
         unknown = any(event.program_id not in self._programs for event in events.values())
-        if unknown or self._listings_until_programs <= 0:
+        changed = any(self._contents.get(event_id) != content for event_id, content in contents.items())
+        if unknown or changed or self._listings_until_programs <= 0:
             listings = [await self._client.every(Program, "/programs", query) for query in _queries(targets)]
             self._programs = _united(item for listed in listings for item in listed.items)
             self._listings_until_programs = _PROGRAMS_EVERY
@@ -105,25 +125,36 @@ class EventFetcher:
             ("cancelled by the provider", difference.gone),
             ("missed: it ran out before we heard of it; it is not run late", difference.missed),
         ):
-            for event in events:
-                self._tell(event.id, f"{words} {event.modification}", f"{own}: event {event.name} {words}")
-        for rejection in difference.rejected:
-            text = f"{own}: event {rejection.event_id} is not acted on: {rejection.reason}"
-            self._tell(rejection.event_id, rejection.reason, text)
-        for event_id in difference.older:
-            self._tell(event_id, "older", f"{own}: event {event_id} came in an older version and is kept as it was")
+            self._tell(words, [(e.id, f"{words} {e.modification}", f"{own}: event {e.name} {words}") for e in events])
+        self._tell(
+            "not acted on",
+            [
+                (r.event_id, r.reason, f"{own}: event {r.event_id} is not acted on: {r.reason}")
+                for r in difference.rejected
+            ],
+        )
+        older = "came in an older version and is kept as it was"
+        self._tell(older, [(key, "older", f"{own}: event {key} {older}") for key in difference.older])
 
-    def _tell(self, event_id: str, state: str, text: str) -> None:
-        if self._told.get(event_id) != state:
-            if len(self._told) >= _MOST_TOLD:
-                self._told.clear()
-            self._told[event_id] = state
+    def _tell(self, kind: str, lines: Iterable[tuple[str, str, str]]) -> None:
+        """Logs (event id, state, text) where the state is another than the one told last."""
+        fresh = [(event_id, state, text) for event_id, state, text in lines if self._told.get(event_id) != state]
+        if len(self._told) + len(fresh) > _MOST_TOLD:
+            self._told.clear()
+        self._told.update({event_id: state for event_id, state, _ in fresh})
+        for _, _, text in fresh[:_MOST_LINES]:
             _LOG.info("%s", text)
+        if len(fresh) > _MOST_LINES:
+            _LOG.info("%s: %d more events: %s", self._provider.id, len(fresh) - _MOST_LINES, kind)
 
 
 def _queries(targets: Sequence[str]) -> list[dict[str, str]]:
     """Interpretation: filters narrow, so what is open to all and what each target opens are asked for one by one."""
     return [{}, *({"targets": target} for target in targets)]
+
+
+def _contents(events: Mapping[str, Event]) -> dict[str, str]:
+    return {event_id: content_of(event) for event_id, event in events.items()}
 
 
 def _united(items: Iterable[T]) -> dict[str, T]:

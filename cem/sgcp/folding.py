@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cem.model.directive import Directive, Dispatch, EventSummary, LimitWindow, LinkState, LinkStatus, PriceWindow
+from cem.model.directive import Directive, Dispatch, LimitWindow, LinkState, LinkStatus, PriceWindow
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.event import GridEvent, SignalKind
 from cem.model.time import Instant
@@ -19,7 +19,8 @@ from cem.sgcp.events.arbitration import (
     price_windows,
     rank_of,
 )
-from cem.sgcp.events.timeline import status_changes, summary
+from cem.sgcp.events.shown import listed
+from cem.sgcp.events.timeline import interval_after, status_changes
 from cem.sgcp.opt.cut import OptOut, remaining
 from cem.sgcp.service import ENDLESS, Service
 from cem.sgcp.words import kilowatts, until_words
@@ -63,14 +64,14 @@ class Folding:
             self._key = key
         orders = self._orders
         wall = now.wall
-        events = tuple(_summaries(services, wall))
+        shown = [listed(s.store, s.cancelled, s.refused, s.provider.id, wall) for s in services]
         return Directive(
             envelopes=tuple(self._envelopes(services, now)),
             dispatches=tuple(self._dispatches(wall)),
             prices=tuple(self._prices(wall)),
             limits=tuple(_limit_windows(orders.limits, wall)),
-            links=tuple(_status(service) for service in services),
-            events=events,
+            links=tuple(_status(s, len(own)) for s, own in zip(services, shown, strict=True)),
+            events=tuple(summary for own in shown for summary in own),
             next_change_at=self._next_change(services, wall),
         )
 
@@ -130,8 +131,11 @@ class Folding:
         if service.link.holds_default:
             end = ", until the connection is back" if piece.end is None else ""
             return f"{what}, the default limit, because the connection is lost{end}"
-        faults = "; ".join(f"event {r.event_id}: {r.reason}" for r in service.store.rejected if r.limits)
-        return f"{what}, the default limit, because a mandatory event cannot be used ({faults})"
+        faults = [f"event {r.event_id}: {r.reason}" for r in service.store.rejected if r.limits]
+        more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
+        return (
+            f"{what}, the default limit, because a mandatory event cannot be used ({faults[0] if faults else ''}{more})"
+        )
 
     def _dispatches(self, now: datetime) -> Iterator[Dispatch]:
         for subject, pieces in self._orders.dispatch.items():
@@ -165,8 +169,8 @@ class Folding:
         for service in services:
             for event in service.store.events.values():
                 edges += [edge for edge in status_changes(event) if edge > now]
-                following = (i.start for i in event.intervals if i.start > now)
-                edges += [edge for edge in (next(following, None),) if edge is not None]
+                following = interval_after(event, now)
+                edges += [] if following is None else [following.start]
         return min(edges, default=None)
 
 
@@ -179,7 +183,7 @@ def _limit_windows(sides: Sequence[_Side], now: datetime) -> Iterator[LimitWindo
             yield LimitWindow(start, piece.end, imported, exported, entry.service.provider.id)
 
 
-def _status(service: Service) -> LinkStatus:
+def _status(service: Service, shown: int) -> LinkStatus:
     link = service.link
     heard = link.last_success
     detail = link.detail
@@ -191,6 +195,9 @@ def _status(service: Service) -> LinkStatus:
         limited = any(service.default_w(side) is not None for side in SIDES)
         holds = "the default limit holds" if limited else "the contract's own tariff is used"
         detail = f"no connection and nothing scheduled: {holds}; {detail}"
+    more = service.event_count - shown
+    if more > 0:
+        detail = "; ".join(part for part in (detail, f"{shown} events are shown and {more} more are not") if part)
     return LinkStatus(
         service.provider.id,
         link.state,
@@ -200,9 +207,3 @@ def _status(service: Service) -> LinkStatus:
         link.advice,
         service.reports_queued,
     )
-
-
-def _summaries(services: Sequence[Service], now: datetime) -> Iterator[EventSummary]:
-    for service in services:
-        yield from (summary(event, now) for event in service.store.events.values())
-        yield from (summary(event, now, cancelled=True) for event, _ in service.cancelled.values())

@@ -75,10 +75,7 @@ class ConnectionPoint:
 
     def difference(self, provider_id: str, listing: Listing, now: Instant) -> tuple[Difference, list[Row]]:
         """What a complete listing changes, and the rows that must be on disk before `apply`."""
-        service = self.service(provider_id, now)
-        heard = service.link.last_success
-        difference = service.store.difference(listing, now.wall, None if heard is None else heard.wall)
-        return difference, service.rows(difference)
+        return self.service(provider_id, now).difference(listing, now.wall)
 
     def apply(self, provider_id: str, difference: Difference, now: Instant) -> bool:
         """Makes a difference count; whether the accepted events changed."""

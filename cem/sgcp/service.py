@@ -15,7 +15,7 @@ from cem.sgcp import durable
 from cem.sgcp.durable import Json, Row, row_key
 from cem.sgcp.events.arbitration import SIDES, DefaultLimit, is_endless
 from cem.sgcp.events.rows import event_of, event_row
-from cem.sgcp.events.store import Difference, EventStore
+from cem.sgcp.events.store import Difference, EventStore, Listing
 from cem.sgcp.events.timeline import signals_at
 from cem.sgcp.link import supervision
 from cem.sgcp.link.supervision import Link, Schedule
@@ -23,6 +23,9 @@ from cem.sgcp.link.supervision import Link, Schedule
 LAST_RESORT_IMPORT_W = 4200.0
 """Interpretation: a mandatory provider for which nobody named a default still has one. 4.2 kW is what German law
 guarantees to a dimmed consumer at least (EnWG section 14a, BNetzA BK6-22-300)."""
+
+MOST_CANCELLED = 50
+"""How many cancelled events are remembered, so that a person sees them go; the newest stay."""
 
 ENDLESS = timedelta(hours=24)
 """A stretch of direct control longer than this counts as without an end."""
@@ -34,14 +37,23 @@ _STEERS = frozenset(SignalKind) - frozenset(_DEFAULT.values())
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Everything that is known of one provider. `strictest_w`: by side, the strictest limit that it ever obliged to."""
+    """Everything that is known of one provider. `strictest_w`: by side, the strictest limit that it ever obliged to.
+
+    `refused`: since when an event of theirs is not acted on, by id.
+    """
 
     provider: Provider
     link: Link
     store: EventStore = field(default_factory=EventStore)
     cancelled: Mapping[str, tuple[GridEvent, datetime]] = field(default_factory=lambda: MappingProxyType({}))
     strictest_w: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    refused: Mapping[str, datetime] = field(default_factory=lambda: MappingProxyType({}))
     reports_queued: int = 0
+
+    @property
+    def event_count(self) -> int:
+        """How many events a person could be shown."""
+        return len(self.store.events) + len(self.cancelled) + len(self.refused)
 
     def schedule(self, now: Instant) -> Schedule:
         """Whether the stored events cover this moment. For a mandatory provider every side with a default counts."""
@@ -81,6 +93,12 @@ class Service:
         link = supervision.advanced(self.link, self.provider, self.schedule(now), now)
         return self if link == self.link else replace(self, link=link)
 
+    def difference(self, listing: Listing, now: datetime) -> tuple[Difference, list[Row]]:
+        """What a complete listing changes, and the rows that must be on disk before it counts. Any thread may ask."""
+        heard = self.link.last_success
+        difference = self.store.difference(listing, now, None if heard is None else heard.wall)
+        return difference, self.rows(difference)
+
     def after(self, difference: Difference, now: datetime) -> "Service":
         """The service once a difference is on disk."""
         keep_until = now - timedelta(hours=1)
@@ -89,8 +107,13 @@ class Service:
         store = self.store.after(difference)
         for event_id in store.events:
             cancelled.pop(event_id, None)
+        newest = sorted(cancelled.items(), key=lambda entry: entry[1][1], reverse=True)[:MOST_CANCELLED]
         return replace(
-            self, store=store, cancelled=MappingProxyType(cancelled), strictest_w=self._strictest(difference)
+            self,
+            store=store,
+            cancelled=MappingProxyType(dict(newest)),
+            strictest_w=self._strictest(difference),
+            refused=MappingProxyType({r.event_id: self.refused.get(r.event_id, now) for r in store.rejected if r.keep}),
         )
 
     def _strictest(self, difference: Difference) -> Mapping[str, float]:

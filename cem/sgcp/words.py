@@ -6,19 +6,32 @@ from zoneinfo import ZoneInfo
 
 from cem.model.event import SignalKind
 
+LARGEST_HOUSE_W = 3 * 230.0 * 125.0
+"""Three phases at the largest current of a household circuit breaker (IEC 60898-1)."""
+
 _ASKS = {
     SignalKind.IMPORT_LIMIT_W: "import at most {kw}",
     SignalKind.EXPORT_LIMIT_W: "export at most {kw}",
     SignalKind.DEFAULT_IMPORT_LIMIT_W: "import at most {kw} where no limit is scheduled",
     SignalKind.DEFAULT_EXPORT_LIMIT_W: "export at most {kw} where no limit is scheduled",
-    SignalKind.IMPORT_PRICE_PER_KWH: "import at {value:.4g}{currency}/kWh",
-    SignalKind.EXPORT_PRICE_PER_KWH: "export at {value:.4g}{currency}/kWh",
+    SignalKind.IMPORT_PRICE_PER_KWH: "import at {money}{currency}/kWh",
+    SignalKind.EXPORT_PRICE_PER_KWH: "export at {money}{currency}/kWh",
 }
 
 
 def kilowatts(power_w: float) -> str:
     """A power with its unit: '4.2 kW'."""
-    return f"{power_w / 1000:.3g} kW"
+    power_kw = round(power_w / 1000, 3) + 0.0  # no minus before a zero
+    return f"{power_kw:.0f} kW" if abs(power_kw) >= 100 else f"{power_kw:.3g} kW"
+
+
+def _limit(limit_w: float) -> str:
+    doubt = " (far more than a house can draw: check the unit with the provider)" if limit_w > LARGEST_HOUSE_W else ""
+    return f"{kilowatts(limit_w)}{doubt}"
+
+
+def _money(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}" if abs(value) >= 1e-4 else f"{value:.6f}"
 
 
 def asked(signals: Mapping[SignalKind, float], currency: str | None = None) -> str:
@@ -30,7 +43,7 @@ def asked(signals: Mapping[SignalKind, float], currency: str | None = None) -> s
             phrases.append(f"{way} {kilowatts(abs(value))}")
         else:
             money = f" {currency}" if currency else ""
-            phrases.append(_ASKS[kind].format(kw=kilowatts(value), value=value, currency=money))
+            phrases.append(_ASKS[kind].format(kw=_limit(value), money=_money(value), currency=money))
     return ", ".join(phrases)
 
 

@@ -146,7 +146,7 @@ def test_every_event_says_in_words_what_it_asks() -> None:
     asked = {SignalKind.IMPORT_LIMIT_W: 4200.0, SignalKind.DISPATCH_W: -1500.0, SignalKind.IMPORT_PRICE_PER_KWH: 0.31}
     receive(point, grid, 0, replace(grid_event("dim", (0, 3600, asked)), currency="EUR", unsupported=("GHG",)))
     words = point.directive(at(1)).events[0].asks
-    assert words == "give 1.5 kW, import at most 4.2 kW, import at 0.31 EUR/kWh; not understood: GHG"
+    assert words == "give 1.5 kW, import at most 4.2 kW, import at 0.31 EUR/kWh; not supported: GHG"
 
 
 def test_test_events_are_shown_and_never_actuated() -> None:

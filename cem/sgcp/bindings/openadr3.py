@@ -9,6 +9,7 @@ from types import MappingProxyType
 from cem.model.event import EventInterval, GridEvent, SignalKind
 from cem.model.provider import Provider
 from cem.sgcp.bindings.openadr3_payloads import LIMITS, SIGNALS, Units, numbers, units_of
+from cem.sgcp.bindings.openadr3_rooms import Rooms
 from cem.sgcp.bindings.openadr3_schedule import Period, Unusable, periods
 from cem.sgcp.events.store import Listing, Rejection
 from cem.sgcp.events.sweep import FAR_FUTURE, Stretch, winners
@@ -28,6 +29,7 @@ class Bounds:
     dispatch_length: timedelta = timedelta(hours=24)  # of one stretch of direct control with an end
     max_intervals: int = 2000  # of one event, after looping
     max_events: int = 1000  # of one provider
+    max_all_intervals: int = 5000  # of all events with obligatory limits together, and again of all others
     max_power_w: float = 1e9
     max_price_per_kwh: float = 10_000.0
 
@@ -40,6 +42,7 @@ class Fetched:
     faults: Sequence[WireError]
     programs: Mapping[str, Program]
     asked_at_s: float  # monotonic
+    contents: Mapping[str, str] = MappingProxyType({})  # `content_of` by event id, where it is known already
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +62,56 @@ class Binding:
         """A complete listing in our terms; what was drawn for new events is added to `shares`."""
         bound: list[GridEvent] = []
         rejected = [
-            Rejection(fault.object_id, f"the event is malformed at {fault}", limits=self.provider.mandatory)
+            Rejection(fault.object_id, f"its {_words(fault)}", limits=self.provider.mandatory)
             for fault in fetched.faults
             if fault.object_id is not None
         ]
+        rooms = Rooms(self.bounds.max_all_intervals, fetched.events, known)
         for event in fetched.events:
-            outcome = self.event(event, fetched.programs.get(event.program_id), known.get(event.id), shares, now)
-            if isinstance(outcome, GridEvent):
+            program, held = fetched.programs.get(event.program_id), known.get(event.id)
+            limits = self._mandatory(program, held) and _has_limits(event)
+            if not rooms.may_fit(event, limits):
+                rejected.append(Rejection(event.id, rooms.words, limits=limits))
+                continue
+            outcome = self.event(event, program, held, shares, now, fetched.contents.get(event.id))
+            if not isinstance(outcome, GridEvent):
+                rejected.append(outcome)
+            elif rooms.takes(event, outcome, limits):
                 bound.append(outcome)
             else:
-                rejected.append(outcome)
+                rejected.append(Rejection(event.id, rooms.words, limits=limits))
         complete = all(fault.object_id is not None for fault in fetched.faults)
         return Listing(tuple(bound), fetched.asked_at_s, tuple(rejected), complete)
 
+    def _agreed(self) -> dict[str, bool]:
+        return {p.name: p.mandatory for p in self.provider.programmes}
+
+    def _mandatory(self, program: Program | None, known: GridEvent | None) -> bool:
+        return self._agreed().get(_programme(program, known), False)
+
     def event(
-        self, event: Event, program: Program | None, known: GridEvent | None, shares: dict[str, float], now: datetime
+        self,
+        event: Event,
+        program: Program | None,
+        known: GridEvent | None,
+        shares: dict[str, float],
+        now: datetime,
+        content: str | None = None,
     ) -> GridEvent | Rejection:
-        """One event, or why it is not acted on."""
-        programme = program.program_name if program is not None else (known.programme_id if known else "")
-        agreed = {p.name: p.mandatory for p in self.provider.programmes}
+        """One event, or why it is not acted on. `content` is what `content_of` says of it, where that is known."""
+        programme = _programme(program, known)
+        agreed = self._agreed()
         if agreed and programme not in agreed:
             return Rejection(event.id, f"programme {programme or event.program_id!r} is not in the site file", False)
         if not event.intervals:
             return Rejection(event.id, "it has no intervals and asks for reports only", False)
         mandatory = agreed.get(programme, False)
+        content = content_of(event) if content is None else content
+        if program is None and known is not None:
+            if known.modification.partition("~")[0] == content:
+                return known
+            reason = f"it changed while its programme {programme} is not listed, so its units are not known"
+            return Rejection(event.id, reason, limits=mandatory and _has_limits(event))
         if _randomised(event) and event.id not in shares:
             shares[event.id] = self.share()
         received_at = known.received_at if known is not None else now
@@ -99,7 +128,7 @@ class Binding:
             provider_id=self.provider.id,
             name=(event.event_name or event.id)[:128],
             programme_id=programme,
-            modification=_modification(event),
+            modification=f"{content}~{units.digest(_types(event))}",
             priority=LOWEST_PRIORITY if event.priority is None else event.priority,
             mandatory=mandatory,
             intervals=tuple(i for i in intervals if i.start <= now + self.bounds.ahead),
@@ -196,11 +225,27 @@ def _shift_of(event: Event, share: float) -> timedelta:
     return abs(length) * share if length is not None else timedelta()
 
 
+def _programme(program: Program | None, known: GridEvent | None) -> str:
+    if program is not None:
+        return program.program_name
+    return known.programme_id if known is not None else ""
+
+
+def _types(event: Event) -> set[str]:
+    return {payload.type for interval in event.intervals for payload in interval.payloads}
+
+
 def _has_limits(event: Event) -> bool:
-    return any(SIGNALS.get(p.type) in LIMITS for interval in event.intervals for p in interval.payloads)
+    return any(SIGNALS.get(payload_type) in LIMITS for payload_type in _types(event))
 
 
-def _modification(event: Event) -> str:
+def _words(fault: WireError) -> str:
+    """What is wrong with an event, without its place in the listing."""
+    path = fault.path.partition("].")[2] if fault.path.startswith("[") else fault.path
+    return f"{path or 'form'} {fault.reason}"
+
+
+def content_of(event: Event) -> str:
     """The provider's time of change, so that versions can be ordered, and the content, so that none slips by."""
     try:
         at = parse_datetime(event.modification_date_time or "").isoformat(timespec="microseconds")

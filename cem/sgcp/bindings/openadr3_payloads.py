@@ -1,6 +1,7 @@
 """What the payloads of an OpenADR 3.1 event ask, in our signals and units (Definition, tables 1 and 9)."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cem.model.event import SignalKind
@@ -36,6 +37,15 @@ class Units:
         """The units of a payload type in upper case."""
         found = self.by_type.get(payload_type)
         return (found.units if found is not None and found.units is not None else default).upper()
+
+    def digest(self, payload_types: Iterable[str]) -> str:
+        """Stands for what the descriptors say of these payload types: another one means to read the values anew."""
+        said = [
+            (d.payload_type, d.units, d.currency)
+            for payload_type in sorted(payload_types)
+            if (d := self.by_type.get(payload_type)) is not None
+        ]
+        return hashlib.sha256(repr(said).encode()).hexdigest()[:8] if said else ""
 
     def currency(self) -> str | None:
         """The currency of the event's prices, where one is named."""

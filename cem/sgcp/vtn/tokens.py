@@ -17,6 +17,7 @@ from cem.wire.openadr3 import AuthError, ClientCredentialResponse, Scope, to_jso
 _NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 _MAX_TOKENS_PER_CLIENT = 64
 _MAX_FIELDS = 16
+_READS = frozenset({Scope.READ_ALL, Scope.READ_BL, Scope.READ_TARGETS, Scope.READ_VEN_OBJECTS})
 
 
 class Role(StrEnum):
@@ -186,13 +187,23 @@ def _basic(request: HttpRequest) -> tuple[str, str] | None:
 
 
 def _scopes(asked: str, allowed: frozenset[Scope]) -> frozenset[Scope]:
-    """The scopes asked for that the role has; all of the role's when none is asked for."""
+    """The scopes asked for that the role has; all of the role's when none is asked for.
+
+    Interpretation: read_all from a client whose role lacks it, as clients of 3.0 ask, means all that the role reads.
+    No scope of the protocol is dropped silently; a word that is none of them gives nothing and takes nothing.
+    """
     if not asked.strip():
         return allowed
     words = set(asked.split())
+    if Scope.READ_ALL in words and Scope.READ_ALL not in allowed:
+        words = (words - {Scope.READ_ALL.value}) | {scope.value for scope in allowed & _READS}
+    refused = sorted(scope.value for scope in frozenset(Scope) - allowed if scope.value in words)
     granted = frozenset(scope for scope in allowed if scope.value in words)
-    if not granted:
-        raise _TokenRefusal("invalid_scope", f"none of the scopes asked for is allowed: {' '.join(sorted(allowed))}")
+    if refused or not granted:
+        what = (
+            f"not allowed to this client: {' '.join(refused)}" if refused else "none of the scopes asked for is known"
+        )
+        raise _TokenRefusal("invalid_scope", f"{what}; allowed are {' '.join(sorted(allowed))}")
     return granted
 
 

@@ -1,6 +1,6 @@
 """What a write must fulfil, and the object that comes of it: one function per object type.
 
-The metadata and objectType of a request's body are ignored (Definition, "POST and PUT").
+The metadata of a request's body are ignored (Definition, "POST and PUT"); an objectType of something else is refused.
 """
 
 from collections.abc import Callable
@@ -72,6 +72,7 @@ def read_draft(kind: ObjectType, body: bytes) -> Draft:
     try:
         decoded = decode(message, body)
         draft = to_json(decoded)
+        _check_type(kind, draft.get("objectType", kind))
         for name in METADATA:
             draft.pop(name, None)
         if kind is ObjectType.SUBSCRIPTION:
@@ -79,6 +80,14 @@ def read_draft(kind: ObjectType, body: bytes) -> Draft:
     except WireError as error:
         raise _bad(f"{kind.lower()}: {error}") from error
     return draft
+
+
+def _check_type(kind: ObjectType, seen: object) -> None:
+    allowed = {kind.value}
+    if kind in (ObjectType.VEN, ObjectType.RESOURCE):
+        allowed |= {f"VEN_{kind}_REQUEST", f"BL_{kind}_REQUEST"}
+    if seen not in allowed:
+        raise WireError("objectType", f"{str(seen)[:80]!r}; allowed here: {', '.join(sorted(allowed))}")
 
 
 def _check_operations(subscription: Subscription) -> None:
@@ -111,7 +120,8 @@ def _event(write: Write) -> Draft:
 
 def _report(write: Write) -> Draft:
     """Interpretation: report names are not unique (Definition, "Object names"), so a second report of the same name
-    is a new one; but an exact repetition of a POST, as after a lost answer, is a conflict and stores nothing.
+    is a new one; but a repetition of a POST, as after a lost answer, is a conflict and stores nothing, whatever
+    attributes beyond the schema it has.
     A report outlives its event: it stays, and may still be completed.
     """
     event_id = write.draft["eventID"]
@@ -121,13 +131,16 @@ def _report(write: Write) -> Draft:
     draft = {**write.draft, "clientID": write.grant.client_id}
     if write.existing is None:
         for other in write.objects.all(ObjectType.REPORT):
-            if other["eventID"] == event_id and _content(other) == draft:
+            if other["eventID"] == event_id and _report_content(other) == _report_content(draft):
                 raise _conflict(f"this very report exists as {other['id']}; change it with PUT /reports/{other['id']}")
     return draft
 
 
-def _content(body: Body) -> Draft:
-    return {name: value for name, value in body.items() if name not in METADATA}
+_REPORT_NAMES = {"clientID", *(field.alias or name for name, field in ReportRequest.model_fields.items())}
+
+
+def _report_content(body: Body) -> Draft:
+    return {name: value for name, value in body.items() if name in _REPORT_NAMES}
 
 
 def _subscription(write: Write) -> Draft:
@@ -142,7 +155,7 @@ def _ven(write: Write) -> Draft:
     """Only business logic writes clientID and targets; from a VEN they are ignored and stay what they were."""
     draft = _owned_by_ven(write) if write.by_ven else dict(write.draft)
     if not draft.get("clientID"):
-        raise _bad("ven: clientID: Field required of business logic")
+        raise _bad("ven: clientID: is missing; business logic says whose ven it is")
     name = draft["venName"]
     if any(other["venName"] == name for other in write.others(ObjectType.VEN)):
         raise _conflict(f"a ven named {name!r} exists; venName is unique in this VTN")

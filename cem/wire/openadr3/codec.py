@@ -5,13 +5,16 @@ import math
 import re
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from cem.wire.openadr3.message import Message, WireError
 from cem.wire.openadr3.objects import Event, Program, Report, Resource, Subscription, Ven
 from cem.wire.openadr3.service import AnyObject, Notification
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MAX_BODY_BYTES = 1024 * 1024
 _MAX_DEPTH = 24
@@ -28,6 +31,36 @@ _KINDS: dict[str, type[AnyObject]] = {
     "VEN": Ven,
     "RESOURCE": Resource,
 }
+
+_TYPE_FAULTS = {
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+}
+_REASONS = _TYPE_FAULTS | {
+    "missing": "is missing",
+    "string_too_short": "is shorter than {min_length} characters",
+    "string_too_long": "is longer than {max_length} characters",
+    "string_pattern_mismatch": "has characters that are not allowed there",
+    "too_long": "has more than {max_length} entries",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than_equal": "must be {le} or less",
+    "less_than": "must be less than {lt}",
+    "finite_number": "must be a finite number",
+}
+_JSON_TYPES: tuple[tuple[type, str], ...] = (
+    (bool, "true or false"),
+    (str, "text"),
+    (int, "a number"),
+    (float, "a number"),
+    (list, "a list"),
+    (dict, "an object"),
+)
 
 M = TypeVar("M", bound=Message)
 
@@ -85,13 +118,23 @@ def read_json(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> Any:
     return value
 
 
+def _reason(error: "ErrorDetails") -> str:
+    """What is wrong, for somebody who knows the message and not our tools."""
+    words = _REASONS.get(error["type"])
+    if words is None:
+        return error["msg"].removeprefix("Value error, ")
+    told = words.format(**error.get("ctx", {}))
+    seen = next((name for kind, name in _JSON_TYPES if isinstance(error["input"], kind)), "")
+    return f"{told}, not {seen}" if seen and error["type"] in _TYPE_FAULTS else told
+
+
 def _fault(error: ValidationError, prefix: str, value: object) -> WireError:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    first = error.errors(include_url=False)[0]
     path = prefix
     for step in first["loc"]:
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step)
     found = value.get("id") if isinstance(value, dict) else None
-    return WireError(path, first["msg"].removeprefix("Value error, "), found if isinstance(found, str) else None)
+    return WireError(path, _reason(first), found if isinstance(found, str) else None)
 
 
 def validate(kind: type[M], value: object, path: str = "") -> M:

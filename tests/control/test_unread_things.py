@@ -1,0 +1,101 @@
+"""What holds while something can't be read, or not as often as the meter; and the owner's word on a battery."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cem.control import Memory, decide
+from cem.control.memory import ChargerMemory
+from cem.model.directive import Directive
+from cem.model.envelope import SITE, Envelope, Rank
+from cem.model.request import RequestKind, UserRequest
+from cem.model.setpoint import Decision, Setpoint
+from support.houses import NOON, house, inputs, world
+
+
+def of(decision: Decision, resource_id: str) -> Setpoint:
+    """The set point of a resource."""
+    return next(s for s in decision.setpoints if s.resource_id == resource_id)
+
+
+def limited(limit_w: float) -> Directive:
+    """A mandatory import limit."""
+    return Directive(envelopes=(Envelope(SITE, None, limit_w, Rank.OBLIGATION, "utility", "import limit"),))
+
+
+@given(age_s=st.floats(0, 15), load_w=st.integers(600, 9000))
+def test_a_battery_that_is_read_seldom_never_hides_what_the_meter_shows(age_s: float, load_w: int) -> None:
+    site, memory = house(), Memory()
+    decision, memory = decide(site, inputs(world(load_w=500, car_state="C", car_w=6900, mono_s=1000)), memory)
+    for tick in range(1, 9):
+        image = world(load_w=load_w, car_state="C", car_w=6900, ages_s={"battery": age_s + tick}, mono_s=1000 + tick)
+        decision, memory = decide(site, inputs(image, directive=limited(8000)), memory)
+    car, battery = of(decision, "car").value or 0, of(decision, "battery").value or 0
+    assert load_w + car * 690 + battery <= 8000 or (car == 0 and battery == -5000)
+
+
+def test_a_battery_is_not_emptied_into_a_car_that_cannot_be_read() -> None:
+    site, memory = house(), Memory()
+    for tick in range(5):
+        known = world(load_w=600, car_state="C", car_w=0, mono_s=1000 + tick)
+        _, memory = decide(site, inputs(known), memory)
+    for tick in range(5, 60):
+        blind = world(load_w=600, car_state="C", car_w=11040, ages_s={"car": 40}, mono_s=1000 + tick)
+        decision, memory = decide(site, inputs(blind), memory)
+    assert -700 <= (of(decision, "battery").value or 0) <= 0
+
+
+def test_before_every_charging_point_was_read_no_battery_discharges() -> None:
+    site, memory = house(), Memory()
+    for tick in range(6):
+        image = world(load_w=600, car_state="C", car_w=11040, ages_s={"car": 40}, mono_s=1000 + tick)
+        decision, memory = decide(site, inputs(image), memory)
+        assert of(decision, "battery").value == 0
+
+
+def test_under_a_limit_the_battery_helps_although_a_car_cannot_be_read() -> None:
+    site, memory = house(), Memory()
+    for tick in range(10):
+        image = world(load_w=600, car_state="C", car_w=6000, ages_s={"car": 40}, mono_s=1000 + tick)
+        decision, memory = decide(site, inputs(image, directive=limited(3000)), memory)
+    assert (of(decision, "battery").value or 0) <= -3500
+
+
+def test_a_charging_point_that_cannot_be_read_keeps_its_times() -> None:
+    memory = Memory(chargers={"car": ChargerMemory(0.0, switched_at_s=900.0)})
+    _, memory = decide(house(), inputs(world(car_state="C", ages_s={"car": 40})), memory)
+    assert memory.chargers["car"].switched_at_s == 900.0
+
+
+@pytest.mark.parametrize(("load_w", "pv_w", "words"), [(9000, 0, "covers 5.0 kW"), (500, -8000, "stores 5.0 kW")])
+def test_the_reason_names_no_power_that_the_battery_cannot_move(load_w: float, pv_w: float, words: str) -> None:
+    decision, _ = decide(house(), inputs(world(load_w=load_w, pv_w=pv_w)), Memory())
+    assert words in of(decision, "battery").reason
+
+
+def asked(kind: RequestKind, **more: float) -> UserRequest:
+    """An act of the owner on the battery for an hour."""
+    request = UserRequest("1", "battery", kind, NOON + timedelta(hours=1), NOON)
+    return replace(request, **more)  # type: ignore[arg-type]
+
+
+def test_the_owners_reserve_stands_in_place_of_the_site_files() -> None:
+    request = asked(RequestKind.RESERVE, target_soc_pct=60.0)
+    decision, _ = decide(house(), inputs(world(load_w=1500, soc_pct=55), requests=(request,)), Memory())
+    assert of(decision, "battery").value == 0
+    assert "reserve of 60 %" in of(decision, "battery").reason
+
+
+def test_a_released_battery_is_left_to_itself_unless_a_limit_needs_it() -> None:
+    request = asked(RequestKind.RELEASE)
+    site, memory = house(), Memory()
+    free, _ = decide(site, inputs(world(load_w=1500), requests=(request,)), memory)
+    assert of(free, "battery").value is None
+    assert "own control as asked until 13:00" in of(free, "battery").reason
+    for tick in range(8):
+        image = world(load_w=3000, mono_s=1000 + tick)
+        needed, memory = decide(site, inputs(image, directive=limited(1000), requests=(request,)), memory)
+    assert (of(needed, "battery").value or 0) <= -2000
