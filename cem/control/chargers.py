@@ -70,7 +70,7 @@ def _candidate(scene: Scene, charger: ChargerPicture, room_w: Mapping[str, float
     if pause or returning(scene, charger.resource.id):
         pause = pause or "waits after the outage, so that not everything comes back at once"
         claim = replace(claim, most=0.0, held=False)
-    elif scene.first:
+    elif _is_new(scene, charger):
         now_a = float(math.floor(charger.amperes + 0.5))  # not more than it draws, until it is known how all stands
         claim = replace(claim, most=min(claim.most, now_a), held=claim.held and now_a >= claim.least)
     return Candidate(charger, memory, wanted, band, claim, pause)
@@ -141,8 +141,14 @@ def choices(
 
 
 def _was_on(scene: Scene, candidate: Candidate) -> bool:
-    """Whether it was on before this tick: by our will, or at the start by what is seen."""
-    return candidate.charger.power_w > EV_DRAWS_W if scene.first else candidate.memory.limit_a > 0.0
+    """Whether it was on before this tick: by our will, or at first sight by what is seen."""
+    new = _is_new(scene, candidate.charger)
+    return candidate.charger.power_w > EV_DRAWS_W if new else candidate.memory.limit_a > 0.0
+
+
+def _is_new(scene: Scene, charger: ChargerPicture) -> bool:
+    """Nothing was decided for this car yet: the first word to it asks for no more than it draws."""
+    return charger.resource.id not in scene.memory.chargers
 
 
 def _explained(scene: Scene, candidate: Candidate, limit_a: float, got: Share, limits: Limits) -> ChargerChoice:
@@ -164,8 +170,8 @@ def _explained(scene: Scene, candidate: Candidate, limit_a: float, got: Share, l
     if by_own is not None and limit_a < wished_a and candidate.band.max_w < wished_a * charger.watts_per_amp:
         what = f"reduced to {limit_a:.0f} A" if limit_a > 0.0 else "paused"
         return replace(plain, rank=by_own.rank, source=by_own.source, reason=f"{what}: {scene.bound(by_own)}")
-    if scene.first and limit_a < wished_a:
-        return replace(plain, reason=f"{wanted.reason}; begins gently after the start")
+    if _is_new(scene, charger) and limit_a < wished_a:
+        return replace(plain, reason=f"{wanted.reason}; begins gently")
     off_s = scene.now_s - candidate.memory.switched_at_s
     if limit_a == 0.0 and wished_a > 0.0 and off_s < EV_MIN_OFF_S and candidate.memory.limit_a == 0.0:
         return replace(plain, reason=f"stays off for its minimum time of {EV_MIN_OFF_S / 60:.0f} min")

@@ -2,9 +2,9 @@
 
 from cem.control.picture import ChargerPicture
 from cem.control.scene import Scene
-from cem.control.tuning import LEASE_S, METER_LOST_STOP_S
+from cem.control.tuning import LEASE_S, METER_LOST_STOP_S, START_S
 from cem.model.envelope import Rank
-from cem.model.resource import Control
+from cem.model.resource import Control, Role
 from cem.model.setpoint import Setpoint
 
 REASON = "the grid meter is silent"
@@ -13,15 +13,28 @@ REASON = "the grid meter is silent"
 def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
     """Batteries idle; cars at their smallest current, then off; PV within the export limit by itself.
 
-    Under a limit that a car at its smallest current could break, the car is paused at once.
+    Under a limit that a car at its smallest current could break, the car is paused at once. In the first seconds of a
+    run, before the meter was read at all, nothing is decided: that is no loss of the meter, and a car that charges
+    within the limit must not be switched off and on for it.
     """
+    read = any(scene.inputs.snapshot.reading(meter.id, "power_w") for meter in scene.site.of(Role.GRID))
+    if not read and lost_for_s < START_S:
+        return ()
     setpoints = [_safe(b.resource.id, Control.BATTERY_SETPOINT_W, 0.0, "idle") for b in scene.picture.batteries]
     setpoints += [_charger(scene, c, lost_for_s) for c in scene.picture.chargers if c.plugged]
     by = scene.band.min_by
     if by is not None and by.rank is not Rank.SAFETY:
         pvs = [pv for pv in scene.picture.pvs if Control.PV_LIMIT_W in pv.resource.controls]
         share = max(0.0, -scene.band.min_w) / max(1, len(pvs))
-        setpoints += [_safe(pv.resource.id, Control.PV_LIMIT_W, round(share), "at most the export limit") for pv in pvs]
+        setpoints += [
+            _safe(
+                pv.resource.id,
+                Control.PV_LIMIT_W,
+                round(min(share, pv.resource.ratings.max_generation_w or share)),
+                "at most the export limit",
+            )
+            for pv in pvs
+        ]
     return tuple(setpoints)
 
 

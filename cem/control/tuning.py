@@ -8,6 +8,7 @@ BATTERY_DEAD_BAND_W = 20.0
 RESERVE_HYSTERESIS_PCT = 2.0
 EV_MIN_ON_S = 300.0  # contactor wear
 EV_MIN_OFF_S = 300.0
+START_S = 10.0  # the meter may need so long to be read for the first time
 METER_LOST_STOP_S = 60.0  # a stale meter derates the car at once and stops it after this
 EXPORT_MARGIN_W = 50.0  # stays this far inside an export limit: the sun moves between two ticks
 IMPORT_MARGIN_W = 50.0

@@ -10,7 +10,7 @@ from cem.model.directive import Directive, LinkState
 from cem.model.envelope import SITE, Band, Envelope, Rank
 from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Control, Resource, Role, SgReady
-from cem.model.setpoint import Decision, Health, Outcome, Setpoint, WriteState
+from cem.model.setpoint import Decision, Health, Mode, Outcome, Setpoint, WriteState
 from cem.model.site import Site
 from cem.model.status import (
     Alarm,
@@ -102,7 +102,7 @@ class StatusSource:
             events=inputs.directive.events,
             plan=inputs.plan,
             today=self._today(now),
-            alarms=self._alarms(inputs, devices),
+            alarms=self._alarms(inputs, decision, devices),
             tick=TickStatus(health.count, health.last_ms, health.worst_ms, health.started_at or now),
             read_only=self._read_only or _watching(inputs) is not None,
             zone=self._site.zone,
@@ -176,7 +176,7 @@ class StatusSource:
             reason=None if setpoint is None else setpoint.reason,
         )
 
-    def _alarms(self, inputs: Inputs, devices: Sequence[DeviceStatus]) -> tuple[Alarm, ...]:
+    def _alarms(self, inputs: Inputs, decision: Decision, devices: Sequence[DeviceStatus]) -> tuple[Alarm, ...]:
         troubles: list[Trouble] = [*self._troubles()]
         for device in devices:
             if device.health not in {Health.ONLINE, Health.STARTING}:
@@ -184,6 +184,7 @@ class StatusSource:
                 troubles.append(
                     Trouble(f"device.{device.id}", f"{device.name}: {device.detail}", effect, device.advice, "alarm")
                 )
+        troubles += self._doubts(inputs, decision)
         for outcome in inputs.outcomes:
             if outcome.state in UNHAPPY and outcome.detail:
                 resource = self._site.resource(outcome.resource_id)
@@ -209,6 +210,30 @@ class StatusSource:
                 Trouble("clock", "the clock is not set", "no schedule runs", "Connect the gateway to the network once.")
             )
         return self._dated(troubles, inputs.now.wall)
+
+    def _doubts(self, inputs: Inputs, decision: Decision) -> list[Trouble]:
+        """What the control says about readings that it does not believe, and about a meter that is not there."""
+        if self._site.read_only:
+            return []
+        advice = "Check the device's own display, its wiring and the profile."
+        doubts = [
+            Trouble(
+                f"reading.{resource_id}",
+                f"{self._site.resource(resource_id).name}: {note}",
+                "it counts as silent until it shows something that can be",
+                advice,
+                "alarm",
+            )
+            for resource_id, note in decision.notes.items()
+        ]
+        names = {d.device_id for d in inputs.devices.values() if d.health is not Health.ONLINE}
+        meters = self._site.of(Role.GRID)
+        told = any(meter.device_id in names or meter.id in decision.notes for meter in meters)
+        if decision.mode is Mode.SAFE and meters and not told:
+            cause = f"{meters[0].name}: no fresh value"
+            effect = "the battery idles and the car is reduced, then paused, until the meter answers"
+            doubts.append(Trouble("reading.meter", cause, effect, advice, "alarm"))
+        return doubts
 
     def _dated(self, troubles: Sequence[Trouble], now: datetime) -> tuple[Alarm, ...]:
         self._since = {t.id: self._since.get(t.id, now) for t in troubles}
