@@ -19,7 +19,7 @@ def sighting_lines(sighting: Sighting) -> list[str]:
     """What was seen at one address."""
     lines = [found_line(sighting.address, found) for found in sighting.found]
     if not lines:
-        lines.append(f"{sighting.address}: nothing that a driver knows")
+        lines.append(f"{sighting.address}: {sighting.instead or 'nothing that a driver knows'}")
     return lines + [f"{sighting.address}: {trouble}" for trouble in sighting.trouble]
 
 
@@ -67,6 +67,7 @@ def sighting_json(sighting: Sighting) -> dict[str, Json]:
         "link": dict(sighting.link),
         "found": [_found_json(found) for found in sighting.found],
         "trouble": list(sighting.trouble),
+        "instead": sighting.instead or None,
     }
 
 

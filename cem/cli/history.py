@@ -24,7 +24,9 @@ TIMES = "2026-03-01, 2026-03-01T14:00, today, yesterday or '7 days'"
 
 
 @click.command()
-@click.option("--from", "since", metavar="TIME", help=f"Begin, local: {TIMES}, which is so many days ago. [default: today]")
+@click.option(
+    "--from", "since", metavar="TIME", help=f"Begin, local: {TIMES}, which is so many days ago. [default: today]"
+)
 @click.option("--to", "until", metavar="TIME", help="End, not included; a date alone is its end. [default: now]")
 @click.option(
     "--by", type=click.Choice(["hour", "day"]), help="Length of a row. [default: hour up to two days, else day]"

@@ -72,9 +72,9 @@ def provision(
         click.echo(line, err=as_json)
 
     interactive = sys.stdin.isatty() and not yes
-    answers = _answers(out, answers_file, options, interactive)
     if out.exists() and not (replace or dry_run):
         _stop([f"{out} is there already; --replace writes over it and keeps the old one as {out.name}.old"], WRONG_USE)
+    answers = _answers(out, answers_file, options, interactive)
     scope = Scope(write=not dry_run, sign=not options["no_sign_test"])
     order = Order(out, scope, dry_run=dry_run, force=options["force"], installer=options["installer"])
     tools = Tools(load_drivers(), DriverContext(time.monotonic), SystemClock(), __version__)
@@ -104,18 +104,33 @@ def _answers(out: Path, answers_file: Path | None, options: dict[str, Any], inte
     except SiteFileError as error:
         _stop([line if str(answers_file) in line else f"{answers_file}: {line}" for line in error.faults], WRONG_USE)
     answers = with_options(given, options, out.parent)
-    answers = _with_defaults(ask_missing(answers) if interactive else answers)
-    faults = answer_faults(answers)
+    faults = [] if out.parent.is_dir() else [f"{out.parent}: no such folder for the site file; choose another --out"]
+    if interactive:  # what is wrong already is told before a person answers anything
+        early = [*_given_faults(answers, out.parent), *faults]
+        if early:
+            _stop(early, WRONG_USE)
+        answers = ask_missing(answers)
+    answers = _with_defaults(answers)
+    faults = [*answer_faults(answers, out.parent), *faults]
     try:
         if not all_links(answers):
             faults.append("no address to look at: give --modbus HOST:PORT/UNIT or --mqtt HOST:PORT, each repeatable")
     except ValueError as error:
         faults.append(str(error))
-    if not out.parent.is_dir():
-        faults.append(f"{out.parent}: no such folder for the site file; make it, or choose another --out")
     if faults:
         _stop([_with_option(line) for line in faults], WRONG_USE)
     return answers
+
+
+def _given_faults(answers: Answers, folder: Path) -> list[str]:
+    """What is wrong with what was given, as far as it will not be asked for: harmless values stand for the rest."""
+    site = answers.site
+    stand_in = {"name": "Home", "timezone": "UTC"} | site
+    stand_in["connection"] = {"phases": 3, "fuse_a": 35.0} | site.get("connection", {})
+    stand_in["tariff"] = ASSUMED_PRICES | site.get("tariff", {})
+    if "fuse_a" not in site.get("connection", {}):  # no limit is too high for a fuse that is not known yet
+        stand_in["connection"]["fuse_a"] = 100_000.0
+    return answer_faults(changed(answers, site=stand_in), folder)
 
 
 def _with_defaults(answers: Answers) -> Answers:

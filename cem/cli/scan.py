@@ -4,11 +4,13 @@ import asyncio
 import json
 import sys
 import time
+from ipaddress import IPv4Network
 
 import click
 
 from cem.cli.commissioning_text import model_lines, sighting_json, sighting_lines
 from cem.commissioning.discover import PROBE_TIMEOUT_S, discover
+from cem.commissioning.sweep import network_of, sweep
 from cem.commissioning.targets import Link, parse_target
 from cem.config.drivers import load_drivers
 from cem.ports import DriverContext
@@ -29,6 +31,8 @@ from cem.ports import DriverContext
 def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bool) -> None:
     """Shows what answers at ADDRESS: HOST:PORT, with /UNIT, /1,200 or /1-4 for Modbus units; nothing is written.
 
+    A network such as 192.0.2.0/24 is looked through for Modbus at port 502 and MQTT at port 1883.
+
     Other links: rtu-tcp://HOST:PORT/UNIT, tls://HOST:PORT/UNIT, and rtu:DEVICE@BAUD/UNIT with E or O behind the baud
     rate for a parity bit.
 
@@ -37,11 +41,15 @@ def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bo
     Example: cem scan 192.0.2.40:502/1-3 mqtt://192.0.2.10:1883
     """
     links: list[Link] = []
+    networks: list[IPv4Network] = []
     for text in addresses:
         try:
-            links += parse_target(text)
+            network = network_of(text)
+            links += parse_target(text) if network is None else []
+            networks += [network] if network else []
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="ADDRESS") from error
+    links += [link for network in networks for link in _inhabited(network, timeout_s)]
     context = DriverContext(time.monotonic)
     sightings = asyncio.run(discover(links, load_drivers(), context, timeout_s=timeout_s))
     if as_json:
@@ -55,3 +63,13 @@ def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bo
     if not any(sighting.found for sighting in sightings):
         click.echo("nothing found: check power, cable, address, unit, and whether Modbus or MQTT is on", err=True)
         sys.exit(1)
+
+
+def _inhabited(network: IPv4Network, timeout_s: float) -> list[Link]:
+    """What takes a connection in a network; says on stderr what is looked for, and when there is nothing."""
+    hosts = sum(1 for _ in network.hosts())
+    click.echo(f"{network}: a network; looking at ports 502 and 1883 of its {hosts} hosts", err=True)
+    links = asyncio.run(sweep(network, timeout_s))
+    if not links:
+        click.echo(f"{network}: no host takes a connection at port 502 (Modbus) or 1883 (MQTT)", err=True)
+    return links

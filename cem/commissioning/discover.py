@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from cem.commissioning.targets import Link, address
+from cem.commissioning.knock import knock
+from cem.commissioning.targets import Link, LinkKind, address
 from cem.model.errors import DeviceError
 from cem.ports import DeviceConfig, Driver, DriverContext, Found
 
@@ -16,11 +17,13 @@ LONGEST_PROBE_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What was seen at one address: devices, or what came instead."""
+    """What was seen at one address: devices, or what came instead. `instead` says in words what is there if none."""
 
     link: Link
     found: tuple[Found, ...]
     trouble: tuple[str, ...] = ()
+    instead: str = ""
+    reached: bool = True
 
     @property
     def address(self) -> str:
@@ -38,7 +41,7 @@ async def discover(
     """One sighting per link, in the links' order; links of another kind are left out where something was found already.
 
     Different hosts and ports are looked at at the same time, links behind the same one after the other: many devices
-    take a single client.
+    take a single client. Where nobody takes a connection, the other links there are not tried: they are told the same.
     """
     ordered = list(links)
     groups: dict[tuple[object, ...], list[int]] = {}
@@ -48,10 +51,16 @@ async def discover(
 
     async def look(indices: list[int]) -> None:
         kind_found: object = None
+        unreached: Sighting | None = None
         for index in indices:
             if kind_found not in {None, ordered[index].get("kind")}:
                 continue
-            sightings[index] = await _look_at(ordered[index], drivers, context, timeout_s)
+            if unreached is None:
+                sightings[index] = await _look_at(ordered[index], drivers, context, timeout_s)
+            else:
+                sightings[index] = replace(unreached, link=ordered[index])
+            if not sightings[index].reached:
+                unreached = sightings[index]
             on_sighting(sightings[index])
             if sightings[index].found:
                 kind_found = ordered[index].get("kind")
@@ -80,7 +89,11 @@ async def _look_at(link: Link, drivers: Mapping[str, Driver], context: DriverCon
                 serial = found.identity.serial or f"{name} {index}"  # devices without a number are not all the same
                 if serial not in best or found.confidence > best[serial].confidence:
                     best[serial] = found
-    return Sighting(link, tuple(best.values()), tuple(trouble))
+    real = (context.topics if link.get("kind") == LinkKind.MQTT else context.pdu) is None
+    if best or not real:
+        return Sighting(link, tuple(best.values()), tuple(trouble))
+    seen = await knock(link, timeout_s)
+    return Sighting(link, (), tuple(trouble), seen.words, seen.reached)
 
 
 def _speaks(driver: Driver, link: Link) -> bool:

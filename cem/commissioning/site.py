@@ -8,7 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from cem.commissioning.targets import LinkKind
+from cem.config.checks import SITE_CHECKS
+from cem.config.draft import draft
 from cem.config.load import check_table, read_raw
+from cem.config.provider_checks import PROVIDER_CHECKS
 from cem.config.schema import FORMAT, ConnectionTable, DeviceTable, SiteTable, Table
 from cem.config.schema_faults import schema_faults
 from cem.model.errors import SiteFileError
@@ -57,14 +60,20 @@ def read_answers(path: Path) -> Answers:
     return Answers(raw, table)
 
 
-def answer_faults(answers: Answers) -> list[str]:
-    """What is wrong with or missing from the answers, before any device is known."""
+def answer_faults(answers: Answers, folder: Path | None = None) -> list[str]:
+    """What is wrong with or missing from the answers, before any device is known.
+
+    With the site file's folder also what spans keys or is outside the file: the time zone, the secrets, the limits.
+    """
     raw = {"site": FORMAT} | answers.site | {"device": [PLACEHOLDER]}
     try:
         SiteTable.model_validate(raw)
     except ValidationError as error:
         return schema_faults(error)
-    return []
+    if folder is None:
+        return []
+    known = draft({"site": FORMAT} | answers.site, folder, {})
+    return [line for check in (*SITE_CHECKS, *PROVIDER_CHECKS) for line in check(known)]
 
 
 def assemble(

@@ -21,6 +21,8 @@ from cem.io.local_stream import LocalStream
 RETRY_S = 1.0
 STILL_S = 15.0
 """A gateway that answers but whose picture does not change for so long is not deciding any more."""
+QUIET_S = 3.0
+"""Statuses come every second or tick; after so long without, and twice the usual time, the age of the last is told."""
 _PAGES = {
     "devices": ("Devices", pages.devices),
     "plan": ("Plan", pages.plan),
@@ -52,6 +54,7 @@ class Dashboard(App[None]):
         self._stream = LocalStream(socket_path)
         self._picture_to = screenshot
         self._heard_s = 0.0
+        self._usual_s = 1.0
 
     def on_mount(self) -> None:
         """Shows the first screen and starts to follow the gateway."""
@@ -65,6 +68,8 @@ class Dashboard(App[None]):
         while True:
             try:
                 async for status in self._stream.statuses():
+                    if self.view.gone is None and self.view.silent_s is None:
+                        self._usual_s = loop.time() - self._heard_s
                     self._heard_s = loop.time()
                     self._take(View(status, None, self.view.beat + 1))
             except (GatewayUnreachable, GatewayRefused) as error:
@@ -73,8 +78,13 @@ class Dashboard(App[None]):
 
     def _look_for_standstill(self) -> None:
         silent_s = asyncio.get_running_loop().time() - self._heard_s
-        if self.view.status is not None and self.view.gone is None and silent_s > STILL_S:
-            self._take(dataclasses.replace(self.view, gone=f"its picture has not changed for {silent_s:.0f} s"))
+        if self.view.status is None:
+            return
+        gone = self.view.gone
+        if gone is None and silent_s > STILL_S:
+            gone = f"its picture has not changed for {silent_s:.0f} s"
+        if gone is not None or silent_s > max(QUIET_S, 2 * self._usual_s):
+            self._take(dataclasses.replace(self.view, gone=gone, silent_s=silent_s))
 
     def _take(self, view: View) -> None:
         self.view = view

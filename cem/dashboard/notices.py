@@ -108,5 +108,5 @@ def gone(status: Status | None, why: str) -> list[Notice]:
             Tone.ALARM,
             f"gateway not answering since {words.clock_s(status)}; the devices are under their own control",
         ),
-        Notice(Tone.CALM, f"{why}. This screen comes back by itself."),
+        Notice(Tone.CALM, f"This screen comes back by itself. {why}."),
     ]

@@ -1,5 +1,6 @@
 """Numbers, times and states in the words of a person; no signs, every number with its unit."""
 
+import textwrap
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -87,6 +88,17 @@ def age(age_s: float | None) -> str:
     if age_s < 99.5:
         return f"{age_s:.0f} s"
     return f"{age_s / 60:.0f} min" if age_s < 3570 else f"{age_s / 3600:.0f} h"
+
+
+def shorten(text: str, width: int) -> str:
+    """The text on one line of `width`: whole, else its first clauses, else whole words and an ellipsis."""
+    if len(text) <= width:
+        return text
+    head = text[: width + 1]
+    ends = [head.rfind(mark) for mark in (";", ":", ",", " (", " · ")]
+    if (end := max(ends)) >= width // 2:
+        return text[:end]
+    return textwrap.shorten(text, max(width, 2), placeholder=" …")
 
 
 def local(at: datetime, zone: str) -> datetime:

@@ -16,6 +16,7 @@ import cem.commissioning
 from cem.cli.provision import provision
 from cem.cli.provision_ask import ask_missing
 from cem.cli.scan import scan
+from cem.commissioning.knock import REFUSED
 from cem.commissioning.provisioning import all_links
 from cem.commissioning.site import Answers, answer_faults, read_answers
 from cem.config.drivers import load_drivers
@@ -71,7 +72,7 @@ def test_scan_shows_every_device_of_the_home(addresses: dict[str, dict[str, Any]
 def test_scan_of_nothing_ends_with_one() -> None:
     answer = CliRunner().invoke(scan, [f"modbus://{NOBODY}", "--timeout", "0.2"])
     assert answer.exit_code == 1
-    assert answer.stdout == "127.0.0.1:9 unit 1: nothing that a driver knows\n"
+    assert answer.stdout == f"127.0.0.1:9 unit 1: {REFUSED}\n"
     assert "nothing found: check power" in answer.stderr
 
 
@@ -154,7 +155,7 @@ def test_a_person_is_asked_only_for_what_is_missing() -> None:
         answers = ask_missing(Answers({"name": "Ours", "timezone": "Europe/Berlin"}))
         click.echo(json.dumps([answers.site, answers.find.modbus, answers.find.mqtt]))
 
-    answer = CliRunner().invoke(ask, input="1\n25\n0.31\n\nh:502/1 nonsense/x\n\n")
+    answer = CliRunner().invoke(ask, input="h:502/1 nonsense/x\nh:502/1\n\n1\n25\n0.31\n\n")
     assert answer.exit_code == 0, answer.output
     assert json.loads(answer.stdout) == [
         {
@@ -168,6 +169,47 @@ def test_a_person_is_asked_only_for_what_is_missing() -> None:
     ]
     assert "'nonsense/x' is no address" in answer.stderr
     assert "Name of the home" not in answer.stderr
+
+
+def _asked(text: str) -> tuple[Answers, str]:
+    """The answers of a person who types these lines, and what was on the screen."""
+    found: list[Answers] = []
+
+    @click.command()
+    def ask() -> None:
+        found.append(ask_missing(Answers()))
+
+    answer = CliRunner().invoke(ask, input=text)
+    assert answer.exit_code == 0, answer.output
+    return found[0], answer.stderr
+
+
+def test_an_unknown_time_zone_is_asked_again_at_once() -> None:
+    answers, screen = _asked("h:502\n\n\nbogus\nEurope/Berlin\n\n\n\n\n")
+    assert answers.site["timezone"] == "Europe/Berlin"
+    assert "'bogus' is no time zone" in screen
+
+
+def test_the_addresses_come_first_and_are_asked_again_when_empty() -> None:
+    answers, screen = _asked("\n\n\nbroker\n\nUTC\n\nnan\n16\n\n\n")
+    assert answers.find.mqtt == ("broker",)
+    assert screen.count("at least one address is needed") == 1
+    assert answers.site["connection"] == {"phases": 3, "fuse_a": 16.0}
+    assert screen.index("Modbus devices") < screen.index("Name of the home")
+
+
+def test_a_missing_secret_file_is_told_before_any_device_is_asked(tmp_path: Path) -> None:
+    provider = ("--provider", "https://v/", "--ven-name", "v", "--client-id", "c", "--client-secret-file", "sec")
+    answer = called("--out", str(tmp_path / "site.toml"), *HOME, *provider, "--modbus", NOBODY)
+    assert answer.exit_code == 2, answer.output
+    assert f"provider[0].client_secret_file: {Path('sec').absolute()}: No such file" in answer.stderr
+    assert NOBODY not in answer.output
+
+
+def test_an_unknown_time_zone_is_told_before_any_device_is_asked(tmp_path: Path) -> None:
+    answer = called("--out", str(tmp_path / "s.toml"), *HOME, "--timezone", "Moon/Base", "--modbus", NOBODY)
+    assert answer.exit_code == 2
+    assert "timezone: 'Moon/Base' seen" in answer.stderr
 
 
 @pytest.mark.parametrize(

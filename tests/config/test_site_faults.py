@@ -165,6 +165,34 @@ def test_a_device_left_out_for_its_own_fault_is_not_missed_elsewhere(folder: Pat
     assert fault.startswith("device[0].resource[0].role: 'gird' seen")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "path"),
+    [
+        ('ven_name = "home-1"', 'ven_name = "home-1"\nstale_s = 4\npoll_s = "x"', "provider[0].poll_s"),
+        ("https://vtn.example", "http://vtn.example", "provider[0].allow_plain_http"),
+        ("energy_wh = 12000", 'energy_wh = "x"', "goal[0].energy_wh"),
+        ('serial = "PV-1"', 'read_only = "x"', "device[1].read_only"),
+        (
+            "fuse_a = 35",
+            'fuse_a = 35\nimport_limit_w = 30000\nnominal_voltage_v = "400"',
+            "connection.nominal_voltage_v",
+        ),
+        ('serial = "MT-1"', 'serial = "MT-1"\npoll_s = 20', "connection.meter_stale_s"),
+        ("[[goal]]", "[[goal]]", "tariff.period[1].days"),
+    ],
+)
+def test_one_faulty_value_makes_one_fault(folder: Path, old: str, new: str, path: str) -> None:
+    text = GOOD.replace(old, new, 1)
+    if path.endswith("allow_plain_http"):
+        text += 'allow_plain_http = "yes"\n'
+    if path.endswith("meter_stale_s"):
+        text = text.replace("fuse_a = 35", 'fuse_a = 35\nmeter_stale_s = "60"')
+    if path.endswith("days"):
+        period = '[[tariff.period]]\nfrom = "22:00"\nto = "06:00"\nimport_price_per_kwh = 1\ndays = "sun"\n'
+        text = text.replace("[[goal]]", period + "[[goal]]", 1)
+    assert [line.partition(":")[0] for line in faults_of(text, folder)] == [path]
+
+
 def test_a_missing_secret_file_is_named(tmp_path: Path) -> None:
     assert faults_of(GOOD, tmp_path) == [
         f"provider[0].client_secret_file: {tmp_path}/utility.secret: No such file or directory; "

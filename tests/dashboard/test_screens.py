@@ -260,3 +260,34 @@ def test_only_what_changed_is_painted_again(tmp_path: Path, monkeypatch: pytest.
             assert painted == ["title", "flow"]  # the clock, and the arrows that move with every status
 
     asyncio.run(main())
+
+
+def test_frames_that_stop_are_told_with_the_age_of_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cem.dashboard.app.QUIET_S", 0.5)
+
+    async def main() -> None:
+        async with looking(tmp_path, normal(), SMALL) as (found, app, pilot):
+            assert "last word" not in rendered(app)
+            await until(lambda: "last word" in rendered(app), pilot)
+            assert " ago 12:03:05" in rendered(app)
+            assert app.view.gone is None
+            found.status = dataclasses.replace(found.status, at=NOON + timedelta(seconds=30))
+            await until(lambda: "12:03:35" in rendered(app), pilot)
+            assert "last word" not in rendered(app)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("build", "phrases"),
+    [
+        (limited, ["(event Midday peak)", "stores the sun for the evening"]),
+        (fallback, ["link lost;", "subscribed capacity holds", "→ check the internet", "waits for the cheap hours"]),
+    ],
+)
+def test_the_small_screen_says_why_without_cutting_words(
+    build: Callable[[], Status], phrases: list[str], tmp_path: Path
+) -> None:
+    screen = _shown(tmp_path, build(), SMALL)
+    for phrase in phrases:
+        assert phrase in screen, screen

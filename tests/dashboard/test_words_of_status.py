@@ -128,3 +128,20 @@ def test_the_worst_alarm_comes_first_and_an_unknown_severity_is_bad() -> None:
     )
     found = notices.alarms(dataclasses.replace(normal(), alarms=(info, warning, odd)))
     assert [alarm.id for alarm in found] == ["catastrophe", "warning", "info"]
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "short"),
+    [
+        ("waits for the sun", 17, "waits for the sun"),
+        ("waits for the cheap hours from 01:00; needs 22 kWh by 07:00", 40, "waits for the cheap hours from 01:00"),
+        ("stores the sun for the evening when power is dear", 32, "stores the sun for the evening …"),
+    ],
+)
+def test_a_text_is_shortened_at_a_clause_or_a_word(text: str, width: int, short: str) -> None:
+    assert words.shorten(text, width) == short
+
+
+@given(st.text(alphabet="ab ;,:(·", max_size=80), st.integers(4, 60))
+def test_a_shortened_text_fits(text: str, width: int) -> None:
+    assert len(words.shorten(text, width)) <= width

@@ -4,13 +4,14 @@ import asyncio
 import csv
 import io
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner, Result
 
-from cem.cli.history import history
+from cem.cli.history import history, instant
 from cem.io.history import HistoryJournal
 from cem.io.state_store import SqliteStateStore
 from cem.io.virtual import VirtualClock, run_virtual
@@ -115,8 +116,27 @@ def test_no_record_and_nothing_recorded_are_exit_code_one(tmp_path: Path, folder
 
 
 def test_wrong_times_are_wrong_use(folder: Path) -> None:
-    assert ask(folder, "--from", "yesterday").exit_code == 2
+    wrong = ask(folder, "--from", "some day")
+    assert wrong.exit_code == 2
+    assert "today, yesterday or '7 days'" in wrong.stderr
+    assert ask(folder, "--from", "999999 days").exit_code == 2
     assert ask(folder, "--from", "2026-03-28", "--to", "2026-03-27").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "is_end", "at"),
+    [
+        ("today", False, "2026-03-30T00:00:00+02:00"),
+        ("Yesterday", False, "2026-03-29T00:00:00+01:00"),
+        ("yesterday", True, "2026-03-30T00:00:00+02:00"),
+        ("1 day", False, "2026-03-29T00:00:00+01:00"),
+        ("7 days ago", False, "2026-03-23T00:00:00+01:00"),
+        ("0 days", True, "2026-03-31T00:00:00+02:00"),
+    ],
+)
+def test_a_day_can_be_named_in_words(text: str, is_end: bool, at: str) -> None:
+    found = instant(text, ZoneInfo("Europe/Berlin"), date(2026, 3, 30), is_end=is_end)
+    assert found.isoformat() == at
 
 
 def test_the_folder_comes_from_the_site_file(folder: Path, tmp_path: Path) -> None:

@@ -1,14 +1,19 @@
 """The limit and link banner: what binds, who says so, since when, until when."""
 
+import textwrap
+
 from textual.content import Content
 
-from cem.dashboard import notices, palette
+from cem.dashboard import notices, palette, words
 from cem.dashboard.view import View
 from cem.dashboard.widgets.panel import TONE_STYLE, Panel
+from cem.model.status import Status
+
+_MOST_LINES = 4
 
 
 class Banner(Panel):
-    """A line per notice, cut at the edge; the limits screen has them in full."""
+    """A notice wraps to a second line where there is room for it; the limits screen has them in full."""
 
     fixed = False
 
@@ -18,8 +23,21 @@ class Banner(Panel):
         if view.gone or view.status is None:
             why = notices.gone(view.status, view.gone or "")[1]
             return Content.styled(why.text, palette.PLAIN)
-        lines = []
-        for notice in notices.banner(view.status):
-            text = Content.styled(f"{notices.MARK[notice.tone]} {notice.text}", TONE_STYLE[notice.tone])
-            lines.append(text.truncate(width, ellipsis=True))
-        return Content("\n").join(lines)
+        return Content("\n").join(banner_lines(view.status, width))
+
+
+def banner_lines(status: Status, width: int) -> list[Content]:
+    """The notices, each in one line or two, as many as there is room for."""
+    found = notices.banner(status)
+    spare = max(0, _MOST_LINES - len(found))
+    lines: list[Content] = []
+    for notice in found:
+        rows = textwrap.wrap(notice.text, width - 2)
+        if len(rows) > 1 and spare:
+            spare -= 1
+            rows = [rows[0], words.shorten(notice.text[len(rows[0]) :].strip(), width - 2)]
+        else:
+            rows = [words.shorten(notice.text, width - 2)]
+        marks = (f"{notices.MARK[notice.tone]} ", "  ")
+        lines += [Content.styled(mark + row, TONE_STYLE[notice.tone]) for mark, row in zip(marks, rows, strict=False)]
+    return lines

@@ -14,7 +14,7 @@ _HEALTH_STYLE = {Health.ONLINE: palette.GOOD, Health.STARTING: palette.MUTED}
 _WORDS_W = 20  # "charging 3.1 kW 62 %"
 _AGE_W = 7
 _LEVELS = (5, 4, 3, 2, 1, 0)
-"""0 what each does, 1 what is wrong, 2 why, 3 what was set, 4 all of it uncut, 5 with air between."""
+"""0 what each does, 1 what is wrong, 2 why in one line, 3 why in full, 4 what was set, 5 with air between."""
 
 
 class DeviceList(Panel):
@@ -45,7 +45,7 @@ def _rows(device: DeviceStatus, level: int, width: int, *, gone: bool) -> list[C
         rows.append(_line(device, resource, width, gone=gone))
         if gone or not well:
             continue
-        if level >= 3 and resource.setpoint:
+        if level >= 4 and resource.setpoint:
             rows += _under(
                 f"set to {resource.setpoint}" + (f", {resource.outcome}" if resource.outcome else ""), level, width
             )
@@ -59,7 +59,7 @@ def _rows(device: DeviceStatus, level: int, width: int, *, gone: bool) -> list[C
 
 
 def _under(text: str, level: int, width: int, style: str = palette.MUTED) -> list[Content]:
-    lines = textwrap.wrap(text, width - 2) if level >= 4 else [text]
+    lines = textwrap.wrap(text, width - 2) if level >= 3 else [words.shorten(text, width - 2)]
     return [Content.styled(f"  {line}", style) for line in lines]
 
 

@@ -32,6 +32,9 @@ class TitleBar(Panel):
         right = f"power costs {price} " if status.import_price_per_kwh is not None else ""
         clock = f"{words.clock_s(status)} "
         room = self.size.width - left.cell_length - len(clock)
+        right_style = palette.MUTED
+        if view.silent_s is not None:
+            right, right_style = f"last word {words.age(view.silent_s)} ago ", f"{palette.WARNING} bold"
         right = right if len(right) + 2 <= room else ""
         gap = " " * max(1, room - len(right))
-        return Content.assemble(left, gap, (right, palette.MUTED), (clock, "bold"))
+        return Content.assemble(left, gap, (right, right_style), (clock, "bold"))
