@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Generic, TypeVar
@@ -74,9 +74,14 @@ class VtnClient:
         self._token = None
 
     async def every(
-        self, kind: type[T], path: str, query: Mapping[str, str] | None = None, most: int = 1000
+        self,
+        kind: type[T],
+        path: str,
+        query: Mapping[str, str] | None = None,
+        most: int = 1000,
+        kept: Callable[[T], T] | None = None,
     ) -> Listed[T]:
-        """All objects of a listing, over all its pages.
+        """All objects of a listing, over all its pages. `kept` says what is kept of each; any thread may call it.
 
         Interpretation: a VTN may give fewer than `limit` on a page, so only a page with nothing new is the last one.
         What bounds a listing is what was found, never the number of pages.
@@ -89,7 +94,7 @@ class VtnClient:
             asked = {**(query or {}), "skip": str(skip), "limit": str(PAGE)}
             answer = await self._authorised("GET", f"{path}?{urlencode(asked)}")
             self._expect(answer, 200, f"GET {path}")
-            items, broken = await self._read_list(kind, answer, path)
+            items, broken = await self._read_list(kind, answer, path, kept)
             new = [item for item in items if item.id not in found]
             found.update({item.id: item for item in new})
             unseen = [fault for fault in broken if (fault.object_id or str(fault)) not in faults]
@@ -128,11 +133,13 @@ class VtnClient:
         self._expect(answer, 200, f"PUT {path}")
         return self._read(kind, answer, f"PUT {path}")
 
-    async def _read_list(self, kind: type[T], answer: HttpAnswer, path: str) -> tuple[Sequence[T], Sequence[WireError]]:
+    async def _read_list(
+        self, kind: type[T], answer: HttpAnswer, path: str, kept: Callable[[T], T] | None
+    ) -> tuple[Sequence[T], Sequence[WireError]]:
         try:
             if len(answer.body) > _LARGE_BODY_BYTES:  # would hold up the control loop
-                return await asyncio.to_thread(decode_list, kind, answer.body)
-            return decode_list(kind, answer.body)
+                return await asyncio.to_thread(_read_objects, kind, answer.body, kept)
+            return _read_objects(kind, answer.body, kept)
         except WireError as fault:
             raise self._not_the_protocol(f"GET {path}", fault) from fault
 
@@ -264,6 +271,11 @@ class VtnClient:
         except (TypeError, ValueError):
             return 0.0
         return min(max(wait_s, 0.0), LONGEST_RETRY_AFTER_S)
+
+
+def _read_objects(kind: type[T], body: bytes, kept: Callable[[T], T] | None) -> tuple[Sequence[T], Sequence[WireError]]:
+    items, faults = decode_list(kind, body)
+    return (items if kept is None else [kept(item) for item in items]), faults
 
 
 def _problem(answer: HttpAnswer) -> str:

@@ -12,6 +12,7 @@ from cem.model.provider import Provider
 from cem.ports import Clock, StateKind, StateStore
 from cem.runtime.ven_client import VtnClient
 from cem.sgcp.bindings.openadr3 import Binding, Fetched, content_of
+from cem.sgcp.bindings.openadr3_rooms import Intake
 from cem.sgcp.durable import OFFSET, Row, own_rows, row_key
 from cem.sgcp.events.store import Difference, Listing
 from cem.wire.openadr3 import Event, Program, WireError
@@ -62,15 +63,16 @@ class EventFetcher:
     async def listing(self, known: Mapping[str, GridEvent], targets: Sequence[str]) -> Listing:
         """All events that the provider has for us; raises VtnFailure and is then no listing at all."""
         asked_at_s = self._clock.now().mono_s
-        events, faults, pages = await self._all(targets)
+        intake = Intake()
+        events, faults, pages = await self._all(targets, intake)
         if pages > 2 and any(event_id not in events for event_id in known):
             # a page that shifts while it is being read hides an event; only what is absent twice is gone
-            again, more, _ = await self._all(targets)
+            again, more, _ = await self._all(targets, intake)
             events, faults = {**events, **again}, [*faults, *more]
         contents = await asyncio.to_thread(_contents, events)
         await self._fetch_programs(events, contents, targets)
         shares = {event_id: self._shares[row_key(event_id)] for event_id in events if row_key(event_id) in self._shares}
-        fetched = Fetched(tuple(events.values()), faults, self._programs, asked_at_s, contents)
+        fetched = Fetched(tuple(events.values()), faults, self._programs, asked_at_s, contents, intake.cut)
         now = self._clock.now().wall
         listing, listed = await asyncio.to_thread(self._bound, fetched, known, shares, now)
         self._shares.update({row_key(event_id): share for event_id, share in shares.items()})
@@ -83,8 +85,9 @@ class EventFetcher:
         listing = self._binding.listing(fetched, known, shares, now)
         return listing, tuple(event.model_copy(update={"intervals": ()}) for event in fetched.events)
 
-    async def _all(self, targets: Sequence[str]) -> tuple[dict[str, Event], list[WireError], int]:
-        listings = [await self._client.every(Event, "/events", query) for query in _queries(targets)]
+    async def _all(self, targets: Sequence[str], intake: Intake) -> tuple[dict[str, Event], list[WireError], int]:
+        queries = _queries(targets)
+        listings = [await self._client.every(Event, "/events", query, kept=intake.kept) for query in queries]
         return (
             _united(item for listed in listings for item in listed.items),
             [fault for listed in listings for fault in listed.faults],

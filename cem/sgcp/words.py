@@ -31,7 +31,9 @@ def _limit(limit_w: float) -> str:
 
 
 def _money(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}" if abs(value) >= 1e-4 else f"{value:.6f}"
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
+    return f"{value:.4g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.6f}"
 
 
 def asked(signals: Mapping[SignalKind, float], currency: str | None = None) -> str:

@@ -3,17 +3,23 @@
 import asyncio
 import gzip
 import json
+import threading
 from collections.abc import Awaitable, Callable
-from typing import Any
+from random import Random
+from typing import Any, ClassVar
 
 import pytest
 from aiohttp import web
 
+from cem.io.http_client import AiohttpClient
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.directive import LinkState
+from cem.model.event import EventStatus
 from cem.model.provider import Provider
 from cem.model.resource import Resource, Role
 from cem.ports import StateKind
+from cem.runtime.ven_client import VtnClient
+from cem.runtime.ven_events import EventFetcher
 from support.rogue_vtn import PROGRAM, Home, RogueVtn, dimming
 from support.ven_world import T0, MemoryStore, utility
 
@@ -229,6 +235,109 @@ def test_small_pages_duplicate_ids_and_a_page_that_never_changes_are_survived() 
         await home.until_true(lambda: home.limits_w == [3000.0])
 
     play(scene, RogueVtn([PROGRAM], events, page=3))
+
+
+def test_nine_hundred_events_in_pages_of_twenty_are_a_listing() -> None:
+    events = [dimming(10.0 + n, f"e{n:03}") for n in range(899)] + [dimming(4.0, "e999")]
+
+    async def scene(home: Home, _: RogueVtn) -> None:
+        await online(home)
+        assert len(home.point.events("utility", home.clock.now())) == 900
+
+    play(scene, RogueVtn([PROGRAM], events, page=20))
+
+
+def test_a_listing_of_too_many_bytes_is_cut_off() -> None:
+    async def scene(home: Home, vtn: RogueVtn) -> None:
+        number = [0]
+
+        async def fat(_: web.Request) -> web.StreamResponse:
+            number[0] += 1
+            return web.json_response([dimming(4.0, f"e{number[0]}", eventName="x" * 900_000)])
+
+        vtn.twists["GET", "/events"] = fat
+        await home.until_true(lambda: "more than 8 MiB" in home.link.detail)
+        assert home.link.advice
+
+    play(scene)
+
+
+def refused(home: Home) -> list[str]:
+    """What is said of the events that are not acted on."""
+    events = home.point.directive(home.clock.now()).events
+    return [event.asks for event in events if event.status is EventStatus.REFUSED]
+
+
+def descriptor(units: str) -> list[dict[str, str]]:
+    """The units of import limits."""
+    return [{"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": "IMPORT_CAPACITY_LIMIT", "units": units}]
+
+
+def test_a_changed_event_is_read_in_the_units_that_its_programme_has_by_then() -> None:
+    async def scene(home: Home, vtn: RogueVtn) -> None:
+        await online(home)
+        vtn.programs[0] = {**PROGRAM, "payloadDescriptors": descriptor("W")}
+        vtn.events[0] = dimming(5000.0)
+        seen: list[float | None] = []
+
+        def corrected() -> bool:
+            seen.extend(home.limits_w)
+            return home.limits_w == [5000.0]
+
+        await home.until_true(corrected, 11)
+        assert set(seen) == {4000.0, 5000.0}
+
+    play(scene, RogueVtn([{**PROGRAM, "payloadDescriptors": descriptor("KW")}], [dimming(4.0)]))
+
+
+def test_a_unit_that_is_corrected_later_corrects_what_is_in_force() -> None:
+    async def scene(home: Home, vtn: RogueVtn) -> None:
+        await online(home, 5_000_000.0)
+        vtn.programs[0] = {**PROGRAM, "payloadDescriptors": descriptor("W")}
+        await home.until_true(lambda: home.limits_w == [5000.0], 120)
+        assert home.link.state is LinkState.ONLINE
+
+    play(scene, RogueVtn([{**PROGRAM, "payloadDescriptors": descriptor("KW")}], [dimming(5000.0)]))
+
+
+class WitnessRandom(Random):
+    """Notes in which threads it was drawn from."""
+
+    threads: ClassVar[set[int]] = set()
+
+    def uniform(self, a: float, b: float) -> float:
+        """A draw."""
+        self.threads.add(threading.get_ident())
+        return super().uniform(a, b)
+
+
+def test_events_are_bound_beside_the_event_loop() -> None:
+    period = {"start": "2026-01-15T11:00:00Z", "duration": "PT9H", "randomizeStart": "PT10M"}
+
+    async def main(clock: VirtualClock) -> None:
+        vtn = RogueVtn([PROGRAM], [dimming(4.0, intervalPeriod=period)])
+        await vtn.start()
+        provider, http = utility(url=vtn.url), AiohttpClient()
+        fetcher = EventFetcher(provider, VtnClient(provider, http, clock), MemoryStore(), clock, WitnessRandom(7))
+        listing = await fetcher.listing({}, ())
+        assert [event.id for event in listing.events] == ["e1"]
+        assert WitnessRandom.threads
+        assert threading.get_ident() not in WitnessRandom.threads
+        await http.close()
+        await vtn.stop()
+
+    run_virtual(main, T0)
+
+
+def test_targets_in_the_form_of_3_0_bring_the_default_limit_and_plain_words() -> None:
+    async def scene(home: Home, vtn: RogueVtn) -> None:
+        await online(home)
+        vtn.events[0] = dimming(3.0, targets=[{"type": "GROUP", "values": ["all"]}])
+        await home.until_true(lambda: bool(refused(home)), 11)
+        assert home.limits_w == [4000.0]  # the earlier version still holds, stricter than the default
+        assert refused(home) == ["not acted on: its targets[0] must be text, not an object"]
+
+    play(scene)
 
 
 def test_a_vtn_without_end_is_cut_off() -> None:

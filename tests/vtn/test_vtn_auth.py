@@ -39,6 +39,8 @@ TOKEN_TABLE = [
     ("both, different", "home:x", {**GRANT, **OWN}, 400, "invalid_request"),
     ("known scope", None, {**GRANT, **OWN, "scope": "write_reports unknown"}, 200, None),
     ("scope of the other role", None, {**GRANT, **OWN, "scope": "write_events"}, 400, "invalid_scope"),
+    ("more than the role has", None, {**GRANT, **OWN, "scope": "write_reports write_events"}, 400, "invalid_scope"),
+    ("read_all of a VEN", None, {**GRANT, **OWN, "scope": "read_all write_reports"}, 200, None),
     ("wrong secret", None, {**GRANT, "client_id": "home", "client_secret": "x"}, 401, "invalid_client"),
     ("wrong secret, Basic", "home:x", GRANT, 401, "invalid_client"),
     ("unknown client", "nobody:x", GRANT, 401, "invalid_client"),
@@ -153,6 +155,29 @@ def test_what_the_role_may_not_write_is_forbidden(client: str, method: str, path
             answer = await site.ask(client, method, path, {})
             assert answer.status == 403
             assert "insufficient_scope" in answer.headers["www-authenticate"]
+
+    asyncio.run(main())
+
+
+def test_a_ven_that_asks_to_read_all_may_read_all_that_vens_read() -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            form = urlencode({**GRANT, **OWN, "scope": "read_all write_reports"}).encode()
+            answer = await site.raw("POST", "/auth/token", headers={"Content-Type": FORM}, body=form)
+            assert answer.json["scope"] == "read_targets read_ven_objects write_reports"
+            bearer = {"Authorization": f"Bearer {answer.json['access_token']}"}
+            for path in ("/programs", "/events", "/reports"):
+                assert (await site.raw("GET", path, headers=bearer)).status == 200
+
+    asyncio.run(main())
+
+
+def test_a_scope_of_the_other_role_is_named_and_never_dropped_silently() -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            form = urlencode({**GRANT, **OWN, "scope": "write_reports write_events"}).encode()
+            answer = await site.raw("POST", "/auth/token", headers={"Content-Type": FORM}, body=form)
+            assert answer.json["error_description"].startswith("not allowed to this client: write_events; allowed are")
 
     asyncio.run(main())
 

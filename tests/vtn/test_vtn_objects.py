@@ -84,6 +84,10 @@ BAD_BODIES = [
     ("/events", event_body("o0", intervals=[{"id": 0}])),
     ("/events", event_body("o0", intervalPeriod={"start": "yesterday"})),
     ("/vens", {"venName": "no client"}),
+    ("/vens", {"objectType": "BL_RESOURCE_REQUEST", "venName": "v", "clientID": "home"}),
+    ("/programs", {"objectType": "EVENT", "programName": "p"}),
+    ("/events", event_body("o0", objectType="PROGRAM")),
+    ("/events", event_body("o0", objectType=5)),
     ("/subscriptions", {"clientName": "bl", "objectOperations": [{**HOOK, "objects": ["PLANET"]}]}),
     ("/subscriptions", {"clientName": "bl", "objectOperations": [{**HOOK, "operations": ["EAT"]}]}),
     ("/subscriptions", {"clientName": "bl", "objectOperations": [{**HOOK, "callbackUrl": "file:///etc/passwd"}]}),
@@ -98,6 +102,18 @@ def test_a_body_that_lacks_or_breaks_something_is_a_bad_request(path: str, body:
             answer = await site.ask("bl", "POST", path, body)
             assert (answer.status, answer.json["title"]) == (400, "Bad Request")
             assert path[1:-1] in answer.json["detail"]
+
+    asyncio.run(main())
+
+
+def test_an_event_cannot_be_replaced_by_something_else() -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            program = await _program(site)
+            own = f"/events/{(await site.made('bl', '/events', event_body(program)))['id']}"
+            answer = await site.ask("bl", "PUT", own, event_body(program, objectType="PROGRAM"))
+            assert (answer.status, "objectType" in answer.json["detail"]) == (400, True)
+            assert (await site.ask("bl", "PUT", own, event_body(program, objectType="EVENT"))).status == 200
 
     asyncio.run(main())
 
@@ -176,6 +192,19 @@ def test_a_repeated_report_is_a_conflict_that_names_the_first_and_a_put_complete
                 assert filled.status == 200
             found = (await site.ask("home", "GET", "/reports", query=[("eventID", event_id)])).json
             assert [[i["id"] for i in r["resources"][0]["intervals"]] for r in found] == [[0, 1, 2, 3]]
+
+    asyncio.run(main())
+
+
+def test_an_attribute_beyond_the_schema_makes_no_second_report() -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            program = await _program(site)
+            event_id = (await site.made("bl", "/events", event_body(program)))["id"]
+            await site.made("home", "/reports", report_body(event_id))
+            repeated = await site.ask("home", "POST", "/reports", {**report_body(event_id), "programID": program})
+            assert repeated.status == 409
+            assert len((await site.ask("bl", "GET", "/reports")).json) == 1
 
     asyncio.run(main())
 

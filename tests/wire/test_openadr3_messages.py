@@ -51,7 +51,7 @@ KINDS: dict[str, type[Message]] = {
     "resource": Resource,
 }
 EXAMPLES: list[dict[str, Any]] = json.loads((SPECIFICATION / "examples.json").read_text(encoding="utf-8"))
-GUIDE_SLIPS = {"7.7-1": "reportDescriptors[0].payloadType: Field required"}
+GUIDE_SLIPS = {"7.7-1": "reportDescriptors[0].payloadType: is missing"}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example['example']} {example['schema']}")
@@ -258,3 +258,28 @@ def test_a_subscription_keeps_its_callback() -> None:
     subscription = decode(Subscription, text)
     assert subscription.object_operations[0].callback_url == "https://h.test/x"
     assert json.loads(encode(subscription))["objectOperations"] == [entry]
+
+
+PLAIN_WORDS: list[tuple[dict[str, Any], str]] = [
+    ({"targets": [{"type": "GROUP", "values": ["a"]}]}, "targets[0]: must be text, not an object"),
+    ({"targets": "a"}, "targets: must be a list, not text"),
+    ({"priority": "high"}, "priority: must be a whole number, not text"),
+    ({"priority": -1}, "priority: must be 0 or more"),
+    ({"intervals": {"id": 0}}, "intervals: must be a list, not an object"),
+    ({"intervals": [7]}, "intervals[0]: must be an object, not a number"),
+    ({"intervals": [{"id": 0}]}, "intervals[0].payloads: is missing"),
+    ({"eventName": True}, "eventName: must be text, not true or false"),
+    ({"programID": "p" * 200}, "programID: is longer than 128 characters"),
+    ({"programID": "a b"}, "programID: has characters that are not allowed there"),
+    ({"intervalPeriod": {"duration": "soon"}}, "intervalPeriod.duration: "),
+]
+
+
+@pytest.mark.parametrize(("more", "words"), PLAIN_WORDS, ids=[words for _, words in PLAIN_WORDS])
+def test_a_fault_is_said_in_words_that_need_no_knowledge_of_our_tools(more: dict[str, Any], words: str) -> None:
+    body = {"id": "e1", "programID": "p1", "intervals": [], **more}
+    with pytest.raises(WireError) as fault:
+        decode(Event, json.dumps(body).encode())
+    assert str(fault.value).startswith(words)
+    assert "Input" not in str(fault.value)
+    assert "tuple" not in str(fault.value)

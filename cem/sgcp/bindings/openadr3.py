@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -42,7 +42,8 @@ class Fetched:
     faults: Sequence[WireError]
     programs: Mapping[str, Program]
     asked_at_s: float  # monotonic
-    contents: Mapping[str, str] = MappingProxyType({})  # `content_of` by event id, where it is known already
+    contents: Mapping[str, str] = field(default_factory=dict)  # `content_of` by event id, where it is known already
+    cut: frozenset[str] | set[str] = frozenset()  # ids of events whose intervals were not kept: there was no room
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Binding:
         for event in fetched.events:
             program, held = fetched.programs.get(event.program_id), known.get(event.id)
             limits = self._mandatory(program, held) and _has_limits(event)
-            if not rooms.may_fit(event, limits):
+            if event.id in fetched.cut or not rooms.may_fit(event, limits):
                 rejected.append(Rejection(event.id, rooms.words, limits=limits))
                 continue
             outcome = self.event(event, program, held, shares, now, fetched.contents.get(event.id))

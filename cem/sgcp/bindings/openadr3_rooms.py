@@ -5,6 +5,35 @@ from collections.abc import Iterable, Mapping
 from cem.model.event import GridEvent, SignalKind
 from cem.wire.openadr3 import Event
 
+MOST_READ = 12_000
+"""Intervals of one listing that are kept in memory: somewhat more than can be taken in of it."""
+
+
+class Intake:
+    """Keeps the events of one listing as they come; of those beyond `most` intervals only what they are about.
+
+    `cut` are the ids of the latter.
+    """
+
+    def __init__(self, most: int = MOST_READ) -> None:
+        self._left = most
+        self._seen: dict[str, int] = {}
+        self.cut: set[str] = set()
+
+    def kept(self, event: Event) -> Event:
+        """The event, or what is kept of it: one interval with its types of payload, so that an obligation shows."""
+        size = len(event.intervals)
+        own = self._seen.get(event.id, 0)  # the same event again, on another page or by another target
+        if size <= self._left + own:
+            self._left += own - size
+            self._seen[event.id] = size
+            self.cut.discard(event.id)
+            return event
+        self.cut.add(event.id)
+        payloads = {payload.type: payload for interval in event.intervals for payload in interval.payloads}
+        short = event.intervals[0].model_copy(update={"payloads": tuple(payloads.values())})
+        return event.model_copy(update={"intervals": (short,)})
+
 
 class Rooms:
     """Two rooms of `most` intervals each: obligatory limits, and all the rest, which never crowds out an obligation.
