@@ -4,7 +4,7 @@ Energies, limits and comfort come from the plant's true state; only prices, deci
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -203,8 +203,8 @@ class Account:
                 minute.pv / minute.seconds,
                 minute.battery / minute.seconds,
                 minute.ev / minute.seconds,
-                last.battery_soc_pct,
-                last.ev_soc_pct,
+                _mean(one.soc_pct for one in last.battery.values()),
+                _mean(one.soc_pct for one in last.ev.values()),
                 self._price,
                 import_limit,
             )
@@ -227,17 +227,18 @@ class Account:
         due = before.now.astimezone(self._zone).replace(
             hour=goal.ready_by.hour, minute=goal.ready_by.minute, second=0, microsecond=0
         )
-        if not before.now < due <= after.now or before.ev_state == "A":
+        car = next(iter(before.ev.values()), None)
+        if not before.now < due <= after.now or car is None or not car.plugged:
             return
         if goal.energy_wh is not None:
-            missing = goal.energy_wh - before.ev_session_wh
-            if missing <= goal.energy_wh * (1 - GOAL_SHARE) or before.ev_soc_pct >= 99.0:
+            missing = goal.energy_wh - car.session_wh
+            if missing <= goal.energy_wh * (1 - GOAL_SHARE) or car.soc_pct >= 99.0:
                 self._goals.met += 1
                 return
             self._goals.missing_wh += missing
             self._goals.missed += 1
         elif goal.soc_pct is not None:
-            met = before.ev_soc_pct >= goal.soc_pct * GOAL_SHARE
+            met = car.soc_pct >= goal.soc_pct * GOAL_SHARE
             self._goals.met += met
             self._goals.missed += not met
 
@@ -279,11 +280,21 @@ class Account:
                 "missing_kwh": round(self._goals.missing_wh / 1000, 3),
             },
             "battery_cycles": round(energy["discharged"] * 1000 / capacity, 3) if capacity else None,
-            "contactor_closures": last.ev_contactor_closures - first.ev_contactor_closures,
+            "contactor_closures": _closures(last) - _closures(first),
             "writes": dict(sorted(writes.items())),
             "decisions_by_rank": dict(sorted(self._ranks.items())),
             "alarms": [{**alarm, "since": alarm["since"].isoformat()} for alarm in self._alarms.values()],
         }
+
+
+def _mean(values: Iterable[float]) -> float:
+    """0 where there is none."""
+    found = list(values)
+    return sum(found) / len(found) if found else 0.0
+
+
+def _closures(truth: Truth) -> int:
+    return sum(one.contactor_closures for one in truth.ev.values())
 
 
 def _side(limit: Limit) -> str:

@@ -13,10 +13,23 @@ from cem.io.virtual import VirtualClock
 from cem.model.errors import CemError
 from cem.ports import ConnectionSink, DriverContext, MessageSink, PduPort, TopicPort
 from hw_sim.home import Home, HomeError, load_home
-from hw_sim.physics.house import Truth
 from hw_sim.simulation import SimulatedHome
+from hw_sim.truth import BatteryTruth, EvTruth, PvTruth, Truth
 
-__all__ = ["Home", "HomeUnusable", "Link", "SimulatedHome", "Truth", "Wire", "begins_at", "links_of", "open_home"]
+__all__ = [
+    "BatteryTruth",
+    "EvTruth",
+    "Home",
+    "HomeUnusable",
+    "Link",
+    "PvTruth",
+    "SimulatedHome",
+    "Truth",
+    "Wire",
+    "begins_at",
+    "links_of",
+    "open_home",
+]
 
 Link = Mapping[str, str | int | float | bool]
 BROKER = "broker"

@@ -24,6 +24,11 @@ class EmbeddedBroker:
         self._serving: set[asyncio.Task[None]] = set()
         self._open: set[asyncio.StreamWriter] = set()
 
+    @property
+    def listening(self) -> bool:
+        """Whether connections are taken."""
+        return self._server is not None
+
     async def start(self) -> None:
         """Listens; raises OSError where the port is taken."""
         # The package logs each connection and packet, and warns at import and on each unclean disconnect; here they

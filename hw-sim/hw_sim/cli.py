@@ -15,8 +15,9 @@ import click
 
 from hw_sim.broker import EmbeddedBroker
 from hw_sim.files import FileError, load_ports, load_state, write_json
-from hw_sim.home import Home, HomeError, load_home
+from hw_sim.homefile import Home, HomeError
 from hw_sim.proxy import FaultyProxy
+from hw_sim.scenario import load_either
 from hw_sim.serve import Addresses, ServedHome, serve
 
 _HOME = click.argument("home_file", metavar="HOME.toml", type=click.Path(path_type=Path, dir_okay=False))
@@ -35,7 +36,7 @@ def _fail(lines: list[str], status: int) -> NoReturn:
 
 def _home(path: Path) -> Home:
     try:
-        return load_home(path)
+        return load_either(path)
     except HomeError as fault:
         _fail([f"{fault.source}: {one}" for one in fault.faults], 2)
 
@@ -84,7 +85,7 @@ def serve_command(
     state: Path | None,
     as_json: bool,
 ) -> None:
-    """Serves a home's devices until SIGTERM or SIGINT; the first line on stdout tells the addresses.
+    """Serves the devices of a home or a scenario until SIGTERM or SIGINT; the first line on stdout has the addresses.
 
     Example: hw-sim serve hw-sim/homes/demo.toml --port-file /tmp/ports.json --state /tmp/home.json
     """
@@ -211,7 +212,7 @@ async def _obey(proxy: FaultyProxy, stop: asyncio.Event) -> None:
 @_HOME
 @click.option("--json", "as_json", is_flag=True, help="print the home as JSON")
 def check_command(home_file: Path, as_json: bool) -> None:
-    """Checks a home file; names every fault with its path, exit status 2.
+    """Checks a home file or a scenario file; names every fault with its path, exit status 2.
 
     Example: hw-sim check hw-sim/homes/demo.toml
     """

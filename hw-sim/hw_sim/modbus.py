@@ -11,7 +11,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from hw_sim.faults import HEALTHY, Condition
-from hw_sim.registers import NO_RESPONSE, ModbusFault, RegisterBank, answer
+from hw_sim.registers import NO_RESPONSE, SERVER_BUSY, ModbusFault, RegisterBank, answer
 
 _ALL_ADDRESSES = 0x10000
 
@@ -23,12 +23,17 @@ class ModbusUnit:
         self.bank = bank
         self.unit = unit
         self.condition = HEALTHY
+        self.powered = True
+        self._last = b""
 
     def take(self, condition: Condition) -> None:
         """From now on the device is in this condition."""
         self.condition = condition
-        self.bank.frozen = condition.frozen
-        self.bank.refuses_writes = condition.refuses_writes
+
+    @property
+    def silent(self) -> bool:
+        """Whether it gives no answer."""
+        return self.condition.silent or not self.powered
 
     async def exchange(self, unit: int, pdu: bytes) -> bytes:
         """Request PDU in, answer PDU out, function code first.
@@ -38,11 +43,26 @@ class ModbusUnit:
         """
         if self.condition.disconnected:
             raise ConnectionError(f"unit {unit}: connection refused (simulated)")
-        if self.condition.silent:
+        if self.silent:
             raise TimeoutError(f"unit {unit}: no answer (simulated)")
         if unit != self.unit:
             return bytes((pdu[0] | 0x80, NO_RESPONSE))
-        return answer(self.bank, pdu)
+        wrong = self.condition.faults
+        if not wrong:
+            return answer(self.bank, pdu)
+        if "slow" in wrong:
+            await asyncio.sleep(wrong["slow"].delay_s)
+        if "busy" in wrong:
+            return bytes((pdu[0] | 0x80, self._busy_code()))
+        right = answer(self.bank, pdu)
+        if "garbage" in wrong:
+            return _spoilt(right)
+        last, self._last = self._last, right
+        return last or right if "foreign_answer" in wrong else right
+
+    def _busy_code(self) -> int:
+        given = self.condition.faults["busy"].value
+        return SERVER_BUSY if given is None else round(given)
 
     async def on_access(
         self,
@@ -53,9 +73,17 @@ class ModbusUnit:
         current: list[int],
         values: Sequence[int] | None,
     ) -> ExcCodes | None:
-        """pymodbus's action: puts live words under a read, hands a write to the bank."""
-        if self.condition.silent:
+        """pymodbus's action: puts live words under a read, hands a write to the bank.
+
+        Interpretation: this server can't be made to send malformed or foreign answers; it then sends none.
+        """
+        wrong = self.condition.faults
+        if "slow" in wrong:
+            await asyncio.sleep(wrong["slow"].delay_s)
+        if self.silent or "garbage" in wrong or "foreign_answer" in wrong:
             raise NoSuchIdException("silent (simulated)")  # the server then sends no answer at all
+        if "busy" in wrong:
+            return ExcCodes(self._busy_code())
         try:
             if values is not None:
                 self.bank.write(address, values)
@@ -65,6 +93,11 @@ class ModbusUnit:
         except ModbusFault as fault:
             return ExcCodes(fault.code)
         return None
+
+
+def _spoilt(right: bytes) -> bytes:
+    """An answer that is none: cut off, with a byte count that does not fit."""
+    return bytes((right[0], 0xFD)) + right[2 : 2 + len(right) // 2]
 
 
 async def _no_such_unit(*_request: object) -> ExcCodes:

@@ -7,6 +7,7 @@ ILLEGAL_FUNCTION = 1
 ILLEGAL_ADDRESS = 2
 ILLEGAL_VALUE = 3
 DEVICE_FAILURE = 4
+SERVER_BUSY = 6
 NO_RESPONSE = 11
 
 MAX_READ = 125  # registers in one request, Modbus Application Protocol V1.1b3, 6.3
@@ -29,7 +30,8 @@ class RegisterBank:
     """Registers from `base` on, one word each; reading and writing outside is exception 2.
 
     `refresh(first, last)` runs before a read and may `put` fresh words for that range. `accept(changes)` gets every
-    write as address to word before it is stored; it raises ModbusFault to refuse all of it.
+    write as address to word before it is stored; it raises ModbusFault to refuse all of it. `refused` hears of
+    every write that was answered with an exception.
     """
 
     def __init__(
@@ -39,14 +41,16 @@ class RegisterBank:
         writable: frozenset[int] = frozenset(),
         refresh: Callable[[int, int], None] = _nothing_to_refresh,
         accept: Callable[[Mapping[int, int]], None] | None = None,
+        refused: Callable[[], None] | None = None,
     ) -> None:
         self.base = base
-        self.frozen = False  # values stand still; writes are stored without effect
+        self.frozen = False  # values stand still
         self.refuses_writes = False  # every write is exception 4
         self._words = list(words)
         self._writable = writable
         self._refresh = refresh
         self._accept = accept
+        self._refused = refused
 
     def __len__(self) -> int:
         return len(self._words)
@@ -77,6 +81,14 @@ class RegisterBank:
 
     def write(self, address: int, values: Sequence[int]) -> None:
         """Stores all or none; raises ModbusFault 2 where a register isn't there or is read-only, 3 for a bad value."""
+        try:
+            self._write(address, values)
+        except ModbusFault:
+            if self._refused is not None:
+                self._refused()
+            raise
+
+    def _write(self, address: int, values: Sequence[int]) -> None:
         if not 1 <= len(values) <= MAX_WRITE or any(not 0 <= v <= 0xFFFF for v in values):
             raise ModbusFault(ILLEGAL_VALUE)
         at = self._range(address, len(values))

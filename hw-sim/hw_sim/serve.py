@@ -8,12 +8,15 @@ from datetime import datetime
 from pathlib import Path
 
 from hw_sim.broker import EmbeddedBroker
-from hw_sim.devices.charger import serial_of, will_of
+from hw_sim.devices import charger, shelly
 from hw_sim.files import save_state
-from hw_sim.home import DeviceSpec, Home
+from hw_sim.happenings import BROKER
+from hw_sim.homefile import Home
 from hw_sim.modbus import ModbusEndpoint
 from hw_sim.paho_link import PahoLink
-from hw_sim.simulation import SavedHome, SimulatedHome
+from hw_sim.simulation import SavedHome, SimulatedHome, will_of
+from hw_sim.specs import DeviceSpec
+from hw_sim.topics import TopicLink
 
 STEP_S = 0.2
 _log = logging.getLogger("hw_sim")
@@ -49,26 +52,27 @@ class ServedHome:
         self._broker: EmbeddedBroker | None = None
         self.simulation: SimulatedHome
 
-    def _charger_spec(self) -> DeviceSpec | None:
-        return next((spec for spec in self.home.device if spec.kind == "goe.charger"), None)
+    @property
+    def _brokered(self) -> bool:
+        return any(spec.over_mqtt for spec in self.home.device)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["ServedHome"]:
         """All listeners are up inside; raises OSError where a port is taken. `run` has still to be called."""
         try:
-            link = await self._broker_link()
+            await self._start_broker()
             self.simulation = SimulatedHome(
                 self.home,
                 self._start,
                 seed=self._seed,
                 step_s=self._step_s,
-                charger_link=link,
+                link_of=self._link_of,
                 after_step=self._keep if self._state is not None else None,
             )
             if self._saved is not None:
                 self.simulation.restore(self._saved)
             for spec in self.home.device:
-                if spec.kind == "goe.charger":
+                if spec.over_mqtt:
                     continue
                 port = self._ports.get(spec.id, spec.port)
                 endpoint = ModbusEndpoint(self.simulation.modbus(spec.id), spec.host, port)
@@ -81,18 +85,21 @@ class ServedHome:
             if self._broker is not None:
                 await self._broker.stop()
 
-    async def _broker_link(self) -> PahoLink | None:
+    async def _start_broker(self) -> None:
         mqtt = self.home.mqtt
-        spec = self._charger_spec()
-        if spec is None:
-            return None
-        host, port = mqtt.host, mqtt.port
+        if not self._brokered:
+            return
+        port = mqtt.port
         if mqtt.embedded:
-            self._broker = EmbeddedBroker(host, self._ports.get("mqtt", port))
+            self._broker = EmbeddedBroker(mqtt.host, self._ports.get("mqtt", port))
             await self._broker.start()
             port = self._broker.port
         self._ports["mqtt"] = port
-        return PahoLink(host, port, f"go-eCharger-{serial_of(spec)}", will_of(spec), mqtt.username, mqtt.password)
+
+    def _link_of(self, spec: DeviceSpec) -> TopicLink:
+        mqtt = self.home.mqtt
+        client_id = _topic(spec).replace("/", "-")
+        return PahoLink(mqtt.host, self._ports["mqtt"], client_id, will_of(spec), mqtt.username, mqtt.password)
 
     def endpoint(self, device_id: str) -> ModbusEndpoint:
         """The listener of a Modbus device; raises KeyError for another id."""
@@ -102,15 +109,13 @@ class ServedHome:
         """Where everything is, as JSON types."""
         devices: dict[str, object] = {}
         for spec in self.home.device:
-            if spec.kind == "goe.charger":
-                serial = serial_of(spec)
+            if spec.over_mqtt:
                 devices[spec.id] = {
                     "kind": spec.kind,
                     "host": self.home.mqtt.host,
                     "port": self._ports["mqtt"],
-                    "serial": serial,
-                    "topic_prefix": spec.topic_prefix,
-                    "topic": f"{spec.topic_prefix}{serial}",
+                    "serial": self.simulation.serial(spec.id),
+                    "topic": _topic(spec),
                 }
             else:
                 devices[spec.id] = {
@@ -121,7 +126,7 @@ class ServedHome:
                     "serial": self.simulation.serial(spec.id),
                 }
         mqtt = None
-        if self._charger_spec() is not None:
+        if self._brokered:
             mqtt = {"host": self.home.mqtt.host, "port": self._ports["mqtt"], "embedded": self.home.mqtt.embedded}
         return {
             "home": self.home.name,
@@ -143,8 +148,9 @@ class ServedHome:
             save_state(self._state, self.simulation.save())
 
     async def _follow_faults(self) -> None:
-        """Closes and reopens listeners as the devices' conditions say."""
+        """Closes and reopens listeners as the devices' conditions say, and the broker's."""
         while True:
+            await self._follow_broker()
             for device_id, endpoint in self._endpoints.items():
                 down = endpoint.unit.condition.disconnected
                 if down and endpoint.listening:
@@ -153,12 +159,30 @@ class ServedHome:
                     await self._reopen(device_id, endpoint)
             await asyncio.sleep(self._step_s)
 
+    async def _follow_broker(self) -> None:
+        broker = self._broker
+        if broker is None:
+            return
+        down = "broker_down" in self.simulation.faults.condition(BROKER)
+        if down and broker.listening:
+            await broker.stop()
+        elif not down and not broker.listening:
+            try:
+                await broker.start()
+            except OSError as exc:
+                _log.warning("broker: %s; trying again with the next step", exc)
+
     @staticmethod
     async def _reopen(device_id: str, endpoint: ModbusEndpoint) -> None:
         try:
             await endpoint.start()
         except OSError as exc:
             _log.warning("%s: %s; trying again with the next step", device_id, exc)
+
+
+def _topic(spec: DeviceSpec) -> str:
+    """The topic under which a device is found."""
+    return charger.prefix_of(spec).rstrip("/") if spec.kind == "goe.charger" else shelly.prefix_of(spec)
 
 
 async def serve(served: ServedHome, announce: Callable[[Addresses], None], stop: asyncio.Event) -> None:

@@ -1,43 +1,64 @@
-"""The simulated home: physics, devices and faults, moved on by the event loop's time."""
+"""The simulated home: physics, devices and a time line, moved on by the event loop's time."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from hw_sim.devices.charger import Charger, will_of
+from hw_sim.devices import charger, shelly
+from hw_sim.devices.charger import Charger
+from hw_sim.devices.front import Front
 from hw_sim.devices.inverter import Inverter
 from hw_sim.devices.meter import Meter
-from hw_sim.devices.storage import Storage
-from hw_sim.faults import FaultPlan
-from hw_sim.home import DeviceSpec, Home
+from hw_sim.devices.modbus_front import ModbusFront
+from hw_sim.devices.relays import HeatPumpFront, RelayFront
+from hw_sim.devices.storage import Hybrid, Storage
+from hw_sim.devices.topic_front import TopicFront
+from hw_sim.effects import Effects
+from hw_sim.faults import Faults
+from hw_sim.happenings import BROKER, EventSpec
+from hw_sim.homefile import Home
 from hw_sim.memory_broker import MemoryBroker
 from hw_sim.modbus import ModbusUnit
 from hw_sim.physics.house import House, Saved, Truth
+from hw_sim.specs import DeviceSpec
+from hw_sim.timeline import Timeline
 from hw_sim.topics import TopicLink
 
 _MOST_STEPS_AT_ONCE = 10
-_FRONTS: dict[str, Callable[[DeviceSpec, House], "Inverter | Storage | Meter"]] = {
+_ON_MODBUS: dict[str, Callable[[DeviceSpec, House], ModbusFront]] = {
     "sunspec.inverter": Inverter,
     "sunspec.battery": Storage,
+    "sunspec.hybrid": Hybrid,
     "sunspec.meter": Meter,
 }
+_ON_MQTT: dict[str, Callable[[DeviceSpec, House, TopicLink], TopicFront]] = {
+    "goe.charger": Charger,
+    "shelly.relay": RelayFront,
+    "shelly.heat_pump": HeatPumpFront,
+}
+
+
+def will_of(spec: DeviceSpec) -> tuple[str, bytes]:
+    """The last will of a device that speaks over the broker."""
+    return charger.will_of(spec) if spec.kind == "goe.charger" else shelly.will_of(spec)
 
 
 @dataclass(frozen=True, slots=True)
 class SavedHome:
-    """What survives a restart: the house's counters and the charger's settings (it keeps them in flash)."""
+    """What survives a restart: the house's counters, and the settings that chargers keep in flash, by device."""
 
     house: Saved
-    charger: dict[str, int | str]
-    charger_reboots: int
+    settings: dict[str, dict[str, int | str]]
+    reboots: dict[str, int]
 
 
 class SimulatedHome:
-    """A home with its devices. `broker` is in memory; `charger_link` replaces it by a real one.
+    """A home with its devices. `broker` is in memory; `link_of` gives real links to one in its place.
     `after_step` is called at the end of each step, before anyone can read what it brought.
 
     `run` steps every `step_s` of the event loop's time with asyncio.sleep alone, so a virtual loop can drive it.
+    What a time line or `faults` brings up to the end of a step holds from the next one on.
     """
 
     def __init__(
@@ -47,30 +68,37 @@ class SimulatedHome:
         *,
         seed: int | None = None,
         step_s: float = 1.0,
-        charger_link: TopicLink | None = None,
+        link_of: Callable[[DeviceSpec], TopicLink] | None = None,
         after_step: Callable[[], None] | None = None,
     ) -> None:
         self.home = home
         self.house = House(home, start, seed)
-        self.faults = FaultPlan(home.fault)
+        self.faults = Faults()
         self.broker = MemoryBroker()
         self.step_s = step_s
-        self.charger: Charger | None = None
+        self.fronts: dict[str, Front] = {}
         self._after_step = after_step
         self._units: dict[str, ModbusUnit] = {}
-        self._serials: dict[str, str] = {}
-        self._fronts: list[Inverter | Storage | Meter] = []
+        self._on_modbus: list[ModbusFront] = []
+        self._on_mqtt: list[TopicFront] = []
         for spec in home.device:
-            self._add(spec, charger_link)
+            self._add(spec, link_of)
+        self._effects = Effects(self.house, self.fronts)
+        self._timeline = Timeline((*home.event, *home.fault), self.house.start, self.house.calendar)
+        self._restarts = 0
+        self._happen()
 
-    def _add(self, spec: DeviceSpec, charger_link: TopicLink | None) -> None:
-        if spec.kind == "goe.charger":
-            self.charger = Charger(spec, self.house, charger_link or self.broker.client(will_of(spec)))
+    def _add(self, spec: DeviceSpec, link_of: Callable[[DeviceSpec], TopicLink] | None) -> None:
+        if spec.over_mqtt:
+            link = self.broker.client(will_of(spec)) if link_of is None else link_of(spec)
+            speaker = _ON_MQTT[spec.kind](spec, self.house, link)
+            self._on_mqtt.append(speaker)
+            self.fronts[spec.id] = speaker
             return
-        front = _FRONTS[spec.kind](spec, self.house)
-        self._fronts.append(front)
+        front = _ON_MODBUS[spec.kind](spec, self.house)
+        self._on_modbus.append(front)
+        self.fronts[spec.id] = front
         self._units[spec.id] = ModbusUnit(front.bank, spec.unit)
-        self._serials[spec.id] = front.serial
 
     def modbus(self, device_id: str) -> ModbusUnit:
         """The in-memory transport of a Modbus device: `exchange(unit, pdu)`. Raises KeyError for another id."""
@@ -80,57 +108,99 @@ class SimulatedHome:
 
     def serial(self, device_id: str) -> str:
         """The serial number under which a device identifies itself. Raises KeyError for an unknown id."""
-        if self.charger is not None and self.charger.spec.id == device_id:
-            return self.charger.serial
-        return self._serials[device_id]
+        return self.fronts[device_id].serial
+
+    @property
+    def charger(self) -> Charger | None:
+        """The first charger."""
+        return next((front for front in self._on_mqtt if isinstance(front, Charger)), None)
 
     def truth(self) -> Truth:
         """What is really the case now."""
-        return self.house.truth()
+        return self.house.truth({name: front.truth() for name, front in self.fronts.items()})
 
     def save(self) -> SavedHome:
         """What a later `restore` needs."""
-        charger = self.charger
+        chargers = {name: front for name, front in self.fronts.items() if isinstance(front, Charger)}
         return SavedHome(
             house=self.house.save(),
-            charger=dict(charger.settings) if charger else {},
-            charger_reboots=charger.reboots if charger else 0,
+            settings={name: dict(front.settings) for name, front in chargers.items()},
+            reboots={name: front.reboots for name, front in chargers.items()},
         )
 
     def restore(self, saved: SavedHome) -> None:
         """Takes over what survives a restart; Modbus controls are volatile and gone."""
         self.house.restore(saved.house)
-        if self.charger is not None and saved.charger:
-            self.charger.settings.update(saved.charger)
-            self.charger.reboots = saved.charger_reboots + 1
+        for name, front in self.fronts.items():
+            if isinstance(front, Charger) and name in saved.settings:
+                front.settings.update(saved.settings[name])
+                front.reboots = saved.reboots[name] + 1
+                front.changed_by_itself()
+
+    # --- time ---
 
     def step(self, dt_s: float) -> None:
         """Moves everything on by `dt_s`."""
-        for front in self._fronts:
+        self._effects.before_step()
+        for front in self.fronts.values():
             front.tick()
-        if self.charger is not None:
-            self.charger.tick()
         self.house.step(dt_s)
-        self._fail()
-        if self.charger is not None:
-            self.charger.report()
+        self._happen()
+        for modbus in self._on_modbus:
+            modbus.record()
+        for speaker in self._on_mqtt:
+            speaker.report()
         if self._after_step is not None:
             self._after_step()
 
-    def _fail(self) -> None:
-        now_s = self.house.elapsed_s
-        for device_id, unit in self._units.items():
-            condition = self.faults.condition(device_id, now_s)
-            if condition is not unit.condition and condition != unit.condition:
-                unit.take(condition)
-        if self.charger is not None:
-            self.charger.take(self.faults.condition(self.charger.spec.id, now_s))
+    def _happen(self) -> None:
+        """What has come up to now begins or ends."""
+        for spec, number, begins in self._timeline.take(self.house.elapsed_s):
+            if isinstance(spec, EventSpec):
+                self._effects.event(spec, number, begins)
+                continue
+            if begins:
+                self.faults.begin(spec, number)
+            else:
+                self.faults.end(spec, number)
+            self._effects.fault(spec, number, begins)
+        for fault, begins in self.faults.by_hand():
+            self._effects.fault(fault, 0, begins)
+        for target, condition in self.faults.take_changed().items():
+            if target == BROKER:
+                self.broker.set_up("broker_down" not in condition)
+            elif target in self.fronts:
+                self.fronts[target].take(condition)
+                if target in self._units:
+                    self._units[target].take(condition)
+        if self.house.island.restarts != self._restarts:
+            self._restarts = self.house.island.restarts
+            for front in self.fronts.values():
+                front.reboot()
+        dark = not self.house.island.voltages_v[0] and not self.house.island.voltages_v[1]
+        for unit in self._units.values():
+            unit.powered = not dark
+
+    async def start(self) -> None:
+        """Brings the devices to their broker; `run` does so by itself."""
+        for speaker in self._on_mqtt:
+            await speaker.start()
+
+    async def follow(self) -> None:
+        """Takes devices off their broker, or back to it, as their conditions say; `run` does so after each step."""
+        for speaker in self._on_mqtt:
+            if speaker.online is speaker.kept_off:
+                await speaker.follow()
+
+    async def stop(self) -> None:
+        """Takes the devices off their broker."""
+        for speaker in self._on_mqtt:
+            await speaker.stop()
 
     async def run(self) -> None:
         """Steps until it is cancelled."""
         loop = asyncio.get_running_loop()
-        if self.charger is not None:
-            await self.charger.start()
+        await self.start()
         due = loop.time()
         try:
             while True:
@@ -141,16 +211,6 @@ class SimulatedHome:
                 if behind > _MOST_STEPS_AT_ONCE * self.step_s:  # the machine slept: one long step, not many
                     self.step(behind)
                     due += behind
-                if self.charger is not None:
-                    await self._connect(self.charger)
+                await self.follow()
         finally:
-            if self.charger is not None:
-                await self.charger.stop()
-
-    @staticmethod
-    async def _connect(charger: Charger) -> None:
-        """Takes the charger off its broker, or back to it, as its condition says."""
-        if charger.condition.disconnected and charger.online:
-            await charger.stop()
-        elif not charger.condition.disconnected and not charger.online:
-            await charger.start()
+            await self.stop()

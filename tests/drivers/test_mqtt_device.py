@@ -3,17 +3,20 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import pytest
 
-from cem.driver import Control, Device, DeviceConfig, DriverContext, NoAnswer, Refused, Value, WrongDevice
+from cem.driver import Control, Device, DeviceConfig, DriverContext, NoAnswer, Ratings, Refused, Value, WrongDevice
+from cem.io.virtual import run_virtual
 from cem_drivers.mqtt import DRIVER
 from support.driver_devices import Link, charger_config
 from support.topics import ScriptedTopics
 
 LIMIT = Control.EV_LIMIT_A
 LINK: Link = {"host": "memory", "timeout_s": 0.2}
+START = datetime(2026, 6, 15, 12, tzinfo=UTC)
 BASE = "go-eCharger/012345"
 IDLE = "[230,231,232,0,0,0,0,0,0,0,0,0,100,100,100,0]"
 RETAINED = {
@@ -33,11 +36,22 @@ RETAINED = {
 }
 
 
+class Chargers(ScriptedTopics):
+    """The chargers of the retained messages, which say something as soon as one listens, unless they are `dead`."""
+
+    dead = False
+
+    def subscribe(self, topic_filter: str) -> None:
+        super().subscribe(topic_filter)
+        for topic in [topic for topic in self.retained if topic.endswith("/sse") and not self.dead]:
+            asyncio.get_running_loop().call_soon(self.tell, topic.removesuffix("sse") + "rbt", "1000")
+
+
 @dataclass
 class Stage:
     """A charger on stage: its broker, its clock, the driver's device."""
 
-    topics: ScriptedTopics
+    topics: Chargers
     device: Device = field(init=False)
     now_s: float = 100.0
 
@@ -60,7 +74,7 @@ def _play(
     assert DRIVER.faults(config) == []
 
     async def main() -> Stage:
-        stage = Stage(ScriptedTopics(RETAINED if retained is None else retained))
+        stage = Stage(Chargers(RETAINED if retained is None else retained))
         stage.device = DRIVER.device(config, DriverContext(lambda: stage.now_s, topics=lambda _link: stage.topics))
         stage.topics.react = stage.obey
         try:
@@ -69,14 +83,53 @@ def _play(
             await stage.device.close()
         return stage
 
-    return asyncio.run(main())
+    return run_virtual(main(), START)
 
 
 def test_retained_messages_identify_and_have_no_age() -> None:
     async def act(stage: Stage) -> None:
         identity = await stage.device.open()
         assert (identity.serial, identity.model, identity.version) == ("012345", "go-eCharger_V4", "60.4")
-        assert await stage.values() == {}
+        assert {"power_w", "current_a"}.isdisjoint(await stage.values())
+
+    _play(act)
+
+
+def test_opening_a_charger_that_only_left_retained_messages_is_no_answer_within_seven_seconds() -> None:
+    async def act(stage: Stage) -> None:
+        stage.topics.dead = True
+        loop = asyncio.get_running_loop()
+        for _ in range(2):
+            began_s = loop.time()
+            with pytest.raises(NoAnswer, match=r"said nothing in 6\.0 s; alive, it does every 5 s"):
+                await stage.device.open()
+            assert 5.0 < loop.time() - began_s <= 7.0
+            with pytest.raises(NoAnswer, match="not open"):
+                await stage.device.poll()
+
+    _play(act)
+
+
+@pytest.mark.parametrize("retained", [RETAINED, {}], ids=["identity retained", "identity live"])
+def test_opening_ends_with_the_first_live_message(retained: dict[str, str]) -> None:
+    async def act(stage: Stage) -> None:
+        stage.topics.dead = True
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        for topic, payload in RETAINED.items():
+            loop.call_later(2.5 if topic.endswith("nrg") or not retained else 60.0, stage.topics.tell, topic, payload)
+        await stage.device.open()
+        assert loop.time() - began_s == pytest.approx(2.5, abs=0.1)
+
+    _play(act, charger_config({"host": "memory"}), retained)
+
+
+def test_the_last_will_is_the_brokers_word_and_no_sign_of_life() -> None:
+    async def act(stage: Stage) -> None:
+        stage.topics.dead = True
+        asyncio.get_running_loop().call_later(1.0, stage.topics.say, f"{BASE}/mcc", False)
+        with pytest.raises(NoAnswer, match="said nothing"):
+            await stage.device.open()
 
     _play(act)
 
@@ -103,8 +156,10 @@ def test_a_live_message_dates_its_own_topic_and_proves_the_others_of_a_living_de
 def test_our_own_commands_are_no_sign_of_life() -> None:
     async def act(stage: Stage) -> None:
         await stage.device.open()
+        stage.now_s += 16.0
         stage.topics.tell(f"{BASE}/amp/set", "16")
-        assert await stage.values() == {}
+        with pytest.raises(NoAnswer, match="no message"):
+            await stage.device.poll()
 
     _play(act)
 
@@ -156,6 +211,7 @@ def test_a_lost_broker_is_no_answer_and_what_was_known_loses_its_age() -> None:
             await stage.device.poll()
         with pytest.raises(NoAnswer, match="broker"):
             await stage.device.write("ev", LIMIT, 10)
+        stage.topics.dead = True
         stage.topics.connect(True)
         assert await stage.values() == {}
         assert stage.topics.published == []
@@ -283,6 +339,140 @@ def test_releasing_gives_the_charger_back_once() -> None:
     assert [payload for _, payload in _play(act).topics.published] == ["1", "0"]
 
 
+def _sent(stage: Stage) -> list[tuple[str, str]]:
+    return [(topic.removeprefix(f"{BASE}/").removesuffix("/set"), value) for topic, value in stage.topics.published]
+
+
+def _rated(max_current_a: float | None) -> DeviceConfig:
+    config = charger_config(LINK)
+    (one,) = config.resources
+    return replace(config, resources=(replace(one, ratings=Ratings(max_current_a=max_current_a)),))
+
+
+def test_releasing_gives_the_owners_current_back() -> None:
+    async def act(stage: Stage) -> None:
+        await stage.device.open()
+        for value in (10, 16, 0, 6):
+            await stage.device.write("ev", LIMIT, value)
+        before = len(stage.topics.published)
+        await stage.device.release("ev", LIMIT)
+        assert _sent(stage)[before:] == [("amp", "16"), ("frc", "0")]
+        assert await stage.device.read_back("ev", LIMIT) is None
+        await stage.device.release("ev", LIMIT)
+        assert len(stage.topics.published) == before + 2
+
+    _play(act)
+
+
+def test_the_owners_current_is_looked_at_anew_after_each_release() -> None:
+    async def act(stage: Stage) -> None:
+        await stage.device.open()
+        await stage.device.write("ev", LIMIT, 8)
+        await stage.device.release("ev", LIMIT)
+        stage.topics.say(f"{BASE}/amp", 13)
+        await stage.device.write("ev", LIMIT, 6)
+        await stage.device.release("ev", LIMIT)
+        assert _sent(stage)[-2:] == [("amp", "13"), ("frc", "0")]
+
+    _play(act)
+
+
+def test_the_owners_current_outlives_a_silence_and_a_restart_of_the_charger() -> None:
+    async def act(stage: Stage) -> None:
+        await stage.device.open()
+        await stage.device.write("ev", LIMIT, 8)
+        await stage.device.close()
+        stage.topics.retained |= {f"{BASE}/frc": "0"}
+        await stage.device.open()
+        assert await stage.device.read_back("ev", LIMIT) == 8.0, "neutral, and yet our current stands"
+        await stage.device.write("ev", LIMIT, 6)
+        await stage.device.release("ev", LIMIT)
+        assert _sent(stage)[-2:] == [("amp", "16"), ("frc", "0")]
+        assert await stage.device.read_back("ev", LIMIT) is None
+
+    _play(act)
+
+
+def test_a_current_that_the_owner_sets_meanwhile_is_left_to_him() -> None:
+    async def act(stage: Stage) -> None:
+        await stage.device.open()
+        await stage.device.write("ev", LIMIT, 10)
+        stage.topics.say(f"{BASE}/amp", 7)
+        await stage.device.release("ev", LIMIT)
+        assert _sent(stage)[-1:] == [("frc", "0")]
+        assert len(_sent(stage)) == 3
+
+    _play(act)
+
+
+@pytest.mark.parametrize(
+    ("max_current_a", "ama", "sent"),
+    [
+        (32.0, "16", [("amp", "16"), ("frc", "0")]),
+        (13.5, "16", [("amp", "13"), ("frc", "0")]),
+        (None, "16", [("frc", "0")]),
+        (32.0, None, [("frc", "0")]),
+    ],
+    ids=["what the device takes", "what the site allows", "no rating: left", "not told by the device: left"],
+)
+@pytest.mark.parametrize("forced", ["1", "2"])
+def test_after_a_crash_the_largest_allowed_current_is_restored_or_the_last_one_left_and_told(
+    max_current_a: float | None,
+    ama: str | None,
+    sent: list[tuple[str, str]],
+    forced: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def act(stage: Stage) -> None:
+        await stage.device.open()
+        await stage.device.release("ev", LIMIT)
+        await stage.device.release("ev", LIMIT)
+        assert await stage.device.read_back("ev", LIMIT) is None
+
+    left = {**RETAINED, f"{BASE}/amp": "6", f"{BASE}/frc": forced} | ({} if ama is None else {f"{BASE}/ama": ama})
+    assert _sent(_play(act, _rated(max_current_a), left)) == sent
+    assert [record.getMessage() for record in caplog.records if "the owner's value is not known" in record.getMessage()]
+    assert len(caplog.records) == 1
+
+
+def test_a_refused_owners_current_does_not_keep_the_charger_from_being_released(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def act(stage: Stage) -> None:
+        await stage.device.open()
+        await stage.device.write("ev", LIMIT, 8)
+
+        def stubborn(topic: str, payload: str) -> None:
+            if topic.endswith("/amp/set"):
+                stage.topics.tell(f"{BASE}/amp/result", "value must be between 6 and 10")
+            else:
+                stage.obey(topic, payload)
+
+        stage.topics.react = stubborn
+        await stage.device.release("ev", LIMIT)
+        assert await stage.device.read_back("ev", LIMIT) is None
+        assert stage.topics.retained[f"{BASE}/frc"] == "0"
+
+    _play(act)
+    assert "it stays as it is" in caplog.text
+
+
+def test_a_release_without_any_confirmation_fits_into_a_stop_and_can_be_repeated() -> None:
+    async def act(stage: Stage) -> None:
+        await stage.device.open()
+        await stage.device.write("ev", LIMIT, 8)
+        stage.topics.react = lambda _topic, _payload: None
+        began_s = asyncio.get_running_loop().time()
+        with pytest.raises(NoAnswer, match="frc was set to 0"):
+            await stage.device.release("ev", LIMIT)
+        assert asyncio.get_running_loop().time() - began_s < 2.0
+        stage.topics.react = stage.obey
+        await stage.device.release("ev", LIMIT)
+        assert (stage.topics.retained[f"{BASE}/amp"], stage.topics.retained[f"{BASE}/frc"]) == ("16", "0")
+
+    _play(act)
+
+
 def test_the_specification_says_that_there_is_no_time_limit() -> None:
     (spec,) = DRIVER.device(
         charger_config(LINK), DriverContext(lambda: 0.0, topics=lambda _link: ScriptedTopics())
@@ -294,13 +484,13 @@ def test_the_specification_says_that_there_is_no_time_limit() -> None:
 
 def test_devices_at_one_broker_share_its_connection() -> None:
     async def main() -> None:
-        topics = ScriptedTopics(
+        topics = Chargers(
             RETAINED
             | {topic.replace("012345", "022222"): v.replace("012345", "022222") for topic, v in RETAINED.items()}
         )
         made: list[object] = []
 
-        def port(link: object) -> ScriptedTopics:
+        def port(link: object) -> Chargers:
             made.append(link)
             return topics
 

@@ -45,6 +45,8 @@ def test_every_control_can_be_released_and_says_what_happens_without_us(profile:
         ('fold = "max"', "", "point[1]: "),
         ("confirm_s = 1.5", "confirm_s = 30", "control[0].confirm_s: "),
         ("min_interval_s = 5, daily = 4000", "min_interval_s = 5", "'budget.daily' is needed"),
+        ('restore = [{ topic = "amp"', 'restore = [{ topic = "frc"', "control[0]: 'restore': 'frc' must be written by"),
+        ("every_s = 5 ", "every_s = 6 ", "life.every_s: "),
         ("release = [{", "freed = [{", "control[0].release: missing"),
         ('{ from = "amp" },\n]\nrange', "{ },\n]\nrange", "point[2].cases[1]: "),
         ('roles = ["ev"]', 'roles = ["car"]', "'car' is not a role"),
@@ -95,6 +97,6 @@ def test_a_site_may_bring_its_own_profile(tmp_path: Path) -> None:
     assert profile is not None
     assert (profile.id, faults) == ("mine", [])
     own.write_text(GOE.replace("expire_s = 15", "expire_s = -1"), encoding="utf-8")
-    assert find_profile(str(own))[1][0].startswith(f"{own}: line 37: life.expire_s: ")
+    assert find_profile(str(own))[1][0].startswith(f"{own}: line 38: life.expire_s: ")
     assert "can't be read" in find_profile(str(tmp_path / "none.toml"))[1][0]
     assert find_profile("goe.v2")[1] == ["no profile 'goe.v2'; did you mean 'go-e.v2'?"]

@@ -11,8 +11,7 @@ from support.sim_homes import EV, NIGHT, home
 
 
 def car_in(house: House) -> ChargingPoint:
-    assert house.charging is not None
-    return house.charging
+    return house.charging_points["ev"]
 
 
 def run(house: House, seconds: float, dt_s: float = 1.0) -> None:
@@ -81,7 +80,7 @@ def test_one_phase_takes_a_third() -> None:
     car.offered_a, car.offered_phases = 16.0, 1
     run(house, 10)
     assert car.power_w == pytest.approx(3680.0)
-    one, two, three = house.grid_phases_w()
+    one, two, three = house.grid_phases_w
     assert one - two == pytest.approx(3680.0)
     assert two == pytest.approx(three)
 

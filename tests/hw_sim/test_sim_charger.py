@@ -79,7 +79,7 @@ def test_charging_shows_in_the_power_array() -> None:
         truth = b.sim.truth()
         assert nrg[11] == pytest.approx(truth.ev_w)
         await b.run(60)
-        assert b.watcher["wh"] == pytest.approx(b.sim.truth().ev_session_wh, abs=0.01)
+        assert b.watcher["wh"] == pytest.approx(b.sim.truth().ev["ev"].session_wh, abs=0.01)
         assert b.watcher["eto"] == int(b.sim.truth().ev_wh)
 
     bench(main)
@@ -114,7 +114,7 @@ def test_force_off_pauses_and_neutral_goes_on() -> None:
         assert await b.set("frc", "2") == "success"
         await b.run(1)
         assert b.watcher["modelStatus"] == 3
-        assert b.sim.truth().ev_contactor_closures == 2
+        assert b.sim.truth().ev["ev"].contactor_closures == 2
 
     bench(main)
 
@@ -192,7 +192,7 @@ def test_a_new_connection_to_the_broker_brings_everything_again() -> None:
 
 
 def fault(kind: str) -> str:
-    return f'[[fault]]\ntarget = "wallbox"\nkind = "{kind}"\nstart_s = 10\nfor_s = 60\n'
+    return f'[[fault]]\ntarget = "wallbox"\nkind = "{kind}"\nat_s = 10\nfor_s = 60\n'
 
 
 def test_a_silent_charger_says_and_does_nothing() -> None:
@@ -202,7 +202,7 @@ def test_a_silent_charger_says_and_does_nothing() -> None:
         b.watcher.client.publish(f"{TOPIC}amp/set", b"6")
         await b.run(30)
         assert [key for key, _, _ in b.watcher.log] == ["amp/set"]
-        assert b.sim.truth().ev_offered_a == 16.0
+        assert b.sim.truth().ev["ev"].offered_a == 16.0
         await b.run(40)
         assert b.watcher["nrg"][11] == 11040.0
 
@@ -257,7 +257,7 @@ def test_settings_survive_a_restart_and_reboots_are_counted() -> None:
     second = SimulatedHome(home(EV), NIGHT)
     second.restore(first.save())
     assert second.charger is not None
-    assert (second.charger.settings["amp"], second.charger.reboots) == (9, 2)
+    assert (second.charger.settings["amp"], second.charger.values()["rbc"]) == (9, 2)
 
 
 def test_the_topic_prefix_and_serial_can_be_set() -> None:

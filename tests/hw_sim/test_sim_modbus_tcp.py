@@ -74,7 +74,7 @@ def test_another_reader_finds_the_models_and_sees_the_truth() -> None:
     def check(oracles: dict[str, Oracle]) -> None:
         assert oracles["meter"].scan() == [1, 203]
         assert oracles["inverter"].scan() == [1, 103, 120, 123]
-        assert oracles["battery"].scan() == [1, 103, 120, 124, 802]
+        assert oracles["battery"].scan() == [1, 103, 120, 124, 802, 122]
         meter = oracles["meter"].values(203)
         assert meter["W"] == pytest.approx(truth.grid_w, abs=0.51)
         assert [meter[f"Wph{p}"] for p in "ABC"] == pytest.approx(truth.grid_phases_w, abs=0.51)
@@ -91,9 +91,9 @@ def test_another_reader_finds_the_models_and_sees_the_truth() -> None:
         assert battery["W"] == pytest.approx(-truth.battery_w, abs=0.51)
         storage = oracles["battery"].values(124)
         assert (storage["WChaMax"], storage["StorCtl_Mod"], storage["InWRte"]) == (5000, 0, 100.0)
-        assert storage["ChaState"] == pytest.approx(truth.battery_soc_pct, abs=0.051)
+        assert storage["ChaState"] == pytest.approx(truth.battery["battery"].soc_pct, abs=0.051)
         pack = oracles["battery"].values(802)
-        assert pack["SoC"] == pytest.approx(truth.battery_soc_pct, abs=0.051)
+        assert pack["SoC"] == pytest.approx(truth.battery["battery"].soc_pct, abs=0.051)
         assert (pack["WHRtg"], pack["SoH"], pack["WChaRteMax"], pack["WDisChaRteMax"]) == (10000, 100, 5000, 4000)
         nameplate = oracles["battery"].values(120)
         assert (nameplate["DERTyp"], nameplate["MaxChaRte"], nameplate["MaxDisChaRte"]) == (82, 5000, 4000)
@@ -126,7 +126,7 @@ def test_what_another_client_writes_moves_the_physics() -> None:
         oracles["battery"].write(124, StorCtl_Mod=0)
         oracles["inverter"].write(123, WMaxLim_Ena=0)
         settle()
-        assert simulation.truth().pv_limit_w is None
+        assert simulation.truth().pv["pv"].limit_w is None
         assert simulation.truth().battery_w > 4000.0  # the surplus of noon
 
     with_oracles(simulation, check)

@@ -199,7 +199,7 @@ def test_the_power_limit_holds_and_reverts() -> None:
         unit = simulation.modbus("inverter")
         await write(unit, LIMIT, 2500)
         run(simulation, 5)
-        assert simulation.truth().pv_limit_w is None  # not enabled yet
+        assert simulation.truth().pv["pv"].limit_w is None  # not enabled yet
         await write(unit, LIMIT_REVERT, 30)
         await write(unit, LIMIT_ON, 1)
         run(simulation, 10)
@@ -207,7 +207,7 @@ def test_the_power_limit_holds_and_reverts() -> None:
         assert (await read(unit, BASE + 2 + 68 + 38, 1)) == [5]  # THROTTLED
         run(simulation, 25)
         assert await read(unit, LIMIT_ON, 1) == [0]
-        assert simulation.truth().pv_limit_w is None
+        assert simulation.truth().pv["pv"].limit_w is None
         assert simulation.truth().pv_w < -5000.0
 
     asyncio.run(main())
@@ -291,7 +291,7 @@ def test_registers_stand_still_between_two_steps() -> None:
     asyncio.run(main())
 
 
-FAULT = '[[fault]]\ntarget = "battery"\nkind = "{kind}"\nstart_s = 10\nfor_s = 20\n'
+FAULT = '[[fault]]\ntarget = "battery"\nkind = "{kind}"\nat_s = 10\nfor_s = 20\n'
 
 
 @pytest.mark.parametrize(("kind", "error"), [("silence", TimeoutError), ("disconnect", ConnectionError)])

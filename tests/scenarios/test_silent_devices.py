@@ -115,7 +115,7 @@ def test_a_broker_that_was_away_for_long_is_found_within_half_a_minute(tmp_path:
 
 @pytest.mark.slow
 def test_a_battery_that_refuses_is_named_and_followed_later(tmp_path: Path) -> None:
-    fault = '\n[[fault]]\ntarget = "battery"\nkind = "refuse_writes"\nstart_s = 0\nfor_s = 20\n'
+    fault = '\n[[fault]]\ntarget = "battery"\nkind = "refuse_writes"\nat_s = 0\nfor_s = 20\n'
     with stand(tmp_path, faults=fault) as house:
         house.start()
         refused = house.until(lambda status: any(alarm.id == "write.battery" for alarm in status.alarms))

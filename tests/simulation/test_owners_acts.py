@@ -116,8 +116,7 @@ def test_a_level_that_nobody_can_reckon_is_refused_in_words(demo: Home) -> None:
 
 
 def test_the_first_command_after_a_start_asks_for_no_more_than_flows(demo: Home) -> None:
-    assert demo.ev is not None
-    away = demo.model_copy(update={"ev": demo.ev.model_copy(update={"plugged_at_start": False})})
+    away = demo.model_copy(update={"ev": (demo.ev[0].model_copy(update={"plugged_at_start": False}),)})
     with Bench(away, seed=3, start=NIGHT) as bench:
         bench.advance(3700)
         assert bench.truth().battery_w > 4000.0  # the plan buys

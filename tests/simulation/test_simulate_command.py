@@ -79,11 +79,11 @@ def test_wrong_use_is_told_apart_from_a_broken_limit(options: tuple[str, ...]) -
 
 def test_a_home_that_is_none_is_named_with_its_faults(tmp_path: Path) -> None:
     broken = tmp_path / "broken.toml"
-    broken.write_text('home = 1\n[pv]\npeak_w = -5\n[battery]\ncapacity_wh = "big"\n')
+    broken.write_text('home = 1\n[[pv]]\npeak_w = -5\n[[battery]]\ncapacity_wh = "big"\n')
     result = CliRunner().invoke(main, ["simulate", str(broken)])
     assert result.exit_code == 2
-    assert "pv.peak_w" in result.stderr
-    assert "battery.capacity_wh" in result.stderr
+    assert "pv.0.peak_w" in result.stderr
+    assert "battery.0.capacity_wh" in result.stderr
 
 
 def test_coarse_ticks_run_the_same_gateway(tmp_path: Path) -> None:

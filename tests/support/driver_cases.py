@@ -1,7 +1,7 @@
 """What the conformance kit puts each driver in front of: one simulated device in memory, with every message counted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -71,12 +71,14 @@ class _CountedPdus:
 class _CountedTopics:
     port: TopicPort
     writes: list[str]
+    breathe: Callable[[], None]  # the home's time stands still while a test waits, its devices do not
 
     async def start(self, on_message: MessageSink, on_connection: ConnectionSink) -> None:
         await self.port.start(on_message, on_connection)
 
     def subscribe(self, topic_filter: str) -> None:
         self.port.subscribe(topic_filter)
+        asyncio.get_running_loop().call_soon(self.breathe)
 
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> bool:
         self.writes.append(f"{topic} {payload.decode()}")
@@ -110,9 +112,18 @@ class Scene:
                 return port
 
         def topics(_link: Link) -> TopicPort:
-            return _CountedTopics(self.home.broker.client(), self.writes)
+            return _CountedTopics(self.home.broker.client(), self.writes, self._breathe)
 
         return DriverContext(lambda: self.home.house.elapsed_s, pdus, topics)
+
+    def _breathe(self) -> None:
+        """The charger's counter of milliseconds, if it says anything at all."""
+        charger = self.home.charger
+        assert charger is not None
+        if charger.online and not charger.condition.silent and not charger.condition.frozen:
+            counter = str(int(self.home.house.elapsed_s * 1000)).encode()
+            for topic in [topic for topic in self.home.broker.retained if topic.endswith(f"{charger.serial}/rbt")]:
+                self.home.broker.spread(topic, counter, True)
 
     def device(self, serial: str | None = "", read_only: bool = False) -> Device:
         """The driver's device; with its right serial number unless another one (or None) is given."""

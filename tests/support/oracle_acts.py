@@ -38,27 +38,24 @@ def _load(bench: Bench, _: Oracle, what: Act) -> None:
 
 
 def _plug(bench: Bench, _: Oracle, what: Act) -> None:
-    charging = bench.plant.house.charging
-    if charging is not None:
+    for charging in bench.plant.house.charging_points.values():
         charging.plug(float(what.get("used_wh", 0.0)))
 
 
 def _unplug(bench: Bench, _: Oracle, what: Act) -> None:
     del what
-    charging = bench.plant.house.charging
-    if charging is not None and charging.plugged:
-        charging.unplug()
+    for charging in bench.plant.house.charging_points.values():
+        if charging.plugged:
+            charging.unplug()
 
 
 def _sun(bench: Bench, _: Oracle, what: Act) -> None:
-    roof = bench.plant.house.roof
-    if roof is not None:
+    for roof in bench.plant.house.roofs.values():
         roof.connected = bool(what["on"])
 
 
 def _store(bench: Bench, _: Oracle, what: Act) -> None:
-    battery = bench.plant.house.battery
-    if battery is not None:
+    for battery in bench.plant.house.batteries.values():
         battery.soc_wh = battery.spec.capacity_wh * float(what["soc_pct"]) / 100.0
 
 

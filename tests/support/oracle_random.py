@@ -44,8 +44,7 @@ def homes() -> tuple[str, ...]:
 
 def site_for(home: str) -> dict[str, Any]:
     """What a person would say about a home beyond the defaults: which battery may not be charged from the grid."""
-    battery = open_home(HOMES / home).battery
-    if battery is None or battery.grid_charge:
+    if all(battery.grid_charge for battery in open_home(HOMES / home).battery):
         return {}
     return {"battery": [{"resource": "battery", "grid_charge": False}]}
 

@@ -18,6 +18,7 @@ from cem.simulation.harness import Bench
 from cem.simulation.oracle import Invariant, Oracle, Violation
 from cem.simulation.plant import Home, open_home
 from cem.simulation.site import answers_for, site_of
+from hw_sim.scenario import changed
 from support.oracle_acts import Act, act
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +70,7 @@ def home_of(scenario: Scenario) -> Home:
     home = open_home(HOMES / scenario.home)
     if not scenario.change:
         return home
-    return Home.model_validate(_merged(home.model_dump(exclude_none=True), scenario.change))
+    return Home.model_validate(changed(home.model_dump(exclude_none=True), scenario.change))
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +151,7 @@ class _Watched:
             watts = _power_w(bench, str(table["of"]))
             return float(table.get("min", -1e9)) <= watts <= float(table.get("max", 1e9)), f"{watts:.0f} W"
         if see == "amps":
-            amps = float(bench.truth().ev_offered_a)
+            amps = max(one.offered_a for one in bench.truth().ev.values())
             return float(table.get("min", -1e9)) <= amps <= float(table.get("max", 1e9)), f"{amps:g} A"
         if see == "writes":
             count = bench.wire.writes.get(str(table["of"]), 0)

@@ -15,7 +15,7 @@ name = "test house"
 load = { base_w = 300, profile_w = 0, noise_pct = 0 }
 """
 PV = """
-[pv]
+[[pv]]
 peak_w = 8000
 cloudiness = 0
 [[device]]
@@ -23,7 +23,7 @@ id = "inverter"
 kind = "sunspec.inverter"
 """
 BATTERY = """
-[battery]
+[[battery]]
 capacity_wh = 10000
 max_charge_w = 5000
 max_discharge_w = 4000
@@ -33,7 +33,7 @@ id = "battery"
 kind = "sunspec.battery"
 """
 EV = """
-[ev]
+[[ev]]
 capacity_wh = 60000
 soc_pct = 35
 plugged_at_start = true

@@ -20,18 +20,18 @@ base_w = 600
 profile_w = 0
 noise_pct = 0
 
-[pv]
+[[pv]]
 peak_w = 6000
 cloudiness = 0
 
-[battery]
+[[battery]]
 capacity_wh = 10000
 max_charge_w = 5000
 max_discharge_w = 5000
 soc_pct = {battery_pct:g}
 response_s = 0.5
 
-[ev]
+[[ev]]
 capacity_wh = 60000
 soc_pct = 35
 max_a = 16

@@ -6,7 +6,7 @@ from typing import Any
 
 from cem.config.sitefile import SiteFile
 from cem.model.resource import Resource, Role
-from cem.simulation.plant import SimulatedHome, Truth, Wire
+from cem.simulation.plant import BatteryTruth, EvTruth, PvTruth, SimulatedHome, Truth, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ class Facts:
         return sum(max(0.0, p.power_w) for p in self.movers if p.obeys)
 
 
-SILENT = frozenset({"silent", "disconnected", "unplugged", "down", "lost"})
-"""Names of what may be wrong with a device so that it gives nothing at all."""
+SILENT = frozenset({"silence", "disconnect", "reboot", "slow", "busy", "garbage", "nan"})
+"""Faults of a device that then gives nothing of use."""
 
 
 class FactSource:
@@ -105,14 +105,12 @@ class FactSource:
             truth.elapsed_s,
             truth.grid_w,
             tuple(truth.grid_phases_w),
-            truth.load_w,
-            truth.voltage_v,
+            truth.load_w + truth.heat_pump_w + truth.relay_w,
+            truth.voltages_v[0],
             truth.frequency_hz,
-            self._each(
-                Role.BATTERY, lambda r: _battery(r, self._own(truth, r), self._held_w(r), r.device_id not in unwell)
-            ),
-            self._each(Role.EV, lambda r: _charger(r, self._own(truth, r), r.device_id not in unwell)),
-            self._each(Role.PV, lambda r: _roof(r, self._own(truth, r), r.device_id not in unwell)),
+            self._each(Role.BATTERY, lambda r: _battery(r, self._own(truth.battery, r), r.device_id not in unwell)),
+            self._each(Role.EV, lambda r: _charger(r, self._own(truth.ev, r), r.device_id not in unwell)),
+            self._each(Role.PV, lambda r: _roof(r, self._own(truth.pv, r), r.device_id not in unwell)),
             unwell,
             self._meter(wrong),
         )
@@ -120,22 +118,17 @@ class FactSource:
     def _each(self, role: Role, make: Callable[[Resource], Any]) -> tuple[Any, ...]:
         return tuple(make(resource) for resource in self._resources if resource.role is role)
 
-    def _own(self, truth: Truth, resource: Resource) -> Any:
-        """The part of the truth that is about one resource: its own where the home has several, else the house's."""
-        parts: Mapping[str, Any] = getattr(truth, "devices", {})
+    def _own(self, parts: Mapping[str, Any], resource: Resource) -> Any:
+        """The part of the truth that is about one resource: of the plants of its device, the one of its kind."""
         simulated = self._device_of.get(resource.device_id) or ""
-        return parts.get(simulated, truth)
+        return next(parts[plant] for plant in self._plant.fronts[simulated].plants if plant in parts)
 
     def _wrong(self, device_id: str) -> frozenset[str]:
         """The names of everything that is wrong with a device now."""
         simulated = self._device_of.get(device_id)
         if simulated is None:
             return frozenset()
-        condition = self._plant.faults.condition(simulated, self._plant.house.elapsed_s)
-        healthy = type(condition)()
-        if condition == healthy:
-            return frozenset()
-        return frozenset(name for name in condition.__slots__ if getattr(condition, name) != getattr(healthy, name))
+        return frozenset(self._plant.faults.condition(simulated).faults)
 
     def _meter(self, wrong: Mapping[str, frozenset[str]]) -> str:
         names = frozenset[str]().union(*(wrong[meter] for meter in self._meters))
@@ -143,20 +136,17 @@ class FactSource:
             return "silent"
         return "lies" if names else "ok"
 
-    def _held_w(self, resource: Resource) -> float | None:
-        battery: Any = self._plant.house.battery
-        if battery is None or battery.band.lower_w is None or battery.band.upper_w is None:
-            return None
-        return float(battery.band.upper_w if battery.band.upper_w >= 0 else battery.band.lower_w)
+
+def _battery(resource: Resource, own: BatteryTruth, obeys: bool) -> BatteryFact:
+    held_w = None
+    if own.lower_w is not None and own.upper_w is not None:
+        held_w = own.upper_w if own.upper_w >= 0 else own.lower_w
+    return BatteryFact(resource, own.power_w, own.soc_pct, held_w, obeys)
 
 
-def _battery(resource: Resource, own: Any, held_w: float | None, obeys: bool) -> BatteryFact:
-    return BatteryFact(resource, own.battery_w, own.battery_soc_pct, held_w, obeys)
+def _charger(resource: Resource, own: EvTruth, obeys: bool) -> ChargerFact:
+    return ChargerFact(resource, own.power_w, own.state, own.offered_a, own.current_a, own.phases, obeys)
 
 
-def _charger(resource: Resource, own: Any, obeys: bool) -> ChargerFact:
-    return ChargerFact(resource, own.ev_w, own.ev_state, own.ev_offered_a, own.ev_current_a, own.ev_phases, obeys)
-
-
-def _roof(resource: Resource, own: Any, obeys: bool) -> RoofFact:
-    return RoofFact(resource, own.pv_w, own.pv_available_w, own.pv_limit_w, obeys)
+def _roof(resource: Resource, own: PvTruth, obeys: bool) -> RoofFact:
+    return RoofFact(resource, own.power_w, own.available_w, own.limit_w, obeys)

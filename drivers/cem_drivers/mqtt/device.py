@@ -1,6 +1,8 @@
 """One MQTT device, as its profile describes it."""
 
+import asyncio
 import json
+import logging
 import math
 from collections.abc import Sequence
 
@@ -20,11 +22,16 @@ from cem.driver import (
 from cem_drivers.mqtt.broker import BROKERS, Broker
 from cem_drivers.mqtt.listener import Listener
 from cem_drivers.mqtt.messages import Payload
+from cem_drivers.mqtt.owner import OwnersValues
 from cem_drivers.mqtt.profile import ControlRow, Profile, Publish
 from cem_drivers.table import number, text
 
 OPEN_TIMEOUT_S = 3.0
+OPEN_LONGEST_S = 7.0  # connecting, identity and sign of life together: whoever opens gives up a second later
+LATE_S = 1.0  # a sign of life may come this much later than the profile promises
 SETTLE_S = 0.3  # the other retained messages come together with the serial number
+
+_LOG = logging.getLogger(__name__)
 
 
 class MqttDevice:
@@ -34,11 +41,12 @@ class MqttDevice:
         self._config = config
         self._profile = profile
         self._context = context
-        self._timeout_s = number(config.link, "timeout_s", OPEN_TIMEOUT_S)
+        self._timeout_s = min(number(config.link, "timeout_s", OPEN_TIMEOUT_S), OPEN_LONGEST_S)
         self._prefix = text(config.link, "prefix", profile.link.prefix).rstrip("/")
         self._broker: Broker | None = None
         self._listener: Listener | None = None
         self._identity: Identity | None = None
+        self._owners = {row.id: OwnersValues(row) for row in profile.control}
 
     @property
     def id(self) -> str:
@@ -46,14 +54,20 @@ class MqttDevice:
         return self._config.id
 
     async def open(self) -> Identity:
-        """Connects to the broker and waits for the identity. Raises NoAnswer, WrongDevice."""
+        """Connects to the broker and waits for the identity, which may be retained, and for one live message.
+
+        Takes 7 s at most. Raises NoAnswer (retained messages alone prove no life), WrongDevice.
+        """
         await self.close()
+        last_s = asyncio.get_running_loop().time() + OPEN_LONGEST_S
         broker = self._broker = BROKERS.take(self._config.link, self._profile.link.port, self._context)
         serial = text(self._config.link, "serial", self._config.serial or "") or None
         listener = self._listener = Listener(self.id, self._profile, self._prefix, serial, self._context.monotonic)
         try:
             await listener.start(broker)
-            self._identity = await self._identify(broker, listener)
+            identity = await self._identify(broker, listener)
+            await self._sign_of_life(broker, listener, last_s)
+            self._identity = identity
         except OSError as error:
             raise NoAnswer(f"{self.id}: broker {broker.name}: {error}; check password_file and ca_file") from error
         finally:
@@ -112,14 +126,18 @@ class MqttDevice:
         """The value as the device reports it; None when none is in force. Raises NoAnswer when it is silent."""
         messages = self._living()[1].messages
         row = next((row for row in self._profile.control if row.id == control), None)
-        held = messages.case(row.read_back) if row is not None else None
-        return held if isinstance(held, float | int) else None
+        if row is None:
+            return None
+        held = messages.case(row.read_back)
+        return held if isinstance(held, float | int) else self._owners[row.id].still_ours(messages)
 
     async def release(self, resource_id: str, control: Control) -> None:
-        """Hands the control back; publishes nothing when the device reports that it is already so."""
+        """Hands the control back with what the owner had set; publishes nothing that is already so.
+
+        Raises Refused when the device refuses to be released, NoAnswer when it does not confirm.
+        """
         if self._why_not_written() is None:
-            row = self._row(resource_id, control)
-            await self._publish_all(row, row.release, 0.0)
+            await self._hand_back(self._row(resource_id, control))
 
     async def close(self) -> None:
         """Lets go of the broker connection."""
@@ -166,6 +184,21 @@ class MqttDevice:
             return "" if topic is None else str(messages.payload(topic) or "")
 
         return Identity(names.maker, told(names.model), serial, told(names.version))
+
+    async def _sign_of_life(self, broker: Broker, listener: Listener, last_s: float) -> None:
+        """Waits for a live message; NoAnswer without one. The last will is the broker's, not the device's."""
+        messages, life = listener.messages, self._profile.life
+
+        def lives() -> bool:
+            down = life.down is not None and messages.payload(life.down.topic) == life.down.equals
+            return messages.live_at_s is not None and not down
+
+        wait_s = max(0.0, min(life.every_s + LATE_S, last_s - asyncio.get_running_loop().time()))
+        if not await listener.until(lives, wait_s):
+            raise NoAnswer(
+                f"{self.id}: the broker {broker.name} holds what it said earlier, and it said nothing in "
+                f"{wait_s:.1f} s; alive, it does every {life.every_s:g} s. Check its power and its network"
+            )
 
     def _other_serial(self, seen: str) -> str:
         return (
@@ -216,23 +249,76 @@ class MqttDevice:
     async def _publish_all(self, row: ControlRow, publications: Sequence[Publish], value: float) -> None:
         """One after the other, each confirmed before the next."""
         broker, listener = self._living()
-        messages = listener.messages
+        self._owners[row.id].look(listener.messages)
         for publication in publications:
             wanted: Payload = publication.value
             if publication.value == "$setpoint":
                 wanted = int(value) if value == int(value) else value
-            if messages.holds(publication.topic) and messages.payload(publication.topic) == wanted:
-                continue  # so it is already; the flash is spared
-            await self._publish(broker, listener, row, publication.topic, wanted)
+            self._owners[row.id].sending(publication.topic, wanted)
+            if self._send(broker, listener, publication.topic, wanted):
+                await self._confirm(listener, publication.topic, wanted, row.confirm_s)
 
-    async def _publish(self, broker: Broker, listener: Listener, row: ControlRow, topic: str, wanted: Payload) -> None:
-        link, results, messages = self._profile.link, listener.results, listener.messages
-        results.pop(topic, None)
-        sent = json.dumps(wanted)
-        if not broker.publish(listener.topic(topic + link.set_suffix), sent.encode()):
+    async def _hand_back(self, row: ControlRow) -> None:
+        """Sends everything at once and then waits, for a stop has two seconds; the owner's values come first.
+
+        A refused owner's value must not keep the device from being released: it is told and left.
+        """
+        broker, listener = self._living()
+        owners, messages, control = self._owners[row.id], listener.messages, Control(row.id)
+        owners.look(messages)
+        ratings = [resource.ratings for resource in self._config.resources if control in resource.controls]
+        restored = {
+            restore.topic: wanted
+            for restore in row.restore
+            if (wanted := owners.due(restore, messages, ratings)) is not None
+        }
+        for restore in row.restore:
+            if owners.lost(restore, messages):
+                self._tell_lost(restore.topic, messages.payload(restore.topic), restored.get(restore.topic))
+        released = {publication.topic: publication.value for publication in row.release}
+        sent = {
+            topic: wanted
+            for topic, wanted in (restored | released).items()
+            if self._send(broker, listener, topic, wanted)
+        }
+        until_s = asyncio.get_running_loop().time() + row.confirm_s
+        for topic in sorted(sent, key=lambda topic: topic in restored):
+            try:
+                left_s = max(until_s - asyncio.get_running_loop().time(), 0.0)
+                await self._confirm(listener, topic, sent[topic], left_s)
+            except Refused as error:
+                if topic not in restored:
+                    raise
+                _LOG.warning("%s; it stays as it is. Set it in the device's app", error)
+        owners.forget()
+
+    def _tell_lost(self, topic: str, present: Payload, restored: Payload) -> None:
+        if restored is not None:
+            then = f"set to {json.dumps(restored)}, the largest that the device and the site file allow"
+        else:
+            then = f"it stays at {json.dumps(present)}, the site file's max_current_a allows or tells no other"
+        _LOG.warning(
+            "%s: %s was ours already when we came, the owner's value is not known; %s. Look at it in the device's app",
+            self.id,
+            topic,
+            then,
+        )
+
+    def _send(self, broker: Broker, listener: Listener, topic: str, wanted: Payload) -> bool:
+        """Sends what is not so already, which spares the flash, and says whether it did; NoAnswer without a broker."""
+        messages, suffix = listener.messages, self._profile.link.set_suffix
+        if messages.holds(topic) and messages.payload(topic) == wanted:
+            return False
+        listener.results.pop(topic, None)
+        if not broker.publish(listener.topic(topic + suffix), json.dumps(wanted).encode()):
             raise NoAnswer(
                 f"{self.id}: not connected to the broker {broker.name}; {topic} was not sent and is not kept"
             )
+        return True
+
+    async def _confirm(self, listener: Listener, topic: str, wanted: Payload, within_s: float) -> None:
+        """Waits until the device reports what was sent; raises Refused, NoAnswer."""
+        link, results, messages = self._profile.link, listener.results, listener.messages
 
         def reported() -> bool:
             return messages.payload(topic) == wanted
@@ -240,7 +326,8 @@ class MqttDevice:
         def refused() -> bool:
             return results.get(topic, link.result_ok) != link.result_ok
 
-        await listener.until(lambda: reported() or refused(), row.confirm_s)
+        await listener.until(lambda: reported() or refused(), within_s)
+        sent = json.dumps(wanted)
         if refused():
             raise Refused(
                 f"{self.id}: {topic}{link.set_suffix} {sent} was answered with {results[topic]!r}; "
@@ -249,7 +336,7 @@ class MqttDevice:
         if not reported():
             raise NoAnswer(
                 f"{self.id}: {topic} was set to {sent} and still reads {json.dumps(messages.payload(topic))} after "
-                f"{row.confirm_s:g} s; not sent again before it is read back. "
+                f"{within_s:.1f} s; not sent again before it is read back. "
                 "Check that writing over MQTT is allowed in the device"
             )
 

@@ -42,9 +42,10 @@ class Down(Table):
 
 
 class Life(Table):
-    """Silence longer than `expire_s` is no answer."""
+    """Silence longer than `expire_s` is no answer; alive, the device says something at least every `every_s`."""
 
     expire_s: float = Field(gt=0, le=3600)
+    every_s: float = Field(default=5, gt=0, le=5)  # opening waits for it, and must end before the caller gives up
     down: Down | None = None
 
 
@@ -113,6 +114,16 @@ class Publish(Table):
     value: int | float | bool | str
 
 
+class Restore(Table):
+    """A topic that `write` changes and that is the owner's: what stood there before our first write goes back.
+
+    `largest`: the topic that tells the largest value the device takes, for when the owner's value is not known.
+    """
+
+    topic: str
+    largest: str | None = None
+
+
 class ControlRow(Table):
     """One control and how it is written, read back and released."""
 
@@ -130,6 +141,7 @@ class ControlRow(Table):
     write: list[Publish] = Field(min_length=1)
     write_zero: list[Publish] = Field(default=[])
     release: list[Publish] = Field(min_length=1)
+    restore: list[Restore] = Field(default=[])
     read_back: list[Case] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -138,6 +150,10 @@ class ControlRow(Table):
             raise ValueError("'limits.zero' and 'write_zero' go together")
         if self.storage != "ram" and self.budget.daily is None:
             raise ValueError("'budget.daily' is needed: what is written survives a restart")
+        ours = {publication.topic for publication in (*self.write, *self.write_zero)}
+        for restore in self.restore:
+            if restore.topic not in ours or restore.topic in {publication.topic for publication in self.release}:
+                raise ValueError(f"'restore': {restore.topic!r} must be written by 'write' and not by 'release'")
         return self
 
 

@@ -5,21 +5,19 @@ Source: goecharger/go-eCharger-API-v2, mqtt-en.md (topics, last will, set and re
 
 import json
 from collections.abc import Callable
-from typing import Any
 
-from hw_sim.faults import HEALTHY, Condition
-from hw_sim.home import DeviceSpec
+from hw_sim.devices.front import Held
+from hw_sim.devices.topic_front import Json, TopicFront, packed
 from hw_sim.physics.ev import MIN_CURRENT_A, ChargingPoint
 from hw_sim.physics.house import House
+from hw_sim.specs import DeviceSpec
 from hw_sim.topics import TopicLink
-
-Json = None | bool | int | float | str | list[Any]
+from hw_sim.truth import Hold
 
 _IDLE, _CHARGING, _WAIT_CAR, _COMPLETE = 1, 2, 3, 4
 _FORCED_ON, _FORCED_OFF, _DEFAULT, _PHASE_SWITCH = 3, 4, 15, 23
 _FORCE_OFF, _FORCE_ON = 1, 2
 _ONE_PHASE = 1
-_PUBLISH_S = 1.0
 _HEARTBEAT_S = 5.0
 _PHASE_SWITCH_S = 10.0
 
@@ -29,85 +27,91 @@ def serial_of(spec: DeviceSpec) -> str:
     return spec.serial or "000001"
 
 
+def prefix_of(spec: DeviceSpec) -> str:
+    """Everything of a charger's topics but the key."""
+    head = "go-eCharger/" if spec.topic_prefix is None else spec.topic_prefix
+    return f"{head}{serial_of(spec)}/"
+
+
 def will_of(spec: DeviceSpec) -> tuple[str, bytes]:
     """The last will (topic, payload), published retained: `mcc` false (mqtt-en.md, Last Will)."""
-    return f"{spec.topic_prefix}{serial_of(spec)}/mcc", b"false"
+    return f"{prefix_of(spec)}mcc", b"false"
 
 
-class Charger:
-    """Keys and commands in front of the charging point.
+class Charger(TopicFront):
+    """Keys and commands in front of one charging point.
 
     Interpretation: `car` is 4 (complete) once charging has ended in this session, 3 (waiting for the car) before;
     a phase switch while charging pauses 10 s. Nobody's command lasts for ever on its own: `frc` and `amp` simply stay.
     """
 
+    flash = frozenset({"amp", "ama", "psm", "lmo", "fna"})
+
     def __init__(self, spec: DeviceSpec, house: House, link: TopicLink) -> None:
-        if house.charging is None:
-            raise ValueError(f"{spec.id}: the home has no [ev]")
-        self.spec = spec
-        self.serial = serial_of(spec)
-        self.condition = HEALTHY
-        self.reboots = 1
-        self._house = house
-        self._point: ChargingPoint = house.charging
-        self._link = link
-        self._prefix = f"{spec.topic_prefix}{self.serial}/"
+        super().__init__(spec, house, serial_of(spec), link)
+        self._point: ChargingPoint = house.charging_points[house.home.of(spec)[0]]
+        self._prefix = prefix_of(spec)
         limit = self._point.spec.max_a
         self.settings: dict[str, int | str] = {"amp": limit, "ama": limit, "frc": 0, "psm": 0, "lmo": 3, "fna": "go-e"}
+        self._in_force = dict(self.settings)
         self._session = self._point.plug_ins
         self._charged = False
         self._switch_ends_s = 0.0
         self._phases_now = self._phases_wanted()
-        self.online = False  # whether it wants to be on its broker
-        self._connected = False
         self._sent: dict[str, Json] = {}
-        self._next_publish_s = 0.0
         self._next_heartbeat_s = 0.0
-        self._apply()
-
-    async def start(self) -> None:
-        """Starts connecting to the broker."""
-        self.online = True
-        await self._link.start(self._on_message, self._on_connection)
-
-    async def stop(self) -> None:
-        """Says goodbye as the real one does, then disconnects."""
-        self.online = False
-        self._publish("mcc", False)
-        await self._link.stop()
-        self._connected = False
+        self._bring()
 
     # --- the charging point ---
 
     def _phases_wanted(self) -> int:
-        return 1 if self.settings["psm"] == _ONE_PHASE else self._point.spec.phases
+        return 1 if self._in_force["psm"] == _ONE_PHASE else self._point.spec.phases
 
     def _allowed(self) -> bool:
-        return self.settings["frc"] != _FORCE_OFF and self._house.elapsed_s >= self._switch_ends_s
+        return self._in_force["frc"] != _FORCE_OFF and self.house.elapsed_s >= self._switch_ends_s
 
     def _offered_a(self) -> float:
-        amp = float(min(int(self.settings["amp"]), int(self.settings["ama"])))
+        amp = float(min(int(self._in_force["amp"]), int(self._in_force["ama"])))
         return amp if self._allowed() and amp >= MIN_CURRENT_A else 0.0
 
-    def _apply(self) -> None:
-        """Brings the settings to the pilot."""
+    def _bring(self) -> None:
+        """Brings what is in force to the pilot."""
         wanted = self._phases_wanted()
         if wanted != self._phases_now and not self._point.contactor:
             self._phases_now = wanted
         self._point.offered_phases = self._phases_now
         self._point.offered_a = self._offered_a() if wanted == self._phases_now else 0.0
 
-    def tick(self) -> None:
-        """Called once before each step of the house."""
-        if self.condition.frozen:
-            return
+    def apply(self) -> None:
+        """The settings come into force."""
+        self._in_force = dict(self.settings)
+        self._bring()
+
+    def timers(self) -> None:
+        """Phase switch and session."""
         if self._phases_wanted() != self._phases_now:
-            self._switch_ends_s = self._house.elapsed_s + _PHASE_SWITCH_S
+            self._switch_ends_s = self.house.elapsed_s + _PHASE_SWITCH_S
         if self._point.plug_ins != self._session:
             self._session = self._point.plug_ins
             self._charged = False
         self._charged = self._charged or self._point.contactor
-        self._apply()
+        self._bring()
+
+    def holds(self) -> dict[str, Hold]:
+        """It has no timer: what was set stays."""
+        settings, limit = self.settings, self._point.spec.max_a
+        amp = min(int(settings["amp"]), int(settings["ama"]))
+        remote = settings["frc"] != 0 or amp < limit or settings["psm"] == _ONE_PHASE
+        offered = 0.0 if settings["frc"] == _FORCE_OFF else float(amp)
+        return {self._point.spec.id: Hold(remote=remote, offered_a=offered)}
+
+    def commands(self) -> Held:
+        """The keys that may be set."""
+        return dict(self.settings)
+
+    def contest(self, value: float | None) -> None:
+        """Somebody sets a current of `value` A, or the largest."""
+        self.set("amp", packed(self._point.spec.max_a if value is None else round(value)))
 
     # --- what it says ---
 
@@ -116,12 +120,12 @@ class Charger:
         point, settings = self._point, self.settings
         offered = self._offered_a()
         return {
-            "sse": self.serial,
+            "sse": self.shown_serial,
             "oem": "go-e",
             "typ": "go-eCharger_V4",
             "var": 22 if point.spec.max_a > 16 else 11,
             "fwv": "60.4",
-            "rbc": self.reboots,
+            "rbc": 1 + self.reboots,
             "fna": settings["fna"],
             "lmo": settings["lmo"],
             "car": self._car(),
@@ -150,69 +154,77 @@ class Charger:
         return _COMPLETE if done else _WAIT_CAR
 
     def _status(self) -> int:
-        if self.settings["frc"] == _FORCE_OFF:
+        if self._in_force["frc"] == _FORCE_OFF:
             return _FORCED_OFF
-        if self._phases_wanted() != self._phases_now or self._house.elapsed_s < self._switch_ends_s:
+        if self._phases_wanted() != self._phases_now or self.house.elapsed_s < self._switch_ends_s:
             return _PHASE_SWITCH
-        return _FORCED_ON if self.settings["frc"] == _FORCE_ON else _DEFAULT
+        return _FORCED_ON if self._in_force["frc"] == _FORCE_ON else _DEFAULT
 
-    def _nrg(self) -> list[float]:
+    def _nrg(self) -> list[float | None]:
         """U (L1, L2, L3, N), I (L1, L2, L3), P (L1, L2, L3, N, total), pf (L1, L2, L3, N); V, A, W, %."""
-        point, volts = self._point, round(self._house.voltage_v, 1)
-        live = [i < point.phases for i in range(3)]
-        amps = [round(point.current_a, 2) if on else 0.0 for on in live]
-        watts = [round(point.power_w / point.phases, 1) if on else 0.0 for on in live]
+        point = self._point
+        volts = [round(v, 1) for v in self.house.voltages_v]
+        powers = point.phases_w
+        if "nan" in self.condition:
+            return [None] * 16
+        last = self._sent.get("nrg")
+        if "stuck" in self.condition and isinstance(last, list):
+            return last
+        total = self.shown_w(point.power_w, None)
+        amps = [round(point.current_a, 2) if w else 0.0 for w in powers]
         factors = [100.0 if a else 0.0 for a in amps]
-        return [volts, volts, volts, 0.0, *amps, *watts, 0.0, round(point.power_w, 1), *factors, 0.0]
+        watts = [round(w, 1) for w in powers]
+        return [*volts, 0.0, *amps, *watts, 0.0, None if total is None else round(total, 1), *factors, 0.0]
 
     def _clock(self) -> dict[str, Json]:
-        now = self._house.now
+        now = self.house.now
         utc = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}"
-        return {"utc": utc, "rbt": int(self._house.elapsed_s * 1000)}
+        return {"utc": utc, "rbt": int(self.house.elapsed_s * 1000)}
 
-    def report(self) -> None:
-        """Called after each step: publishes what changed, at most once a second; `nrg` at least every 5 s."""
-        now_s = self._house.elapsed_s
-        if not self._connected or now_s + 1e-9 < self._next_publish_s:
-            return
-        self._next_publish_s = now_s + _PUBLISH_S
-        if self.condition.silent or self.condition.frozen:
-            return
+    def publish(self, now_s: float) -> None:
+        """What changed; `nrg` and the clock at least every 5 s."""
         due = now_s + 1e-9 >= self._next_heartbeat_s
         if due:
             self._next_heartbeat_s = now_s + _HEARTBEAT_S
             for key, value in self._clock().items():
-                self._publish(key, value)
+                self._tell(key, value)
         for key, value in self.values().items():
-            self._publish(key, value, only_changes=True)
-        self._publish("nrg", self._nrg(), only_changes=not due)
+            self._tell(key, value, only_changes=True)
+        self._tell("nrg", self._nrg(), only_changes=not due, measured=True)
 
-    def _publish(self, key: str, value: Json, only_changes: bool = False) -> None:
+    def _tell(self, key: str, value: Json, only_changes: bool = False, measured: bool = False) -> None:
         if only_changes and key in self._sent and self._sent[key] == value:
             return
-        payload = json.dumps(value, separators=(",", ":")).encode()
-        if self._link.publish(self._prefix + key, payload, retain=True):
+        if self.say(self._prefix + key, value, retain=True, measured=measured):
             self._sent[key] = value
+
+    def goodbye(self) -> None:
+        """As the real one does."""
+        self._tell("mcc", False)
+
+    def flood_topic(self) -> tuple[str, bytes]:
+        """It repeats its powers."""
+        return f"{self._prefix}nrg", packed(self._nrg())
 
     # --- what it hears ---
 
-    def _on_connection(self, connected: bool) -> None:
-        self._connected = connected
-        if connected:
-            self._sent.clear()
-            self._next_publish_s = self._next_heartbeat_s = 0.0
-            self._link.subscribe(f"{self._prefix}+/set")
-            self.report()
+    def filters(self) -> tuple[str, ...]:
+        """The commands."""
+        return (f"{self._prefix}+/set",)
 
-    def _on_message(self, topic: str, payload: bytes, retained: bool) -> None:
-        """A command. Interpretation: a retained one is taken too, as by a device that subscribes with no memory."""
-        if not topic.startswith(self._prefix) or not topic.endswith("/set") or self.condition.silent:
+    def joined(self) -> None:
+        """Everything is said anew."""
+        self._sent.clear()
+        self._next_heartbeat_s = 0.0
+
+    def hear(self, topic: str, payload: bytes) -> None:
+        """A command."""
+        if not topic.startswith(self._prefix) or not topic.endswith("/set"):
             return
         key = topic[len(self._prefix) : -len("/set")]
         result = self.set(key, payload)
         self._link.publish(f"{self._prefix}{key}/result", result.encode())
-        self._next_publish_s = 0.0
-        self.report()
+        self.report_now()
 
     def set(self, key: str, payload: bytes) -> str:
         """Takes one command in and gives the text of its result: "success", or what is wrong with it."""
@@ -220,15 +232,17 @@ class Charger:
         try:
             value = json.loads(text)
         except json.JSONDecodeError:
+            self.refuse()
             return f"invalid json InvalidInput: {text}"
         fault = self._fault(key, value)
+        if not fault and self.condition.refuses_writes:
+            fault = "api write access is disabled (mcr)"
         if fault:
+            self.refuse()
             return f"{fault} {text}"
-        if self.condition.refuses_writes:
-            return f"api write access is disabled (mcr) {text}"
         self.settings[key] = value
-        if not self.condition.frozen:
-            self._apply()
+        self.count(key)
+        self.changed()
         return "success"
 
     def _fault(self, key: str, value: object) -> str:
@@ -237,10 +251,6 @@ class Charger:
             known = key in self.values() or key in {"nrg", "utc", "rbt"}
             return "key is read only" if known else "unknown key"
         return rule(value, self._point.spec.max_a)
-
-    def take(self, condition: Condition) -> None:
-        """From now on the charger is in this condition."""
-        self.condition = condition
 
 
 def _integer(low: int, high: int | None) -> Callable[[object, int], str]:

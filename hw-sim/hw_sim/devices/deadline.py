@@ -7,6 +7,11 @@ class RevertTimer:
     def __init__(self) -> None:
         self._ends_s: float | None = None
 
+    @property
+    def ends_s(self) -> float | None:
+        """When it will run out; None: not running."""
+        return self._ends_s
+
     def arm(self, now_s: float, after_s: float) -> None:
         """Starts anew; 0 means: never (SunSpec, points ..._RvrtTms)."""
         self._ends_s = now_s + after_s if after_s > 0 else None

@@ -1,7 +1,8 @@
 """Where the points of the SunSpec information models lie.
 
-Source: SunSpec Alliance, SunSpec Information Model definitions (models 1, 103, 120, 123, 124, 203, 802). A point is
-written as name:type, @scale factor's name, ! where it may be written. `ID` and `L` come first in every model.
+Source: SunSpec Alliance, SunSpec Information Model definitions (models 1, 103, 120, 122, 123, 124, 160, 203, 802).
+A point is written as name:type, @scale factor's name, ! where it may be written. `ID` and `L` come first in every
+model.
 """
 
 COMMON_1 = "Mn:str16 Md:str16 Opt:str8 Vr:str8 SN:str16 DA:u16! Pad:pad"
@@ -22,6 +23,21 @@ PFRtgQ1:i16@PFRtg_SF PFRtgQ2:i16@PFRtg_SF PFRtgQ3:i16@PFRtg_SF PFRtgQ4:i16@PFRtg
 WHRtg:u16@WHRtg_SF WHRtg_SF:sf AhrRtg:u16@AhrRtg_SF AhrRtg_SF:sf MaxChaRte:u16@MaxChaRte_SF MaxChaRte_SF:sf
 MaxDisChaRte:u16@MaxDisChaRte_SF MaxDisChaRte_SF:sf Pad:pad
 """
+
+STATUS_122 = """
+PVConn:bits16 StorConn:bits16 ECPConn:bits16 ActWh:acc64 ActVAh:acc64 ActVArhQ1:acc64 ActVArhQ2:acc64
+ActVArhQ3:acc64 ActVArhQ4:acc64 VArAval:i16@VArAval_SF VArAval_SF:sf WAval:u16@WAval_SF WAval_SF:sf
+StSetLimMsk:bits32 StActCtl:bits32 TmSrc:str4 Tms:u32 RtSt:bits16 Ris:u16@Ris_SF Ris_SF:sf
+"""
+
+_MODULE_160 = """
+{n}_ID:u16 {n}_IDStr:str8 {n}_DCA:u16@DCA_SF {n}_DCV:u16@DCV_SF {n}_DCW:u16@DCW_SF {n}_DCWH:acc32@DCWH_SF
+{n}_Tms:u32 {n}_Tmp:i16 {n}_DCSt:enum16 {n}_DCEvt:bits32
+"""
+MPPT_160 = "DCA_SF:sf DCV_SF:sf DCW_SF:sf DCWH_SF:sf Evt:bits32 N:u16 TmsPer:u16 " + "".join(
+    _MODULE_160.format(n=n) for n in (1, 2, 3)
+)
+"""With three modules: the roof's string, charging, discharging."""
 
 CONTROLS_123 = """
 Conn_WinTms:u16! Conn_RvrtTms:u16! Conn:enum16! WMaxLimPct:u16@WMaxLimPct_SF! WMaxLimPct_WinTms:u16!

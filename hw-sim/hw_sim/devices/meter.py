@@ -1,8 +1,10 @@
 """The meter at the connection point: SunSpec models 1, 203."""
 
-from hw_sim.devices.sunspec import Model, SunSpecDevice, Value, common, factor_for
-from hw_sim.home import DeviceSpec, Home
-from hw_sim.physics.house import House
+from hw_sim.devices.modbus_front import ModbusFront
+from hw_sim.devices.sunspec import Model, Value, factor_for
+from hw_sim.homefile import Home
+from hw_sim.physics.house import House, currents
+from hw_sim.specs import DeviceSpec
 
 
 def _largest_w(home: Home) -> float:
@@ -10,21 +12,22 @@ def _largest_w(home: Home) -> float:
     load = (
         home.load.base_w + 5.0 * home.load.profile_w + home.load.extra_w + sum(a.power_w for a in home.load.appliance)
     )
-    battery = max(home.battery.max_charge_w, home.battery.max_discharge_w) if home.battery else 0.0
-    ev = home.ev.max_a * home.ev.phases * home.grid.voltage_v if home.ev else 0.0
-    return max(load + battery + ev, (home.pv.rating_w if home.pv else 0.0) + battery)
+    battery = sum(max(b.max_charge_w, b.max_discharge_w) for b in home.battery)
+    cars = sum(ev.max_a * ev.phases * home.grid.voltage_v for ev in home.ev)
+    heat = sum(pump.max_w + pump.heater_w for pump in home.heat_pump)
+    relays = sum(one.power_w for one in home.relay_load)
+    return max(load + battery + cars + heat + relays, sum(pv.rating_w for pv in home.pv) + battery)
 
 
-class Meter:
+class Meter(ModbusFront):
     """Registers in front of the connection point. `W` is positive for import; TotWhImp and TotWhExp only grow.
 
     Interpretation: SunSpec leaves the meter's direction to the installation; here positive is what the house takes.
+    It sits on the grid's side of the switch that makes an island, and lives on the house's: while the grid is gone
+    it shows no voltage.
     """
 
     def __init__(self, spec: DeviceSpec, house: House) -> None:
-        self.spec = spec
-        self.serial = spec.serial or f"SIM-METER-{spec.id}"
-        self._house = house
         largest = _largest_w(house.home)
         watts = factor_for(largest)
         factors = {
@@ -36,43 +39,32 @@ class Meter:
             "PF_SF": -2,
             "TotWh_SF": 0,
         }
-        self._device = SunSpecDevice(
-            [
-                common("hw-sim", "Simulated grid meter", self.serial, "1.0"),
-                Model(203, factors, {"Evt": 0}, self._live),
-            ],
-            version=lambda: house.steps,
-        )
-        self.bank = self._device.bank
+        model = Model(203, factors, {"Evt": 0}, self._live)
+        super().__init__(spec, house, spec.serial or f"SIM-METER-{spec.id}", "Simulated grid meter", [model])
 
     def _live(self) -> dict[str, Value]:
-        house = self._house
-        volts = house.voltage_v
-        between = volts * 3.0**0.5
-        one, two, three = house.grid_phases_w()
-        return {
-            "A": house.grid_w / volts,
-            "AphA": one / volts,
-            "AphB": two / volts,
-            "AphC": three / volts,
-            "PhV": volts,
-            "PhVphA": volts,
-            "PhVphB": volts,
-            "PhVphC": volts,
-            "PPV": between,
-            "PhVphAB": between,
-            "PhVphBC": between,
-            "PhVphCA": between,
-            "Hz": house.frequency_hz,
+        house = self.house
+        volts = house.grid.voltages_v
+        powers = one, two, three = house.grid_phases_w
+        a, b, c = (amps if w >= 0.0 else -amps for amps, w in zip(currents(powers, volts), powers, strict=True))
+        live: dict[str, Value] = {
+            "A": a + b + c,
+            "AphA": a,
+            "PhV": sum(volts) / house.home.grid.phases,
+            "PhVphA": volts[0],
+            "Hz": house.grid.frequency_hz,
             "W": house.grid_w,
             "WphA": one,
-            "WphB": two,
-            "WphC": three,
             "VA": abs(house.grid_w),
             "PF": 100.0,
             "TotWhExp": house.export_wh,
             "TotWhImp": house.import_wh,
         }
-
-    def tick(self) -> None:
-        """Called once before each step of the house; a meter has no timers."""
+        live.update(AphB=b, AphC=c, PhVphB=volts[1], PhVphC=volts[2], WphB=two, WphC=three)
+        if house.home.grid.phases == 3:
+            between = 3.0**0.5 / 2.0
+            live["PPV"] = sum(volts) / 3.0 * 3.0**0.5
+            live["PhVphAB"] = (volts[0] + volts[1]) * between
+            live["PhVphBC"] = (volts[1] + volts[2]) * between
+            live["PhVphCA"] = (volts[2] + volts[0]) * between
+        return live

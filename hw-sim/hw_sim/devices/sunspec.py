@@ -1,7 +1,9 @@
 """SunSpec models as registers: points, scale factors, sentinels, and the chain of models of one device."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from hw_sim.devices import layouts
 from hw_sim.registers import ILLEGAL_VALUE, ModbusFault, RegisterBank
@@ -10,7 +12,18 @@ BASE = 40000
 _START = (0x5375, 0x6E53)  # "SunS"
 _END = (0xFFFF, 0)
 
-_SIZES = {"u16": 1, "i16": 1, "enum16": 1, "bits16": 1, "sf": 1, "pad": 1, "u32": 2, "bits32": 2, "acc32": 2}
+_SIZES = {
+    "u16": 1,
+    "i16": 1,
+    "enum16": 1,
+    "bits16": 1,
+    "sf": 1,
+    "pad": 1,
+    "u32": 2,
+    "bits32": 2,
+    "acc32": 2,
+    "acc64": 4,
+}
 _SIGNED = frozenset({"i16", "sf"})
 _UNIMPLEMENTED = {
     "u16": 0xFFFF,
@@ -22,6 +35,7 @@ _UNIMPLEMENTED = {
     "u32": 0xFFFFFFFF,
     "bits32": 0xFFFFFFFF,
     "acc32": 0,  # an accumulator that isn't kept stands at 0
+    "acc64": 0,
 }
 
 Value = float | int | str | None
@@ -49,12 +63,12 @@ class Point:
             number = self._number(value / 10.0**factor if factor else value)
         if self.size == 1:
             return (number & 0xFFFF,)
-        return (number >> 16) & 0xFFFF, number & 0xFFFF
+        return tuple((number >> 16 * i) & 0xFFFF for i in range(self.size - 1, -1, -1))
 
     def _number(self, scaled: float) -> int:
         number = round(scaled)
-        if self.kind == "acc32":
-            return int(scaled) & 0xFFFFFFFF  # counts up, never rounds up before it is there, rolls over
+        if self.kind.startswith("acc"):
+            return int(scaled) & (1 << 16 * self.size) - 1  # counts up, never rounds up before it is there, rolls over
         if self.kind in _SIGNED:
             return max(-0x7FFF, min(0x7FFF, number))
         top = 0xFFFE if self.size == 1 else 0xFFFFFFFE
@@ -79,8 +93,10 @@ _MODELS = {
     101: _points(layouts.INVERTER_103),  # one phase: the same layout as 103
     103: _points(layouts.INVERTER_103),
     120: _points(layouts.NAMEPLATE_120),
+    122: _points(layouts.STATUS_122),
     123: _points(layouts.CONTROLS_123),
     124: _points(layouts.STORAGE_124),
+    160: _points(layouts.MPPT_160),
     203: _points(layouts.METER_203),
     802: _points(layouts.BATTERY_802),
 }
@@ -136,23 +152,30 @@ class Model:
         }
 
 
+class Owner(Protocol):
+    """Whose registers they are: it says what may be stored and is told what was."""
+
+    def version(self) -> int:
+        """Another number when live values may have changed."""
+
+    def seen(self, model: Model) -> Mapping[str, Value]:
+        """The live values of a model as the device shows them now."""
+
+    def allows(self, number: int, name: str, value: float) -> bool:
+        """Whether a value in SI units may be stored."""
+
+    def stored(self, number: int, names: frozenset[str]) -> None:
+        """A write was taken."""
+
+    def refuse(self) -> None:
+        """A write was refused."""
+
+
 class SunSpecDevice:
-    """A chain of models at 40000 behind one RegisterBank.
+    """A chain of models at 40000 behind one RegisterBank."""
 
-    `check` and `written` are the device's own: `check(name, value)` says whether a value in SI units may be stored,
-    `written(names)` is called after a write was taken.
-    """
-
-    def __init__(
-        self,
-        models: list[Model],
-        version: Callable[[], int],
-        check: Callable[[str, float], bool] | None = None,
-        written: Callable[[frozenset[str]], None] | None = None,
-    ) -> None:
-        self._version = version
-        self._check = check
-        self._written = written
+    def __init__(self, models: list[Model], owner: Owner) -> None:
+        self._owner = owner
         self._fresh: dict[int, int] = {}
         self._models = {model.number: model for model in models}
         words = list(_START)
@@ -164,32 +187,48 @@ class SunSpecDevice:
         words.extend(_END)
         self._writable = {at: point for model in models for at, point in model.writable().items()}
         self._model_at = {at: model for model in models for at in model.writable()}
-        self.bank = RegisterBank(BASE, words, frozenset(self._writable), self._refresh, self._accept)
+        self.bank = RegisterBank(
+            BASE, words, frozenset(self._writable), self._refresh, self._accept, refused=owner.refuse
+        )
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._models
+
+    def forget(self) -> None:
+        """The next read looks at the live values anew."""
+        self._fresh.clear()
 
     def _refresh(self, first: int, last: int) -> None:
-        version = self._version()
+        version = self._owner.version()
         for number, model in self._models.items():
             if model.live is None or model.address > last or model.address + 2 + model.length <= first:
                 continue
             if self._fresh.get(number) == version:
                 continue
             self._fresh[number] = version
-            for name, value in model.live().items():
+            for name, value in self._owner.seen(model).items():
                 point = model.points[name]
                 self.bank.put(model.address + point.offset, point.words(value, model.factor(point)))
 
     def _accept(self, changes: Mapping[int, int]) -> None:
-        names = set()
+        names: dict[int, set[str]] = {}
         for at, word in changes.items():
-            point = self._writable[at]
-            names.add(point.name)
-            if self._check is not None and not self._check(point.name, self._si(at, word)):
+            point, number = self._writable[at], self._model_at[at].number
+            names.setdefault(number, set()).add(point.name)
+            if not self._owner.allows(number, point.name, self._si(at, word)):
                 raise ModbusFault(ILLEGAL_VALUE)
         for at, word in changes.items():
             self.bank.put(at, (word,))
         self._fresh.clear()
-        if self._written is not None:
-            self._written(frozenset(names))
+        for number, those in names.items():
+            self._owner.stored(number, frozenset(those))
+
+    def write(self, number: int, name: str, value: float) -> None:
+        """As a client would, one point in SI units; a refusal is the device's own business."""
+        model = self._models[number]
+        point = model.points[name]
+        with suppress(ModbusFault):
+            self.bank.write(model.address + point.offset, point.words(value, model.factor(point)))
 
     def _si(self, at: int, word: int) -> float:
         point = self._writable[at]
@@ -208,6 +247,18 @@ class SunSpecDevice:
         model = self._models[number]
         point = model.points[name]
         self.bank.put(model.address + point.offset, point.words(value, model.factor(point)))
+
+    def put_factor(self, number: int, name: str, off: int) -> None:
+        """Shows a scale factor `off` away from the one in which the values are; 0: the right one again."""
+        model = self._models[number]
+        self.put(number, name, model.factors[name] + off)
+
+    def to_defaults(self, number: int) -> None:
+        """Everything of a model that may be written is as at the start."""
+        model = self._models[number]
+        for point in model.writable().values():
+            self.put(number, point.name, model.fixed[point.name])
+        self._fresh.clear()
 
 
 def common(maker: str, model: str, serial: str, version: str) -> Model:

@@ -3,8 +3,10 @@
 from collections import deque
 from typing import Literal
 
-from hw_sim.home import EvSpec, TripSpec
 from hw_sim.physics.calendar import Calendar
+from hw_sim.physics.phases import Phases, spread
+from hw_sim.specs import EvSpec, TripSpec
+from hw_sim.truth import EvTruth
 
 MIN_CURRENT_A = 6.0  # IEC 61851-1, table A.8: no smaller current can be signalled
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -43,7 +45,8 @@ class ChargingPoint:
     """Car, cable and contactor. The charger sets `offered_a` and `offered_phases`; the car does the rest.
 
     `offered_a` below 6 A means: no current offered. The car starts `wake_s` after the first offer and follows a
-    changed offer `follow_s` later. `power_w` is positive: the car only takes.
+    changed offer `follow_s` later. `power_w` is positive: the car only takes. A current below the car's own minimum
+    makes it stop.
     """
 
     def __init__(self, spec: EvSpec, calendar: Calendar) -> None:
@@ -57,6 +60,8 @@ class ChargingPoint:
         self.session_wh = 0.0
         self.energy_wh = 0.0
         self.contactor_closures = 0
+        self.contactor_switchings = 0
+        self.target_pct = spec.target_soc_pct  # of this stay
         self.plug_ins = 1 if spec.plugged_at_start else 0
         self._times = PlugTimes(spec.trip, calendar)
         self._next_look_s = 0.0
@@ -86,22 +91,40 @@ class ChargingPoint:
         return 100.0 * self.soc_wh / self.spec.capacity_wh
 
     @property
+    def missing_wh(self) -> float:
+        """What its battery still wants."""
+        return max(0.0, self.spec.capacity_wh * self.target_pct / 100.0 - self.soc_wh)
+
+    @property
     def full(self) -> bool:
         """Whether the car wants no more."""
-        return self.soc_wh >= self.spec.capacity_wh * self.spec.target_soc_pct / 100.0 - 1e-6
+        return self.missing_wh <= 1e-6
 
-    def plug(self, used_wh: float = 0.0) -> None:
-        """The car comes, having used `used_wh` since it left."""
+    @property
+    def phases_w(self) -> Phases:
+        """The power on each phase."""
+        return spread(self.power_w, self.phases, self.spec.phase)
+
+    def plug(self, used_wh: float = 0.0, soc_pct: float | None = None, wants_wh: float | None = None) -> None:
+        """The car comes, having used `used_wh` since it left, or with `soc_pct`; it wants `wants_wh`, or its usual."""
         if self.plugged:
             return
-        self.soc_wh = max(0.0, self.soc_wh - used_wh)
+        capacity = self.spec.capacity_wh
+        self.soc_wh = max(0.0, self.soc_wh - used_wh) if soc_pct is None else capacity * soc_pct / 100.0
+        self.target_pct = self.spec.target_soc_pct
+        if wants_wh is not None:
+            self.target_pct = min(100.0, 100.0 * (self.soc_wh + wants_wh) / capacity)
         self.state = "B"
         self.session_wh = 0.0
         self.plug_ins += 1
 
     def unplug(self) -> None:
         """The car leaves."""
-        self.state = "A"
+        self._open("A")
+
+    def _open(self, state: PilotState) -> None:
+        self.contactor_switchings += int(self.state == "C")
+        self.state = state
         self._rest()
 
     def _rest(self) -> None:
@@ -132,12 +155,16 @@ class ChargingPoint:
             self._known_a = self._changes.popleft()[1]
         return self._known_a
 
-    def step(self, dt_s: float, unix_s: float, voltage_v: float) -> None:
-        """Moves on by `dt_s` to `unix_s`; `voltage_v` is between a phase and neutral."""
+    def step(self, dt_s: float, unix_s: float, voltages_v: Phases) -> None:
+        """Moves on by `dt_s` to `unix_s`; the voltages are between phase and neutral, zero in the dark."""
         self._drive(dt_s, unix_s)
         if self.state == "A":
             return
-        offered = self.offered_a if self.offered_a >= MIN_CURRENT_A else 0.0
+        voltage_v = sum(voltages_v) / 3.0 if self.phases == 3 else voltages_v[self.spec.phase - 1]
+        if voltage_v <= 0.0:
+            self._open("B")
+            return
+        offered = self.offered_a if self.offered_a >= max(MIN_CURRENT_A, self.spec.car_min_a) else 0.0
         if self.state == "B":
             self._wait(dt_s, offered)
         if self.state == "C":
@@ -151,19 +178,21 @@ class ChargingPoint:
         if self._awake_s + 1e-9 >= self.spec.wake_s:
             self.state = "C"
             self.contactor_closures += 1
+            self.contactor_switchings += 1
             self._known_a = offered_a
             self._changes.clear()
 
     def _charge(self, dt_s: float, unix_s: float, offered_a: float, voltage_v: float) -> None:
         known = self._follow(offered_a, unix_s)
-        if known < MIN_CURRENT_A or self.full:
-            self.state = "B"
-            self._rest()
-            return
         spec = self.spec
+        if known < max(MIN_CURRENT_A, spec.car_min_a) or self.full:
+            self._open("B")
+            return
         hours = dt_s / 3600.0
-        room_wh = spec.capacity_wh * spec.target_soc_pct / 100.0 - self.soc_wh
+        room_wh = self.missing_wh
         current = min(known, float(spec.car_max_a))
+        if spec.ramp_a_per_s is not None:
+            current = min(current, max(MIN_CURRENT_A, self.current_a + spec.ramp_a_per_s * dt_s))
         taper_wh = spec.capacity_wh * _TAPER_PCT / 100.0
         if room_wh < taper_wh:
             current = min(current, max(MIN_CURRENT_A, current * room_wh / taper_wh))
@@ -176,3 +205,23 @@ class ChargingPoint:
         self.soc_wh += power * hours * spec.efficiency
         self.session_wh += power * hours
         self.energy_wh += power * hours
+
+    def truth(self) -> EvTruth:
+        """What is the case now."""
+        return EvTruth(
+            self.power_w,
+            self.phases_w,
+            self.state,
+            self.plugged,
+            self.plugged and not self.full,
+            self.missing_wh,
+            self.soc_pct,
+            self.current_a,
+            self.offered_a,
+            self.phases,
+            self.energy_wh,
+            self.session_wh,
+            self.contactor_closures,
+            self.contactor_switchings,
+            self.plug_ins,
+        )

@@ -1,84 +1,63 @@
 """The house: everything behind one connection point, moved on in steps."""
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from hw_sim.home import Home
-from hw_sim.physics.battery import Battery
+from hw_sim.homefile import Home
+from hw_sim.physics.battery import FREE, Battery
 from hw_sim.physics.calendar import Calendar
 from hw_sim.physics.ev import ChargingPoint
+from hw_sim.physics.grid import Grid
+from hw_sim.physics.heat_pump import HeatPump
 from hw_sim.physics.household import Household
+from hw_sim.physics.island import Island
+from hw_sim.physics.phases import NONE, Phases, spread
 from hw_sim.physics.pv import Roof
+from hw_sim.physics.relay_load import RelayLoad
+from hw_sim.physics.weather import Weather
+from hw_sim.truth import DeviceTruth, Supply, Truth
 
+__all__ = ["House", "Plant", "Saved", "Truth"]
 
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """What is really the case. Powers at terminals in W, into the terminal positive; energies in Wh, only growing.
+Plant = Roof | Battery | ChargingPoint | HeatPump | RelayLoad
+_FINEST_ALONE_S = 5.0  # without the grid a house balances in steps no longer than this
 
-    What a house doesn't have is zero (state "A" for no car).
-    """
-
-    now: datetime
-    elapsed_s: float
-    grid_w: float
-    grid_phases_w: tuple[float, float, float]
-    load_w: float
-    battery_w: float
-    ev_w: float
-    pv_w: float
-    pv_available_w: float  # a magnitude, before limits
-    pv_limit_w: float | None
-    import_wh: float
-    export_wh: float
-    load_wh: float
-    pv_wh: float
-    pv_curtailed_wh: float
-    charged_wh: float
-    discharged_wh: float
-    battery_soc_wh: float
-    battery_soc_pct: float
-    ev_wh: float
-    ev_session_wh: float
-    ev_soc_pct: float
-    ev_state: str
-    ev_current_a: float
-    ev_offered_a: float
-    ev_phases: int
-    ev_contactor_closures: int
-    voltage_v: float
-    frequency_hz: float
-
-    def to_json(self) -> dict[str, object]:
-        """As JSON types, `now` as an ISO 8601 text."""
-        return {**asdict(self), "now": self.now.isoformat()}
+_KEPT: dict[type, tuple[str, ...]] = {
+    Roof: ("energy_wh", "curtailed_wh"),
+    Battery: ("soc_wh", "charged_wh", "discharged_wh"),
+    ChargingPoint: (
+        *("soc_wh", "energy_wh", "session_wh", "target_pct"),
+        *("contactor_closures", "contactor_switchings", "plug_ins"),
+    ),
+    HeatPump: (
+        *("store_c", "energy_wh", "heat_wh", "drawn_wh", "lost_wh", "unmet_wh", "below_comfort_s"),
+        *("starts", "switchings", "contact_switchings"),
+    ),
+    RelayLoad: ("energy_wh", "unmet_wh", "open_wh", "switchings"),
+}
+"""What of each plant outlives a power cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What survives when the house is built anew: energies and counters."""
+    """What survives when the house is built anew: energies and counters, per plant under its id."""
 
     now: datetime
     import_wh: float
     export_wh: float
     load_wh: float
-    pv_wh: float
-    pv_curtailed_wh: float
-    charged_wh: float
-    discharged_wh: float
-    battery_soc_wh: float
-    ev_soc_wh: float
-    ev_wh: float
-    ev_session_wh: float
-    ev_plugged: bool
-    ev_contactor_closures: int
-    ev_plug_ins: int
+    unserved_wh: float
+    plants: dict[str, dict[str, float]]
 
 
 class House:
     """All powers and energies of a home. `start` is aware; `seed` (default: the home's) fixes the weather and the load.
 
-    The knobs are those of the parts: `roof.limit_w`, `roof.connected`, `battery.band`, `battery.reserve_pct`,
-    `charging.offered_a`, `charging.offered_phases`, `household.extra_w`, and here `voltage_v` and `frequency_hz`.
+    The plants lie in dicts by their ids: `roofs`, `batteries`, `charging_points`, `heat_pumps`, `relay_loads`. The
+    knobs are those of the parts: `limit_w`, `connected`; `band`, `reserve_pct`; `offered_a`, `offered_phases`;
+    `sg_state`; `on`; and those of `household`, `grid` and `weather`.
     """
 
     def __init__(self, home: Home, start: datetime, seed: int | None = None) -> None:
@@ -86,27 +65,38 @@ class House:
             raise ValueError(f"start: {start} has no offset; allowed: an aware datetime")
         self.home = home
         self.start = start.astimezone(UTC)
+        self._start_unix_s = self.start.timestamp()
         seed = home.seed if seed is None else seed
         self.calendar = Calendar(home.zone)
-        self.household = Household(home.load, self.calendar, seed)
-        self.roof = Roof(home.pv, home.latitude, home.longitude, seed) if home.pv else None
-        self.battery = Battery(home.battery) if home.battery else None
-        self.charging = ChargingPoint(home.ev, self.calendar) if home.ev else None
-        self.voltage_v = home.grid.voltage_v
-        self.frequency_hz = home.grid.frequency_hz
+        self.weather = Weather(home, self.calendar, seed)
+        self.grid = Grid(home.grid)
+        self.household = Household(home.load, self.calendar, seed, home.grid.phases)
+        self.roofs = {s.id: Roof(s, self.weather, home.latitude, home.longitude) for s in home.pv}
+        self.batteries = {s.id: Battery(s) for s in home.battery}
+        self.charging_points = {s.id: ChargingPoint(s, self.calendar) for s in home.ev}
+        self.heat_pumps = {s.id: HeatPump(s, self.calendar) for s in home.heat_pump}
+        self.relay_loads = {s.id: RelayLoad(s) for s in home.relay_load}
+        self.island = Island(self.grid, list(self.batteries.values()))
+        self._shared = [self._sharing(*home.of(d)) for d in home.device if d.kind == "sunspec.hybrid"]
+        self._plants: list[Plant] = [plant for _, plant in self.plants()]
         self.elapsed_s = 0.0
         self.steps = 0
         self.grid_w = 0.0
-        self.import_wh = home.grid.import_wh
-        self.export_wh = home.grid.export_wh
-        self.load_wh = 0.0
-        self.pv_wh = 0.0
-        self.pv_curtailed_wh = 0.0
-        self._start_unix_s = self.start.timestamp()
+        self.grid_phases_w: Phases = NONE
+        self.import_wh, self.export_wh = home.grid.import_wh, home.grid.export_wh
+        self.outdoor_c = self.weather.outdoor_c(self._start_unix_s)
+        for battery in self.batteries.values():
+            battery.settle(self.outdoor_c)
         self.household.step(self._start_unix_s)
-        if self.roof is not None:
-            self.roof.step(1e-6, self._start_unix_s)
+        for roof in self.roofs.values():
+            roof.step(1e-6, self._start_unix_s, powered=True)
         self._sum()
+
+    def _sharing(self, one: str, other: str) -> tuple[Roof, Battery, float]:
+        """Roof and battery behind one inverter, with its rating in W."""
+        roof = self.roofs[one if one in self.roofs else other]
+        battery = self.batteries[one if one in self.batteries else other]
+        return roof, battery, max(roof.spec.rating_w, battery.spec.max_discharge_w)
 
     @property
     def now(self) -> datetime:
@@ -118,125 +108,193 @@ class House:
         """The simulated time in Unix seconds."""
         return self._start_unix_s + self.elapsed_s
 
+    @property
+    def supply(self) -> Supply:
+        """Where the voltage comes from."""
+        return self.island.supply
+
+    @property
+    def voltages_v(self) -> Phases:
+        """In the house, between phase and neutral."""
+        return self.island.voltages_v
+
+    @property
+    def frequency_hz(self) -> float:
+        """In the house; 0 in the dark."""
+        if self.supply is Supply.GRID:
+            return self.grid.frequency_hz
+        return self.island.frequency_hz if self.supply is Supply.ISLAND else 0.0
+
+    def plants(self) -> Iterator[tuple[str, Plant]]:
+        """Everything that has a power of its own, by id."""
+        yield from self.roofs.items()
+        yield from self.batteries.items()
+        yield from self.charging_points.items()
+        yield from self.heat_pumps.items()
+        yield from self.relay_loads.items()
+
     def step(self, dt_s: float) -> None:
-        """Moves on by `dt_s` > 0; each power holds for the whole step that ends now."""
+        """Moves on by `dt_s` > 0; each power holds for the whole step that ends now.
+
+        Without the grid a long step is made of shorter ones; the powers then are those of the last.
+        """
         if not dt_s > 0.0:
             raise ValueError(f"dt_s: {dt_s}; allowed: above 0")
-        self.elapsed_s += dt_s
+        alone = self.grid.lost or self.island.supply is not Supply.GRID
+        parts = math.ceil(dt_s / _FINEST_ALONE_S) if alone else 1
+        for _ in range(parts):
+            self._part(dt_s / parts)
         self.steps += 1
+
+    def _part(self, dt_s: float) -> None:
+        self.elapsed_s += dt_s
         unix_s = self.unix_s
+        self.grid.step(self.elapsed_s)
+        self.outdoor_c = outdoor_c = self.weather.outdoor_c(unix_s)
         self.household.step(unix_s)
-        others = self.household.power_w
-        hours = dt_s / 3600.0
-        if self.charging is not None:
-            self.charging.step(dt_s, unix_s, self.voltage_v)
-            others += self.charging.power_w
-        if self.roof is not None:
-            self.roof.step(dt_s, unix_s)
-            others += self.roof.power_w
-            self.pv_wh -= self.roof.power_w * hours
-            self.pv_curtailed_wh += (self.roof.available_w + self.roof.power_w) * hours
-        if self.battery is not None:
-            self.battery.step(dt_s, others)
-        self._sum()
-        self.load_wh += self.household.power_w * hours
-        if self.grid_w > 0.0:
-            self.import_wh += self.grid_w * hours
+        supply = self.island.begin(dt_s, self.household.wanted_w)
+        powered = supply is not Supply.DARK
+        volts = self.island.voltages_v
+        others = 0.0
+        for point in self.charging_points.values():
+            point.step(dt_s, unix_s, volts)
+            others += point.power_w
+        for pump in self.heat_pumps.values():
+            pump.step(dt_s, unix_s, outdoor_c, powered)
+            others += pump.power_w
+        for load in self.relay_loads.values():
+            load.step(dt_s, powered)
+            others += load.power_w
+        for roof in self.roofs.values():
+            roof.step(dt_s, unix_s, powered)
+        if supply is Supply.GRID:
+            self._follow(dt_s, others + self.household.power_w)
+        elif supply is Supply.ISLAND:
+            self._stand_alone(dt_s, others + self.household.power_w)
         else:
-            self.export_wh -= self.grid_w * hours
+            self.household.shed(self.household.power_w)
+            for battery in self.batteries.values():
+                battery.rest(dt_s, outdoor_c)
+        for roof in self.roofs.values():
+            roof.book(dt_s)
+        self.household.book(dt_s)
+        self._sum(alone=supply is not Supply.GRID)
+        if self.grid_w > 0.0:
+            self.import_wh += self.grid_w * dt_s / 3600.0
+        else:
+            self.export_wh -= self.grid_w * dt_s / 3600.0
 
-    def _sum(self) -> None:
-        battery = self.battery.power_w if self.battery is not None else 0.0
-        ev = self.charging.power_w if self.charging is not None else 0.0
-        pv = self.roof.power_w if self.roof is not None else 0.0
-        self.grid_w = self.household.power_w + battery + ev + pv
+    def _follow(self, dt_s: float, others_w: float) -> None:
+        """The batteries on the grid.
 
-    def grid_phases_w(self) -> tuple[float, float, float]:
-        """The connection point's power by phase; what is not single-phase is split evenly."""
+        Interpretation: those that are told a power come first; those that follow their meter serve one after the
+        other in the file's order, each seeing what the ones before it do, as a maker's cluster does.
+        """
+        for roof in self.roofs.values():
+            others_w += roof.power_w
+        rooms = {bat.spec.id: max(0.0, rating_w + roof.power_w) for roof, bat, rating_w in self._shared}
+        for fixed in (True, False):
+            for name, battery in self.batteries.items():
+                if battery.band.fixed is fixed:
+                    battery.step(dt_s, others_w, self.outdoor_c, rooms.get(name))
+                    others_w += battery.power_w
+
+    def _stand_alone(self, dt_s: float, others_w: float) -> None:
+        """The batteries in an island: the forming ones balance; the others do what they are told, or nothing."""
+        roofs = list(self.roofs.values())
+        for battery in self.batteries.values():
+            if not battery.forming:
+                seen_w = 0.0 if battery.band is FREE else others_w + sum(roof.power_w for roof in roofs)
+                battery.step(dt_s, seen_w, self.outdoor_c)
+                others_w += battery.power_w
+        missing_w = self.island.balance(dt_s, others_w, roofs, self.outdoor_c)
+        if missing_w > 0.0:
+            self.household.shed(missing_w)
+
+    def _sum(self, alone: bool = False) -> None:
+        if alone:
+            self.grid_w, self.grid_phases_w = 0.0, NONE
+            return
+        total = self.household.power_w
         one, two, three = self.household.phases_w
-        for power, phases in self._by_phases():
-            if phases == 1:
-                one += power
-            else:
-                one, two, three = one + power / 3.0, two + power / 3.0, three + power / 3.0
-        return one, two, three
+        for plant in self._plants:
+            power = plant.power_w
+            if power:
+                total += power
+                phases = plant.phases if isinstance(plant, ChargingPoint) else plant.spec.phases
+                a, b, c = spread(power, phases, plant.spec.phase)
+                one, two, three = one + a, two + b, three + c
+        self.grid_w = total
+        self.grid_phases_w = (one, two, three)
 
-    def _by_phases(self) -> list[tuple[float, int]]:
-        parts: list[tuple[float, int]] = []
-        if self.battery is not None:
-            parts.append((self.battery.power_w, 3))
-        if self.charging is not None:
-            parts.append((self.charging.power_w, self.charging.phases))
-        if self.roof is not None:
-            parts.append((self.roof.power_w, self.roof.spec.phases))
-        return parts
-
-    def truth(self) -> Truth:
-        """Everything that is the case now."""
-        battery, charging, roof = self.battery, self.charging, self.roof
+    def truth(self, devices: Mapping[str, DeviceTruth] | None = None) -> Truth:
+        """Everything that is the case now; the devices' part is for whoever has them."""
+        roofs = {name: roof.truth() for name, roof in self.roofs.items()}
+        batteries = {name: battery.truth() for name, battery in self.batteries.items()}
+        points = {name: point.truth() for name, point in self.charging_points.items()}
+        pumps = {name: pump.truth() for name, pump in self.heat_pumps.items()}
+        relays = {name: load.truth() for name, load in self.relay_loads.items()}
         return Truth(
             now=self.now,
             elapsed_s=self.elapsed_s,
+            supply=self.supply,
+            grid_present=self.grid.present,
+            voltages_v=self.voltages_v,
+            frequency_hz=self.frequency_hz,
+            outdoor_c=self.outdoor_c,
             grid_w=self.grid_w,
-            grid_phases_w=self.grid_phases_w(),
+            grid_phases_w=self.grid_phases_w,
+            grid_currents_a=currents(self.grid_phases_w, self.grid.voltages_v),
             load_w=self.household.power_w,
-            battery_w=battery.power_w if battery else 0.0,
-            ev_w=charging.power_w if charging else 0.0,
-            pv_w=roof.power_w if roof else 0.0,
-            pv_available_w=roof.available_w if roof else 0.0,
-            pv_limit_w=roof.limit_w if roof else None,
+            load_phases_w=self.household.phases_w,
+            pv_w=sum(one.power_w for one in roofs.values()),
+            battery_w=sum(one.power_w for one in batteries.values()),
+            ev_w=sum(one.power_w for one in points.values()),
+            heat_pump_w=sum(one.power_w for one in pumps.values()),
+            relay_w=sum(one.power_w for one in relays.values()),
             import_wh=self.import_wh,
             export_wh=self.export_wh,
-            load_wh=self.load_wh,
-            pv_wh=self.pv_wh,
-            pv_curtailed_wh=self.pv_curtailed_wh,
-            charged_wh=battery.charged_wh if battery else 0.0,
-            discharged_wh=battery.discharged_wh if battery else 0.0,
-            battery_soc_wh=battery.soc_wh if battery else 0.0,
-            battery_soc_pct=battery.soc_pct if battery else 0.0,
-            ev_wh=charging.energy_wh if charging else 0.0,
-            ev_session_wh=charging.session_wh if charging else 0.0,
-            ev_soc_pct=charging.soc_pct if charging else 0.0,
-            ev_state=charging.state if charging else "A",
-            ev_current_a=charging.current_a if charging else 0.0,
-            ev_offered_a=charging.offered_a if charging else 0.0,
-            ev_phases=charging.phases if charging else 0,
-            ev_contactor_closures=charging.contactor_closures if charging else 0,
-            voltage_v=self.voltage_v,
-            frequency_hz=self.frequency_hz,
+            load_wh=self.household.energy_wh,
+            unserved_wh=self.household.unserved_wh,
+            pv_wh=sum(one.energy_wh for one in roofs.values()),
+            pv_curtailed_wh=sum(one.curtailed_wh for one in roofs.values()),
+            charged_wh=sum(one.charged_wh for one in batteries.values()),
+            discharged_wh=sum(one.discharged_wh for one in batteries.values()),
+            ev_wh=sum(one.energy_wh for one in points.values()),
+            heat_pump_wh=sum(one.energy_wh for one in pumps.values()),
+            relay_wh=sum(one.energy_wh for one in relays.values()),
+            pv=roofs,
+            battery=batteries,
+            ev=points,
+            heat_pump=pumps,
+            relay_load=relays,
+            devices=devices or {},
         )
 
     def save(self) -> Saved:
         """What a later `restore` needs."""
-        battery, charging = self.battery, self.charging
-        return Saved(
-            now=self.now,
-            import_wh=self.import_wh,
-            export_wh=self.export_wh,
-            load_wh=self.load_wh,
-            pv_wh=self.pv_wh,
-            pv_curtailed_wh=self.pv_curtailed_wh,
-            charged_wh=battery.charged_wh if battery else 0.0,
-            discharged_wh=battery.discharged_wh if battery else 0.0,
-            battery_soc_wh=battery.soc_wh if battery else 0.0,
-            ev_soc_wh=charging.soc_wh if charging else 0.0,
-            ev_wh=charging.energy_wh if charging else 0.0,
-            ev_session_wh=charging.session_wh if charging else 0.0,
-            ev_plugged=charging.plugged if charging else False,
-            ev_contactor_closures=charging.contactor_closures if charging else 0,
-            ev_plug_ins=charging.plug_ins if charging else 0,
-        )
+        plants = {name: {key: float(getattr(p, key)) for key in _KEPT[type(p)]} for name, p in self.plants()}
+        for name, point in self.charging_points.items():
+            plants[name]["plugged"] = float(point.plugged)
+        load = self.household
+        return Saved(self.now, self.import_wh, self.export_wh, load.energy_wh, load.unserved_wh, plants)
 
     def restore(self, saved: Saved) -> None:
         """Takes over energies and counters; powers start anew and controls are gone, as after a power cut."""
         self.import_wh, self.export_wh = saved.import_wh, saved.export_wh
-        self.load_wh, self.pv_wh, self.pv_curtailed_wh = saved.load_wh, saved.pv_wh, saved.pv_curtailed_wh
-        if self.battery is not None:
-            self.battery.soc_wh = min(saved.battery_soc_wh, self.battery.spec.capacity_wh)
-            self.battery.charged_wh, self.battery.discharged_wh = saved.charged_wh, saved.discharged_wh
-        if self.charging is not None:
-            charging = self.charging
-            charging.soc_wh = min(saved.ev_soc_wh, charging.spec.capacity_wh)
-            charging.energy_wh, charging.session_wh = saved.ev_wh, saved.ev_session_wh
-            charging.contactor_closures, charging.plug_ins = saved.ev_contactor_closures, saved.ev_plug_ins
-            charging.state = "B" if saved.ev_plugged else "A"
+        self.household.energy_wh, self.household.unserved_wh = saved.load_wh, saved.unserved_wh
+        for name, plant in self.plants():
+            kept = saved.plants.get(name, {})
+            for key in _KEPT[type(plant)]:
+                if key in kept:
+                    setattr(plant, key, type(getattr(plant, key))(kept[key]))
+            if isinstance(plant, ChargingPoint) and "plugged" in kept:
+                plant.state = "B" if kept["plugged"] else "A"
+            if isinstance(plant, Battery | ChargingPoint):
+                plant.soc_wh = min(plant.soc_wh, plant.spec.capacity_wh)
+
+
+def currents(phases_w: Phases, volts: Phases) -> Phases:
+    """Magnitudes in A; 0 where there is no voltage."""
+    one, two, three = (abs(w) / v if v > 0.0 else 0.0 for w, v in zip(phases_w, volts, strict=True))
+    return one, two, three

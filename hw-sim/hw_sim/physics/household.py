@@ -2,9 +2,10 @@
 
 import math
 
-from hw_sim.home import ApplianceSpec, LoadSpec
 from hw_sim.physics.calendar import Calendar
 from hw_sim.physics.noise import SlowNoise, draws
+from hw_sim.physics.phases import NONE, Phases
+from hw_sim.specs import ApplianceSpec, LoadSpec
 
 # Share of a mean day per local hour, mean 1: low at night, a morning hump, a high evening.
 _SHAPE = (
@@ -47,13 +48,22 @@ class Appliance:
 
 
 class Household:
-    """The load of the house without its controllable devices. `phases_w` are the three phases."""
+    """The load of the house without its controllable devices. `wanted_w` is what it takes if it is served.
 
-    def __init__(self, spec: LoadSpec, calendar: Calendar, seed: int) -> None:
+    The knobs are `extra_w`, a constant on top over all phases, and `steps_w`, one on each phase.
+    """
+
+    def __init__(self, spec: LoadSpec, calendar: Calendar, seed: int, phases: int = 3) -> None:
         self.spec = spec
-        self.extra_w = spec.extra_w  # a knob: a constant on top, over all phases
+        self.extra_w = spec.extra_w
+        self.steps_w = [0.0, 0.0, 0.0]
+        self.wanted_w = 0.0
         self.power_w = 0.0
-        self.phases_w = (0.0, 0.0, 0.0)
+        self.phases_w: Phases = NONE
+        self.energy_wh = 0.0
+        self.unserved_wh = 0.0
+        one, two, three = spec.phase_pct or (100.0 / 3.0, 100.0 / 3.0, 100.0 / 3.0)
+        self._shares: Phases = (one / 100.0, two / 100.0, three / 100.0) if phases == 3 else (1.0, 0.0, 0.0)
         self._calendar = calendar
         self._noise = SlowNoise(seed, "load", memory_s=900.0)
         self._appliances = [Appliance(one, seed, calendar) for one in spec.appliance]
@@ -70,15 +80,34 @@ class Household:
         """Moves on to `unix_s`."""
         day, second = self._calendar.day_and_second(unix_s)
         common = self.spec.base_w + self.extra_w + self._profile_w(unix_s, second)
-        single = [0.0, 0.0, 0.0]
+        one, two, three = self.steps_w
         for appliance in self._appliances:
             power = appliance.power_w(unix_s, day)
             if power == 0.0:
                 continue
             if appliance.spec.phase is None:
                 common += power
+            elif appliance.spec.phase == 1:
+                one += power
+            elif appliance.spec.phase == 2:
+                two += power
             else:
-                single[appliance.spec.phase - 1] += power
-        third = common / 3.0
-        self.phases_w = (third + single[0], third + single[1], third + single[2])
-        self.power_w = common + single[0] + single[1] + single[2]
+                three += power
+        a, b, c = self._shares
+        self.phases_w = (a * common + one, b * common + two, c * common + three)
+        self.wanted_w = self.power_w = common + one + two + three
+
+    def shed(self, missing_w: float) -> None:
+        """So much of it is not served; what it takes never turns negative by that."""
+        if self.power_w <= 0.0:
+            return
+        share = max(0.0, self.power_w - missing_w) / self.power_w
+        self.power_w *= share
+        one, two, three = self.phases_w
+        self.phases_w = (one * share, two * share, three * share)
+
+    def book(self, dt_s: float) -> None:
+        """Counts the step's energies."""
+        hours = dt_s / 3600.0
+        self.energy_wh += self.power_w * hours
+        self.unserved_wh += max(0.0, self.wanted_w - self.power_w) * hours

@@ -2,29 +2,33 @@
 
 import math
 
-from hw_sim.home import PvSpec
-from hw_sim.physics.noise import SlowNoise
+from hw_sim.physics.phases import spread
 from hw_sim.physics.sun import clear_sky_w_per_m2, sun_position
+from hw_sim.physics.weather import Weather
+from hw_sim.specs import PvSpec
+from hw_sim.truth import PvTruth
 
 _GRID_S = 60.0
-_RESPONSE_S = 0.5
 
 
 class Roof:
     """PV modules and inverter. `limit_w` and `connected` are the knobs; `power_w` is at most zero."""
 
-    def __init__(self, spec: PvSpec, latitude: float, longitude: float, seed: int) -> None:
+    def __init__(self, spec: PvSpec, weather: Weather, latitude: float, longitude: float) -> None:
         self.spec = spec
         self.limit_w: float | None = None  # largest generation, a magnitude
         self.connected = True
         self.power_w = 0.0
         self.available_w = 0.0
+        self.energy_wh = 0.0
+        self.curtailed_wh = 0.0
         self._where = (latitude, longitude)
-        self._clouds = SlowNoise(seed, "clouds", memory_s=1500.0)
+        self._weather = weather
         self._let_through_w = spec.rating_w
-        self._points: dict[int, float] = {}
+        self._points: dict[int, tuple[float, float]] = {}
 
     def _sky(self, k: int) -> float:
+        """Irradiance at a minute: the clear sky's, less what the clouds take."""
         found = self._points.get(k)
         if found is None:
             if len(self._points) > 8:
@@ -32,16 +36,19 @@ class Roof:
             unix_s = k * _GRID_S
             elevation, azimuth = sun_position(unix_s, *self._where)
             clear = clear_sky_w_per_m2(elevation, azimuth, self.spec.tilt_deg, self.spec.azimuth_deg)
-            found = clear * self._passing(unix_s) if clear > 0.0 else 0.0
+            found = (clear, self._weather.clouds(unix_s) if clear > 0.0 else 0.0)
             self._points[k] = found
-        return found
+        clear, clouds = found
+        return clear * self._passing(clouds) if clear > 0.0 else 0.0
 
-    def _passing(self, unix_s: float) -> float:
+    def _passing(self, clouds: float) -> float:
         """Share of the clear sky that comes through the clouds, 0.12 to 1."""
-        cloudiness = self.spec.cloudiness
+        cloudiness = self._weather.cloudiness
+        if cloudiness is None:
+            cloudiness = self.spec.cloudiness
         if cloudiness <= 0.0:
             return 1.0
-        x = 2.2 * self._clouds.at(unix_s) + 6.0 * (0.5 - cloudiness)
+        x = 2.2 * clouds + 6.0 * (0.5 - cloudiness)
         return 1.0 - min(1.0, 2 * cloudiness) * 0.88 / (1.0 + math.exp(x))
 
     def possible_w(self, unix_s: float) -> float:
@@ -52,13 +59,37 @@ class Roof:
         irradiance = self._sky(k) * (1.0 - share) + self._sky(k + 1) * share
         return min(self.spec.rating_w, self.spec.peak_w * irradiance / 1000.0 * self.spec.performance)
 
-    def step(self, dt_s: float, unix_s: float) -> None:
-        """Moves on by `dt_s` to `unix_s`."""
-        wanted = 0.0 if not self.connected else self.spec.rating_w
+    def step(self, dt_s: float, unix_s: float, powered: bool) -> None:
+        """Moves on by `dt_s` to `unix_s`; `book` counts the energies once the house has settled."""
+        wanted = self.spec.rating_w if self.connected and powered else 0.0
         if self.limit_w is not None:
             wanted = min(wanted, max(0.0, self.limit_w))
-        self._let_through_w += (wanted - self._let_through_w) * -math.expm1(-dt_s / _RESPONSE_S)
-        if abs(wanted - self._let_through_w) < 0.5:
+        response_s = self.spec.response_s if powered else 0.0
+        if response_s > 0.0:
+            self._let_through_w += (wanted - self._let_through_w) * -math.expm1(-dt_s / response_s)
+        if response_s <= 0.0 or abs(wanted - self._let_through_w) < 0.5:
             self._let_through_w = wanted
         self.available_w = self.possible_w(unix_s)
         self.power_w = -min(self.available_w, self._let_through_w) if self.available_w > 0.0 else 0.0
+
+    def hold_back(self, share: float) -> None:
+        """In an island: gives only this share of what it would."""
+        self.power_w *= share
+
+    def book(self, dt_s: float) -> None:
+        """Counts the step's energies."""
+        hours = dt_s / 3600.0
+        self.energy_wh -= self.power_w * hours
+        self.curtailed_wh += (self.available_w + self.power_w) * hours
+
+    def truth(self) -> PvTruth:
+        """What is the case now."""
+        return PvTruth(
+            self.power_w,
+            spread(self.power_w, self.spec.phases, self.spec.phase),
+            self.available_w,
+            self.limit_w,
+            self.connected,
+            self.energy_wh,
+            self.curtailed_wh,
+        )

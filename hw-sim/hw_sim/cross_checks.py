@@ -1,0 +1,148 @@
+"""What a home file must satisfy beyond each table's own rules."""
+
+from collections import Counter
+
+from pydantic import ValidationError
+
+from hw_sim.happenings import BROKER, EVENTS, FAULTS, EventSpec, FaultSpec, extra_keys
+from hw_sim.homefile import NEEDS, Home
+from hw_sim.specs import QUIRKS, DeviceSpec
+
+
+def home_faults(home: Home) -> list[str]:
+    """Every fault with its path; an empty list where the home is fine."""
+    faults = _plant_faults(home) + _load_faults(home)
+    tables = {spec.id: table for table, _, spec in home.plants()}
+    faults += _device_faults(home, tables)
+    kinds = {device.id: str(device.kind) for device in home.device}
+    for i, event in enumerate(home.event):
+        faults += [f"event.{i}.{fault}" for fault in _event_faults(home, event, tables)]
+    for i, fault in enumerate(home.fault):
+        faults += [f"fault.{i}.{one}" for one in _fault_faults(fault, {**kinds, BROKER: BROKER})]
+    return faults
+
+
+def _plant_faults(home: Home) -> list[str]:
+    faults: list[str] = []
+    seen: set[str] = set()
+    for table, i, spec in home.plants():
+        if spec.id in seen:
+            faults.append(f"{table}.{i}.id: '{spec.id}' is there twice; each plant needs an id of its own")
+        seen.add(spec.id)
+        if home.grid.phases == 1 and (spec.phases != 1 or spec.phase != 1):
+            faults.append(f"{table}.{i}.phases: the house has one phase; allowed: phases = 1, phase = 1")
+    for i, battery in enumerate(home.battery):
+        if battery.min_soc_pct >= battery.max_soc_pct:
+            faults.append(f"battery.{i}.min_soc_pct: {battery.min_soc_pct} is not below max_soc_pct")
+        if battery.forms_grid and battery.min_soc_pct < 1.0:
+            faults.append(f"battery.{i}.min_soc_pct: {battery.min_soc_pct}; one that forms a grid keeps at least 1")
+    for i, pump in enumerate(home.heat_pump):
+        steps = (pump.comfort_min_c, pump.comfort_max_c, pump.recommended_c, pump.forced_c)
+        if list(steps) != sorted(steps):
+            faults.append(f"heat_pump.{i}.comfort_min_c: comfort_min, comfort_max, recommended and forced have to rise")
+        if pump.min_w > pump.max_w:
+            faults.append(f"heat_pump.{i}.min_w: {pump.min_w} is above max_w")
+    return faults
+
+
+def _load_faults(home: Home) -> list[str]:
+    faults: list[str] = []
+    shares = home.load.phase_pct
+    if shares is not None and abs(sum(shares) - 100.0) > 0.01:
+        faults.append(f"load.phase_pct: {sum(shares)} in all; allowed: 100")
+    for i, appliance in enumerate(home.load.appliance):
+        if home.grid.phases == 1 and appliance.phase not in {None, 1}:
+            faults.append(f"load.appliance.{i}.phase: the house has one phase")
+    return faults
+
+
+def _device_faults(home: Home, tables: dict[str, str]) -> list[str]:
+    faults: list[str] = []
+    seen: set[str] = set()
+    fronted: set[str] = set()
+    ports: set[int] = {home.mqtt.port} if home.mqtt.embedded else set()
+    serials: set[tuple[str, str]] = set()
+    for i, device in enumerate(home.device):
+        if device.id in seen or device.id == BROKER:
+            why = "is the broker's name" if device.id == BROKER else "is there twice"
+            faults.append(f"device.{i}.id: '{device.id}' {why}")
+        seen.add(device.id)
+        faults += [f"device.{i}.{fault}" for fault in _faults_of(home, device, tables, fronted)]
+        if device.over_mqtt:
+            if (device.kind, device.serial) in serials:
+                faults.append(f"device.{i}.serial: '{device.serial}' is there twice; each needs one of its own")
+            serials.add((device.kind, device.serial))
+        else:
+            if device.port and device.port in ports:
+                faults.append(f"device.{i}.port: {device.port} is taken already")
+            ports.add(device.port)
+    if not home.mqtt.embedded and home.mqtt.port == 0 and any(device.over_mqtt for device in home.device):
+        faults.append("mqtt.port: 0; an existing broker needs its port, or say embedded = true")
+    return faults
+
+
+def _faults_of(home: Home, device: DeviceSpec, tables: dict[str, str], fronted: set[str]) -> list[str]:
+    """What is wrong with what a device stands in front of."""
+    needed = NEEDS[device.kind]
+    given = home.of(device)
+    unknown = [plant for plant in given if plant not in tables]
+    if unknown:
+        return [f"of: no plant '{plant}'; known: {', '.join(tables) or 'none'}" for plant in unknown]
+    found = Counter(tables[plant] for plant in given)
+    if device.of is None and (missing := [table for table in needed if not found[table]]):
+        return [f"kind: '{device.kind}' needs a [[{table}]] table" for table in missing]
+    if device.of is None and any(found[table] > 1 for table in needed):
+        return [f"of: '{device.kind}' has several plants to choose from; name its own: {', '.join(given)}"]
+    if found != Counter(needed):
+        return [f"of: '{device.kind}' stands in front of exactly one of each: {', '.join(needed) or 'nothing'}"]
+    twice = [plant for plant in given if plant in fronted]
+    fronted.update(given)
+    return [f"of: '{plant}' has a device already" for plant in twice]
+
+
+def _key_faults(spec: EventSpec | FaultSpec, taken: frozenset[str]) -> list[str]:
+    wrong = sorted(extra_keys(spec) - taken)
+    allowed = ", ".join(sorted(taken)) or "none"
+    return [f"{key}: not for '{spec.kind}'; its keys: {allowed}" for key in wrong]
+
+
+def _event_faults(home: Home, event: EventSpec, tables: dict[str, str]) -> list[str]:
+    rule = EVENTS[event.kind]
+    faults = _key_faults(event, rule.needed | rule.optional)
+    if rule.needed and not rule.needed & extra_keys(event):
+        faults.append(f"kind: '{event.kind}' needs {' or '.join(sorted(rule.needed))}")
+    if not rule.targets:
+        return faults + ([f"target: '{event.kind}' has none"] if event.target is not None else [])
+    known = {**{device.id: "device" for device in home.device}, **tables}
+    table = known.get(event.target or "")
+    if table is None or table not in rule.targets:
+        these = [name for name, kind in known.items() if kind in rule.targets]
+        return [*faults, f"target: '{event.target}' is none for '{event.kind}'; known: {', '.join(these) or 'none'}"]
+    if event.set is not None:
+        faults += _quirk_faults(home, event.target or "", table, event.set)
+    return faults
+
+
+def _quirk_faults(home: Home, target: str, table: str, values: dict[str, object]) -> list[str]:
+    allowed = QUIRKS[table]
+    wrong = sorted(set(values) - allowed)
+    if wrong:
+        return [f"set.{key}: not to be set; allowed: {', '.join(sorted(allowed))}" for key in wrong]
+    specs = home.device if table == "device" else tuple(spec for _, _, spec in home.plants())
+    spec = next(one for one in specs if one.id == target)
+    try:
+        type(spec).model_validate({**spec.model_dump(), **values})
+    except ValidationError as exc:
+        return [f"set.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in exc.errors()]
+    return []
+
+
+def _fault_faults(fault: FaultSpec, kinds: dict[str, str]) -> list[str]:
+    rule = FAULTS[fault.kind]
+    faults = _key_faults(fault, rule.keys)
+    kind = kinds.get(fault.target)
+    if kind is None:
+        return [*faults, f"target: no device '{fault.target}'; known: {', '.join(kinds)}"]
+    if kind not in rule.devices:
+        faults.append(f"target: '{fault.kind}' is nothing for a '{kind}'; allowed: {', '.join(sorted(rule.devices))}")
+    return faults

@@ -1,0 +1,105 @@
+"""What hangs on a Shelly: a load behind one relay, and a heat pump on two SG-Ready contacts with its meter."""
+
+from typing import Any
+
+from hw_sim.devices.shelly import Shelly, Switch
+from hw_sim.physics.heat_pump import FORCED, LOCKED, NORMAL, RECOMMENDED
+from hw_sim.physics.house import House
+from hw_sim.specs import DeviceSpec
+from hw_sim.topics import TopicLink
+from hw_sim.truth import Hold
+
+_STATES = {(True, False): LOCKED, (False, False): NORMAL, (False, True): RECOMMENDED, (True, True): FORCED}
+_CONTACTS = {state: contacts for contacts, state in _STATES.items()}
+
+
+class RelayFront(Shelly):
+    """switch:0 with its meter."""
+
+    def __init__(self, spec: DeviceSpec, house: House, link: TopicLink) -> None:
+        self._load = house.relay_loads[house.home.of(spec)[0]]
+        super().__init__(spec, house, link, [Switch(0, self._load.spec.on_at_start)])
+
+    def apply(self) -> None:
+        """The relay."""
+        self._load.on = self.switches[0].on
+
+    def holds(self) -> dict[str, Hold]:
+        """Interpretation: it is remotely controlled while it is not where it starts, or a timer runs."""
+        switch = self.switches[0]
+        remote = switch.on != switch.initial or switch.timer.ends_s is not None
+        return {self._load.spec.id: Hold(remote=remote, until_s=switch.timer.ends_s, state=int(switch.on))}
+
+    def contest(self, value: float | None) -> None:
+        """Somebody switches: on, or off for 0."""
+        self._command("0", b"off" if value == 0.0 else b"on")
+
+    def components(self) -> dict[str, dict[str, Any]]:
+        """One switch, with power, voltage, current, and energy."""
+        load, switch = self._load, self.switches[0]
+        volts = self.house.voltages_v[load.spec.phase - 1]
+        last = self._sent.get("switch:0", {}).get("apower")
+        power = self.shown_w(load.power_w, last)
+        status = self.switch_status(switch)
+        status["apower"] = None if power is None else round(power, 1)
+        status["voltage"] = round(volts, 1)
+        status["current"] = round(load.power_w / load.spec.phases / volts, 3) if volts else 0.0
+        status["freq"] = round(self.house.frequency_hz, 2)
+        status["aenergy"] = {"total": round(load.energy_wh, 1)}
+        status["temperature"] = {"tC": 41.0 if switch.on else 36.0}
+        return {"switch:0": status}
+
+
+class HeatPumpFront(Shelly):
+    """switch:0 and switch:1 are the SG-Ready contacts, em:0 and emdata:0 meter the machine, temperature:100 sits in its
+    store.
+
+    Contacts (first, second): 1:0 locked, 0:0 normal, 0:1 recommended, 1:1 forced (Bundesverband Wärmepumpe, SG Ready).
+    Interpretation: the components of two of the maker's products, a meter and an add-on with relays, in one device.
+    """
+
+    def __init__(self, spec: DeviceSpec, house: House, link: TopicLink) -> None:
+        self._pump = house.heat_pumps[house.home.of(spec)[0]]
+        super().__init__(spec, house, link, [Switch(0), Switch(1)])
+        self._closed = (False, False)
+
+    def apply(self) -> None:
+        """The contacts."""
+        closed = (self.switches[0].on, self.switches[1].on)
+        self._pump.contact_switchings += sum(a != b for a, b in zip(closed, self._closed, strict=True))
+        self._closed = closed
+        self._pump.sg_state = _STATES[closed]
+
+    def holds(self) -> dict[str, Hold]:
+        """The state of the contacts; it ends with the first timer."""
+        state = _STATES[self.switches[0].on, self.switches[1].on]
+        ends = [switch.timer.ends_s for switch in self.switches if switch.timer.ends_s is not None]
+        hold = Hold(remote=state != NORMAL or bool(ends), until_s=min(ends, default=None), state=state)
+        return {self._pump.spec.id: hold}
+
+    def contest(self, value: float | None) -> None:
+        """Somebody sets the state `value`, or forced."""
+        first, second = _CONTACTS.get(FORCED if value is None else round(value), (True, True))
+        self._command("0", b"on" if first else b"off")
+        self._command("1", b"on" if second else b"off")
+
+    def components(self) -> dict[str, dict[str, Any]]:
+        """Contacts, meter, store."""
+        pump, volts = self._pump, self.house.voltages_v
+        em: dict[str, Any] = {"id": 0}
+        last = self._sent.get("em:0", {}).get("total_act_power")
+        total = self.shown_w(pump.power_w, last)
+        for name, watts, v in zip("abc", pump.truth().phases_w, volts, strict=True):
+            em[f"{name}_current"] = round(watts / v, 3) if v else 0.0
+            em[f"{name}_voltage"] = round(v, 1)
+            em[f"{name}_act_power"] = None if total is None else round(watts, 1)
+            em[f"{name}_freq"] = round(self.house.frequency_hz, 2)
+        em["total_act_power"] = None if total is None else round(total, 1)
+        store = None if "nan" in self.condition else round(pump.store_c, 1)
+        return {
+            "switch:0": self.switch_status(self.switches[0]),
+            "switch:1": self.switch_status(self.switches[1]),
+            "em:0": em,
+            "emdata:0": {"id": 0, "total_act": round(pump.energy_wh, 1), "total_act_ret": 0.0},
+            "temperature:100": {"id": 100, "tC": store},
+        }

@@ -1,0 +1,36 @@
+"""The public grid at the connection point: whether it is there, its voltage and its frequency."""
+
+from collections.abc import Sequence
+
+from hw_sim.physics.course import Course
+from hw_sim.physics.phases import NONE, Phases
+from hw_sim.specs import GridSpec
+
+
+class Grid:
+    """The knobs: `lost` (a count of reasons), and the courses of voltage per phase and of frequency."""
+
+    def __init__(self, spec: GridSpec) -> None:
+        self.spec = spec
+        self.lost = 0
+        self.frequency = Course(spec.frequency_hz)
+        self._volts = tuple(Course(spec.voltage_v if spec.phases == 3 or i == 0 else 0.0) for i in range(3))
+        self.voltages_v: Phases = (self._volts[0].base, self._volts[1].base, self._volts[2].base)
+        self.frequency_hz = spec.frequency_hz
+
+    @property
+    def present(self) -> bool:
+        """Whether there is voltage."""
+        return self.lost == 0
+
+    def courses_of(self, phase: int | None) -> Sequence[Course]:
+        """The voltage's courses of one phase, or of all that there are."""
+        if phase is not None:
+            return (self._volts[phase - 1],)
+        return self._volts if self.spec.phases == 3 else self._volts[:1]
+
+    def step(self, elapsed_s: float) -> None:
+        """Moves on to a time."""
+        one, two, three = (course.move(elapsed_s) for course in self._volts)
+        hz = self.frequency.move(elapsed_s)
+        self.voltages_v, self.frequency_hz = (NONE, 0.0) if self.lost else ((one, two, three), hz)
