@@ -16,14 +16,13 @@ SEED = int(os.environ.get("CEM_RANDOM_SEED", "1000"))
 
 
 def _hour(seed: int) -> tuple[int, str, list[str]]:
-    logging.disable(logging.CRITICAL)
     one = scenario(seed, home=homes()[seed % len(homes())])
     violations, _ = run(one)
     return seed, one.home, [str(violation) for violation in violations]
 
 
 def _hours(count: int, first: int) -> Iterator[tuple[int, str, list[str]]]:
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(initializer=logging.disable, initargs=(logging.CRITICAL,)) as pool:
         yield from pool.map(_hour, range(first, first + count), chunksize=4)
 
 
