@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from hw_sim.happenings import BROKER, EVENTS, FAULTS, EventSpec, FaultSpec, extra_keys
 from hw_sim.homefile import NEEDS, Home
-from hw_sim.specs import QUIRKS, DeviceSpec
+from hw_sim.specs import QUIRKS, DeviceSpec, Table
 
 
 def home_faults(home: Home) -> list[str]:
@@ -16,7 +16,7 @@ def home_faults(home: Home) -> list[str]:
     faults += _device_faults(home, tables)
     kinds = {device.id: str(device.kind) for device in home.device}
     for i, event in enumerate(home.event):
-        faults += [f"event.{i}.{fault}" for fault in _event_faults(home, event, tables)]
+        faults += [f"event.{i}.{fault}" for fault in _event_faults(home, event)]
     for i, fault in enumerate(home.fault):
         faults += [f"fault.{i}.{one}" for one in _fault_faults(fault, {**kinds, BROKER: BROKER})]
     return faults
@@ -106,35 +106,41 @@ def _key_faults(spec: EventSpec | FaultSpec, taken: frozenset[str]) -> list[str]
     return [f"{key}: not for '{spec.kind}'; its keys: {allowed}" for key in wrong]
 
 
-def _event_faults(home: Home, event: EventSpec, tables: dict[str, str]) -> list[str]:
+def _event_faults(home: Home, event: EventSpec) -> list[str]:
     rule = EVENTS[event.kind]
     faults = _key_faults(event, rule.needed | rule.optional)
     if rule.needed and not rule.needed & extra_keys(event):
         faults.append(f"kind: '{event.kind}' needs {' or '.join(sorted(rule.needed))}")
     if not rule.targets:
         return faults + ([f"target: '{event.kind}' has none"] if event.target is not None else [])
-    known = {**{device.id: "device" for device in home.device}, **tables}
-    table = known.get(event.target or "")
-    if table is None or table not in rule.targets:
-        these = [name for name, kind in known.items() if kind in rule.targets]
+    known = _specs_of(home, event.target)
+    if rule.targets.isdisjoint(known):
+        these = [spec.id for table, _, spec in home.plants() if table in rule.targets]
+        these += [device.id for device in home.device] if "device" in rule.targets else []
         return [*faults, f"target: '{event.target}' is none for '{event.kind}'; known: {', '.join(these) or 'none'}"]
-    if event.set is not None:
-        faults += _quirk_faults(home, event.target or "", table, event.set)
-    return faults
+    return faults if event.set is None else faults + _quirk_faults(known, event.set)
 
 
-def _quirk_faults(home: Home, target: str, table: str, values: dict[str, object]) -> list[str]:
-    allowed = QUIRKS[table]
-    wrong = sorted(set(values) - allowed)
+def _specs_of(home: Home, name: str | None) -> dict[str, Table]:
+    """What has this id, by table: a plant, a device, or one of each."""
+    found: dict[str, Table] = {table: spec for table, _, spec in home.plants() if spec.id == name}
+    device = next((one for one in home.device if one.id == name), None)
+    return found if device is None else found | {"device": device}
+
+
+def _quirk_faults(specs: dict[str, Table], values: dict[str, object]) -> list[str]:
+    allowed = sorted(set().union(*(QUIRKS[table] for table in specs)))
+    wrong = sorted(set(values) - set(allowed))
     if wrong:
-        return [f"set.{key}: not to be set; allowed: {', '.join(sorted(allowed))}" for key in wrong]
-    specs = home.device if table == "device" else tuple(spec for _, _, spec in home.plants())
-    spec = next(one for one in specs if one.id == target)
-    try:
-        type(spec).model_validate({**spec.model_dump(), **values})
-    except ValidationError as exc:
-        return [f"set.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in exc.errors()]
-    return []
+        return [f"set.{key}: not to be set; allowed: {', '.join(allowed)}" for key in wrong]
+    faults: list[str] = []
+    for table, spec in specs.items():
+        own = {key: value for key, value in values.items() if key in QUIRKS[table]}
+        try:
+            type(spec).model_validate({**spec.model_dump(), **own})
+        except ValidationError as exc:
+            faults += [f"set.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in exc.errors()]
+    return faults
 
 
 def _fault_faults(fault: FaultSpec, kinds: dict[str, str]) -> list[str]:

@@ -1,13 +1,15 @@
 """What events and faults do to the house itself: the rest of a fault is its device's condition."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from hw_sim.devices.front import Front
 from hw_sim.happenings import EventSpec, FaultSpec
 from hw_sim.physics.battery import Battery
 from hw_sim.physics.ev import ChargingPoint
 from hw_sim.physics.heat_pump import HeatPump
-from hw_sim.physics.house import House
+from hw_sim.physics.house import House, Plant
+from hw_sim.specs import QUIRKS
 
 
 class Effects:
@@ -18,7 +20,8 @@ class Effects:
         self._fronts = fronts
         self._plants = dict(house.plants())
         self._weather: dict[int, EventSpec] = {}
-        self._before: dict[int, tuple[str, dict[str, object]]] = {}
+        self._before: dict[int, dict[str, object]] = {}
+        self._later: list[Callable[[], None]] = []
         self._masters: dict[int, tuple[FaultSpec, float]] = {}
 
     # --- events ---
@@ -63,11 +66,9 @@ class Effects:
     def _drive(self, spec: EventSpec, comes: bool) -> None:
         point = self._plants[spec.target or ""]
         assert isinstance(point, ChargingPoint)
-        if not comes:
-            point.unplug()
-            return
-        point.unplug()  # another car, or the same one again
-        point.plug(spec.used_wh or 0.0, spec.soc_pct, spec.wants_wh)
+        self._later.append(point.unplug)  # where one comes: another car, or the same one again
+        if comes:
+            self._later.append(partial(point.plug, spec.used_wh or 0.0, spec.soc_pct, spec.wants_wh))
 
     def _move_grid(self, spec: EventSpec, number: int, begins: bool) -> None:
         grid, now_s = self._house.grid, self._house.elapsed_s
@@ -83,23 +84,20 @@ class Effects:
     def _set_quirks(self, spec: EventSpec, number: int, begins: bool) -> None:
         target = spec.target or ""
         if begins:
-            self._before[number] = (target, self._quirks(target, spec.set or {}))
-            self._take_quirks(target, spec.set or {})
+            wanted = spec.set or {}
+            self._before[number] = {key: getattr(self._holder(target, key).spec, key) for key in wanted}
+            self._take_quirks(target, wanted)
         else:
-            self._take_quirks(*self._before.pop(number))
+            self._take_quirks(target, self._before.pop(number))
 
-    def _quirks(self, target: str, names: Mapping[str, object]) -> dict[str, object]:
-        holder = self._fronts.get(target) or self._plants[target]
-        return {name: getattr(holder.spec, name) for name in names}
+    def _holder(self, target: str, key: str) -> Front | Plant:
+        """Device and plant may share an id; the key tells which is meant."""
+        return self._fronts[target] if key in QUIRKS["device"] else self._plants[target]
 
     def _take_quirks(self, target: str, values: Mapping[str, object]) -> None:
-        front = self._fronts.get(target)
-        if front is not None:
-            front.set_quirks(values)
-            return
-        plant = self._plants[target]
-        checked = type(plant.spec).model_validate({**plant.spec.model_dump(), **values})
-        plant.spec = checked
+        for key, value in values.items():
+            holder = self._holder(target, key)
+            holder.spec = type(holder.spec).model_validate({**holder.spec.model_dump(), key: value})
 
     # --- faults ---
 
@@ -112,10 +110,7 @@ class Effects:
                 battery.refuses_discharge = begins and spec.discharge
             case "unplug":
                 point = next(one for one in self._of(spec.target) if isinstance(one, ChargingPoint))
-                if begins:
-                    point.unplug()
-                else:
-                    point.plug()
+                self._later.append(point.unplug if begins else point.plug)
             case "reboot" if begins:
                 self._fronts[spec.target].reboot()
             case "second_master":
@@ -127,7 +122,11 @@ class Effects:
         return [self._plants[name] for name in self._fronts[device].plants]
 
     def before_step(self) -> None:
-        """Second masters write when it is time."""
+        """Cars come and go, so that the powers of the last step stood until now; second masters write."""
+        if self._later:
+            for act in self._later:
+                act()
+            self._later.clear()
         if not self._masters:
             return
         now_s = self._house.elapsed_s

@@ -5,6 +5,7 @@ import asyncio
 from hw_sim.topics import OnConnection, OnMessage, matches
 
 Will = tuple[str, bytes]
+_MOST_WAYS = 4096
 
 
 class MemoryClient:
@@ -31,6 +32,7 @@ class MemoryClient:
             return
         if topic_filter not in self._filters:
             self._filters.append(topic_filter)
+            self._broker.forget_ways()
         self._broker.replay(self, topic_filter)
 
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> bool:
@@ -60,6 +62,7 @@ class MemoryClient:
             return
         self.connected = connected
         self._filters.clear()
+        self._broker.forget_ways()
         if self._on_connection is not None:
             asyncio.get_running_loop().call_soon(self._on_connection, connected)
 
@@ -80,6 +83,7 @@ class MemoryBroker:
         self.up = True
         self.retained: dict[str, bytes] = {}
         self._clients: list[MemoryClient] = []
+        self._ways: dict[str, list[MemoryClient]] = {}  # topic to those who hear it, as far as already asked for
 
     def client(self, will: Will | None = None) -> MemoryClient:
         """A new client, not yet started."""
@@ -111,7 +115,16 @@ class MemoryBroker:
             self.retained[topic] = payload
         elif retain:
             self.retained.pop(topic, None)
-        loop = asyncio.get_running_loop()
-        for client in self._clients:
-            if client.takes(topic):
+        ways = self._ways.get(topic)
+        if ways is None:
+            if len(self._ways) >= _MOST_WAYS:
+                self._ways.clear()
+            ways = self._ways[topic] = [client for client in self._clients if client.takes(topic)]
+        if ways:
+            loop = asyncio.get_running_loop()
+            for client in ways:
                 loop.call_soon(client.deliver, topic, payload, False)
+
+    def forget_ways(self) -> None:
+        """For the client: who hears what has changed."""
+        self._ways.clear()

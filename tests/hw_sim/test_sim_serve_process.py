@@ -27,9 +27,9 @@ WALLBOX = "go-eCharger/012345"
 class Served:
     """A running `hw-sim serve --json` and what it said first."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, file: Path = DEMO) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "hw_sim.cli", "serve", str(DEMO), "--json", *arguments],
+            [sys.executable, "-W", "error", "-m", "hw_sim.cli", "serve", str(file), "--json", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -62,8 +62,8 @@ class Served:
 
 
 @contextmanager
-def served(*arguments: str) -> Iterator[Served]:
-    one = Served(*arguments)
+def served(*arguments: str, file: Path = DEMO) -> Iterator[Served]:
+    one = Served(*arguments, file=file)
     try:
         yield one
     finally:
@@ -121,6 +121,31 @@ def test_a_kill_and_a_restart_keep_ports_and_counters(tmp_path: Path) -> None:
     assert after["import_wh"] >= saved["import_wh"] > 0
     for plant, name in (("ev", "energy_wh"), ("ev", "soc_wh"), ("battery", "discharged_wh")):
         assert after["plants"][plant][name] >= saved["plants"][plant][name] > 0
+
+
+def test_a_scenario_is_served_with_its_time_line_and_relays_answer(tmp_path: Path) -> None:
+    scenario = tmp_path / "storm.toml"
+    scenario.write_text(
+        'scenario = 1\nhome = "farm.toml"\nstart = 2026-06-15T12:00:00\n'
+        '[[event]]\nkind = "frequency"\nat_s = 0\nhz = 49.5\n'
+        '[[fault]]\nkind = "stranger"\ntarget = "battery-old"\nat_s = 0\n'
+    )
+    with served(file=scenario) as one:
+        devices = one.addresses["devices"]
+        assert len(devices) == 7
+        until_blocking(lambda: one.words("meter", 40086, 1) == [4950])
+        serials = {name: one.words(name, 40052, 16) for name in ("battery-old", "battery-new")}
+        text = {name: b"".join(w.to_bytes(2, "big") for w in words).rstrip(b"\0") for name, words in serials.items()}
+        assert text == {"battery-old": b"SIM-BAT-battery-old-X", "battery-new": b"SIM-BAT-battery-new"}
+        relay = devices["pump-relay"]["topic"]
+        ear = MqttEar(one.addresses["mqtt"]["port"], "#")
+        until_blocking(lambda: ear.value(f"{relay}/online") is True)
+        request = {"id": 1, "src": "tester", "method": "Switch.Set", "params": {"id": 0, "on": True}}
+        ear.say(f"{relay}/rpc", json.dumps(request))
+        until_blocking(lambda: (ear.value(f"{relay}/status/switch:0") or {}).get("apower") == 4000.0)
+        assert ear.value("tester/rpc") == {"id": 1, "src": relay, "dst": "tester", "result": {"was_on": False}}
+        ear.close()
+        assert one.end() == (0, "", "")
 
 
 def test_a_port_that_is_taken_is_a_problem_with_an_advice(tmp_path: Path) -> None:

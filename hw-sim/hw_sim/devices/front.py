@@ -1,7 +1,6 @@
 """What every simulated device has, whatever it speaks."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from hw_sim.faults import HEALTHY, Condition
 from hw_sim.physics.house import House
@@ -105,10 +104,6 @@ class Front:
         self.foreign_writes += sum(self.writes.values()) - sum(before.values())
         self.writes, self.refused = before, refused
         self._seen = None
-
-    def set_quirks(self, values: Mapping[str, Any]) -> None:
-        """Other quirks from now on."""
-        self.spec = self.spec.model_copy(update=dict(values))
 
     def tick(self) -> None:
         """Called once before each step of the house."""

@@ -34,6 +34,10 @@ class RelayFront(Shelly):
         """Somebody switches: on, or off for 0."""
         self._command("0", b"off" if value == 0.0 else b"on")
 
+    def looks(self) -> tuple[object, ...]:
+        """The relay, and its power to 1 W."""
+        return (*super().looks(), round(self._load.power_w), self.condition)
+
     def components(self) -> dict[str, dict[str, Any]]:
         """One switch, with power, voltage, current, and energy."""
         load, switch = self._load, self.switches[0]
@@ -82,6 +86,10 @@ class HeatPumpFront(Shelly):
         first, second = _CONTACTS.get(FORCED if value is None else round(value), (True, True))
         self._command("0", b"on" if first else b"off")
         self._command("1", b"on" if second else b"off")
+
+    def looks(self) -> tuple[object, ...]:
+        """The contacts, the power to 10 W, the store to 0.2 K."""
+        return (*super().looks(), round(self._pump.power_w / 10.0), round(self._pump.store_c * 5.0), self.condition)
 
     def components(self) -> dict[str, dict[str, Any]]:
         """Contacts, meter, store."""

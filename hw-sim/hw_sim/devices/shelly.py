@@ -87,14 +87,18 @@ class Shelly(TopicFront):
         self.prefix = prefix_of(spec)
         self.switches = switches
         self._sent: dict[str, dict[str, Any]] = {}
+        self._look: tuple[object, ...] = ()
         self._next_full_s = 0.0
-        self._began_s = 0.0
 
     # --- each kind has its own ---
 
     def components(self) -> dict[str, dict[str, Any]]:
         """The status of all components."""
         return {}
+
+    def looks(self) -> tuple[object, ...]:
+        """Everything of the status that is worth a message when it changes, coarsely."""
+        return tuple((switch.on, switch.timer.ends_s) for switch in self.switches)
 
     # --- switches ---
 
@@ -110,7 +114,6 @@ class Shelly(TopicFront):
         """Interpretation: `initial_state` is as at the start; timers are gone."""
         for switch in self.switches:
             switch.set(switch.initial, "init", self.house.elapsed_s)
-        self._began_s = self.house.elapsed_s
 
     def commands(self) -> Held:
         """The positions, and when they flip."""
@@ -153,8 +156,15 @@ class Shelly(TopicFront):
     # --- what it says ---
 
     def publish(self, now_s: float) -> None:
-        """Whole statuses on change, and the changes as a notification; all of it once a minute."""
+        """Whole statuses on change, and the changes as a notification; all of it once a minute.
+
+        Interpretation: what counts as a change of a measured value is the maker's secret; here it is `looks`.
+        """
         full = now_s + 1e-9 >= self._next_full_s
+        look = self.looks()
+        if not full and look == self._look:
+            return
+        self._look = look
         if full:
             self._next_full_s = now_s + _AT_LEAST_S
         news: dict[str, Any] = {}
@@ -190,6 +200,7 @@ class Shelly(TopicFront):
     def joined(self) -> None:
         """Everything is said anew."""
         self._sent.clear()
+        self._look = ()
         self._next_full_s = 0.0
         self.say(f"{self.prefix}/online", True, retain=True)
 

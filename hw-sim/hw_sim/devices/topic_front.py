@@ -15,9 +15,12 @@ PUBLISH_S = 1.0
 _GARBAGE = (b"{{{", b"NaN", b"1e999", b"\xff\xfe\x00", b'{"x":[[[[[[]]]]]]}', b'"12,5 W"', b"", b"[" * 200)
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
 def packed(value: Json) -> bytes:
     """JSON without blanks."""
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 class TopicFront(Front):

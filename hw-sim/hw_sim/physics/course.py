@@ -39,7 +39,7 @@ class Course:
         if len(points) == 1:
             self.value = before
             points.clear()
-        elif now_s > since:
+        elif now_s >= since:
             until, after = points[1]
             self.value = before + (after - before) * (now_s - since) / (until - since)
         return self.value

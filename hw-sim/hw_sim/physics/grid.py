@@ -13,15 +13,11 @@ class Grid:
     def __init__(self, spec: GridSpec) -> None:
         self.spec = spec
         self.lost = 0
+        self.present = True  # in the last step
         self.frequency = Course(spec.frequency_hz)
         self._volts = tuple(Course(spec.voltage_v if spec.phases == 3 or i == 0 else 0.0) for i in range(3))
         self.voltages_v: Phases = (self._volts[0].base, self._volts[1].base, self._volts[2].base)
         self.frequency_hz = spec.frequency_hz
-
-    @property
-    def present(self) -> bool:
-        """Whether there is voltage."""
-        return self.lost == 0
 
     def courses_of(self, phase: int | None) -> Sequence[Course]:
         """The voltage's courses of one phase, or of all that there are."""
@@ -33,4 +29,5 @@ class Grid:
         """Moves on to a time."""
         one, two, three = (course.move(elapsed_s) for course in self._volts)
         hz = self.frequency.move(elapsed_s)
+        self.present = not self.lost
         self.voltages_v, self.frequency_hz = (NONE, 0.0) if self.lost else ((one, two, three), hz)
