@@ -204,6 +204,7 @@ def event_add(
         click.echo(f"note: {payload_type} is not a payload type of OpenADR 3.1.0; sent as a private one", err=True)
 
     async def work() -> Event:
+        """One event: its program by name, its intervals one after another from `start` on."""
         async with Vtn(access) as vtn:
             return await vtn.create(
                 Event,

@@ -50,6 +50,7 @@ async def discover(
     sightings: dict[int, Sighting] = {}
 
     async def look(indices: list[int]) -> None:
+        """One address after another of the same host and port; those after an unreached one are not tried again."""
         kind_found: object = None
         unreached: Sighting | None = None
         for index in indices:

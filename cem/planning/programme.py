@@ -71,6 +71,7 @@ class Layout:
 
 
 def build(problem: Problem, blocks: Blocks) -> Layout:
+    """Fills the columns and rows of the problem into `blocks` (kW and kWh); where each quantity stands."""
     n, hours, scale = problem.slots, problem.hours, problem.price_scale
     most_import, most_export = _most(problem)
     limited_in, limited_out = np.isfinite(problem.import_limit_kw), np.isfinite(problem.export_limit_kw)
