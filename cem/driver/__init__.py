@@ -1,5 +1,6 @@
 """The driver kit: everything that a driver may import, stable. The entry point group is `cem.drivers`."""
 
+from cem.driver.patience import Patience
 from cem.model.errors import BadAnswer, DeviceError, NoAnswer, Refused, WrongDevice
 from cem.model.reading import Reading, Value
 from cem.model.resource import POINTS, Control, Ratings, Resource, Role
@@ -33,6 +34,7 @@ __all__ = [
     "Identity",
     "MessageSink",
     "NoAnswer",
+    "Patience",
     "PduPort",
     "Ratings",
     "Reading",

@@ -7,11 +7,12 @@ import random
 import re
 from collections.abc import Iterable
 
+from cem.driver.patience import Patience
 from cem.model.errors import DeviceError, WrongDevice
 from cem.model.setpoint import DeviceState, Health, Setpoint
 from cem.ports import Clock, ControlSpec, Device, DeviceConfig, Identity, StateStore
 from cem.runtime.board import Board
-from cem.runtime.waiting import Patience, Signal, signalled
+from cem.runtime.waiting import Signal, signalled
 from cem.runtime.writer import Writer
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from cem.driver import BadAnswer, NoAnswer, Refused
+from cem.driver import BadAnswer, NoAnswer, Patience, Refused
 from cem_drivers.modbus.pdu import (
     READS,
     Function,
@@ -57,6 +57,7 @@ class Link:
         self._generation = 0
         self._silence = Silence()
         self._missed: int | None = None  # the unit that did not answer last
+        self._patience = Patience(DEFAULT_TIMEOUT_S)
 
     @property
     def generation(self) -> int:
@@ -155,8 +156,9 @@ class Link:
     async def _ready(self, unit: int, timeout_s: float) -> None:
         """Connects where needed, and waits until nothing old can arrive."""
         try:
-            async with asyncio.timeout(max(timeout_s, self._transport.connect_s)):
-                await self._transport.open()
+            if not self._transport.up:
+                async with asyncio.timeout(max(timeout_s, self._transport.connect_s)):
+                    await self._transport.open()
             late = self._transport.late
             await self._transport.settle()
             if self._transport.late > late and self._missed is not None:
@@ -180,7 +182,8 @@ class Link:
         self._statistics.writes += pdu[0] not in READS
         began_s = self._monotonic()
         try:
-            async with asyncio.timeout(timeout_s):
+            self._patience.seconds = timeout_s
+            with self._patience:
                 answer = await self._transport.exchange(unit, pdu)
         except TimeoutError as error:
             heard = self._transport.heard()

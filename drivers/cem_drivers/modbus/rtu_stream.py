@@ -35,7 +35,7 @@ class RtuStream:
         self.slowest_s = slowest_s
         self.opened = 0
         self.late = 0  # answers that came after their time-out
-        self._up = False
+        self.up = False
         self._heard = bytearray()
         self._last_s = -MAX_SLOWEST_S  # when the last byte came or went
         self._unanswered: Question | None = None  # asked, not answered, and may be answered yet
@@ -45,11 +45,11 @@ class RtuStream:
 
     async def open(self) -> None:
         """Connects; harmless when connected. Raises OSError."""
-        if self._up:
+        if self.up:
             return
         self._lost = None
         await self._connect()
-        self._up = True
+        self.up = True
         self._last_s = self._now()
         self.opened += 1
 
@@ -96,8 +96,8 @@ class RtuStream:
 
     def close(self) -> None:
         """Lets go of the wire; a question that is still open stays known."""
-        if self._up:
-            self._up = False
+        if self.up:
+            self.up = False
             self._drop()
 
     def _unsettled_s(self) -> float:
@@ -151,7 +151,7 @@ class RtuStream:
 
     def _gone(self, error: Exception) -> None:
         """Called when the wire was lost."""
-        if self._up:
+        if self.up:
             self._lost = error
             self.close()
             self._heard.clear()

@@ -31,7 +31,7 @@ class RtuTcp(RtuStream):
     def fail(self) -> None:
         """The connection is not used for another question."""
         super().fail()
-        self._spoiled = self._up
+        self._spoiled = self.up
 
     async def _connect(self) -> None:
         self._spoiled = False

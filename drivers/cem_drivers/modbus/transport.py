@@ -29,6 +29,10 @@ class Transport(Protocol):
     slowest_s: float
     """The slowest answer known; 0 where answers carry the number of their question."""
 
+    @property
+    def up(self) -> bool:
+        """Whether it is connected, so that `open` would do nothing."""
+
     async def open(self) -> None:
         """Connects; harmless when connected. Raises OSError."""
 
@@ -117,9 +121,14 @@ class PymodbusTcp:
         self._transaction = 0
         self._why: OSError | None = None
 
+    @property
+    def up(self) -> bool:
+        """Whether pymodbus says so."""
+        return self._client is not None and bool(self._client.connected)
+
     async def open(self) -> None:
         """Connects; raises OSError."""
-        if self._client is not None and self._client.connected:
+        if self.up:
             return
         logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # every fault reaches us as an exception
         context = await asyncio.to_thread(self._tls.context) if self._tls is not None else None
@@ -201,12 +210,12 @@ class InMemory:
     def __init__(self, port: PduPort) -> None:
         self.opened = 0
         self._port = port
-        self._up = False
+        self.up = False
 
     async def open(self) -> None:
         """Nothing to connect; counted all the same."""
-        self.opened += not self._up
-        self._up = True
+        self.opened += not self.up
+        self.up = True
 
     async def settle(self) -> None:
         """Nothing to wait for."""
@@ -221,8 +230,8 @@ class InMemory:
 
     def fail(self) -> None:
         """As if the connection were made anew."""
-        self._up = False
+        self.up = False
 
     def close(self) -> None:
         """Nothing to drop."""
-        self._up = False
+        self.up = False

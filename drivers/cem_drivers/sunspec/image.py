@@ -1,6 +1,5 @@
 """The registers of a map's models, read in as few requests as the device allows."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cem.driver import BadAnswer, NoAnswer, Refused, Value
@@ -18,11 +17,20 @@ LONGEST_MODEL = 500  # registers of a model with repeating groups, whatever a de
 
 @dataclass(slots=True)
 class _Layout:
-    """What can be read of one model: found out once."""
+    """What can be read of one model: found out once. `block` is what was read last, and decoded."""
 
     spans: list[Span]
     holes: list[Span] = field(default_factory=list)
     reader: Reader | None = None
+    block: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """A round of reading whose models are all known and lie whole in one read each: what nearly every poll is."""
+
+    models: tuple[Model, ...]
+    reads: tuple[tuple[int, int, tuple[tuple[Model, int, int], ...]], ...]  # address, count, (model, begin, end)
 
 
 class Image:
@@ -48,10 +56,31 @@ class Image:
         self._max_gap = MAX_GAP
         self._layouts: dict[Model, _Layout] = {}
         self._plans: dict[tuple[Model, ...], list[Read]] = {}
+        self._rounds: list[_Round] = []
+        self._shown: dict[int, _Layout] = {}  # whose values they are, where a map has several models of a kind
         self._patience = patience or PatientReader(bus)
 
-    async def read(self, models: Iterable[Model]) -> None:
+    async def read(self, models: tuple[Model, ...]) -> None:
         """Reads the models anew. Raises NoAnswer, BadAnswer; Refused when not one of them could be read."""
+        known = next((one for one in self._rounds if one.models == models), None)
+        if known is None or not await self._again(known):
+            await self._carefully(models)
+
+    async def _again(self, known: _Round) -> bool:
+        """A round as it worked before; False where the device refuses it now."""
+        for address, count, parts in known.reads:
+            try:
+                block = await self._bus.read(address, count)
+            except Refused as error:
+                if error.code in BUSY:
+                    raise
+                self._rounds.clear()
+                return False
+            for model, begin, end in parts:
+                self._take(model, self._layouts[model], block[begin:end])
+        return True
+
+    async def _carefully(self, models: tuple[Model, ...]) -> None:
         wanted = tuple(model for model in dict.fromkeys(models) if model not in self.refused)
         pieces: dict[Span, bytes] = {}
         for read in self._plans.get(wanted) or self._plan(wanted):
@@ -62,10 +91,34 @@ class Image:
                 self._decode(model, layout, pieces)
             else:
                 self.refused[model] = f"model {model.id} at {model.address} is announced and can't be read"
-                self._plans.clear()
+                self._forget_plans()
         if wanted and all(model in self.refused for model in wanted):
             why = "; ".join(self.refused.pop(model) for model in wanted)
             raise Refused(f"{self._bus.name}: {why}")
+        self._remember(models)
+
+    def _remember(self, models: tuple[Model, ...]) -> None:
+        """Keeps the round where it is a plain one."""
+        layouts = [self._layouts[model] for model in models if model not in self.refused]
+        if len(layouts) < len(models) or any(layout.holes or len(layout.spans) != 1 for layout in layouts):
+            return
+        owner = {layout.spans[0]: model for layout, model in zip(layouts, models, strict=True)}
+        reads = tuple(
+            (
+                read.span.address,
+                read.span.count,
+                tuple(
+                    (owner[span], 2 * (span.address - read.span.address), 2 * (span.end - read.span.address))
+                    for span in read.covers
+                ),
+            )
+            for read in self._plan(models)
+        )
+        self._rounds.append(_Round(models, reads))
+
+    def _forget_plans(self) -> None:
+        self._plans.clear()
+        self._rounds.clear()
 
     def holes(self, model: Model) -> list[Span]:
         """Registers of a model that can't be read."""
@@ -102,7 +155,7 @@ class Image:
             if new:
                 self._plans[wanted] = self._plan(wanted)
             return
-        self._plans.clear()
+        self._forget_plans()
         if len(touched) > 1:
             self._max_gap = -1  # some devices refuse a read across two models
         for model in touched:
@@ -140,22 +193,29 @@ class Image:
         return None
 
     def _decode(self, model: Model, layout: _Layout, pieces: dict[Span, bytes]) -> None:
-        known = definition(model.id)
-        assert known is not None
-        size = _size(model)
         if not layout.holes:
             block = b"".join(pieces[span] for span in layout.spans)
         else:
-            held = bytearray(2 * size)
+            held = bytearray(2 * _size(model))
             for span in layout.spans:
                 at = 2 * (span.address - model.address)
                 held[at : at + 2 * span.count] = pieces[span]
             block = bytes(held)
+        self._take(model, layout, block)
+
+    def _take(self, model: Model, layout: _Layout, block: bytes) -> None:
+        """Decodes a model's registers, unless they are the same as before."""
+        if block == layout.block and self._shown.get(model.id) is layout:
+            return
+        known = definition(model.id)
+        assert known is not None
+        layout.block = block
+        self._shown[model.id] = layout
         if known.group:
             self.modules[model.id] = self._groups(model, known, layout, block)
         if layout.reader is None:
             names = None if self._everything else NEEDED.get(model.id)
-            layout.reader = Reader(known, size - 2, names, _missing(model, layout))
+            layout.reader = Reader(known, _size(model) - 2, names, _missing(model, layout))
         self.values[model.id] = layout.reader.values(block)
 
     def _groups(self, model: Model, known: Definition, layout: _Layout, block: bytes) -> list[dict[str, Value]]:

@@ -54,25 +54,25 @@ class Point:
 
     def words(self, value: Value, factor: int | None) -> tuple[int, ...]:
         """The registers for a value in SI units; None, or a point without its scale factor, gives the sentinel."""
+        if self.size == 1 and isinstance(value, float | int) and (factor is not None or self.scale is None):
+            number = round(value / 10.0**factor if factor else value)
+            if self.kind in _SIGNED:
+                return ((-0x7FFF if number < -0x7FFF else min(number, 32767)) & 0xFFFF,)
+            return (0 if number < 0 else min(number, 65534),)
         if self.kind.startswith("str"):
             raw = str(value or "").encode("ascii", "replace")[: 2 * self.size].ljust(2 * self.size, b"\0")
             return tuple(int.from_bytes(raw[i : i + 2], "big") for i in range(0, len(raw), 2))
         if value is None or isinstance(value, str) or (self.scale is not None and factor is None):
             number = _UNIMPLEMENTED[self.kind]
         else:
-            number = self._number(value / 10.0**factor if factor else value)
-        if self.size == 1:
-            return (number & 0xFFFF,)
+            number = self._long(value / 10.0**factor if factor else value)
         return tuple((number >> 16 * i) & 0xFFFF for i in range(self.size - 1, -1, -1))
 
-    def _number(self, scaled: float) -> int:
-        number = round(scaled)
+    def _long(self, scaled: float) -> int:
+        """Of a point of two registers and more; all of them are unsigned."""
         if self.kind.startswith("acc"):
             return int(scaled) & (1 << 16 * self.size) - 1  # counts up, never rounds up before it is there, rolls over
-        if self.kind in _SIGNED:
-            return max(-0x7FFF, min(0x7FFF, number))
-        top = 0xFFFE if self.size == 1 else 0xFFFFFFFE
-        return max(0, min(top, number))
+        return max(0, min(0xFFFFFFFE, round(scaled)))
 
 
 def _points(layout: str) -> dict[str, Point]:
@@ -177,6 +177,7 @@ class SunSpecDevice:
     def __init__(self, models: list[Model], owner: Owner) -> None:
         self._owner = owner
         self._fresh: dict[int, int] = {}
+        self._shown: dict[int, dict[str, Value]] = {}  # live values as they stand in the registers
         self._models = {model.number: model for model in models}
         words = list(_START)
         address = BASE + 2
@@ -185,6 +186,11 @@ class SunSpecDevice:
             words.extend(model.initial())
             address += 2 + model.length
         words.extend(_END)
+        self._live = tuple(
+            (number, model.address, model.address + 2 + model.length)
+            for number, model in self._models.items()
+            if model.live is not None
+        )
         self._writable = {at: point for model in models for at, point in model.writable().items()}
         self._model_at = {at: model for model in models for at in model.writable()}
         self.bank = RegisterBank(
@@ -197,18 +203,21 @@ class SunSpecDevice:
     def forget(self) -> None:
         """The next read looks at the live values anew."""
         self._fresh.clear()
+        self._shown.clear()
 
     def _refresh(self, first: int, last: int) -> None:
         version = self._owner.version()
-        for number, model in self._models.items():
-            if model.live is None or model.address > last or model.address + 2 + model.length <= first:
-                continue
-            if self._fresh.get(number) == version:
+        for number, begin, end in self._live:
+            if begin > last or end <= first or self._fresh.get(number) == version:
                 continue
             self._fresh[number] = version
+            model = self._models[number]
+            shown = self._shown.setdefault(number, {})
             for name, value in self._owner.seen(model).items():
-                point = model.points[name]
-                self.bank.put(model.address + point.offset, point.words(value, model.factor(point)))
+                if name not in shown or shown[name] != value:
+                    shown[name] = value
+                    point = model.points[name]
+                    self.bank.put(begin + point.offset, point.words(value, model.factor(point)))
 
     def _accept(self, changes: Mapping[int, int]) -> None:
         names: dict[int, set[str]] = {}
@@ -219,7 +228,7 @@ class SunSpecDevice:
                 raise ModbusFault(ILLEGAL_VALUE)
         for at, word in changes.items():
             self.bank.put(at, (word,))
-        self._fresh.clear()
+        self.forget()
         for number, those in names.items():
             self._owner.stored(number, frozenset(those))
 
@@ -246,6 +255,7 @@ class SunSpecDevice:
         """Stores a point from the device's side."""
         model = self._models[number]
         point = model.points[name]
+        self._shown.pop(number, None)
         self.bank.put(model.address + point.offset, point.words(value, model.factor(point)))
 
     def put_factor(self, number: int, name: str, off: int) -> None:
@@ -258,7 +268,7 @@ class SunSpecDevice:
         model = self._models[number]
         for point in model.writable().values():
             self.put(number, point.name, model.fixed[point.name])
-        self._fresh.clear()
+        self.forget()
 
 
 def common(maker: str, model: str, serial: str, version: str) -> Model:
