@@ -4,13 +4,26 @@ from dataclasses import replace
 
 from cem.control.memory import LONG_AGO_S, ChargerMemory
 from cem.control.picture import ChargerPicture
-from cem.control.tuning import EV_DRAWS_W, EV_FOLLOW_S, EV_IDLE_S, EV_RETRY_S, EV_SPARE_A, EV_STOPS_BELOW_A
+from cem.control.tuning import (
+    EV_DRAWS_W,
+    EV_FOLLOW_S,
+    EV_IDLE_S,
+    EV_MIN_ON_S,
+    EV_RETRY_S,
+    EV_SPARE_A,
+    EV_STOPS_BELOW_A,
+)
 
 
 def observed(charger: ChargerPicture, before: ChargerMemory | None, now_s: float) -> ChargerMemory:
     """The memory brought up to what the charger shows now."""
-    if before is None:
-        return ChargerMemory(0.0)
+    if before is None or not before.met:
+        return _met(charger, before, now_s)
+    if charger.closed != before.closed:
+        # minimum times count from the contactor's own doing, seconds after our word; closed against it is not ours
+        foreign = charger.closed and before.limit_a == 0.0
+        at_s = before.switched_at_s if foreign else now_s
+        before = replace(before, closed=charger.closed, switched_at_s=at_s)
     least_a = charger.resource.ratings.min_current_a
     drawing = charger.power_w > EV_DRAWS_W
     known = before
@@ -22,6 +35,26 @@ def observed(charger: ChargerPicture, before: ChargerMemory | None, now_s: float
     if before.drew and followed and before.limit_a < EV_STOPS_BELOW_A and before.least_a < EV_STOPS_BELOW_A:
         known = replace(known, least_a=EV_STOPS_BELOW_A)
     return replace(known, idle_since_s=now_s if before.idle_since_s is None else before.idle_since_s)
+
+
+def _met(charger: ChargerPicture, before: ChargerMemory | None, now_s: float) -> ChargerMemory:
+    """What to think of a charger at first sight: as it stands, whatever a former run left.
+
+    A contactor that is closed, or that nobody tells how long it has been open, counts as switched just now where the
+    former run did not leave it so: minimum times hold for longer rather than for too short.
+    """
+    known = before or ChargerMemory(0.0)
+    offers_a = charger.offers_a if charger.offers_a is not None else charger.amperes if charger.closed else 0.0
+    on = charger.closed or offers_a >= charger.resource.ratings.min_current_a
+    as_left = before is not None and on == (before.limit_a > 0.0)
+    return replace(
+        known,
+        limit_a=(max(offers_a, charger.resource.ratings.min_current_a) if on else 0.0),
+        switched_at_s=known.switched_at_s if as_left or not (charger.closed or before) else now_s,
+        offered_at_s=now_s if on else LONG_AGO_S,
+        drew=charger.power_w > EV_DRAWS_W,
+        closed=charger.closed,
+    )
 
 
 def least_a(charger: ChargerPicture, memory: ChargerMemory) -> float:
@@ -54,13 +87,20 @@ def reserved_w(charger: ChargerPicture, limit_a: float, memory: ChargerMemory, n
     return max(charger.power_w, limit_a * charger.watts_per_amp)
 
 
-def after(memory: ChargerMemory, limit_a: float, now_s: float, was_on: bool) -> ChargerMemory:
-    """The memory after `limit_a` was decided for a car that was on or off before."""
+def kept_on(memory: ChargerMemory, now_s: float) -> bool:
+    """Whether it may not be switched off yet: its contactor has just closed, or the car was just asked to close it."""
+    for_s = now_s - memory.switched_at_s
+    return memory.limit_a > 0.0 and for_s < (EV_MIN_ON_S if memory.closed else EV_FOLLOW_S)
+
+
+def after(memory: ChargerMemory, limit_a: float, now_s: float) -> ChargerMemory:
+    """The memory after `limit_a` was decided."""
     offered = limit_a > 0.0 and limit_a != memory.limit_a
     return replace(
         memory,
         limit_a=limit_a,
-        switched_at_s=now_s if was_on != (limit_a > 0.0) else memory.switched_at_s,
+        switched_at_s=now_s if (memory.limit_a > 0.0) != (limit_a > 0.0) else memory.switched_at_s,
         offered_at_s=now_s if offered else memory.offered_at_s if limit_a > 0.0 else LONG_AGO_S,
         drew=memory.drew and limit_a > 0.0,
+        met=True,
     )

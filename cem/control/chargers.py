@@ -12,7 +12,7 @@ from cem.control.memory import ChargerMemory
 from cem.control.picture import ChargerPicture
 from cem.control.scene import Scene
 from cem.control.sharing import Claim, Share
-from cem.control.tuning import EV_DRAWS_W, EV_MIN_OFF_S, EV_MIN_ON_S, EV_STEP_UP_SHARE, EV_TURN_S
+from cem.control.tuning import EV_MIN_OFF_S, EV_MIN_ON_S, EV_STEP_UP_SHARE, EV_TURN_S
 from cem.control.wishes import IDLE, Wish, most_a, wish
 from cem.model.envelope import Band, Rank
 
@@ -71,7 +71,8 @@ def _candidate(scene: Scene, charger: ChargerPicture, room_w: Mapping[str, float
         pause = pause or "waits after the outage, so that not everything comes back at once"
         claim = replace(claim, most=0.0, held=False)
     elif _is_new(scene, charger):
-        now_a = float(math.floor(charger.amperes + 0.5))  # not more than it draws, until it is known how all stands
+        # not more than it draws, or may draw by its own limit already, until it is known how all stands
+        now_a = max(float(math.floor(charger.amperes + 0.5)), memory.limit_a)
         claim = replace(claim, most=min(claim.most, now_a), held=claim.held and now_a >= claim.least)
     return Candidate(charger, memory, wanted, band, claim, pause)
 
@@ -93,7 +94,7 @@ def _claim(
     on = memory.limit_a > 0.0
     for_s = now_s - memory.switched_at_s
     urgent = wanted.rank in {Rank.USER, Rank.SAFETY}
-    held = on and for_s < EV_MIN_ON_S and not urgent and not idle
+    held = charger_state.kept_on(memory, now_s) and not urgent and not idle
     most = float(math.floor(wished_a + 1e-9))
     least = float(math.ceil(least_a))
     if held:
@@ -129,7 +130,7 @@ def choices(
             continue
         got = shares[charger.resource.id]
         limit_a = float(math.floor(got.level + 1e-9))
-        memory = charger_state.after(candidate.memory, limit_a, scene.now_s, _was_on(scene, candidate))
+        memory = charger_state.after(candidate.memory, limit_a, scene.now_s)
         waits = limit_a == 0.0 and candidate.wish.power_w > 0.0
         since_s = candidate.memory.waits_since_s
         memory = replace(memory, waits_since_s=(scene.now_s if since_s is None else since_s) if waits else None)
@@ -140,15 +141,10 @@ def choices(
     return result
 
 
-def _was_on(scene: Scene, candidate: Candidate) -> bool:
-    """Whether it was on before this tick: by our will, or at first sight by what is seen."""
-    new = _is_new(scene, candidate.charger)
-    return candidate.charger.power_w > EV_DRAWS_W if new else candidate.memory.limit_a > 0.0
-
-
 def _is_new(scene: Scene, charger: ChargerPicture) -> bool:
-    """Nothing was decided for this car yet: the first word to it asks for no more than it draws."""
-    return charger.resource.id not in scene.memory.chargers
+    """Nothing was decided for this car in this run yet: the first word to it asks for no more than it may draw."""
+    known = scene.memory.chargers.get(charger.resource.id)
+    return known is None or not known.met
 
 
 def _explained(scene: Scene, candidate: Candidate, limit_a: float, got: Share, limits: Limits) -> ChargerChoice:

@@ -16,7 +16,7 @@ class ChargerMemory:
     """One charging point with a car. All times are monotonic seconds."""
 
     limit_a: float  # that was last set
-    switched_at_s: float = LONG_AGO_S  # charging was last switched on or off
+    switched_at_s: float = LONG_AGO_S  # charging was last switched on or off, by us or by the contactor itself
     offered_at_s: float = LONG_AGO_S  # the present offer was last raised from a pause, or changed
     idle_since_s: float | None = None  # does not draw although it could, since then
     drew: bool = False  # has drawn since it was last offered something
@@ -25,6 +25,8 @@ class ChargerMemory:
     phases: int | None = None  # that were last commanded
     phases_at_s: float = LONG_AGO_S  # of the last change of phases
     phases_wanted_since_s: float | None = None  # another number of phases would fit better, since then
+    closed: bool = False  # current could flow when it was last read: the contactor is closed
+    met: bool = True  # it was read in this run; what a former run left may have changed since
 
 
 @dataclass(frozen=True, slots=True)

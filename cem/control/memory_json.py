@@ -56,6 +56,7 @@ def from_json(document: Json, now: Instant) -> Memory:
             least_a=_number(row.get("least_a")),
             phases=int(_number(row["phases"])) if _is_number(row.get("phases")) else None,
             phases_at_s=at(row, "phases_ago_s"),
+            met=False,
         )
         for key, row in _rows(document.get("chargers"))
     }

@@ -30,6 +30,12 @@ class ChargerPicture:
     phases: int = 3  # that carry or would carry current
     soc_pct: float | None = None
     phases_told: int | None = None  # by the charger itself
+    offers_a: float | None = None  # the limit that it holds now, whoever set it; None: it does not tell
+
+    @property
+    def closed(self) -> bool:
+        """The contactor is closed: current may flow."""
+        return self.state in {"C", "D"}
 
     @property
     def plugged(self) -> bool:
@@ -201,6 +207,7 @@ def _charger(resource: Resource, snapshot: Snapshot, stale_s: float) -> ChargerP
         phases,
         snapshot.number(resource.id, "soc_pct", stale_s),
         None if told is None else int(told),
+        snapshot.number(resource.id, "limit_a", stale_s),
     )
 
 

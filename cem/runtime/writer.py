@@ -156,8 +156,9 @@ class Writer:
         spec = held.spec
         if self._locked():  # asked for while the budget was counted
             return
-        value = _without_bump(held, value) if held.first else value
-        held.first = False
+        if held.first:
+            value = await self._without_bump(held, value)
+            held.first = False
         await self._device.write(spec.resource_id, spec.control, value)
         back = await self._device.read_back(spec.resource_id, spec.control)
         held.written, held.written_at_s, held.known = value, now.mono_s, True
@@ -169,6 +170,23 @@ class Writer:
             self._tell(held, WriteState.ACCEPTED, value, now, "")
         else:
             self._tell(held, WriteState.EFFECTIVE, value, now, "")
+
+    async def _without_bump(self, held: _Held, value: float) -> float:
+        """The first command after a start asks for no more than flows, or may flow, already; the next tick may.
+
+        Not for what is kept in flash, which may not be written again so soon, nor where nothing is measured.
+        """
+        spec, present = held.spec, held.present
+        if present is None or spec.storage in WEARS_OUT:
+            return value
+        if spec.control is Control.BATTERY_SETPOINT_W:
+            return min(max(value, -abs(present)), abs(present))
+        in_amperes = spec.effect_point is not None and spec.effect_point.endswith("_a")
+        if spec.control is Control.EV_LIMIT_A and in_amperes and value > present:
+            holds = await self._device.read_back(spec.resource_id, spec.control)
+            most = max(math.floor(present), math.floor(holds or 0.0))
+            return min(value, most) if most >= SMALLEST_EV_CURRENT_A else 0.0
+        return value
 
     async def _contested(self, held: _Held, now: Instant) -> bool:
         """Whether somebody else changed what we hold; after the second time we yield and say so."""
@@ -288,22 +306,6 @@ class Writer:
 
 def _name(key: Key) -> str:
     return f"{key[0]}/{key[1]}"
-
-
-def _without_bump(held: _Held, value: float) -> float:
-    """The first command after a start asks for no more than flows already; the next tick may.
-
-    Not for what is kept in flash, which may not be written again so soon, nor where nothing is measured.
-    """
-    spec, present = held.spec, held.present
-    if present is None or spec.storage in WEARS_OUT:
-        return value
-    if spec.control is Control.BATTERY_SETPOINT_W:
-        return min(max(value, -abs(present)), abs(present))
-    in_amperes = spec.effect_point is not None and spec.effect_point.endswith("_a")
-    if spec.control is Control.EV_LIMIT_A and in_amperes and value > present:
-        return math.floor(present) if present >= SMALLEST_EV_CURRENT_A else 0.0
-    return value
 
 
 def _tolerance(spec: ControlSpec, value: float) -> float:

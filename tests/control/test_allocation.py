@@ -58,10 +58,14 @@ def test_when_not_both_minimums_fit_one_charges_and_the_turn_passes_on() -> None
     assert set(served) == {"car", "second_car"}
 
 
+LONG_ON = Memory(chargers={key: ChargerMemory(16.0, closed=True) for key in ("car", "second_car")})
+"""Both contactors have been closed for longer than their minimum time."""
+
+
 def test_a_car_whose_goal_can_only_be_met_at_full_power_goes_first() -> None:
     late = ChargeGoal("second_car", time(14, 0), energy_wh=22000)  # two hours from noon local time at 11 kW
     site = replace(TWO_CARS, goals=(late,))
-    decision, _ = settled(site, inputs(two_cars(), directive=limited(12000.0)))
+    decision, _ = settled(site, inputs(two_cars(), directive=limited(12000.0)), memory=LONG_ON)
     assert watts(decision, "second_car") == 16
     assert watts(decision, "car") == 0
     early = replace(TWO_CARS, goals=(replace(late, energy_wh=11000),))
@@ -71,10 +75,10 @@ def test_a_car_whose_goal_can_only_be_met_at_full_power_goes_first() -> None:
 
 def test_the_owners_act_and_the_priority_decide_who_is_served_first() -> None:
     now = UserRequest("1", "second_car", RequestKind.CHARGE_NOW, NOON + timedelta(hours=1), NOON)
-    decision, _ = settled(TWO_CARS, inputs(two_cars(), directive=limited(12000.0), requests=(now,)))
+    decision, _ = settled(TWO_CARS, inputs(two_cars(), directive=limited(12000.0), requests=(now,)), memory=LONG_ON)
     assert watts(decision, "second_car") == 16
     favoured = house(GRID, CAR, replace(SECOND_CAR, priority=2))
-    decision, _ = settled(favoured, inputs(two_cars(), directive=limited(12000.0)))
+    decision, _ = settled(favoured, inputs(two_cars(), directive=limited(12000.0)), memory=LONG_ON)
     assert (watts(decision, "second_car"), watts(decision, "car")) == (16, 0)
 
 

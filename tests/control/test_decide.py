@@ -178,9 +178,32 @@ def test_a_silent_battery_is_not_steered_and_counts_as_load() -> None:
 def test_a_car_switched_off_stays_off_for_its_minimum_time() -> None:
     site = house()
     _, memory = decide(site, inputs(world(car_state="C", car_w=4140), directive=import_limit(3000)), Memory())
-    decision, memory = decide(site, inputs(world(car_state="B", mono_s=1100)), memory)
+    decision, memory = decide(site, inputs(world(car_state="B", mono_s=1004)), memory)
+    decision, memory = decide(site, inputs(world(car_state="B", mono_s=1303)), memory)
     assert of(decision, "car").value == 0
-    decision, _ = decide(site, inputs(world(car_state="B", mono_s=1301)), memory)
+    decision, _ = decide(site, inputs(world(car_state="B", mono_s=1305)), memory)
+    assert of(decision, "car").value == 16
+
+
+def test_the_minimum_time_counts_from_the_contactors_own_doing_not_from_our_word() -> None:
+    _, memory = settled(house(), inputs(world(car_state="B")), 2)
+    _, memory = decide(house(), inputs(world(car_state="C", car_w=4140, mono_s=1280)), memory)  # the car wakes late
+    waits = plan({"car": Intent(IntentKind.HOLD)})
+    for mono_s, amps in ((1320.0, 6.0), (1579.0, 6.0), (1581.0, 0.0)):
+        given = inputs(world(car_state="C", car_w=4140, mono_s=mono_s), plan=waits)
+        decision, memory = decide(house(), given, memory)
+        assert of(decision, "car").value == amps
+
+
+def test_what_a_charger_allows_by_itself_when_it_is_first_seen_is_left_to_it() -> None:
+    offering = world(car_state="B", car_limit_a=10.0)
+    assert of(decide(house(), inputs(offering), Memory())[0], "car").value == 10
+    decision, left = decide(house(), inputs(world(car_state="B", car_limit_a=0.0)), Memory())
+    assert of(decision, "car").value == 0
+    again = replace(
+        left, chargers={"car": replace(left.chargers["car"], met=False)}
+    )  # a restart; meanwhile it was let go
+    decision, _ = decide(house(), inputs(world(car_state="C", car_w=11040, car_limit_a=16.0)), again)
     assert of(decision, "car").value == 16
 
 

@@ -76,7 +76,7 @@ def test_a_memory_that_cannot_be_read_is_an_empty_one(document: object) -> None:
 
 
 def test_the_memory_is_worth_a_write_only_when_something_was_switched() -> None:
-    _, memory = settled(house(), inputs(world(car_state="B", load_w=500)), 5)
+    _, memory = settled(house(), inputs(world(car_state="C", car_w=11040, load_w=500)), 5)
     before = lasting(memory)
     for second in range(20):
         _, memory = decide(

@@ -84,6 +84,7 @@ def world(
     soc_pct: float = 50.0,
     car_w: float = 0.0,
     car_state: str = "A",
+    car_limit_a: float | None = None,
     ages_s: Mapping[str, float] | None = None,
     mono_s: float = 1000.0,
 ) -> Snapshot:
@@ -93,7 +94,7 @@ def world(
             "grid": {"power_w": load_w + pv_w + battery_w + car_w},
             "pv": {"power_w": pv_w},
             "battery": {"power_w": battery_w, "soc_pct": soc_pct},
-            "car": {"power_w": car_w, "state": car_state},
+            "car": {"power_w": car_w, "state": car_state, "limit_a": car_limit_a},
         },
         mono_s=mono_s,
         ages_s=ages_s,
