@@ -1,16 +1,17 @@
-"""`cem simulate`: the real gateway and a simulated home on a virtual clock."""
+"""`cem simulate`: the real gateway and a simulated home on a virtual clock, judged."""
 
 import json
 import sys
 import time
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from cem.simulation.plant import Home
+    from cem.simulation.play import Setting
+    from cem.simulation.scenario import Scenario
 
 FINE_DAYS = 3.0
 COARSE_S = 30.0
@@ -19,19 +20,22 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("home_file", metavar="HOME.toml", type=FILE)
+@click.argument("file", metavar="FILE.toml", type=FILE)
 @click.option(
     "--days",
     type=click.FloatRange(min=0, min_open=True, max=3660),
-    default=1.0,
-    show_default=True,
-    help="Simulated time.",
+    help="Simulated time. [default: the scenario's for_s, else 1]",
 )
-@click.option("--seed", type=int, help="Of weather and load. [default: the home's]")
+@click.option("--seed", type=int, help="Of weather and load. [default: the file's]")
 @click.option(
-    "--start", metavar="TIME", help="ISO 8601, local without an offset. [default: the home's, else midsummer]"
+    "--start", metavar="TIME", help="ISO 8601, local without an offset. [default: the file's, else midsummer]"
 )
-@click.option("--tick", "tick_s", type=click.FloatRange(1, 60), help="Seconds. [default: 1 up to three days, then 30]")
+@click.option(
+    "--tick",
+    "tick_s",
+    type=click.FloatRange(1, 60),
+    help="Seconds. [default: the scenario's step_s; of a home 1 up to three days, then 30]",
+)
 @click.option("--site", type=FILE, help="Site file or answers: tariff, limits, goals; its devices are not used.")
 @click.option("--grid", "grid_file", type=FILE, help="What the grid asks: a TOML file of [[order]] tables.")
 @click.option("--no-plan", is_flag=True, help="Rules only, no optimiser.")
@@ -40,8 +44,8 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--plot", type=FILE, help="Draw a picture, an .svg file.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
 def simulate(
-    home_file: Path,
-    days: float,
+    file: Path,
+    days: float | None,
     seed: int | None,
     start: str | None,
     tick_s: float | None,
@@ -55,17 +59,21 @@ def simulate(
 ) -> None:
     """Runs the gateway as it is, with drivers, planner and grid sessions, on a simulated home in virtual time.
 
-    What it cost, what was kept to and what was broken is measured at the plant, not asked of the gateway. Exit code 1
-    when a limit was broken, 2 when home, site or grid file can't be used.
+    FILE.toml is a home, or a scenario: a home with what befalls it and what must be seen. What it cost and what was
+    kept to is measured at the plant, not asked of the gateway, and every step is judged by the promises of the house.
+    Exit code 1 when a promise or a limit was broken or an expectation missed, 2 when a file can't be used.
 
     \b
     Example:
-      cem simulate hw-sim/homes/demo.toml --days 1
+      cem simulate hw-sim/homes/demo.toml
       cem simulate hw-sim/homes/demo.toml --days 31 --seed 5 --json
       cem simulate hw-sim/homes/demo.toml --days 2 --plot days.svg
+      cem simulate hw-sim/scenarios/bad-evening.toml
     """
     from cem.model.errors import SiteFileError
-    from cem.simulation.plant import HomeUnusable, begins_at, open_home
+    from cem.simulation.plant import HomeUnusable, begins_at
+    from cem.simulation.play import Setting
+    from cem.simulation.scenario import open_scenario
 
     if plot is not None and plot.suffix.lower() != ".svg":
         raise click.BadParameter(
@@ -74,14 +82,12 @@ def simulate(
     if journal is not None and journal.exists():
         raise click.BadParameter(f"'{journal}' is there already; name another", param_hint="--journal")
     try:
-        home = open_home(home_file)
-        began = begins_at(home, start)
-        summary = _run(
-            home, began, days, tick_s or (1.0 if days <= FINE_DAYS else COARSE_S), seed, site, grid_file,
-            plan=not no_plan, store=store, journal=journal, plot=plot,
-        )  # fmt: skip
+        scenario = open_scenario(file)
+        began = begins_at(scenario.home, start)
+        whole = _lasting(replace(scenario, start=began, seed=seed), days, tick_s, grid_file)
+        summary = _summary(whole, Setting(site, plan=not no_plan, folder=store, record=journal), plot)
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--start or --grid") from error
+        raise click.BadParameter(str(error), param_hint="--start") from error
     except (HomeUnusable, SiteFileError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
@@ -91,35 +97,37 @@ def simulate(
         from cem.cli.simulate_text import write_summary
 
         write_summary(summary)
-    sys.exit(int(summary["limits_broken"] > 0))
+    missed = any(result["met"] is False for result in summary["expectations"])
+    sys.exit(int(bool(summary["limits_broken"] or summary["promises"]["violations"] or missed)))
 
 
-def _run(
-    home: "Home",
-    start: datetime | None,
-    days: float,
-    tick_s: float,
-    seed: int | None,
-    site: Path | None,
-    grid_file: Path | None,
-    *,
-    plan: bool,
-    store: Path | None,
-    journal: Path | None,
-    plot: Path | None,
-) -> dict[str, Any]:
+def _lasting(scenario: "Scenario", days: float | None, tick_s: float | None, grid_file: Path | None) -> "Scenario":
+    """The scenario with what the command line says about its time and its grid."""
     from cem.simulation.orders import read_grid
-    from cem.simulation.runs import Run, run_days
-    from cem.simulation.site import answers_for, site_of
+
+    if days is not None:
+        scenario = replace(scenario, for_s=days * 86400)
+    if tick_s is None and scenario.is_home:
+        tick_s = 1.0 if scenario.for_s <= FINE_DAYS * 86400 else COARSE_S
+    if tick_s is not None:
+        scenario = replace(scenario, step_s=tick_s)
+    if grid_file is not None:
+        grids, orders = read_grid(grid_file)
+        scenario = replace(scenario, grids=scenario.grids + grids, orders=scenario.orders + orders)
+    return scenario
+
+
+def _summary(scenario: "Scenario", setting: "Setting", plot: Path | None) -> dict[str, Any]:
+    from cem.simulation.play import play
 
     began = time.perf_counter()
-    found = site_of(home, answers_for(home, site), tick_s=tick_s)
-    grids = read_grid(grid_file) if grid_file is not None else ()
-    account, summary = run_days(Run(home, found, days, tick_s, start, seed, grids, plan, store, journal))
+    played = play(scenario, setting)
+    summary = played.summary()
     summary["wall_s"] = round(time.perf_counter() - began, 2)
     if plot is not None:
         from cem.simulation.picture import svg
 
-        plot.write_text(svg(account.samples, f"{home.name}, {days:g} days", home.zone), encoding="utf-8")
+        title = f"{scenario.home.name}, {summary['days']:g} days"
+        plot.write_text(svg(played.account.samples, title, scenario.home.zone), encoding="utf-8")
         summary["plot"] = str(plot)
     return summary

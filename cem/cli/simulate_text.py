@@ -1,10 +1,13 @@
 """The summary of a simulation as text for people."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from cem.simulation.expectations import in_words
 
 FLOWS = {
     "import": "bought",
@@ -21,7 +24,10 @@ FLOWS = {
 def write_summary(summary: dict[str, Any], console: Console | None = None) -> None:
     """Prints it to stdout."""
     out = console or Console(highlight=False)
-    out.print(Text(f"{summary['home']}, {summary['days']:g} days, a tick each {summary['tick_s']:g} s", style="bold"))
+    named = summary["home"] if summary["scenario"] is None else f"{summary['scenario']} ({summary['home']})"
+    out.print(Text(f"{named}, {_time(summary['days'])}, a tick each {summary['tick_s']:g} s", style="bold"))
+    if summary["claim"]:
+        out.print(Text(f"claim: {summary['claim']}"))
     out.print(f"{summary['from'][:16]} to {summary['to'][:16]} UTC")
     table = Table.grid(padding=(0, 2))
     table.add_column()
@@ -39,6 +45,8 @@ def write_summary(summary: dict[str, Any], console: Console | None = None) -> No
     table.add_row("charge goals", f"{goals['met']} met, {goals['missed']} missed")
     out.print(table)
     _limits(summary, out)
+    _promises(summary["promises"], out)
+    _expectations(summary["expectations"], out)
     out.print(f"writes: {_counts(summary['writes'])}")
     out.print(f"set points by rank: {_counts(summary['decisions_by_rank'])}")
     for alarm in summary["alarms"]:
@@ -55,6 +63,36 @@ def _limits(summary: dict[str, Any], out: Console) -> None:
         else:
             excuse = f", {kept['excused']} of them excused by the house's own load" if kept["excused"] else ""
             out.print(f"{words}, kept{excuse}")
+
+
+def _promises(promises: dict[str, Any], out: Console) -> None:
+    left_out = f", {', '.join(promises['left_out'])} left out" if promises["left_out"] else ""
+    judged = f"{promises['judged_steps']} steps judged by {len(promises['invariants'])} promises{left_out}"
+    if not promises["violations"]:
+        out.print(f"no promise broken ({judged})")
+        return
+    out.print(Text(f"{len(promises['violations'])} times a promise was broken ({judged}):", style="bold red"))
+    for one in promises["violations"]:
+        decided = f" (decided last: {one['decision']})" if one["decision"] else ""
+        words = f"allowed {one['allowed']}; seen {one['seen']}{decided}"
+        out.print(Text(f"  {one['invariant']} at {one['at_s']:.0f} s, {one['at'][:19]} UTC: {words}", style="red"))
+
+
+def _expectations(results: Sequence[dict[str, Any]], out: Console) -> None:
+    if not results:
+        return
+    missed = [result for result in results if result["met"] is False]
+    open_still = sum(result["met"] is None for result in results)
+    rest = f", {open_still} not reached" if open_still else ""
+    style = "bold red" if missed else ""
+    out.print(Text(f"{len(results)} expectations: {len(missed)} missed{rest}", style=style))
+    for result in results:
+        word = {True: "met", False: "MISSED", None: "not reached"}[result["met"]]
+        out.print(Text(f"  {word}: {in_words(result)}", style="red" if result["met"] is False else "dim"))
+
+
+def _time(days: float) -> str:
+    return f"{days:g} days" if days >= 1 else f"{days * 24:.3g} hours"
 
 
 def _counts(counts: dict[str, int]) -> str:

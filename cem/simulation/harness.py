@@ -99,7 +99,7 @@ class Bench:
         self._folder = folder
         self._plan = plan
         self._record = record
-        self._random = random.Random(seed)  # noqa: S311 - back-off and jitter, the same in each run
+        self._random = random.Random(home.seed if seed is None else seed)  # noqa: S311 - back-off and jitter, the same in each run
         self._runner = asyncio.Runner(loop_factory=VirtualEventLoop)
         self._loop = self._runner.get_loop()
         self._tasks: list[asyncio.Task[None]] = []

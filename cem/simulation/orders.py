@@ -1,4 +1,4 @@
-"""What the grid will ask in a simulation, from a TOML file.
+"""The grid's side of a scenario: `[[grid]]` tables (who there is) and `[[order]]` tables (what each asks, and when).
 
 [[order]]
 signal = "import_limit_w"     # or export_limit_w, dispatch_w (all W), import_price_per_kwh, export_price_per_kwh
@@ -10,61 +10,117 @@ ahead_s = 900                 # published so long before
 provider = "utility"          # each one gets a VTN of its own
 """
 
-import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from cem.model.provider import Programme
 from cem.simulation.grid import GridSide, Order, Signal
+from cem.simulation.plant import HomeUnusable, read_table
 
-_DUTIES = frozenset({Signal.IMPORT_LIMIT_W, Signal.EXPORT_LIMIT_W})
+DUTIES = frozenset({Signal.IMPORT_LIMIT_W, Signal.EXPORT_LIMIT_W})
+SHORT: Mapping[str, Signal] = {
+    "import_limit": Signal.IMPORT_LIMIT_W,
+    "export_limit": Signal.EXPORT_LIMIT_W,
+    "price": Signal.IMPORT_PRICE,
+    "export_price": Signal.EXPORT_PRICE,
+    "dispatch": Signal.DISPATCH_W,
+}
+"""Signals by their short names; both may be written."""
 
 
-class _OrderTable(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+class Table(BaseModel):
+    """A table of a scenario: frozen, an unknown key is a fault, and so is a number that is none."""
 
-    signal: Signal
-    values: list[float] = Field(min_length=1, max_length=10_000)
-    start_s: float = Field(ge=0)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+GridId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+
+
+class Asked(Table):
+    """What a grid asks for, whenever it does."""
+
+    signal: Annotated[Signal, BeforeValidator(lambda name: SHORT.get(name, name))]
+    values: tuple[float, ...] = Field(min_length=1, max_length=10_000)
     for_s: float = Field(gt=0)
     mandatory: bool | None = None
-    ahead_s: float = Field(default=900.0, ge=0)
-    provider: str = Field(default="utility", pattern=r"^[a-z][a-z0-9-]{0,31}$")
     name: str = Field(default="", max_length=100)
 
+    def order(self, start_s: float, ahead_s: float) -> Order:
+        """As an order of one of the two programmes that every simulated grid has."""
+        mandatory = self.signal in DUTIES if self.mandatory is None else self.mandatory
+        programme = "limits" if mandatory else "prices"
+        return Order(self.signal, self.values, start_s, self.for_s, programme, ahead_s, self.name)
 
-class _GridFile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
-    order: list[_OrderTable]
+class OrderTable(Asked):
+    """One [[order]]."""
+
+    start_s: float = Field(ge=0)
+    ahead_s: float = Field(default=900.0, ge=0)
+    provider: GridId = "utility"
 
 
-def read_grid(path: Path) -> tuple[GridSide, ...]:
-    """The providers and their orders; raises ValueError naming every fault with its path."""
-    try:
-        found = _GridFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: not TOML: {error}") from error
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
-        raise ValueError(f"{path}: " + "; ".join(lines)) from error
+class GridTable(Table):
+    """One [[grid]]: a provider of the simulated site, with what its contract says. Keys as in the site file."""
+
+    id: GridId = "utility"
+    poll_s: float = Field(default=10.0, gt=0)
+    report_interval_s: float = Field(default=900.0, gt=0)
+    stale_s: float | None = Field(default=None, gt=0)
+    fallback_voluntary_s: float | None = Field(default=None, gt=0)
+    fallback_open_ended_s: float | None = Field(default=None, gt=0)
+    default_import_limit_w: float | None = Field(default=None, ge=0)
+    default_export_limit_w: float | None = Field(default=None, ge=0)
+    request_timeout_s: float | None = Field(default=None, gt=0)
+    retry_max_s: float | None = Field(default=None, gt=0)
+    reconnect_jitter_s: float | None = Field(default=None, ge=0)
+
+    def side(self, orders: Sequence[Order]) -> GridSide:
+        """The provider with its orders."""
+        settings = self.model_dump(exclude_none=True, exclude={"id", "poll_s", "report_interval_s"})
+        return GridSide(
+            self.id,
+            orders=tuple(orders),
+            poll_s=self.poll_s,
+            report_interval_s=self.report_interval_s,
+            settings=settings,
+        )
+
+
+class _GridFile(Table):
+    grid: tuple[GridTable, ...] = ()
+    order: tuple[OrderTable, ...]
+
+
+def sides_of(grids: Sequence[GridTable], orders: Sequence[OrderTable]) -> tuple[GridSide, ...]:
+    """Every provider that has a table or is named by an order, with its orders."""
+    known = {table.id: table for table in grids}
+    names = dict.fromkeys([*known, *(order.provider for order in orders)])
     return tuple(
-        _side(provider, [table for table in found.order if table.provider == provider])
-        for provider in dict.fromkeys(table.provider for table in found.order)
+        known.get(name, GridTable(id=name)).side(
+            [table.order(table.start_s, table.ahead_s) for table in orders if table.provider == name]
+        )
+        for name in names
     )
 
 
-def _side(provider: str, tables: list[_OrderTable]) -> GridSide:
-    orders = []
-    programmes: dict[str, Programme] = {}
-    for table in tables:
-        mandatory = table.signal in _DUTIES if table.mandatory is None else table.mandatory
-        name = "obligations" if mandatory else "offers"
-        programmes[name] = Programme(name, mandatory)
-        orders.append(
-            Order(table.signal, tuple(table.values), table.start_s, table.for_s, name, table.ahead_s, table.name)
-        )
-    return GridSide(provider, tuple(programmes.values()), tuple(orders))
+def read_grid(path: Path) -> tuple[tuple[GridTable, ...], tuple[OrderTable, ...]]:
+    """The tables of a file that is only about the grid; raises HomeUnusable naming every fault with its path."""
+    try:
+        found = _GridFile.model_validate(read_table(path))
+    except ValidationError as error:
+        raise HomeUnusable(str(path), in_words(error)) from error
+    return found.grid, found.order
+
+
+def in_words(error: ValidationError, tagged: frozenset[str] = frozenset()) -> list[str]:
+    """Each fault of a validation with its path. Below `tagged` lists the kind of a row is no part of its path."""
+    return [f"{_place(one['loc'], tagged)}: {one['msg']}" for one in error.errors(include_url=False)]
+
+
+def _place(loc: Sequence[Any], tagged: frozenset[str]) -> str:
+    parts = [str(part) for number, part in enumerate(loc) if number < 2 or loc[number - 2] not in tagged]
+    return ".".join(parts) or "scenario"

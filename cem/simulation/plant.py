@@ -8,11 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from cem.io.virtual import VirtualClock
 from cem.model.errors import CemError
 from cem.ports import ConnectionSink, DriverContext, MessageSink, PduPort, TopicPort
-from hw_sim.home import Home, HomeError, load_home
+from hw_sim.cross_checks import faults_of_fault
+from hw_sim.happenings import FaultSpec
+from hw_sim.home import Home, HomeError, home_of, in_words, table_of, text_of
+from hw_sim.scenario import Scenario as TiedHome
+from hw_sim.scenario import is_scenario, scenario_of
 from hw_sim.simulation import SimulatedHome
 from hw_sim.truth import BatteryTruth, EvTruth, PvTruth, Truth
 
@@ -24,11 +31,17 @@ __all__ = [
     "Link",
     "PvTruth",
     "SimulatedHome",
+    "TiedHome",
     "Truth",
     "Wire",
     "begins_at",
+    "fault_troubles",
+    "home_in",
+    "is_scenario",
     "links_of",
     "open_home",
+    "read_table",
+    "tied",
 ]
 
 Link = Mapping[str, str | int | float | bool]
@@ -39,15 +52,52 @@ WRITING_FUNCTIONS = frozenset({5, 6, 15, 16, 22, 23})
 
 
 class HomeUnusable(CemError):  # noqa: N818 - the field's word
-    """A home file that can't be simulated; the message names every fault with its path."""
+    """A home or scenario file that can't be simulated; `faults` names every fault with its path, the message too."""
+
+    def __init__(self, source: str, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(f"{source}: {fault}" for fault in faults))
+        self.faults = tuple(faults)
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The parsed TOML of a file; raises HomeUnusable."""
+    try:
+        return table_of(text_of(path), str(path))
+    except HomeError as error:
+        raise HomeUnusable(error.source, error.faults) from error
 
 
 def open_home(path: Path) -> Home:
-    """The home of a file; raises HomeUnusable with every fault, one a line."""
+    """The home of a home file; raises HomeUnusable with every fault, one a line."""
+    return home_in(read_table(path), path)
+
+
+def home_in(table: dict[str, Any], path: Path) -> Home:
+    """The home of a parsed home file; raises HomeUnusable."""
     try:
-        return load_home(path)
+        return home_of(table, str(path))
     except HomeError as error:
-        raise HomeUnusable("\n".join(f"{path}: {fault}" for fault in error.faults)) from error
+        raise HomeUnusable(error.source, error.faults) from error
+
+
+def tied(table: dict[str, Any], path: Path) -> TiedHome:
+    """A parsed scenario file tied to its home, with its time line in it; raises HomeUnusable.
+
+    Homes are looked for beside `path`, then among the ready-made ones.
+    """
+    try:
+        return scenario_of(table, path)
+    except HomeError as error:
+        raise HomeUnusable(error.source, error.faults) from error
+
+
+def fault_troubles(home: Home, fault: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a fault (target, kind and what the kind takes) for this home, each with its key."""
+    try:
+        spec = FaultSpec.model_validate({"at_s": 0.0} | dict(fault))
+    except ValidationError as error:
+        return in_words(error, "kind")
+    return faults_of_fault(home, spec)
 
 
 def begins_at(home: Home, text: str | None) -> datetime | None:

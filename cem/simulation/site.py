@@ -116,12 +116,11 @@ async def _provisioned(plant: SimulatedHome, clock: VirtualClock, answers: Answe
 def site_of(home: Home, answers: Answers, *, tick_s: float = 1.0) -> SiteFile:
     """The site file of a home, as provisioning would write it; the same for the same home and answers.
 
-    Faults of the home play no part while it is looked at. `tick_s` above 1 makes control, polls and the age limits
+    The home's time line plays no part while it is looked at. `tick_s` above 1 makes control, polls and the age limits
     coarser alike. Raises SiteFileError with every fault of the answers, and NothingAnswers.
     """
-    healthy = home.model_copy(update={"fault": ()})
     text = json.dumps({"site": FORMAT} | answers.site, default=str)
-    site = _found(healthy.model_dump_json(), text)
+    site = _found(home.quiet().model_dump_json(), text)
     if tick_s <= 1.0:
         return replace(site, tick_s=tick_s)
     connection = site.site.connection

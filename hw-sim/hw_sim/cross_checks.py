@@ -14,11 +14,10 @@ def home_faults(home: Home) -> list[str]:
     faults = _plant_faults(home) + _load_faults(home)
     tables = {spec.id: table for table, _, spec in home.plants()}
     faults += _device_faults(home, tables)
-    kinds = {device.id: str(device.kind) for device in home.device}
     for i, event in enumerate(home.event):
         faults += [f"event.{i}.{fault}" for fault in _event_faults(home, event)]
     for i, fault in enumerate(home.fault):
-        faults += [f"fault.{i}.{one}" for one in _fault_faults(fault, {**kinds, BROKER: BROKER})]
+        faults += [f"fault.{i}.{one}" for one in faults_of_fault(home, fault)]
     return faults
 
 
@@ -143,7 +142,9 @@ def _quirk_faults(specs: dict[str, Table], values: dict[str, object]) -> list[st
     return faults
 
 
-def _fault_faults(fault: FaultSpec, kinds: dict[str, str]) -> list[str]:
+def faults_of_fault(home: Home, fault: FaultSpec) -> list[str]:
+    """What is wrong with a fault for this home, each with its key."""
+    kinds = {device.id: str(device.kind) for device in home.device} | {BROKER: BROKER}
     rule = FAULTS[fault.kind]
     faults = _key_faults(fault, rule.keys)
     kind = kinds.get(fault.target)

@@ -24,13 +24,14 @@ class _File(Table):
     home: str  # a home file, found beside this one or among the ready-made homes
     change: dict[str, Any] = Field(default_factory=dict)  # keys of the home file that are different here
     start: datetime | None = None  # None: the home's
-    seed: int | None = None
+    seed: int = 1  # not the home's: a scenario stays the same when somebody changes its home's weather
     for_s: float | None = Field(default=None, gt=0)  # how long it is meant to run
     step_s: float = Field(default=1.0, gt=0)
     event: tuple[EventSpec, ...] = ()
     fault: tuple[FaultSpec, ...] = ()
     expect: Any = None  # these are for whoever runs it
     grid: Any = None
+    order: Any = None
     site: Any = None
     act: Any = None
     twin: Any = None
@@ -42,7 +43,8 @@ class _File(Table):
 class Scenario:
     """A scenario tied to its home. `home` has the time line in it; `file` is the whole file as TOML gave it.
 
-    What is for others (`expect`, `grid`, `site`, `act`, `twin`, `leave_out`, `claim`) stands in `file`, unseen.
+    What is for others (`expect`, `grid`, `order`, `site`, `act`, `twin`, `leave_out`, `claim`, and a `fault` that is a
+    word and no table) stands in `file`, unseen.
     """
 
     name: str
@@ -72,8 +74,9 @@ def load_either(path: Path) -> Home:
 def scenario_of(table: dict[str, Any], path: Path) -> Scenario:
     """The scenario of a parsed file that stands, or would stand, at `path`; raises HomeError."""
     source = str(path)
+    ours = {key: value for key, value in table.items() if key != "fault" or not isinstance(value, str)}
     try:
-        file = _File.model_validate(table)
+        file = _File.model_validate(ours)
     except ValidationError as exc:
         raise HomeError(source, in_words(exc, "scenario")) from exc
     home_path = _find(file.home, path)
@@ -86,7 +89,7 @@ def scenario_of(table: dict[str, Any], path: Path) -> Scenario:
         raise HomeError(source, [str(exc.args[0])]) from exc
     plain = home_of(base, str(home_path))
     here = {key: value for key, value in base.items() if key not in {"event", "fault"}}
-    here |= {key: table[key] for key in ("start", "seed", "event", "fault") if key in table}
+    here |= {key: ours[key] for key in ("start", "event", "fault") if key in ours} | {"seed": file.seed}
     home = home_of(here, source)
     home = home.model_copy(update={"event": plain.event + home.event, "fault": plain.fault + home.fault})
     name = file.name or path.stem

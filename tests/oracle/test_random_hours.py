@@ -7,8 +7,9 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
+from cem.simulation.play import play
+from cem.simulation.scenario import open_scenario
 from support.oracle_random import counted, homes, saved, scenario, shrunk
-from support.oracle_scenario import load, run
 
 HOURS = int(os.environ.get("CEM_RANDOM_HOURS", "10000"))
 """How many hours the slow run plays; the first seed is CEM_RANDOM_SEED."""
@@ -16,9 +17,9 @@ SEED = int(os.environ.get("CEM_RANDOM_SEED", "1000"))
 
 
 def _hour(seed: int) -> tuple[int, str, list[str]]:
-    one = scenario(seed, home=homes()[seed % len(homes())])
-    violations, _ = run(one)
-    return seed, one.home, [str(violation) for violation in violations]
+    home = homes()[seed % len(homes())]
+    violations = play(scenario(seed, home=home)).violations
+    return seed, home, [str(violation) for violation in violations]
 
 
 def _hours(count: int, first: int) -> Iterator[tuple[int, str, list[str]]]:
@@ -43,8 +44,8 @@ def test_thousands_of_random_hours_break_no_promise(tmp_path_factory: pytest.Tem
     files = []
     for seed, home, _ in broken[:3]:  # shrinking takes minutes each
         whole = scenario(seed, home=home)
-        violation = run(whole)[0][0]
+        violation = play(whole).violations[0]
         files.append(saved(shrunk(whole, violation.invariant), violation, folder))
-    assert all(load(path).act for path in files)
-    counts = counted(run(scenario(seed, home=home))[0][0] for seed, home, _ in broken[:20])
+    assert all(open_scenario(path).acts for path in files)
+    counts = counted(play(scenario(seed, home=home)).violations[0] for seed, home, _ in broken[:20])
     assert broken == [], f"{len(broken)} of {HOURS} hours; first ones by invariant {counts}; see {folder}"

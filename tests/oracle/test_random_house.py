@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from support.oracle_acts import act
-from support.oracle_random import EPOCH, FAULTS, GRID, homes, known, site_for
-from support.oracle_scenario import Scenario, opened, toml
+from cem.simulation.play import opened
+from cem.simulation.scenario import changed, text_of
+from support.oracle_random import EPOCH, FAULTS, homes, house, known
 
 SECONDS = st.sampled_from((7, 40, 130, 400))
 
@@ -26,15 +26,17 @@ class House(RuleBasedStateMachine):
     @initialize(home=st.sampled_from(homes()), hour=st.integers(0, 23), day=st.integers(0, 364))
     def a_house(self, home: str, hour: int, day: int) -> None:
         start = EPOCH + timedelta(days=day, hours=hour)
-        self.scenario = Scenario("found", "no promise is broken", home, start, site=site_for(home), grid=GRID)
+        self.scenario = house("found", home, start, seed=1)
         self.has = known(home)
         self._open = opened(self.scenario)
-        self.bench, self.oracle = self._open.__enter__()
+        self.bench, self.oracle, _ = self._open.__enter__()
 
     def _do(self, seconds: int, **what: Any) -> None:
         if what:
             self.acts.append({"at_s": self.at_s, **what})
-            act(self.bench, self.oracle, what)
+            act = changed(self.scenario, act=self.acts[-1:]).acts[0]
+            assert not act.troubles(self.bench)
+            act.perform(self.bench, self.oracle)
         self.bench.advance(seconds)
         self.at_s += seconds
 
@@ -83,9 +85,15 @@ class House(RuleBasedStateMachine):
     def the_link_is_cut_or_mended(self, up: bool, seconds: int) -> None:
         self._do(seconds, do="link", up=up)
 
-    @rule(wish=st.sampled_from((("ev", "charge_now"), ("ev", "pause"), ("battery", "hold"))), seconds=SECONDS)
-    def the_owner_asks(self, wish: tuple[str, str], seconds: int) -> None:
-        self._do(seconds, do="ask", role=wish[0], kind=wish[1], for_s=600)
+    @precondition(lambda self: self.has.has_car)
+    @rule(kind=st.sampled_from(("charge_now", "pause")), seconds=SECONDS)
+    def the_owner_asks_for_the_car(self, kind: str, seconds: int) -> None:
+        self._do(seconds, do="ask", role="ev", kind=kind, for_s=600)
+
+    @precondition(lambda self: self.has.has_battery)
+    @rule(seconds=SECONDS)
+    def the_owner_asks_for_the_battery(self, seconds: int) -> None:
+        self._do(seconds, do="ask", role="battery", kind="hold", for_s=600)
 
     @rule(orderly=st.booleans(), seconds=SECONDS)
     def the_gateway_ends(self, orderly: bool, seconds: int) -> None:
@@ -111,8 +119,7 @@ class House(RuleBasedStateMachine):
         assert not said, f"{said}\n--- as a scenario file ---\n{self._file()}"
 
     def _file(self) -> str:
-        parts = {key: getattr(self.scenario, key) for key in ("name", "claim", "home", "start", "site", "grid")}
-        return toml(Scenario(**parts, for_s=self.at_s + 5, act=tuple(self.acts)))
+        return text_of(changed(self.scenario, for_s=self.at_s + 5, act=self.acts))
 
     def teardown(self) -> None:
         if hasattr(self, "_open"):

@@ -83,35 +83,15 @@ def tripped(folder: Path, scenarios: Sequence[str]) -> dict[str, list[str]]:
     return said
 
 
-def play(name: str) -> list[str]:
+def broken(name: str) -> list[str]:
     """What is broken in one scenario, the twin run of it included, in words."""
-    from cem.simulation.oracle.twins import Trace, differences
-    from support.oracle_scenario import load, run, twin_of
+    from cem.simulation.play import play
+    from cem.simulation.scenario import open_scenario
 
-    scenario = load(FOLDER / f"{name}.toml")
-    mine = Trace()
-    violations, missed = run(scenario, [mine])
-    found = [str(violation) for violation in violations] + [f"expected {words}" for words in missed]
-    twin = twin_of(scenario)
-    if twin is not None:
-        other = Trace()
-        run(twin, [other])
-        table = scenario.twin
-        found += [
-            str(violation)
-            for violation in differences(
-                str(table["invariant"]),
-                mine.acts,
-                other.acts,
-                leaving_out=table.get("leaving_out", ()),
-                tolerance=float(table.get("tolerance", 0.0)),
-                from_s=float(table.get("from_s", 0.0)),
-                until_s=float(table.get("until_s", scenario.for_s)),
-            )
-        ]
-    return found
+    played = play(open_scenario(FOLDER / f"{name}.toml"))
+    return [str(violation) for violation in played.violations] + [f"expected {words}" for words in played.missed]
 
 
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
-    sys.stdout.write(json.dumps({name: play(name) for name in sys.argv[1:]}))
+    sys.stdout.write(json.dumps({name: broken(name) for name in sys.argv[1:]}))

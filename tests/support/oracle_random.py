@@ -2,18 +2,23 @@
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from cem.simulation.oracle import Violation
 from cem.simulation.plant import open_home
-from support.oracle_scenario import FOLDER, HOMES, Scenario, run, toml
+from cem.simulation.play import play
+from cem.simulation.scenario import Scenario, changed, scenario_of, text_of
+
+ROOT = Path(__file__).resolve().parents[2]
+HOMES = ROOT / "hw-sim" / "homes"
+FOLDER = ROOT / "tests" / "scenarios" / "faults"
 
 FAULTS = ("silence", "disconnect", "refuse_writes", "freeze")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-GRID: tuple[dict[str, Any], ...] = ({"poll_s": 10.0, "default_import_limit_w": 4200.0, "reconnect_jitter_s": 5.0},)
+GRID: list[dict[str, Any]] = [{"poll_s": 10.0, "default_import_limit_w": 4200.0, "reconnect_jitter_s": 5.0}]
 Make = Callable[[random.Random, "Known"], list[dict[str, Any]]]
 
 
@@ -137,6 +142,20 @@ MISFORTUNES: tuple[Make, ...] = (
 )  # fmt: skip
 
 
+def house(name: str, home: str, start: datetime, **keys: Any) -> Scenario:
+    """A scenario of a ready-made home with a grid, to which `keys` of the file are added."""
+    table = {
+        "scenario": 1,
+        "name": name,
+        "claim": "no promise is broken",
+        "home": home,
+        "start": start,
+        "grid": GRID,
+        "site": site_for(home),
+    }
+    return scenario_of(table | keys, FOLDER / f"{name}.toml")
+
+
 def scenario(seed: int, *, hours: float = 1.0, home: str | None = None, every_s: float = 400.0) -> Scenario:
     """The random scenario of a seed, with a misfortune every `every_s` seconds on average."""
     draw = random.Random(seed)
@@ -151,54 +170,41 @@ def scenario(seed: int, *, hours: float = 1.0, home: str | None = None, every_s:
         ]
         at_s += draw.expovariate(1.0 / every_s)
     start = EPOCH + timedelta(days=draw.randrange(365), hours=draw.randrange(24))
-    return Scenario(
-        f"random-{seed}",
-        "no promise is broken",
-        home,
-        start,
-        seed=seed,
-        for_s=hours * 3600,
-        site=site_for(home),
-        grid=GRID,
-        act=tuple(sorted(acts, key=lambda one: float(one["at_s"]))),
-    )
-
-
-def first_broken(one: Scenario) -> Violation | None:
-    """The first violation of a scenario."""
-    violations, _ = run(one)
-    return violations[0] if violations else None
+    acts.sort(key=lambda one: float(one["at_s"]))
+    return house(f"random-{seed}", home, start, seed=seed, for_s=hours * 3600, act=acts)
 
 
 def shrunk(one: Scenario, invariant: str, *, tries: int = 60) -> Scenario:
     """A scenario with as few acts as possible that still breaks the same invariant, cut soon after."""
 
     def breaks(candidate: Scenario) -> float | None:
-        return next((v.at_s for v in run(candidate)[0] if v.invariant == invariant), None)
+        return next((v.at_s for v in play(candidate).violations if v.invariant == invariant), None)
 
     at_s = breaks(one)
     if at_s is None:
         return one
-    one = replace(one, for_s=at_s + 5.0, act=tuple(a for a in one.act if float(a["at_s"]) <= at_s))
-    size = max(1, len(one.act) // 2)
+    acts = [act for act in one.table["act"] if float(act["at_s"]) <= at_s]
+    one = changed(one, for_s=at_s + 5.0, act=acts)
+    size = max(1, len(acts) // 2)
     while tries > 0:
-        for index in range(0, len(one.act), size):
-            fewer = replace(one, act=(*one.act[:index], *one.act[index + size :]))
+        for index in range(0, len(acts), size):
+            fewer = [*acts[:index], *acts[index + size :]]
             tries -= 1
-            if breaks(fewer) is not None:
-                one = fewer
+            if breaks(changed(one, act=fewer)) is not None:
+                acts = fewer
                 break
         else:
             if size == 1:
-                return one
+                break
             size //= 2
-    return one
+    return changed(one, act=acts)
 
 
 def saved(one: Scenario, violation: Violation, folder: Path = FOLDER) -> Path:
     """Writes a scenario as a file that runs for ever after."""
     path = folder / f"found-{violation.invariant.lower()}-{one.name}.toml"
-    path.write_text(toml(replace(one, claim=f"{violation.invariant}: {violation.allowed}")), encoding="utf-8")
+    told = changed(one, claim=f"{violation.invariant}: {violation.allowed}")
+    path.write_text(text_of(told), encoding="utf-8")
     return path
 
 

@@ -21,6 +21,10 @@ PLAIN = (
     NoHunting, FreshData, Feeding, Failsafe, MostRestrictive, HandBack, Autonomy, Recovery, Resources, Promise,
 )  # fmt: skip
 """The invariants that need nothing but the site and its bounds."""
+WIRED = (Bumpless, ArmedFirst, AllowList)
+"""Those that also need the register maps."""
+INVARIANTS = tuple(sorted({made.name for made in (*PLAIN, *WIRED)}, key=lambda name: int(name[1:])))
+"""The names of all."""
 
 
 class Oracle:
@@ -56,7 +60,7 @@ class Oracle:
         maps = {device: self._blocks(simulated) for simulated, device in self._devices.items()}
         self._registers = frozenset(simulated for simulated, device in self._devices.items() if maps[device])
         judges: list[Invariant] = [make(site, bounds) for make in PLAIN]
-        judges += [make(site, bounds, maps) for make in (Bumpless, ArmedFirst, AllowList)]
+        judges += [make(site, bounds, maps) for make in WIRED]
         self._judges = [*(judge for judge in judges if judge.name not in leave_out), *also]
         self._writes: list[Write] = []
         self._gateway: object = None

@@ -1,0 +1,99 @@
+"""What must be seen by when: an expectation is looked at with every step of the plant, and remembered.
+
+True at one look between `from_s` and `by_s`, or at every look from `from_s` to `until_s`; seconds since the start.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from cem.simulation.harness import Bench
+from cem.simulation.orders import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look gave: whether it fits, and what was there in words."""
+
+    fits: bool
+    words: str
+    count: int = 0  # of what is counted, so far
+
+
+class BaseExpectation(Table):
+    """When to look, and how often it must be true."""
+
+    from_s: float = Field(default=0.0, ge=0)
+    by_s: float | None = Field(default=None, ge=0)
+    until_s: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _one_end(self) -> "BaseExpectation":
+        if (self.by_s is None) == (self.until_s is None):
+            raise ValueError("give either by_s (true once by then) or until_s (true throughout)")
+        if self.end_s < self.from_s:
+            raise ValueError(f"from_s is {self.from_s:g}, after its end at {self.end_s:g}")
+        return self
+
+    @property
+    def end_s(self) -> float:
+        """When it is looked at for the last time."""
+        return self.by_s if self.by_s is not None else self.until_s or 0.0
+
+    def troubles(self, bench: Bench) -> Sequence[str]:
+        """What this names that is not there, each with its key."""
+        del bench
+        return ()
+
+    def look(self, bench: Bench, first: "Look | None") -> Look:
+        """One look; `first` is what the first one gave, None: this is it."""
+        raise NotImplementedError
+
+
+class Watched:
+    """One expectation while a scenario is played."""
+
+    def __init__(self, what: BaseExpectation) -> None:
+        self.what = what
+        self._first: Look | None = None
+        self._last = Look(False, "nothing: never looked at")
+        self._met = False
+        self._broken_s: float | None = None
+
+    def next_s(self, now_s: float) -> float | None:
+        """When it is to be looked at next, not before now; None: never again."""
+        if self._broken_s is not None or now_s > self.what.end_s or (self._met and self.what.until_s is None):
+            return None
+        return max(now_s, self.what.from_s)
+
+    def look(self, bench: Bench, now_s: float) -> None:
+        """One step of the plant."""
+        if self.next_s(now_s) != now_s:
+            return
+        self._last = self.what.look(bench, self._first)
+        self._first = self._first or self._last
+        self._met = self._met or self._last.fits
+        if self.what.until_s is not None and not self._last.fits:
+            self._broken_s = now_s
+
+    @property
+    def met(self) -> bool:
+        """Whether it was seen as it had to be."""
+        return self._met and self._broken_s is None
+
+    def result(self, ended_s: float) -> dict[str, Any]:
+        """As JSON types: the table, whether it was met (None: the run ended before), what was seen last or when it
+        broke, and that second."""
+        table = self.what.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        open_still = ended_s < self.what.end_s and self.next_s(ended_s) is not None
+        met = None if open_still else self.met
+        return {"expect": table, "met": met, "seen": self._last.words, "broken_at_s": self._broken_s}
+
+
+def in_words(result: dict[str, Any]) -> str:
+    """A result on one line."""
+    keys = ", ".join(f"{key} {value}" for key, value in result["expect"].items())
+    when = "" if result["broken_at_s"] is None else f" at {result['broken_at_s']:.0f} s"
+    return f"{keys}: seen{when} {result['seen']}"

@@ -1,0 +1,332 @@
+"""What can be seen of a simulated house: `[[expect]]` tables with `see` and its keys.
+
+`of` is a role (battery, ev, ...), or the id of one resource, plant or device.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from cem.model.directive import GridPresence, LinkState
+from cem.model.setpoint import Health, Mode, WriteState
+from cem.model.status import DeviceStatus
+from cem.simulation.expectations import BaseExpectation, Look
+from cem.simulation.harness import Bench
+from cem.simulation.plant import Truth
+
+SITE = frozenset({"grid", "battery", "car", "pv", "load"})
+"""Whose power is one sum."""
+
+
+class Bounded(BaseExpectation):
+    """A number between `min` and `max`."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _a_bound(self) -> "Bounded":
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max, or both")
+        return self
+
+    def within(self, number: float | None, unit: str) -> Look:
+        """Whether it is; None never is."""
+        if number is None:
+            return Look(False, "none")
+        low, high = float("-inf") if self.min is None else self.min, float("inf") if self.max is None else self.max
+        return Look(low <= number <= high, f"{number:.6g}{unit}")
+
+
+class Power(Bounded):
+    """What really flows, W, into the terminal positive: of the grid, all batteries, cars or roofs, or of one plant."""
+
+    see: Literal["power"]
+    of: str
+
+    def troubles(self, bench: Bench) -> Sequence[str]:
+        """The plant."""
+        known = [*sorted(SITE), *_plants(bench.truth())]
+        return () if self.of in known else [f"of: '{self.of}'; known: {', '.join(known)}"]
+
+    def look(self, bench: Bench, first: Look | None) -> Look:
+        """The plant's truth."""
+        truth = bench.truth()
+        sums = {
+            "grid": truth.grid_w, "battery": truth.battery_w, "car": truth.ev_w, "pv": truth.pv_w, "load": truth.load_w,
+        }  # fmt: skip
+        own = _plants(truth)
+        return self.within(sums[self.of] if self.of in sums else float(own[self.of].power_w), " W")
+
+
+class Charge(Bounded):
+    """The true state of charge in per cent, of the fullest battery or car, or of one plant."""
+
+    see: Literal["soc"]
+    of: str = "battery"
+
+    def troubles(self, bench: Bench) -> Sequence[str]:
+        """The plant."""
+        known = self._known(bench.truth())
+        return () if known.get(self.of) else [f"of: '{self.of}'; known: {', '.join(known) or 'none'}"]
+
+    def look(self, bench: Bench, first: Look | None) -> Look:
+        """The plant's truth."""
+        return self.within(max(self._known(bench.truth())[self.of]), " %")
+
+    @staticmethod
+    def _known(truth: Truth) -> dict[str, list[float]]:
+        batteries = {name: one.soc_pct for name, one in truth.battery.items()}
+        cars = {name: one.soc_pct for name, one in truth.ev.items()}
+        kinds = {"battery": [*batteries.values()], "car": [*cars.values()]}
+        single = {name: [soc_pct] for name, soc_pct in {**batteries, **cars}.items()}
+        return {kind: known for kind, known in kinds.items() if known} | single
+
+
+class Amps(Bounded):
+    """What the pilot offers a car, A: the most of all, or of one charging point."""
+
+    see: Literal["amps"]
+    of: str | None = None
+
+    def troubles(self, bench: Bench) -> Sequence[str]:
+        """The charging point."""
+        known = bench.truth().ev
+        if known and (self.of is None or self.of in known):
+            return ()
+        return [f"of: '{self.of or 'a car'}'; known: {', '.join(known) or 'none'}"]
+
+    def look(self, bench: Bench, first: Look | None) -> Look:
+        """The plant's truth."""
+        return self.within(
+            max(one.offered_a for name, one in bench.truth().ev.items() if self.of in {None, name}), " A"
+        )
+
+
+class Writes(BaseExpectation):
+    """What left the gateway for one device since the first look: at most so many messages."""
+
+    see: Literal["writes"]
+    of: str
+    max: int = Field(ge=0)
+
+    def troubles(self, bench: Bench) -> Sequence[str]:
+        """The simulated device."""
+        known = [spec.id for spec in bench.home.device]
+        return () if self.of in known else [f"of: no device '{self.of}'; known: {', '.join(known)}"]
+
+    def look(self, bench: Bench, first: Look | None) -> Look:
+        """Counted on the wires."""
+        count = bench.wire.writes.get(self.of, 0)
+        since = count - (count if first is None else first.count)
+        return Look(since <= self.max, f"{since} writes", count)
+
+
+class Setpoint(Bounded):
+    """What was decided last for the first resource of a role or id."""
+
+    see: Literal["setpoint"]
+    of: str
+
+    def troubles(self, bench: Bench) -> Sequence[str]:
+        """The resource."""
+        return _unknown_resource(bench, self.of)
+
+    def look(self, bench: Bench, first: Look | None) -> Look:
+        """Of the last tick."""
+        if bench.gateway is None or bench.gateway.loop.last is None:
+            return Look(False, "no gateway")
+        mine = _ids(bench, self.of)
+        decided = [s.value for s in bench.gateway.loop.last.decision.setpoints if s.resource_id in mine]
+        return self.within(decided[0] if decided else None, "")
+
+
+class Dropped(Bounded):
+    """How many implausible readings the control has dropped so far."""
+
+    see: Literal["dropped"]
+
+    def look(self, bench: Bench, first: Look | None) -> Look:
+        """In the control's memory."""
+        if bench.gateway is None or bench.gateway.loop.last is None:
+            return Look(False, "no gateway")
+        return self.within(float(bench.gateway.loop.memory.dropped), "")
+
+
+class _State(BaseExpectation):
+    """One word of several."""
+
+    def found(self, bench: Bench) -> Iterable[str]:
+        """The words that are there now."""
+        raise NotImplementedError
+
+    def wanted(self) -> str:
+        """The word that must be among them."""
+        raise NotImplementedError
+
+    def look(self, bench: Bench, first: Look | None) -> Look:
+        """What the gateway shows."""
+        if bench.gateway is None or bench.gateway.loop.last is None:
+            return Look(False, "no gateway")
+        found = list(self.found(bench))
+        return Look(self.wanted() in found, ", ".join(found) or "nothing")
+
+
+class ModeIs(_State):
+    """How the gateway as a whole runs."""
+
+    see: Literal["mode"]
+    is_: Mode = Field(alias="is")
+
+    def found(self, bench: Bench) -> Iterable[str]:
+        """One."""
+        return [bench.status().mode.value]
+
+    def wanted(self) -> str:
+        """As given."""
+        return self.is_.value
+
+
+class GridIs(_State):
+    """Whether the grid is there, as the gateway has it."""
+
+    see: Literal["grid"]
+    is_: GridPresence = Field(alias="is")
+
+    def found(self, bench: Bench) -> Iterable[str]:
+        """One."""
+        return [bench.status().grid.value]
+
+    def wanted(self) -> str:
+        """As given."""
+        return self.is_.value
+
+
+class LinkIs(_State):
+    """How the line to any provider stands."""
+
+    see: Literal["link"]
+    is_: LinkState = Field(alias="is")
+
+    def found(self, bench: Bench) -> Iterable[str]:
+        """One of each provider."""
+        return [link.state.value for link in bench.status().links]
+
+    def wanted(self) -> str:
+        """As given."""
+        return self.is_.value
+
+
+class HealthIs(_State):
+    """How any device of a role, or one device, stands with the gateway."""
+
+    see: Literal["health"]
+    of: str
+    is_: Health = Field(alias="is")
+
+    def troubles(self, bench: Bench) -> Sequence[str]:
+        """The device, or one of its resources."""
+        devices = {device.id for device in bench.site_file.devices}
+        return () if self.of in devices else _unknown_resource(bench, self.of)
+
+    def found(self, bench: Bench) -> Iterable[str]:
+        """Of each device that is meant."""
+        mine = _ids(bench, self.of)
+        return [d.health.value for d in bench.status().devices if self._means(d, mine)]
+
+    def _means(self, device: DeviceStatus, mine: set[str]) -> bool:
+        return device.id == self.of or any(resource.id in mine for resource in device.resources)
+
+    def wanted(self) -> str:
+        """As given."""
+        return self.is_.value
+
+
+class OutcomeIs(_State):
+    """What became of the set points of a role, or of one resource."""
+
+    see: Literal["outcome"]
+    of: str
+    is_: WriteState = Field(alias="is")
+
+    def troubles(self, bench: Bench) -> Sequence[str]:
+        """The resource."""
+        return _unknown_resource(bench, self.of)
+
+    def found(self, bench: Bench) -> Iterable[str]:
+        """Of each set point."""
+        assert bench.gateway is not None
+        mine = _ids(bench, self.of)
+        return [o.state.value for o in bench.gateway.board.outcomes() if o.resource_id in mine]
+
+    def wanted(self) -> str:
+        """As given."""
+        return self.is_.value
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"'{text}' is no regular expression: {error}") from error
+    return text
+
+
+class Said(BaseExpectation):
+    """Words for the owner: a regular expression that one of them fits, or, with `never`, none."""
+
+    see: Literal["alarm", "headline", "reason"]
+    of: str | None = None  # of a reason: whose
+    says: Annotated[str, AfterValidator(_pattern)]
+    never: bool = False
+
+    @model_validator(mode="after")
+    def _whose(self) -> "Said":
+        if (self.see == "reason") != (self.of is not None):
+            raise ValueError("of: a reason needs it, nothing else takes it")
+        return self
+
+    def troubles(self, bench: Bench) -> Sequence[str]:
+        """The resource of a reason."""
+        return () if self.of is None else _unknown_resource(bench, self.of)
+
+    def look(self, bench: Bench, first: Look | None) -> Look:
+        """What the gateway shows."""
+        if bench.gateway is None or bench.gateway.loop.last is None:
+            return Look(False, "no gateway")
+        found = self._texts(bench)
+        fits = any(re.search(self.says, text) for text in found)
+        return Look(fits != self.never, "; ".join(found) or "nothing")
+
+    def _texts(self, bench: Bench) -> list[str]:
+        status = bench.status()
+        if self.see == "alarm":
+            return [f"{a.id}: {a.cause} | {a.effect} | {a.advice}" for a in status.alarms]
+        if self.see == "headline":
+            return [status.headline]
+        mine = _ids(bench, self.of or "")
+        return [r.reason or "" for d in status.devices for r in d.resources if r.id in mine]
+
+
+Expectation = Annotated[
+    Power | Charge | Amps | Writes | Setpoint | Dropped | ModeIs | GridIs | LinkIs | HealthIs | OutcomeIs | Said,
+    Field(discriminator="see"),
+]
+
+
+def _plants(truth: Truth) -> dict[str, Any]:
+    return {**truth.pv, **truth.battery, **truth.ev, **truth.heat_pump, **truth.relay_load}
+
+
+def _ids(bench: Bench, of: str) -> set[str]:
+    """The resources that are meant: all of a role, or the one of that id."""
+    return {r.id for r in bench.site_file.site.resources if of in {r.role.value, r.id}}
+
+
+def _unknown_resource(bench: Bench, of: str) -> Sequence[str]:
+    if _ids(bench, of):
+        return ()
+    known = dict.fromkeys(name for r in bench.site_file.site.resources for name in (r.role.value, r.id))
+    return [f"of: '{of}' is no role or resource of this home; known: {', '.join(known)}"]
