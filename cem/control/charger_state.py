@@ -73,7 +73,8 @@ def idle(memory: ChargerMemory, now_s: float) -> bool:
 
 def spare_a(charger: ChargerPicture, memory: ChargerMemory, now_s: float) -> float | None:
     """The most that is worth keeping for the car: a little above what it is seen to draw; None: not known yet."""
-    if charger.power_w <= EV_DRAWS_W or memory.limit_a == 0.0 or now_s - memory.offered_at_s < EV_FOLLOW_S:
+    asked_at_s = max(memory.offered_at_s, memory.switched_at_s)  # a car that has just begun still rises
+    if charger.power_w <= EV_DRAWS_W or memory.limit_a == 0.0 or now_s - asked_at_s < EV_FOLLOW_S:
         return None
     if charger.amperes + EV_SPARE_A + 1.0 > memory.limit_a:
         return None  # it takes what it is offered

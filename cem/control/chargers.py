@@ -99,7 +99,9 @@ def _claim(
     least = float(math.ceil(least_a))
     if held:
         most = max(most, least) if band.max_w >= least * watts else most
-    if not on and for_s < EV_MIN_OFF_S and wanted.rank is not Rank.USER:
+    # an act of the owner may end a pause that it found; one that was there before it waits like everybody
+    asked_s = math.inf if wanted.asked_at is None else (scene.now - wanted.asked_at).total_seconds()
+    if not on and for_s < EV_MIN_OFF_S and asked_s >= for_s:
         most = 0.0
     turn = (0.0, 0.0) if on and for_s < EV_TURN_S else (1.0, memory.waits_since_s or now_s) if not on else (2.0, 0.0)
     urgency = IDLE if idle else wanted.urgency

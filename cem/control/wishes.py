@@ -29,6 +29,7 @@ class Wish:
     reason: str
     urgency: float = USUAL
     surplus: bool = False
+    asked_at: datetime | None = None  # of the owner's act
 
 
 def most_a(charger: ChargerPicture) -> float:
@@ -46,7 +47,8 @@ def wish(scene: Scene, charger: ChargerPicture) -> Wish:
             continue
         end = words.until(request.until, scene.site.zone, scene.now)
         if request.kind is RequestKind.CHARGE_NOW:
-            return Wish(most_w, Rank.USER, request.by, f"charges at full power as asked{end}", ASKED)
+            said = f"charges at full power as asked{end}"
+            return Wish(most_w, Rank.USER, request.by, said, ASKED, asked_at=request.made_at)
         if request.kind is RequestKind.SURPLUS_ONLY:
             return Wish(math.inf, Rank.USER, request.by, f"charges from the sun only, as asked{end}", ASKED, True)
         if request.kind is RequestKind.PAUSE:

@@ -70,8 +70,17 @@ class Fuse:
         return Violation(self.name, seen.at_s, allowed, f"{amps:.1f} A", seen.words())
 
 
+JUMP_W = 100.0
+"""What nobody controls jumps when it changes by more than this in one step."""
+TICKS = 3.0
+"""In so many, and the devices' own time, a jump must have been made up for."""
+
+
 class _SiteLimit:
-    """One side of the connection point against the limits that really hold."""
+    """One side of the connection point against the limits that really hold.
+
+    Excused is the time in which nobody could have made up for a jump of what nobody controls.
+    """
 
     name = ""
     side = ""
@@ -82,10 +91,13 @@ class _SiteLimit:
         self._mean = Window(60.0)
         self._told = Told()
         self._limit: float | None = None
+        self._uncontrolled_w: float | None = None
+        self._jumped_s = float("-inf")
 
     def observe(self, seen: Seen) -> list[Violation]:
         """The mean of the last minute that was under one limit throughout."""
         limit = seen.limit_w(self.side)
+        jumps = self._jumps(seen)
         if limit is None or limit != self._limit or _blind(seen):
             self._mean.clear()
         self._limit = limit
@@ -93,12 +105,21 @@ class _SiteLimit:
             self._told.once(self.side, broken=False)
             return []
         power = self._power_w(seen)
-        mean = self._mean.add(seen.at_s, min(power, limit) if self._excused(seen, limit) else power)
+        excused = jumps or self._excused(seen, limit)
+        mean = self._mean.add(seen.at_s, min(power, limit) if excused else power)
         most = limit + max(50.0, 0.02 * limit)
         if self._told.once(self.side, mean is not None and mean > most):
             seen_w = f"{mean:.0f} W {self.side} over a minute; uncontrolled {seen.facts.uncontrolled_w:.0f} W"
             return [Violation(self.name, seen.at_s, f"{limit:.0f} W", seen_w, seen.words())]
         return []
+
+    def _jumps(self, seen: Seen) -> bool:
+        """Whether the load or the sun, or what does not obey, has just jumped towards the limit."""
+        sign = 1.0 if self.side == "import" else -1.0
+        before, self._uncontrolled_w = self._uncontrolled_w, sign * seen.facts.uncontrolled_w
+        if before is not None and self._uncontrolled_w - before > JUMP_W:
+            self._jumped_s = seen.at_s
+        return seen.at_s - self._jumped_s < TICKS * self._bounds.step_s + seen.facts.slowest_s
 
     def _power_w(self, seen: Seen) -> float:
         raise NotImplementedError

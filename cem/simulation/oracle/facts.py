@@ -59,6 +59,7 @@ class Facts:
     roofs: tuple[RoofFact, ...]
     unwell: frozenset[str]  # devices with which something is wrong, by the site file's id
     meter: str  # "ok", "silent": gives nothing, or "lies": gives what is not so
+    slowest_s: float = 0.0  # the longest that something that obeys takes to do what it is told
 
     @property
     def movers(self) -> tuple[BatteryFact | ChargerFact, ...]:
@@ -78,6 +79,10 @@ class Facts:
         return sum(max(0.0, p.power_w) for p in self.movers if p.obeys)
 
 
+RECOVERS_S = 45.0
+"""After a fault a device counts as one that does not obey for so long: a back-off (F8), a write that is tried again."""
+RESPONSES = 2.0
+"""Of the time constants of a device, until it has done most of what it was told."""
 SILENT = frozenset({"silence", "disconnect", "reboot", "slow", "busy", "garbage", "nan"})
 """Faults of a device that then gives nothing of use."""
 
@@ -92,6 +97,13 @@ class FactSource:
         }
         self._resources = site_file.site.resources
         self._meters = [r.device_id for r in site_file.site.of(Role.GRID)][:1]
+        self._unwell_s: dict[str, float] = {}
+        response_s = {battery.id: battery.response_s for battery in plant.home.battery}
+        self._takes_s = {
+            spec.id: spec.dead_time_s
+            + RESPONSES * max((response_s.get(one, 0.0) for one in plant.home.of(spec)), default=0.0)
+            for spec in plant.home.device
+        }
 
     def simulated(self, device_id: str) -> str | None:
         """The simulated device behind one of the site file's."""
@@ -101,6 +113,9 @@ class FactSource:
         """The facts of a step."""
         wrong = {device_id: self._wrong(device_id) for device_id in self._device_of}
         unwell = frozenset(device_id for device_id, names in wrong.items() if names)
+        self._unwell_s.update(dict.fromkeys(unwell, truth.elapsed_s))
+        deaf = frozenset(key for key, at_s in self._unwell_s.items() if truth.elapsed_s - at_s < RECOVERS_S)
+        takes_s = [self._takes_s.get(self._device_of[r.device_id] or "", 0.0) for r in self._resources]
         return Facts(
             truth.elapsed_s,
             truth.grid_w,
@@ -108,11 +123,12 @@ class FactSource:
             truth.load_w + truth.heat_pump_w + truth.relay_w,
             truth.voltages_v[0],
             truth.frequency_hz,
-            self._each(Role.BATTERY, lambda r: _battery(r, self._own(truth.battery, r), r.device_id not in unwell)),
-            self._each(Role.EV, lambda r: _charger(r, self._own(truth.ev, r), r.device_id not in unwell)),
-            self._each(Role.PV, lambda r: _roof(r, self._own(truth.pv, r), r.device_id not in unwell)),
+            self._each(Role.BATTERY, lambda r: _battery(r, self._own(truth.battery, r), r.device_id not in deaf)),
+            self._each(Role.EV, lambda r: _charger(r, self._own(truth.ev, r), r.device_id not in deaf)),
+            self._each(Role.PV, lambda r: _roof(r, self._own(truth.pv, r), r.device_id not in deaf)),
             unwell,
             self._meter(wrong),
+            max(takes_s, default=0.0),
         )
 
     def _each(self, role: Role, make: Callable[[Resource], Any]) -> tuple[Any, ...]:

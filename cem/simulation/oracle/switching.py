@@ -1,6 +1,7 @@
 """Contactors, ramps and cars: what wears out, and what a car may be told."""
 
 from cem.model.envelope import Rank
+from cem.model.request import RequestKind
 from cem.model.resource import Control
 from cem.model.setpoint import Setpoint
 from cem.model.site import Site
@@ -21,6 +22,7 @@ class _Contactor:
         self.plugged = False
         self.disturbed_s = float("-inf")  # when the device last did not obey
         self.closings: list[float] = []
+        self.by_car = False  # the car opened it, and was offered current ever since
         self.told_off: Rank | None = None  # by what rank it was last told to open
         self.was_told: float | None = None
 
@@ -49,6 +51,7 @@ class Switching:
             mine.disturbed_s = seen.at_s
         self._listen(seen, charger, mine)
         plugged, closed = charger.state != "A", charger.state == "C"
+        mine.by_car = mine.by_car and charger.offered_a >= LEAST_A
         if not plugged or not mine.plugged:  # a session begins or is over: what was before does not count
             mine.plugged, mine.closed, mine.since_s = plugged, closed, seen.at_s if closed else None
             return []
@@ -70,13 +73,16 @@ class Switching:
         mine.was_told = value
 
     def _closed(self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None) -> list[Violation]:
+        if mine.by_car:
+            return []
         mine.closings = [*(at for at in mine.closings if at > seen.at_s - DAY_S), seen.at_s]
         found = []
         if len(mine.closings) > self._bounds.operations_per_day:
             allowed = f"{charger.resource.id}: {self._bounds.operations_per_day} closings a day"
             found.append(self._broken(seen, charger, allowed, f"{len(mine.closings)}"))
         early = held is not None and held < self._bounds.min_off_s - self._bounds.lag_s
-        if early and not self._excused(seen, charger, mine, open_to_protection=False):
+        asked = held is not None and _asked(seen, charger, held)
+        if early and not asked and not self._excused(seen, charger, mine, open_to_protection=False):
             found.append(
                 self._broken(
                     seen, charger, f"{charger.resource.id}: off for {self._bounds.min_off_s:g} s", f"{held:.0f} s"
@@ -86,8 +92,8 @@ class Switching:
 
     def _opened(self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None) -> list[Violation]:
         early = held is not None and held < self._bounds.min_on_s - self._bounds.lag_s
-        full = charger.offered_a >= LEAST_A  # the charger offers on: the car itself has stopped
-        if not early or full or self._excused(seen, charger, mine, open_to_protection=True):
+        mine.by_car = charger.offered_a >= LEAST_A  # the charger offers on: the car itself has stopped
+        if not early or mine.by_car or self._excused(seen, charger, mine, open_to_protection=True):
             return []
         return [
             self._broken(seen, charger, f"{charger.resource.id}: on for {self._bounds.min_on_s:g} s", f"{held:.0f} s")
@@ -98,12 +104,21 @@ class Switching:
         setpoint = seen.setpoint(charger.resource.id)
         if seen.at_s - mine.disturbed_s < 60.0 or not seen.runs or setpoint is None or setpoint.value is None:
             return True  # whatever switches now, it is not the gateway
-        if not open_to_protection:
-            return setpoint.rank is Rank.USER
-        return mine.told_off is not None and mine.told_off <= Rank.USER
+        return open_to_protection and mine.told_off is not None and mine.told_off <= Rank.USER
 
     def _broken(self, seen: Seen, charger: ChargerFact, allowed: str, what: str) -> Violation:
         return Violation(self.name, seen.at_s, allowed, what, seen.words(charger.resource.id))
+
+
+def _asked(seen: Seen, charger: ChargerFact, within_s: float) -> bool:
+    """Whether the owner has asked for this charge since the contactor opened."""
+    assert seen.inputs is not None
+    ago = [
+        (seen.inputs.now.wall - request.made_at).total_seconds()
+        for request in seen.inputs.requests
+        if request.resource_id == charger.resource.id and request.kind is RequestKind.CHARGE_NOW
+    ]
+    return any(seconds <= within_s for seconds in ago)
 
 
 class Ramp:
