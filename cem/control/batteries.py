@@ -58,10 +58,13 @@ def choose(scene: Scene, around: Surroundings, last_w: dict[str, float]) -> list
     choices = _wanted(scene, around, steered, bands, fixed_w)
     choices = [_gently(scene, choice, bands[choice.battery.resource.id], last_w) for choice in choices]
     choices = _aligned(choices)
-    for edge in _edges(scene, around, fixed_w):
+    edges = _edges(scene, around, fixed_w)
+    for edge in edges:
         excess = sum(c.power_w for c in choices) - edge.power_w
         if excess > 0 if edge.is_import else excess < 0:
             choices = _moved(scene, around, choices, edge, excess)
+    for edge in edges:
+        choices = _in_turn(choices, edge)
     for battery in scene.picture.batteries:
         if battery.resource.id in deaf:
             reason = "does not follow: the house is run without it, and it is tried again"
@@ -265,6 +268,22 @@ def _moved(
     return [
         choice if powers[choice.battery.resource.id] == choice.power_w else _bound(scene, choice, powers, by)
         for choice in choices
+    ]
+
+
+def _in_turn(choices: list[BatteryChoice], edge: Edge) -> list[BatteryChoice]:
+    """Whoever is to take over from another battery waits until that one has made room: some are slow to follow."""
+    sign = 1.0 if edge.is_import else -1.0
+    beyond = [max(0.0, sign * (c.battery.power_w - c.power_w)) for c in choices]  # has not gone back so far yet
+    excess_w = sign * (sum(c.power_w for c in choices) - edge.power_w) + sum(beyond)
+    rises = [max(0.0, sign * (c.power_w - c.battery.power_w)) for c in choices]
+    if excess_w <= 0.0 or sum(beyond) <= 0.0 or sum(rises) <= 0.0:
+        return choices
+    share = min(1.0, excess_w / sum(rises))
+    reason = "waits until another battery has made room"
+    return [
+        replace(choice, power_w=choice.power_w - sign * share * rise, reason=reason) if rise > 0.0 else choice
+        for choice, rise in zip(choices, rises, strict=True)
     ]
 
 

@@ -24,6 +24,8 @@ def observed(charger: ChargerPicture, before: ChargerMemory | None, now_s: float
         foreign = charger.closed and before.limit_a == 0.0
         at_s = before.switched_at_s if foreign else now_s
         before = replace(before, closed=charger.closed, switched_at_s=at_s)
+    if charger.draws_phases is not None and charger.draws_phases != before.draws_phases:
+        before = replace(before, draws_phases=charger.draws_phases)
     least_a = charger.resource.ratings.min_current_a
     drawing = charger.power_w > EV_DRAWS_W
     known = before
@@ -53,6 +55,7 @@ def _met(charger: ChargerPicture, before: ChargerMemory | None, now_s: float) ->
         switched_at_s=known.switched_at_s if as_left or not (charger.closed or before) else now_s,
         offered_at_s=now_s if on else LONG_AGO_S,
         drew=charger.power_w > EV_DRAWS_W,
+        draws_phases=charger.draws_phases,
         closed=charger.closed,
     )
 

@@ -12,7 +12,7 @@ from cem.control.memory import ChargerMemory
 from cem.control.picture import ChargerPicture
 from cem.control.scene import Scene
 from cem.control.sharing import Claim, Share
-from cem.control.tuning import EV_MIN_OFF_S, EV_MIN_ON_S, EV_STEP_UP_SHARE, EV_TURN_S
+from cem.control.tuning import EV_DRAWS_W, EV_MIN_OFF_S, EV_MIN_ON_S, EV_STEP_UP_SHARE, EV_TURN_S
 from cem.control.wishes import IDLE, Wish, most_a, wish
 from cem.model.envelope import Band, Rank
 
@@ -61,9 +61,14 @@ def _candidate(scene: Scene, charger: ChargerPicture, room_w: Mapping[str, float
         most_w = min(wanted.power_w, room_w["site"], room_w["surplus"] if wanted.surplus else math.inf)
         want = phases.wanted(charger, memory, most_w, least_a)
         may_pause = now_s - memory.switched_at_s >= EV_MIN_ON_S
+        had = memory.phases
         memory, must = phases.switched(charger, memory, want, now_s, may_pause=may_pause)
         pause = "paused for the change of phases" if must else ""
+        if memory.phases != had:
+            memory = replace(memory, draws_phases=None)
         charger = replace(charger, phases=min(charger.phases, phases.commanded(charger, memory)))
+    if memory.draws_phases is not None:
+        charger = replace(charger, phases=min(charger.phases, memory.draws_phases))
     band = fold(charger.resource.id, scene.envelopes_of(charger.resource.id), scene.now)
     idle = charger_state.idle(memory, now_s)
     claim = _claim(scene, charger, memory, wanted, band, least_a, idle)
@@ -124,6 +129,7 @@ def choices(
 ) -> list[ChargerChoice]:
     """One choice per charging point, in the site's order; `into` takes the new memories."""
     by_id = {candidate.charger.resource.id: candidate for candidate in found}
+    slack_w = _slack_w(scene)
     result = []
     for charger in scene.picture.chargers:
         candidate = by_id.get(charger.resource.id)
@@ -131,16 +137,34 @@ def choices(
             result.append(ChargerChoice(charger, None, Rank.PLAN, "charger", "no car is connected"))
             continue
         got = shares[charger.resource.id]
-        limit_a = float(math.floor(got.level + 1e-9))
+        given_a = limit_a = float(math.floor(got.level + 1e-9))
+        rise_w = candidate.charger.watts_per_amp * (given_a - candidate.memory.limit_a)
+        if rise_w > max(0.0, slack_w):
+            limit_a = candidate.memory.limit_a
+        elif rise_w > 0.0:
+            slack_w -= rise_w
         memory = charger_state.after(candidate.memory, limit_a, scene.now_s)
         waits = limit_a == 0.0 and candidate.wish.power_w > 0.0
         since_s = candidate.memory.waits_since_s
         memory = replace(memory, waits_since_s=(scene.now_s if since_s is None else since_s) if waits else None)
         into[charger.resource.id] = memory
         choice = _explained(scene, candidate, limit_a, got, limits)
-        kept_w = charger_state.reserved_w(candidate.charger, limit_a, memory, scene.now_s)
+        if limit_a < given_a:
+            choice = replace(choice, reason=f"{candidate.wish.reason}; waits until the battery has made room")
+        kept_w = charger_state.reserved_w(candidate.charger, given_a, memory, scene.now_s)
         result.append(replace(choice, reserved_w=kept_w, phases=memory.phases if phases.switchable(charger) else None))
     return result
+
+
+def _slack_w(scene: Scene) -> float:
+    """What the meter leaves for cars to rise while batteries charge, which some take seconds to stop; inf: no matter.
+
+    The batteries give way to what is kept free for a car; it begins when they have done so.
+    """
+    by, grid_w = scene.band.max_by, scene.picture.grid_w
+    if by is None or grid_w is None or all(b.power_w <= EV_DRAWS_W for b in scene.picture.batteries):
+        return math.inf
+    return scene.band.max_w - grid_w
 
 
 def _is_new(scene: Scene, charger: ChargerPicture) -> bool:
@@ -172,6 +196,9 @@ def _explained(scene: Scene, candidate: Candidate, limit_a: float, got: Share, l
         return replace(plain, reason=f"{wanted.reason}; begins gently")
     off_s = scene.now_s - candidate.memory.switched_at_s
     if limit_a == 0.0 and wished_a > 0.0 and off_s < EV_MIN_OFF_S and candidate.memory.limit_a == 0.0:
+        short = limits.behind.get(limits.pools.short(claim, claim.least) or "")
+        if short is not None:  # it could not be on anyway
+            return replace(plain, rank=short.rank, source=short.source, reason=f"paused: {scene.bound(short)}")
         return replace(plain, reason=f"stays off for its minimum time of {EV_MIN_OFF_S / 60:.0f} min")
     if claim.held and limit_a > wished_a:
         return replace(plain, reason=f"{wanted.reason}; stays on for its minimum time")

@@ -25,6 +25,7 @@ class ChargerMemory:
     phases: int | None = None  # that were last commanded
     phases_at_s: float = LONG_AGO_S  # of the last change of phases
     phases_wanted_since_s: float | None = None  # another number of phases would fit better, since then
+    draws_phases: int | None = None  # on so many the car was seen to draw
     closed: bool = False  # current could flow when it was last read: the contactor is closed
     met: bool = True  # it was read in this run; what a former run left may have changed since
 

@@ -30,6 +30,7 @@ class ChargerPicture:
     phases: int = 3  # that carry or would carry current
     soc_pct: float | None = None
     phases_told: int | None = None  # by the charger itself
+    draws_phases: int | None = None  # on which the car draws, as measured; None: it does not draw, or nobody tells
     offers_a: float | None = None  # the limit that it holds now, whoever set it; None: it does not tell
 
     @property
@@ -199,6 +200,12 @@ def _charger(resource: Resource, snapshot: Snapshot, stale_s: float) -> ChargerP
     phases = resource.ratings.phases
     if told is not None and 1 <= told <= 3 and state in {"C", "D"} and power > EV_DRAWS_W:
         phases = min(phases, int(told))  # while nothing flows, chargers tell all sorts of numbers
+    draws = None
+    current = snapshot.number(resource.id, "current_a", stale_s)
+    if current is not None and current >= 1.0 and power > EV_DRAWS_W:
+        # many cars draw on one phase of a charger that gives three, and only the measurement tells
+        draws = min(phases, max(1, round(power / (current * resource.ratings.nominal_voltage_v))))
+        phases = draws
     return ChargerPicture(
         resource,
         power,
@@ -207,6 +214,7 @@ def _charger(resource: Resource, snapshot: Snapshot, stale_s: float) -> ChargerP
         phases,
         snapshot.number(resource.id, "soc_pct", stale_s),
         None if told is None else int(told),
+        draws,
         snapshot.number(resource.id, "limit_a", stale_s),
     )
 

@@ -28,6 +28,7 @@ from support.houses import (
     settled,
     snapshot,
     watts,
+    world,
 )
 from support.lag_house import LagHouse
 
@@ -171,11 +172,39 @@ def test_what_a_car_leaves_unused_goes_to_the_other() -> None:
             "second_car": {"power_w": 11040.0, "state": "C"},
         }
     )
-    offered = ChargerMemory(12.0, offered_at_s=900.0, switched_at_s=0.0, drew=True)
+    offered = ChargerMemory(12.0, offered_at_s=900.0, switched_at_s=0.0, drew=True, closed=True)
     memory = Memory(chargers={"car": offered, "second_car": offered}, decided_at_s=999.0)
     decision, _ = decide(TWO_CARS, inputs(image, directive=limited(17000.0)), memory)
     assert watts(decision, "car") == 8  # what it draws, and a little for more
     assert watts(decision, "second_car") == 15
+
+
+def test_a_car_that_draws_on_one_phase_of_three_counts_with_one() -> None:
+    image = snapshot(
+        {
+            "grid": {"power_w": 500 + 2530.0},
+            "car": {"power_w": 2530.0, "current_a": 11.0, "phases": 3.0, "state": "C"},
+        }
+    )
+    offered = ChargerMemory(11.0, closed=True, drew=True)
+    decision, memory = decide(
+        house(GRID, CAR), inputs(image, directive=limited(4100.0)), Memory(chargers={"car": offered})
+    )
+    assert watts(decision, "car") == 15  # of 3550 W, at 230 W an ampere
+    assert memory.chargers["car"].draws_phases == 1
+    image = snapshot({"grid": {"power_w": 500.0}, "car": {"power_w": 0.0, "current_a": 0.0, "state": "B"}})
+    decision, _ = decide(house(GRID, CAR), inputs(image, directive=limited(2500.0)), memory)
+    assert watts(decision, "car") == 8  # of the car it is still known
+
+
+def test_a_car_begins_only_when_a_slow_battery_has_made_room() -> None:
+    asked, memory = UserRequest("1", "car", RequestKind.CHARGE_NOW, NOON + timedelta(hours=1), NOON), Memory()
+    for second, (battery_w, amps) in enumerate(((4000.0, 0.0), (4000.0, 0.0), (2500.0, 0.0), (0.0, 7.0))):
+        image = world(load_w=0.0, battery_w=battery_w, car_state="B", car_limit_a=0.0, mono_s=1000.0 + second)
+        decision, memory = decide(house(), inputs(image, directive=limited(5000.0), requests=(asked,)), memory)
+        assert watts(decision, "car") == amps
+        assert watts(decision, "battery") <= max(battery_w, 100.0)
+    assert watts(decision, "battery") <= 0.0
 
 
 def test_a_car_in_the_sun_switches_to_one_phase_only_while_paused_and_after_five_minutes() -> None:
