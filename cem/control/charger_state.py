@@ -1,5 +1,6 @@
 """What is known of a car from how it behaved: whether it draws, how much, below which current it stops."""
 
+import math
 from dataclasses import replace
 
 from cem.control.memory import LONG_AGO_S, ChargerMemory
@@ -46,7 +47,7 @@ def _met(charger: ChargerPicture, before: ChargerMemory | None, now_s: float) ->
     former run did not leave it so: minimum times hold for longer rather than for too short.
     """
     known = before or ChargerMemory(0.0)
-    offers_a = charger.offers_a if charger.offers_a is not None else charger.amperes if charger.closed else 0.0
+    offers_a = float(math.floor(_offered_a(charger)))
     on = charger.closed or offers_a >= charger.resource.ratings.min_current_a
     as_left = before is not None and on == (before.limit_a > 0.0)
     return replace(
@@ -89,6 +90,13 @@ def reserved_w(charger: ChargerPicture, limit_a: float, memory: ChargerMemory, n
     if idle(memory, now_s):
         return charger.power_w
     return max(charger.power_w, limit_a * charger.watts_per_amp)
+
+
+def _offered_a(charger: ChargerPicture) -> float:
+    """What it lets the car draw now by itself, as it says, else as the car shows."""
+    if charger.offers_a is not None:
+        return charger.offers_a
+    return charger.amperes if charger.closed else 0.0
 
 
 def kept_on(memory: ChargerMemory, now_s: float) -> bool:

@@ -204,7 +204,7 @@ def test_a_car_begins_only_when_a_slow_battery_has_made_room() -> None:
         decision, memory = decide(house(), inputs(image, directive=limited(5000.0), requests=(asked,)), memory)
         assert watts(decision, "car") == amps
         assert watts(decision, "battery") <= max(battery_w, 100.0)
-    assert watts(decision, "battery") <= 0.0
+    assert watts(decision, "battery") <= 120.0  # of 4950 W the car has 4830 W
 
 
 def test_a_car_in_the_sun_switches_to_one_phase_only_while_paused_and_after_five_minutes() -> None:

@@ -227,6 +227,24 @@ def test_two_batteries_never_work_against_each_other() -> None:
     assert min(values) >= 0 or max(values) <= 0, values
 
 
+def test_a_battery_takes_over_from_a_slow_one_only_as_that_one_makes_room() -> None:
+    second = replace(BATTERY, id="second")
+    site = house(GRID, BATTERY, second)
+    swap = plan({"battery": Intent(IntentKind.HOLD), "second": Intent(IntentKind.CHARGE_TO, 90)})
+    memory = Memory(batteries_w={"battery": 2500.0, "second": 0.0}, decided_at_s=999.0, load_w=500.0)
+    for second_no, (old_w, new_w) in enumerate(((2500.0, 0.0), (2500.0, 0.0), (1500.0, 0.0), (0.0, 900.0))):
+        image = snapshot(
+            {
+                "grid": {"power_w": 500.0 + old_w + new_w},
+                "battery": {"power_w": old_w, "soc_pct": 50.0},
+                "second": {"power_w": new_w, "soc_pct": 50.0},
+            },
+            mono_s=1000.0 + second_no,
+        )
+        decision, memory = decide(site, inputs(image, plan=swap, directive=import_limit(3050)), memory)
+        assert old_w + (of(decision, "second").value or 0.0) <= 2500 + 1
+
+
 @given(
     load=st.floats(0, 20000),
     pv=st.floats(-8000, 0),
