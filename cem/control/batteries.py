@@ -8,8 +8,8 @@ from cem.control.fleet import split
 from cem.control.fold import fold
 from cem.control.following import Regime, regime
 from cem.control.picture import BatteryPicture
-from cem.control.scene import Scene, margin_w
-from cem.control.tuning import BATTERY_DEAD_BAND_W, EXPORT_MARGIN_W, IMPORT_MARGIN_W, MOVE_SHARE
+from cem.control.scene import Scene
+from cem.control.tuning import BATTERY_DEAD_BAND_W, MOVE_SHARE
 from cem.model.envelope import Band, Envelope, Rank
 from cem.model.setpoint import WriteState
 
@@ -226,7 +226,7 @@ def _edges(scene: Scene, around: Surroundings, fixed_w: float) -> list[Edge]:
     house_w, edges = scene.house_w + fixed_w, []
     by = scene.band.max_by
     if by is not None:
-        most_w = scene.band.max_w - margin_w(by, IMPORT_MARGIN_W)
+        most_w = scene.band.max_w - scene.import_margin_w(by)
         kept_w = most_w
         if by.rank is Rank.OBLIGATION:
             # what consumers draw by right is not the batteries' to make up for
@@ -235,7 +235,7 @@ def _edges(scene: Scene, around: Surroundings, fixed_w: float) -> list[Edge]:
         edges.append(Edge(by, most_w - house_w - around.ev_w, is_import=True, keeps=False))
     by = scene.band.min_by
     if by is not None:
-        least_w = scene.band.min_w + margin_w(by, EXPORT_MARGIN_W)
+        least_w = scene.band.min_w + scene.export_margin_w(by)
         edges.append(Edge(by, least_w - house_w - around.ev_w, is_import=False, keeps=False))
     edges.append(Edge(around.fuse_by, around.fuse_w, is_import=True, keeps=False))
     return edges

@@ -20,6 +20,7 @@ from cem.control.scene import Scene
 from cem.control.setpoints import made, shown
 from cem.control.sharing import share
 from cem.control.steady import steady
+from cem.control.trend import Trend, followed
 from cem.control.tuning import SKEW_S
 from cem.model.directive import GridPresence
 from cem.model.envelope import SITE, Envelope
@@ -44,6 +45,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory
         signs=watched,
         moved=moved,
         loads_w=loads_w,
+        trend=_trend(picture, memory, inputs.now.mono_s),
         dropped=memory.dropped + screened.dropped,
     )
     scene = _scene(site, inputs, known, picture)
@@ -53,6 +55,10 @@ def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory
         decision, known = _seeing(scene)
     known = replace(known, decided_at_s=inputs.now.mono_s)
     return shown(site, _noted(decision, screened)), known
+
+
+def _trend(picture: Picture, memory: Memory, now_s: float) -> Trend | None:
+    return None if picture.load_w is None else followed(memory.trend, picture.load_w + picture.pv_w, now_s)
 
 
 def _scene(site: Site, inputs: Inputs, memory: Memory, picture: Picture) -> Scene:

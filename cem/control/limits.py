@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from cem.control import words
 from cem.control.picture import Picture
-from cem.control.scene import Scene, margin_w
+from cem.control.scene import Scene
 from cem.control.sharing import Pools
-from cem.control.tuning import IMPORT_MARGIN_W, PHASE_MARGIN_A
+from cem.control.tuning import PHASE_MARGIN_A
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.resource import Resource, Role
 from cem.model.site import Circuit, Site
@@ -54,7 +54,7 @@ def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
     room: dict[str, float] = {}
     behind: dict[str, Envelope] = {}
     by = scene.band.max_by
-    room["site"] = scene.band.max_w - margin_w(by, IMPORT_MARGIN_W) - base_w
+    room["site"] = scene.band.max_w - (0.0 if by is None else scene.import_margin_w(by)) - base_w
     if by is not None:
         behind["site"] = by
         if by.rank is Rank.OBLIGATION:

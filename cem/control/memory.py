@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from cem.control.trend import Trend
+
 LONG_AGO_S = float("-inf")
 
 
@@ -77,6 +79,7 @@ class Memory:
     meter_lost_at_s: float | None = None
     moved: tuple[tuple[float, float], ...] = ()  # (monotonic s, W) of all that moves by our will, of the last seconds
     loads_w: tuple[float, ...] = ()  # the last ones as they came out of the measurements
+    trend: Trend | None = None  # of what nobody controls
     switches: Mapping[str, SwitchMemory] = field(default_factory=lambda: MappingProxyType({}))
     seen: Mapping[str, Seen] = field(default_factory=lambda: MappingProxyType({}))
     signs: SignMemory = SignMemory()

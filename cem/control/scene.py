@@ -9,6 +9,8 @@ from cem.control import words
 from cem.control.memory import Memory
 from cem.control.picture import Picture
 from cem.control.prices import Prices
+from cem.control.trend import room_w
+from cem.control.tuning import EXPORT_MARGIN_W, IMPORT_MARGIN_W
 from cem.model.directive import GridPresence
 from cem.model.envelope import Band, Envelope, Rank
 from cem.model.plan import Intent, Slot
@@ -78,11 +80,14 @@ class Scene:
         """The envelopes of one subject."""
         return self.own.get(subject, ())
 
+    def import_margin_w(self, by: Envelope) -> float:
+        """How far to stay inside an import limit: nothing for the fuse, which has its own tolerance."""
+        return 0.0 if by.rank is Rank.SAFETY else IMPORT_MARGIN_W + room_w(self.memory.trend, importing=True)
+
+    def export_margin_w(self, by: Envelope) -> float:
+        """How far to stay inside an export limit."""
+        return 0.0 if by.rank is Rank.SAFETY else EXPORT_MARGIN_W + room_w(self.memory.trend, importing=False)
+
     def bound(self, by: Envelope) -> str:
         """A bound in words, with its end."""
         return words.bound(by, self.site.zone, self.now)
-
-
-def margin_w(by: Envelope | None, margin: float) -> float:
-    """How far to stay inside an edge: nothing for the fuse, which has its own tolerance."""
-    return margin if by is not None and by.rank is not Rank.SAFETY else 0.0

@@ -1,0 +1,42 @@
+"""How fast what nobody controls changes: devices follow seconds later, so that a limit needs room while it rises."""
+
+import math
+from dataclasses import dataclass
+
+FOLLOW_S = 3.0  # a tick, the write, and the device's own delay
+SMOOTH_S = 5.0
+LONGEST_GAP_S = 10.0
+MOST_W = 1500.0  # no more room than this is kept, whatever the trend says
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """Load and sun together at `at_s`, their last change, and its smoothed course. W and W/s; more load is positive."""
+
+    house_w: float
+    at_s: float
+    last_w_per_s: float = 0.0
+    w_per_s: float = 0.0
+
+
+def followed(before: Trend | None, house_w: float, now_s: float) -> Trend:
+    """The trend with one more value. A step is no trend: of two changes one after the other the smaller counts."""
+    if before is None or now_s - before.at_s > LONGEST_GAP_S:
+        return Trend(house_w, now_s)
+    lasted_s = now_s - before.at_s
+    if lasted_s < 0.5:  # a tick between two: the same measurements
+        return before
+    change = (house_w - before.house_w) / lasted_s
+    lasting = 0.0
+    if change * before.last_w_per_s > 0.0:
+        lasting = math.copysign(min(abs(change), abs(before.last_w_per_s)), change)
+    share = 1.0 - math.exp(-lasted_s / SMOOTH_S)
+    return Trend(house_w, now_s, change, before.w_per_s + share * (lasting - before.w_per_s))
+
+
+def room_w(trend: Trend | None, *, importing: bool) -> float:
+    """What to stay further inside a limit because of the trend."""
+    if trend is None:
+        return 0.0
+    towards = trend.w_per_s if importing else -trend.w_per_s
+    return min(MOST_W, max(0.0, towards) * FOLLOW_S)

@@ -1,0 +1,36 @@
+"""Room for what is under way: a slow change counts, a step does not."""
+
+import pytest
+
+from cem.control.trend import FOLLOW_S, MOST_W, Trend, followed, room_w
+
+
+def run(values: list[float]) -> Trend:
+    trend: Trend | None = None
+    for second, value in enumerate(values):
+        trend = followed(trend, value, 1000.0 + second)
+    assert trend is not None
+    return trend
+
+
+def test_a_lasting_rise_keeps_as_much_room_as_it_brings_until_devices_follow() -> None:
+    rising = run([80.0 * second for second in range(60)])
+    assert room_w(rising, importing=True) == pytest.approx(80.0 * FOLLOW_S, rel=0.01)
+    assert room_w(rising, importing=False) == 0.0
+    falling = run([-80.0 * second for second in range(60)])
+    assert room_w(falling, importing=False) == pytest.approx(80.0 * FOLLOW_S, rel=0.01)
+
+
+@pytest.mark.parametrize("values", [[500.0] * 9, [500.0] * 5 + [9000.0] * 5, [0.0, 700.0] * 20, []])
+def test_a_step_and_a_flicker_are_no_trend(values: list[float]) -> None:
+    assert room_w(run(values) if values else None, importing=True) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_no_trend_keeps_more_room_than_the_most() -> None:
+    assert room_w(run([1e5 * second for second in range(60)]), importing=True) == MOST_W
+
+
+def test_a_gap_begins_anew_and_a_second_look_at_the_same_values_changes_nothing() -> None:
+    rising = run([80.0 * second for second in range(60)])
+    assert followed(rising, 4000.0, 1070.0).w_per_s == 0.0
+    assert followed(rising, 5000.0, 1059.2) is rising
