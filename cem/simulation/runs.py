@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cem.config.sitefile import SiteFile
+from cem.model.resource import Role
 from cem.simulation.account import Account, limits_of
 from cem.simulation.grid import GridSide
 from cem.simulation.harness import Bench
@@ -32,6 +33,18 @@ class Run:
     record: Path | None = None
 
 
+def cars_of(bench: Bench) -> dict[str, str]:
+    """The plant's car behind each charging point of a bench's site."""
+    found: dict[str, str] = {}
+    for device in bench.site_file.devices:
+        simulated = bench.wire.device_of(device.serial) if device.serial is not None else None
+        plants = bench.plant.fronts[simulated].plants if simulated is not None else ()
+        cars = [name for name in plants if name in bench.plant.house.charging_points]
+        charging = [resource.id for resource in device.resources if resource.role is Role.EV]
+        found.update(zip(charging, cars, strict=False))
+    return found
+
+
 def run_days(run: Run) -> tuple[Account, dict[str, Any]]:
     """Simulates, and gives the account with its summary; raises what the gateway fails with."""
     with Bench(
@@ -47,7 +60,7 @@ def run_days(run: Run) -> tuple[Account, dict[str, Any]]:
     ) as bench:
         end = bench.start + timedelta(days=run.days)
         site = bench.site_file.site
-        account = Account(site, limits_of(site, run.grids, bench.start, end), run.step_s)
+        account = Account(site, limits_of(site, run.grids, bench.start, end), run.step_s, cars_of(bench))
         bench.on_step = account.take
         left_s = run.days * 86400
         while left_s > 0:
