@@ -168,7 +168,9 @@ class _Watched:
 
 def _power_w(bench: Bench, of: str) -> float:
     truth = bench.truth()
-    return float({"grid": truth.grid_w, "battery": truth.battery_w, "car": truth.ev_w, "pv": truth.pv_w}[of])
+    powers_w = {"grid": truth.grid_w, "battery": truth.battery_w, "car": truth.ev_w, "pv": truth.pv_w}
+    powers_w |= {"heat_pump": truth.heat_pump_w, "relay": truth.relay_w}
+    return float(powers_w[of])
 
 
 def _words(status: Status, outcomes: Sequence[Outcome], table: Mapping[str, Any]) -> list[str]:
