@@ -48,6 +48,9 @@ Say = Callable[[str], None]
 @click.option("--mqtt", multiple=True, metavar="HOST:PORT", help="An MQTT broker; repeatable.")
 @click.option("--grid", metavar="SERIAL", help="Which meter is at the connection point, where there are several.")
 @click.option("--read-only", multiple=True, metavar="SERIAL", help="A device never to be written; repeatable.")
+@click.option(
+    "--max-power", multiple=True, metavar="SERIAL=W", help="What a switched load or a heat pump draws; repeatable."
+)
 @site_options
 @click.option("--installer", help="Your name, for the commissioning record.")
 @click.option("--no-sign-test", is_flag=True, help="Leave out the check of the meter's sign with the battery.")

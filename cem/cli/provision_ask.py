@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import click
 
-from cem.commissioning.site import Answers, FindTable
+from cem.commissioning.site import Answers
 from cem.commissioning.targets import LinkKind, parse_target
 from cem.config.words import did_you_mean
 
@@ -35,7 +35,7 @@ def ask_missing(answers: Answers) -> Answers:
         mqtt = _ask_addresses("MQTT brokers (HOST:PORT, blanks between, empty for none)", LinkKind.MQTT)
         if not modbus and not mqtt:
             click.echo("at least one address is needed; cem scan 192.0.2.0/24 looks through a network", err=True)
-    find = FindTable(modbus=modbus, mqtt=mqtt, grid=find.grid, read_only=find.read_only)
+    find = find.model_copy(update={"modbus": modbus, "mqtt": mqtt})
     _ask(site, "name", "Name of the home", "Home", str)
     _ask(site, "timezone", "Time zone", system_timezone(), _known_timezone)
     _ask(connection, "phases", "Phases at the connection point", 3, click.IntRange(1, 3))

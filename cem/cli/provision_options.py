@@ -1,5 +1,6 @@
 """The options of `cem provision` and the answers that they make."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -67,8 +68,21 @@ def with_options(answers: Answers, options: dict[str, Any], folder: Path) -> Ans
         mqtt=(*find.mqtt, *options["mqtt"]),
         grid=options["grid"] or find.grid,
         read_only=(*find.read_only, *options["read_only"]),
+        max_power_w=find.max_power_w | dict(map(_power, options["max_power"])),
     )
     return replace(answers, site=site, find=find)
+
+
+def _power(text: str) -> tuple[str, float]:
+    """SERIAL=W in two; raises click.UsageError for anything else."""
+    name, equals, watts = text.rpartition("=")
+    try:
+        power_w = float(watts)
+    except ValueError:
+        power_w = 0.0
+    if not (equals and name and math.isfinite(power_w) and power_w > 0):
+        raise click.UsageError(f"--max-power {text!r}: SERIAL=W is meant, such as shellyplus1pm-a8032ab636ec=2000")
+    return name, power_w
 
 
 def _lay(site: dict[str, Any], key: str, values: dict[str, Any]) -> None:

@@ -16,9 +16,14 @@ FLOWS = {
     "curtailed": "sun not used",
     "load": "house",
     "ev": "car",
+    "heat_pump": "heat pump",
+    "relay": "behind relays",
     "charged": "into the battery",
     "discharged": "out of the battery",
 }
+
+SOMETIMES = frozenset({"heat_pump", "relay"})
+"""What many homes do not have is shown only where something flowed."""
 
 
 def write_summary(summary: dict[str, Any], console: Console | None = None) -> None:
@@ -33,6 +38,8 @@ def write_summary(summary: dict[str, Any], console: Console | None = None) -> No
     table.add_column()
     table.add_column(justify="right")
     for key, name in FLOWS.items():
+        if key in SOMETIMES and not summary["energy_kwh"][key]:
+            continue
         table.add_row(name, f"{summary['energy_kwh'][key]:.2f} kWh")
     table.add_row("cost", f"{summary['cost']:.2f} {summary['currency']}")
     for key, name in (("self_consumption", "own use of the sun"), ("self_sufficiency", "own supply")):
@@ -41,6 +48,8 @@ def write_summary(summary: dict[str, Any], console: Console | None = None) -> No
     if summary["battery_cycles"] is not None:
         table.add_row("battery cycles", f"{summary['battery_cycles']:.2f}")
     table.add_row("car's contactor closed", f"{summary['contactor_closures']} times")
+    for name, counts in summary["switched"].items():
+        table.add_row(f"{name} switched", f"{counts['switchings']} times, {counts['unmet_kwh']:.2f} kWh lacking")
     goals = summary["goals"]
     table.add_row("charge goals", f"{goals['met']} met, {goals['missed']} missed")
     out.print(table)

@@ -1,7 +1,8 @@
 """From what was found to the [[device]] tables of a site file: ids, names, ratings, one grid meter."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from cem.commissioning.targets import address
 from cem.config.device_checks import RATINGS_OF
@@ -25,6 +26,7 @@ DEVICE_IDS = {
     Role.HEAT_PUMP: "heat_pump",
     Role.LOAD: "appliance",
 }
+SWITCHED = frozenset({Control.LOAD_ON, Control.HEAT_PUMP_SG_READY})
 CAUTIOUS_CURRENT_A = 16.0
 """For a charging point that does not tell its own: what nearly every wallbox circuit carries."""
 
@@ -38,10 +40,17 @@ class Proposal:
 
 
 def propose(
-    found: Iterable[Found], *, phases: int, fuse_a: float, grid_serial: str | None = None, read_only: Sequence[str] = ()
+    found: Iterable[Found],
+    *,
+    phases: int,
+    fuse_a: float,
+    grid_serial: str | None = None,
+    read_only: Sequence[str] = (),
+    max_power_w: Mapping[str, float] = MappingProxyType({}),
 ) -> Proposal:
     """Tables for what was found. `grid_serial` settles which meter is at the connection point; `read_only` are serial
-    numbers or proposed device ids that must never be written."""
+    numbers or proposed device ids that must never be written; `max_power_w` tells by the same what a switched load or
+    a heat pump draws: without it, it is measured and not steered."""
     notes: list[str] = []
     devices: list[DeviceTable] = []
     device_ids: set[str] = set()
@@ -67,7 +76,15 @@ def propose(
                 serial=serial,
                 read_only=locked,
                 link=dict(item.link),
-                resource=tuple(_resource(part, resource_ids, phases, fuse_a, notes) for part in resources),
+                resource=tuple(
+                    _with_power(
+                        _resource(part, resource_ids, phases, fuse_a, notes),
+                        max_power_w.get(serial or "", max_power_w.get(device_id)),
+                        serial or device_id,
+                        notes,
+                    )
+                    for part in resources
+                ),
             )
         )
     return Proposal(tuple(devices), tuple(notes))
@@ -118,6 +135,20 @@ def _name(found: Found) -> str:
 
 def _named(found: Found) -> str:
     return f"{_name(found)} ({found.identity.serial})"
+
+
+def _with_power(resource: ResourceTable, given_w: float | None, name: str, notes: list[str]) -> ResourceTable:
+    """What is switched with what it draws; nothing tells whether it fits where nobody says: then it is not switched."""
+    if not SWITCHED.intersection(resource.controls):
+        return resource
+    power_w = given_w if given_w is not None else resource.max_power_w
+    if power_w is not None:
+        return resource.model_copy(update={"max_power_w": power_w})
+    notes.append(
+        f"{resource.id}: nobody tells what it draws, so it is measured and not switched; "
+        f"--max-power {name}=WATTS lets it be switched"
+    )
+    return resource.model_copy(update={"controls": ()})
 
 
 def _resource(

@@ -96,6 +96,7 @@ async def find(
         fuse_a=connection.fuse_a,
         grid_serial=answers.find.grid,
         read_only=answers.find.read_only,
+        max_power_w=answers.find.max_power_w,
     )
     table = assemble(answers, proposal.devices, order.out.parent, tools.drivers)
     return Finding(started_at, searched, proposal, table)

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from cem.commissioning.targets import LinkKind
 from cem.config.checks import SITE_CHECKS
 from cem.config.draft import draft
 from cem.config.load import check_table, read_raw
 from cem.config.provider_checks import PROVIDER_CHECKS
-from cem.config.schema import FORMAT, ConnectionTable, DeviceTable, SiteTable, Table
+from cem.config.schema import FORMAT, ConnectionTable, DeviceTable, Power, SiteTable, Table
 from cem.config.schema_faults import schema_faults
 from cem.model.errors import SiteFileError
 from cem.ports import Driver
@@ -28,6 +28,9 @@ class FindTable(Table):
     mqtt: tuple[str, ...] = ()
     grid: str | None = None  # serial number of the meter at the connection point
     read_only: tuple[str, ...] = ()  # serial numbers or ids never to be written
+    max_power_w: dict[str, Power] = Field(
+        default={}
+    )  # by serial number or id: what a switched load or a heat pump draws
 
 
 @dataclass(frozen=True, slots=True)

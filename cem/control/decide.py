@@ -21,7 +21,7 @@ from cem.control.setpoints import made, shown
 from cem.control.sharing import share
 from cem.control.steady import steady
 from cem.control.trend import Trend, followed
-from cem.control.tuning import SKEW_S
+from cem.control.tuning import LEASE_S, SKEW_S
 from cem.model.directive import GridPresence
 from cem.model.envelope import SITE, Envelope
 from cem.model.setpoint import Decision, Mode
@@ -108,7 +108,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     points = chargers.choices(scene, cars, shares, left, charger_memories)
     relays = switched.choices(scene, shares, left, shed, switch_memories)
     stores = batteries.choose(scene, _surroundings(scene, left, points, relays), last_w)
-    roofs = panels.choose(scene, stores)
+    roofs = panels.choose(scene, stores, switched.leaving_w(relays))
     setpoints = made(scene, left, points, relays, stores, roofs)
     now = mode(scene)
     load_w = scene.picture.load_w
@@ -179,9 +179,11 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
         )
         for key, charger in known.chargers.items()
     }
+    released = now_s - lost_at >= LEASE_S
     return decision, replace(
         known,
         chargers=MappingProxyType(kept),
+        switches=MappingProxyType(switched.let_go(scene)) if released else known.switches,
         batteries_w=MappingProxyType({}),
         load_w=None,
         meter_lost_at_s=lost_at,

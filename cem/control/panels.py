@@ -24,8 +24,8 @@ class PvChoice:
     reason: str
 
 
-def choose(scene: Scene, batteries: Sequence[BatteryChoice]) -> list[PvChoice]:
-    """One choice per PV system that can be limited.
+def choose(scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 0.0) -> list[PvChoice]:
+    """One choice per PV system that can be limited. `leaving_w` is drawn now and will not be after this tick.
 
     While an export limit is in force the bound is always sent, so that a cloud that passes does not overshoot.
     """
@@ -38,7 +38,7 @@ def choose(scene: Scene, batteries: Sequence[BatteryChoice]) -> list[PvChoice]:
     # of the batteries only what they really take counts: one that does not follow must not open the roof
     taken = sum(min(choice.power_w, choice.battery.power_w) for choice in batteries)
     fixed = sum(-pv.power_w for pv in picture.pvs if pv not in pvs)
-    allowed = max(0.0, (picture.load_w or 0.0) + picture.ev_w + taken - least_w - EXPORT_MARGIN_W - fixed)
+    allowed = max(0.0, (picture.load_w or 0.0) + picture.ev_w + taken - leaving_w - least_w - EXPORT_MARGIN_W - fixed)
     rated = sum(_rating(pv) for pv in pvs)
     choices = []
     for pv in pvs:

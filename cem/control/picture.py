@@ -64,10 +64,11 @@ class PvPicture:
 
 @dataclass(frozen=True, slots=True)
 class SwitchedPicture:
-    """A heat pump or a switched load; `power_w` None: nobody measures it."""
+    """A heat pump or a switched load; `power_w` None: nobody measures it; `state` as the device tells it."""
 
     resource: Resource
     power_w: float | None
+    state: str | None = None
 
     @property
     def rated_w(self) -> float:
@@ -120,7 +121,7 @@ def look(site: Site, snapshot: Snapshot, skew_s: float) -> Picture:
     if grid is not None:
         load = grid - sum(b.power_w for b in batteries) - sum(c.power_w for c in chargers) - sum(p.power_w for p in pvs)
     switched = tuple(
-        SwitchedPicture(r, snapshot.number(r.id, "power_w", stale_s))
+        SwitchedPicture(r, snapshot.number(r.id, "power_w", stale_s), snapshot.text(r.id, "state", stale_s))
         for r in (*site.of(Role.HEAT_PUMP), *site.of(Role.LOAD))
         if r.controls
     )

@@ -1,7 +1,8 @@
 """Heat pumps (SG Ready) and switched loads: which state each should be in this tick."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
 
 from cem.control.island import priority, returning
 from cem.control.limits import SURPLUS, Limits, use_of
@@ -9,7 +10,14 @@ from cem.control.memory import SwitchMemory
 from cem.control.picture import SwitchedPicture
 from cem.control.scene import Scene
 from cem.control.sharing import Claim, Share
-from cem.control.tuning import EV_DRAWS_W, HEAT_PUMP_LOCK_DAY_S, HEAT_PUMP_MIN_STAY_S, LOAD_SURE_S, SURPLUS_ON_SHARE
+from cem.control.tuning import (
+    EV_DRAWS_W,
+    HEAT_PUMP_LOCK_DAY_S,
+    HEAT_PUMP_MIN_STAY_S,
+    LOAD_SURE_S,
+    SURPLUS_ON_SHARE,
+    SWITCHED_LATE_S,
+)
 from cem.control.wishes import USUAL
 from cem.model.envelope import Rank
 from cem.model.plan import IntentKind
@@ -18,6 +26,8 @@ from cem.model.site import LoadRun
 
 MORE = "+"
 """The claim of a heat pump for what it would store beyond its own need."""
+LAST = 10.0
+"""After every priority."""
 OWN = -1
 """State of a load that is left to itself."""
 
@@ -44,6 +54,8 @@ def moved_w(scene: Scene) -> dict[str, float]:
     """The present power of each; where nobody measures it, its rating while we hold it switched on."""
     found = {}
     for switched in scene.picture.switched:
+        if _starting(scene, switched):
+            continue
         if switched.power_w is not None:
             found[switched.resource.id] = max(0.0, switched.power_w)
         elif Control.LOAD_ON in switched.resource.controls:
@@ -68,8 +80,34 @@ def claims(scene: Scene, powers_w: Mapping[str, float], shed: frozenset[str]) ->
 
 
 def _memory(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
-    default = int(SgReady.NORMAL) if Control.HEAT_PUMP_SG_READY in switched.resource.controls else OWN
-    return scene.memory.switches.get(switched.resource.id, SwitchMemory(default))
+    """What was last set; where the device tells for long that it is back in its own state, that, since now."""
+    own, told = (int(SgReady.NORMAL), "normal") if _is_heat_pump(switched) else (OWN, "off")
+    memory = scene.memory.switches.get(switched.resource.id, SwitchMemory(own))
+    fell_back = switched.state == told and memory.state not in {own, 0}
+    if fell_back and scene.now_s - memory.switched_at_s > SWITCHED_LATE_S:
+        return replace(memory, state=own if _is_heat_pump(switched) else 0, switched_at_s=scene.now_s)
+    return memory
+
+
+def _is_heat_pump(switched: SwitchedPicture) -> bool:
+    return Control.HEAT_PUMP_SG_READY in switched.resource.controls
+
+
+def let_go(scene: Scene) -> dict[str, SwitchMemory]:
+    """The memories when nothing is decided any more, so that everything goes back to itself."""
+    memories = dict(scene.memory.switches)
+    for switched in scene.picture.switched:
+        memory = memories.get(switched.resource.id)
+        own = int(SgReady.NORMAL) if _is_heat_pump(switched) else OWN
+        if memory is not None and memory.state != own:
+            memories[switched.resource.id] = replace(memory, state=own, switched_at_s=scene.now_s)
+    return memories
+
+
+def _starting(scene: Scene, switched: SwitchedPicture) -> bool:
+    """Whether its device was not reached yet since the start, as others were: it still does what it was told before."""
+    devices = scene.inputs.devices
+    return bool(devices) and switched.resource.device_id not in devices
 
 
 def _claim(scene: Scene, switched: SwitchedPicture, watts: float, key: str = "") -> Claim:
@@ -96,8 +134,12 @@ def _heat_pump_claims(
         boosted = memory.state >= SgReady.RECOMMENDED
         if wants == "sun":
             # the sun must bear the whole of it; while it runs, what it draws already counts as borne
-            used = more if not boosted else replace(more, use={**more.use, SURPLUS: 0.5 * switched.rated_w - need_w})
+            borne_w = 0.5 * switched.rated_w - need_w if boosted else max(1.0, switched.rated_w - need_w)
+            used = replace(more, use={**more.use, SURPLUS: borne_w})
             more = replace(used, drains=frozenset(), entry=0.0 if boosted else SURPLUS_ON_SHARE)
+        if not running:
+            # it may never start: what others take now comes first, whatever its priority
+            more = replace(more, rank=(USUAL, LAST))
         result.append(more)
     return result
 
@@ -116,7 +158,13 @@ def _wants_more(scene: Scene, switched: SwitchedPicture) -> str | None:
 
 
 def _lock_used_up(scene: Scene, memory: SwitchMemory) -> bool:
-    return memory.day == scene.now.toordinal() and memory.locked_s >= HEAT_PUMP_LOCK_DAY_S
+    counts = memory.day == _today(scene) or memory.state == SgReady.LOCKED
+    return counts and memory.locked_s >= HEAT_PUMP_LOCK_DAY_S
+
+
+def _today(scene: Scene) -> int:
+    """The day of the house."""
+    return scene.now.astimezone(ZoneInfo(scene.site.zone)).toordinal()
 
 
 def _load_claim(
@@ -151,6 +199,8 @@ def choices(
     """One choice per heat pump and load; `into` takes the new memories."""
     result = []
     for switched in scene.picture.switched:
+        if _starting(scene, switched):
+            continue
         key = switched.resource.id
         memory = _memory(scene, switched)
         got = shares.get(key)
@@ -167,10 +217,17 @@ def choices(
     return result
 
 
+def leaving_w(found: Iterable[SwitchedChoice]) -> float:
+    """What is drawn now by loads that are switched off with this tick; heat pumps end in their own time."""
+    off = (choice for choice in found if choice.control is Control.LOAD_ON and choice.value == 0.0)
+    return sum(max(0.0, choice.switched.power_w or 0.0) for choice in off)
+
+
 def _remembered(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, state: int) -> SwitchMemory:
     """What was locked today, and when it was switched: leaving alone what stands still is no switching."""
-    day, last_s = scene.now.toordinal(), scene.memory.decided_at_s
-    locked_s = memory.locked_s if memory.day == day else 0.0
+    day, last_s = _today(scene), scene.memory.decided_at_s
+    # a lock over midnight counts to the new day as a whole, so that it is never longer than two hours
+    locked_s = memory.locked_s if memory.day == day or memory.state == SgReady.LOCKED else 0.0
     if memory.state == SgReady.LOCKED and last_s is not None:
         locked_s += max(0.0, scene.now_s - last_s)
     stood = memory.state == OWN and state == 0 and (switched.power_w or 0.0) <= EV_DRAWS_W

@@ -25,6 +25,8 @@ WEARS_OUT = frozenset({Storage.FLASH, Storage.UNKNOWN})
 FLASH_MIN_INTERVAL_S = 900.0
 FLASH_DAILY_BUDGET = 20
 SMALLEST_EV_CURRENT_A = 6.0  # IEC 61851-1
+STATES = frozenset({Control.HEAT_PUMP_SG_READY, Control.LOAD_ON, Control.EV_PHASES})
+"""What is one of a few whole numbers: nothing is rounded, and the next one is another state."""
 
 Key = tuple[str, Control]
 
@@ -309,12 +311,19 @@ def _name(key: Key) -> str:
 
 
 def _tolerance(spec: ControlSpec, value: float) -> float:
-    """What a device may round: its dead band, one per cent, at least one unit."""
+    """What a device may round: its dead band, one per cent, at least one unit; of a state nothing."""
+    if spec.control in STATES:
+        return 0.5
     return max(spec.dead_band, abs(value) * 0.01, spec.effect_tolerance / 2, 1.0)
 
 
 def _effective(spec: ControlSpec, written: float, measured: float) -> bool:
-    """A set point must be followed; a limit must only not be exceeded (a car or the sun may want less)."""
+    """A set point must be followed; a limit must only not be exceeded (a car or the sun may want less).
+
+    A load that is switched on takes what it wants; one that is off takes nothing.
+    """
+    if spec.control is Control.LOAD_ON:
+        return written > 0.0 or abs(measured) <= spec.effect_tolerance
     tolerance = max(spec.effect_tolerance, abs(written) * 0.1)
     if spec.control is Control.BATTERY_SETPOINT_W:
         return abs(measured - written) <= tolerance

@@ -4,7 +4,7 @@ Energies, limits and comfort come from the plant's true state; only prices, deci
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -69,6 +69,7 @@ class Sample:
     pv_w: float
     battery_w: float
     ev_w: float
+    switched_w: float  # heat pumps and what hangs on relays
     battery_soc_pct: float
     ev_soc_pct: float
     import_price: float
@@ -84,6 +85,7 @@ class _Minute:
     pv: float = 0.0
     battery: float = 0.0
     ev: float = 0.0
+    switched: float = 0.0
 
     def add(self, truth: Truth, dt_s: float) -> None:
         self.seconds += dt_s
@@ -92,6 +94,7 @@ class _Minute:
         self.pv += truth.pv_w * dt_s
         self.battery += truth.battery_w * dt_s
         self.ev += truth.ev_w * dt_s
+        self.switched += (truth.heat_pump_w + truth.relay_w) * dt_s
 
 
 def limits_of(site: Site, sides: Sequence[GridSide], start: datetime, end: datetime) -> list[Limit]:
@@ -123,14 +126,18 @@ def _ordered(name: str, order: Order, since: datetime) -> Iterator[Limit]:
 
 
 class Account:
-    """Takes every step of the plant; `summary` at the end. `status` is asked once a simulated minute."""
+    """Takes every step of the plant; `summary` at the end. `status` is asked once a simulated minute.
 
-    def __init__(self, site: Site, limits: Sequence[Limit], step_s: float) -> None:
+    `cars` names the plant's car behind each charging point of the site; a goal of any other is not judged.
+    """
+
+    def __init__(self, site: Site, limits: Sequence[Limit], step_s: float, cars: Mapping[str, str]) -> None:
         self.samples: list[Sample] = []
         self._site = site
         self._zone = ZoneInfo(site.zone)
         self._step_s = step_s
         self._limits = limits
+        self._cars = cars
         self._kept = {limit.name: Kept(limit.name, limit.limit_w, _side(limit)) for limit in limits}
         self._minute = _Minute()
         self._first: Truth | None = None
@@ -203,6 +210,7 @@ class Account:
                 minute.pv / minute.seconds,
                 minute.battery / minute.seconds,
                 minute.ev / minute.seconds,
+                minute.switched / minute.seconds,
                 _mean(one.soc_pct for one in last.battery.values()),
                 _mean(one.soc_pct for one in last.ev.values()),
                 self._price,
@@ -227,7 +235,7 @@ class Account:
         due = before.now.astimezone(self._zone).replace(
             hour=goal.ready_by.hour, minute=goal.ready_by.minute, second=0, microsecond=0
         )
-        car = next(iter(before.ev.values()), None)
+        car = before.ev.get(self._cars.get(goal.resource_id, ""))
         if not before.now < due <= after.now or car is None or not car.plugged:
             return
         if goal.energy_wh is not None:
@@ -251,7 +259,7 @@ class Account:
             return {}
         energy = _energies(first, last)
         capacity = sum(r.ratings.capacity_wh or 0.0 for r in self._site.of(Role.BATTERY))
-        used = energy["load"] + energy["ev"]
+        used = energy["load"] + energy["ev"] + energy["heat_pump"] + energy["relay"]
         return {
             "from": first.now.isoformat(),
             "to": last.now.isoformat(),
@@ -281,6 +289,7 @@ class Account:
             },
             "battery_cycles": round(energy["discharged"] * 1000 / capacity, 3) if capacity else None,
             "contactor_closures": _closures(last) - _closures(first),
+            "switched": _switched(first, last),
             "writes": dict(sorted(writes.items())),
             "decisions_by_rank": dict(sorted(self._ranks.items())),
             "alarms": [{**alarm, "since": alarm["since"].isoformat()} for alarm in self._alarms.values()],
@@ -297,6 +306,26 @@ def _closures(truth: Truth) -> int:
     return sum(one.contactor_closures for one in truth.ev.values())
 
 
+def _switched(first: Truth, last: Truth) -> dict[str, dict[str, float]]:
+    """Of each heat pump and each load behind a relay: how often it was switched, and what it lacked."""
+    found: dict[str, dict[str, float]] = {}
+    for name, pump in last.heat_pump.items():
+        before = first.heat_pump[name]
+        found[name] = {
+            "switchings": pump.contact_switchings - before.contact_switchings,
+            "starts": pump.starts - before.starts,
+            "unmet_kwh": round((pump.unmet_wh - before.unmet_wh) / 1000, 3),
+            "below_comfort_min": round((pump.below_comfort_s - before.below_comfort_s) / 60, 1),
+        }
+    for name, load in last.relay_load.items():
+        was = first.relay_load[name]
+        found[name] = {
+            "switchings": load.switchings - was.switchings,
+            "unmet_kwh": round((load.unmet_wh - was.unmet_wh) / 1000, 3),
+        }
+    return found
+
+
 def _side(limit: Limit) -> str:
     return "import" if limit.sign > 0 else "export"
 
@@ -311,6 +340,8 @@ def _energies(first: Truth, last: Truth) -> dict[str, float]:
         "charged": (last.charged_wh - first.charged_wh) / 1000,
         "discharged": (last.discharged_wh - first.discharged_wh) / 1000,
         "ev": (last.ev_wh - first.ev_wh) / 1000,
+        "heat_pump": (last.heat_pump_wh - first.heat_pump_wh) / 1000,
+        "relay": (last.relay_wh - first.relay_wh) / 1000,
     }
 
 

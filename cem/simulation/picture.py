@@ -21,6 +21,7 @@ PANELS: tuple[tuple[str, str, int, tuple[tuple[str, str, Callable[[Sample], floa
             ("sun", "#e9a100", lambda s: s.pv_w / 1000),
             ("battery", "#2a9d8f", lambda s: s.battery_w / 1000),
             ("car", "#3a5fcd", lambda s: s.ev_w / 1000),
+            ("heat pump, relays", "#9c6644", lambda s: s.switched_w / 1000),
         ),
     ),
     (

@@ -4,6 +4,7 @@ The gateway's side sees nothing but links in memory; what is really the case is 
 the gateway.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -153,7 +154,9 @@ class Wire:
             self.on_write(device_id, what)
 
     def published(self, topic: str, payload: bytes) -> None:
-        """Counts one message, for the device whose serial number the topic names."""
+        """Counts one message, for the device whose serial number the topic names; not what only asks."""
+        if _only_asks(topic, payload):
+            return
         levels: Sequence[str] = topic.split("/")
         owner = next((found for level in levels if (found := self.device_of(level)) is not None), BROKER)
         self.wrote(owner, topic.encode() + b" " + payload)
@@ -164,6 +167,14 @@ class Wire:
     def _topics(self, link: Link) -> TopicPort:
         del link
         return _CountedTopics(self)
+
+
+def _only_asks(topic: str, payload: bytes) -> bool:
+    """Whether a message is a request that reads (JSON-RPC: Component.GetSomething)."""
+    if not topic.endswith("/rpc"):
+        return False
+    frame = json.loads(payload)
+    return isinstance(frame, dict) and str(frame.get("method", "")).partition(".")[2].startswith("Get")
 
 
 class _CountedPdus:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cem.config.sitefile import SiteFile
+from cem.model.resource import Role
 from cem.simulation.account import Account, limits_of
 from cem.simulation.expectations import Watched, in_words
 from cem.simulation.harness import Bench
@@ -107,9 +108,22 @@ def opened(
         if faults:
             raise HomeUnusable(str(scenario.path), faults)
         end = bench.start + timedelta(seconds=scenario.for_s)
-        account = Account(site.site, limits_of(site.site, sides, bench.start, end), scenario.step_s)
+        limits = limits_of(site.site, sides, bench.start, end)
+        account = Account(site.site, limits, scenario.step_s, cars_of(bench))
         bench.on_step = account.take
         yield bench, Oracle(bench, leave_out=scenario.leave_out, also=also), account
+
+
+def cars_of(bench: Bench) -> dict[str, str]:
+    """The plant's car behind each charging point of a bench's site."""
+    found: dict[str, str] = {}
+    for device in bench.site_file.devices:
+        simulated = bench.wire.device_of(device.serial) if device.serial is not None else None
+        plants = bench.plant.fronts[simulated].plants if simulated is not None else ()
+        cars = [name for name in plants if name in bench.plant.house.charging_points]
+        charging = [resource.id for resource in device.resources if resource.role is Role.EV]
+        found.update(zip(charging, cars, strict=False))
+    return found
 
 
 def _site(scenario: Scenario, setting: Setting) -> SiteFile:

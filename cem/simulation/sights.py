@@ -16,7 +16,7 @@ from cem.simulation.expectations import BaseExpectation, Look
 from cem.simulation.harness import Bench
 from cem.simulation.plant import Truth
 
-SITE = frozenset({"grid", "battery", "car", "pv", "load"})
+SITE = frozenset({"grid", "battery", "car", "pv", "load", "heat_pump", "relay"})
 """Whose power is one sum."""
 
 
@@ -56,6 +56,7 @@ class Power(Bounded):
         truth = bench.truth()
         sums = {
             "grid": truth.grid_w, "battery": truth.battery_w, "car": truth.ev_w, "pv": truth.pv_w, "load": truth.load_w,
+            "heat_pump": truth.heat_pump_w, "relay": truth.relay_w,
         }  # fmt: skip
         own = _plants(truth)
         return self.within(sums[self.of] if self.of in sums else float(own[self.of].power_w), " W")

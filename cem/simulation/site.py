@@ -20,6 +20,7 @@ from cem.config.sitefile import SiteFile
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.errors import CemError, SiteFileError
 from cem.ports import Driver
+from cem.simulation.installer import known_of, powers_w, wired, with_policies
 from cem.simulation.plant import Home, SimulatedHome, Wire, links_of
 
 SETTLED_S = 20.0
@@ -107,9 +108,11 @@ async def _provisioned(plant: SimulatedHome, clock: VirtualClock, answers: Answe
         trouble = "; ".join(text for sighting in sightings for text in sighting.trouble)
         raise NothingAnswers(f"{plant.home.name}: no device that a driver knows answers ({trouble or 'all silent'})")
     connection = answers.connection()
-    proposal = propose(found, phases=connection.phases, fuse_a=connection.fuse_a)
+    known = known_of(plant.home, {spec.id: plant.serial(spec.id) for spec in plant.home.device})
+    proposal = propose(found, phases=connection.phases, fuse_a=connection.fuse_a, max_power_w=powers_w(known))
+    devices = wired(proposal.devices, known, connection.phases)
     folder = Path("/nonexistent")
-    table = assemble(answers, proposal.devices, folder, drivers())
+    table = assemble(replace(answers, site=with_policies(answers.site, devices)), devices, folder, drivers())
     return site_file(folder / "site.toml", table)
 
 

@@ -10,6 +10,7 @@ METER: Part = (Role.GRID, Ratings(), frozenset())
 PV: Part = (Role.PV, Ratings(max_generation_w=8000), frozenset({Control.PV_LIMIT_W}))
 BATTERY: Part = (Role.BATTERY, Ratings(max_charge_w=5000), frozenset({Control.BATTERY_SETPOINT_W}))
 EV: Part = (Role.EV, Ratings(), frozenset({Control.EV_LIMIT_A}))
+RELAY: Part = (Role.LOAD, Ratings(phases=1), frozenset({Control.LOAD_ON}))
 
 
 def found(serial: str, *parts: Part, port: int = 502) -> Found:
@@ -75,3 +76,21 @@ def test_an_unknown_charger_current_is_taken_cautiously_and_said() -> None:
 def test_ratings_that_the_device_tells_are_kept() -> None:
     pv = proposed(found("1", PV)).devices[0].resource[0]
     assert (pv.max_generation_w, pv.controls) == (8000, (Control.PV_LIMIT_W,))
+
+
+def test_a_charger_that_tells_its_largest_current_is_believed() -> None:
+    told: Part = (Role.EV, Ratings(max_current_a=32), frozenset({Control.EV_LIMIT_A}))
+    proposal = proposed(found("4", told))
+    assert proposal.devices[0].resource[0].max_current_a == 32
+    assert proposal.notes == ()
+
+
+def test_a_relay_is_switched_only_where_somebody_says_what_hangs_on_it() -> None:
+    unknown = proposed(found("5", RELAY))
+    assert unknown.devices[0].resource[0].controls == ()
+    assert "measured and not switched; --max-power 5=WATTS" in unknown.notes[0]
+    for name in ("5", "appliance"):
+        known = propose([found("5", RELAY)], phases=3, fuse_a=35, max_power_w={name: 2000.0})
+        load = known.devices[0].resource[0]
+        assert (load.max_power_w, load.phases, load.controls) == (2000.0, 1, (Control.LOAD_ON,))
+        assert known.notes == ()

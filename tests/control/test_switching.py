@@ -9,9 +9,11 @@ import pytest
 from cem.control import Memory, decide, from_json, lasting, to_json
 from cem.control.memory import ChargerMemory, SwitchMemory
 from cem.model.directive import Directive, PriceWindow
+from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.plan import Intent, IntentKind
 from cem.model.reading import Snapshot, Value
 from cem.model.resource import SgReady
+from cem.model.setpoint import DeviceState, Health
 from cem.model.site import LoadPolicy, LoadRun
 from cem.model.time import Instant
 from support.houses import (
@@ -21,6 +23,7 @@ from support.houses import (
     GRID,
     HEAT_PUMP,
     NOON,
+    PV,
     house,
     inputs,
     limited,
@@ -167,6 +170,97 @@ def test_a_heat_pump_is_served_before_a_car_and_a_car_before_a_boiler() -> None:
         off = (watts(decision, "heat_pump") == 1, watts(decision, "car") == 0, of(decision, "boiler").value == 0)
         seen.append(off)
     assert seen == [(False, False, False), (False, False, True), (False, True, True), (True, True, True)]
+
+
+def told(load_w: float, heat_w: float, state: str, mono_s: float) -> Snapshot:
+    """As `heated`, with a heat pump that tells its state."""
+    return snapshot(
+        {"grid": {"power_w": load_w + heat_w}, "heat_pump": {"power_w": heat_w, "state": state}}, mono_s=mono_s
+    )
+
+
+@pytest.mark.parametrize("drawn_w", [2500.0, 3000.0, 3200.0])
+def test_a_heat_pump_that_draws_all_it_can_from_the_grid_stores_no_surplus(drawn_w: float) -> None:
+    decision, _ = settled(HEATED, inputs(heated(500.0, drawn_w)), 2)
+    assert watts(decision, "heat_pump") == SgReady.NORMAL
+
+
+@pytest.mark.parametrize(("drawn_w", "boiler_on"), [(12.0, True), (2800.0, False)])
+def test_a_heat_pump_that_does_not_run_keeps_no_sun_from_a_boiler(drawn_w: float, boiler_on: bool) -> None:
+    site = replace(house(GRID, HEAT_PUMP, BOILER), loads=(LoadPolicy("boiler", LoadRun.ON_SURPLUS),))
+    used = {
+        "heat_pump": SwitchMemory(int(SgReady.RECOMMENDED), 0.0),
+        "boiler": SwitchMemory(0, 0.0, wanted_since_s=0.0),
+    }
+    values: dict[str, dict[str, Value]] = {
+        "grid": {"power_w": -3100.0 + drawn_w},
+        "heat_pump": {"power_w": drawn_w},
+        "boiler": {"power_w": 0.0},
+    }
+    decision, _ = decide(site, inputs(snapshot(values)), Memory(switches=used, decided_at_s=999.0))
+    assert (watts(decision, "boiler") == 1.0) is boiler_on
+
+
+def test_a_lock_that_runs_over_midnight_is_no_longer_than_two_hours() -> None:
+    midnight = NOON.replace(hour=22)  # in Berlin
+    locked = SwitchMemory(int(SgReady.LOCKED), 0.0, None, 7000.0, (midnight - timedelta(days=1)).toordinal())
+    memory = Memory(switches={"heat_pump": locked}, decided_at_s=1000.0)
+    states = []
+    for second in range(1, 300):
+        given = inputs(
+            heated(1500.0, mono_s=1000.0 + second), directive=limited(2000.0), wall=midnight + timedelta(seconds=second)
+        )
+        decision, memory = decide(HEATED, given, memory)
+        states.append(watts(decision, "heat_pump"))
+    assert states.count(SgReady.LOCKED) == pytest.approx(200, abs=2)
+    assert states[-1] == SgReady.NORMAL
+
+
+@pytest.mark.parametrize(("late_s", "state"), [(20.0, SgReady.RECOMMENDED), (40.0, SgReady.NORMAL)])
+def test_a_heat_pump_that_went_back_by_itself_counts_as_switched_now(late_s: float, state: SgReady) -> None:
+    used = Memory(switches={"heat_pump": SwitchMemory(int(SgReady.RECOMMENDED), 1000.0)}, decided_at_s=1000.0 + late_s)
+    given = inputs(told(-5000.0, 100.0, "normal", 1001.0 + late_s))
+    decision, memory = decide(HEATED, given, used)
+    assert watts(decision, "heat_pump") == state
+    if state is SgReady.NORMAL:
+        assert memory.switches["heat_pump"].switched_at_s == 1001.0 + late_s
+
+
+def test_a_load_that_was_let_go_while_the_meter_was_silent_keeps_its_minimum_time_off() -> None:
+    memory = Memory(switches={"boiler": SwitchMemory(1, 0.0)}, decided_at_s=999.0)
+    old = snapshot({"grid": {"power_w": -3000.0}, "boiler": {"power_w": 2000.0}}, ages_s={"grid": 60.0})
+    for second in range(30):
+        decision, memory = decide(SUNNY, inputs(replace(old, mono_s=1000.0 + second)), memory)
+        assert decision.setpoints == ()
+    states = []
+    for second in range(30, 500):
+        decision, memory = decide(SUNNY, inputs(boiled(-3000.0, 0.0, 1000.0 + second)), memory)
+        states.append(watts(decision, "boiler"))
+    assert states.index(1.0) >= 270
+
+
+def test_what_was_not_reached_yet_is_told_nothing() -> None:
+    used = Memory(switches={"boiler": SwitchMemory(1, 900.0)}, decided_at_s=999.0)
+    online = {"meter": DeviceState("meter", Health.ONLINE, 0.0)}
+    given = replace(inputs(snapshot({"grid": {"power_w": -3000.0}})), devices=online)
+    decision, memory = decide(SUNNY, given, used)
+    assert [setpoint.resource_id for setpoint in decision.setpoints] == []
+    assert memory.switches["boiler"] == SwitchMemory(1, 900.0)
+    both = online | {"relay": DeviceState("relay", Health.ONLINE, 0.0)}
+    decision, _ = decide(SUNNY, replace(inputs(boiled(-3000.0, 2000.0)), devices=both), used)
+    assert watts(decision, "boiler") == 1.0
+
+
+def test_panels_make_room_for_a_load_that_is_switched_off_with_this_tick() -> None:
+    site = replace(house(GRID, PV, BOILER), loads=(LoadPolicy("boiler", LoadRun.ON_SURPLUS),))
+    bound = Directive(envelopes=(Envelope(SITE, -3000.0, None, Rank.OBLIGATION, "utility", "export limit"),))
+    image = snapshot({"grid": {"power_w": 300.0}, "pv": {"power_w": -1500.0}, "boiler": {"power_w": 1000.0}})
+    limits_w = {}
+    for since_s in (0.0, 900.0):  # on for long, and still within its minimum time
+        used = Memory(switches={"boiler": SwitchMemory(1, since_s)}, decided_at_s=999.0)
+        decision, _ = decide(site, inputs(image, directive=bound), used)
+        limits_w[watts(decision, "boiler")] = watts(decision, "pv")
+    assert limits_w[1.0] - limits_w[0.0] == pytest.approx(1000.0)
 
 
 def test_a_read_only_site_steers_nothing_and_says_what_it_would_do() -> None:

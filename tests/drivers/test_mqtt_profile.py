@@ -97,6 +97,6 @@ def test_a_site_may_bring_its_own_profile(tmp_path: Path) -> None:
     assert profile is not None
     assert (profile.id, faults) == ("mine", [])
     own.write_text(GOE.replace("expire_s = 15", "expire_s = -1"), encoding="utf-8")
-    assert find_profile(str(own))[1][0].startswith(f"{own}: line 38: life.expire_s: ")
+    assert find_profile(str(own))[1][0].startswith(f"{own}: line 39: life.expire_s: ")
     assert "can't be read" in find_profile(str(tmp_path / "none.toml"))[1][0]
     assert find_profile("goe.v2")[1] == ["no profile 'goe.v2'; did you mean 'go-e.v2'?"]

@@ -11,6 +11,8 @@ CONTROL_OF: dict[Role, frozenset[Control]] = {
     Role.BATTERY: frozenset({Control.BATTERY_SETPOINT_W}),
     Role.EV: frozenset({Control.EV_LIMIT_A}),
     Role.GRID: frozenset(),
+    Role.LOAD: frozenset({Control.LOAD_ON}),
+    Role.HEAT_PUMP: frozenset({Control.HEAT_PUMP_SG_READY}),
 }
 
 
@@ -27,5 +29,10 @@ def sunspec_config(link: Link, *roles: Role, serial: str | None = "SN-1", read_o
 
 def charger_config(link: Link, serial: str | None = "012345", read_only: bool = False) -> DeviceConfig:
     """A go-e charger."""
-    resources = (resource(Role.EV),)
-    return DeviceConfig("dev", "Device", "mqtt", link, resources, profile="go-e.v2", serial=serial, read_only=read_only)
+    return mqtt_config(link, Role.EV, "go-e.v2", serial, read_only)
+
+
+def mqtt_config(link: Link, role: Role, profile: str, serial: str | None, read_only: bool = False) -> DeviceConfig:
+    """A device behind a broker, by its profile."""
+    resources = (resource(role),)
+    return DeviceConfig("dev", "Device", "mqtt", link, resources, profile=profile, serial=serial, read_only=read_only)

@@ -46,6 +46,24 @@ METER = """
 id = "meter"
 kind = "sunspec.meter"
 """
+RELAY = """
+[[relay_load]]
+id = "boiler"
+power_w = 2000
+on_at_start = false
+phases = 1
+phase = 2
+[[device]]
+id = "relay"
+kind = "shelly.relay"
+"""
+HEAT_PUMP = """
+[[heat_pump]]
+store_c = 40
+[[device]]
+id = "heat-pump"
+kind = "shelly.heat_pump"
+"""
 
 
 def home(*parts: str, head: str = "") -> Home:

@@ -11,10 +11,11 @@ from cem.simulation.oracle.wires import (
     MAY_WRITE,
     RATE_TIMER,
     STORAGE_MODE,
-    TOPICS,
     WMAX_LIM_ON,
     WMAX_LIM_TIMER,
     Block,
+    stray,
+    switched,
     written,
 )
 
@@ -23,6 +24,8 @@ CYCLE_SAYS_S = 15.0
 SAFE_WITHIN_S = 60.0
 """F1: safe mode for what depended on a silent device."""
 DAY_S = 86400.0
+NORMAL = 2.0
+"""SG Ready: a heat pump heats as it needs."""
 WORN = frozenset({Storage.FLASH, Storage.UNKNOWN})
 
 
@@ -87,6 +90,8 @@ class FreshData:
         before = self._before.get((setpoint.resource_id, setpoint.control))
         if setpoint.control is Control.PV_LIMIT_W:
             return True  # a bound on generation is the safe side of its own control
+        if setpoint.control is Control.HEAT_PUMP_SG_READY and value <= NORMAL:
+            return True  # a heat pump in its own hands
         if (
             setpoint.control is Control.EV_LIMIT_A
             and value <= self._site.resource(setpoint.resource_id).ratings.min_current_a
@@ -125,14 +130,9 @@ class Feeding:
         ]
 
     def _gap(self, seen: Seen, device_id: str, spec: ControlSpec) -> list[Violation]:
-        battery = next((b for b in seen.facts.batteries if b.resource.id == spec.resource_id), None)
-        if (
-            battery is None
-            or battery.held_w is None
-            or not battery.obeys
-            or spec.device_timeout_s is None
-            or not seen.runs
-        ):
+        holding = {b.resource.id for b in seen.facts.batteries if b.held_w is not None and b.obeys}
+        holding |= {s.resource.id for s in seen.facts.switched if s.held is not None and s.well}
+        if spec.resource_id not in holding or spec.device_timeout_s is None or not seen.runs:
             return []
         setpoint = seen.setpoint(spec.resource_id, spec.control)
         told = {WriteState.ACCEPTED, WriteState.EFFECTIVE}
@@ -150,9 +150,10 @@ class Feeding:
 
 
 def _releases(write: Write) -> bool:
-    """Whether it hands something back: register values all 0, or the charger's own mode."""
+    """Whether it hands something back: register values all 0, the charger's own mode, a contact for good."""
     if write.by_topic:
-        return write.what.endswith(b"frc/set 0")
+        contact = switched(write.what)
+        return write.what.endswith(b"frc/set 0") if contact is None else "toggle_after" not in contact
     return not any(written(write.what).values())
 
 
@@ -209,8 +210,8 @@ class AllowList:
         found = []
         for write in seen.writes:
             if write.by_topic:
-                topic = write.what.split(b" ", 1)[0].decode()
-                wrong = [] if any(topic.endswith(f"/{allowed}") for allowed in TOPICS) else [topic]
+                words = stray(write.what)
+                wrong = [] if words is None else [words]
             else:
                 own = self._allowed.get(write.device_id)
                 wrong = [] if not own else [str(a) for a in written(write.what) if a not in own]

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from cem.config.sitefile import SiteFile
 from cem.model.resource import Resource, Role
-from cem.simulation.plant import BatteryTruth, EvTruth, PvTruth, SimulatedHome, Truth, Wire
+from cem.simulation.plant import BROKER, BatteryTruth, EvTruth, PvTruth, SimulatedHome, Truth, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,22 @@ class RoofFact:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchedFact:
+    """A heat pump or a load behind a relay. `state` is an SG Ready state (1 to 4) or a relay's position (0, 1).
+
+    `held` is that state while it is not the device's own, or ends by a timer; None: it steers itself. A heat pump that
+    is locked, or was for as long as it may be, does not obey: it finishes its run, and nobody can take more away.
+    """
+
+    resource: Resource
+    power_w: float
+    state: int
+    held: int | None
+    obeys: bool  # it can be reached, does what it is told, and could be told to take less
+    well: bool  # it can be reached and does what it is told
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is the case at one step of the plant. Powers in W, into the terminal positive."""
 
@@ -57,15 +75,22 @@ class Facts:
     batteries: tuple[BatteryFact, ...]
     chargers: tuple[ChargerFact, ...]
     roofs: tuple[RoofFact, ...]
+    heat_pumps: tuple[SwitchedFact, ...]  # that the site may steer; the others are part of the load
+    loads: tuple[SwitchedFact, ...]
     unwell: frozenset[str]  # devices with which something is wrong, by the site file's id
     meter: str  # "ok", "silent": gives nothing, or "lies": gives what is not so
     slowest_s: float = 0.0  # the longest that something that obeys takes to do what it is told
 
     @property
-    def movers(self) -> tuple[BatteryFact | ChargerFact, ...]:
+    def movers(self) -> tuple[BatteryFact | ChargerFact | SwitchedFact, ...]:
         """What can be made to take more or less."""
-        batteries: tuple[BatteryFact | ChargerFact, ...] = self.batteries
-        return batteries + self.chargers
+        batteries: tuple[BatteryFact | ChargerFact | SwitchedFact, ...] = self.batteries
+        return batteries + self.chargers + self.switched
+
+    @property
+    def switched(self) -> tuple[SwitchedFact, ...]:
+        """Heat pumps and loads."""
+        return self.heat_pumps + self.loads
 
     @property
     def uncontrolled_w(self) -> float:
@@ -83,6 +108,10 @@ RECOVERS_S = 45.0
 """After a fault a device counts as one that does not obey for so long: a back-off (F8), a write that is tried again."""
 RESPONSES = 2.0
 """Of the time constants of a device, until it has done most of what it was told."""
+LOCKED = 1
+LOCK_LONGEST_S = 7200.0
+"""SG Ready: a heat pump may be locked for two hours a day."""
+
 SILENT = frozenset({"silence", "disconnect", "reboot", "slow", "busy", "garbage", "nan"})
 """Faults of a device that then gives nothing of use."""
 
@@ -96,6 +125,10 @@ class FactSource:
             device.id: wire.device_of(device.serial) if device.serial else None for device in site_file.devices
         }
         self._resources = site_file.site.resources
+        self._brokered = frozenset(spec.id for spec in plant.home.device if spec.over_mqtt)
+        self._zone = ZoneInfo(site_file.site.zone)
+        self._locked_s: dict[tuple[str, date], float] = {}  # of each heat pump on each day of the house
+        self._read_at_s: float | None = None
         self._meters = [r.device_id for r in site_file.site.of(Role.GRID)][:1]
         self._unwell_s: dict[str, float] = {}
         response_s = {battery.id: battery.response_s for battery in plant.home.battery}
@@ -116,20 +149,58 @@ class FactSource:
         self._unwell_s.update(dict.fromkeys(unwell, truth.elapsed_s))
         deaf = frozenset(key for key, at_s in self._unwell_s.items() if truth.elapsed_s - at_s < RECOVERS_S)
         takes_s = [self._takes_s.get(self._device_of[r.device_id] or "", 0.0) for r in self._resources]
+        self._count_locks(truth)
+        heat_pumps = self._switched(Role.HEAT_PUMP, truth, deaf)
+        loads = self._switched(Role.LOAD, truth, deaf)
+        steered_w = sum(fact.power_w for fact in (*heat_pumps, *loads))
         return Facts(
             truth.elapsed_s,
             truth.grid_w,
             tuple(truth.grid_phases_w),
-            truth.load_w + truth.heat_pump_w + truth.relay_w,
+            truth.load_w + truth.heat_pump_w + truth.relay_w - steered_w,
             truth.voltages_v[0],
             truth.frequency_hz,
             self._each(Role.BATTERY, lambda r: _battery(r, self._own(truth.battery, r), r.device_id not in deaf)),
             self._each(Role.EV, lambda r: _charger(r, self._own(truth.ev, r), r.device_id not in deaf)),
             self._each(Role.PV, lambda r: _roof(r, self._own(truth.pv, r), r.device_id not in deaf)),
+            heat_pumps,
+            loads,
             unwell,
             self._meter(wrong),
             max(takes_s, default=0.0),
         )
+
+    def _switched(self, role: Role, truth: Truth, unwell: frozenset[str]) -> tuple[SwitchedFact, ...]:
+        """The heat pumps or loads that the site steers."""
+        found = []
+        for resource in self._resources:
+            if resource.role is not role or not resource.controls:
+                continue
+            simulated = self._device_of.get(resource.device_id) or ""
+            hold = next(iter(truth.devices[simulated].holds.values()))
+            well, state = resource.device_id not in unwell, int(hold.state or 0)
+            power_w = float(self._own({**truth.heat_pump, **truth.relay_load}, resource).power_w)
+            spent = role is Role.HEAT_PUMP and (state == LOCKED or self._lock_spent(truth, resource))
+            held = state if hold.remote else None
+            found.append(SwitchedFact(resource, power_w, state, held, well and not spent, well))
+        return tuple(found)
+
+    def _count_locks(self, truth: Truth) -> None:
+        passed_s = 0.0 if self._read_at_s is None else truth.elapsed_s - self._read_at_s
+        self._read_at_s = truth.elapsed_s
+        for name, pump in truth.heat_pump.items():
+            if pump.sg_state == LOCKED:
+                key = name, self._today(truth)
+                self._locked_s[key] = self._locked_s.get(key, 0.0) + passed_s
+
+    def _lock_spent(self, truth: Truth, resource: Resource) -> bool:
+        simulated = self._device_of.get(resource.device_id) or ""
+        names = self._plant.fronts[simulated].plants
+        today = self._today(truth)
+        return any(self._locked_s.get((name, today), 0.0) >= LOCK_LONGEST_S - 60.0 for name in names)
+
+    def _today(self, truth: Truth) -> date:
+        return truth.now.astimezone(self._zone).date()
 
     def _each(self, role: Role, make: Callable[[Resource], Any]) -> tuple[Any, ...]:
         return tuple(make(resource) for resource in self._resources if resource.role is role)
@@ -144,7 +215,8 @@ class FactSource:
         simulated = self._device_of.get(device_id)
         if simulated is None:
             return frozenset()
-        return frozenset(self._plant.faults.condition(simulated).faults)
+        wrong = frozenset(self._plant.faults.condition(simulated).faults)
+        return wrong | frozenset(self._plant.faults.condition(BROKER).faults) if simulated in self._brokered else wrong
 
     def _meter(self, wrong: Mapping[str, frozenset[str]]) -> str:
         names = frozenset[str]().union(*(wrong[meter] for meter in self._meters))

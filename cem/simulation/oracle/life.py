@@ -28,14 +28,17 @@ class Failsafe:
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
-        """What the batteries and inverters still hold, by the time that their timers must have run out."""
+        """What devices still hold by the time that their timers must have run out."""
         for specs in seen.specs.values():
             self._specs.update({(spec.resource_id, spec.control): spec for spec in specs})
         if seen.runs or seen.died_s is None:
             return []
         dead_s, found = seen.at_s - seen.died_s, []
-        held = [(b.resource.id, Control.BATTERY_SETPOINT_W, b.held_w) for b in seen.facts.batteries]
+        held: list[tuple[str, Control, float | None]] = []
+        held += [(b.resource.id, Control.BATTERY_SETPOINT_W, b.held_w) for b in seen.facts.batteries]
         held += [(r.resource.id, Control.PV_LIMIT_W, r.limit_w) for r in seen.facts.roofs]
+        held += [(p.resource.id, Control.HEAT_PUMP_SG_READY, p.held) for p in seen.facts.heat_pumps]
+        held += [(load.resource.id, Control.LOAD_ON, load.held) for load in seen.facts.loads]
         for resource_id, control, value in held:
             spec = self._specs.get((resource_id, control))
             if spec is None or spec.device_timeout_s is None:
@@ -43,7 +46,8 @@ class Failsafe:
             due_s = self._bounds.watchdog_s + 20.0 + self._bounds.step_s
             if self._told.once(resource_id, value is not None and dead_s > due_s):
                 allowed = f"{resource_id}: by itself {due_s:.0f} s after the gateway's end"
-                found.append(Violation(self.name, seen.at_s, allowed, f"still {value:.0f} W held"))
+                unit = "" if control in {Control.HEAT_PUMP_SG_READY, Control.LOAD_ON} else " W"
+                found.append(Violation(self.name, seen.at_s, allowed, f"still {value:.0f}{unit} held"))
         return found
 
 
@@ -66,7 +70,7 @@ class Bumpless:
         """The first write to each battery and charging point after a start."""
         if seen.started_s != self._started_s:
             self._started_s = seen.started_s
-            self._first = {part.resource.id for part in seen.facts.movers}
+            self._first = {b.resource.id for b in seen.facts.batteries} | {c.resource.id for c in seen.facts.chargers}
         found = []
         if seen.runs and self._first:
             for battery in seen.facts.batteries:
@@ -122,15 +126,16 @@ class HandBack:
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
-        """What batteries and inverters still hold."""
+        """What batteries, inverters and contacts still hold."""
         if seen.runs or not seen.handed_back or seen.died_s is None or seen.at_s - seen.died_s < HANDED_S:
             self._told = Told()
             return []
-        held = [(b.resource.id, b.held_w) for b in seen.facts.batteries if b.obeys]
-        held += [(r.resource.id, r.limit_w) for r in seen.facts.roofs if r.obeys]
+        held = [(b.resource.id, b.held_w, " W") for b in seen.facts.batteries if b.obeys]
+        held += [(r.resource.id, r.limit_w, " W") for r in seen.facts.roofs if r.obeys]
+        held += [(s.resource.id, s.held, "") for s in seen.facts.switched if s.well]
         return [
-            Violation(self.name, seen.at_s, f"{key}: by itself after the stop", f"still {value:.0f} W held")
-            for key, value in held
+            Violation(self.name, seen.at_s, f"{key}: by itself after the stop", f"still {value:.0f}{unit} held")
+            for key, value, unit in held
             if self._told.once(key, value is not None)
         ]
 

@@ -68,6 +68,9 @@ def _owner_lets(seen: Seen, battery_id: str) -> bool:
     return any(r.kind is RequestKind.RELEASE and r.resource_id == battery_id for r in seen.inputs.requests)
 
 
+STATES = {Control.LOAD_ON: {0.0, 1.0}, Control.HEAT_PUMP_SG_READY: {1.0, 2.0, 3.0, 4.0}}
+
+
 class DeviceEnvelope:
     """I6: every set point within what the device can, and what the device then holds is what it was told."""
 
@@ -118,6 +121,8 @@ class DeviceEnvelope:
             most = ratings.max_current_a or 0.0
             fits = value == 0.0 or ratings.min_current_a <= value <= most
             return None if fits else f"{setpoint.resource_id}: 0 or {ratings.min_current_a:g} to {most:g} A"
+        if setpoint.control in STATES:
+            return None if value in STATES[setpoint.control] else f"{setpoint.resource_id}: a state that there is"
         return None
 
 
@@ -157,7 +162,8 @@ class OneDirection:
             what = f"{gives:.0f} W out of one and {takes:.0f} W into another for {opposed:.0f} s"
             found.append(Violation(self.name, seen.at_s, "no battery against another", what, seen.words()))
         cars = sum(c.power_w for c in seen.facts.chargers)
-        deficit = max(0.0, seen.facts.load_w + sum(roof.power_w for roof in seen.facts.roofs))
+        house_w = seen.facts.load_w + sum(part.power_w for part in seen.facts.switched)
+        deficit = max(0.0, house_w + sum(roof.power_w for roof in seen.facts.roofs))
         fed = min(cars, gives - deficit)
         lasts = self._lasts.for_s("car", fed > 2 * MOVES_W and not self._asked(seen, own), seen.at_s)
         if self._told.once("car", lasts > 10.0 + self._bounds.lag_s):
@@ -205,6 +211,7 @@ class NoHunting:
         """Counts turns, and looks at how far the power moved in the last minutes, as long as it is calm outside."""
         facts = seen.facts
         outside = facts.load_w + sum(r.power_w for r in facts.roofs) + sum(c.power_w for c in facts.chargers)
+        outside += sum(part.power_w for part in facts.switched)
         why = (
             facts.unwell,
             seen.started_s,

@@ -5,6 +5,7 @@ from cem.model.request import RequestKind
 from cem.model.resource import Control
 from cem.model.setpoint import Setpoint
 from cem.model.site import Site
+from cem.simulation.oracle.contacts import Contacts
 from cem.simulation.oracle.facts import ChargerFact
 from cem.simulation.oracle.seen import Bounds, Seen, Told, Violation
 
@@ -31,19 +32,20 @@ class Switching:
     """I8: minimum times on and off, and at most 24 closings a day, over restarts of the gateway.
 
     Excused: protective opening (fuse, reserve, a limit, safe mode), the owner's own word, a car that comes, leaves or
-    is full, and a device that does not obey.
+    is full, and a device that does not obey. Heat pumps and loads are judged by `contacts`.
     """
 
     name = "I8"
 
     def __init__(self, site: Site, bounds: Bounds) -> None:
-        del site
         self._bounds = bounds
         self._contactors: dict[str, _Contactor] = {}
+        self._contacts = Contacts(site, bounds)
 
     def observe(self, seen: Seen) -> list[Violation]:
         """Every opening and closing."""
-        return [found for charger in seen.facts.chargers for found in self._charger(seen, charger)]
+        cars = [found for charger in seen.facts.chargers for found in self._charger(seen, charger)]
+        return cars + self._contacts.observe(seen)
 
     def _charger(self, seen: Seen, charger: ChargerFact) -> list[Violation]:
         mine = self._contactors.setdefault(charger.resource.id, _Contactor())

@@ -32,6 +32,7 @@ class Trace:
 def _values(facts: Facts) -> list[tuple[str, float | None]]:
     values: list[tuple[str, float | None]] = [(b.resource.id, b.held_w) for b in facts.batteries]
     values += [(c.resource.id, c.offered_a) for c in facts.chargers]
+    values += [(s.resource.id, None if s.held is None else float(s.held)) for s in facts.switched]
     return values + [(r.resource.id, r.limit_w) for r in facts.roofs]
 
 

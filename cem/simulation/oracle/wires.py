@@ -1,8 +1,9 @@
 """What went over the wires, read without any of the product's own code: SunSpec addresses, Modbus writes, topics."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 SUNSPEC_BASE = 40000
 MARKER = (0x5375, 0x6E53)  # "SunS"
@@ -17,6 +18,11 @@ MAY_WRITE: Mapping[int, frozenset[int]] = {
 }
 TOPICS = frozenset({"amp/set", "frc/set", "psm/set"})
 """What may be published below a charger's prefix and serial number."""
+
+SWITCH_SET, SWITCH_PARAMS = "Switch.Set", frozenset({"id", "on", "toggle_after"})
+"""The one request that may switch a contact, and its parameters (JSON-RPC on the topic `rpc`)."""
+CONTACTS = 2
+"""A device has at most so many contacts, counted from 0."""
 
 
 class Words(Protocol):
@@ -83,3 +89,26 @@ def amps_told(message: bytes) -> float | None:
     if topic.endswith(b"/amp/set"):
         return float(payload)
     return 0.0 if topic.endswith(b"/frc/set") and payload == b"1" else None
+
+
+def switched(message: bytes) -> dict[str, Any] | None:
+    """The parameters of a request that switches a contact; None for any other message."""
+    topic, _, payload = message.partition(b" ")
+    if not topic.endswith(b"/rpc"):
+        return None
+    frame = json.loads(payload)
+    params = frame.get("params")
+    return params if frame.get("method") == SWITCH_SET and isinstance(params, dict) else None
+
+
+def stray(message: bytes) -> str | None:
+    """What of a message is on no list, in words; None where all of it is meant to be written."""
+    topic = message.partition(b" ")[0].decode()
+    if any(topic.endswith(f"/{allowed}") for allowed in TOPICS):
+        return None
+    params = switched(message)
+    if params is None:
+        return topic
+    contact = params.get("id")
+    fits = params.keys() <= SWITCH_PARAMS and isinstance(contact, int) and 0 <= contact < CONTACTS
+    return None if fits else f"{topic} {params}"

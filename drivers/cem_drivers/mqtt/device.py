@@ -20,15 +20,19 @@ from cem.driver import (
     WrongDevice,
 )
 from cem_drivers.mqtt.broker import BROKERS, Broker
+from cem_drivers.mqtt.contacts import ContactControl
 from cem_drivers.mqtt.listener import Listener
 from cem_drivers.mqtt.messages import Payload
 from cem_drivers.mqtt.owner import OwnersValues
 from cem_drivers.mqtt.profile import ControlRow, Profile, Publish
+from cem_drivers.mqtt.rpc_tables import Contacts
+from cem_drivers.profiles.tables import ControlTable
 from cem_drivers.table import number, text
 
 OPEN_TIMEOUT_S = 3.0
 OPEN_LONGEST_S = 7.0  # connecting, identity and sign of life together: whoever opens gives up a second later
 LATE_S = 1.0  # a sign of life may come this much later than the profile promises
+ASK_S = 0.3  # a poll waits so long for what it asked; what comes later is read by the next one
 SETTLE_S = 0.3  # the other retained messages come together with the serial number
 
 _LOG = logging.getLogger(__name__)
@@ -47,6 +51,12 @@ class MqttDevice:
         self._listener: Listener | None = None
         self._identity: Identity | None = None
         self._owners = {row.id: OwnersValues(row) for row in profile.control}
+        self._asked_at_s = float("-inf")
+        self._contacts = {
+            row.id: ContactControl(config.id, config.serial, row, profile.rpc, context.monotonic)
+            for row in profile.contacts
+            if profile.rpc is not None
+        }
 
     @property
     def id(self) -> str:
@@ -83,12 +93,14 @@ class MqttDevice:
         return [
             _spec(resource, row)
             for resource in self._config.resources
-            for row in self._profile.control
+            for row in self._profile.controls
             if Control(row.id) in resource.controls
         ]
 
     async def poll(self) -> Sequence[Reading]:
         """The newest live value of each point; raises NoAnswer when the device is silent or gone."""
+        if self._profile.rpc is not None:
+            await self._ask(self._reached()[1])
         messages = self._living()[1].messages
         readings: list[Reading] = []
         for row in self._profile.point:
@@ -109,6 +121,9 @@ class MqttDevice:
         Raises Refused when the device refuses, NoAnswer when it says nothing or the broker is away.
         """
         row = self._row(resource_id, control)
+        if isinstance(row, Contacts):
+            await self._contacts[row.id].write(self._reached()[1], value)
+            return
         limits = row.limits
         if not math.isfinite(value) or value < 0:
             raise Refused(
@@ -124,6 +139,8 @@ class MqttDevice:
 
     async def read_back(self, resource_id: str, control: Control) -> float | None:
         """The value as the device reports it; None when none is in force. Raises NoAnswer when it is silent."""
+        if control in self._contacts:
+            return await self._contacts[control].read_back(self._reached()[1])
         messages = self._living()[1].messages
         row = next((row for row in self._profile.control if row.id == control), None)
         if row is None:
@@ -136,8 +153,13 @@ class MqttDevice:
 
         Raises Refused when the device refuses to be released, NoAnswer when it does not confirm.
         """
-        if self._why_not_written() is None:
-            await self._hand_back(self._row(resource_id, control))
+        if self._why_not_written() is not None:
+            return
+        row = self._row(resource_id, control)
+        if isinstance(row, Contacts):
+            await self._contacts[row.id].release(self._reached()[1])
+        else:
+            await self._hand_back(row)
 
     async def close(self) -> None:
         """Lets go of the broker connection."""
@@ -154,6 +176,8 @@ class MqttDevice:
     async def _identify(self, broker: Broker, listener: Listener) -> Identity:
         names, messages = self._profile.identify, listener.messages
         wanted = [name for name in (names.model, names.version) if name is not None]
+        if self._profile.rpc is not None:
+            await self._ask_who(broker, listener)
         known = await listener.until(lambda: messages.holds(names.serial), self._timeout_s)
         if known:
             await listener.until(lambda: all(messages.holds(name) for name in wanted), SETTLE_S)
@@ -164,7 +188,7 @@ class MqttDevice:
             )
         insisted = self._config.serial
         if not known:
-            if insisted is not None and listener.seen:
+            if insisted is not None and listener.seen and listener.serial not in listener.seen:
                 raise WrongDevice(self._other_serial(", ".join(sorted(listener.seen.values()))))
             topic = f"{listener.base(listener.serial or '+')}/{names.serial}"
             raise NoAnswer(
@@ -184,6 +208,24 @@ class MqttDevice:
             return "" if topic is None else str(messages.payload(topic) or "")
 
         return Identity(names.maker, told(names.model), serial, told(names.version))
+
+    async def _ask_who(self, broker: Broker, listener: Listener) -> None:
+        """Asks who is there, and how it stands, as soon as the broker and somebody to ask are there."""
+        rpc = self._profile.rpc
+        assert rpc is not None
+        if await listener.until(lambda: broker.connected and listener.serial is not None, self._timeout_s):
+            listener.request(rpc.identify.method, {}, rpc.identify.into)
+            listener.request(rpc.status.method, {}, rpc.status.into)
+
+    async def _ask(self, listener: Listener) -> None:
+        """Asks for the status where the last answer is too old, and waits a little for it."""
+        rpc, now_s = self._profile.rpc, self._context.monotonic()
+        assert rpc is not None
+        if now_s - self._asked_at_s < rpc.every_s:
+            return
+        self._asked_at_s = now_s
+        number = listener.request(rpc.status.method, {}, rpc.status.into)
+        await listener.until(lambda: not listener.waits(number), ASK_S)
 
     async def _sign_of_life(self, broker: Broker, listener: Listener, last_s: float) -> None:
         """Waits for a live message; NoAnswer without one. The last will is the broker's, not the device's."""
@@ -206,8 +248,8 @@ class MqttDevice:
             "written. Check the broker and the prefix, or put the new serial number into the site file"
         )
 
-    def _living(self) -> tuple[Broker, Listener]:
-        """Broker and listener, if the device lives; else NoAnswer."""
+    def _reached(self) -> tuple[Broker, Listener]:
+        """Broker and listener, if nothing says that the device is gone; else NoAnswer."""
         broker, listener, life = self._broker, self._listener, self._profile.life
         if broker is None or listener is None or self._identity is None:
             raise NoAnswer(f"{self.id}: not open")
@@ -215,11 +257,18 @@ class MqttDevice:
             raise NoAnswer(
                 f"{self.id}: the connection to the broker {broker.name} is lost; it is tried again by itself"
             )
-        messages = listener.messages
-        if life.down is not None and messages.payload(life.down.topic) == life.down.equals:
+        if listener.answered_by is not None and listener.answered_by != self._identity.serial:
+            raise WrongDevice(self._other_serial(listener.answered_by))
+        if life.down is not None and listener.messages.payload(life.down.topic) == life.down.equals:
             raise NoAnswer(
                 f"{self.id}: the broker {broker.name} says that it is gone ({life.down.topic}); check its power"
             )
+        return broker, listener
+
+    def _living(self) -> tuple[Broker, Listener]:
+        """Broker and listener, if the device said something lately; else NoAnswer."""
+        broker, listener = self._reached()
+        messages, life = listener.messages, self._profile.life
         last_s = messages.live_at_s if messages.live_at_s is not None else listener.since_s
         silent_s = self._context.monotonic() - last_s
         if silent_s > life.expire_s:
@@ -238,10 +287,10 @@ class MqttDevice:
             return "the site file has no serial number to insist on"
         return None
 
-    def _row(self, resource_id: str, control: Control) -> ControlRow:
+    def _row(self, resource_id: str, control: Control) -> ControlRow | Contacts:
         why = self._why_not_written()
         owned = any(resource.id == resource_id and control in resource.controls for resource in self._config.resources)
-        row = next((row for row in self._profile.control if owned and row.id == control), None)
+        row = next((row for row in self._profile.controls if owned and row.id == control), None)
         if why is None and row is not None:
             return row
         raise Refused(f"{self.id}: {control} is not written: {why or 'it has no such control'}")
@@ -341,7 +390,7 @@ class MqttDevice:
             )
 
 
-def _spec(resource: Resource, row: ControlRow) -> ControlSpec:
+def _spec(resource: Resource, row: ControlTable) -> ControlSpec:
     verify = row.verify
     return ControlSpec(
         resource_id=resource.id,

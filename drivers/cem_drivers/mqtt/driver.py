@@ -4,10 +4,12 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from cem.driver import Control, Device, DeviceConfig, DriverContext, Found, Identity, Ratings, Role
+from cem.driver import Device, DeviceConfig, DriverContext, Found
 from cem_drivers.mqtt.broker import BROKERS, Subscription
 from cem_drivers.mqtt.device import MqttDevice
+from cem_drivers.mqtt.found import found_device
 from cem_drivers.mqtt.profile import Profile, find_profile, shipped_profiles
+from cem_drivers.mqtt.rpc_probe import probe_requests
 from cem_drivers.table import Key, table_faults, text
 
 KEYS = (
@@ -65,7 +67,9 @@ class MqttDriver:
         found: list[Found] = []
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(_probe_profile(profile, link, context, timeout_s))
+                group.create_task(
+                    (_probe_profile if profile.rpc is None else probe_requests)(profile, link, context, timeout_s)
+                )
                 for profile in shipped_profiles().values()
             ]
         for task in tasks:
@@ -77,7 +81,7 @@ def _resource_faults(config: DeviceConfig, profile: Profile) -> list[str]:
     faults: list[str] = []
     if not config.resources:
         faults.append("resources: none, so nothing would be read")
-    offered = {control.id for control in profile.control}
+    offered = {control.id for control in profile.controls}
     roles = [resource.role for resource in config.resources]
     for index, resource in enumerate(config.resources):
         if resource.role not in profile.roles:
@@ -109,7 +113,8 @@ async def _probe_profile(
         """Nothing to do: the subscriptions are renewed by the broker connection."""
 
     broker = BROKERS.take(link, profile.link.port, context)
-    topics = [name for name in (names.serial, names.model, names.version) if name is not None]
+    wanted = (names.serial, names.model, names.version, names.max_current_a)
+    topics = [name for name in wanted if name is not None]
     everybody = profile.link.topic.format(prefix=prefix, serial="+")
     subscription = Subscription(tuple(f"{everybody}/{topic}" for topic in topics), take, connection)
     try:
@@ -120,21 +125,8 @@ async def _probe_profile(
     finally:
         broker.unsubscribe(subscription)
         await BROKERS.drop(broker)
-    controls = frozenset(Control(control.id) for control in profile.control)
     return [
-        Found(
-            "mqtt",
-            profile.id,
-            Identity(
-                names.maker,
-                values.get(names.model or "", ""),
-                values[names.serial],
-                values.get(names.version or "", ""),
-            ),
-            dict(link),
-            tuple((Role(role), Ratings(), controls) for role in profile.roles),
-            0.9,
-        )
+        found_device(profile, link, values[names.serial], values)
         for _, values in sorted(told.items())
         if names.serial in values
     ]

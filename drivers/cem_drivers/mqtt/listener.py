@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from cem.driver import NoAnswer
 from cem_drivers.mqtt.broker import Broker, Subscription
-from cem_drivers.mqtt.messages import Messages, UnreadableError
+from cem_drivers.mqtt.messages import Messages, Payload, UnreadableError
 from cem_drivers.mqtt.profile import Profile
+from cem_drivers.mqtt.rpc import Answer, Requests, notice
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,15 +31,20 @@ class Listener:
         self._news = asyncio.Event()
         self._unreadable = False
         self._broker: Broker | None = None
+        self._rpc = profile.rpc
+        self._requests = Requests(f"cem-{owner}")
+        self._presence = profile.identify.serial if self._rpc is None else self._rpc.presence
         pattern = self.base("\0").split("/")
         self._depth, self._serial_level = len(pattern), pattern.index("\0")
         own = self.base(serial or "+") + "/#"
-        everybody = f"{self.base('+')}/{profile.identify.serial}"  # to name the wrong one when it is there
-        self._subscription = Subscription((own, everybody), self._on_message, self._on_connection)
+        everybody = f"{self.base('+')}/{self._presence}"  # to name the wrong one when it is there
+        topics = (own, everybody) if self._rpc is None else (own, everybody, self._requests.answers_topic)
+        self._subscription = Subscription(topics, self._on_message, self._on_connection)
 
     def base(self, serial: str) -> str:
         """The part of a device's topics that they all have in common."""
-        return self._profile.link.topic.format(prefix=self._prefix, serial=serial)
+        whole = self._profile.link.topic.format(prefix=self._prefix, serial=serial)
+        return whole if self._prefix else whole.removeprefix("/")
 
     def topic(self, relative: str) -> str:
         """A topic of the device in full."""
@@ -64,6 +71,31 @@ class Listener:
             return done()
         return True
 
+    # --- requests, for devices that answer them ---
+
+    @property
+    def answered_by(self) -> str | None:
+        """The serial number in the last answer; None before the first."""
+        return self._requests.answered_by
+
+    def request(self, method: str, params: Mapping[str, Payload], into: str | None = None) -> int:
+        """Sends a request and gives its number; raises NoAnswer without a broker."""
+        assert self._rpc is not None
+        number, frame = self._requests.frame(method, params, into)
+        if self._broker is None or not self._broker.publish(self.topic(self._rpc.request), frame):
+            raise NoAnswer(f"{self._owner}: not connected to the broker; {method} was not sent and is not kept")
+        return number
+
+    def waits(self, number: int) -> bool:
+        """Whether a request still has no answer."""
+        return self._requests.waits(number)
+
+    def answer(self, number: int) -> Answer | None:
+        """What a request was answered with."""
+        return self._requests.answer(number)
+
+    # --- what comes in ---
+
     def _on_connection(self, connected: bool) -> None:
         if not connected:
             self.messages.forget_times()
@@ -71,11 +103,15 @@ class Listener:
         self._news.set()
 
     def _on_message(self, topic: str, payload: bytes, retained: bool) -> None:
+        if self._rpc is not None and topic == self._requests.answers_topic:
+            self._take_answer(payload)
+            return
         serial, relative = self._split(topic)
         if serial is None or relative.endswith(self._profile.link.set_suffix):
             return
-        if relative == self._profile.identify.serial:
-            self.seen[serial] = payload.decode("utf-8", "replace").strip().strip('"')
+        if relative == self._presence:
+            told = payload.decode("utf-8", "replace").strip().strip('"')
+            self.seen[serial] = told if self._rpc is None else serial
             if self.serial is None:
                 self.serial = serial
         if serial == self.serial:
@@ -88,11 +124,35 @@ class Listener:
             self.results[relative.removesuffix(suffix)] = payload.decode("utf-8", "replace").strip()
             return
         try:
-            self.messages.take(relative, payload, retained, self._monotonic())
+            self._read(relative, payload, retained)
         except UnreadableError as error:
-            if not self._unreadable:
-                self._unreadable = True
-                _LOG.warning("%s: %s; such messages are left out", self._owner, error)
+            self._tell_unreadable(error)
+
+    def _read(self, relative: str, payload: bytes, retained: bool) -> None:
+        rpc, now_s = self._rpc, self._monotonic()
+        if rpc is None or relative == rpc.presence or relative.startswith(f"{rpc.status.into}/"):
+            self.messages.take(relative, payload, retained, now_s)
+        elif relative == rpc.events and not retained:
+            for component, changes in notice(payload).changes.items():
+                self.messages.overlay(f"{rpc.status.into}/{component}", changes, now_s)
+        # anything else below its prefix is what others ask of it: no word of the device's own
+
+    def _take_answer(self, payload: bytes) -> None:
+        try:
+            told = self._requests.take(payload)
+        except UnreadableError as error:
+            self._tell_unreadable(error)
+            return
+        if told is not None:
+            into, result = told
+            for key, value in result.items():
+                self.messages.put(f"{into}/{key}", value, self._monotonic())
+        self._news.set()
+
+    def _tell_unreadable(self, error: UnreadableError) -> None:
+        if not self._unreadable:
+            self._unreadable = True
+            _LOG.warning("%s: %s; such messages are left out", self._owner, error)
 
     def _split(self, topic: str) -> tuple[str | None, str]:
         """The serial number in a topic, and what follows the device's own part."""

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cem.driver import Value
@@ -39,6 +39,23 @@ class Messages:
         self._held[topic] = Message(parsed, None if retained else now_s)
         if not retained:
             self.live_at_s = now_s
+
+    def put(self, topic: str, payload: Payload, now_s: float) -> None:
+        """Takes in what the device answered to a question, as a live message of a topic."""
+        self._held[topic] = Message(payload, now_s)
+        self.live_at_s = now_s
+
+    def overlay(self, topic: str, changes: Mapping[str, Payload], now_s: float) -> None:
+        """Lays changes over the last whole message, whose age stays: what is not among them was not measured anew.
+
+        A key that is told as null is gone.
+        """
+        self.live_at_s = now_s
+        known = self._held.get(topic)
+        if known is not None and isinstance(known.payload, dict):
+            merged: dict[str, Payload] = {**known.payload, **changes}
+            merged = {key: value for key, value in merged.items() if value is not None}
+            self._held[topic] = Message(merged, known.live_at_s)
 
     def forget_times(self) -> None:
         """After a lost connection: what is held stays known, its age does not."""
@@ -82,11 +99,16 @@ class Messages:
     def case(self, cases: Sequence[Case]) -> Value:
         """The first case that holds; None when none does."""
         for case in cases:
-            if case.topic is None or self.payload(case.topic) == case.equals:
+            if self._holds(case):
                 if case.source is None:
                     return case.value
                 return _number(self.payload(case.source))
         return None
+
+    def _holds(self, case: Case) -> bool:
+        if case.topic is not None and pointed(self.payload(case.topic), case.json_pointer) != case.equals:
+            return False
+        return all(pointed(self.payload(one.topic), one.json_pointer) == one.equals for one in case.also)
 
 
 def pointed(payload: Payload, pointer: str) -> Payload:

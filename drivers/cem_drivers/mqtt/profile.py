@@ -6,9 +6,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from cem_drivers.mqtt.rpc_tables import Contacts, Rpc
 from cem_drivers.profiles.faults import Fault, did_you_mean, parse
 from cem_drivers.profiles.store import find, shipped_texts
-from cem_drivers.profiles.tables import Budget, ProfileTable, Range, Table, Verify, controls_of, vocabulary
+from cem_drivers.profiles.tables import ControlTable, ProfileTable, Range, Table, controls_of, vocabulary
 
 Scalar = bool | int | float | str
 
@@ -26,12 +27,14 @@ class Link(Table):
 
 
 class Identify(Table):
-    """Topics that tell who the device is; `maker` is a constant."""
+    """Topics that tell who the device is and what it is rated for; `maker` and `phases` are constants."""
 
     serial: str
     maker: str
     model: str | None = None
     version: str | None = None
+    max_current_a: str | None = None  # the largest current that the device was set up for
+    phases: int | None = Field(default=None, ge=1, le=3)  # None: those of the house
 
 
 class Down(Table):
@@ -49,11 +52,24 @@ class Life(Table):
     down: Down | None = None
 
 
+class Condition(Table):
+    """`topic` holds `equals`, at the place that the JSON pointer `json` names."""
+
+    topic: str
+    equals: Scalar
+    json_pointer: str = Field(default="", alias="json")
+
+
 class Case(Table):
-    """If `topic` holds `equals` (always, where no topic is given): the constant `value`, or what `from` holds."""
+    """If `topic` holds `equals` (always, where no topic is given): the constant `value`, or what `from` holds.
+
+    `json` points into `topic`; further conditions may stand in `also`.
+    """
 
     topic: str | None = None
     equals: Scalar | None = None
+    json_pointer: str = Field(default="", alias="json")
+    also: list[Condition] = Field(default=[])
     value: float | str | None = None
     source: str | None = Field(default=None, alias="from")
 
@@ -95,6 +111,7 @@ class PointRow(Table):
     def topics(self) -> tuple[str, ...]:
         """Every topic that the value depends on."""
         named = [self.topic, *(case.topic for case in self.cases), *(case.source for case in self.cases)]
+        named += [condition.topic for case in self.cases for condition in case.also]
         return tuple(dict.fromkeys(topic for topic in named if topic is not None))
 
 
@@ -124,20 +141,10 @@ class Restore(Table):
     largest: str | None = None
 
 
-class ControlRow(Table):
-    """One control and how it is written, read back and released."""
+class ControlRow(ControlTable):
+    """One control and how it is written, read back and released by topics."""
 
-    id: str
     limits: Limits
-    storage: Literal["ram", "levelled", "flash", "unknown"] = "unknown"  # levelled: flash with wear levelling
-    budget: Budget
-    dead_band: float = Field(default=0, ge=0)
-    refresh_s: float | None = Field(default=None, gt=0)
-    device_timeout_s: float | None = Field(default=None, gt=0)
-    timeout_proven: bool = False
-    confirm_s: float = Field(default=3, gt=0, le=10)
-    falls_back_to: str
-    verify: Verify | None = None
     write: list[Publish] = Field(min_length=1)
     write_zero: list[Publish] = Field(default=[])
     release: list[Publish] = Field(min_length=1)
@@ -148,8 +155,6 @@ class ControlRow(Table):
     def _whole(self) -> "ControlRow":
         if self.limits.zero != bool(self.write_zero):
             raise ValueError("'limits.zero' and 'write_zero' go together")
-        if self.storage != "ram" and self.budget.daily is None:
-            raise ValueError("'budget.daily' is needed: what is written survives a restart")
         ours = {publication.topic for publication in (*self.write, *self.write_zero)}
         for restore in self.restore:
             if restore.topic not in ours or restore.topic in {publication.topic for publication in self.release}:
@@ -170,9 +175,16 @@ class Profile(ProfileTable):
     link: Link
     identify: Identify
     life: Life
+    rpc: Rpc | None = None
     point: list[PointRow] = Field(min_length=1)
     control: list[ControlRow] = Field(default=[])
+    contacts: list[Contacts] = Field(default=[])
     golden: list[Golden] = Field(min_length=1)
+
+    @property
+    def controls(self) -> list[ControlRow | Contacts]:
+        """Every control, however it is written."""
+        return [*self.control, *self.contacts]
 
 
 def _check(profile: Profile) -> Iterator[Fault]:
@@ -181,9 +193,13 @@ def _check(profile: Profile) -> Iterator[Fault]:
         if row.id not in known:
             yield Fault(("point", index, "id"), f"{row.id!r} is not in the vocabulary{did_you_mean(row.id, [*known])}")
     offered = controls_of(profile.roles)
-    for index, control in enumerate(profile.control):
-        if control.id not in offered:
-            yield Fault(("control", index, "id"), f"{control.id!r} is no control{did_you_mean(control.id, offered)}")
+    named: list[tuple[str, int, str]] = [("control", index, row.id) for index, row in enumerate(profile.control)]
+    named += [("contacts", index, row.id) for index, row in enumerate(profile.contacts)]
+    for table, index, name in named:
+        if name not in offered:
+            yield Fault((table, index, "id"), f"{name!r} is no control{did_you_mean(name, offered)}")
+    if profile.contacts and profile.rpc is None:
+        yield Fault(("rpc",), "missing: contacts are switched by requests")
 
 
 def parse_profile(source: str) -> tuple[Profile | None, list[str]]:

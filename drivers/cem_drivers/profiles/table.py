@@ -17,7 +17,8 @@ def table() -> str:
 
 
 def _line(profile: Profile | MqttProfile) -> str:
-    controls = ", ".join(f"`{control.id}`" for control in profile.control)
+    rows = profile.controls if isinstance(profile, MqttProfile) else profile.control
+    controls = ", ".join(f"`{control.id}`" for control in rows)
     if profile.status == "draft" and controls:
         controls += " (described, not written)"
     cells = [
@@ -35,7 +36,7 @@ def _line(profile: Profile | MqttProfile) -> str:
 
 def _without_us(profile: Profile | MqttProfile) -> list[str]:
     if isinstance(profile, MqttProfile):
-        return [control.falls_back_to for control in profile.control]
+        return [control.falls_back_to for control in profile.controls]
     return [
         control.device_timeout.falls_back_to if control.device_timeout is not None else control.falls_back_to or ""
         for control in profile.control

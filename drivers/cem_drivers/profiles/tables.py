@@ -42,6 +42,27 @@ class Budget(Table):
     daily: int | None = Field(default=None, gt=0)
 
 
+class ControlTable(Table):
+    """What a control of an MQTT device says of itself, however it is written."""
+
+    id: str
+    storage: Literal["ram", "levelled", "flash", "unknown"] = "unknown"  # levelled: flash with wear levelling
+    budget: Budget
+    dead_band: float = Field(default=0, ge=0)
+    refresh_s: float | None = Field(default=None, gt=0)
+    device_timeout_s: float | None = Field(default=None, gt=0)
+    timeout_proven: bool = False
+    confirm_s: float = Field(default=3, gt=0, le=10)
+    falls_back_to: str
+    verify: Verify | None = None
+
+    @model_validator(mode="after")
+    def _worn(self) -> "ControlTable":
+        if self.storage != "ram" and self.budget.daily is None:
+            raise ValueError("'budget.daily' is needed: what is written survives a restart")
+        return self
+
+
 class ProfileTable(Table):
     """What every profile begins with."""
 

@@ -1,0 +1,132 @@
+"""The contacts of loads and heat pumps: how long each position must last, how often it may change, how long a lock."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from cem.model.envelope import Rank
+from cem.model.resource import Role
+from cem.model.site import Site
+from cem.simulation.oracle.facts import LOCK_LONGEST_S, LOCKED, SwitchedFact
+from cem.simulation.oracle.seen import Bounds, Seen, Told, Violation
+
+DAY_S = 86400.0
+STAY_S = 600.0
+"""SG Ready (Bundesverband Waermepumpe): each state but the lock is given for ten minutes at least."""
+UNDISTURBED_S = 60.0
+NORMAL, OFF = 2, 0
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What the judge remembers of one device, whatever happens to the gateway."""
+
+    state: int | None = None
+    since_s: float | None = None  # None: it has not been switched yet
+    disturbed_s: float = float("-inf")  # when it last did not do what it is told, or no gateway ran
+    ordered: Rank | None = None  # of the set point that last asked for another state
+    was_told: float | None = None
+    closings: list[float] = field(default_factory=list)
+    locked_s: float = 0.0  # on the house's day `day`
+    day: date | None = None
+    lock_s: float = 0.0  # without a break
+    seen_s: float | None = None
+
+
+class Contacts:
+    """The part of I8 that is about relays. Over restarts of the gateway, and as the contacts really stand."""
+
+    name = "I8"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        self._site = site
+        self._bounds = bounds
+        self._zone = ZoneInfo(site.zone)
+        self._kept: dict[str, _Kept] = {}
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """Every change of a contact, and every lock."""
+        found = []
+        for part in seen.facts.switched:
+            mine = self._kept.setdefault(part.resource.id, _Kept())
+            if not part.well or not seen.runs:
+                mine.disturbed_s = seen.at_s
+            self._listen(seen, part, mine)
+            found += self._changed(seen, part, mine)
+        for pump in seen.facts.heat_pumps:
+            found += self._locks(seen, pump, self._kept[pump.resource.id])
+        return found
+
+    @staticmethod
+    def _listen(seen: Seen, part: SwitchedFact, mine: _Kept) -> None:
+        """Remembers by whose word it was told to change: the contact follows a step later."""
+        setpoint = seen.setpoint(part.resource.id)
+        value = setpoint.value if setpoint is not None else None
+        if setpoint is not None and value != mine.was_told:
+            mine.ordered = Rank.SAFETY if seen.safe else setpoint.rank
+        mine.was_told = value
+
+    def _changed(self, seen: Seen, part: SwitchedFact, mine: _Kept) -> list[Violation]:
+        if mine.state is None:
+            mine.state = part.state
+            return []
+        if part.state == mine.state:
+            return []
+        before, since_s = mine.state, mine.since_s
+        mine.state, mine.since_s = part.state, seen.at_s
+        if seen.at_s - mine.disturbed_s < UNDISTURBED_S or seen.safe:
+            return []
+        found = self._too_often(seen, part, mine)
+        least_s = self._least_s(part, before)
+        held_s = None if since_s is None else seen.at_s - since_s
+        less = part.state < before  # off, or a state in which less is taken
+        protects = less and mine.ordered is not None and mine.ordered <= Rank.OBLIGATION
+        if held_s is None or held_s >= least_s - self._bounds.lag_s or protects or mine.ordered is Rank.USER:
+            return found
+        allowed = f"{part.resource.id}: {before} for {least_s:g} s"
+        return [*found, self._broken(seen, part, allowed, f"{part.state} after {held_s:.0f} s")]
+
+    def _least_s(self, part: SwitchedFact, before: int) -> float:
+        """How long the former position must have lasted."""
+        if part.resource.role is Role.HEAT_PUMP:
+            return STAY_S
+        policy = self._site.load_policy(part.resource.id)
+        return policy.min_on_s if before else policy.min_off_s
+
+    def _too_often(self, seen: Seen, part: SwitchedFact, mine: _Kept) -> list[Violation]:
+        """At most so many closings of a load's relay a day, and as many times that a heat pump is given another state
+        than its own."""
+        if part.state == (NORMAL if part.resource.role is Role.HEAT_PUMP else OFF):
+            return []
+        mine.closings = [*(at for at in mine.closings if at > seen.at_s - DAY_S), seen.at_s]
+        if len(mine.closings) <= self._bounds.operations_per_day:
+            return []
+        allowed = f"{part.resource.id}: {self._bounds.operations_per_day} closings a day"
+        return [self._broken(seen, part, allowed, f"{len(mine.closings)}")]
+
+    def _locks(self, seen: Seen, pump: SwitchedFact, mine: _Kept) -> list[Violation]:
+        """Two hours a day of the house, and no longer without a break either."""
+        passed_s = 0.0 if mine.seen_s is None else seen.at_s - mine.seen_s
+        mine.seen_s = seen.at_s
+        if seen.inputs is None:
+            return []
+        today = seen.inputs.now.wall.astimezone(self._zone).date()
+        if mine.day != today:
+            mine.day, mine.locked_s = today, 0.0
+        if pump.state != LOCKED:
+            mine.lock_s = 0.0
+            return []
+        mine.locked_s += passed_s
+        mine.lock_s += passed_s
+        most_s = LOCK_LONGEST_S + self._bounds.lag_s + 2 * self._bounds.step_s
+        longest_s = max(mine.locked_s, mine.lock_s)
+        safe = mine.ordered is Rank.SAFETY  # the fuse, or an island near its reserve
+        ours = seen.runs and pump.well and not safe
+        if not self._told.once(f"{pump.resource.id} lock", ours and longest_s > most_s):
+            return []
+        allowed = f"{pump.resource.id}: locked for {LOCK_LONGEST_S:g} s a day at most"
+        return [self._broken(seen, pump, allowed, f"{longest_s:.0f} s")]
+
+    def _broken(self, seen: Seen, part: SwitchedFact, allowed: str, what: str) -> Violation:
+        return Violation(self.name, seen.at_s, allowed, what, seen.words(part.resource.id))

@@ -1,0 +1,106 @@
+"""Looks who answers requests at a broker: everybody whose presence is retained there is asked who it is."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from cem.driver import DriverContext, Found
+from cem_drivers.mqtt.broker import BROKERS, Broker, Subscription
+from cem_drivers.mqtt.found import found_device
+from cem_drivers.mqtt.messages import Payload, UnreadableError
+from cem_drivers.mqtt.profile import Profile
+from cem_drivers.mqtt.rpc import Requests
+from cem_drivers.mqtt.rpc_tables import Rpc
+from cem_drivers.table import text
+
+MOST = 256
+"""So many devices at one broker are asked; who has more gives a prefix."""
+
+_LOG = logging.getLogger(__name__)
+
+
+Told = dict[str, dict[str, Payload]]
+"""What one device answered to each question."""
+
+
+class _Asker:
+    """Asks everybody of one family; only requests that read."""
+
+    def __init__(self, profile: Profile, rpc: Rpc, prefix: str, broker: Broker) -> None:
+        self.told: dict[str, Told] = {}  # by the level of the topic that stands for the serial number
+        self._profile, self._rpc, self._prefix, self._broker = profile, rpc, prefix, broker
+        self._requests = Requests(f"cem-scan-{profile.id}")
+        self._level = self._base("\0").split("/").index("\0")
+
+    def topics(self) -> tuple[str, ...]:
+        """Presences and answers."""
+        return f"{self._base('+')}/{self._rpc.presence}", self._requests.answers_topic
+
+    def take(self, topic: str, payload: bytes, retained: bool) -> None:
+        """A presence or an answer."""
+        if topic == self._requests.answers_topic:
+            self._answer(payload)
+            return
+        name = topic.split("/")[self._level]
+        if payload != b"false" and name not in self.told and len(self.told) < MOST:
+            self.told[name] = {}
+            for ask in (self._rpc.identify, self._rpc.status):
+                _, frame = self._requests.frame(ask.method, {}, f"{name}/{ask.into}")
+                self._broker.publish(f"{self._base(name)}/{self._rpc.request}", frame)
+
+    def connection(self, connected: bool) -> None:
+        """Nothing to do: the subscriptions are renewed by the broker connection."""
+
+    def _base(self, serial: str) -> str:
+        whole = self._profile.link.topic.format(prefix=self._prefix, serial=serial)
+        return whole if self._prefix else whole.removeprefix("/")
+
+    def _answer(self, payload: bytes) -> None:
+        try:
+            told = self._requests.take(payload)
+        except UnreadableError as error:
+            _LOG.warning("broker %s: %s; left out", self._broker.name, error)
+            return
+        if told is not None:
+            name, _, into = told[0].partition("/")
+            self.told[name][into] = dict(told[1])
+
+
+async def probe_requests(
+    profile: Profile, link: Mapping[str, str | int | float | bool], context: DriverContext, timeout_s: float
+) -> list[Found]:
+    """Every device of a family that answers requests, after `timeout_s`; known by the components that it has."""
+    rpc = profile.rpc
+    assert rpc is not None
+    prefix = text(link, "prefix", profile.link.prefix).rstrip("/")
+    broker = BROKERS.take(link, profile.link.port, context)
+    asker = _Asker(profile, rpc, prefix, broker)
+    subscription = Subscription(asker.topics(), asker.take, asker.connection)
+    try:
+        await broker.subscribe(subscription)
+        await asyncio.sleep(timeout_s)
+    except OSError as error:
+        _LOG.warning("broker %s: %s; check password_file and ca_file", broker.name, error)
+    finally:
+        broker.unsubscribe(subscription)
+        await BROKERS.drop(broker)
+    found = (_found(profile, rpc, link, name, told) for name, told in sorted(asker.told.items()))
+    return [one for one in found if one is not None]
+
+
+def _found(
+    profile: Profile, rpc: Rpc, link: Mapping[str, str | int | float | bool], name: str, told: Told
+) -> Found | None:
+    components = set(told.get(rpc.status.into, ()))
+    if not components.issuperset(rpc.needs) or components & set(rpc.lacks):
+        return None
+    texts = {
+        f"{into}/{key}": value
+        for into, result in told.items()
+        for key, value in result.items()
+        if isinstance(value, str)
+    }
+    serial = texts.get(profile.identify.serial)
+    if not serial:
+        return None
+    return found_device(profile, link if name == serial else {**link, "serial": name}, serial, texts)
