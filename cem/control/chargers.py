@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cem.control import charger_state, phases
+from cem.control.car_wishes import wish
 from cem.control.fold import fold
 from cem.control.island import returning
 from cem.control.limits import SURPLUS, Limits, use_of
@@ -13,7 +14,7 @@ from cem.control.picture import ChargerPicture
 from cem.control.scene import Scene
 from cem.control.sharing import Claim, Share
 from cem.control.tuning import EV_DRAWS_W, EV_MIN_OFF_S, EV_MIN_ON_S, EV_STEP_UP_SHARE, EV_TURN_S
-from cem.control.wishes import IDLE, Wish, most_a, wish
+from cem.control.wishes import IDLE, Wish, most_a
 from cem.model.envelope import Band, Rank
 
 PRIORITY = 5.0
@@ -99,6 +100,8 @@ def _claim(
     if held:
         most = max(most, least) if band.max_w >= least * watts else most
     if not on and for_s < EV_MIN_OFF_S and wanted.rank is not Rank.USER:
+        most = 0.0
+    if not on and wanted.surplus and wanted.power_w < least * EV_STEP_UP_SHARE * watts:
         most = 0.0
     turn = (0.0, 0.0) if on and for_s < EV_TURN_S else (1.0, memory.waits_since_s or now_s) if not on else (2.0, 0.0)
     urgency = IDLE if idle else wanted.urgency

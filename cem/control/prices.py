@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cem.control.tuning import VALUE_TOLERANCE
 from cem.model.site import Site
 from cem.model.tick import Inputs
 
@@ -32,3 +33,8 @@ def prices_now(site: Site, inputs: Inputs) -> Prices:
             if window.export_price_per_kwh is not None:
                 export_price, source = window.export_price_per_kwh, window.source
     return Prices(import_price, export_price, source)
+
+
+def clearly_more(one: float, other: float) -> bool:
+    """Whether a price is above another by more than rounding."""
+    return one > other + VALUE_TOLERANCE * max(abs(one), abs(other)) + 1e-4
