@@ -112,8 +112,9 @@ def _claim(
         least,
         most if most >= least else 0.0,
         use_of(scene.site, charger.resource, watts, 1.0, charger.phases),
-        frozenset() if wanted.surplus and not held else frozenset({SURPLUS}),
+        frozenset() if wanted.surplus else frozenset({SURPLUS}),
         held,
+        frozenset({SURPLUS}),
         # a pause for want of sun ends only when there is clearly enough, so that a cloud's edge does not switch
         least * EV_STEP_UP_SHARE if wanted.surplus and not on else 0.0,
     )
