@@ -243,6 +243,8 @@ class Gateway:
     def _decided(self, inputs: Inputs, decision: Decision) -> None:
         self.decisions.note(inputs, decision)
         self.keeper.note(self.loop.memory, inputs.now)
+        if self.planning is not None:
+            self.planning.note(inputs.snapshot)
 
     def _troubles(self) -> list[Trouble]:
         troubles = [

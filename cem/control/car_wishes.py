@@ -29,12 +29,12 @@ def wish(scene: Scene, charger: ChargerPicture) -> Wish:
     if act is not None and act.kind is RequestKind.PAUSE:
         return Wish(0.0, Rank.USER, act.by, f"paused by the owner{end}", ASKED)
     goal = goal_of(scene, charger)
-    found = _by_goal(scene, goal, most_w) if goal is not None and most_w > 0.0 else None
+    found = _by_goal(scene, charger.resource.id, goal, most_w) if goal is not None and most_w > 0.0 else None
     return found or _planned(scene, charger, most_w)
 
 
-def _by_goal(scene: Scene, goal: Goal, most_w: float) -> Wish | None:
-    """A goal that can only be met by charging at full from now on, or that is met."""
+def _by_goal(scene: Scene, resource_id: str, goal: Goal, most_w: float) -> Wish | None:
+    """A goal that can only be met by charging at full from now on, one that is met, and one that is not planned yet."""
     if goal.missing_wh == 0.0:
         said = "has what was asked for; more only from the sun"
         return Wish(math.inf, Rank.PLAN, goal.source, said, surplus=True)
@@ -42,7 +42,11 @@ def _by_goal(scene: Scene, goal: Goal, most_w: float) -> Wish | None:
         return None
     left_h = (goal.due - scene.now).total_seconds() / 3600.0
     if goal.missing_wh / most_w < left_h * (1.0 - EV_LATE_SHARE):
-        return None
+        if scene.slot is None or scene.intent(resource_id) is not None:
+            return None
+        return Wish(
+            math.inf, Rank.PLAN, "plan", "waits for a new plan: this one was made without the car", surplus=True
+        )
     when = words.clock(goal.due, scene.site.zone)
     reason = f"charges at full power: {goal.missing_wh / 1000:.1f} kWh are missing until {when}"
     return Wish(most_w, Rank.USER, goal.source, reason, LATE)
