@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from cem.control import charger_state, phases
 from cem.control.car_wishes import wish
 from cem.control.fold import fold
-from cem.control.island import returning
-from cem.control.limits import SURPLUS, Limits, use_of
+from cem.control.island import AFTER_OUTAGE, returning
+from cem.control.limits import SURPLUS, WAIT, Limits, use_of
 from cem.control.memory import ChargerMemory
 from cem.control.picture import ChargerPicture
 from cem.control.scene import Scene
 from cem.control.sharing import Claim, Share
 from cem.control.tuning import EV_DRAWS_W, EV_MIN_OFF_S, EV_MIN_ON_S, EV_STEP_UP_SHARE, EV_TURN_S
-from cem.control.wishes import IDLE, Wish, most_a
+from cem.control.wishes import ASKED, IDLE, LATE, Wish, most_a
 from cem.model.envelope import Band, Rank
 
 PRIORITY = 5.0
@@ -44,6 +44,7 @@ class ChargerChoice:
     phases: int | None = None  # commanded, where it can be
     reserved_w: float = 0.0  # what is kept free for it
     bound_by: str | None = None  # the pool that bounded it
+    at_once: bool = False  # does not wait by chance after an event
 
 
 def candidates(scene: Scene, limits: Limits) -> list[Candidate]:
@@ -69,7 +70,7 @@ def _candidate(scene: Scene, charger: ChargerPicture, room_w: Mapping[str, float
     idle = charger_state.idle(memory, now_s)
     claim = _claim(scene, charger, memory, wanted, band, least_a, idle)
     if pause or returning(scene, charger.resource.id):
-        pause = pause or "waits after the outage, so that not everything comes back at once"
+        pause = pause or AFTER_OUTAGE
         claim = replace(claim, most=0.0, held=False)
     elif _is_new(scene, charger):
         now_a = float(math.floor(charger.amperes + 0.5))  # not more than it draws, until it is known how all stands
@@ -105,6 +106,7 @@ def _claim(
         most = 0.0
     turn = (0.0, 0.0) if on and for_s < EV_TURN_S else (1.0, memory.waits_since_s or now_s) if not on else (2.0, 0.0)
     urgency = IDLE if idle else wanted.urgency
+    at_once = wanted.urgency in {LATE, ASKED}  # the owner's word, and a goal that would be missed, do not wait
     return Claim(
         charger.resource.id,
         (urgency, float(charger.resource.priority or PRIORITY)),
@@ -112,7 +114,7 @@ def _claim(
         least,
         most if most >= least else 0.0,
         use_of(scene.site, charger.resource, watts, 1.0, charger.phases),
-        frozenset() if wanted.surplus else frozenset({SURPLUS}),
+        frozenset({SURPLUS} if not wanted.surplus else ()) | frozenset({WAIT} if at_once else ()),
         held,
         frozenset({SURPLUS}),
         # a pause for want of sun ends only when there is clearly enough, so that a cloud's edge does not switch
@@ -140,7 +142,9 @@ def choices(
         into[charger.resource.id] = memory
         choice = _explained(scene, candidate, limit_a, got, limits)
         kept_w = charger_state.reserved_w(candidate.charger, limit_a, memory, scene.now_s)
-        result.append(replace(choice, reserved_w=kept_w, phases=memory.phases if phases.switchable(charger) else None))
+        told = memory.phases if phases.switchable(charger) else None
+        at_once = WAIT in candidate.claim.drains
+        result.append(replace(choice, reserved_w=kept_w, phases=told, at_once=at_once))
     return result
 
 
@@ -166,6 +170,8 @@ def _explained(scene: Scene, candidate: Candidate, limit_a: float, got: Share, l
     if pool == SURPLUS:
         words = f"{wanted.reason}; waits for more sun" if limit_a == 0.0 else wanted.reason
         return replace(plain, reason=words)
+    if pool == WAIT and limit_a < wished_a:
+        return replace(plain, reason=f"{wanted.reason}; {limits.behind[pool].reason}")
     if pool is not None and limit_a < wished_a and pool in limits.behind:
         by = limits.behind[pool]
         what = f"reduced to {limit_a:.0f} A" if limit_a > 0.0 else "paused"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from cem.control import words
 from cem.control.bounds import act_on
+from cem.control.island import AFTER_OUTAGE, returning
 from cem.control.picture import BatteryPicture
 from cem.control.prices import clearly_more
 from cem.control.scene import Scene
@@ -34,6 +35,7 @@ class Regime:
     asked: str = ""
     at: str = ""  # the present price in words
     goal: str = ""
+    waits: str = ""  # why it does not charge from the grid yet
 
 
 def regime(scene: Scene, battery: BatteryPicture) -> Regime:
@@ -79,6 +81,8 @@ def _planned(scene: Scene, battery: BatteryPicture, intent: Intent) -> Regime:
             goal = "" if target_pct is None else f" up to {target_pct:.0f} %"
             below = battery.soc_pct < (100.0 if target_pct is None else target_pct)
             worth = value is None or buys is None or not clearly_more(buys, value * STORAGE_EFFICIENCY)
+            if returning(scene, battery.resource.id):
+                return Regime(Rank.PLAN, "plan", stores=stores, covers=False, at=at, waits=AFTER_OUTAGE)
             if below and worth and scene.site.battery_policy(battery.resource.id).grid_charge:
                 most = battery.max_charge_w if intent.max_w is None else intent.max_w
                 return Regime(Rank.PLAN, "plan", charge_w=most, covers=False, at=at, goal=goal)

@@ -1,6 +1,5 @@
 """Without the grid: what is shed in which order, and how it comes back."""
 
-import zlib
 from dataclasses import replace
 
 from cem.control.memory import Memory
@@ -11,6 +10,7 @@ from cem.model.directive import GridPresence
 from cem.model.resource import Resource, Role
 from cem.model.tick import Inputs
 
+AFTER_OUTAGE = "waits after the outage, so that not everything comes back at once"
 PRIORITY_OF: dict[Role, int] = {Role.HEAT_PUMP: 3, Role.EV: 5, Role.LOAD: 7}
 
 
@@ -20,14 +20,15 @@ def priority(resource: Resource) -> int:
 
 
 def remembered(memory: Memory, inputs: Inputs) -> Memory:
-    """Keeps when the grid's voltage came back."""
+    """Keeps when the grid's voltage came back, and a name for that occasion which outlives a restart."""
     islanded = inputs.directive.grid is GridPresence.ISLANDED
     back_s = inputs.now.mono_s if memory.islanded and not islanded else memory.grid_back_at_s
     if back_s is not None and (islanded or inputs.now.mono_s - back_s > RETURN_MOST_S):
         back_s = None
     if islanded == memory.islanded and back_s == memory.grid_back_at_s:
         return memory
-    return replace(memory, islanded=islanded, grid_back_at_s=back_s)
+    occasion = memory.grid_back if memory.grid_back_at_s is not None else f"{inputs.now.wall:%Y-%m-%dT%H:%M:%S}"
+    return replace(memory, islanded=islanded, grid_back_at_s=back_s, grid_back="" if back_s is None else occasion)
 
 
 def returning(scene: Scene, resource_id: str) -> bool:
@@ -35,7 +36,7 @@ def returning(scene: Scene, resource_id: str) -> bool:
     back_s = scene.memory.grid_back_at_s
     if back_s is None:
         return False
-    chance = zlib.crc32(f"{scene.site.name}/{resource_id}/{back_s:.0f}".encode()) / 2**32
+    chance = scene.site.chance(f"{resource_id}/outage/{scene.memory.grid_back}")
     return scene.now_s - back_s < RETURN_LEAST_S + (RETURN_MOST_S - RETURN_LEAST_S) * chance
 
 

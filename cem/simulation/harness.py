@@ -88,7 +88,10 @@ class Bench:
         self.home = home
         self.step_s = step_s
         site = site or site_of(home, answers_for(home), tick_s=tick_s if tick_s is not None else step_s)
-        self.site_file = replace(site, providers=tuple(side.provider() for side in grids))
+        providers = tuple(side.provider() for side in grids)
+        spread = {provider.id: provider.spread_s for provider in providers if provider.spread_s is not None}
+        policy = replace(site.site.policy, spread_by=spread)
+        self.site_file = replace(site, site=replace(site.site, policy=policy), providers=providers)
         self.start = start or home.begins_at() or MIDSUMMER
         self.on_step = on_step
         self.store: StateStore = MemoryStore()
