@@ -69,7 +69,8 @@ def _candidate(scene: Scene, charger: ChargerPicture, room_w: Mapping[str, float
     band = fold(charger.resource.id, scene.envelopes_of(charger.resource.id), scene.now)
     idle = charger_state.idle(memory, now_s)
     claim = _claim(scene, charger, memory, wanted, band, least_a, idle)
-    if pause or returning(scene, charger.resource.id):
+    waits = wanted.urgency not in {LATE, ASKED} and returning(scene, charger.resource.id)
+    if pause or waits:
         pause = pause or AFTER_OUTAGE
         claim = replace(claim, most=0.0, held=False)
     elif _is_new(scene, charger):

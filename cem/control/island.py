@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from cem.control.memory import Memory
 from cem.control.scene import Scene
-from cem.control.tuning import ISLAND_STEP_PCT, RETURN_LEAST_S, RETURN_MOST_S
+from cem.control.tuning import EV_DRAWS_W, ISLAND_STEP_PCT, RETURN_LEAST_S, RETURN_MOST_S
 from cem.control.words import hours
 from cem.model.directive import GridPresence
 from cem.model.resource import Resource, Role
 from cem.model.tick import Inputs
 
-AFTER_OUTAGE = "waits after the outage, so that not everything comes back at once"
+AFTER_OUTAGE = "waits after the outage or restart of this machine, so that not everything comes back at once"
 PRIORITY_OF: dict[Role, int] = {Role.HEAT_PUMP: 3, Role.EV: 5, Role.LOAD: 7}
 
 
@@ -32,12 +32,26 @@ def remembered(memory: Memory, inputs: Inputs) -> Memory:
 
 
 def returning(scene: Scene, resource_id: str) -> bool:
-    """Whether a big load still waits after an outage: each for its own time, spread by chance over houses."""
+    """Whether a big load still waits after an outage: each for its own time, spread by chance over houses.
+
+    What runs already goes on: only what would start waits.
+    """
     back_s = scene.memory.grid_back_at_s
-    if back_s is None:
+    if back_s is None or _runs(scene, resource_id):
         return False
     chance = scene.site.chance(f"{resource_id}/outage/{scene.memory.grid_back}")
     return scene.now_s - back_s < RETURN_LEAST_S + (RETURN_MOST_S - RETURN_LEAST_S) * chance
+
+
+def _runs(scene: Scene, resource_id: str) -> bool:
+    """Whether a car, heat pump or load draws; one that nobody measures, whether it was last switched on."""
+    picture = scene.picture
+    powers = {c.resource.id: c.power_w for c in picture.chargers} | {s.resource.id: s.power_w for s in picture.switched}
+    power_w = powers.get(resource_id, 0.0)
+    if power_w is not None:
+        return power_w > EV_DRAWS_W
+    memory = scene.memory.switches.get(resource_id)
+    return memory is not None and memory.state == 1
 
 
 def shed(scene: Scene) -> frozenset[str]:

@@ -55,7 +55,7 @@ def remembered(
     known = prices if prices.import_per_kwh is not None or memory.prices is None else memory.prices
     if not begun and not memory.releases and imposed == memory.imposed:
         return memory if known == memory.prices else replace(memory, prices=known)
-    open_ = (r for r in (*memory.releases, *begun) if not _over(site, r, imposed.get(r.side), inputs.now.mono_s))
+    open_ = (r for r in (*memory.releases, *begun) if not _over(site, r, inputs.now.mono_s))
     return replace(memory, imposed=imposed, releases=tuple(open_), prices=known)
 
 
@@ -84,14 +84,12 @@ def _limit_w(site: Site, release: Release, now_s: float) -> float:
     return release.limit_w + (ramp * for_s if ramp is not None and release.firm else 0.0)
 
 
-def _over(site: Site, release: Release, limit: Imposed | None, now_s: float) -> bool:
-    """Whether a wait says nothing any more: its time is up, or the grid itself is as strict."""
-    limit_w = _limit_w(site, release, now_s)
-    if limit is not None and limit.limit_w <= limit_w:
-        return True
+def _over(site: Site, release: Release, now_s: float) -> bool:
+    """Whether the time of a wait is up, and the ramp after it."""
     if now_s - release.since_s < release.delay_s:
         return False
-    return not release.firm or site.policy.ramp_w_per_s is None or limit_w >= site.connection.fuse_w
+    ramps = release.firm and site.policy.ramp_w_per_s is not None
+    return not ramps or _limit_w(site, release, now_s) >= site.connection.fuse_w
 
 
 def _imposed(envelopes: Iterable[Envelope]) -> Mapping[str, Imposed]:
@@ -112,7 +110,14 @@ def _risen(site: Site, inputs: Inputs, memory: Memory, imposed: Mapping[str, Imp
         return None
     if before.spread or (before.rank is Rank.PROGRAMME and _opted_out(inputs)):
         return None
+    if before.until is None and any(_is_of(release, side, before) for release in memory.releases):
+        return None  # a fallback that stood in for it for a moment, as after a restart: the time is drawn already
     return _drawn(site, inputs, side, before.limit_w, before.source, before.until, firm=True)
+
+
+def _is_of(release: Release, side: str, limit: Imposed) -> bool:
+    same = abs(release.limit_w - limit.limit_w) <= SAME_W
+    return (release.side, release.source) == (side, limit.source) and same
 
 
 def _opted_out(inputs: Inputs) -> bool:

@@ -102,6 +102,7 @@ class Bench:
         self._folder = folder
         self._plan = plan
         self._record = record
+        self._boots = 0
         self._random = random.Random(seed)  # noqa: S311 - back-off and jitter, the same in each run
         self._runner = asyncio.Runner(loop_factory=VirtualEventLoop)
         self._loop = self._runner.get_loop()
@@ -127,9 +128,10 @@ class Bench:
 
     # --- life of the gateway -------------------------------------------------------------------------------
 
-    def restart(self) -> None:
-        """Starts a gateway (a new one after `kill` or `stop`) on what the store kept."""
+    def restart(self, *, rebooted: bool = False) -> None:
+        """Starts a gateway (a new one after `kill` or `stop`) on what the store kept; `rebooted`: with its machine."""
         assert self.gateway is None
+        self._boots += rebooted
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self.store = SqliteStateStore(self._folder / "state.db", self.clock)
@@ -148,6 +150,7 @@ class Bench:
             local_api=False,
             recorder=ReplayJournal(self._record, self.site_file.site, single=True) if self._record else None,
             chance=self._random,
+            boot=f"boot {self._boots}",
         )
 
         async def build() -> Gateway:

@@ -196,11 +196,17 @@ def test_the_battery_is_not_emptied_into_a_car_that_does_not_wait() -> None:
     assert watts(decision, "battery") == pytest.approx(-500.0, abs=25)
 
 
-def test_a_stricter_limit_ends_the_wait_and_a_looser_one_is_reached_after_it() -> None:
+def test_a_fallback_that_stands_in_for_a_moment_draws_no_new_time() -> None:
     site = spreading(house(GRID, CAR))
     _, memory = limited_then_free(site, 1.0)
-    _, after = decide(site, at(602.0, limit(2000.0, until=NOON + timedelta(hours=1))), memory)
-    assert after.releases == ()
+    stands_in = Directive(envelopes=(Envelope(SITE, None, 3000.0, Rank.OBLIGATION, "utility", "default limit"),))
+    _, after = decide(site, at(602.0, stands_in), memory)
+    _, after = decide(site, at(603.0, Directive()), after)
+    assert after.releases == memory.releases
+
+
+def test_a_looser_limit_is_reached_after_the_wait() -> None:
+    site = spreading(house(GRID, CAR))
     _, memory = decide(site, at(0.0, limit(3000.0)), Memory())
     decision, memory = decide(site, at(600.0, limit(8000.0, until=NOON + timedelta(hours=1))), memory)
     assert watts(decision, "car") == 0
