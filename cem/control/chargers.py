@@ -49,18 +49,24 @@ class ChargerChoice:
 
 def candidates(scene: Scene, limits: Limits) -> list[Candidate]:
     """Every plugged car with its claim."""
-    room_w = {"surplus": limits.pools.room[SURPLUS], "site": limits.pools.room["site"]}
-    return [_candidate(scene, charger, room_w) for charger in scene.picture.chargers if charger.plugged]
+    return [_candidate(scene, charger, limits) for charger in scene.picture.chargers if charger.plugged]
 
 
-def _candidate(scene: Scene, charger: ChargerPicture, room_w: Mapping[str, float]) -> Candidate:
+def _room_w(scene: Scene, charger: ChargerPicture, limits: Limits, surplus: bool) -> float:
+    """What the limits in watts leave for it, before others have their part: one phase fits where three do not."""
+    room = limits.pools.room
+    inside = [c for c in scene.site.circuits if c.limit_w is not None and charger.resource.id in c.members]
+    return min([room["site"], *(room[f"circuit {c.id}"] for c in inside), *([room[SURPLUS]] if surplus else [])])
+
+
+def _candidate(scene: Scene, charger: ChargerPicture, limits: Limits) -> Candidate:
     now_s = scene.now_s
     memory = charger_state.observed(charger, scene.memory.chargers.get(charger.resource.id), now_s)
     wanted = wish(scene, charger)
     pause = ""
     least_a = charger_state.least_a(charger, memory)
     if phases.switchable(charger):
-        most_w = min(wanted.power_w, room_w["site"], room_w["surplus"] if wanted.surplus else math.inf)
+        most_w = min(wanted.power_w, _room_w(scene, charger, limits, wanted.surplus))
         want = phases.wanted(charger, memory, most_w, least_a)
         may_pause = now_s - memory.switched_at_s >= EV_MIN_ON_S
         memory, must = phases.switched(charger, memory, want, now_s, may_pause=may_pause)

@@ -13,7 +13,9 @@ from support.oracle_scenario import FOLDER, HOMES, Scenario, run, toml
 
 FAULTS = ("silence", "disconnect", "refuse_writes", "freeze")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-GRID: tuple[dict[str, Any], ...] = ({"poll_s": 10.0, "default_import_limit_w": 4200.0, "reconnect_jitter_s": 5.0},)
+GRID: tuple[dict[str, Any], ...] = (
+    {"poll_s": 10.0, "default_import_limit_w": 4200.0, "reconnect_jitter_s": 5.0, "spread_s": 60.0},
+)
 Make = Callable[[random.Random, "Known"], list[dict[str, Any]]]
 
 
