@@ -10,6 +10,7 @@ from random import Random, SystemRandom
 
 from cem.config.sitefile import SiteFile
 from cem.io.clock import SystemClock
+from cem.io.database import boot_id
 from cem.io.history import HistoryJournal
 from cem.io.http_client import AiohttpClient
 from cem.io.local_api import LocalApi
@@ -73,6 +74,7 @@ class World:
     local_api: bool = True
     recorder: TickRecorder | None = None
     chance: Random = field(default_factory=SystemRandom)  # back-off and offsets
+    boot: str = ""  # names this start of the machine; '': nobody can tell
 
 
 class Gateway:
@@ -100,7 +102,7 @@ class Gateway:
         self.board.owner_watches = self.requests.read_only
         self.planning = None if world.planner is None else self._planner_task(world.planner)
         self.decisions = DecisionLog(world.store, site.zone)
-        self.keeper = MemoryKeeper(world.store)
+        self.keeper = MemoryKeeper(world.store, world.boot)
         self.loop = ControlLoop(
             site,
             self.board,
@@ -243,6 +245,8 @@ class Gateway:
     def _decided(self, inputs: Inputs, decision: Decision) -> None:
         self.decisions.note(inputs, decision)
         self.keeper.note(self.loop.memory, inputs.now)
+        if self.planning is not None:
+            self.planning.note(inputs.snapshot)
 
     def _troubles(self) -> list[Trouble]:
         troubles = [
@@ -279,5 +283,6 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
         today=history.energy_today,
         disk_troubles=lambda: (*store.alarms, *history.alarms, *(recorder.alarms if recorder is not None else ())),
         recorder=recorder,
+        boot=boot_id(),
     )
     return Gateway(site_file, world)

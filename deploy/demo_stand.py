@@ -296,6 +296,7 @@ report_interval_s = 5
 request_timeout_s = 3
 retry_max_s = 2
 reconnect_jitter_s = 1
+spread_s = 5
 
 [[provider.programme]]
 name = "limits"

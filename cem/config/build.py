@@ -1,5 +1,6 @@
 """From the tables as written to the model's values. Takes only tables that passed the checks."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,8 +51,11 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
                 table.control.guaranteed_minimum,
                 table.control.ramp_w_per_s,
                 None if table.droop is None else Droop(**table.droop.model_dump()),
+                table.control.spread_s,
+                {p.id: p.spread_s for p in table.provider if p.spread_s is not None},
             ),
             read_only=table.read_only,
+            identity=identity(table),
         ),
         devices=devices,
         providers=tuple(provider(p, read_secret(folder / p.client_secret_file)) for p in table.provider),
@@ -61,6 +65,13 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
         plan=PlanSettings(table.plan.enabled, table.plan.every_s, table.plan.timeout_s),
         read_only=table.read_only,
     )
+
+
+def identity(table: SiteTable) -> str:
+    """What tells this house from every other: its name, its devices' serial numbers, its names with the providers."""
+    words = [table.name, *(d.serial or d.id for d in table.device)]
+    words += [f"{p.id} {p.ven_name} {p.client_id}" for p in table.provider]
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
 def circuit(table: CircuitTable, connection: ConnectionTable) -> Circuit:

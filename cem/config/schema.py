@@ -98,6 +98,7 @@ class ControlTable(Table):
     tick_s: Annotated[float, Field(ge=0.1, le=10)] = 1.0
     guaranteed_minimum: Annotated[GuaranteedMinimum, Field(strict=False)] = GuaranteedMinimum.NONE
     ramp_w_per_s: Annotated[float, Field(gt=0, le=1e10)] | None = None
+    spread_s: Annotated[float, Field(ge=0, le=1800)] = 600.0
 
 
 class DroopTable(Table):
@@ -231,6 +232,7 @@ class ProviderTable(Table):
     request_timeout_s: Annotated[float, Field(ge=0.5, le=120)] = 10.0
     retry_max_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
     reconnect_jitter_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    spread_s: Annotated[float, Field(ge=0, le=1800)] | None = None
     programme: tuple[ProgrammeTable, ...] = ()
 
 

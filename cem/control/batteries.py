@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cem.control import words
+from cem.control.bounds import act_on
 from cem.control.fleet import split
 from cem.control.fold import fold
 from cem.control.following import Regime, regime
 from cem.control.picture import BatteryPicture
 from cem.control.scene import Scene
+from cem.control.spreading import CHANCE, IMPORT
 from cem.control.tuning import BATTERY_DEAD_BAND_W, MOVE_SHARE
 from cem.model.envelope import Band, Envelope, Rank
+from cem.model.request import RequestKind
 from cem.model.setpoint import WriteState
 
 DEAF = frozenset({WriteState.NOT_EFFECTIVE, WriteState.CONTESTED})
@@ -47,6 +50,7 @@ class Surroundings:
     fuse_w: float  # what the main fuse leaves to all batteries together
     fuse_by: Envelope
     circuits_w: Mapping[str, tuple[float, Envelope]]  # what a circuit leaves to a battery
+    at_once_w: float = 0.0  # of what is kept free for cars: theirs that do not wait by chance after an event
 
 
 def choose(scene: Scene, around: Surroundings, last_w: dict[str, float]) -> list[BatteryChoice]:
@@ -168,6 +172,8 @@ def _why(follows: Regime, power_w: float, surplus_w: float, deficit_w: float) ->
         return f"charges from the grid{follows.at}{follows.goal}, which is dearer later"
     if follows.feed_w > 0 and power_w < 0:
         return f"feeds in{follows.at}, which pays more than later"
+    if follows.waits and power_w == 0.0:
+        return follows.waits
     if surplus_w > 0:
         if follows.stores:
             whole = power_w >= surplus_w - 1
@@ -237,8 +243,32 @@ def _edges(scene: Scene, around: Surroundings, fixed_w: float) -> list[Edge]:
     if by is not None:
         least_w = scene.band.min_w + scene.export_margin_w(by)
         edges.append(Edge(by, least_w - house_w - around.ev_w, is_import=False, keeps=False))
+    edges += _waits(scene, around, house_w)
     edges.append(Edge(around.fuse_by, around.fuse_w, is_import=True, keeps=False))
     return edges
+
+
+def _waits(scene: Scene, around: Surroundings, house_w: float) -> list[Edge]:
+    """What a wait by chance leaves: never less charging or feeding in than there is now, unless a limit is kept on."""
+    edges, present_w = [], [b.power_w for b in scene.picture.batteries]
+    for side, waiting in scene.waits.items():
+        is_import = side == IMPORT
+        if is_import and any(_asked_to_charge(scene, b) for b in scene.picture.batteries):
+            continue
+        edge_w = waiting.limit_w if is_import else -waiting.limit_w
+        kept_w = edge_w - house_w - max(0.0, around.reserved_w - around.at_once_w if is_import else around.ev_w)
+        have_w = sum(w for w in present_w if (w > 0.0) == is_import)
+        most_w = max(kept_w, have_w) if is_import else min(kept_w, have_w)
+        edges.append(Edge(waiting.by, most_w, is_import, keeps=True))
+        if waiting.firm:
+            taken_w = max(0.0, around.ev_w - around.at_once_w) if is_import else around.ev_w
+            edges.append(Edge(waiting.by, edge_w - house_w - taken_w, is_import, keeps=False))
+    return edges
+
+
+def _asked_to_charge(scene: Scene, battery: BatteryPicture) -> bool:
+    act = act_on(scene.inputs.requests, battery.resource.id, scene.now)
+    return act is not None and act.kind is RequestKind.CHARGE_NOW
 
 
 def _moved(
@@ -290,5 +320,6 @@ def _in_turn(choices: list[BatteryChoice], edge: Edge) -> list[BatteryChoice]:
 def _bound(scene: Scene, choice: BatteryChoice, powers: Mapping[str, float], by: Envelope) -> BatteryChoice:
     power_w = powers[choice.battery.resource.id]
     verb = "gives" if power_w < 0 else "takes" if power_w > 0 else "stands still, taking"
-    reason = f"{verb} {words.power(power_w)} to keep within the {scene.bound(by)}"
+    why = by.reason if by.source == CHANCE else f"to keep within the {scene.bound(by)}"
+    reason = f"{verb} {words.power(power_w)}{':' if by.source == CHANCE else ''} {why}"
     return BatteryChoice(choice.battery, power_w, by.rank, by.source, reason)

@@ -49,8 +49,8 @@ def with_owners_reserves(site: Site, inputs: Inputs) -> Site:
 
 def released(requests: Iterable[UserRequest], resource_id: str, now: datetime) -> UserRequest | None:
     """The owner's act that leaves a battery to its own control, if the newest of its acts is one."""
-    own = [r for r in in_force(requests, now) if r.resource_id == resource_id and r.kind is not RequestKind.RESERVE]
-    return own[0] if own and own[0].kind is RequestKind.RELEASE else None
+    act = act_on(requests, resource_id, now)
+    return act if act is not None and act.kind is RequestKind.RELEASE else None
 
 
 def locked_reserves(site: Site, picture: Picture, locked: frozenset[str]) -> frozenset[str]:
@@ -98,19 +98,25 @@ def _ability(battery: BatteryPicture) -> str:
     )
 
 
-def user_envelopes(requests: Iterable[UserRequest], now: datetime) -> list[Envelope]:
+def user_envelopes(requests: Sequence[UserRequest], now: datetime) -> list[Envelope]:
     """The owner's acts that narrow: holding what a battery stores, pausing a car."""
     envelopes = []
-    for request in in_force(requests, now):
-        if request.kind is RequestKind.HOLD:
-            envelopes.append(
-                Envelope(request.resource_id, 0.0, None, Rank.USER, request.by, "held by the owner", request.until)
-            )
-        elif request.kind is RequestKind.PAUSE:
-            envelopes.append(
-                Envelope(request.resource_id, None, 0.0, Rank.USER, request.by, "paused by the owner", request.until)
-            )
+    for resource_id in sorted({request.resource_id for request in requests}):
+        act = act_on(requests, resource_id, now)
+        if act is not None and act.kind is RequestKind.HOLD:
+            envelopes.append(Envelope(resource_id, 0.0, None, Rank.USER, act.by, "held by the owner", act.until))
+        elif act is not None and act.kind is RequestKind.PAUSE:
+            envelopes.append(Envelope(resource_id, None, 0.0, Rank.USER, act.by, "paused by the owner", act.until))
     return envelopes
+
+
+def act_on(requests: Iterable[UserRequest], resource_id: str, now: datetime) -> UserRequest | None:
+    """What the owner wants of a resource now: the newest of the acts that steer it; older ones do not count under it.
+
+    A reserve is none of them: it stands beside what steers the battery.
+    """
+    own = (r for r in in_force(requests, now) if r.resource_id == resource_id and r.kind is not RequestKind.RESERVE)
+    return next(own, None)
 
 
 def in_force(requests: Iterable[UserRequest], now: datetime) -> Sequence[UserRequest]:

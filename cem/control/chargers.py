@@ -5,15 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cem.control import charger_state, phases
+from cem.control.car_wishes import wish
 from cem.control.fold import fold
-from cem.control.island import returning
-from cem.control.limits import SURPLUS, Limits, use_of
+from cem.control.island import AFTER_OUTAGE, returning
+from cem.control.limits import SURPLUS, WAIT, Limits, use_of
 from cem.control.memory import ChargerMemory
 from cem.control.picture import ChargerPicture
 from cem.control.scene import Scene
 from cem.control.sharing import Claim, Share
 from cem.control.tuning import EV_DRAWS_W, EV_MIN_OFF_S, EV_MIN_ON_S, EV_STEP_UP_SHARE, EV_TURN_S
-from cem.control.wishes import IDLE, Wish, most_a, wish
+from cem.control.wishes import ASKED, IDLE, LATE, Wish, most_a
 from cem.model.envelope import Band, Rank
 
 PRIORITY = 5.0
@@ -43,22 +44,29 @@ class ChargerChoice:
     phases: int | None = None  # commanded, where it can be
     reserved_w: float = 0.0  # what is kept free for it
     bound_by: str | None = None  # the pool that bounded it
+    at_once: bool = False  # does not wait by chance after an event
 
 
 def candidates(scene: Scene, limits: Limits) -> list[Candidate]:
     """Every plugged car with its claim."""
-    room_w = {"surplus": limits.pools.room[SURPLUS], "site": limits.pools.room["site"]}
-    return [_candidate(scene, charger, room_w) for charger in scene.picture.chargers if charger.plugged]
+    return [_candidate(scene, charger, limits) for charger in scene.picture.chargers if charger.plugged]
 
 
-def _candidate(scene: Scene, charger: ChargerPicture, room_w: Mapping[str, float]) -> Candidate:
+def _room_w(scene: Scene, charger: ChargerPicture, limits: Limits, surplus: bool) -> float:
+    """What the limits in watts leave for it, before others have their part: one phase fits where three do not."""
+    room = limits.pools.room
+    inside = [c for c in scene.site.circuits if c.limit_w is not None and charger.resource.id in c.members]
+    return min([room["site"], *(room[f"circuit {c.id}"] for c in inside), *([room[SURPLUS]] if surplus else [])])
+
+
+def _candidate(scene: Scene, charger: ChargerPicture, limits: Limits) -> Candidate:
     now_s = scene.now_s
     memory = charger_state.observed(charger, scene.memory.chargers.get(charger.resource.id), now_s)
     wanted = wish(scene, charger)
     pause = ""
     least_a = charger_state.least_a(charger, memory)
     if phases.switchable(charger):
-        most_w = min(wanted.power_w, room_w["site"], room_w["surplus"] if wanted.surplus else math.inf)
+        most_w = min(wanted.power_w, _room_w(scene, charger, limits, wanted.surplus))
         want = phases.wanted(charger, memory, most_w, least_a)
         may_pause = now_s - memory.switched_at_s >= EV_MIN_ON_S
         had = memory.phases
@@ -72,8 +80,9 @@ def _candidate(scene: Scene, charger: ChargerPicture, room_w: Mapping[str, float
     band = fold(charger.resource.id, scene.envelopes_of(charger.resource.id), scene.now)
     idle = charger_state.idle(memory, now_s)
     claim = _claim(scene, charger, memory, wanted, band, least_a, idle)
-    if pause or returning(scene, charger.resource.id):
-        pause = pause or "waits after the outage, so that not everything comes back at once"
+    waits = wanted.urgency not in {LATE, ASKED} and returning(scene, charger.resource.id)
+    if pause or waits:
+        pause = pause or AFTER_OUTAGE
         claim = replace(claim, most=0.0, held=False)
     elif _is_new(scene, charger):
         # not more than it draws, or may draw by its own limit already, until it is known how all stands
@@ -108,8 +117,11 @@ def _claim(
     asked_s = math.inf if wanted.asked_at is None else (scene.now - wanted.asked_at).total_seconds()
     if not on and for_s < EV_MIN_OFF_S and asked_s >= for_s:
         most = 0.0
+    if not on and wanted.surplus and wanted.power_w < least * EV_STEP_UP_SHARE * watts:
+        most = 0.0
     turn = (0.0, 0.0) if on and for_s < EV_TURN_S else (1.0, memory.waits_since_s or now_s) if not on else (2.0, 0.0)
     urgency = IDLE if idle else wanted.urgency
+    at_once = wanted.urgency in {LATE, ASKED}  # the owner's word, and a goal that would be missed, do not wait
     return Claim(
         charger.resource.id,
         (urgency, float(charger.resource.priority or PRIORITY)),
@@ -117,8 +129,9 @@ def _claim(
         least,
         most if most >= least else 0.0,
         use_of(scene.site, charger.resource, watts, 1.0, charger.phases),
-        frozenset() if wanted.surplus and not held else frozenset({SURPLUS}),
+        frozenset({SURPLUS} if not wanted.surplus else ()) | frozenset({WAIT} if at_once else ()),
         held,
+        frozenset({SURPLUS}),
         # a pause for want of sun ends only when there is clearly enough, so that a cloud's edge does not switch
         least * EV_STEP_UP_SHARE if wanted.surplus and not on else 0.0,
     )
@@ -152,7 +165,9 @@ def choices(
         if limit_a < given_a:
             choice = replace(choice, reason=f"{candidate.wish.reason}; waits until the battery has made room")
         kept_w = charger_state.reserved_w(candidate.charger, given_a, memory, scene.now_s)
-        result.append(replace(choice, reserved_w=kept_w, phases=memory.phases if phases.switchable(charger) else None))
+        told = memory.phases if phases.switchable(charger) else None
+        at_once = WAIT in candidate.claim.drains
+        result.append(replace(choice, reserved_w=kept_w, phases=told, at_once=at_once))
     return result
 
 
@@ -184,6 +199,8 @@ def _explained(scene: Scene, candidate: Candidate, limit_a: float, got: Share, l
     if pool == SURPLUS:
         words = f"{wanted.reason}; waits for more sun" if limit_a == 0.0 else wanted.reason
         return replace(plain, reason=words)
+    if pool == WAIT and limit_a < wished_a:
+        return replace(plain, reason=f"{wanted.reason}; {limits.behind[pool].reason}")
     if pool is not None and limit_a < wished_a and pool in limits.behind:
         by = limits.behind[pool]
         what = f"reduced to {limit_a:.0f} A" if limit_a > 0.0 else "paused"

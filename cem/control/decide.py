@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from cem.control import batteries, bounds, chargers, island, panels, signs, switched
+from cem.control import batteries, bounds, chargers, island, panels, signs, spreading, switched
 from cem.control.authority import admitted
 from cem.control.droop import droop_envelopes
 from cem.control.fold import fold
@@ -14,7 +14,7 @@ from cem.control.limits import Limits, limits
 from cem.control.memory import ChargerMemory, Memory, SwitchMemory
 from cem.control.picture import Picture, look
 from cem.control.plausible import Screened, screen
-from cem.control.prices import prices_now
+from cem.control.prices import Prices, prices_now
 from cem.control.safe import safe_setpoints
 from cem.control.scene import Scene
 from cem.control.setpoints import made, shown
@@ -38,6 +38,8 @@ def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory
     watched = signs.watch(site, inputs.snapshot, memory.signs)
     picture, moved, loads_w = steady(look(site, inputs.snapshot, SKEW_S), memory, inputs.now.mono_s)
     locked = bounds.locked_reserves(site, picture, memory.reserve_locked)
+    prices = prices_now(site, inputs)
+    memory = spreading.remembered(site, inputs, memory, _grids(site, inputs), picture.grid_w, prices)
     known = replace(
         memory,
         reserve_locked=locked,
@@ -48,7 +50,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory
         trend=_trend(picture, memory, inputs.now.mono_s),
         dropped=memory.dropped + screened.dropped,
     )
-    scene = _scene(site, inputs, known, picture)
+    scene = _scene(site, inputs, known, picture, prices)
     if picture.grid_w is None:
         decision, known = _blind(scene)
     else:
@@ -61,10 +63,15 @@ def _trend(picture: Picture, memory: Memory, now_s: float) -> Trend | None:
     return None if picture.load_w is None else followed(memory.trend, picture.load_w + picture.pv_w, now_s)
 
 
-def _scene(site: Site, inputs: Inputs, memory: Memory, picture: Picture) -> Scene:
+def _grids(site: Site, inputs: Inputs) -> tuple[Envelope, ...]:
+    """What the grid says, within its authority; suspended without the grid."""
+    return () if inputs.directive.grid is GridPresence.ISLANDED else admitted(site, inputs.directive.envelopes)
+
+
+def _scene(site: Site, inputs: Inputs, memory: Memory, picture: Picture, prices: Prices) -> Scene:
     envelopes = (
         *bounds.site_envelopes(site),
-        *(() if inputs.directive.grid is GridPresence.ISLANDED else admitted(site, inputs.directive.envelopes)),
+        *_grids(site, inputs),
         *bounds.battery_envelopes(site, picture, memory.reserve_locked),
         *signs.sign_envelopes(site, memory.signs, inputs.now.mono_s),
         *droop_envelopes(site, picture),
@@ -77,8 +84,9 @@ def _scene(site: Site, inputs: Inputs, memory: Memory, picture: Picture) -> Scen
         fold(SITE, envelopes, inputs.now.wall),
         envelopes,
         memory,
-        prices_now(site, inputs),
+        prices,
         guaranteed_w(site),
+        spreading.waits(site, memory, inputs.now.mono_s),
         _by_subject(envelopes),
     )
 
@@ -160,6 +168,7 @@ def _surroundings(
         fuse_w=room[worst] * volts,
         fuse_by=left.behind[worst],
         circuits_w=circuits,
+        at_once_w=sum(p.reserved_w for p in points if p.at_once),
     )
 
 

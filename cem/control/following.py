@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from cem.control import words
-from cem.control.bounds import in_force
+from cem.control.bounds import act_on
+from cem.control.island import AFTER_OUTAGE, returning
 from cem.control.picture import BatteryPicture
+from cem.control.prices import clearly_more
 from cem.control.scene import Scene
-from cem.control.tuning import STORAGE_EFFICIENCY, VALUE_TOLERANCE
+from cem.control.tuning import STORAGE_EFFICIENCY
 from cem.model.directive import Dispatch
 from cem.model.envelope import SITE, Rank
 from cem.model.plan import Intent, IntentKind
@@ -33,21 +35,16 @@ class Regime:
     asked: str = ""
     at: str = ""  # the present price in words
     goal: str = ""
+    waits: str = ""  # why it does not charge from the grid yet
 
 
 def regime(scene: Scene, battery: BatteryPicture) -> Regime:
     """The grid's dispatch and the owner's act before the plan; without a plan plain self-consumption."""
     resource_id = battery.resource.id
     asked = None if scene.islanded else dispatch_for(scene, resource_id)
-    owner = next(
-        (
-            r
-            for r in in_force(scene.inputs.requests, scene.now)
-            if r.resource_id == resource_id and r.kind is RequestKind.CHARGE_NOW
-        ),
-        None,
-    )
-    if owner is not None and (asked is None or asked.rank > Rank.USER):
+    owner = act_on(scene.inputs.requests, resource_id, scene.now)
+    charges = owner is not None and owner.kind is RequestKind.CHARGE_NOW
+    if owner is not None and charges and (asked is None or asked.rank > Rank.USER):
         end = words.until(owner.until, scene.site.zone, scene.now)
         return Regime(Rank.USER, owner.by, charge_w=battery.max_charge_w, asked=f"charges at full power as asked{end}")
     if asked is not None:
@@ -76,21 +73,23 @@ def _planned(scene: Scene, battery: BatteryPicture, intent: Intent) -> Regime:
     price = planned_price if buys is None or (planned_price is not None and scene.prices.source == "tariff") else buys
     at = "" if price is None else f" at {price:.2f} a kWh"
     value = intent.value_per_kwh
-    stores = value is None or sells is None or not _clearly_more(sells, value * STORAGE_EFFICIENCY)
+    stores = value is None or sells is None or not clearly_more(sells, value * STORAGE_EFFICIENCY)
     target_pct = intent.target_soc_pct
     base = Regime(Rank.PLAN, "plan", stores=stores, at=at)
     match intent.kind:
         case IntentKind.CHARGE_TO:
             goal = "" if target_pct is None else f" up to {target_pct:.0f} %"
             below = battery.soc_pct < (100.0 if target_pct is None else target_pct)
-            worth = value is None or buys is None or not _clearly_more(buys, value * STORAGE_EFFICIENCY)
+            worth = value is None or buys is None or not clearly_more(buys, value * STORAGE_EFFICIENCY)
+            if returning(scene, battery.resource.id):
+                return Regime(Rank.PLAN, "plan", stores=stores, covers=False, at=at, waits=AFTER_OUTAGE)
             if below and worth and scene.site.battery_policy(battery.resource.id).grid_charge:
                 most = battery.max_charge_w if intent.max_w is None else intent.max_w
                 return Regime(Rank.PLAN, "plan", charge_w=most, covers=False, at=at, goal=goal)
             return Regime(Rank.PLAN, "plan", stores=stores, covers=False, at=at)
         case IntentKind.DISCHARGE_TO:
             above = battery.soc_pct > (0.0 if target_pct is None else target_pct)
-            worth = value is None or sells is None or not _clearly_more(value, sells * STORAGE_EFFICIENCY)
+            worth = value is None or sells is None or not clearly_more(value, sells * STORAGE_EFFICIENCY)
             if above and worth:
                 most = battery.max_discharge_w if intent.max_w is None else intent.max_w
                 return Regime(Rank.PLAN, "plan", feed_w=most, stores=stores, at=at)
@@ -98,10 +97,5 @@ def _planned(scene: Scene, battery: BatteryPicture, intent: Intent) -> Regime:
         case IntentKind.HOLD:
             return Regime(Rank.PLAN, "plan", stores=stores, covers=False, at=at)
         case _:
-            covers = value is None or buys is None or not _clearly_more(value, buys * STORAGE_EFFICIENCY)
+            covers = value is None or buys is None or not clearly_more(value, buys * STORAGE_EFFICIENCY)
             return Regime(Rank.PLAN, "plan", stores=stores, covers=covers, at=at)
-
-
-def _clearly_more(one: float, other: float) -> bool:
-    """Whether a price is above another by more than rounding."""
-    return one > other + VALUE_TOLERANCE * max(abs(one), abs(other)) + 1e-4

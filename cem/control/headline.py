@@ -43,6 +43,9 @@ def headline(scene: Scene, now: Mode, setpoints: Sequence[Setpoint]) -> str:
         return f"No link to {lost.provider_id}; the agreed fallback holds: {bounded or 'its own tariff and limits'}."
     if now is Mode.LIMITED:
         return f"The grid sets a limit: {bounded}."
+    waiting = next(iter(scene.waits.values()), None)
+    if waiting is not None:
+        return f"What the grid asked for is over: the house {waiting.by.reason}."
     voluntary = next((s for s in setpoints if s.rank is Rank.PROGRAMME), None)
     if voluntary is not None:
         return f"Follows {voluntary.source}: {voluntary.reason}."

@@ -1,16 +1,16 @@
 """Without the grid: what is shed in which order, and how it comes back."""
 
-import zlib
 from dataclasses import replace
 
 from cem.control.memory import Memory
 from cem.control.scene import Scene
-from cem.control.tuning import ISLAND_STEP_PCT, RETURN_LEAST_S, RETURN_MOST_S
+from cem.control.tuning import EV_DRAWS_W, ISLAND_STEP_PCT, RETURN_LEAST_S, RETURN_MOST_S
 from cem.control.words import hours
 from cem.model.directive import GridPresence
 from cem.model.resource import Resource, Role
 from cem.model.tick import Inputs
 
+AFTER_OUTAGE = "waits after the outage or restart of this machine, so that not everything comes back at once"
 PRIORITY_OF: dict[Role, int] = {Role.HEAT_PUMP: 3, Role.EV: 5, Role.LOAD: 7}
 
 
@@ -20,23 +20,38 @@ def priority(resource: Resource) -> int:
 
 
 def remembered(memory: Memory, inputs: Inputs) -> Memory:
-    """Keeps when the grid's voltage came back."""
+    """Keeps when the grid's voltage came back, and a name for that occasion which outlives a restart."""
     islanded = inputs.directive.grid is GridPresence.ISLANDED
     back_s = inputs.now.mono_s if memory.islanded and not islanded else memory.grid_back_at_s
     if back_s is not None and (islanded or inputs.now.mono_s - back_s > RETURN_MOST_S):
         back_s = None
     if islanded == memory.islanded and back_s == memory.grid_back_at_s:
         return memory
-    return replace(memory, islanded=islanded, grid_back_at_s=back_s)
+    occasion = memory.grid_back if memory.grid_back_at_s is not None else f"{inputs.now.wall:%Y-%m-%dT%H:%M:%S}"
+    return replace(memory, islanded=islanded, grid_back_at_s=back_s, grid_back="" if back_s is None else occasion)
 
 
 def returning(scene: Scene, resource_id: str) -> bool:
-    """Whether a big load still waits after an outage: each for its own time, spread by chance over houses."""
+    """Whether a big load still waits after an outage: each for its own time, spread by chance over houses.
+
+    What runs already goes on: only what would start waits.
+    """
     back_s = scene.memory.grid_back_at_s
-    if back_s is None:
+    if back_s is None or _runs(scene, resource_id):
         return False
-    chance = zlib.crc32(f"{scene.site.name}/{resource_id}/{back_s:.0f}".encode()) / 2**32
+    chance = scene.site.chance(f"{resource_id}/outage/{scene.memory.grid_back}")
     return scene.now_s - back_s < RETURN_LEAST_S + (RETURN_MOST_S - RETURN_LEAST_S) * chance
+
+
+def _runs(scene: Scene, resource_id: str) -> bool:
+    """Whether a car, heat pump or load draws; one that nobody measures, whether it was last switched on."""
+    picture = scene.picture
+    powers = {c.resource.id: c.power_w for c in picture.chargers} | {s.resource.id: s.power_w for s in picture.switched}
+    power_w = powers.get(resource_id, 0.0)
+    if power_w is not None:
+        return power_w > EV_DRAWS_W
+    memory = scene.memory.switches.get(resource_id)
+    return memory is not None and memory.state == 1
 
 
 def shed(scene: Scene) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """The limits that consumers share, as pools: connection point, phases of the main fuse, circuits, the sun's surplus."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -7,12 +8,15 @@ from cem.control import words
 from cem.control.picture import Picture
 from cem.control.scene import Scene
 from cem.control.sharing import Pools
-from cem.control.tuning import PHASE_MARGIN_A
+from cem.control.spreading import IMPORT
+from cem.control.tuning import IMPORT_MARGIN_W, PHASE_MARGIN_A
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.resource import Resource, Role
 from cem.model.site import Circuit, Site
 
 SURPLUS = "surplus"
+WAIT = "wait"
+"""The pool of what may flow while the house waits by chance after an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ def on_phases(resource: Resource, phases: int, site_phases: int) -> tuple[int, .
 
 def use_of(site: Site, resource: Resource, watts: float, amperes: float, phases: int) -> dict[str, float]:
     """What one unit takes from each pool, when the unit is so many watts and amperes per phase."""
-    use = {"site": watts, SURPLUS: watts}
+    use = {"site": watts, SURPLUS: watts, WAIT: watts}
     for phase in on_phases(resource, phases, site.connection.phases):
         use[f"L{phase}"] = amperes
     for circuit in site.circuits:
@@ -60,6 +64,7 @@ def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
         if by.rank is Rank.OBLIGATION:
             room["site"] = max(room["site"], scene.guaranteed_w)
     room[SURPLUS] = -base_w
+    _wait(scene, moved_w, base_w, room, behind)
     for phase, unmoved_a in enumerate(_unmoved_a(scene, moved_w), start=1):
         room[f"L{phase}"] = scene.site.connection.fuse_a - unmoved_a
         reason = f"main fuse {scene.site.connection.fuse_a:g} A on phase L{phase}"
@@ -67,6 +72,24 @@ def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
     for circuit in scene.site.circuits:
         _circuit(scene, circuit, moved_w, room, behind)
     return Limits(Pools(room), behind)
+
+
+def _wait(
+    scene: Scene, moved_w: Mapping[str, float], base_w: float, room: dict[str, float], behind: dict[str, Envelope]
+) -> None:
+    """What the wait leaves: never less than what consumers have already, and what the law guarantees them."""
+    waiting = scene.waits.get(IMPORT)
+    room[WAIT] = math.inf
+    if waiting is None:
+        return
+    have_w = sum(moved_w.values())
+    for charger in scene.picture.chargers:
+        memory = scene.memory.chargers.get(charger.resource.id)
+        told_w = 0.0 if memory is None else memory.limit_a * charger.watts_per_amp
+        have_w += max(0.0, told_w - moved_w.get(charger.resource.id, 0.0))
+    margin = IMPORT_MARGIN_W if waiting.firm else 0.0
+    room[WAIT] = max(waiting.limit_w - margin - base_w, have_w, scene.guaranteed_w)
+    behind[WAIT] = waiting.by
 
 
 def _is_switched(site: Site, resource_id: str) -> bool:

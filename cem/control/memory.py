@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 
+from cem.control.prices import Prices
 from cem.control.trend import Trend
+from cem.model.envelope import Rank
 
 LONG_AGO_S = float("-inf")
 
@@ -67,6 +70,29 @@ class SignMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Imposed:
+    """The grid's limit on one side that was last in force, a magnitude."""
+
+    limit_w: float
+    source: str
+    rank: Rank
+    until: datetime | None = None
+    spread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What ended for many houses at once, and how long this house keeps to it all the same (spreading.py)."""
+
+    side: str  # "import" or "export"
+    limit_w: float  # a magnitude
+    source: str
+    since_s: float  # monotonic
+    delay_s: float  # drawn once
+    firm: bool = True  # a limit that was in force; else: no more than flowed when a price event ended
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """Carried along by the loop, never looked at by anybody else; `memory_json` keeps it over a restart."""
 
@@ -86,4 +112,8 @@ class Memory:
     decided_at_s: float | None = None  # of the last tick; None: this is the first one
     islanded: bool = False
     grid_back_at_s: float | None = None
+    grid_back: str = ""  # the occasion, for chance
+    imposed: Mapping[str, Imposed] = field(default_factory=lambda: MappingProxyType({}))  # by side
+    releases: tuple[Release, ...] = ()
+    prices: Prices | None = None  # that were last in force
     dropped: int = 0  # readings that could not be true

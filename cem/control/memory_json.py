@@ -4,9 +4,11 @@ Monotonic times mean nothing to another process, so ages are kept. The time betw
 not counted, as the clock cannot be trusted to tell it: minimum times hold for longer rather than for too short.
 """
 
+from datetime import datetime
 from typing import TypeAlias
 
-from cem.control.memory import LONG_AGO_S, ChargerMemory, Memory, SwitchMemory
+from cem.control.memory import LONG_AGO_S, ChargerMemory, Imposed, Memory, Release, SwitchMemory
+from cem.model.envelope import Rank
 from cem.model.time import Instant
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
@@ -37,6 +39,28 @@ def to_json(memory: Memory, now: Instant) -> dict[str, Json]:
             for key, s in sorted(memory.switches.items())
         },
         "grid_back_ago_s": None if memory.grid_back_at_s is None else age(memory.grid_back_at_s),
+        "grid_back": memory.grid_back,
+        "imposed": {
+            side: {
+                "limit_w": limit.limit_w,
+                "source": limit.source,
+                "rank": int(limit.rank),
+                "until": None if limit.until is None else limit.until.isoformat(),
+                "spread": limit.spread,
+            }
+            for side, limit in sorted(memory.imposed.items())
+        },
+        "releases": [
+            {
+                "side": r.side,
+                "limit_w": r.limit_w,
+                "source": r.source,
+                "ago_s": age(r.since_s),
+                "delay_s": r.delay_s,
+                "firm": r.firm,
+            }
+            for r in memory.releases
+        ],
     }
 
 
@@ -76,7 +100,32 @@ def from_json(document: Json, now: Instant) -> Memory:
         chargers=chargers,
         switches=switches,
         grid_back_at_s=None if back == LONG_AGO_S else back,
+        grid_back=str(document.get("grid_back", "")),
+        imposed={side: _imposed(row) for side, row in _rows(document.get("imposed"))},
+        releases=tuple(
+            Release(
+                str(row.get("side")),
+                _number(row.get("limit_w")),
+                str(row.get("source")),
+                at(row, "ago_s"),
+                _number(row.get("delay_s")),
+                firm=row.get("firm") is True,
+            )
+            for row in _list(document.get("releases"))
+        ),
     )
+
+
+def _imposed(row: dict[str, Json]) -> Imposed:
+    until = row.get("until")
+    try:
+        end = datetime.fromisoformat(until) if isinstance(until, str) else None
+        rank = Rank(int(_number(row.get("rank"))))
+    except ValueError:  # another version's: the limit counts, without its end and as the weakest
+        end, rank = None, Rank.PROGRAMME
+    aware = end if end is not None and end.tzinfo is not None else None
+    spread = row.get("spread") is True
+    return Imposed(_number(row.get("limit_w")), str(row.get("source")), rank, aware, spread)
 
 
 def lasting(memory: Memory) -> tuple[object, ...]:
@@ -86,6 +135,8 @@ def lasting(memory: Memory) -> tuple[object, ...]:
         tuple(sorted((k, c.limit_a > 0.0, c.switched_at_s, c.phases, c.least_a) for k, c in memory.chargers.items())),
         tuple(sorted((k, s.state, s.switched_at_s) for k, s in memory.switches.items())),
         memory.grid_back_at_s,
+        tuple(sorted(memory.imposed.items())),
+        memory.releases,
     )
 
 
@@ -95,6 +146,10 @@ def _is_number(value: Json) -> bool:
 
 def _number(value: Json) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _list(value: Json) -> list[dict[str, Json]]:
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
 
 def _rows(value: Json) -> list[tuple[str, dict[str, Json]]]:

@@ -8,6 +8,7 @@ from cem.control.batteries import BatteryChoice
 from cem.control.fold import fold
 from cem.control.picture import PvPicture
 from cem.control.scene import Scene
+from cem.control.spreading import EXPORT
 from cem.control.tuning import EXPORT_MARGIN_W
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.resource import Control
@@ -51,6 +52,15 @@ def choose(scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 
 
 def _least(scene: Scene) -> tuple[float, Envelope | None]:
     """The lowest power of the connection point that generation may bring about, and who says so; (0, None): any."""
+    least_w, by = _needed(scene)
+    waiting = scene.waits.get(EXPORT)
+    if waiting is not None and waiting.firm and (by is None or -waiting.limit_w > least_w):
+        return -waiting.limit_w, waiting.by
+    return least_w, by
+
+
+def _needed(scene: Scene) -> tuple[float, Envelope | None]:
+    """What limits, the island and the price of now make of it."""
     by = scene.band.min_by
     if scene.islanded:
         reason = "island: no more than house and batteries take"

@@ -1,9 +1,14 @@
 """What a kWh costs and brings now: an event's price where one covers, else the contract's tariff."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from cem.control.tuning import VALUE_TOLERANCE
 from cem.model.site import Site
 from cem.model.tick import Inputs
+
+TARIFF = "tariff"
+"""The source of the contract's own prices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +17,9 @@ class Prices:
 
     import_per_kwh: float | None
     export_per_kwh: float | None
-    source: str = "tariff"
+    source: str = TARIFF
+    until: datetime | None = None  # of the event that says so
+    spread: bool = False
 
 
 def prices_now(site: Site, inputs: Inputs) -> Prices:
@@ -23,12 +30,19 @@ def prices_now(site: Site, inputs: Inputs) -> Prices:
     import_price, export_price, source = (
         site.tariff.import_price_per_kwh(now),
         site.tariff.export_price_per_kwh,
-        "tariff",
+        TARIFF,
     )
+    until, spread = None, False
     for window in reversed(inputs.directive.prices):
         if window.start <= now and (window.end is None or now < window.end):
             if window.import_price_per_kwh is not None:
-                import_price, source = window.import_price_per_kwh, window.source
+                import_price, source, until = window.import_price_per_kwh, window.source, window.end
             if window.export_price_per_kwh is not None:
-                export_price, source = window.export_price_per_kwh, window.source
-    return Prices(import_price, export_price, source)
+                export_price, source, until = window.export_price_per_kwh, window.source, window.end
+            spread = window.spread
+    return Prices(import_price, export_price, source, until, spread)
+
+
+def clearly_more(one: float, other: float) -> bool:
+    """Whether a price is above another by more than rounding."""
+    return one > other + VALUE_TOLERANCE * max(abs(one), abs(other)) + 1e-4

@@ -9,6 +9,7 @@ from cem.control import words
 from cem.control.memory import Memory
 from cem.control.picture import Picture
 from cem.control.prices import Prices
+from cem.control.spreading import Waiting
 from cem.control.trend import room_w
 from cem.control.tuning import EXPORT_MARGIN_W, IMPORT_MARGIN_W
 from cem.model.directive import GridPresence
@@ -31,6 +32,7 @@ class Scene:
     memory: Memory = field(default_factory=Memory)
     prices: Prices = field(default_factory=lambda: Prices(None, None))
     guaranteed_w: float = 0.0  # what steered consumers may draw under a mandatory import limit
+    waits: Mapping[str, Waiting] = field(default_factory=lambda: MappingProxyType({}))  # by side
     own: Mapping[str, tuple[Envelope, ...]] = field(default_factory=lambda: MappingProxyType({}))  # by subject
 
     @property

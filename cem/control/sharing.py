@@ -12,7 +12,7 @@ class Claim:
 
     `use` says what one unit takes from each pool; a negative use asks that no more than so much is missing there. A
     pool in `drains` is emptied by it but does not bound it. A claim with `held` gets its least before all others (its
-    contactor may not open yet).
+    contactor may not open yet), also where the pools that it `overdraws` have too little; they bound what goes beyond.
     """
 
     id: str
@@ -23,6 +23,7 @@ class Claim:
     use: Mapping[str, float]
     drains: frozenset[str] = frozenset()
     held: bool = False
+    overdraws: frozenset[str] = frozenset()
     entry: float = 0.0  # so much must be there before it gets its least (hysteresis)
 
     def bounded_by(self) -> list[str]:
@@ -49,10 +50,15 @@ class Pools:
         for pool, use in claim.use.items():
             self.room[pool] -= use * units
 
-    def short(self, claim: Claim, units: float) -> str | None:
-        """The first pool that has not so much left, or None."""
+    def short(self, claim: Claim, units: float, but: frozenset[str] = frozenset()) -> str | None:
+        """The first pool that has not so much left, or None; those in `but` are not looked at."""
         for pool, use in claim.use.items():
-            if use != 0.0 and pool not in claim.drains and self.room[pool] + TINY * abs(use) < use * units:
+            if (
+                use != 0.0
+                and pool not in claim.drains
+                and pool not in but
+                and self.room[pool] + TINY * abs(use) < use * units
+            ):
                 return pool
         return None
 
@@ -67,7 +73,7 @@ def share(claims: Iterable[Claim], pools: Pools) -> dict[str, Share]:
     shares = {claim.id: Share() for claim in ordered}
     for claim in ordered:
         if claim.held and claim.most > 0.0:
-            _admit(claim, shares[claim.id], pools)
+            _admit(claim, shares[claim.id], pools, claim.overdraws)
     start = 0
     while start < len(ordered):
         end = start
@@ -82,10 +88,10 @@ def share(claims: Iterable[Claim], pools: Pools) -> dict[str, Share]:
     return shares
 
 
-def _admit(claim: Claim, got: Share, pools: Pools) -> None:
+def _admit(claim: Claim, got: Share, pools: Pools, but: frozenset[str] = frozenset()) -> None:
     if claim.most + TINY < claim.least:
         return
-    got.bound_by = pools.short(claim, max(claim.least, claim.entry))
+    got.bound_by = pools.short(claim, max(claim.least, claim.entry), but)
     if got.bound_by is None:
         pools.take(claim, claim.least)
         got.level = claim.least

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
-from cem.control.island import priority, returning
+from cem.control.island import AFTER_OUTAGE, priority, returning
 from cem.control.limits import SURPLUS, Limits, use_of
 from cem.control.memory import SwitchMemory
 from cem.control.picture import SwitchedPicture
@@ -313,7 +313,7 @@ def _denied(
     if switched.resource.id in shed:
         return "off: the house runs without the grid, and the battery's reserve is near", Rank.SAFETY, "island"
     if returning(scene, switched.resource.id):
-        return "waits after the outage, so that not everything comes back at once", Rank.SAFETY, "island"
+        return AFTER_OUTAGE, Rank.SAFETY, "island"
     by = limits.behind.get(got.bound_by or "")
     if by is not None:
         return f"off: {scene.bound(by)}", by.rank, by.source

@@ -31,6 +31,13 @@ def clock(at: datetime, zone: str) -> str:
     return f"{at.astimezone(ZoneInfo(zone)):%H:%M}"
 
 
+def duration(seconds: float) -> str:
+    """'45 s', '3 min 20 s', '10 min'."""
+    minutes, rest = divmod(round(seconds), 60)
+    parts = [f"{minutes} min"] * (minutes > 0) + [f"{rest} s"] * (rest > 0 or minutes == 0)
+    return " ".join(parts)
+
+
 def hours(amount_h: float) -> str:
     """'40 min', '3.5 h'."""
     return f"{amount_h * 60:.0f} min" if amount_h < 1 else f"{min(amount_h, 999):.1f} h"

@@ -61,6 +61,7 @@ class PriceWindow:
     import_price_per_kwh: float | None
     export_price_per_kwh: float | None
     source: str
+    spread: bool = False  # its sender spreads its times over houses by chance already
 
 
 @dataclass(frozen=True, slots=True)

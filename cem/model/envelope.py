@@ -32,6 +32,7 @@ class Envelope:
     source: str  # who says so: "fuse", "utility", "owner", ...
     reason: str  # in words, for the owner
     until: datetime | None = None  # half-open: not in force at `until`; None: until withdrawn
+    spread: bool = False  # its sender spreads its times over houses by chance already
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class Provider:
     report_interval_s: float = 60.0
     request_timeout_s: float = 10.0
     retry_max_s: float = 300.0
+    spread_s: float | None = None  # the longest wait by chance after the end of its events; None: the site's
     reconnect_jitter_s: float = 10.0  # the first return after a loss waits uniformly up to this
 
     @property

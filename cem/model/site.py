@@ -1,9 +1,12 @@
 """The site as the control knows it: fixed from the start, with nothing reachable."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import time
 from enum import StrEnum
+from types import MappingProxyType
 
+from cem.model.chance import share
 from cem.model.resource import Resource, Role
 from cem.model.tariff import Tariff
 
@@ -98,6 +101,12 @@ class ControlPolicy:
     guaranteed_minimum: GuaranteedMinimum = GuaranteedMinimum.NONE
     ramp_w_per_s: float | None = None  # of a battery, outside protection; None: as fast as it follows
     droop: Droop | None = None
+    spread_s: float = 0.0  # the longest wait by chance after what ended for many houses at once; 0: none
+    spread_by: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # of a provider, by its id
+
+    def spread_for(self, source: str) -> float:
+        """The longest wait after an event of this provider, s."""
+        return self.spread_by.get(source, self.spread_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,11 @@ class Site:
     loads: tuple[LoadPolicy, ...] = ()
     policy: ControlPolicy = ControlPolicy()
     read_only: bool = False  # nothing is ever steered: decisions are shown, not made
+    identity: str = ""  # tells this house from every other, for chance; '': its name
+
+    def chance(self, occasion: str) -> float:
+        """Uniform on [0, 1) over houses, the same whenever it is asked."""
+        return share(self.identity or self.name, occasion)
 
     def of(self, role: Role) -> tuple[Resource, ...]:
         """The resources of a role, in the site file's order."""

@@ -49,20 +49,24 @@ def battery_intents(problem: Problem, solution: Solution, at: int) -> list[Inten
 
 
 def car_intents(problem: Problem, solution: Solution, at: int) -> list[Intent]:
-    """One intent per slot for the car at position `at`; batteries are reckoned to take a surplus before cars do."""
+    """One intent per slot for the car at position `at`; batteries are reckoned to take a surplus before cars do.
+
+    `max_w` is what the charging point gives unless a limit of the connection point is used up in the slot.
+    """
     part: CarPart = problem.cars[at]
     found: CarSolution = solution.cars[at]
     charge = _total([b.charge_kw for b in solution.batteries], problem)
     others = _total([c.power_kw for c in solution.cars[:at]], problem)
     sun = np.maximum(problem.pv_kw - solution.curtailed_kw - problem.load_kw - charge - others, 0.0)
     value = round(found.value_per_kwh, 5)
+    tight = solution.imported_kw > problem.import_limit_kw - BOUND_KW
     intents = []
     for t in range(problem.slots):
         power = float(found.power_kw[t])
         if power <= NOISE_KW:
             intents.append(Intent(IntentKind.HOLD, value_per_kwh=value))
         elif power > sun[t] + NOISE_KW:
-            most = min(max(power, part.min_kw), part.max_kw)
+            most = min(max(power, part.min_kw), part.max_kw) if tight[t] else part.max_kw
             intents.append(Intent(IntentKind.CHARGE_TO, None, round(1000.0 * most, 0), value))
         else:
             intents.append(Intent(IntentKind.SURPLUS_ONLY, value_per_kwh=value))

@@ -10,6 +10,7 @@ from functools import partial
 from cem.model.directive import Directive
 from cem.model.errors import CemError
 from cem.model.plan import Plan
+from cem.model.reading import Snapshot
 from cem.model.request import UserRequest
 from cem.model.resource import Role
 from cem.model.site import Site
@@ -18,7 +19,7 @@ from cem.planning.request import build_request
 from cem.planning.rules import rules_plan
 from cem.ports import Clock, History, Planner
 from cem.runtime.board import Board
-from cem.runtime.needs import ev_needs
+from cem.runtime.needs import PLUGGED, ev_needs
 from cem.runtime.waiting import Signal, signalled
 
 log = logging.getLogger(__name__)
@@ -60,12 +61,21 @@ class PlannerTask:
         self._told = ""
         self._failures = 0
         self._unknown = 0  # plans in a row that had to do without a battery's level, as right after a start
+        self._plugged: frozenset[str] = frozenset()
         self.plan: Plan | None = None
         self.trouble = ""
 
     def replan(self) -> None:
         """Something changed that the plan depends on."""
         self._wanted.set()
+
+    def note(self, snapshot: Snapshot) -> None:
+        """Takes the readings of a tick: a car that came or left makes a new plan."""
+        cars = self._site.of(Role.EV)
+        plugged = frozenset(car.id for car in cars if snapshot.text(car.id, "state", VALUES_S) in PLUGGED)
+        if plugged != self._plugged:
+            self._plugged = plugged
+            self.replan()
 
     async def run(self) -> None:
         """Until cancelled. A late, infeasible or crashed solver costs nothing but the age of the plan."""

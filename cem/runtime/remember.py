@@ -1,6 +1,7 @@
 """The part of the control's memory that outlives a restart: last switching times and locks, in state.db."""
 
 import logging
+from dataclasses import replace
 from sqlite3 import Error as DiskError
 
 from cem.control.memory import Memory
@@ -17,10 +18,15 @@ RETRY_S = 3600.0
 
 
 class MemoryKeeper:
-    """Compares the memory after each tick with what was kept; `run` writes it when it changed."""
+    """Compares the memory after each tick with what was kept; `run` writes it when it changed.
 
-    def __init__(self, store: StateStore) -> None:
+    `boot` names this start of the machine, '' where nobody can tell. Another one than the former run's is taken as an
+    outage: a house whose power came back looks like that.
+    """
+
+    def __init__(self, store: StateStore, boot: str = "") -> None:
         self._store = store
+        self._boot = boot
         self._kept: tuple[object, ...] = ()
         self._row: Put | None = None
         self._news = Signal()
@@ -32,7 +38,12 @@ class MemoryKeeper:
         except (CemError, DiskError, OSError) as error:
             log.warning("switching times of the former run: %s; minimum times count from now", error)
             return Memory()
-        memory = from_json(rows.get(ROW), now)
+        row = rows.get(ROW)
+        memory = from_json(row, now)
+        former = str(row.get("boot", "")) if isinstance(row, dict) else ""
+        if self._boot and former and former != self._boot:
+            log.info("this machine was started anew: big loads come back one after the other, as after an outage")
+            return replace(memory, grid_back_at_s=now.mono_s, grid_back=now.wall.isoformat(timespec="seconds"))
         self._kept = lasting(memory)
         return memory
 
@@ -41,7 +52,7 @@ class MemoryKeeper:
         present = lasting(memory)
         if present != self._kept:
             self._kept = present
-            self._row = Put(StateKind.SWITCH, ROW, to_json(memory, now))
+            self._row = Put(StateKind.SWITCH, ROW, to_json(memory, now) | {"boot": self._boot})
             self._news.set()
 
     async def run(self) -> None:

@@ -62,7 +62,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class GridSide:
-    """One provider of the simulated site: its programmes, what its contract says, and what it will ask."""
+    """One provider of the simulated site: its programmes, what its contract says, and what it will ask.
+
+    The house does not wait by chance after its events unless `settings` say so (`spread_s`).
+    """
 
     id: str = "utility"
     programmes: tuple[Programme, ...] = (Programme("limits", mandatory=True), Programme("prices"))
@@ -82,7 +85,7 @@ class GridSide:
             programmes=self.programmes,
             poll_s=self.poll_s,
             report_interval_s=self.report_interval_s,
-            **self.settings,
+            **({"spread_s": 0.0} | dict(self.settings)),
         )
 
 

@@ -88,7 +88,10 @@ class Bench:
         self.home = home
         self.step_s = step_s
         site = site or site_of(home, answers_for(home), tick_s=tick_s if tick_s is not None else step_s)
-        self.site_file = replace(site, providers=tuple(side.provider() for side in grids))
+        providers = tuple(side.provider() for side in grids)
+        spread = {provider.id: provider.spread_s for provider in providers if provider.spread_s is not None}
+        policy = replace(site.site.policy, spread_by=spread)
+        self.site_file = replace(site, site=replace(site.site, policy=policy), providers=providers)
         self.start = start or home.begins_at() or MIDSUMMER
         self.on_step = on_step
         self.store: StateStore = MemoryStore()
@@ -99,7 +102,9 @@ class Bench:
         self._folder = folder
         self._plan = plan
         self._record = record
-        self._random = random.Random(home.seed if seed is None else seed)  # noqa: S311 - back-off and jitter, the same in each run
+        self._boots = 0
+        # back-off and jitter, the same in each run
+        self._random = random.Random(home.seed if seed is None else seed)  # noqa: S311
         self._runner = asyncio.Runner(loop_factory=VirtualEventLoop)
         self._loop = self._runner.get_loop()
         self._tasks: list[asyncio.Task[None]] = []
@@ -124,9 +129,10 @@ class Bench:
 
     # --- life of the gateway -------------------------------------------------------------------------------
 
-    def restart(self) -> None:
-        """Starts a gateway (a new one after `kill` or `stop`) on what the store kept."""
+    def restart(self, *, rebooted: bool = False) -> None:
+        """Starts a gateway (a new one after `kill` or `stop`) on what the store kept; `rebooted`: with its machine."""
         assert self.gateway is None
+        self._boots += rebooted
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self.store = SqliteStateStore(self._folder / "state.db", self.clock)
@@ -145,6 +151,7 @@ class Bench:
             local_api=False,
             recorder=ReplayJournal(self._record, self.site_file.site, single=True) if self._record else None,
             chance=self._random,
+            boot=f"boot {self._boots}",
         )
 
         async def build() -> Gateway:

@@ -58,6 +58,27 @@ def test_the_documented_example_loads(folder: Path) -> None:
     assert loaded.providers[0].stale_after_s() == 60
 
 
+def test_the_wait_after_events_is_ten_minutes_unless_site_or_provider_say_otherwise(folder: Path) -> None:
+    policy = load_site(folder / "site.toml", DRIVERS).site.policy
+    assert (policy.spread_for("utility"), policy.spread_for("other")) == (600.0, 600.0)
+    text = example().replace(
+        'client_secret_file = "utility.secret"', 'client_secret_file = "utility.secret"\nspread_s = 30'
+    )
+    (folder / "site.toml").write_text(text, encoding="utf-8")
+    policy = load_site(folder / "site.toml", DRIVERS).site.policy
+    assert (policy.spread_for("utility"), policy.spread_for("other")) == (30.0, 600.0)
+
+
+def test_houses_of_the_same_name_are_told_apart_by_their_devices(folder: Path) -> None:
+    one = load_site(folder / "site.toml", DRIVERS).site
+    assert load_site(folder / "site.toml", DRIVERS).site.identity == one.identity
+    (folder / "site.toml").write_text(example().replace('"PV-1"', '"PV-2"'), encoding="utf-8")
+    other = load_site(folder / "site.toml", DRIVERS).site
+    assert other.name == one.name
+    assert other.identity != one.identity
+    assert other.chance("an event") != one.chance("an event")
+
+
 def test_relative_paths_start_at_the_site_file(folder: Path) -> None:
     text = example().replace('"go-e.v2"', '"own/wallbox.toml"')
     text = text.replace("port = 1883 }", 'port = 1883, ca_file = "ca.pem", password_file = "/run/password" }')

@@ -232,6 +232,31 @@ def test_a_car_in_the_sun_switches_to_one_phase_only_while_paused_and_after_five
     assert seen[0] >= 120
 
 
+@pytest.mark.parametrize("garage", [(), (Circuit("garage", 25.0, ("car",), limit_w=2450.0),)])
+def test_under_a_limit_that_three_phases_do_not_fit_a_car_charges_on_one(garage: tuple[Circuit, ...]) -> None:
+    both = replace(CAR, controls=frozenset({Control.EV_LIMIT_A, Control.EV_PHASES}))
+    site = replace(house(GRID, both), circuits=garage)
+    memory, phases, amperes = Memory(), 3, 0.0
+    for second in range(900):
+        image = snapshot(
+            {
+                "grid": {"power_w": 500.0 + amperes * phases * 230.0},
+                "car": {
+                    "power_w": amperes * phases * 230.0,
+                    "state": "C" if amperes else "B",
+                    "phases": float(phases),
+                },
+            },
+            mono_s=1000.0 + second,
+        )
+        directive = Directive() if garage else limited(3000.0)
+        decision, memory = decide(site, inputs(image, directive=directive), memory)
+        told = int(of(decision, "car", Control.EV_PHASES).value or 0)
+        assert told == phases or amperes == 0.0
+        phases, amperes = told, watts(decision, "car")
+    assert (phases, amperes) == (1, 10.0)
+
+
 def test_a_limit_over_the_battery_and_the_cars_leaves_the_battery_what_they_do_not_take() -> None:
     charge = plan({"battery": Intent(IntentKind.CHARGE_TO, 90), "car": Intent(IntentKind.CHARGE_TO)})
     image = snapshot(

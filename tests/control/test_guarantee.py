@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from cem.control.guarantee import guaranteed_w, minimum_14a_w
-from cem.model.site import ControlPolicy, GuaranteedMinimum, Site
-from support.houses import CAR, GRID, HEAT_PUMP, SECOND_CAR, house, inputs, limited, settled, snapshot, watts
+from cem.model.resource import Ratings, Resource
+from cem.model.site import BatteryPolicy, ControlPolicy, GuaranteedMinimum, Site
+from support.houses import BATTERY, CAR, GRID, HEAT_PUMP, SECOND_CAR, house, inputs, limited, settled, snapshot, watts
 
 GUARANTEED = ControlPolicy(GuaranteedMinimum.PARAGRAPH_14A)
 
@@ -26,6 +27,9 @@ GUARANTEED = ControlPolicy(GuaranteedMinimum.PARAGRAPH_14A)
         (9, 0, 4200 + 8 * 0.45 * 4200),
         (12, 0, 4200 + 11 * 0.45 * 4200),
         (2, 20000, 8000 + 0.8 * 4200),
+        (2, 11000, 4200 + 0.8 * 4200),  # only above 11 kW a share of its power counts
+        (2, 11001, 4400.4 + 0.8 * 4200),
+        (1, 10800, 4200),
     ],
 )
 def test_the_minimum_of_several_devices_grows_by_the_simultaneity_factor(
@@ -55,7 +59,38 @@ def test_under_a_mandatory_limit_the_cars_keep_what_the_law_leaves_them() -> Non
 def test_without_the_policy_nothing_is_guaranteed() -> None:
     assert guaranteed_w(_site(ControlPolicy())) == 0
     assert guaranteed_w(_site(GUARANTEED)) == pytest.approx(7560)
-    assert guaranteed_w(replace(house(GRID, HEAT_PUMP), policy=GUARANTEED)) == 4200
+
+
+def heat_pumps(*powers_w: float) -> list[Resource]:
+    """Heat pumps of so much power each."""
+    return [replace(HEAT_PUMP, id=f"heat{n}", ratings=Ratings(max_power_w=power)) for n, power in enumerate(powers_w)]
+
+
+@pytest.mark.parametrize(
+    ("resources", "minimum_w"),
+    [
+        ([], 0),
+        (heat_pumps(3000), 0),  # too small to be dimmed
+        (heat_pumps(3000, 3000), 4200),  # heat pumps count together, as one
+        (heat_pumps(6000, 6000), 0.4 * 12000),
+        ([CAR, *heat_pumps(3000)], 4200),
+        ([CAR, *heat_pumps(3000, 3000)], 4200 + 0.8 * 4200),
+        ([CAR, BATTERY, *heat_pumps(9000)], 4200 + 2 * 0.75 * 4200),
+        ([replace(CAR, ratings=Ratings(max_current_a=16, phases=1))], 0),  # 3.7 kW
+        ([replace(BATTERY, ratings=Ratings(max_charge_w=4200))], 0),
+        ([replace(BATTERY, ratings=Ratings())], 4200),  # who does not tell counts
+        ([replace(CAR, controls=frozenset())], 0),
+    ],
+)
+def test_what_can_draw_more_than_the_minimum_counts_and_heat_pumps_count_as_one(
+    resources: list[Resource], minimum_w: float
+) -> None:
+    assert guaranteed_w(replace(house(GRID, *resources), policy=GUARANTEED)) == pytest.approx(minimum_w)
+
+
+def test_a_battery_that_never_charges_from_the_grid_does_not_count() -> None:
+    site = replace(house(GRID, BATTERY), policy=GUARANTEED, batteries=(BatteryPolicy("battery", grid_charge=False),))
+    assert guaranteed_w(site) == 0
 
 
 def test_the_fuse_stays_above_the_guaranteed_minimum() -> None:

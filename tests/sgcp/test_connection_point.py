@@ -1,6 +1,7 @@
 """The folded directive: several providers, words, next change, cost."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from cem.model.directive import LinkState
 from cem.model.envelope import SITE, Rank
@@ -38,6 +39,17 @@ def test_two_providers_are_served_at_once_and_each_limit_names_its_source() -> N
     assert directive.envelopes[0].until == wall(3600)
     assert [p.import_price_per_kwh for p in directive.prices] == [0.4]
     assert [link.state for link in directive.links] == [LinkState.ONLINE, LinkState.ONLINE]
+
+
+def test_limits_and_prices_say_whether_their_sender_spreads_them_by_chance() -> None:
+    grid = utility()
+    both = {SignalKind.IMPORT_LIMIT_W: 3000.0, SignalKind.IMPORT_PRICE_PER_KWH: 0.4}
+    for shift, spread in ((timedelta(), False), (timedelta(seconds=-40), True)):
+        point = ConnectionPoint([grid])
+        receive(point, grid, 0, replace(grid_event("peak", (0, 1800, both)), randomise=shift))
+        directive = point.directive(at(1))
+        assert [e.spread for e in directive.envelopes] == [spread]
+        assert [w.spread for w in directive.prices] == [spread]
 
 
 def test_losing_one_provider_leaves_the_other_as_it_is() -> None:

@@ -18,7 +18,9 @@ FOLDER = ROOT / "tests" / "scenarios" / "faults"
 
 FAULTS = ("silence", "disconnect", "refuse_writes", "freeze")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-GRID: list[dict[str, Any]] = [{"poll_s": 10.0, "default_import_limit_w": 4200.0, "reconnect_jitter_s": 5.0}]
+GRID: list[dict[str, Any]] = [
+    {"poll_s": 10.0, "default_import_limit_w": 4200.0, "reconnect_jitter_s": 5.0, "spread_s": 60.0}
+]
 Make = Callable[[random.Random, "Known"], list[dict[str, Any]]]
 
 

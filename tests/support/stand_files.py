@@ -135,6 +135,7 @@ report_interval_s = 5
 request_timeout_s = 2
 retry_max_s = 1
 reconnect_jitter_s = 0
+spread_s = 0
 
 [[provider.programme]]
 name = "limits"

@@ -157,7 +157,8 @@ def price_windows(imported: Sequence[Piece], exported: Sequence[Piece]) -> Itera
         if any(found):
             source = "+".join(dict.fromkeys(p.event.provider_id for p in found if p is not None and p.event))
             prices = [None if p is None else p.value for p in found]
-            yield PriceWindow(start, None if end == FAR_FUTURE else end, prices[0], prices[1], source)
+            spread = all(p.event is not None and bool(p.event.randomise) for p in found if p is not None)
+            yield PriceWindow(start, None if end == FAR_FUTURE else end, prices[0], prices[1], source, spread)
 
 
 def _pieces(claims: Sequence[Stretch[Piece]]) -> Pieces:

@@ -1,7 +1,7 @@
 """What the wires and the grid may see: fuse, import, export, the guaranteed minimum, the most restrictive limit."""
 
 from cem.model.envelope import Rank
-from cem.model.resource import Role
+from cem.model.resource import Resource, Role
 from cem.model.site import GuaranteedMinimum, Site
 from cem.simulation.oracle.facts import LOCKED, ChargerFact, SwitchedFact
 from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, Window
@@ -198,15 +198,21 @@ def guaranteed_w(site: Site) -> float:
     """What a limit always leaves to the controllable consumers; 0: the site has no such policy."""
     if site.policy.guaranteed_minimum is GuaranteedMinimum.NONE:
         return 0.0
-    # Interpretation: every charging point and steered heat pump counts, a battery where it may be charged from the grid
-    pumps = [r for r in site.of(Role.HEAT_PUMP) if r.controls]
-    count = len(pumps) + sum(
-        r.role is Role.EV or (r.role is Role.BATTERY and site.battery_policy(r.id).grid_charge) for r in site.resources
-    )
+    heat_w = sum(r.ratings.max_power_w or 0.0 for r in site.of(Role.HEAT_PUMP) if r.controls)
+    cars = [r for r in site.of(Role.EV) if r.controls and _most_w(r) > EACH_CONSUMER_W]
+    stores = [b for b in site.of(Role.BATTERY) if b.controls and site.battery_policy(b.id).grid_charge]
+    stores = [b for b in stores if b.ratings.max_charge_w is None or b.ratings.max_charge_w > EACH_CONSUMER_W]
+    count = len(cars) + len(stores) + (1 if heat_w > EACH_CONSUMER_W else 0)
     if count == 0:
         return 0.0
-    first_w = max(EACH_CONSUMER_W, HEAT_SHARE * sum(r.ratings.max_power_w or 0.0 for r in pumps))
+    first_w = 0.4 * heat_w if heat_w > 11_000.0 else EACH_CONSUMER_W
     return first_w + (count - 1) * SIMULTANEITY.get(count, 0.45) * EACH_CONSUMER_W
+
+
+def _most_w(charger: Resource) -> float:
+    """What a charging point can give; without a bound where it does not tell."""
+    ratings = charger.ratings
+    return float("inf") if ratings.max_current_a is None else ratings.max_current_a * 230.0 * ratings.phases
 
 
 class GuaranteedLeast:

@@ -13,12 +13,12 @@ from cem.simulation.oracle.grid import GridTruth
 from cem.simulation.oracle.life import Autonomy, Bumpless, Failsafe, HandBack, Promise, Recovery
 from cem.simulation.oracle.seen import Bounds, Invariant, Seen, Violation, Write
 from cem.simulation.oracle.storage import DeviceEnvelope, NoHunting, OneDirection, Reserve
-from cem.simulation.oracle.switching import Car, Ramp, Switching
+from cem.simulation.oracle.switching import Car, Ramp, Spread, Switching
 from cem.simulation.oracle.wires import Block, blocks
 
 PLAIN = (
-    Fuse, ImportLimit, ExportLimit, GuaranteedLeast, Reserve, DeviceEnvelope, OneDirection, Switching, Ramp, Car,
-    NoHunting, FreshData, Feeding, Failsafe, MostRestrictive, HandBack, Autonomy, Recovery, Resources, Promise,
+    Fuse, ImportLimit, ExportLimit, GuaranteedLeast, Reserve, DeviceEnvelope, OneDirection, Switching, Ramp, Spread,
+    Car, NoHunting, FreshData, Feeding, Failsafe, MostRestrictive, HandBack, Autonomy, Recovery, Resources, Promise,
 )  # fmt: skip
 """The invariants that need nothing but the site and its bounds."""
 WIRED = (Bumpless, ArmedFirst, AllowList)

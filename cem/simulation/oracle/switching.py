@@ -1,13 +1,16 @@
 """Contactors, ramps and cars: what wears out, and what a car may be told."""
 
-from cem.model.envelope import Rank
+from dataclasses import dataclass
+
+from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.request import RequestKind
 from cem.model.resource import Control
 from cem.model.setpoint import Setpoint
 from cem.model.site import Site
+from cem.model.tick import Inputs
 from cem.simulation.oracle.contacts import Contacts
 from cem.simulation.oracle.facts import ChargerFact
-from cem.simulation.oracle.seen import Bounds, Seen, Told, Violation
+from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
 
 DAY_S = 86400.0
 LEAST_A = 6.0
@@ -154,6 +157,76 @@ class Ramp:
                 words = seen.words(setpoint.resource_id)
                 found.append(Violation(self.name, seen.at_s, allowed, f"{moved:.0f} W", words))
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A limit that ended, and the second until which this house has to keep to it all the same."""
+
+    limit_w: float
+    taken_w: float  # by what can be controlled, at the end
+    until_s: float
+    latest_s: float
+
+
+class Spread:
+    """I9: after a limit of the grid ended, this house takes more only at its own time, and no later than the longest.
+
+    Its time is the share of the longest wait that `Site.chance` gives for "provider/side/end". Excused: what stronger
+    ranks or the owner's word ask for, what nobody controls, and events that are spread by their sender.
+    """
+
+    name = "I9"
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        self._site = site
+        self._bounds = bounds
+        self._before: Envelope | None = None
+        self._kept: _Kept | None = None
+        self._more = Lasting()
+        self._told = Told()
+
+    def observe(self, seen: Seen) -> list[Violation]:
+        """The limit's end, and what is taken afterwards."""
+        if seen.inputs is None or seen.decision is None or not seen.runs or not seen.trusted or seen.safe:
+            self._before = self._kept = None
+            return []
+        self._listen(seen, seen.inputs)
+        kept = self._kept
+        if kept is None:
+            return []
+        facts = seen.facts
+        asked = any(s.rank in {Rank.SAFETY, Rank.USER} for s in seen.decision.setpoints)
+        more = facts.grid_w > 1.02 * kept.limit_w + 100.0 and facts.controlled_import_w > kept.taken_w + 100.0
+        early = self._more.for_s("more", more and not asked and seen.at_s < kept.until_s, seen.at_s)
+        words = seen.words()
+        found = []
+        if self._told.once("early", early > self._bounds.lag_s):
+            allowed = f"no more than {kept.limit_w:.0f} W for {kept.until_s - seen.at_s:.0f} s more by chance"
+            found.append(Violation(self.name, seen.at_s, allowed, f"{facts.grid_w:.0f} W", words))
+        waits = any("by chance" in text for text in (words, *(s.reason for s in seen.decision.setpoints)))
+        late = waits and seen.at_s > kept.latest_s + 2 * self._bounds.lag_s
+        if self._told.once("late", late):
+            found.append(Violation(self.name, seen.at_s, "an end of the wait", "it still waits", words))
+        return found
+
+    def _listen(self, seen: Seen, inputs: Inputs) -> None:
+        limits = [e for e in inputs.directive.envelopes if e.subject == SITE and e.max_w is not None]
+        now = min(limits, key=lambda envelope: envelope.max_w or 0.0, default=None)
+        before, self._before = self._before, now
+        if now is not None and self._kept is not None and (now.max_w or 0.0) <= self._kept.limit_w:
+            self._kept = None
+        if before is None or before.max_w is None or before.until is None or before.spread:
+            return
+        ended = now is None or (now.max_w or 0.0) > before.max_w + 1.0
+        opted = before.rank is Rank.PROGRAMME and any(r.kind is RequestKind.OPT_OUT for r in inputs.requests)
+        if not ended or opted:
+            return
+        most_s = self._site.policy.spread_for(before.source)
+        occasion = f"{before.source}/import/{before.until.isoformat(timespec='seconds')}"
+        own_s = most_s * self._site.chance(occasion)
+        taken_w = seen.facts.controlled_import_w
+        self._kept = _Kept(before.max_w, taken_w, seen.at_s + own_s - self._bounds.lag_s, seen.at_s + most_s)
 
 
 class Car:

@@ -1,0 +1,131 @@
+"""What a charging point would like to draw, before limits: the owner's acts, goals, the plan and the price of now."""
+
+import math
+
+from cem.control import words
+from cem.control.bounds import act_on
+from cem.control.goals import Goal, goal_of
+from cem.control.picture import ChargerPicture
+from cem.control.prices import clearly_more
+from cem.control.scene import Scene
+from cem.control.tuning import EV_LATE_SHARE, STORAGE_EFFICIENCY
+from cem.control.wishes import ASKED, LATE, Wish, most_a
+from cem.model.envelope import Rank
+from cem.model.plan import Intent, IntentKind, Slot
+from cem.model.request import RequestKind
+
+
+def wish(scene: Scene, charger: ChargerPicture) -> Wish:
+    """The strongest of the owner's act, a goal that is running late or met, and the plan."""
+    most_w = most_a(charger) * charger.watts_per_amp
+    if scene.islanded:
+        return Wish(0.0, Rank.SAFETY, "island", "paused: the house runs without the grid")
+    act = act_on(scene.inputs.requests, charger.resource.id, scene.now)
+    end = "" if act is None else words.until(act.until, scene.site.zone, scene.now)
+    if act is not None and act.kind is RequestKind.CHARGE_NOW:
+        return Wish(most_w, Rank.USER, act.by, f"charges at full power as asked{end}", ASKED, asked_at=act.made_at)
+    if act is not None and act.kind is RequestKind.SURPLUS_ONLY:
+        return Wish(math.inf, Rank.USER, act.by, f"charges from the sun only, as asked{end}", ASKED, True)
+    if act is not None and act.kind is RequestKind.PAUSE:
+        return Wish(0.0, Rank.USER, act.by, f"paused by the owner{end}", ASKED)
+    goal = goal_of(scene, charger)
+    found = _by_goal(scene, charger.resource.id, goal, most_w) if goal is not None and most_w > 0.0 else None
+    return found or _planned(scene, charger, most_w)
+
+
+def _by_goal(scene: Scene, resource_id: str, goal: Goal, most_w: float) -> Wish | None:
+    """A goal that can only be met by charging at full from now on, one that is met, and one that is not planned yet."""
+    if goal.missing_wh == 0.0:
+        said = "has what was asked for; more only from the sun"
+        return Wish(math.inf, Rank.PLAN, goal.source, said, surplus=True)
+    if goal.missing_wh is None or not scene.inputs.now.trusted:
+        return None
+    left_h = (goal.due - scene.now).total_seconds() / 3600.0
+    if goal.missing_wh / most_w < left_h * (1.0 - EV_LATE_SHARE):
+        if scene.slot is None or scene.intent(resource_id) is not None:
+            return None
+        return Wish(
+            math.inf, Rank.PLAN, "plan", "waits for a new plan: this one was made without the car", surplus=True
+        )
+    when = words.clock(goal.due, scene.site.zone)
+    reason = f"charges at full power: {goal.missing_wh / 1000:.1f} kWh are missing until {when}"
+    return Wish(most_w, Rank.USER, goal.source, reason, LATE)
+
+
+def _planned(scene: Scene, charger: ChargerPicture, most_w: float) -> Wish:
+    """The slot's regime, and what the price of now and the sun say against what a kWh in the car is worth.
+
+    Only a price that differs from the planned one turns the regime round: what the plan knew it has weighed.
+    """
+    slot, intent = scene.slot, scene.intent(charger.resource.id)
+    if slot is None or intent is None:
+        return Wish(most_w, Rank.PLAN, "rule", "charges as it comes: no plan holds it back")
+    buys, value = scene.prices.import_per_kwh, intent.value_per_kwh
+    if intent.kind is IntentKind.CHARGE_TO:
+        if _dearer(slot, buys, value):
+            waits = Wish(0.0, Rank.PLAN, "plan", f"waits: {buys:.2f} a kWh now is more than it costs later")
+            return _from_the_sun(scene, intent) or waits
+        asked = min(most_w, intent.max_w if intent.max_w is not None else most_w)
+        price = "" if slot.import_price_per_kwh is None else f" at {slot.import_price_per_kwh:.2f} a kWh"
+        # a bound below the smallest current is a mean over the slot: charge at the smallest current then
+        least = charger.resource.ratings.min_current_a * charger.watts_per_amp
+        return Wish(max(asked, least), Rank.PLAN, "plan", f"charges as planned{price}")
+    if _cheaper(slot, buys, value):
+        reason = f"charges now: {buys:.2f} a kWh is less than it costs later"
+        return Wish(most_w, Rank.PLAN, "plan", reason)
+    if intent.kind is IntentKind.SURPLUS_ONLY:
+        sells = scene.prices.export_per_kwh
+        if value is not None and sells is not None and clearly_more(sells, value):
+            return Wish(0.0, Rank.PLAN, "plan", "leaves the sun to the grid, which pays more than charging costs later")
+        return Wish(math.inf, Rank.PLAN, "plan", "charges from the sun as planned", surplus=True)
+    return _from_the_sun(scene, intent) or _waits(scene, charger)
+
+
+def _cheaper(slot: Slot, buys: float | None, value: float | None) -> bool:
+    """Whether a kWh costs less now than was planned, and less than it is worth in the car."""
+    if buys is None or value is None:
+        return False
+    return all(other is None or clearly_more(other, buys) for other in (value, slot.import_price_per_kwh))
+
+
+def _dearer(slot: Slot, buys: float | None, value: float | None) -> bool:
+    """Whether a kWh costs more now than was planned, and more than it is worth in the car."""
+    if buys is None or value is None:
+        return False
+    return all(other is None or clearly_more(buys, other) for other in (value, slot.import_price_per_kwh))
+
+
+def _from_the_sun(scene: Scene, intent: Intent) -> Wish | None:
+    """A surplus that nobody planned, where feeding it in brings less than it is worth in the car.
+
+    A battery in which it is worth as much or more takes its part first.
+    """
+    value, sells = intent.value_per_kwh, scene.prices.export_per_kwh
+    if value is None or sells is None or not clearly_more(value, sells):
+        return None
+    stored_w = sum(b.max_charge_w for b in scene.picture.batteries if _stores_first(scene, b.resource.id, value, sells))
+    left_w = -scene.house_w - stored_w
+    if left_w <= 0.0:
+        return None
+    reason = "charges from the sun: feeding it in would bring less than charging costs later"
+    return Wish(left_w, Rank.PLAN, "plan", reason, surplus=True)
+
+
+def _stores_first(scene: Scene, battery_id: str, value: float, sells: float) -> bool:
+    intent = scene.intent(battery_id)
+    if intent is None or intent.value_per_kwh is None:
+        return True  # by rule it takes every surplus
+    stored = intent.value_per_kwh * STORAGE_EFFICIENCY
+    return not clearly_more(sells, stored) and not clearly_more(value, stored)
+
+
+def _waits(scene: Scene, charger: ChargerPicture) -> Wish:
+    slots = scene.inputs.plan.slots if scene.inputs.plan is not None else ()
+    later = next((s for s in slots if s.start > scene.now and _charges(s, charger)), None)
+    when = "" if later is None else f", planned from {words.clock(later.start, scene.site.zone)}"
+    return Wish(0.0, Rank.PLAN, "plan", f"waits for a cheaper hour{when}")
+
+
+def _charges(slot: Slot, charger: ChargerPicture) -> bool:
+    intent = slot.intents.get(charger.resource.id)
+    return intent is not None and intent.kind in {IntentKind.CHARGE_TO, IntentKind.SURPLUS_ONLY}
