@@ -26,7 +26,8 @@ def act(bench: Bench, oracle: Oracle, what: Act) -> None:
 
 
 def _fault(bench: Bench, _: Oracle, what: Act) -> None:
-    bench.plant.faults.inject(what["target"], what["kind"])
+    keys = {key: value for key, value in what.items() if key not in {"at_s", "do", "target", "kind"}}
+    bench.plant.faults.inject(what["target"], what["kind"], **keys)
 
 
 def _clear(bench: Bench, _: Oracle, what: Act) -> None:

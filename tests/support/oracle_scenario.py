@@ -153,6 +153,10 @@ class _Watched:
         if see == "amps":
             amps = max(one.offered_a for one in bench.truth().ev.values())
             return float(table.get("min", -1e9)) <= amps <= float(table.get("max", 1e9)), f"{amps:g} A"
+        if see in {"setpoint", "dropped"}:
+            number = _number(bench, table)
+            fits = number is not None and float(table.get("min", -1e9)) <= number <= float(table.get("max", 1e9))
+            return fits, "none" if number is None else f"{number:g}"
         if see == "writes":
             count = bench.wire.writes.get(str(table["of"]), 0)
             self._first_writes = count if self._first_writes is None else self._first_writes
@@ -171,6 +175,17 @@ def _power_w(bench: Bench, of: str) -> float:
     return float({"grid": truth.grid_w, "battery": truth.battery_w, "car": truth.ev_w, "pv": truth.pv_w}[of])
 
 
+def _number(bench: Bench, table: Mapping[str, Any]) -> float | None:
+    """What was decided last for a role, or how many readings were dropped so far; None where there is none."""
+    if bench.gateway is None or bench.gateway.loop.last is None:
+        return None
+    if table["see"] == "dropped":
+        return float(bench.gateway.loop.memory.dropped)
+    decided = bench.gateway.loop.last.decision.setpoints
+    found = [s.value for s in decided if bench.site_file.site.resource(s.resource_id).role == Role(str(table["of"]))]
+    return None if not found else found[0]
+
+
 def _words(status: Status, outcomes: Sequence[Outcome], table: Mapping[str, Any]) -> list[str]:
     match table["see"]:
         case "mode":
@@ -179,6 +194,8 @@ def _words(status: Status, outcomes: Sequence[Outcome], table: Mapping[str, Any]
             return [device.health.value for device in status.devices if _is(device.resources, table["of"])]
         case "outcome":
             return [o.state.value for o in outcomes if o.resource_id in _ids(status, table["of"])]
+        case "grid":
+            return [status.grid.value]
         case "link":
             return [link.state.value for link in status.links]
         case "alarm":
