@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from cem.control import batteries, bounds, chargers, island, panels, signs, switched
+from cem.control import batteries, bounds, chargers, island, panels, phase_loss, presence, signs, switched
 from cem.control.authority import admitted
 from cem.control.droop import droop_envelopes
 from cem.control.fold import fold
@@ -15,14 +15,14 @@ from cem.control.memory import ChargerMemory, Memory, SwitchMemory
 from cem.control.picture import Picture, look
 from cem.control.plausible import Screened, screen
 from cem.control.prices import prices_now
-from cem.control.safe import safe_setpoints
+from cem.control.safe import UNMANAGED, idle, safe_setpoints, unmanaged
 from cem.control.scene import Scene
 from cem.control.setpoints import made, shown
 from cem.control.sharing import share
 from cem.control.steady import steady
 from cem.control.tuning import SKEW_S
-from cem.model.directive import GridPresence
 from cem.model.envelope import SITE, Envelope
+from cem.model.resource import Role
 from cem.model.setpoint import Decision, Mode
 from cem.model.site import Site
 from cem.model.tick import Inputs
@@ -31,11 +31,13 @@ from cem.model.tick import Inputs
 def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory]:
     """What every controllable resource should do now, and why. Pure and deterministic."""
     site = bounds.with_owners_reserves(site, inputs)
-    memory = island.remembered(memory, inputs)
     screened = screen(site, inputs.snapshot, memory.seen)
     inputs = replace(inputs, snapshot=screened.snapshot)
+    memory = presence.followed(memory, site, inputs)
     watched = signs.watch(site, inputs.snapshot, memory.signs)
-    picture, moved, loads_w = steady(look(site, inputs.snapshot, SKEW_S), memory, inputs.now.mono_s)
+    lost = phase_loss.lost_phases(site, inputs.snapshot)
+    picture, phases_a = phase_loss.guarded(look(site, inputs.snapshot, SKEW_S), lost, memory.phases_a)
+    picture, moved, loads_w = steady(picture, memory, inputs.now.mono_s)
     locked = bounds.locked_reserves(site, picture, memory.reserve_locked)
     known = replace(
         memory,
@@ -44,6 +46,8 @@ def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory
         signs=watched,
         moved=moved,
         loads_w=loads_w,
+        phases_a=phases_a,
+        managed=memory.managed | {battery.resource.id for battery in picture.batteries},
         dropped=memory.dropped + screened.dropped,
     )
     scene = _scene(site, inputs, known, picture)
@@ -52,13 +56,17 @@ def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory
     else:
         decision, known = _seeing(scene)
     known = replace(known, decided_at_s=inputs.now.mono_s)
-    return shown(site, _noted(decision, screened)), known
+    mute = unmanaged(scene)
+    decision = replace(decision, setpoints=(*decision.setpoints, *idle(mute)), grid=presence.presence(known))
+    decision = _noted(site, decision, screened, lost, mute)
+    return shown(site, decision), known
 
 
 def _scene(site: Site, inputs: Inputs, memory: Memory, picture: Picture) -> Scene:
+    gone = memory.islanded and memory.grid_back_at_s is None  # what the grid wants means nothing without its voltage
     envelopes = (
         *bounds.site_envelopes(site),
-        *(() if inputs.directive.grid is GridPresence.ISLANDED else admitted(site, inputs.directive.envelopes)),
+        *(() if gone else admitted(site, inputs.directive.envelopes)),
         *bounds.battery_envelopes(site, picture, memory.reserve_locked),
         *signs.sign_envelopes(site, memory.signs, inputs.now.mono_s),
         *droop_envelopes(site, picture),
@@ -182,5 +190,10 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
     )
 
 
-def _noted(decision: Decision, screened: Screened) -> Decision:
-    return replace(decision, notes=MappingProxyType(dict(screened.notes))) if screened.notes else decision
+def _noted(
+    site: Site, decision: Decision, screened: Screened, lost: tuple[int, ...], mute: tuple[str, ...]
+) -> Decision:
+    notes = dict.fromkeys(mute, f"{UNMANAGED}: it idles") | dict(screened.notes)
+    if lost:
+        notes.setdefault(site.of(Role.GRID)[0].id, phase_loss.note(lost))
+    return replace(decision, notes=MappingProxyType(notes)) if notes else decision

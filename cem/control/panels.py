@@ -52,7 +52,7 @@ def choose(scene: Scene, batteries: Sequence[BatteryChoice]) -> list[PvChoice]:
 def _least(scene: Scene) -> tuple[float, Envelope | None]:
     """The lowest power of the connection point that generation may bring about, and who says so; (0, None): any."""
     by = scene.band.min_by
-    if scene.islanded:
+    if scene.gone:
         reason = "island: no more than house and batteries take"
         return EXPORT_MARGIN_W, Envelope(SITE, 0.0, None, Rank.SAFETY, "island", reason)
     price = scene.prices.export_per_kwh

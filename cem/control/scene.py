@@ -9,7 +9,6 @@ from cem.control import words
 from cem.control.memory import Memory
 from cem.control.picture import Picture
 from cem.control.prices import Prices
-from cem.model.directive import GridPresence
 from cem.model.envelope import Band, Envelope, Rank
 from cem.model.plan import Intent, Slot
 from cem.model.resource import Role
@@ -54,8 +53,13 @@ class Scene:
 
     @property
     def islanded(self) -> bool:
-        """The grid's voltage is not there."""
-        return self.inputs.directive.grid is GridPresence.ISLANDED
+        """The grid's voltage is not there, or has not been back for long enough to count on it."""
+        return self.memory.islanded
+
+    @property
+    def gone(self) -> bool:
+        """The grid's voltage is not there now."""
+        return self.memory.islanded and self.memory.grid_back_at_s is None
 
     @property
     def first(self) -> bool:

@@ -40,7 +40,8 @@ def wish(scene: Scene, charger: ChargerPicture) -> Wish:
     """The strongest of the owner's act, a goal that is running late, and the plan."""
     most_w = most_a(charger) * charger.watts_per_amp
     if scene.islanded:
-        return Wish(0.0, Rank.SAFETY, "island", "paused: the house runs without the grid")
+        why = "the house runs without the grid" if scene.gone else "the grid has only just come back"
+        return Wish(0.0, Rank.SAFETY, "island", f"paused: {why}")
     for request in in_force(scene.inputs.requests, scene.now):
         if request.resource_id != charger.resource.id:
             continue

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cem import __version__
-from cem.model.directive import Directive, LinkState
+from cem.model.directive import Directive, GridPresence, LinkState
 from cem.model.envelope import SITE, Band, Envelope, Rank
 from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Control, Resource, Role, SgReady
@@ -91,7 +91,7 @@ class StatusSource:
             mode=decision.mode,
             headline=self._headline(inputs, decision),
             time_trusted=inputs.now.trusted,
-            grid=inputs.directive.grid,
+            grid=decision.grid,
             flow=self._flow(inputs, decision),
             import_price_per_kwh=import_price,
             export_price_per_kwh=export_price,
@@ -185,6 +185,17 @@ class StatusSource:
                     Trouble(f"device.{device.id}", f"{device.name}: {device.detail}", effect, device.advice, "alarm")
                 )
         troubles += self._doubts(inputs, decision)
+        if decision.grid is GridPresence.ISLANDED:
+            troubles.append(
+                Trouble(
+                    "grid.lost",
+                    "the grid's voltage was lost at the connection point",
+                    f"{decision.headline} Cars and surplus loads are off, and the grid's prices do not count, "
+                    "until it has stayed for a minute",
+                    "Switch off what is not needed. Look at the main switch if the neighbours have power.",
+                    "alarm",
+                )
+            )
         for outcome in inputs.outcomes:
             if outcome.state in UNHAPPY and outcome.detail:
                 resource = self._site.resource(outcome.resource_id)
@@ -220,7 +231,7 @@ class StatusSource:
             Trouble(
                 f"reading.{resource_id}",
                 f"{self._site.resource(resource_id).name}: {note}",
-                "it counts as silent until it shows something that can be",
+                "what cannot be true is not used; what lasts counts as silent",
                 advice,
                 "alarm",
             )

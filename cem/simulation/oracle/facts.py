@@ -59,6 +59,7 @@ class Facts:
     roofs: tuple[RoofFact, ...]
     unwell: frozenset[str]  # devices with which something is wrong, by the site file's id
     meter: str  # "ok", "silent": gives nothing, or "lies": gives what is not so
+    grid_there: bool = True  # its voltage; without it the grid's limits mean nothing
 
     @property
     def movers(self) -> tuple[BatteryFact | ChargerFact, ...]:
@@ -99,20 +100,22 @@ class FactSource:
 
     def read(self, truth: Truth) -> Facts:
         """The facts of a step."""
-        wrong = {device_id: self._wrong(device_id) for device_id in self._device_of}
+        dark = frozenset({"silence"} if truth.supply == "dark" else ())
+        wrong = {device_id: self._wrong(device_id) | dark for device_id in self._device_of}
         unwell = frozenset(device_id for device_id, names in wrong.items() if names)
         return Facts(
             truth.elapsed_s,
             truth.grid_w,
             tuple(truth.grid_phases_w),
             truth.load_w + truth.heat_pump_w + truth.relay_w,
-            truth.voltages_v[0],
+            truth.voltages_v[0] or self._plant.home.grid.voltage_v,  # dark: nothing flows, whatever it is divided by
             truth.frequency_hz,
             self._each(Role.BATTERY, lambda r: _battery(r, self._own(truth.battery, r), r.device_id not in unwell)),
             self._each(Role.EV, lambda r: _charger(r, self._own(truth.ev, r), r.device_id not in unwell)),
             self._each(Role.PV, lambda r: _roof(r, self._own(truth.pv, r), r.device_id not in unwell)),
             unwell,
             self._meter(wrong),
+            truth.supply == "grid",
         )
 
     def _each(self, role: Role, make: Callable[[Resource], Any]) -> tuple[Any, ...]:
