@@ -184,6 +184,7 @@ class StatusSource:
                 troubles.append(
                     Trouble(f"device.{device.id}", f"{device.name}: {device.detail}", effect, device.advice, "alarm")
                 )
+        troubles += self._lines(inputs)
         troubles += self._doubts(inputs, decision)
         if decision.grid is GridPresence.ISLANDED:
             troubles.append(
@@ -221,6 +222,20 @@ class StatusSource:
                 Trouble("clock", "the clock is not set", "no schedule runs", "Connect the gateway to the network once.")
             )
         return self._dated(troubles, inputs.now.wall)
+
+    def _lines(self, inputs: Inputs) -> list[Trouble]:
+        """Devices that answer, but too often not rightly."""
+        online = {d.device_id for d in inputs.devices.values() if d.health is Health.ONLINE}
+        return [
+            Trouble(
+                f"line.{task.config.id}",
+                f"{task.config.name}: {words}",
+                "its values come late, and it may be lost now and then",
+                "Check cable, shield, termination and earth; only one master may ask on a serial line.",
+            )
+            for task in self._tasks
+            if task.config.id in online and (words := task.quality.trouble())
+        ]
 
     def _doubts(self, inputs: Inputs, decision: Decision) -> list[Trouble]:
         """What the control says about readings that it does not believe, and about a meter that is not there."""
