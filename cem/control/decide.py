@@ -19,7 +19,7 @@ from cem.control.safe import UNMANAGED, idle, safe_setpoints, unmanaged
 from cem.control.scene import Scene
 from cem.control.setpoints import made, shown
 from cem.control.sharing import share
-from cem.control.steady import steady
+from cem.control.steady import apart, steady
 from cem.control.tuning import SKEW_S
 from cem.model.envelope import SITE, Envelope
 from cem.model.resource import Role
@@ -120,6 +120,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
         chargers=MappingProxyType(charger_memories),
         batteries_w=MappingProxyType(last_w),
         load_w=load_w,
+        apart=apart(scene.picture),
         load_at_s=known.load_at_s if scene.picture.skewed else scene.now_s,
         house_w=known.house_w if scene.unread_cars else load_w,
         meter_lost_at_s=None,

@@ -87,6 +87,7 @@ class Memory:
     decided_at_s: float | None = None  # of the last tick; None: this is the first one
     islanded: bool = False
     grid_back_at_s: float | None = None
+    apart: frozenset[str] = frozenset()  # what was read when the load was last taken
     phases_a: tuple[float, ...] | None = None  # at the meter, each as it was last seen
     managed: frozenset[str] = frozenset()  # batteries that have told their state of charge in this run
     dropped: int = 0  # readings that could not be true
