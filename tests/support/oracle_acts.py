@@ -152,6 +152,11 @@ def _stall(bench: Bench, _: Oracle, what: Act) -> None:
         loop.__dict__.pop("tick", None)
 
 
+def _pause(bench: Bench, _: Oracle, what: Act) -> None:
+    """The whole process stands still."""
+    bench.pause(float(what["for_s"]))
+
+
 _ACTS: Mapping[str, Callable[[Bench, Oracle, Act], None]] = {
     "fault": _fault,
     "clear": _clear,
@@ -171,4 +176,5 @@ _ACTS: Mapping[str, Callable[[Bench, Oracle, Act], None]] = {
     "start": _start,
     "clock": _clock,
     "stall": _stall,
+    "pause": _pause,
 }

@@ -107,7 +107,9 @@ def run(scenario: Scenario, also: Sequence[Invariant] = ()) -> tuple[list[Violat
         done = 0
         steps = round(scenario.for_s / scenario.step_s)
         for number in range(steps + 1):
-            now_s = number * scenario.step_s
+            now_s = number * scenario.step_s + bench.paused_s
+            if now_s > scenario.for_s:
+                break
             while done < len(acts) and float(acts[done]["at_s"]) <= now_s:
                 act(bench, oracle, acts[done])
                 done += 1
