@@ -155,7 +155,7 @@ class _Watched:
         if see == "amps":
             amps = max(one.offered_a for one in bench.truth().ev.values())
             return float(table.get("min", -1e9)) <= amps <= float(table.get("max", 1e9)), f"{amps:g} A"
-        if see in {"setpoint", "dropped"}:
+        if see in {"setpoint", "dropped", "car_pct"}:
             number = _number(bench, table)
             fits = number is not None and float(table.get("min", -1e9)) <= number <= float(table.get("max", 1e9))
             return fits, "none" if number is None else f"{number:g}"
@@ -178,7 +178,9 @@ def _power_w(bench: Bench, of: str) -> float:
 
 
 def _number(bench: Bench, table: Mapping[str, Any]) -> float | None:
-    """What was decided last for a role, or how many readings were dropped so far; None where there is none."""
+    """What was decided last for a role, how many readings were dropped so far, or how full the fullest car is."""
+    if table["see"] == "car_pct":
+        return max(one.soc_pct for one in bench.truth().ev.values())
     if bench.gateway is None or bench.gateway.loop.last is None:
         return None
     if table["see"] == "dropped":
