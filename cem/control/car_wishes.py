@@ -19,7 +19,8 @@ def wish(scene: Scene, charger: ChargerPicture) -> Wish:
     """The strongest of the owner's act, a goal that is running late or met, and the plan."""
     most_w = most_a(charger) * charger.watts_per_amp
     if scene.islanded:
-        return Wish(0.0, Rank.SAFETY, "island", "paused: the house runs without the grid")
+        why = "the house runs without the grid" if scene.gone else "the grid has only just come back"
+        return Wish(0.0, Rank.SAFETY, "island", f"paused: {why}")
     act = act_on(scene.inputs.requests, charger.resource.id, scene.now)
     end = "" if act is None else words.until(act.until, scene.site.zone, scene.now)
     if act is not None and act.kind is RequestKind.CHARGE_NOW:

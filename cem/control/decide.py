@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from cem.control import batteries, bounds, chargers, island, panels, signs, spreading, switched
+from cem.control import batteries, bounds, chargers, island, panels, phase_loss, presence, signs, spreading, switched
 from cem.control.authority import admitted
 from cem.control.droop import droop_envelopes
 from cem.control.fold import fold
@@ -15,15 +15,15 @@ from cem.control.memory import ChargerMemory, Memory, SwitchMemory
 from cem.control.picture import Picture, look
 from cem.control.plausible import Screened, screen
 from cem.control.prices import Prices, prices_now
-from cem.control.safe import safe_setpoints
+from cem.control.safe import UNMANAGED, idle, safe_setpoints, unmanaged
 from cem.control.scene import Scene
 from cem.control.setpoints import made, shown
 from cem.control.sharing import share
-from cem.control.steady import steady
+from cem.control.steady import apart, steady
 from cem.control.trend import Trend, followed
 from cem.control.tuning import LEASE_S, SKEW_S
-from cem.model.directive import GridPresence
 from cem.model.envelope import SITE, Envelope
+from cem.model.resource import Role
 from cem.model.setpoint import Decision, Mode
 from cem.model.site import Site
 from cem.model.tick import Inputs
@@ -32,14 +32,16 @@ from cem.model.tick import Inputs
 def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory]:
     """What every controllable resource should do now, and why. Pure and deterministic."""
     site = bounds.with_owners_reserves(site, inputs)
-    memory = island.remembered(memory, inputs)
     screened = screen(site, inputs.snapshot, memory.seen)
     inputs = replace(inputs, snapshot=screened.snapshot)
+    memory = presence.followed(memory, site, inputs)
     watched = signs.watch(site, inputs.snapshot, memory.signs)
-    picture, moved, loads_w = steady(look(site, inputs.snapshot, SKEW_S), memory, inputs.now.mono_s)
+    lost = phase_loss.lost_phases(site, inputs.snapshot)
+    picture, phases_a = phase_loss.guarded(look(site, inputs.snapshot, SKEW_S), lost, memory.phases_a)
+    picture, moved, loads_w = steady(picture, memory, inputs.now.mono_s)
     locked = bounds.locked_reserves(site, picture, memory.reserve_locked)
     prices = prices_now(site, inputs)
-    memory = spreading.remembered(site, inputs, memory, _grids(site, inputs), picture.grid_w, prices)
+    memory = spreading.remembered(site, inputs, memory, _grids(site, inputs, memory), picture.grid_w, prices)
     known = replace(
         memory,
         reserve_locked=locked,
@@ -48,6 +50,8 @@ def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory
         moved=moved,
         loads_w=loads_w,
         trend=_trend(picture, memory, inputs.now.mono_s),
+        phases_a=phases_a,
+        managed=memory.managed | {battery.resource.id for battery in picture.batteries},
         dropped=memory.dropped + screened.dropped,
     )
     scene = _scene(site, inputs, known, picture, prices)
@@ -56,22 +60,25 @@ def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory
     else:
         decision, known = _seeing(scene)
     known = replace(known, decided_at_s=inputs.now.mono_s)
-    return shown(site, _noted(decision, screened)), known
+    mute = unmanaged(scene)
+    decision = replace(decision, setpoints=(*decision.setpoints, *idle(mute)), grid=presence.presence(known))
+    decision = _noted(site, decision, screened, lost, mute)
+    return shown(site, decision), known
 
 
 def _trend(picture: Picture, memory: Memory, now_s: float) -> Trend | None:
     return None if picture.load_w is None else followed(memory.trend, picture.load_w + picture.pv_w, now_s)
 
 
-def _grids(site: Site, inputs: Inputs) -> tuple[Envelope, ...]:
-    """What the grid says, within its authority; suspended without the grid."""
-    return () if inputs.directive.grid is GridPresence.ISLANDED else admitted(site, inputs.directive.envelopes)
+def _grids(site: Site, inputs: Inputs, memory: Memory) -> tuple[Envelope, ...]:
+    """What the grid says, within its authority; it means nothing without the grid's voltage."""
+    return () if presence.gone(memory) else admitted(site, inputs.directive.envelopes)
 
 
 def _scene(site: Site, inputs: Inputs, memory: Memory, picture: Picture, prices: Prices) -> Scene:
     envelopes = (
         *bounds.site_envelopes(site),
-        *_grids(site, inputs),
+        *_grids(site, inputs, memory),
         *bounds.battery_envelopes(site, picture, memory.reserve_locked),
         *signs.sign_envelopes(site, memory.signs, inputs.now.mono_s),
         *droop_envelopes(site, picture),
@@ -126,6 +133,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
         chargers=MappingProxyType(charger_memories),
         batteries_w=MappingProxyType(last_w),
         load_w=load_w,
+        apart=apart(scene.picture),
         load_at_s=known.load_at_s if scene.picture.skewed else scene.now_s,
         house_w=known.house_w if scene.unread_cars else load_w,
         meter_lost_at_s=None,
@@ -199,5 +207,10 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
     )
 
 
-def _noted(decision: Decision, screened: Screened) -> Decision:
-    return replace(decision, notes=MappingProxyType(dict(screened.notes))) if screened.notes else decision
+def _noted(
+    site: Site, decision: Decision, screened: Screened, lost: tuple[int, ...], mute: tuple[str, ...]
+) -> Decision:
+    notes = dict.fromkeys(mute, f"{UNMANAGED}: it idles") | dict(screened.notes)
+    if lost:
+        notes.setdefault(site.of(Role.GRID)[0].id, phase_loss.note(lost))
+    return replace(decision, notes=MappingProxyType(notes)) if notes else decision

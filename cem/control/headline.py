@@ -35,6 +35,8 @@ def grid_bounds(scene: Scene) -> str:
 def headline(scene: Scene, now: Mode, setpoints: Sequence[Setpoint]) -> str:
     """One sentence."""
     bounded = grid_bounds(scene)
+    if now is Mode.ISLANDED and not scene.gone:
+        return "The grid is back; it is watched for a minute before anything returns to it."
     if now is Mode.ISLANDED:
         left = island.lasts(scene)
         return f"No grid: the house runs by itself{'; ' + left if left else ''}."

@@ -1,14 +1,9 @@
 """Without the grid: what is shed in which order, and how it comes back."""
 
-from dataclasses import replace
-
-from cem.control.memory import Memory
 from cem.control.scene import Scene
 from cem.control.tuning import EV_DRAWS_W, ISLAND_STEP_PCT, RETURN_LEAST_S, RETURN_MOST_S
 from cem.control.words import hours
-from cem.model.directive import GridPresence
 from cem.model.resource import Resource, Role
-from cem.model.tick import Inputs
 
 AFTER_OUTAGE = "waits after the outage or restart of this machine, so that not everything comes back at once"
 PRIORITY_OF: dict[Role, int] = {Role.HEAT_PUMP: 3, Role.EV: 5, Role.LOAD: 7}
@@ -17,18 +12,6 @@ PRIORITY_OF: dict[Role, int] = {Role.HEAT_PUMP: 3, Role.EV: 5, Role.LOAD: 7}
 def priority(resource: Resource) -> int:
     """1 is served first and shed last."""
     return resource.priority if resource.priority is not None else PRIORITY_OF.get(resource.role, 9)
-
-
-def remembered(memory: Memory, inputs: Inputs) -> Memory:
-    """Keeps when the grid's voltage came back, and a name for that occasion which outlives a restart."""
-    islanded = inputs.directive.grid is GridPresence.ISLANDED
-    back_s = inputs.now.mono_s if memory.islanded and not islanded else memory.grid_back_at_s
-    if back_s is not None and (islanded or inputs.now.mono_s - back_s > RETURN_MOST_S):
-        back_s = None
-    if islanded == memory.islanded and back_s == memory.grid_back_at_s:
-        return memory
-    occasion = memory.grid_back if memory.grid_back_at_s is not None else f"{inputs.now.wall:%Y-%m-%dT%H:%M:%S}"
-    return replace(memory, islanded=islanded, grid_back_at_s=back_s, grid_back="" if back_s is None else occasion)
 
 
 def returning(scene: Scene, resource_id: str) -> bool:
@@ -80,7 +63,7 @@ def lasts(scene: Scene) -> str:
             return ""
         reserve = scene.site.battery_policy(battery.resource.id).reserve_pct
         usable_wh += max(0.0, battery.soc_pct - reserve) / 100.0 * capacity
-    need_w = scene.house_w
+    need_w = max(scene.house_w, -scene.picture.battery_w)  # what they give is what is needed, once nothing else does
     if need_w <= 0.0:
         return "the sun gives more than the house takes"
     return f"the battery lasts for about {hours(usable_wh / need_w)}"

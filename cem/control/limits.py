@@ -107,9 +107,16 @@ def _unmoved_a(scene: Scene, moved_w: Mapping[str, float]) -> list[float]:
     left = [current + PHASE_MARGIN_A for current in told]
     for resource_id, power_w, phases in _movers(picture, moved_w):
         resource = site.resource(resource_id)
-        if phases == 1 and resource.ratings.phase is None and count > 1:
-            continue  # not known where it draws: the whole of it stays on every phase
         places = on_phases(resource, phases, count)
+        if phases == 1 and len(places) > 1:
+            # Not known where it draws: never on a phase that carries less than that, else it may be any. A consumer
+            # takes it back on every phase (`use_of`); a battery that charges may be on another phase than this one.
+            amperes = power_w / voltage
+            if amperes < 0.0:
+                left = [current - amperes for current in left]
+            elif resource.role is not Role.BATTERY:
+                left = [max(current - amperes, min(current, 0.0)) for current in left]
+            continue
         for phase in places:
             left[phase - 1] -= power_w / (len(places) * voltage)
     return left

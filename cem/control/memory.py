@@ -8,6 +8,7 @@ from types import MappingProxyType
 from cem.control.prices import Prices
 from cem.control.trend import Trend
 from cem.model.envelope import Rank
+from cem.model.reading import Reading
 
 LONG_AGO_S = float("-inf")
 
@@ -54,11 +55,16 @@ class Seen:
     taken_at_s: float
     same_since_s: float
     counter_wh: float | None  # energy into the terminal when it became the same
+    points: Mapping[str, Reading] = field(
+        default_factory=lambda: MappingProxyType({})
+    )  # of the meter, as last believed
+    doubted_at_s: float = LONG_AGO_S  # of the newest sample that was not believed since
+    doubted_w: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class SignMemory:
-    """Whether meter and batteries point the same way."""
+    """Whether meter and batteries point the same way: the last look at both, and what followed from it."""
 
     grid_w: float | None = None
     battery_w: float | None = None
@@ -116,4 +122,7 @@ class Memory:
     imposed: Mapping[str, Imposed] = field(default_factory=lambda: MappingProxyType({}))  # by side
     releases: tuple[Release, ...] = ()
     prices: Prices | None = None  # that were last in force
+    apart: frozenset[str] = frozenset()  # what was read when the load was last taken
+    phases_a: tuple[float, ...] | None = None  # at the meter, each as it was last seen
+    managed: frozenset[str] = frozenset()  # batteries that have told their state of charge in this run
     dropped: int = 0  # readings that could not be true

@@ -62,7 +62,7 @@ def _least(scene: Scene) -> tuple[float, Envelope | None]:
 def _needed(scene: Scene) -> tuple[float, Envelope | None]:
     """What limits, the island and the price of now make of it."""
     by = scene.band.min_by
-    if scene.islanded:
+    if scene.gone:
         reason = "island: no more than house and batteries take"
         return EXPORT_MARGIN_W, Envelope(SITE, 0.0, None, Rank.SAFETY, "island", reason)
     price = scene.prices.export_per_kwh

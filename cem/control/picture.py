@@ -7,6 +7,11 @@ from cem.model.reading import Snapshot
 from cem.model.resource import Resource, Role
 from cem.model.site import Site
 
+LOWEST_HZ, HIGHEST_HZ = 40.0, 70.0
+"""Beyond these there is no frequency, whatever is told."""
+TOGETHER_S = 0.1
+"""Values of one message bear the same time."""
+
 
 @dataclass(frozen=True, slots=True)
 class BatteryPicture:
@@ -162,7 +167,7 @@ def _frequency_hz(site: Site, snapshot: Snapshot) -> float | None:
     """As the grid meter measures it, else an inverter."""
     for resource in (*site.of(Role.GRID), *site.of(Role.PV)):
         frequency = snapshot.number(resource.id, "frequency_hz", site.connection.meter_stale_s)
-        if frequency is not None:
+        if frequency is not None and LOWEST_HZ <= frequency <= HIGHEST_HZ:  # 0: the meter sees no voltage
             return frequency
     return None
 
@@ -202,11 +207,9 @@ def _charger(resource: Resource, snapshot: Snapshot, stale_s: float) -> ChargerP
     if told is not None and 1 <= told <= 3 and state in {"C", "D"} and power > EV_DRAWS_W:
         phases = min(phases, int(told))  # while nothing flows, chargers tell all sorts of numbers
     draws = None
-    current = snapshot.number(resource.id, "current_a", stale_s)
-    if current is not None and current >= 1.0 and power > EV_DRAWS_W:
-        # many cars draw on one phase of a charger that gives three, and only the measurement tells
-        draws = min(phases, max(1, round(power / (current * resource.ratings.nominal_voltage_v))))
-        phases = draws
+    if state in {"C", "D"} and power > EV_DRAWS_W:
+        draws = _drawn_on(resource, snapshot, power, stale_s)
+        phases = min(phases, draws or phases)
     return ChargerPicture(
         resource,
         power,
@@ -218,6 +221,15 @@ def _charger(resource: Resource, snapshot: Snapshot, stale_s: float) -> ChargerP
         draws,
         snapshot.number(resource.id, "limit_a", stale_s),
     )
+
+
+def _drawn_on(resource: Resource, snapshot: Snapshot, power_w: float, stale_s: float) -> int | None:
+    """On how many phases the car draws, from power and current of one sample: a car may use fewer than are offered."""
+    current = snapshot.number(resource.id, "current_a", stale_s)
+    ages = (snapshot.age_s(resource.id, "current_a"), snapshot.age_s(resource.id, "power_w"))
+    if current is None or current < 1.0 or None in ages or abs((ages[0] or 0.0) - (ages[1] or 0.0)) > TOGETHER_S:
+        return None
+    return max(1, round(power_w / (current * resource.ratings.nominal_voltage_v)))
 
 
 def _least(reported: float | None, rated: float | None) -> float:

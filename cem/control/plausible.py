@@ -2,11 +2,19 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from cem.control.consistent import contradiction
 from cem.control.memory import Seen
-from cem.control.tuning import FROZEN_AFTER_S, FROZEN_SHARE, FROZEN_WH, IMPLAUSIBLE_FUSES, IMPLAUSIBLE_RATINGS
+from cem.control.tuning import (
+    FROZEN_AFTER_S,
+    FROZEN_SHARE,
+    FROZEN_WH,
+    FUSE_CARRIES,
+    IMPLAUSIBLE_FUSES,
+    IMPLAUSIBLE_RATINGS,
+)
 from cem.model.reading import Reading, Snapshot
 from cem.model.resource import Resource, Role
 from cem.model.site import Site
@@ -34,38 +42,46 @@ class Screened:
     dropped: int
 
 
+METER_POINTS = frozenset(
+    f"{quantity}_l{phase}_{unit}" for quantity, unit in (("power", "w"), ("current", "a"), ("voltage", "v"))
+    for phase in (1, 2, 3)
+) | {"power_w", "frequency_hz"}  # fmt: skip
+"""What of the meter stands or falls together, being read together."""
+
+
 def screen(site: Site, snapshot: Snapshot, before: Mapping[str, Seen]) -> Screened:
-    """Drops what is no finite number, above 1.5 x the rating or 3 x the fuse, and powers that are stuck.
+    """Drops what is no finite number, above 1.5 x the rating or 3 x the fuse, contradicts itself, or is stuck.
 
     In place of a dropped power the last believable one stands, with its own age, so that one bad sample changes nothing
-    and a lasting one ends as stale. A stuck power is taken as unknown at once.
+    and a lasting one ends as stale; of the meter, its whole last sample stands. More than a fuse carries for long is
+    believed when it comes twice. A stuck power is taken as unknown at once.
     """
     seen: dict[str, Seen] = {}
-    changed: dict[str, dict[str, Reading]] = {}
+    changed: dict[str, Mapping[str, Reading]] = {}
     notes: dict[str, str] = {}
     dropped = 0
     for resource in site.resources:
-        points = snapshot.readings.get(resource.id)
+        points, last = snapshot.readings.get(resource.id), before.get(resource.id)
         if not points:
-            if resource.id in before:
-                seen[resource.id] = before[resource.id]
+            if last is not None:
+                seen[resource.id] = last
             continue
         bad = [p for p, r in points.items() if isinstance(r.value, float) and not math.isfinite(r.value)]
         replaced = {p: Reading(resource.id, p, None, points[p].taken_at_s) for p in bad}
-        power = None if "power_w" in replaced else _number(points.get("power_w"))
-        last = before.get(resource.id)
-        if power is not None and abs(power) > (most := most_believed_w(site, resource)):
-            notes[resource.id] = f"{power:.0f} W is dropped: more than {most:.0f} W cannot be"
-            replaced["power_w"] = _last(resource, points["power_w"], last)
-            power = None
-            dropped += 1
         dropped += len(bad)
-        if power is None:
+        power = None if "power_w" in replaced else _number(points.get("power_w"))
+        why = "" if power is None else _unbelievable(site, resource, points, power, last)
+        if power is not None and why:
+            notes[resource.id] = why
+            replaced |= _before(resource, points, last)
+            dropped += 1 if last is None or last.doubted_at_s != points["power_w"].taken_at_s else 0
+            if last is not None:
+                seen[resource.id] = replace(last, doubted_at_s=points["power_w"].taken_at_s, doubted_w=power)
+        elif power is None:
             if last is not None:
                 seen[resource.id] = last
         else:
-            now = _follow(resource, points, power, last)
-            seen[resource.id] = now
+            now = seen[resource.id] = _follow(resource, points, power, last)
             if _stuck(resource, points, now):
                 notes[resource.id] = f"stuck at {power:.0f} W while its energy register moves: taken as silent"
                 replaced["power_w"] = Reading(resource.id, "power_w", None, points["power_w"].taken_at_s)
@@ -74,6 +90,24 @@ def screen(site: Site, snapshot: Snapshot, before: Mapping[str, Seen]) -> Screen
     if changed:
         snapshot = Snapshot(snapshot.mono_s, MappingProxyType({**snapshot.readings, **changed}))
     return Screened(snapshot, MappingProxyType(seen), notes, dropped)
+
+
+def _unbelievable(
+    site: Site, resource: Resource, points: Mapping[str, Reading], power_w: float, last: Seen | None
+) -> str:
+    """Why a power is not believed, in words; '' when it is."""
+    if abs(power_w) > (most := most_believed_w(site, resource)):
+        return f"{power_w:.0f} W is dropped: more than {most:.0f} W cannot be"
+    if resource.role is not Role.GRID:
+        return ""
+    against = contradiction(points, site.connection.nominal_voltage_v)
+    if against:
+        return f"a sample is dropped that contradicts itself: {against}"
+    if last is None or abs(power_w) <= FUSE_CARRIES * site.connection.fuse_w:
+        return ""
+    again = last.doubted_at_s < points["power_w"].taken_at_s and abs(last.doubted_w - power_w) <= 0.2 * abs(power_w)
+    believed = again or abs(last.value) > FUSE_CARRIES * site.connection.fuse_w
+    return "" if believed else f"{power_w:.0f} W is more than the fuse carries for long: believed when it comes twice"
 
 
 def most_believed_w(site: Site, resource: Resource) -> float:
@@ -95,10 +129,15 @@ def _number(reading: Reading | None) -> float | None:
     return float(reading.value) if reading is not None and isinstance(reading.value, int | float) else None
 
 
-def _last(resource: Resource, reading: Reading, last: Seen | None) -> Reading:
-    if last is None:
-        return Reading(resource.id, "power_w", None, reading.taken_at_s)
-    return Reading(resource.id, "power_w", last.value, last.taken_at_s)
+def _before(resource: Resource, points: Mapping[str, Reading], last: Seen | None) -> dict[str, Reading]:
+    """What stands in place of a sample that is not believed."""
+    at_s = points["power_w"].taken_at_s
+    if resource.role is not Role.GRID:
+        kept = Reading(resource.id, "power_w", *((None, at_s) if last is None else (last.value, last.taken_at_s)))
+        return {"power_w": kept}
+    stands = {} if last is None else last.points
+    together = [point for point in points if point in METER_POINTS]
+    return {point: stands.get(point) or Reading(resource.id, point, None, at_s) for point in together}
 
 
 def _counter(resource: Resource, points: Mapping[str, Reading]) -> float | None:
@@ -113,9 +152,12 @@ def _counter(resource: Resource, points: Mapping[str, Reading]) -> float | None:
 
 def _follow(resource: Resource, points: Mapping[str, Reading], power: float, last: Seen | None) -> Seen:
     taken_at_s = points["power_w"].taken_at_s
+    kept: Mapping[str, Reading] = MappingProxyType({})
+    if resource.role is Role.GRID:
+        kept = MappingProxyType({point: reading for point, reading in points.items() if point in METER_POINTS})
     if last is not None and power == last.value:
-        return Seen(power, taken_at_s, last.same_since_s, last.counter_wh)
-    return Seen(power, taken_at_s, taken_at_s, _counter(resource, points))
+        return Seen(power, taken_at_s, last.same_since_s, last.counter_wh, kept)
+    return Seen(power, taken_at_s, taken_at_s, _counter(resource, points), kept)
 
 
 def _stuck(resource: Resource, points: Mapping[str, Reading], seen: Seen) -> bool:

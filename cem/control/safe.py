@@ -8,6 +8,7 @@ from cem.model.resource import Control, Role
 from cem.model.setpoint import Setpoint
 
 REASON = "the grid meter is silent"
+UNMANAGED = "its management tells no state of charge"
 
 
 def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
@@ -38,12 +39,34 @@ def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
     return tuple(setpoints)
 
 
+def unmanaged(scene: Scene) -> tuple[str, ...]:
+    """The batteries that answer, and that have told their state of charge in this run and do so no more."""
+    read = {battery.resource.id for battery in scene.picture.batteries}
+    stale_s = scene.site.connection.device_stale_s
+    return tuple(
+        battery.id
+        for battery in scene.site.of(Role.BATTERY)
+        if battery.id not in read
+        and battery.id in scene.memory.managed
+        and Control.BATTERY_SETPOINT_W in battery.controls
+        and scene.inputs.snapshot.number(battery.id, "power_w", stale_s) is not None
+    )
+
+
+def idle(resource_ids: tuple[str, ...]) -> tuple[Setpoint, ...]:
+    """A battery without its management stands still: what it told of its limits is not used any longer."""
+    return tuple(
+        Setpoint(key, Control.BATTERY_SETPOINT_W, 0.0, LEASE_S, Rank.SAFETY, key, f"idle: {UNMANAGED}", demanded=True)
+        for key in resource_ids
+    )
+
+
 def _charger(scene: Scene, charger: ChargerPicture, lost_for_s: float) -> Setpoint:
     least_a = charger.resource.ratings.min_current_a
     by = scene.band.max_by
     limited = by is not None and by.rank is not Rank.SAFETY
     fits = not limited or least_a * charger.watts_per_amp <= scene.band.max_w / 2
-    if charger.state == "C" and fits and lost_for_s < METER_LOST_STOP_S:
+    if charger.state == "C" and fits and not scene.islanded and lost_for_s < METER_LOST_STOP_S:
         return _safe(charger.resource.id, Control.EV_LIMIT_A, least_a, "smallest current, soon off")
     return _safe(charger.resource.id, Control.EV_LIMIT_A, 0.0, "paused")
 

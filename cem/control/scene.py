@@ -8,11 +8,11 @@ from types import MappingProxyType
 from cem.control import words
 from cem.control.memory import Memory
 from cem.control.picture import Picture
+from cem.control.presence import gone
 from cem.control.prices import Prices
 from cem.control.spreading import Waiting
 from cem.control.trend import room_w
 from cem.control.tuning import EXPORT_MARGIN_W, IMPORT_MARGIN_W
-from cem.model.directive import GridPresence
 from cem.model.envelope import Band, Envelope, Rank
 from cem.model.plan import Intent, Slot
 from cem.model.resource import Role
@@ -58,8 +58,13 @@ class Scene:
 
     @property
     def islanded(self) -> bool:
-        """The grid's voltage is not there."""
-        return self.inputs.directive.grid is GridPresence.ISLANDED
+        """The grid's voltage is not there, or has not been back for long enough to count on it."""
+        return self.memory.islanded
+
+    @property
+    def gone(self) -> bool:
+        """The grid's voltage is not there now."""
+        return gone(self.memory)
 
     @property
     def first(self) -> bool:

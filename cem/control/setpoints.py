@@ -58,7 +58,8 @@ def _battery(scene: Scene, limits: Limits, store: BatteryChoice) -> Setpoint:
         reason = f"left to its own control as asked{end}"
         store = replace(store, rank=Rank.USER, source=release.by, reason=reason)
         power = None
-    return _made(scene, limits, store, resource, Control.BATTERY_SETPOINT_W, power)
+    made_of = _made(scene, limits, store, resource, Control.BATTERY_SETPOINT_W, power)
+    return replace(made_of, watched=False) if scene.gone else made_of
 
 
 def _made(

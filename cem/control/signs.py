@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from cem.control.memory import SignMemory
-from cem.control.tuning import SIGN_FORGET_S, SIGN_SHARE, SIGN_STEP_W, SIGN_STOP_S
+from cem.control.tuning import SIGN_FORGET_S, SIGN_LOOK_S, SIGN_SHARE, SIGN_STEP_W, SIGN_STOP_S
 from cem.model.envelope import Envelope, Rank
 from cem.model.reading import Snapshot
 from cem.model.resource import Role
@@ -15,7 +15,10 @@ ENOUGH = 1.5  # weight of evidence; one step weighs at most 1
 
 
 def watch(site: Site, snapshot: Snapshot, before: SignMemory) -> SignMemory:
-    """Compares the last step of the batteries with that of the meter, when both were read anew."""
+    """Compares what the batteries have moved since the last look with what the meter has, once it is enough to tell.
+
+    A look is as old as the movement needs, so that a slow run away from a reversed meter is seen as well as a step.
+    """
     meters, batteries = site.of(Role.GRID), site.of(Role.BATTERY)
     if not meters or not batteries:
         return before
@@ -25,12 +28,15 @@ def watch(site: Site, snapshot: Snapshot, before: SignMemory) -> SignMemory:
     reading = snapshot.reading(meters[0].id, "power_w")
     if grid is None or reading is None or any(p is None for p in powers):
         return replace(before, grid_w=None, battery_w=None)
-    battery = sum(p for p in powers if p is not None)
-    now = replace(before, grid_w=grid, battery_w=battery, taken_at_s=reading.taken_at_s)
-    if before.grid_w is None or before.battery_w is None or reading.taken_at_s <= before.taken_at_s:
-        return before if reading.taken_at_s <= before.taken_at_s else now
+    battery, at_s = sum(p for p in powers if p is not None), reading.taken_at_s
+    if before.grid_w is None or before.battery_w is None or at_s - before.taken_at_s > SIGN_LOOK_S:
+        return replace(before, grid_w=grid, battery_w=battery, taken_at_s=at_s)
     rated = sum(max(b.ratings.max_charge_w or 0.0, b.ratings.max_discharge_w or 0.0) for b in batteries)
-    return _weighed(now, battery - before.battery_w, grid - before.grid_w, max(SIGN_STEP_W, SIGN_SHARE * rated))
+    least_w = max(SIGN_STEP_W, SIGN_SHARE * rated)
+    if at_s <= before.taken_at_s or abs(battery - before.battery_w) < least_w:
+        return before
+    now = replace(before, grid_w=grid, battery_w=battery, taken_at_s=at_s)
+    return _weighed(now, battery - before.battery_w, grid - before.grid_w, least_w)
 
 
 def _weighed(memory: SignMemory, battery_step: float, grid_step: float, least_w: float) -> SignMemory:
@@ -38,8 +44,6 @@ def _weighed(memory: SignMemory, battery_step: float, grid_step: float, least_w:
     against, since_s = memory.against, memory.since_s
     if against > 0.0 and at_s - since_s > SIGN_FORGET_S:
         against = 0.0
-    if abs(battery_step) < least_w:
-        return replace(memory, against=against)
     if abs(grid_step - battery_step) <= 0.3 * abs(battery_step):
         return replace(memory, against=0.0, doubt=False)
     if abs(grid_step + battery_step) > 0.3 * abs(battery_step):

@@ -17,8 +17,8 @@ from types import MappingProxyType
 
 from cem.control import words
 from cem.control.memory import Imposed, Memory, Release
+from cem.control.presence import gone
 from cem.control.prices import TARIFF, Prices, clearly_more
-from cem.model.directive import GridPresence
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.request import RequestKind
 from cem.model.site import Site
@@ -46,7 +46,7 @@ def remembered(
 
     `envelopes` are the grid's, as admitted; `grid_w` None: not known.
     """
-    if inputs.directive.grid is GridPresence.ISLANDED:
+    if gone(memory):
         return replace(memory, imposed=MappingProxyType({}), releases=(), prices=None)
     imposed = _imposed(envelopes)
     begun = [r for side in (IMPORT, EXPORT) if (r := _risen(site, inputs, memory, imposed, side)) is not None]

@@ -29,6 +29,8 @@ def steady(picture: Picture, memory: Memory, now_s: float) -> tuple[Picture, Mov
     raws = (*memory.loads_w[1 - LOAD_SURE_TICKS :], raw_w)
     if memory.load_w is None:
         return picture, moved, raws
+    if apart(picture) != memory.apart:  # what was load is told apart now, or the other way round: nothing moved
+        return picture, moved[-2:], (raw_w,)
     if picture.skewed and memory.load_at_s is not None and now_s - memory.load_at_s <= SKEW_HOLD_S:
         return replace(picture, load_w=memory.load_w), moved, raws
     powers = [power for _, power in moved]
@@ -38,6 +40,13 @@ def steady(picture: Picture, memory: Memory, now_s: float) -> tuple[Picture, Mov
         return picture, moved, raws
     believed_w = math.copysign(max(0.0, abs(change_w) - doubt_w), change_w)
     return replace(picture, load_w=memory.load_w + believed_w), moved, raws
+
+
+def apart(picture: Picture) -> frozenset[str]:
+    """The batteries and charging points that are read now, so that their power is no load."""
+    return frozenset(
+        [battery.resource.id for battery in picture.batteries] + [charger.resource.id for charger in picture.chargers]
+    )
 
 
 def _commanded_w(picture: Picture, memory: Memory, now_s: float) -> float:

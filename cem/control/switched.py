@@ -184,7 +184,7 @@ def _load_claim(
         if not planned:
             claim = replace(claim, drains=frozenset(), entry=0.0 if on else SURPLUS_ON_SHARE)
     off = switched.resource.id in shed or returning(scene, switched.resource.id)
-    if on and for_s < policy.min_on_s and not off:
+    if on and for_s < policy.min_on_s and not off and not scene.islanded:
         claim, wanted = replace(claim, held=True, drains=frozenset({SURPLUS})), True
     if not on and for_s < policy.min_off_s:
         wanted = False
@@ -301,6 +301,9 @@ def _load(
         return replace(
             own, value=1.0, source="plan" if planned else "rule", reason="runs as planned" if planned else words
         ), memory
+    if scene.islanded and switched.resource.id not in shed:
+        why = "the house runs without the grid" if scene.gone else "the grid has only just come back"
+        return replace(own, value=0.0, rank=Rank.SAFETY, source="island", reason=f"off: {why}"), memory
     if got.bound_by in {SURPLUS, None} and switched.resource.id not in shed:
         return replace(own, value=0.0, reason="waits for the sun"), memory
     reason, rank, source = _denied(scene, switched, got, limits, shed)

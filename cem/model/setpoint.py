@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from cem.model.directive import GridPresence
 from cem.model.envelope import Band, Rank
 from cem.model.resource import Control
 
@@ -36,6 +37,9 @@ class Setpoint:
     reason: str  # in words, for the owner
     demanded: bool = False  # by safety or an obligation: may exceed a write budget
     bound_by: tuple[Narrowing, ...] = ()  # every term that narrowed it, the binding one first
+    watched: bool = (
+        True  # its effect must show; False for a battery that makes the house's voltage: it gives what is due
+    )
 
 
 class WriteState(StrEnum):
@@ -107,3 +111,4 @@ class Decision:
     notes: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({})
     )  # resource id -> reason without a setpoint
+    grid: GridPresence = GridPresence.UNKNOWN

@@ -12,6 +12,7 @@ from cem.model.errors import DeviceError, WrongDevice
 from cem.model.setpoint import DeviceState, Health, Setpoint
 from cem.ports import Clock, ControlSpec, Device, DeviceConfig, Identity, StateStore
 from cem.runtime.board import Board
+from cem.runtime.quality import LineQuality
 from cem.runtime.waiting import Signal, signalled
 from cem.runtime.writer import Writer
 
@@ -40,6 +41,7 @@ class DeviceTask:
         self.controls: tuple[ControlSpec, ...] = ()
         self.identity: Identity | None = None
         self.alive_at_s = 0.0
+        self.quality = LineQuality()
         self._device = device
         self._board = board
         self._clock = clock
@@ -117,6 +119,7 @@ class DeviceTask:
             if now_s >= due_s:
                 with self._patience:
                     readings = await self._device.poll()
+                self.quality.came(now_s)
                 self._online()
                 self._board.post(readings)
                 self._writer.observe(readings)
@@ -135,6 +138,7 @@ class DeviceTask:
     def _lost(self, error: BaseException) -> float:
         """Counts a miss and says how long to wait; one miss is mended by connecting anew and is no news."""
         self._misses += 1
+        self.quality.failed()
         detail, advice = self._in_two(error, ADVICE)
         detail = detail or f"no answer within {CALL_TIMEOUT_S:.0f} s"
         if self._misses == 1 and self._board.health(self.config.id).health is Health.ONLINE:

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 PHASE = 0.35  # of a tick, after the common beat of the device polls, so that fresh values are decided on
 LEASE_TICKS = 3  # a set point outlives at least so many ticks, however coarse they are
+STOOD_STILL_TICKS = 3.0  # a tick that comes so late would be decided on what was read before the pause
 TASK_ALIVE_S = 90.0  # longer than any back-off of a device task
 
 
@@ -119,6 +120,12 @@ class ControlLoop:
         due_s = (math.floor(now_s / self._tick_s - PHASE + 1e-6) + 1 + PHASE) * self._tick_s
         await signalled(self._wake, due_s - now_s)
         self._wake.clear()
+        late_s = self._clock.now().mono_s - due_s
+        if late_s > STOOD_STILL_TICKS * self._tick_s:
+            log.warning(
+                "the process stood still for %.0f s; the devices are read anew before anything is decided", late_s
+            )
+            await self._next()
 
     def tick(self) -> Decision:
         """One whole tick; never waits for anything."""

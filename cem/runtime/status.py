@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cem import __version__
-from cem.model.directive import Directive, LinkState
+from cem.model.directive import Directive, GridPresence, LinkState
 from cem.model.envelope import SITE, Band, Envelope, Rank
 from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Control, Resource, Role, SgReady
@@ -91,7 +91,7 @@ class StatusSource:
             mode=decision.mode,
             headline=self._headline(inputs, decision),
             time_trusted=inputs.now.trusted,
-            grid=inputs.directive.grid,
+            grid=decision.grid,
             flow=self._flow(inputs, decision),
             import_price_per_kwh=import_price,
             export_price_per_kwh=export_price,
@@ -184,7 +184,19 @@ class StatusSource:
                 troubles.append(
                     Trouble(f"device.{device.id}", f"{device.name}: {device.detail}", effect, device.advice, "alarm")
                 )
+        troubles += self._lines(inputs)
         troubles += self._doubts(inputs, decision)
+        if decision.grid is GridPresence.ISLANDED:
+            troubles.append(
+                Trouble(
+                    "grid.lost",
+                    "the grid's voltage was lost at the connection point",
+                    f"{decision.headline} Cars and surplus loads are off, and the grid's prices do not count, "
+                    "until it has stayed for a minute",
+                    "Switch off what is not needed. Look at the main switch if the neighbours have power.",
+                    "alarm",
+                )
+            )
         for outcome in inputs.outcomes:
             if outcome.state in UNHAPPY and outcome.detail:
                 resource = self._site.resource(outcome.resource_id)
@@ -211,6 +223,20 @@ class StatusSource:
             )
         return self._dated(troubles, inputs.now.wall)
 
+    def _lines(self, inputs: Inputs) -> list[Trouble]:
+        """Devices that answer, but too often not rightly."""
+        online = {d.device_id for d in inputs.devices.values() if d.health is Health.ONLINE}
+        return [
+            Trouble(
+                f"line.{task.config.id}",
+                f"{task.config.name}: {words}",
+                "its values come late, and it may be lost now and then",
+                "Check cable, shield, termination and earth; only one master may ask on a serial line.",
+            )
+            for task in self._tasks
+            if task.config.id in online and (words := task.quality.trouble())
+        ]
+
     def _doubts(self, inputs: Inputs, decision: Decision) -> list[Trouble]:
         """What the control says about readings that it does not believe, and about a meter that is not there."""
         if self._site.read_only:
@@ -220,7 +246,7 @@ class StatusSource:
             Trouble(
                 f"reading.{resource_id}",
                 f"{self._site.resource(resource_id).name}: {note}",
-                "it counts as silent until it shows something that can be",
+                "what cannot be true is not used; what lasts counts as silent",
                 advice,
                 "alarm",
             )

@@ -265,6 +265,9 @@ class Writer:
             if spec.effect_point is None:
                 continue
             value = held.present = measured.get((spec.resource_id, spec.effect_point))
+            if held.setpoint is not None and not held.setpoint.watched:
+                held.mismatch_since_s = None
+                continue
             if value is None or held.written is None or now.mono_s < held.quiet_until_s:
                 continue
             if _effective(spec, held.written, value):

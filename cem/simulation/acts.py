@@ -325,8 +325,19 @@ class Stall(BaseAct):
             loop.__dict__.pop("tick", None)
 
 
+class Pause(BaseAct):
+    """The gateway's process stands still for so long, as in SIGSTOP or a paused machine; time passes."""
+
+    do: Literal["pause"]
+    for_s: float = Field(gt=0)
+
+    def perform(self, bench: Bench, oracle: Oracle) -> None:
+        """At once."""
+        bench.pause(self.for_s)
+
+
 Act = Annotated[
     Fault | Clear | Load | Plug | Unplug | Sun | Store | Meddle | Publish | Signalled | Cancel | LinkCut | Ask | Kill
-    | Stop | Start | WallClock | Stall,
+    | Stop | Start | WallClock | Stall | Pause,
     Field(discriminator="do"),
 ]  # fmt: skip

@@ -98,6 +98,7 @@ class Bench:
         self.watchdog = CountingWatchdog()
         self.past = MinuteMemory(self.site_file.site)
         self.gateway: Gateway | None = None
+        self.paused_s = 0.0  # how long it has stood still in all
         self._seed = seed
         self._folder = folder
         self._plan = plan
@@ -106,7 +107,9 @@ class Bench:
         # back-off and jitter, the same in each run
         self._random = random.Random(home.seed if seed is None else seed)  # noqa: S311
         self._runner = asyncio.Runner(loop_factory=VirtualEventLoop)
-        self._loop = self._runner.get_loop()
+        loop = self._runner.get_loop()
+        assert isinstance(loop, VirtualEventLoop)
+        self._loop = loop
         self._tasks: list[asyncio.Task[None]] = []
         self._begin(grids)
 
@@ -195,6 +198,15 @@ class Bench:
         """Lets so much time pass. Raises GatewayEnded when the gateway fails on the way."""
         self._at_s += seconds
         self.run(self._until(self._at_s))
+
+    def pause(self, seconds: float) -> None:
+        """The process stands still for so long (SIGSTOP, a paused machine): time passes, and nothing of it runs.
+
+        All that fell due meanwhile is due at once when it goes on; the plant makes up for it in one long step.
+        """
+        self._at_s += seconds
+        self.paused_s += seconds
+        self._loop.advance(seconds)
 
     def steps(self, seconds: float) -> Iterator[Step]:
         """Lets time pass one step of the plant at a time, and gives each."""

@@ -184,20 +184,23 @@ def _run(scenario: Scenario, bench: Bench, oracle: Oracle, account: Account, wat
     look = max(1, round(LOOK_S / step_s))
     done = number = 0
     while True:
-        now_s = number * step_s
+        now_s = number * step_s + bench.paused_s
         while done < len(acts) and acts[done].at_s <= now_s:
             acts[done].perform(bench, oracle)
             done += 1
+        gone_s = bench.paused_s  # time in which the gateway's process stood still, and no step was made
+        now_s = number * step_s + gone_s
         for one in watched:
             one.look(bench, now_s)
         if number and number % look == 0 and bench.gateway is not None and bench.gateway.loop.last is not None:
             account.look(bench.status())
-        if number == steps:
+        last = steps - math.floor(gone_s / step_s)
+        if number >= last:
             return
         due_s = [when for one in watched if (when := one.next_s(now_s + step_s)) is not None]
         due_s += [act.at_s for act in acts[done : done + 1]]
-        soonest = min((math.ceil(when / step_s - 1e-6) for when in due_s), default=steps)
-        following = max(number + 1, min(soonest, steps, (number // look + 1) * look))
+        soonest = min((math.ceil((when - gone_s) / step_s - 1e-6) for when in due_s), default=last)
+        following = max(number + 1, min(soonest, last, (number // look + 1) * look))
         bench.advance((following - number) * step_s)
         number = following
 

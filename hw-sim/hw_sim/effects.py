@@ -22,6 +22,7 @@ class Effects:
         self._weather: dict[int, EventSpec] = {}
         self._before: dict[int, dict[str, object]] = {}
         self._later: list[Callable[[], None]] = []
+        self._unmanaged: dict[int, tuple[Battery, float]] = {}
         self._masters: dict[int, tuple[FaultSpec, float]] = {}
 
     # --- events ---
@@ -108,6 +109,12 @@ class Effects:
                 battery = next(one for one in self._of(spec.target) if isinstance(one, Battery))
                 battery.refuses_charge = begins and spec.charge
                 battery.refuses_discharge = begins and spec.discharge
+            case "bms_lost":
+                battery = next(one for one in self._of(spec.target) if isinstance(one, Battery))
+                self._unmanaged.pop(number, None)
+                battery.refuses_charge = battery.refuses_discharge = False
+                if begins:
+                    self._unmanaged[number] = (battery, self._house.elapsed_s + spec.delay_s)
             case "unplug":
                 point = next(one for one in self._of(spec.target) if isinstance(one, ChargingPoint))
                 self._later.append(point.unplug if begins else point.plug)
@@ -127,9 +134,10 @@ class Effects:
             for act in self._later:
                 act()
             self._later.clear()
-        if not self._masters:
-            return
         now_s = self._house.elapsed_s
+        for battery, due_s in self._unmanaged.values():
+            if now_s + 1e-9 >= due_s:  # the inverter's own watchdog on its battery
+                battery.refuses_charge = battery.refuses_discharge = True
         for number, (spec, due_s) in list(self._masters.items()):
             if now_s + 1e-9 >= due_s:
                 self._fronts[spec.target].second_master(spec.value)

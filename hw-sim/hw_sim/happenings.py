@@ -32,6 +32,7 @@ FaultKind = Literal[
     "stale_retained",
     "broker_down",
     "bms",
+    "bms_lost",
     "unplug",
 ]
 BROKER = "broker"
@@ -155,6 +156,7 @@ FAULTS: dict[str, FaultRule] = {
     "stale_retained": FaultRule(devices=OVER_MQTT),
     "broker_down": FaultRule(devices=frozenset({BROKER})),
     "bms": FaultRule(frozenset({"charge", "discharge"}), frozenset({"sunspec.battery", "sunspec.hybrid"})),
+    "bms_lost": FaultRule(frozenset({"delay_s"}), frozenset({"sunspec.battery", "sunspec.hybrid"})),
     "unplug": FaultRule(devices=frozenset({"goe.charger"})),
 }
 

@@ -80,6 +80,19 @@ def test_a_reversed_meter_stops_the_battery_within_thirty_seconds(load_w: float)
     assert "counts backwards" in of(home.decision, "battery").reason
 
 
+def test_a_reversed_meter_stops_a_battery_that_runs_away_slowly_from_a_quiet_house() -> None:
+    home = LagHouse(house(GRID, BATTERY), load_w=500.0, battery_lag_s=2.0)
+    home.run(60)
+    home.meter_sign = -1.0
+    worst_w = 0.0
+    for _ in range(600):
+        home.load_w += 0.2  # a house is never still
+        home.tick()
+        worst_w = max(worst_w, abs(home.powers["battery"]))
+    assert worst_w < 2500
+    assert home.memory.signs.doubt
+
+
 @pytest.mark.parametrize("lag_s", [1.0, 2.0, 4.0])
 def test_a_meter_the_right_way_round_is_never_doubted(lag_s: float) -> None:
     home = LagHouse(house(GRID, BATTERY), battery_lag_s=lag_s)

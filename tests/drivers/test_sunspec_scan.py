@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
@@ -106,6 +107,29 @@ def test_a_dead_unit_is_no_answer() -> None:
     registers = Registers(silent=True)
     with pytest.raises(NoAnswer):
         _scan(registers)
+
+
+@dataclass
+class Noisy(Registers):
+    """Some answers come cut off."""
+
+    damaged: int = 0
+
+    def respond(self, unit: int, pdu: bytes) -> bytes | None:
+        answer = super().respond(unit, pdu)
+        if answer is None or answer[0] & 0x80 or self.damaged <= 0:
+            return answer
+        self.damaged -= 1
+        return answer[:-1]
+
+
+def test_noise_where_the_map_lies_is_no_missing_map() -> None:
+    registers = Noisy(damaged=1000)
+    sunspec_map(registers, [common_model("SN-1")])
+    with pytest.raises(BadAnswer):
+        _scan(registers)
+    registers.damaged = 1
+    assert _scan(registers)[0].identity.serial == "SN-1"
 
 
 def test_a_map_that_leads_in_a_circle_or_out_of_the_address_space_ends() -> None:

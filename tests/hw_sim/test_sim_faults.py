@@ -288,6 +288,23 @@ def test_a_charger_that_left_without_a_word_still_looks_alive() -> None:
     play(main, EV, fault("stale_retained", "wallbox"))
 
 
+def test_a_battery_without_its_management_tells_nothing_of_it_and_soon_gives_nothing() -> None:
+    async def main(world: World) -> None:
+        unit = world.sim.modbus("battery")
+        soc = next(block for block in range(40000, 40600) if unit.bank.read(block, 2) == [802, 62]) + 12
+        assert unit.bank.read(soc, 1) != [0xFFFF]
+        await world.run(12)
+        assert unit.bank.read(soc, 1) == [0xFFFF]
+        assert world.sim.truth().battery_w < -250
+        await world.run(6)
+        assert world.sim.truth().battery_w == pytest.approx(0.0, abs=5.0)
+        await world.run(20)
+        assert unit.bank.read(soc, 1) != [0xFFFF]
+        assert world.sim.truth().battery_w < -250
+
+    play(main, BATTERY, METER, fault("bms_lost", "battery", "delay_s = 3"))
+
+
 def test_the_broker_goes_down_and_comes_back() -> None:
     async def main(world: World) -> None:
         await world.run(11)

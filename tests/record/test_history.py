@@ -78,32 +78,46 @@ def test_the_journal_is_the_two_ports(tmp_path: Path) -> None:
     assert ports == (one, one)
 
 
-def test_a_synthetic_day_agrees_with_the_counters_within_one_percent(tmp_path: Path) -> None:
-    path = tmp_path / "history.db"
-    clock = datetime(2026, 3, 10, 23, 0, tzinfo=UTC)  # local midnight
+@pytest.mark.parametrize(
+    ("clock", "hours", "every_s"),
+    [
+        (datetime(2026, 3, 10, 23, 0, tzinfo=UTC), 24, 5),
+        (datetime(2026, 3, 28, 23, 0, tzinfo=UTC), 23, 30),  # the clock goes forward
+        (datetime(2026, 10, 24, 22, 0, tzinfo=UTC), 25, 30),  # 02:30 comes twice
+        (datetime(2028, 2, 28, 23, 0, tzinfo=UTC), 24, 30),  # a leap day
+        (datetime(2026, 12, 31, 23, 0, tzinfo=UTC), 24, 30),  # over the end of the year, in UTC
+        (datetime(2038, 1, 18, 23, 0, tzinfo=UTC), 24, 30),  # 2^31 seconds since 1970
+    ],
+    ids=["plain", "23-hours", "25-hours", "leap-day", "new-year", "2038"],
+)
+def test_a_synthetic_day_agrees_with_the_counters_within_one_percent(
+    tmp_path: Path, clock: datetime, hours: int, every_s: int
+) -> None:
+    """Every `clock` is a local midnight."""
+    path, begins, length_s = tmp_path / "history.db", clock, hours * 3600
     day = SyntheticDay()
     before = (day.import_wh, day.export_wh, day.pv_wh)
     sums = []
 
     async def scene(journal: HistoryJournal, clock: VirtualClock) -> None:
-        for second in range(0, 86_400, 5):
-            journal.record(inputs_at(clock.now(), day.values(second, 5.0)), decision(100.0))
-            await asyncio.sleep(5.0)
+        for second in range(0, length_s, every_s):
+            journal.record(inputs_at(clock.now(), day.values(second, every_s)), decision(100.0))
+            await asyncio.sleep(every_s)
         sums.append(journal.energy_today(clock.now().wall - timedelta(seconds=1)))
         means = await journal.minute_means("grid.power_w", 0, 2**40)
-        assert len(means) == 1439
+        assert len(means) == 60 * hours - 1
         await asyncio.sleep(60)
-        journal.record(inputs_at(clock.now(), day.values(86_460, 60.0)), decision(100.0))
+        journal.record(inputs_at(clock.now(), day.values(length_s + 60, 60.0)), decision(100.0))
 
-    assert play(path, clock, scene).alarms == ()
+    assert play(path, begins, scene).alarms == ()
     expected = (day.import_wh - before[0], day.export_wh - before[1], day.pv_wh - before[2])
     (today,) = sums
     assert today.import_wh == pytest.approx(expected[0], rel=0.01)
     assert today.export_wh == pytest.approx(expected[1], rel=0.01)
     assert today.pv_wh == pytest.approx(expected[2], rel=0.01)
-    first = int(datetime(2026, 3, 10, 23, 0, tzinfo=UTC).timestamp()) // 60
+    first = int(begins.timestamp()) // 60
     assert keys(path, "day") == [first]
-    assert len(keys(path, "m15")) == 96
+    assert len(keys(path, "m15")) == 4 * hours
     assert column(path, "site.imported_wh", "day")[first] == pytest.approx(expected[0], rel=0.01)
     assert column(path, "site.cost", "day")[first] == pytest.approx(today.cost, rel=0.001)
 

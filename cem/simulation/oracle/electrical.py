@@ -276,6 +276,8 @@ class MostRestrictive:
             return []
         band = seen.decision.band
         found = []
+        if not seen.facts.grid_there:  # in an island they are suspended
+            return []
         for side, edge in (("import", band.max_w), ("export", -band.min_w)):
             limit = seen.limit_w(side)
             wide = limit is not None and edge > limit + 1.0

@@ -80,6 +80,7 @@ class Facts:
     unwell: frozenset[str]  # devices with which something is wrong, by the site file's id
     meter: str  # "ok", "silent": gives nothing, or "lies": gives what is not so
     slowest_s: float = 0.0  # the longest that something that obeys takes to do what it is told
+    grid_there: bool = True  # its voltage; without it the grid's limits mean nothing
 
     @property
     def movers(self) -> tuple[BatteryFact | ChargerFact | SwitchedFact, ...]:
@@ -144,7 +145,8 @@ class FactSource:
 
     def read(self, truth: Truth) -> Facts:
         """The facts of a step."""
-        wrong = {device_id: self._wrong(device_id) for device_id in self._device_of}
+        dark = frozenset({"silence"} if truth.supply == "dark" else ())
+        wrong = {device_id: self._wrong(device_id) | dark for device_id in self._device_of}
         unwell = frozenset(device_id for device_id, names in wrong.items() if names)
         self._unwell_s.update(dict.fromkeys(unwell, truth.elapsed_s))
         deaf = frozenset(key for key, at_s in self._unwell_s.items() if truth.elapsed_s - at_s < RECOVERS_S)
@@ -158,7 +160,7 @@ class FactSource:
             truth.grid_w,
             tuple(truth.grid_phases_w),
             truth.load_w + truth.heat_pump_w + truth.relay_w - steered_w,
-            truth.voltages_v[0],
+            truth.voltages_v[0] or self._plant.home.grid.voltage_v,  # dark: nothing flows, whatever it is divided by
             truth.frequency_hz,
             self._each(Role.BATTERY, lambda r: _battery(r, self._own(truth.battery, r), r.device_id not in deaf)),
             self._each(Role.EV, lambda r: _charger(r, self._own(truth.ev, r), r.device_id not in deaf)),
@@ -168,6 +170,7 @@ class FactSource:
             unwell,
             self._meter(wrong),
             max(takes_s, default=0.0),
+            truth.supply == "grid",
         )
 
     def _switched(self, role: Role, truth: Truth, unwell: frozenset[str]) -> tuple[SwitchedFact, ...]:

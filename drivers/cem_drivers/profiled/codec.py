@@ -18,6 +18,8 @@ _FORMATS = {
     "bitfield16": ">H",
     "bitfield32": ">I",
 }
+SMALLEST = 1e-30
+"""Of a float that is meant: 230.0 with its two words exchanged reads as 2e-41."""
 
 
 def ordered(raw: bytes, order: WordOrder) -> bytes:
@@ -28,12 +30,14 @@ def ordered(raw: bytes, order: WordOrder) -> bytes:
 
 
 def decode(kind: str, raw: bytes, order: WordOrder = "big") -> Value:
-    """The value that registers hold; None for a float that is no number and for text that is empty or no text."""
+    """The value that registers hold; None for a float that is no number, or smaller than anything that is measured
+    (its words lie the wrong way round then), and for text that is empty or no text."""
     if kind.startswith("string:"):
         text = raw.split(b"\0", 1)[0].decode("ascii", "replace").strip()
         return text if text and text.isprintable() and "\ufffd" not in text else None
     value: float = struct.unpack(_FORMATS[kind], ordered(raw, order))[0]
-    return value if math.isfinite(value) else None
+    absurd = kind.startswith("float") and 0.0 < abs(value) < SMALLEST
+    return value if math.isfinite(value) and not absurd else None
 
 
 def bits_of(raw: bytes, order: WordOrder = "big") -> int:

@@ -50,12 +50,15 @@ async def find_base(reader: PatientReader, configured: int | None = None) -> int
     """The address of the marker; None if the unit answers and there is no SunSpec map. Raises NoAnswer, BadAnswer.
 
     An address that stays silent is asked again once another one has answered: some devices keep silent about
-    addresses that they don't have, and an answer may get lost.
+    addresses that they don't have, and an answer may get lost. An address that gives damaged answers twice may well be
+    the right one: that is noise, not a device without a map.
     """
     waiting = [configured] if configured is not None else list(BASES)
     error: NoAnswer | BadAnswer | None = None
+    damaged: BadAnswer | None = None
     for _ in range(2):
         silent: list[int] = []
+        damaged = None
         for base in waiting:
             try:
                 if await reader.read(base, 2, tries=1) == MARKER:
@@ -64,10 +67,13 @@ async def find_base(reader: PatientReader, configured: int | None = None) -> int
                 continue
             except (NoAnswer, BadAnswer) as caught:
                 error = caught
+                damaged = caught if isinstance(caught, BadAnswer) else damaged
                 silent.append(base)
         if not silent or (not reader.answered and configured is None):
             break
         waiting = silent
+    if damaged is not None:
+        raise damaged
     if error is not None and not reader.answered:
         raise error
     return None

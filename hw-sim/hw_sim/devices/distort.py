@@ -11,6 +11,8 @@ _POWERS = frozenset({"W", "WphA", "WphB", "WphC", "DCW"})
 _SIGNED = ("W", "WphA", "WphB", "WphC", "A", "AphA", "AphB", "AphC")
 _FAR_OFF_W = 1e9
 METER = 203
+BMS = (124, 802)
+"""The models whose values come from a battery's management."""
 
 
 def distorted(number: int, values: Values, wrong: Condition, round_w: float) -> Values:
@@ -28,6 +30,8 @@ def distorted(number: int, values: Values, wrong: Condition, round_w: float) -> 
     spike = wrong.faults.get("spike")
     if spike is not None and "W" in shown:
         shown["W"] = _FAR_OFF_W if spike.value is None else spike.value
+    if "bms_lost" in wrong and number in BMS:
+        shown = dict.fromkeys(shown)
     if "nan" in wrong:
         shown = dict.fromkeys(shown)
     return shown

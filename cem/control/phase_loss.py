@@ -1,0 +1,52 @@
+"""A meter that has lost a phase: it shows nothing there, while the house may draw on it as before.
+
+Nobody can then say what flows on that phase. For the fuse it counts as the worst of the others, and as no less than it
+carried when it was last seen; so nothing may draw more there than it did.
+"""
+
+from dataclasses import replace
+
+from cem.control.picture import Picture
+from cem.control.presence import BACK_SHARE, GONE_SHARE
+from cem.model.reading import Snapshot
+from cem.model.resource import Role
+from cem.model.site import Site
+
+
+def lost_phases(site: Site, snapshot: Snapshot) -> tuple[int, ...]:
+    """The phases (1 to 3) at which the meter sees no voltage while it sees one at another."""
+    connection = site.connection
+    for meter in site.of(Role.GRID):
+        volts = {
+            phase: snapshot.number(meter.id, f"voltage_l{phase}_v", connection.meter_stale_s)
+            for phase in range(1, connection.phases + 1)
+        }
+        told = {phase: value / connection.nominal_voltage_v for phase, value in volts.items() if value is not None}
+        if any(share >= BACK_SHARE for share in told.values()):
+            return tuple(phase for phase, share in told.items() if share < GONE_SHARE)
+    return ()
+
+
+def guarded(
+    picture: Picture, lost: tuple[int, ...], last_a: tuple[float, ...] | None
+) -> tuple[Picture, tuple[float, ...] | None]:
+    """(the picture with the currents that count for the fuse, the currents to remember)."""
+    told = picture.phases_a
+    if told is None or not lost:
+        return picture, told if told is not None else last_a
+    worst = max((abs(current) for phase, current in enumerate(told, 1) if phase not in lost), default=0.0)
+    before = last_a if last_a is not None and len(last_a) == len(told) else told
+    counted = tuple(
+        max(worst, before[phase - 1]) if phase in lost else current for phase, current in enumerate(told, 1)
+    )
+    kept = tuple(before[phase - 1] if phase in lost else current for phase, current in enumerate(told, 1))
+    return replace(picture, phases_a=counted), kept
+
+
+def note(lost: tuple[int, ...]) -> str:
+    """In words."""
+    names = " and ".join(f"L{phase}" for phase in lost)
+    return (
+        f"no voltage on phase {names}: what flows there is not seen, and for the fuse it counts as the worst of the "
+        "others, at least as what it carried before"
+    )
