@@ -1,7 +1,7 @@
 """Without the grid: what is shed in which order, and how it comes back."""
 
 from cem.control.scene import Scene
-from cem.control.tuning import EV_DRAWS_W, ISLAND_STEP_PCT, RETURN_LEAST_S, RETURN_MOST_S
+from cem.control.tuning import EV_DRAWS_W, ISLAND_LOAD_SHARE, ISLAND_STEP_PCT, RETURN_LEAST_S, RETURN_MOST_S
 from cem.control.words import hours
 from cem.model.resource import Resource, Role
 
@@ -38,7 +38,10 @@ def _runs(scene: Scene, resource_id: str) -> bool:
 
 
 def shed(scene: Scene) -> frozenset[str]:
-    """What is off in an island: the least important first, one more for every step nearer to the reserve."""
+    """What is off in an island: the least important first, one more for every step nearer to the reserve.
+
+    And whatever the batteries cannot carry: an island that is asked for more than they give goes dark.
+    """
     if not scene.islanded:
         return frozenset()
     order = sorted(
@@ -51,7 +54,24 @@ def shed(scene: Scene) -> frozenset[str]:
     count = min(len(order), max(0, -int(-short_pct // ISLAND_STEP_PCT)))
     if max(above) <= 0.0:
         count = len(order)
-    return frozenset(resource.id for resource in order[:count])
+    return frozenset(resource.id for resource in order[:count]) | _beyond(scene, [r.id for r in reversed(order)])
+
+
+def _beyond(scene: Scene, important_first: list[str]) -> frozenset[str]:
+    """The loads for which the batteries have no power left. One that is off counts with its rating."""
+    needs = {
+        s.resource.id: s.power_w if s.power_w is not None and s.power_w > EV_DRAWS_W else s.rated_w
+        for s in scene.picture.switched
+    }
+    flowing_w = sum(s.power_w or 0.0 for s in scene.picture.switched)
+    able_w = ISLAND_LOAD_SHARE * sum(battery.max_discharge_w for battery in scene.picture.batteries)
+    left_w, off = able_w - (scene.house_w - flowing_w), []
+    for key in important_first:
+        if needs[key] <= left_w:
+            left_w -= needs[key]
+        else:
+            off.append(key)
+    return frozenset(off)
 
 
 def lasts(scene: Scene) -> str:

@@ -314,7 +314,11 @@ def _denied(
     scene: Scene, switched: SwitchedPicture, got: Share, limits: Limits, shed: frozenset[str]
 ) -> tuple[str, Rank, str]:
     if switched.resource.id in shed:
-        return "off: the house runs without the grid, and the battery's reserve is near", Rank.SAFETY, "island"
+        return (
+            "off: the house runs without the grid, and the battery has to last and to carry it",
+            Rank.SAFETY,
+            "island",
+        )
     if returning(scene, switched.resource.id):
         return AFTER_OUTAGE, Rank.SAFETY, "island"
     by = limits.behind.get(got.bound_by or "")

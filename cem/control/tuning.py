@@ -50,6 +50,7 @@ SIGN_STOP_S = 900.0
 STORAGE_EFFICIENCY = 0.95  # one way, where nobody tells
 VALUE_TOLERANCE = 0.02  # prices closer than this share are the same: no regime flickers on rounding
 
+ISLAND_LOAD_SHARE = 0.9  # of what the batteries can give: a motor's start must not darken the house
 ISLAND_STEP_PCT = 5.0  # above the reserve, per priority that is shed
 RETURN_LEAST_S = 60.0  # big loads come back after an outage between these, spread by chance
 RETURN_MOST_S = 300.0

@@ -55,6 +55,30 @@ def test_in_an_island_loads_are_shed_by_priority_as_the_reserve_comes_near(
     assert (watts(decision, "heat_pump") == 1) == heat_pump_locked
 
 
+def test_in_an_island_what_the_battery_cannot_carry_is_off_the_least_important_first() -> None:
+    def at(load_w: float, heat_pump_w: float, boiler_w: float) -> Snapshot:
+        used_w = load_w + heat_pump_w + boiler_w
+        return snapshot(
+            {
+                "grid": {"power_w": 0.0},
+                "battery": {"power_w": -used_w, "soc_pct": 90.0},
+                "heat_pump": {"power_w": heat_pump_w},
+                "boiler": {"power_w": boiler_w},
+            }
+        )
+
+    site = house(GRID, BATTERY, HEAT_PUMP, BOILER)
+    for load_w, heat_pump_w, boiler_w, locked, off in (
+        (500.0, 1500.0, 2000.0, False, False),
+        (1500.0, 1500.0, 2000.0, False, True),
+        (1500.0, 1500.0, 0.0, False, True),  # off, it does not fit either: no switching to and fro
+        (4000.0, 1500.0, 0.0, True, True),
+    ):
+        decision, _ = settled(site, inputs(at(load_w, heat_pump_w, boiler_w), directive=ISLAND))
+        assert (watts(decision, "heat_pump") == 1) == locked
+        assert (of(decision, "boiler").value == 0) == off
+
+
 def test_in_an_island_the_reserve_is_not_discharged() -> None:
     decision, memory = settled(HOME, inputs(island(20.0), directive=ISLAND))
     assert watts(decision, "battery") == 0
