@@ -122,6 +122,7 @@ class Memory:
     imposed: Mapping[str, Imposed] = field(default_factory=lambda: MappingProxyType({}))  # by side
     releases: tuple[Release, ...] = ()
     prices: Prices | None = None  # that were last in force
+    voltage_seen: bool = False  # the meter has shown the grid's voltage: only then its absence says something
     apart: frozenset[str] = frozenset()  # what was read when the load was last taken
     phases_a: tuple[float, ...] | None = None  # at the meter, each as it was last seen
     managed: frozenset[str] = frozenset()  # batteries that have told their state of charge in this run

@@ -38,6 +38,7 @@ def to_json(memory: Memory, now: Instant) -> dict[str, Json]:
             key: {"state": s.state, "switched_ago_s": age(s.switched_at_s), "locked_s": s.locked_s, "day": s.day}
             for key, s in sorted(memory.switches.items())
         },
+        "voltage_seen": memory.voltage_seen,
         "grid_back_ago_s": None if memory.grid_back_at_s is None else age(memory.grid_back_at_s),
         "grid_back": memory.grid_back,
         "imposed": {
@@ -99,6 +100,7 @@ def from_json(document: Json, now: Instant) -> Memory:
         reserve_locked=frozenset(str(item) for item in locked) if isinstance(locked, list) else frozenset(),
         chargers=chargers,
         switches=switches,
+        voltage_seen=document.get("voltage_seen") is True,
         grid_back_at_s=None if back == LONG_AGO_S else back,
         grid_back=str(document.get("grid_back", "")),
         imposed={side: _imposed(row) for side, row in _rows(document.get("imposed"))},
@@ -137,6 +139,7 @@ def lasting(memory: Memory) -> tuple[object, ...]:
         memory.grid_back_at_s,
         tuple(sorted(memory.imposed.items())),
         memory.releases,
+        memory.voltage_seen,
     )
 
 

@@ -6,9 +6,9 @@
 | islanded | every phase at 85 % of nominal or above | voltage is back; connected after a minute of it |
 | islanded | anything between, or nothing | islanded |
 
-The first row is our own; 85 % and the minute are those of EN 50549-1, 4.10.3 (starting after a trip).
-Interpretation: 85 % and the minute are the standard's default for reconnecting generators; we wait as long before
-anything that was shed or planned returns. The grid's limits hold from the first voltage on.
+An outage has to be seen within a second, and a flapping grid must not switch the house with it: the figures are our
+own. A meter that never showed a voltage says nothing by showing none. The grid's limits hold from its first voltage
+on; whatever was shed or planned waits.
 """
 
 from dataclasses import replace
@@ -46,6 +46,10 @@ def voltage(site: Site, snapshot: Snapshot) -> bool | None:
 def followed(memory: Memory, site: Site, inputs: Inputs) -> Memory:
     """The memory with the grid's presence at this tick: `islanded`, and since when the voltage is back."""
     seen = voltage(site, inputs.snapshot)
+    if seen is True and not memory.voltage_seen:
+        memory = replace(memory, voltage_seen=True)
+    if seen is False and not memory.voltage_seen:
+        seen = None  # a meter that measures no voltage may well say 0
     if inputs.directive.grid is not GridPresence.UNKNOWN or not _tells(site, inputs.snapshot):
         seen = inputs.directive.grid is not GridPresence.ISLANDED  # somebody knows, or there is no other source
     now_s, back_s = inputs.now.mono_s, memory.grid_back_at_s

@@ -5,13 +5,15 @@ from dataclasses import replace
 import pytest
 
 from cem.control import Memory, decide
+from cem.control.memory_json import from_json, to_json
 from cem.control.tuning import RETURN_LEAST_S
 from cem.model.directive import Directive, GridPresence
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.reading import Snapshot, Value
 from cem.model.setpoint import Decision, Mode
 from cem.model.site import LoadPolicy, LoadRun
-from support.houses import BATTERY, BOILER, CAR, GRID, PV, house, inputs, of, settled, snapshot, watts
+from cem.model.time import Instant
+from support.houses import BATTERY, BOILER, CAR, GRID, NOON, PV, house, inputs, of, settled, snapshot, watts
 
 HOME = house(GRID, PV, BATTERY, CAR, BOILER)
 LIMIT = Directive(envelopes=(Envelope(SITE, None, 4000.0, Rank.OBLIGATION, "utility", "limit"),))
@@ -59,8 +61,20 @@ ON, OFF = (230.0, 231.0, 229.0), (0.0, 0.0, 0.0)
 def test_an_island_is_no_voltage_on_any_phase_and_no_power(
     volts: tuple[float | None, ...], power_w: float, presence: GridPresence
 ) -> None:
-    decision, _ = decide(HOME, inputs(seen(volts, power_w)), Memory())
+    _, memory = decide(HOME, inputs(seen(ON, power_w, 999.0)), Memory())
+    decision, _ = decide(HOME, inputs(seen(volts, power_w)), memory)
     assert decision.grid is presence
+
+
+def test_a_meter_that_never_shows_a_voltage_says_nothing_about_the_grid() -> None:
+    assert after((OFF, 0), (OFF, 1), (OFF, 60))[0].grid is GridPresence.CONNECTED
+
+
+def test_a_gateway_that_starts_during_an_outage_knows_what_the_meter_showed_before() -> None:
+    _, memory = after((ON, 0))
+    kept = from_json(to_json(memory, Instant(NOON, 1000.0)), Instant(NOON, 5.0))
+    decision, _ = decide(HOME, inputs(seen(OFF, mono_s=10.0)), kept)
+    assert decision.grid is GridPresence.ISLANDED
 
 
 def test_one_sample_without_voltage_suspends_the_grids_word_and_pauses_the_car() -> None:
@@ -128,5 +142,5 @@ def test_the_effect_of_a_battery_that_carries_the_house_is_not_watched() -> None
 
 
 def test_the_time_that_is_left_is_told_from_what_the_battery_gives() -> None:
-    decision, _ = settled(HOME, inputs(seen(OFF)))
+    decision, _ = settled(HOME, inputs(seen(OFF)), memory=Memory(voltage_seen=True))
     assert "the battery lasts for about 6.2 h" in decision.headline  # (60 - 10) % of 10 kWh over 800 W
