@@ -4,7 +4,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from cem.control import batteries, bounds, chargers, island, panels, phase_loss, presence, signs, spreading, switched
+from cem.control import (
+    batteries,
+    bounds,
+    chargers,
+    island,
+    panels,
+    phase_loss,
+    phase_place,
+    presence,
+    signs,
+    spreading,
+    switched,
+)
 from cem.control.authority import admitted
 from cem.control.droop import droop_envelopes
 from cem.control.fold import fold
@@ -37,7 +49,12 @@ def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory
     memory = presence.followed(memory, site, inputs)
     watched = signs.watch(site, inputs.snapshot, memory.signs)
     lost = phase_loss.lost_phases(site, inputs.snapshot)
-    picture, phases_a = phase_loss.guarded(look(site, inputs.snapshot, SKEW_S), lost, memory.phases_a)
+    seen = look(site, inputs.snapshot, SKEW_S)
+    places = phase_place.watched(site, seen, lost, memory.places, inputs.now.mono_s)
+    if places.doubts(inputs.now.mono_s):
+        site = phase_place.placeless(site)
+        seen = look(site, inputs.snapshot, SKEW_S)
+    picture, phases_a = phase_loss.guarded(seen, lost, memory.phases_a)
     picture, moved, loads_w = steady(picture, memory, inputs.now.mono_s)
     locked = bounds.locked_reserves(site, picture, memory.reserve_locked)
     prices = prices_now(site, inputs)
@@ -51,6 +68,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory
         loads_w=loads_w,
         trend=_trend(picture, memory, inputs.now.mono_s),
         phases_a=phases_a,
+        places=places,
         managed=memory.managed | {battery.resource.id for battery in picture.batteries},
         dropped=memory.dropped + screened.dropped,
     )
@@ -62,7 +80,8 @@ def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory
     known = replace(known, decided_at_s=inputs.now.mono_s)
     mute = unmanaged(scene)
     decision = replace(decision, setpoints=(*decision.setpoints, *idle(mute)), grid=presence.presence(known))
-    decision = _noted(site, decision, screened, lost, mute)
+    doubt = phase_loss.note(lost) if lost else phase_place.NOTE if places.doubts(inputs.now.mono_s) else ""
+    decision = _noted(site, decision, screened, doubt, mute)
     return shown(site, decision), known
 
 
@@ -207,10 +226,8 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
     )
 
 
-def _noted(
-    site: Site, decision: Decision, screened: Screened, lost: tuple[int, ...], mute: tuple[str, ...]
-) -> Decision:
+def _noted(site: Site, decision: Decision, screened: Screened, doubt: str, mute: tuple[str, ...]) -> Decision:
     notes = dict.fromkeys(mute, f"{UNMANAGED}: it idles") | dict(screened.notes)
-    if lost:
-        notes.setdefault(site.of(Role.GRID)[0].id, phase_loss.note(lost))
+    if doubt:
+        notes.setdefault(site.of(Role.GRID)[0].id, doubt)
     return replace(decision, notes=MappingProxyType(notes)) if notes else decision

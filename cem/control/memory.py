@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
+from cem.control.phase_place import PlaceMemory
 from cem.control.prices import Prices
 from cem.control.trend import Trend
 from cem.model.envelope import Rank
@@ -124,6 +125,7 @@ class Memory:
     prices: Prices | None = None  # that were last in force
     voltage_seen: bool = False  # the meter has shown the grid's voltage: only then its absence says something
     apart: frozenset[str] = frozenset()  # what was read when the load was last taken
+    places: PlaceMemory = field(default_factory=PlaceMemory)
     phases_a: tuple[float, ...] | None = None  # at the meter, each as it was last seen
     managed: frozenset[str] = frozenset()  # batteries that have told their state of charge in this run
     dropped: int = 0  # readings that could not be true
