@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from cem.control.island import AFTER_OUTAGE, priority, returning
 from cem.control.limits import SURPLUS, Limits, use_of
-from cem.control.memory import SwitchMemory
+from cem.control.memory import LONG_AGO_S, SwitchMemory
 from cem.control.picture import SwitchedPicture
 from cem.control.scene import Scene
 from cem.control.sharing import Claim, Share
@@ -17,11 +17,13 @@ from cem.control.tuning import (
     LOAD_SURE_S,
     SURPLUS_ON_SHARE,
     SWITCHED_LATE_S,
+    SWITCHED_LOST_S,
 )
 from cem.control.wishes import USUAL
 from cem.model.envelope import Rank
 from cem.model.plan import IntentKind
 from cem.model.resource import Control, SgReady
+from cem.model.setpoint import Health
 from cem.model.site import LoadRun
 
 MORE = "+"
@@ -59,8 +61,7 @@ def moved_w(scene: Scene) -> dict[str, float]:
         if switched.power_w is not None:
             found[switched.resource.id] = max(0.0, switched.power_w)
         elif Control.LOAD_ON in switched.resource.controls:
-            memory = scene.memory.switches.get(switched.resource.id)
-            found[switched.resource.id] = switched.rated_w if memory is not None and memory.state == 1 else 0.0
+            found[switched.resource.id] = switched.rated_w if _memory(scene, switched).state == 1 else 0.0
     return found
 
 
@@ -80,13 +81,30 @@ def claims(scene: Scene, powers_w: Mapping[str, float], shed: frozenset[str]) ->
 
 
 def _memory(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
-    """What was last set; where the device tells for long that it is back in its own state, that, since now."""
-    own, told = (int(SgReady.NORMAL), "normal") if _is_heat_pump(switched) else (OWN, "off")
-    memory = scene.memory.switches.get(switched.resource.id, SwitchMemory(own))
-    fell_back = switched.state == told and memory.state not in {own, 0}
-    if fell_back and scene.now_s - memory.switched_at_s > SWITCHED_LATE_S:
-        return replace(memory, state=own if _is_heat_pump(switched) else 0, switched_at_s=scene.now_s)
+    """What was last set; where the device went back by itself, its own state, since now.
+
+    It did when it tells so, for long or since it was reached again, and when it was not reached for longer than the
+    timers of contacts run.
+    """
+    own, told = _own(scene, switched)
+    memory = scene.memory.switches.get(switched.resource.id, SwitchMemory(own or OWN))
+    if memory.state in {own, OWN}:
+        return memory
+    device, now_s = scene.inputs.devices.get(switched.resource.device_id), scene.now_s
+    lost = device is not None and device.health is not Health.ONLINE and now_s - device.since_s > SWITCHED_LOST_S
+    reached_s = device.since_s if device is not None else LONG_AGO_S
+    late = scene.first or now_s - memory.switched_at_s > SWITCHED_LATE_S or memory.switched_at_s <= reached_s
+    if lost or (switched.state == told and late):
+        return replace(memory, state=own, switched_at_s=now_s)
     return memory
+
+
+def _own(scene: Scene, switched: SwitchedPicture) -> tuple[int, str]:
+    """The state without us, and the device's word for it."""
+    if _is_heat_pump(switched):
+        return int(SgReady.NORMAL), "normal"
+    by_itself = scene.site.load_policy(switched.resource.id).runs is LoadRun.BY_ITSELF
+    return (OWN, "on") if by_itself else (0, "off")
 
 
 def _is_heat_pump(switched: SwitchedPicture) -> bool:
@@ -146,6 +164,9 @@ def _heat_pump_claims(
 
 def _wants_more(scene: Scene, switched: SwitchedPicture) -> str | None:
     """'plan', 'price' or 'sun': why a heat pump should store more heat than it would by itself."""
+    device = scene.inputs.devices.get(switched.resource.device_id)
+    if device is not None and scene.now_s <= device.since_s:
+        return None  # just reached: its state is looked at first
     buys = scene.prices.import_per_kwh
     if buys is not None and buys < 0.0:
         return "price"

@@ -32,6 +32,7 @@ EV_STEP_UP_SHARE = 1.1  # a pause ends when this much more than the smallest cur
 HEAT_PUMP_MIN_STAY_S = 600.0  # in one SG Ready state
 HEAT_PUMP_LOCK_DAY_S = 7200.0  # SG Ready: locked at most two hours a day
 SWITCHED_LATE_S = 30.0  # a contact that does not stand as told for so long went back by itself
+SWITCHED_LOST_S = 60.0  # so long do contacts keep what they were told without us, at most
 LOAD_SURE_S = 60.0  # a surplus must last this long before a load is switched on for it
 SURPLUS_ON_SHARE = 1.1
 

@@ -226,6 +226,32 @@ def test_a_heat_pump_that_went_back_by_itself_counts_as_switched_now(late_s: flo
         assert memory.switches["heat_pump"].switched_at_s == 1001.0 + late_s
 
 
+@pytest.mark.parametrize(
+    ("health", "since_s", "state"),
+    [
+        (Health.SILENT, 950.0, 1.0),  # its timer still runs
+        (Health.SILENT, 930.0, 0.0),
+        (Health.ONLINE, 990.0, 0.0),  # reached again, and off
+        (Health.ONLINE, 900.0, 1.0),  # just told, and not yet seen to have switched
+    ],
+)
+def test_a_relay_that_was_lost_for_longer_than_its_timer_runs_is_off(
+    health: Health, since_s: float, state: float
+) -> None:
+    used = Memory(switches={"boiler": SwitchMemory(1, 980.0)}, decided_at_s=999.0)
+    values: dict[str, dict[str, Value]] = {"grid": {"power_w": -3000.0}, "boiler": {"power_w": 0.0, "state": "off"}}
+    devices = {"relay": DeviceState("relay", health, since_s)}
+    decision, memory = decide(SUNNY, replace(inputs(snapshot(values)), devices=devices), used)
+    assert watts(decision, "boiler") == state
+    assert memory.switches["boiler"].switched_at_s == (980.0 if state else 1000.0)
+
+
+def test_after_a_restart_a_relay_that_is_off_waits_for_its_minimum_time() -> None:
+    image = snapshot({"grid": {"power_w": -3000.0}, "boiler": {"power_w": 0.0, "state": "off"}})
+    decision, _ = decide(SUNNY, inputs(image), Memory(switches={"boiler": SwitchMemory(1, 1000.0)}))
+    assert watts(decision, "boiler") == 0.0
+
+
 def test_a_load_that_was_let_go_while_the_meter_was_silent_keeps_its_minimum_time_off() -> None:
     memory = Memory(switches={"boiler": SwitchMemory(1, 0.0)}, decided_at_s=999.0)
     old = snapshot({"grid": {"power_w": -3000.0}, "boiler": {"power_w": 2000.0}}, ages_s={"grid": 60.0})

@@ -9,6 +9,7 @@ from cem.model.resource import Role
 from cem.model.site import Site
 from cem.simulation.oracle.facts import LOCK_LONGEST_S, LOCKED, SwitchedFact
 from cem.simulation.oracle.seen import Bounds, Seen, Told, Violation
+from cem.simulation.oracle.wires import switched
 
 DAY_S = 86400.0
 STAY_S = 600.0
@@ -24,6 +25,7 @@ class _Kept:
     state: int | None = None
     since_s: float | None = None  # None: it has not been switched yet
     disturbed_s: float = float("-inf")  # when it last did not do what it is told, or no gateway ran
+    written_s: float = float("-inf")  # when the gateway last switched it
     ordered: Rank | None = None  # of the set point that last asked for another state
     was_told: float | None = None
     closings: list[float] = field(default_factory=list)
@@ -52,6 +54,8 @@ class Contacts:
             mine = self._kept.setdefault(part.resource.id, _Kept())
             if not part.well or not seen.runs:
                 mine.disturbed_s = seen.at_s
+            if any(w.device_id == part.resource.device_id and switched(w.what) for w in seen.writes if w.by_topic):
+                mine.written_s = seen.at_s
             self._listen(seen, part, mine)
             found += self._changed(seen, part, mine)
         for pump in seen.facts.heat_pumps:
@@ -75,8 +79,9 @@ class Contacts:
             return []
         before, since_s = mine.state, mine.since_s
         mine.state, mine.since_s = part.state, seen.at_s
-        if seen.at_s - mine.disturbed_s < UNDISTURBED_S or seen.safe:
-            return []
+        by_us = seen.at_s - mine.written_s <= self._bounds.lag_s
+        if not by_us or seen.at_s - mine.disturbed_s < UNDISTURBED_S or seen.safe:
+            return []  # somebody else switched it, or its own timer: whether that was fed is I13
         found = self._too_often(seen, part, mine)
         least_s = self._least_s(part, before)
         held_s = None if since_s is None else seen.at_s - since_s
