@@ -163,7 +163,9 @@ def choices(
         into[charger.resource.id] = memory
         choice = _explained(scene, candidate, limit_a, got, limits)
         if limit_a < given_a:
-            choice = replace(choice, reason=f"{candidate.wish.reason}; waits until the battery has made room")
+            wanted = candidate.wish
+            reason = f"{wanted.reason}; waits until the battery has made room"
+            choice = replace(choice, rank=wanted.rank, source=wanted.source, reason=reason)
         kept_w = charger_state.reserved_w(candidate.charger, given_a, memory, scene.now_s)
         told = memory.phases if phases.switchable(charger) else None
         at_once = WAIT in candidate.claim.drains

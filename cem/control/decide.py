@@ -58,7 +58,8 @@ def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory
     picture, moved, loads_w = steady(picture, memory, inputs.now.mono_s)
     locked = bounds.locked_reserves(site, picture, memory.reserve_locked)
     prices = prices_now(site, inputs)
-    memory = spreading.remembered(site, inputs, memory, _grids(site, inputs, memory), picture.grid_w, prices)
+    grids = _grids(site, inputs, memory)
+    memory = spreading.remembered(site, inputs, memory, grids, picture.grid_w, prices)
     known = replace(
         memory,
         reserve_locked=locked,
@@ -72,7 +73,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory
         managed=memory.managed | {battery.resource.id for battery in picture.batteries},
         dropped=memory.dropped + screened.dropped,
     )
-    scene = _scene(site, inputs, known, picture, prices)
+    scene = _scene(site, inputs, known, picture, prices, grids)
     if picture.grid_w is None:
         decision, known = _blind(scene)
     else:
@@ -94,10 +95,12 @@ def _grids(site: Site, inputs: Inputs, memory: Memory) -> tuple[Envelope, ...]:
     return () if presence.gone(memory) else admitted(site, inputs.directive.envelopes)
 
 
-def _scene(site: Site, inputs: Inputs, memory: Memory, picture: Picture, prices: Prices) -> Scene:
+def _scene(
+    site: Site, inputs: Inputs, memory: Memory, picture: Picture, prices: Prices, grids: tuple[Envelope, ...]
+) -> Scene:
     envelopes = (
         *bounds.site_envelopes(site),
-        *_grids(site, inputs, memory),
+        *grids,
         *bounds.battery_envelopes(site, picture, memory.reserve_locked),
         *signs.sign_envelopes(site, memory.signs, inputs.now.mono_s),
         *droop_envelopes(site, picture),

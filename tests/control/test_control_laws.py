@@ -86,7 +86,7 @@ def commanded_w(site: Site, decision: Decision, image: Snapshot) -> float:
     return total
 
 
-def followed(site: Site, image: Snapshot, directive: Directive, ticks: int = 4) -> tuple[Decision, Snapshot]:
+def followed(site: Site, image: Snapshot, directive: Directive, ticks: int = 12) -> tuple[Decision, Snapshot]:
     """The decision when the batteries do at once what they are told, and what is then measured."""
     memory = Memory()
     for _ in range(ticks):
