@@ -14,7 +14,7 @@ from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.plan import Intent, IntentKind
 from cem.model.reading import Snapshot, Value
 from cem.model.resource import Control, Ratings, Resource, Role
-from cem.model.setpoint import Decision
+from cem.model.setpoint import Decision, Setpoint
 from cem.model.site import ElectricalConnection, Site
 from cem.model.tick import Inputs
 from support.houses import (
@@ -87,21 +87,37 @@ def commanded_w(site: Site, decision: Decision, image: Snapshot) -> float:
 
 
 def followed(site: Site, image: Snapshot, directive: Directive, ticks: int = 12) -> tuple[Decision, Snapshot]:
-    """The decision when the batteries do at once what they are told, and what is then measured."""
+    """The decision when everything does at once what it is told, and what is then measured."""
     memory = Memory()
     for _ in range(ticks):
         decision, memory = decide(site, inputs(image, directive=directive), memory)
-        told = {s.resource_id: s.value for s in decision.setpoints if s.control is Control.BATTERY_SETPOINT_W}
         moved_w = 0.0
         readings = dict(image.readings)
-        for key, value in told.items():
-            power = readings[key]["power_w"]
-            moved_w += (value or 0.0) - float(power.value or 0.0)
-            readings[key] = {**readings[key], "power_w": replace(power, value=value or 0.0)}
+        for setpoint in decision.setpoints:
+            power = readings[setpoint.resource_id]["power_w"]
+            told_w = _followed_w(site, setpoint)
+            if told_w is None or readings[setpoint.resource_id].get("state", power).value == "A":
+                continue
+            moved_w += told_w - float(power.value or 0.0)
+            readings[setpoint.resource_id] = {
+                **readings[setpoint.resource_id],
+                "power_w": replace(power, value=told_w),
+            }
         grid = readings["grid"]["power_w"]
         readings["grid"] = {"power_w": replace(grid, value=float(grid.value or 0.0) + moved_w)}
         image = replace(image, readings=readings)
     return decision, image
+
+
+def _followed_w(site: Site, setpoint: Setpoint) -> float | None:
+    """What is drawn by who follows; None: what it draws by itself."""
+    if setpoint.control is Control.BATTERY_SETPOINT_W:
+        return setpoint.value or 0.0
+    if setpoint.control is Control.EV_LIMIT_A and setpoint.value is not None:
+        ratings = site.resource(setpoint.resource_id).ratings
+        return setpoint.value * ratings.phases * ratings.nominal_voltage_v
+    off = {Control.HEAT_PUMP_SG_READY: 1.0, Control.LOAD_ON: 0.0}
+    return 0.0 if off.get(setpoint.control, -1.0) == setpoint.value else None
 
 
 @given(images(), intents, st.floats(0, 40000))

@@ -37,10 +37,10 @@ def charged(home: Home, soc_pct: float) -> Home:
 
 @contextmanager
 def opened(home: Home, start: datetime, **changes: Any) -> Iterator[Bench]:
-    """A bench that has settled for two minutes."""
+    """A bench that has settled, the minimum time of a contactor that was found closed included."""
     site = site_of(home, answers_for(home, **changes), tick_s=STEP_S)
     with Bench(home, start=start, seed=3, step_s=STEP_S, site=site) as bench:
-        bench.advance(120)
+        bench.advance(360)
         yield bench
 
 
