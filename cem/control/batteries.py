@@ -306,7 +306,8 @@ def _in_turn(choices: list[BatteryChoice], edge: Edge) -> list[BatteryChoice]:
     sign = 1.0 if edge.is_import else -1.0
     beyond = [max(0.0, sign * (c.battery.power_w - c.power_w)) for c in choices]  # has not gone back so far yet
     excess_w = sign * (sum(c.power_w for c in choices) - edge.power_w) + sum(beyond)
-    rises = [max(0.0, sign * (c.power_w - c.battery.power_w)) for c in choices]
+    # back to what it does, and never beyond zero: it would feed another one
+    rises = [max(0.0, sign * c.power_w - max(0.0, sign * c.battery.power_w)) for c in choices]
     if excess_w <= 0.0 or sum(beyond) <= 0.0 or sum(rises) <= 0.0:
         return choices
     share = min(1.0, excess_w / sum(rises))

@@ -1,6 +1,7 @@
 """What a charging point would like to draw, before limits: the owner's acts, goals, the plan and the price of now."""
 
 import math
+from dataclasses import replace
 
 from cem.control import words
 from cem.control.bounds import act_on
@@ -8,7 +9,7 @@ from cem.control.goals import Goal, goal_of
 from cem.control.picture import ChargerPicture
 from cem.control.prices import clearly_more
 from cem.control.scene import Scene
-from cem.control.tuning import EV_LATE_SHARE, STORAGE_EFFICIENCY
+from cem.control.tuning import EV_LATE_SHARE, EV_MIN_OFF_S, STORAGE_EFFICIENCY
 from cem.control.wishes import ASKED, LATE, Wish, most_a
 from cem.model.envelope import Rank
 from cem.model.plan import Intent, IntentKind, Slot
@@ -31,7 +32,8 @@ def wish(scene: Scene, charger: ChargerPicture) -> Wish:
         return Wish(0.0, Rank.USER, act.by, f"paused by the owner{end}", ASKED)
     goal = goal_of(scene, charger)
     found = _by_goal(scene, charger.resource.id, goal, most_w) if goal is not None and most_w > 0.0 else None
-    return found or _planned(scene, charger, most_w)
+    found = found or _planned(scene, charger, most_w)
+    return found if act is None else replace(found, asked_at=act.made_at)
 
 
 def _by_goal(scene: Scene, resource_id: str, goal: Goal, most_w: float) -> Wish | None:
@@ -41,7 +43,10 @@ def _by_goal(scene: Scene, resource_id: str, goal: Goal, most_w: float) -> Wish 
         return Wish(math.inf, Rank.PLAN, goal.source, said, surplus=True)
     if goal.missing_wh is None or not scene.inputs.now.trusted:
         return None
-    left_h = (goal.due - scene.now).total_seconds() / 3600.0
+    known = scene.memory.chargers.get(resource_id)
+    # a car that charges would have to stay off for its minimum time, which a goal may not have
+    pause_s = EV_MIN_OFF_S if known is not None and known.limit_a > 0.0 else 0.0
+    left_h = ((goal.due - scene.now).total_seconds() - pause_s) / 3600.0
     if goal.missing_wh / most_w < left_h * (1.0 - EV_LATE_SHARE):
         if scene.slot is None or scene.intent(resource_id) is not None:
             return None

@@ -117,11 +117,13 @@ class Switching:
 
 def _asked(seen: Seen, charger: ChargerFact, within_s: float) -> bool:
     """Whether the owner has asked for this charge since the contactor opened."""
-    assert seen.inputs is not None
+    if seen.inputs is None:
+        return False
+    charges = {RequestKind.CHARGE_NOW, RequestKind.CHARGE_BY}
     ago = [
         (seen.inputs.now.wall - request.made_at).total_seconds()
         for request in seen.inputs.requests
-        if request.resource_id == charger.resource.id and request.kind is RequestKind.CHARGE_NOW
+        if request.resource_id == charger.resource.id and request.kind in charges
     ]
     return any(seconds <= within_s for seconds in ago)
 
