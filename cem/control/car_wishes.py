@@ -9,7 +9,7 @@ from cem.control.goals import Goal, goal_of
 from cem.control.picture import ChargerPicture
 from cem.control.prices import clearly_more
 from cem.control.scene import Scene
-from cem.control.tuning import EV_LATE_SHARE, EV_MIN_OFF_S, STORAGE_EFFICIENCY
+from cem.control.tuning import EV_LATE_SHARE, EV_MIN_OFF_S, EV_MIN_ON_S, STORAGE_EFFICIENCY
 from cem.control.wishes import ASKED, LATE, Wish, most_a
 from cem.model.envelope import Rank
 from cem.model.plan import Intent, IntentKind, Slot
@@ -44,8 +44,13 @@ def _by_goal(scene: Scene, resource_id: str, goal: Goal, most_w: float) -> Wish 
     if goal.missing_wh is None or not scene.inputs.now.trusted:
         return None
     known = scene.memory.chargers.get(resource_id)
+    on = known is not None and known.limit_a > 0.0
+    if on and goal.missing_wh < most_w * EV_MIN_ON_S / 3600.0:  # to come back for so little would bring more than asked
+        return Wish(
+            most_w, Rank.PLAN, goal.source, f"finishes what was asked for: {goal.missing_wh:.0f} Wh are missing"
+        )
     # a car that charges would have to stay off for its minimum time, which a goal may not have
-    pause_s = EV_MIN_OFF_S if known is not None and known.limit_a > 0.0 else 0.0
+    pause_s = EV_MIN_OFF_S if on else 0.0
     left_h = ((goal.due - scene.now).total_seconds() - pause_s) / 3600.0
     if goal.missing_wh / most_w < left_h * (1.0 - EV_LATE_SHARE):
         if scene.slot is None or scene.intent(resource_id) is not None:
