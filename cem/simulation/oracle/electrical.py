@@ -10,8 +10,6 @@ IDLE_W = 100.0
 """What still counts as nothing."""
 EACH_CONSUMER_W = 4200.0
 """Paragraph 14a EnWG: what each controllable consumer may always draw (BNetzA BK6-22-300)."""
-HEAT_SHARE = 0.4
-"""Of the rated power of heat pumps, where that is more than the 4.2 kW of one consumer (same ruling, 4.5)."""
 SIMULTANEITY = {1: 1.0, 2: 0.8, 3: 0.75, 4: 0.7, 5: 0.65, 6: 0.6, 7: 0.55, 8: 0.5}
 """The factor of the same ruling by the number of controllable consumers; 0.45 from nine on."""
 
@@ -238,16 +236,13 @@ class GuaranteedLeast:
         could = sum((c.resource.ratings.max_current_a or 0.0) * max(1, c.phases) * facts.voltage_v for c in waiting)
         # a heat pump that is not locked takes what it wants; a locked one is there as a whole or not at all
         free_w = sum(p.power_w for p in facts.heat_pumps if p.state != LOCKED)
-        locked = [p for p in facts.heat_pumps if p.well and p.state == LOCKED and self._held_back(seen, p)]
-        locked_w = sum(p.resource.ratings.max_power_w or 0.0 for p in locked)
-        offered, could, steps = offered + free_w, could + free_w + locked_w, steps + locked_w
+        offered, could = offered + free_w, could + free_w
         wanted = min(self._least_w, could)
-        short = (
-            bool(waiting or locked)
-            and facts.meter == "ok"
-            and seen.runs_for_s() > 60.0
-            and offered < wanted - steps - IDLE_W
-        )
+        locked = [p for p in facts.heat_pumps if p.well and p.state == LOCKED and self._held_back(seen, p)]
+        fits = any(offered + (p.resource.ratings.max_power_w or 0.0) <= self._least_w - IDLE_W for p in locked)
+        scant = bool(waiting) and offered < wanted - steps - IDLE_W
+        short = (scant or fits) and facts.meter == "ok" and seen.runs_for_s() > 60.0
+        wanted = self._least_w if fits else wanted
         lasts = self._short.for_s("short", short, seen.at_s)
         if not self._told.once("short", lasts > self._bounds.min_off_s + self._bounds.settle_s):
             return []
