@@ -72,6 +72,8 @@ def _candidate(scene: Scene, charger: ChargerPicture, room_w: Mapping[str, float
         claim = replace(claim, most=0.0, held=False)
     elif _is_new(scene, charger):
         now_a = float(math.floor(charger.amperes + 0.5))  # not more than it draws, until it is known how all stands
+        if charger.power_w > EV_DRAWS_W:  # on fewer phases than its charger has, these watts are more amperes
+            now_a = max(now_a, float(math.ceil(least_a)))
         claim = replace(claim, most=min(claim.most, now_a), held=claim.held and now_a >= claim.least)
     return Candidate(charger, memory, wanted, band, claim, pause)
 
