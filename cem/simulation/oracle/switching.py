@@ -19,6 +19,7 @@ class _Contactor:
         self.closed = False
         self.since_s: float | None = None  # None: in this session it has not been switched yet
         self.plugged = False
+        self.plug_ins = 0
         self.disturbed_s = float("-inf")  # when the device last did not obey
         self.closings: list[float] = []
         self.told_off: Rank | None = None  # by what rank it was last told to open
@@ -49,7 +50,9 @@ class Switching:
             mine.disturbed_s = seen.at_s
         self._listen(seen, charger, mine)
         plugged, closed = charger.state != "A", charger.state == "C"
-        if not plugged or not mine.plugged:  # a session begins or is over: what was before does not count
+        another = charger.plug_ins != mine.plug_ins
+        mine.plug_ins = charger.plug_ins
+        if not plugged or not mine.plugged or another:  # a session begins or is over: what was before does not count
             mine.plugged, mine.closed, mine.since_s = plugged, closed, seen.at_s if closed else None
             return []
         if closed == mine.closed:
