@@ -10,7 +10,7 @@ from typing import Any
 
 from cem.config.sitefile import SiteFile
 from cem.simulation.account import Account, limits_of
-from cem.simulation.expectations import Watched, in_words
+from cem.simulation.expectations import View, Watched, in_words
 from cem.simulation.harness import Bench
 from cem.simulation.oracle import INVARIANTS, Invariant, Oracle, Violation
 from cem.simulation.oracle.twins import Trace, differences
@@ -174,10 +174,11 @@ def _run(scenario: Scenario, bench: Bench, oracle: Oracle, account: Account, wat
         while done < len(acts) and acts[done].at_s <= now_s:
             acts[done].perform(bench, oracle)
             done += 1
+        view = View(bench)
         for one in watched:
-            one.look(bench, now_s)
-        if number and number % look == 0 and bench.gateway is not None and bench.gateway.loop.last is not None:
-            account.look(bench.status())
+            one.look(view, now_s)
+        if number and number % look == 0 and view.ticked:
+            account.look(view.status)
         if number == steps:
             return
         due_s = [when for one in watched if (when := one.next_s(now_s + step_s)) is not None]
