@@ -87,6 +87,8 @@ def _candidate(scene: Scene, charger: ChargerPicture, limits: Limits) -> Candida
     elif _is_new(scene, charger):
         # not more than it draws, or may draw by its own limit already, until it is known how all stands
         now_a = max(float(math.floor(charger.amperes + 0.5)), memory.limit_a)
+        if charger.power_w > EV_DRAWS_W:  # on fewer phases than its charger has, these watts are more amperes
+            now_a = max(now_a, float(math.ceil(least_a)))
         claim = replace(claim, most=min(claim.most, now_a), held=claim.held and now_a >= claim.least)
     return Candidate(charger, memory, wanted, band, claim, pause)
 

@@ -204,7 +204,7 @@ class Writer:
         held.quiet_until_s = now.mono_s + RETRY_INEFFECTIVE_S
         detail = f"somebody else set {back:g} where we hold {held.written:g}; we yield for 5 min"
         self._tell(held, WriteState.CONTESTED, held.written, now, detail)
-        held.written = None
+        held.written = held.mismatch_since_s = None  # what follows meanwhile is the other's word
         return True
 
     async def _spend(self, held: _Held, now: Instant, demanded: bool) -> bool:

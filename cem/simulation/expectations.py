@@ -5,12 +5,15 @@ True at one look between `from_s` and `by_s`, or at every look from `from_s` to 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pydantic import Field, model_validator
 
+from cem.model.status import Status
 from cem.simulation.harness import Bench
 from cem.simulation.orders import Table
+from cem.simulation.plant import Truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,32 @@ class Look:
     fits: bool
     words: str
     count: int = 0  # of what is counted, so far
+
+
+class View:
+    """A bench at one step of the plant. What is dear to make is made once, however many look at it."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+
+    @cached_property
+    def truth(self) -> Truth:
+        """What is really the case."""
+        return self.bench.truth()
+
+    @cached_property
+    def ticked(self) -> bool:
+        """Whether a gateway runs that has decided something."""
+        return self.bench.gateway is not None and self.bench.gateway.loop.last is not None
+
+    @cached_property
+    def status(self) -> Status:
+        """What the gateway shows."""
+        return self.bench.status()
+
+    def ids(self, of: str) -> set[str]:
+        """The resources that are meant: all of a role, or the one of that id."""
+        return {r.id for r in self.bench.site_file.site.resources if of in {r.role.value, r.id}}
 
 
 class BaseExpectation(Table):
@@ -47,7 +76,7 @@ class BaseExpectation(Table):
         del bench
         return ()
 
-    def look(self, bench: Bench, first: "Look | None") -> Look:
+    def look(self, view: View, first: Look | None) -> Look:
         """One look; `first` is what the first one gave, None: this is it."""
         raise NotImplementedError
 
@@ -68,11 +97,11 @@ class Watched:
             return None
         return max(now_s, self.what.from_s)
 
-    def look(self, bench: Bench, now_s: float) -> None:
+    def look(self, view: View, now_s: float) -> None:
         """One step of the plant."""
         if self.next_s(now_s) != now_s:
             return
-        self._last = self.what.look(bench, self._first)
+        self._last = self.what.look(view, self._first)
         self._first = self._first or self._last
         self._met = self._met or self._last.fits
         if self.what.until_s is not None and not self._last.fits:

@@ -11,11 +11,13 @@ provider = "utility"          # each one gets a VTN of its own
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from cem.model.provider import Provider
 from cem.simulation.grid import GridSide, Order, Signal
 from cem.simulation.plant import HomeUnusable, read_table
 
@@ -63,31 +65,40 @@ class OrderTable(Asked):
     provider: GridId = "utility"
 
 
-class GridTable(Table):
-    """One [[grid]]: a provider of the simulated site, with what its contract says. Keys as in the site file."""
+SETTINGS = frozenset(
+    entry.name
+    for entry in fields(Provider)
+    if entry.name not in {"id", "url", "ven_name", "client_id", "client_secret", "binding", "programmes"}
+)
+"""What a [[grid]] may say of its provider: all but how it is reached, and its programmes."""
+
+
+class GridTable(BaseModel):
+    """One [[grid]]: a provider of the simulated site, with what its contract says. Keys and units as in the site
+    file's [[provider]]; what is left out has the site file's default, but polls every 10 s and reports every 900 s."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
     id: GridId = "utility"
-    poll_s: float = Field(default=10.0, gt=0)
-    report_interval_s: float = Field(default=900.0, gt=0)
-    stale_s: float | None = Field(default=None, gt=0)
-    fallback_voluntary_s: float | None = Field(default=None, gt=0)
-    fallback_open_ended_s: float | None = Field(default=None, gt=0)
-    default_import_limit_w: float | None = Field(default=None, ge=0)
-    default_export_limit_w: float | None = Field(default=None, ge=0)
-    request_timeout_s: float | None = Field(default=None, gt=0)
-    retry_max_s: float | None = Field(default=None, gt=0)
-    reconnect_jitter_s: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _known(self) -> "GridTable":
+        for key, value in self.settings().items():
+            if key not in SETTINGS:
+                raise ValueError(f"{key} is not known; allowed: id, {', '.join(sorted(SETTINGS))}")
+            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+                raise ValueError(f"{key}: {value!r}; allowed: a number that is not negative")
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """What was given beyond the id."""
+        return dict(self.model_extra or {})
 
     def side(self, orders: Sequence[Order]) -> GridSide:
         """The provider with its orders."""
-        settings = self.model_dump(exclude_none=True, exclude={"id", "poll_s", "report_interval_s"})
-        return GridSide(
-            self.id,
-            orders=tuple(orders),
-            poll_s=self.poll_s,
-            report_interval_s=self.report_interval_s,
-            settings=settings,
-        )
+        settings = self.settings()
+        poll_s, report_s = settings.pop("poll_s", 10.0), settings.pop("report_interval_s", 900.0)
+        return GridSide(self.id, orders=tuple(orders), poll_s=poll_s, report_interval_s=report_s, settings=settings)
 
 
 class _GridFile(Table):

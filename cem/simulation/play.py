@@ -11,7 +11,7 @@ from typing import Any
 from cem.config.sitefile import SiteFile
 from cem.model.resource import Role
 from cem.simulation.account import Account, limits_of
-from cem.simulation.expectations import Watched, in_words
+from cem.simulation.expectations import View, Watched, in_words
 from cem.simulation.harness import Bench
 from cem.simulation.oracle import INVARIANTS, Invariant, Oracle, Violation
 from cem.simulation.oracle.twins import Trace, differences
@@ -190,10 +190,11 @@ def _run(scenario: Scenario, bench: Bench, oracle: Oracle, account: Account, wat
             done += 1
         gone_s = bench.paused_s  # time in which the gateway's process stood still, and no step was made
         now_s = number * step_s + gone_s
+        view = View(bench)
         for one in watched:
-            one.look(bench, now_s)
-        if number and number % look == 0 and bench.gateway is not None and bench.gateway.loop.last is not None:
-            account.look(bench.status())
+            one.look(view, now_s)
+        if number and number % look == 0 and view.ticked:
+            account.look(view.status)
         last = steps - math.floor(gone_s / step_s)
         if number >= last:
             return

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -12,12 +12,20 @@ from pydantic import AfterValidator, Field, model_validator
 from cem.model.directive import GridPresence, LinkState
 from cem.model.setpoint import Health, Mode, WriteState
 from cem.model.status import DeviceStatus
-from cem.simulation.expectations import BaseExpectation, Look
+from cem.simulation.expectations import BaseExpectation, Look, View
 from cem.simulation.harness import Bench
 from cem.simulation.plant import Truth
 
-SITE = frozenset({"grid", "battery", "car", "pv", "load", "heat_pump", "relay"})
-"""Whose power is one sum."""
+SUMS: Mapping[str, Callable[[Truth], float]] = {
+    "grid": lambda truth: truth.grid_w,
+    "load": lambda truth: truth.load_w,
+    "pv": lambda truth: truth.pv_w,
+    "battery": lambda truth: truth.battery_w,
+    "car": lambda truth: truth.ev_w,
+    "heat_pump": lambda truth: truth.heat_pump_w,
+    "relay": lambda truth: truth.relay_w,
+}
+"""Whose power is one sum over the house."""
 
 
 class Bounded(BaseExpectation):
@@ -41,25 +49,21 @@ class Bounded(BaseExpectation):
 
 
 class Power(Bounded):
-    """What really flows, W, into the terminal positive: of the grid, all batteries, cars or roofs, or of one plant."""
+    """What really flows, W, into the terminal positive: of the whole house's, or of one plant."""
 
     see: Literal["power"]
     of: str
 
     def troubles(self, bench: Bench) -> Sequence[str]:
         """The plant."""
-        known = [*sorted(SITE), *_plants(bench.truth())]
+        known = dict.fromkeys([*SUMS, *_plants(bench.truth())])
         return () if self.of in known else [f"of: '{self.of}'; known: {', '.join(known)}"]
 
-    def look(self, bench: Bench, first: Look | None) -> Look:
+    def look(self, view: View, first: Look | None) -> Look:
         """The plant's truth."""
-        truth = bench.truth()
-        sums = {
-            "grid": truth.grid_w, "battery": truth.battery_w, "car": truth.ev_w, "pv": truth.pv_w, "load": truth.load_w,
-            "heat_pump": truth.heat_pump_w, "relay": truth.relay_w,
-        }  # fmt: skip
-        own = _plants(truth)
-        return self.within(sums[self.of] if self.of in sums else float(own[self.of].power_w), " W")
+        truth = view.truth
+        watts = SUMS[self.of](truth) if self.of in SUMS else float(_plants(truth)[self.of].power_w)
+        return self.within(watts, " W")
 
 
 class Charge(Bounded):
@@ -73,9 +77,9 @@ class Charge(Bounded):
         known = self._known(bench.truth())
         return () if known.get(self.of) else [f"of: '{self.of}'; known: {', '.join(known) or 'none'}"]
 
-    def look(self, bench: Bench, first: Look | None) -> Look:
+    def look(self, view: View, first: Look | None) -> Look:
         """The plant's truth."""
-        return self.within(max(self._known(bench.truth())[self.of]), " %")
+        return self.within(max(self._known(view.truth)[self.of]), " %")
 
     @staticmethod
     def _known(truth: Truth) -> dict[str, list[float]]:
@@ -99,11 +103,9 @@ class Amps(Bounded):
             return ()
         return [f"of: '{self.of or 'a car'}'; known: {', '.join(known) or 'none'}"]
 
-    def look(self, bench: Bench, first: Look | None) -> Look:
+    def look(self, view: View, first: Look | None) -> Look:
         """The plant's truth."""
-        return self.within(
-            max(one.offered_a for name, one in bench.truth().ev.items() if self.of in {None, name}), " A"
-        )
+        return self.within(max(one.offered_a for name, one in view.truth.ev.items() if self.of in {None, name}), " A")
 
 
 class Writes(BaseExpectation):
@@ -118,9 +120,9 @@ class Writes(BaseExpectation):
         known = [spec.id for spec in bench.home.device]
         return () if self.of in known else [f"of: no device '{self.of}'; known: {', '.join(known)}"]
 
-    def look(self, bench: Bench, first: Look | None) -> Look:
+    def look(self, view: View, first: Look | None) -> Look:
         """Counted on the wires."""
-        count = bench.wire.writes.get(self.of, 0)
+        count = view.bench.wire.writes.get(self.of, 0)
         since = count - (count if first is None else first.count)
         return Look(since <= self.max, f"{since} writes", count)
 
@@ -135,12 +137,13 @@ class Setpoint(Bounded):
         """The resource."""
         return _unknown_resource(bench, self.of)
 
-    def look(self, bench: Bench, first: Look | None) -> Look:
+    def look(self, view: View, first: Look | None) -> Look:
         """Of the last tick."""
-        if bench.gateway is None or bench.gateway.loop.last is None:
+        last = view.bench.gateway.loop.last if view.bench.gateway is not None else None
+        if last is None:
             return Look(False, "no gateway")
-        mine = _ids(bench, self.of)
-        decided = [s.value for s in bench.gateway.loop.last.decision.setpoints if s.resource_id in mine]
+        mine = view.ids(self.of)
+        decided = [s.value for s in last.decision.setpoints if s.resource_id in mine]
         return self.within(decided[0] if decided else None, "")
 
 
@@ -149,17 +152,17 @@ class Dropped(Bounded):
 
     see: Literal["dropped"]
 
-    def look(self, bench: Bench, first: Look | None) -> Look:
+    def look(self, view: View, first: Look | None) -> Look:
         """In the control's memory."""
-        if bench.gateway is None or bench.gateway.loop.last is None:
+        if view.bench.gateway is None:
             return Look(False, "no gateway")
-        return self.within(float(bench.gateway.loop.memory.dropped), "")
+        return self.within(float(view.bench.gateway.loop.memory.dropped), "")
 
 
 class _State(BaseExpectation):
     """One word of several."""
 
-    def found(self, bench: Bench) -> Iterable[str]:
+    def found(self, view: View) -> Iterable[str]:
         """The words that are there now."""
         raise NotImplementedError
 
@@ -167,11 +170,11 @@ class _State(BaseExpectation):
         """The word that must be among them."""
         raise NotImplementedError
 
-    def look(self, bench: Bench, first: Look | None) -> Look:
+    def look(self, view: View, first: Look | None) -> Look:
         """What the gateway shows."""
-        if bench.gateway is None or bench.gateway.loop.last is None:
+        if not view.ticked:
             return Look(False, "no gateway")
-        found = list(self.found(bench))
+        found = list(self.found(view))
         return Look(self.wanted() in found, ", ".join(found) or "nothing")
 
 
@@ -181,9 +184,9 @@ class ModeIs(_State):
     see: Literal["mode"]
     is_: Mode = Field(alias="is")
 
-    def found(self, bench: Bench) -> Iterable[str]:
+    def found(self, view: View) -> Iterable[str]:
         """One."""
-        return [bench.status().mode.value]
+        return [view.status.mode.value]
 
     def wanted(self) -> str:
         """As given."""
@@ -196,9 +199,9 @@ class GridIs(_State):
     see: Literal["grid"]
     is_: GridPresence = Field(alias="is")
 
-    def found(self, bench: Bench) -> Iterable[str]:
+    def found(self, view: View) -> Iterable[str]:
         """One."""
-        return [bench.status().grid.value]
+        return [view.status.grid.value]
 
     def wanted(self) -> str:
         """As given."""
@@ -211,9 +214,9 @@ class LinkIs(_State):
     see: Literal["link"]
     is_: LinkState = Field(alias="is")
 
-    def found(self, bench: Bench) -> Iterable[str]:
+    def found(self, view: View) -> Iterable[str]:
         """One of each provider."""
-        return [link.state.value for link in bench.status().links]
+        return [link.state.value for link in view.status.links]
 
     def wanted(self) -> str:
         """As given."""
@@ -232,10 +235,10 @@ class HealthIs(_State):
         devices = {device.id for device in bench.site_file.devices}
         return () if self.of in devices else _unknown_resource(bench, self.of)
 
-    def found(self, bench: Bench) -> Iterable[str]:
+    def found(self, view: View) -> Iterable[str]:
         """Of each device that is meant."""
-        mine = _ids(bench, self.of)
-        return [d.health.value for d in bench.status().devices if self._means(d, mine)]
+        mine = view.ids(self.of)
+        return [d.health.value for d in view.status.devices if self._means(d, mine)]
 
     def _means(self, device: DeviceStatus, mine: set[str]) -> bool:
         return device.id == self.of or any(resource.id in mine for resource in device.resources)
@@ -256,11 +259,11 @@ class OutcomeIs(_State):
         """The resource."""
         return _unknown_resource(bench, self.of)
 
-    def found(self, bench: Bench) -> Iterable[str]:
+    def found(self, view: View) -> Iterable[str]:
         """Of each set point."""
-        assert bench.gateway is not None
-        mine = _ids(bench, self.of)
-        return [o.state.value for o in bench.gateway.board.outcomes() if o.resource_id in mine]
+        assert view.bench.gateway is not None
+        mine = view.ids(self.of)
+        return [o.state.value for o in view.bench.gateway.board.outcomes() if o.resource_id in mine]
 
     def wanted(self) -> str:
         """As given."""
@@ -293,21 +296,21 @@ class Said(BaseExpectation):
         """The resource of a reason."""
         return () if self.of is None else _unknown_resource(bench, self.of)
 
-    def look(self, bench: Bench, first: Look | None) -> Look:
+    def look(self, view: View, first: Look | None) -> Look:
         """What the gateway shows."""
-        if bench.gateway is None or bench.gateway.loop.last is None:
+        if not view.ticked:
             return Look(False, "no gateway")
-        found = self._texts(bench)
+        found = self._texts(view)
         fits = any(re.search(self.says, text) for text in found)
         return Look(fits != self.never, "; ".join(found) or "nothing")
 
-    def _texts(self, bench: Bench) -> list[str]:
-        status = bench.status()
+    def _texts(self, view: View) -> list[str]:
+        status = view.status
         if self.see == "alarm":
             return [f"{a.id}: {a.cause} | {a.effect} | {a.advice}" for a in status.alarms]
         if self.see == "headline":
             return [status.headline]
-        mine = _ids(bench, self.of or "")
+        mine = view.ids(self.of or "")
         return [r.reason or "" for d in status.devices for r in d.resources if r.id in mine]
 
 
@@ -321,13 +324,8 @@ def _plants(truth: Truth) -> dict[str, Any]:
     return {**truth.pv, **truth.battery, **truth.ev, **truth.heat_pump, **truth.relay_load}
 
 
-def _ids(bench: Bench, of: str) -> set[str]:
-    """The resources that are meant: all of a role, or the one of that id."""
-    return {r.id for r in bench.site_file.site.resources if of in {r.role.value, r.id}}
-
-
 def _unknown_resource(bench: Bench, of: str) -> Sequence[str]:
-    if _ids(bench, of):
+    if View(bench).ids(of):
         return ()
     known = dict.fromkeys(name for r in bench.site_file.site.resources for name in (r.role.value, r.id))
     return [f"of: '{of}' is no role or resource of this home; known: {', '.join(known)}"]

@@ -95,6 +95,14 @@ def test_the_first_command_after_a_start_asks_for_no_more_than_there_is(state: s
     assert watts(decision, "car") * 690 <= drawn_w + 1
 
 
+def test_a_start_does_not_stop_a_car_that_charges_on_one_phase_of_three() -> None:
+    image = world(load_w=500, car_state="C", car_w=3680)  # 16 A on one phase, which on three would be 5 A
+    decision, memory = decide(house(), inputs(image), Memory())
+    assert watts(decision, "car") == 6.0
+    decision, _ = settled(house(), inputs(image), 5, memory)
+    assert watts(decision, "car") >= 6.0
+
+
 @pytest.mark.parametrize("limit_w", [3000.0, 2000.0])
 def test_a_heat_pump_is_locked_when_a_limit_leaves_no_room_and_stays_so_for_its_minimum(limit_w: float) -> None:
     decision, memory = settled(HEATED, inputs(heated(1500.0, 2500.0), directive=limited(limit_w)), 2)

@@ -6,6 +6,9 @@ from cem.model.site import GuaranteedMinimum, Site
 from cem.simulation.oracle.facts import LOCKED, ChargerFact, SwitchedFact
 from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, Window
 
+PHASES = ("L1", "L2", "L3")
+BANDS = {phase: ((1.1, 60.0, f"{phase}>1.1"), (1.45, 5.0, f"{phase}>1.45")) for phase in PHASES}
+"""By how much above the fuse for how long, and the name of that."""
 IDLE_W = 100.0
 """What still counts as nothing."""
 EACH_CONSUMER_W = 4200.0
@@ -34,12 +37,11 @@ class Fuse:
         """Every phase by three measures: ten minutes, one minute, five seconds."""
         fuse_a = self._site.connection.fuse_a
         found = []
-        for index, amps in enumerate(abs(w) / seen.facts.voltage_v for w in seen.facts.phases_w):
+        for index, (phase, phase_w) in enumerate(zip(PHASES, seen.facts.phases_w, strict=False)):
+            amps = abs(phase_w) / seen.facts.voltage_v
             mean = self._means[index].add(seen.at_s, amps)
             excused = self._excused(seen, index, fuse_a)
-            phase = f"L{index + 1}"
-            for share, seconds in ((1.1, 60.0), (1.45, 5.0)):
-                key = f"{phase}>{share}"
+            for share, seconds, key in BANDS[phase]:
                 lasts = self._over.for_s(key, amps > share * fuse_a and not excused, seen.at_s)
                 if self._told.once(key, lasts > seconds + self._bounds.lag_s):
                     found.append(
@@ -47,7 +49,7 @@ class Fuse:
                     )
             if excused or not seen.runs:
                 self._means[index].clear()
-            elif self._told.once(f"{phase} mean", mean is not None and mean > 1.01 * fuse_a):
+            elif self._told.once(phase, mean is not None and mean > 1.01 * fuse_a):
                 assert mean is not None
                 found.append(self._broken(seen, f"{phase}: {fuse_a:g} A over ten minutes", mean))
         return found

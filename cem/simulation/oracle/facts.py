@@ -1,6 +1,6 @@
 """The only place that knows what the plant's truth looks like: per resource of the site, what is really the case."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -20,6 +20,14 @@ class BatteryFact:
     soc_pct: float
     held_w: float | None
     obeys: bool  # it can be reached and does what it is told
+    takes_w: float = float("inf")  # what its cells take and give at most now, magnitudes
+    gives_w: float = float("inf")
+
+    @property
+    def at_its_most(self) -> bool:
+        """Whether it moves as its cells let it, not as anybody asks."""
+        most_w = self.takes_w if self.power_w > 0.0 else self.gives_w
+        return abs(self.power_w) >= 0.9 * most_w - 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,7 @@ class ChargerFact:
     current_a: float
     phases: int
     obeys: bool
+    plug_ins: int = 0  # cars that have come so far: one that is changed within a step leaves no other trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,7 @@ class Facts:
     grid_w: float
     phases_w: tuple[float, ...]
     load_w: float
-    voltage_v: float
+    voltage_v: float  # nominal in the dark, where no current flows
     frequency_hz: float
     batteries: tuple[BatteryFact, ...]
     chargers: tuple[ChargerFact, ...]
@@ -115,6 +124,8 @@ LOCK_LONGEST_S = 7200.0
 
 SILENT = frozenset({"silence", "disconnect", "reboot", "slow", "busy", "garbage", "nan"})
 """Faults of a device that then gives nothing of use."""
+NOTHING: frozenset[str] = frozenset()
+DARK = frozenset({"silence"})
 
 
 class FactSource:
@@ -125,9 +136,12 @@ class FactSource:
         self._device_of = {
             device.id: wire.device_of(device.serial) if device.serial else None for device in site_file.devices
         }
-        self._resources = site_file.site.resources
         self._brokered = frozenset(spec.id for spec in plant.home.device if spec.over_mqtt)
-        self._zone = ZoneInfo(site_file.site.zone)
+        site = site_file.site
+        self._resources = site.resources
+        self._nominal_v = site.connection.nominal_voltage_v
+        self._batteries, self._chargers, self._roofs = site.of(Role.BATTERY), site.of(Role.EV), site.of(Role.PV)
+        self._zone = ZoneInfo(site.zone)
         self._locked_s: dict[tuple[str, date], float] = {}  # of each heat pump on each day of the house
         self._read_at_s: float | None = None
         self._meters = [r.device_id for r in site_file.site.of(Role.GRID)][:1]
@@ -145,8 +159,9 @@ class FactSource:
 
     def read(self, truth: Truth) -> Facts:
         """The facts of a step."""
-        dark = frozenset({"silence"} if truth.supply == "dark" else ())
-        wrong = {device_id: self._wrong(device_id) | dark for device_id in self._device_of}
+        broker = self._plant.faults.condition(BROKER).faults.keys()
+        dark = DARK if truth.supply == "dark" else NOTHING
+        wrong = {device: self._wrong(truth, sim, broker) | dark for device, sim in self._device_of.items()}
         unwell = frozenset(device_id for device_id, names in wrong.items() if names)
         self._unwell_s.update(dict.fromkeys(unwell, truth.elapsed_s))
         deaf = frozenset(key for key, at_s in self._unwell_s.items() if truth.elapsed_s - at_s < RECOVERS_S)
@@ -160,11 +175,11 @@ class FactSource:
             truth.grid_w,
             tuple(truth.grid_phases_w),
             truth.load_w + truth.heat_pump_w + truth.relay_w - steered_w,
-            truth.voltages_v[0] or self._plant.home.grid.voltage_v,  # dark: nothing flows, whatever it is divided by
+            truth.voltages_v[0] or self._nominal_v,  # dark: nothing flows, whatever it is divided by
             truth.frequency_hz,
-            self._each(Role.BATTERY, lambda r: _battery(r, self._own(truth.battery, r), r.device_id not in deaf)),
-            self._each(Role.EV, lambda r: _charger(r, self._own(truth.ev, r), r.device_id not in deaf)),
-            self._each(Role.PV, lambda r: _roof(r, self._own(truth.pv, r), r.device_id not in deaf)),
+            tuple(_battery(r, self._own(truth.battery, r), r.device_id not in deaf) for r in self._batteries),
+            tuple(_charger(r, self._own(truth.ev, r), r.device_id not in deaf) for r in self._chargers),
+            tuple(_roof(r, self._own(truth.pv, r), r.device_id not in deaf) for r in self._roofs),
             heat_pumps,
             loads,
             unwell,
@@ -205,38 +220,36 @@ class FactSource:
     def _today(self, truth: Truth) -> date:
         return truth.now.astimezone(self._zone).date()
 
-    def _each(self, role: Role, make: Callable[[Resource], Any]) -> tuple[Any, ...]:
-        return tuple(make(resource) for resource in self._resources if resource.role is role)
-
     def _own(self, parts: Mapping[str, Any], resource: Resource) -> Any:
         """The part of the truth that is about one resource: of the plants of its device, the one of its kind."""
         simulated = self._device_of.get(resource.device_id) or ""
         return next(parts[plant] for plant in self._plant.fronts[simulated].plants if plant in parts)
 
-    def _wrong(self, device_id: str) -> frozenset[str]:
-        """The names of everything that is wrong with a device now."""
-        simulated = self._device_of.get(device_id)
+    def _wrong(self, truth: Truth, simulated: str | None, broker: Collection[str]) -> frozenset[str]:
+        """The names of everything that is wrong with a device now, or with the broker over which it speaks."""
         if simulated is None:
-            return frozenset()
-        wrong = frozenset(self._plant.faults.condition(simulated).faults)
-        return wrong | frozenset(self._plant.faults.condition(BROKER).faults) if simulated in self._brokered else wrong
+            return NOTHING
+        names = truth.devices[simulated].faults
+        return names.union(broker) if broker and simulated in self._brokered else names
 
     def _meter(self, wrong: Mapping[str, frozenset[str]]) -> str:
-        names = frozenset[str]().union(*(wrong[meter] for meter in self._meters))
+        names = NOTHING.union(*(wrong[meter] for meter in self._meters))
+        if not names:
+            return "ok"
         if names & SILENT:
             return "silent"
-        return "lies" if names else "ok"
+        return "lies"
 
 
 def _battery(resource: Resource, own: BatteryTruth, obeys: bool) -> BatteryFact:
     held_w = None
     if own.lower_w is not None and own.upper_w is not None:
         held_w = own.upper_w if own.upper_w >= 0 else own.lower_w
-    return BatteryFact(resource, own.power_w, own.soc_pct, held_w, obeys)
+    return BatteryFact(resource, own.power_w, own.soc_pct, held_w, obeys, own.max_charge_w, own.max_discharge_w)
 
 
 def _charger(resource: Resource, own: EvTruth, obeys: bool) -> ChargerFact:
-    return ChargerFact(resource, own.power_w, own.state, own.offered_a, own.current_a, own.phases, obeys)
+    return ChargerFact(resource, own.power_w, own.state, own.offered_a, own.current_a, own.phases, obeys, own.plug_ins)
 
 
 def _roof(resource: Resource, own: PvTruth, obeys: bool) -> RoofFact:

@@ -152,7 +152,8 @@ class Told:
     def once(self, key: str, broken: bool) -> bool:
         """Whether this breach is news."""
         if not broken:
-            self._open.discard(key)
+            if self._open:
+                self._open.discard(key)
             return False
         if key in self._open:
             return False

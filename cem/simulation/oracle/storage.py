@@ -1,5 +1,7 @@
 """Batteries: reserve, envelope, one direction, no hunting; and what every set point must be."""
 
+from collections import deque
+
 from cem.model.plan import IntentKind
 from cem.model.request import RequestKind
 from cem.model.resource import Control
@@ -140,20 +142,26 @@ def _told_w(seen: Seen, battery: BatteryFact) -> float | None:
 
 
 class OneDirection:
-    """I7: batteries never work against each other, and none is emptied into a car unless somebody asked for it."""
+    """I7: batteries never work against each other, and none is emptied into a car unless somebody asked for it.
+
+    Excused while a battery still holds what it held when it did not obey, such as another master's value, until its
+    timer has run out.
+    """
 
     name = "I7"
 
     def __init__(self, site: Site, bounds: Bounds) -> None:
         self._site = site
         self._bounds = bounds
+        self._foreign: dict[str, tuple[float, float | None]] = {}  # since when it obeys again, what it held then
         self._lasts = Lasting()
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
         """Pairs of batteries, and batteries against cars."""
         steered = seen.runs_for_s() > GRACE_S
-        own = [b for b in seen.facts.batteries if b.obeys and b.held_w is not None] if steered else []
+        ours = [battery for battery in seen.facts.batteries if self._is_ours(seen, battery)]
+        own = [battery for battery in ours if battery.held_w is not None] if steered else []
         gives = sum(-b.power_w for b in own if b.power_w < -MOVES_W)
         takes = sum(b.power_w for b in own if b.power_w > MOVES_W)
         found = []
@@ -170,6 +178,18 @@ class OneDirection:
             what = f"{fed:.0f} W of a battery go into a car for {lasts:.0f} s"
             found.append(Violation(self.name, seen.at_s, "no battery into a car", what, seen.words()))
         return found
+
+    def _is_ours(self, seen: Seen, battery: BatteryFact) -> bool:
+        """Whether what a battery holds can be the gateway's word."""
+        key = battery.resource.id
+        if not battery.obeys:
+            self._foreign[key] = (seen.at_s, battery.held_w)
+            return False
+        since_s, held_w = self._foreign.get(key, (float("-inf"), None))
+        if battery.held_w == held_w and seen.at_s - since_s <= self._bounds.watchdog_s + self._bounds.step_s:
+            return False
+        self._foreign.pop(key, None)
+        return True
 
     def _asked(self, seen: Seen, batteries: list[BatteryFact]) -> bool:
         """Whether a limit, a programme, the plan's feeding in, or the owner wants the battery to give more."""
@@ -190,7 +210,10 @@ class OneDirection:
 
 
 class NoHunting:
-    """I11: while nothing outside changes for ten minutes a battery turns at most twice and comes to rest."""
+    """I11: while nothing outside changes for ten minutes a battery turns at most twice and comes to rest.
+
+    A battery that takes or gives all that its cells allow, which falls near full and near empty, is at rest.
+    """
 
     name = "I11"
     CALM_S = 600.0
@@ -204,7 +227,7 @@ class NoHunting:
         self._why: object = None
         self._turns: dict[str, int] = {}
         self._sign: dict[str, int] = {}
-        self._rest: dict[str, list[tuple[float, float]]] = {}
+        self._rest: dict[str, deque[tuple[float, float]]] = {}
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
@@ -244,17 +267,19 @@ class NoHunting:
         if sign and self._sign.get(key, sign) != sign:
             self._turns[key] = self._turns.get(key, 0) + 1
         self._sign[key] = sign or self._sign.get(key, 0)
-        rest = self._rest.setdefault(key, [])
+        rest = self._rest.setdefault(key, deque())
+        if battery.at_its_most:
+            rest.clear()
         rest.append((seen.at_s, battery.power_w))
         while rest[0][0] < seen.at_s - self.REST_S:
-            rest.pop(0)
+            rest.popleft()
         calm_s = seen.at_s - self._since_s
         if self._told.once(f"{key} turns", self._turns.get(key, 0) > 2):
             what = f"{self._turns[key]} turns in {calm_s:.0f} s"
             found.append(Violation(self.name, seen.at_s, f"{key}: at most two turns", what, seen.words(key)))
-        powers = [power for _, power in rest]
+        powers = [power for _, power in rest] if calm_s >= self.CALM_S else [0.0]
         swing = max(powers) - min(powers)
-        if self._told.once(f"{key} rest", calm_s >= self.CALM_S and swing > 2 * MOVES_W + 60.0):
+        if self._told.once(f"{key} rest", swing > 2 * MOVES_W + 60.0):
             what = f"a swing of {swing:.0f} W within {self.REST_S:.0f} s"
             found.append(Violation(self.name, seen.at_s, f"{key}: at rest within 100 W", what, seen.words(key)))
         return found

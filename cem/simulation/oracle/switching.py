@@ -24,6 +24,7 @@ class _Contactor:
         self.closed = False
         self.since_s: float | None = None  # None: in this session it has not been switched yet
         self.plugged = False
+        self.plug_ins = 0
         self.disturbed_s = float("-inf")  # when the device last did not obey
         self.closings: list[float] = []
         self.by_car = False  # the car opened it, and was offered current ever since
@@ -57,7 +58,9 @@ class Switching:
         self._listen(seen, charger, mine)
         plugged, closed = charger.state != "A", charger.state == "C"
         mine.by_car = mine.by_car and charger.offered_a >= LEAST_A
-        if not plugged or not mine.plugged:  # a session begins or is over: what was before does not count
+        another = charger.plug_ins != mine.plug_ins
+        mine.plug_ins = charger.plug_ins
+        if not plugged or not mine.plugged or another:  # a session begins or is over: what was before does not count
             mine.plugged, mine.closed, mine.since_s = plugged, closed, seen.at_s if closed else None
             return []
         if closed == mine.closed:
