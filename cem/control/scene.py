@@ -1,7 +1,7 @@
 """Everything that the choosers of one tick look at."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
 
@@ -18,9 +18,10 @@ from cem.model.plan import Intent, Slot
 from cem.model.resource import Role
 from cem.model.site import Site
 from cem.model.tick import Inputs
+from cem.model.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Scene:
     """The house, this tick's inputs, and the folded band of the connection point."""
 
