@@ -35,6 +35,7 @@ class Scene:
     guaranteed_w: float = 0.0  # what steered consumers may draw under a mandatory import limit
     waits: Mapping[str, Waiting] = field(default_factory=lambda: MappingProxyType({}))  # by side
     own: Mapping[str, tuple[Envelope, ...]] = field(default_factory=lambda: MappingProxyType({}))  # by subject
+    explained: bool = False  # whether the terms behind each set point are wanted
 
     @property
     def now(self) -> datetime:
