@@ -95,7 +95,7 @@ def _wanted(
     house_w = scene.house_w + fixed_w
     surplus = max(0.0, -(house_w + around.ev_w))
     deficit = max(0.0, house_w)
-    if scene.unread_cars:  # a car may be in the load: no more than the house took when it was last told apart
+    if scene.hidden_car:  # no more than the house took when it was last told apart
         deficit = min(deficit, max(0.0, (scene.memory.house_w or 0.0) + scene.picture.pv_w + fixed_w))
     into_car = any(scene.site.battery_policy(b.resource.id).into_car for b in steered)
     powers = _asked(scene, around, steered, regimes, bands, house_w)

@@ -80,9 +80,16 @@ def spare_a(charger: ChargerPicture, memory: ChargerMemory, now_s: float) -> flo
     asked_at_s = max(memory.offered_at_s, memory.switched_at_s)  # a car that has just begun still rises
     if charger.power_w <= EV_DRAWS_W or memory.limit_a == 0.0 or now_s - asked_at_s < EV_FOLLOW_S:
         return None
+    if uses(charger, memory.limit_a):
+        return None
     if charger.amperes + EV_SPARE_A + 1.0 > memory.limit_a:
-        return None  # it takes what it is offered
-    return charger.amperes + EV_SPARE_A
+        return memory.limit_a  # as it is, so that what it draws may waver
+    return max(EV_STOPS_BELOW_A, float(math.ceil(charger.amperes + EV_SPARE_A)))  # no offer that could end the charge
+
+
+def uses(charger: ChargerPicture, offered_a: float) -> bool:
+    """Whether the car takes an offer as a whole, so that it may want more."""
+    return charger.amperes + 1.0 > offered_a
 
 
 def reserved_w(charger: ChargerPicture, limit_a: float, memory: ChargerMemory, now_s: float) -> float:
@@ -105,9 +112,10 @@ def kept_on(memory: ChargerMemory, now_s: float) -> bool:
     return memory.limit_a > 0.0 and for_s < (EV_MIN_ON_S if memory.closed else EV_FOLLOW_S)
 
 
-def after(memory: ChargerMemory, limit_a: float, now_s: float) -> ChargerMemory:
-    """The memory after `limit_a` was decided."""
-    offered = limit_a > 0.0 and limit_a != memory.limit_a
+def after(charger: ChargerPicture, memory: ChargerMemory, limit_a: float, now_s: float) -> ChargerMemory:
+    """The memory after `limit_a` was decided. A car has nothing to follow where only what it leaves unused is taken."""
+    unused = limit_a < memory.limit_a and not uses(charger, limit_a)
+    offered = limit_a > 0.0 and limit_a != memory.limit_a and not unused
     return replace(
         memory,
         limit_a=limit_a,

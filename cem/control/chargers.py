@@ -159,7 +159,7 @@ def choices(
             limit_a = candidate.memory.limit_a
         elif rise_w > 0.0:
             slack_w -= rise_w
-        memory = charger_state.after(candidate.memory, limit_a, scene.now_s)
+        memory = charger_state.after(candidate.charger, candidate.memory, limit_a, scene.now_s)
         waits = limit_a == 0.0 and candidate.wish.power_w > 0.0
         since_s = candidate.memory.waits_since_s
         memory = replace(memory, waits_since_s=(scene.now_s if since_s is None else since_s) if waits else None)

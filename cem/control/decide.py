@@ -168,9 +168,16 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
         apart=apart(scene.picture),
         load_at_s=known.load_at_s if scene.picture.skewed else scene.now_s,
         house_w=known.house_w if scene.unread_cars else load_w,
+        no_car=_no_car(scene),
         meter_lost_at_s=None,
         switches=MappingProxyType(switch_memories),
     )
+
+
+def _no_car(scene: Scene) -> frozenset[str]:
+    read = scene.picture.chargers
+    kept = frozenset() if scene.hidden_car else scene.memory.no_car.difference(c.resource.id for c in read)
+    return kept.union(c.resource.id for c in read if c.state == "A")
 
 
 def _surroundings(

@@ -110,6 +110,7 @@ class Memory:
     load_w: float | None = None  # last trustworthy estimate of what is not controllable
     load_at_s: float | None = None  # when it was last taken from readings that were made together
     house_w: float | None = None  # the load when every charging point was last read with it
+    no_car: frozenset[str] = frozenset()  # charging points at which none was, as last read, nor has shown in the load
     meter_lost_at_s: float | None = None
     moved: tuple[tuple[float, float], ...] = ()  # (monotonic s, W) of all that moves by our will, of the last seconds
     loads_w: tuple[float, ...] = ()  # the last ones as they came out of the measurements

@@ -54,6 +54,19 @@ class Scene:
         return any(resource.id not in read for resource in self.site.of(Role.EV))
 
     @property
+    def hidden_car(self) -> bool:
+        """Whether a car may be in the load: where none was seen, only if the load has grown by what a car takes."""
+        read = {charger.resource.id for charger in self.picture.chargers}
+        unread = [resource for resource in self.site.of(Role.EV) if resource.id not in read]
+        if not unread:
+            return False
+        known_w = self.memory.house_w
+        if known_w is None or any(resource.id not in self.memory.no_car for resource in unread):
+            return True
+        least_w = min(resource.ratings.min_current_a * resource.ratings.nominal_voltage_v for resource in unread)
+        return (self.picture.load_w or 0.0) - known_w >= least_w
+
+    @property
     def house_w(self) -> float:
         """What is not a car or a battery: negative when the sun gives more than the house takes."""
         return (self.picture.load_w or 0.0) + self.picture.pv_w

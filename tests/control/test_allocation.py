@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import time, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -286,3 +287,27 @@ def test_sharing_serves_by_class_then_by_water_level() -> None:
     got = share([claim("a", 1), claim("b", 1), claim("c", 1)], Pools({"site": 15.0}))
     assert {key: s.level for key, s in got.items()} == {"a": 8, "b": 7, "c": 0}
     assert got["c"].bound_by == "site"
+
+
+@pytest.mark.parametrize("draws_a", [1.0, 3.0, 6.3, 9.0, 12.9])
+def test_what_a_car_leaves_unused_is_taken_back_once_and_not_offered_in_turn(draws_a: float) -> None:
+    site, memory, offers = house(), Memory(), []
+    for tick in range(300):
+        wavers_a = draws_a + (0.2 if tick % 2 else -0.2)
+        image = world(load_w=600, car_state="C", car_w=wavers_a * 690, soc_pct=100, mono_s=1000 + tick)
+        decision, memory = decide(site, inputs(image), memory)
+        offers.append(of(decision, "car").value or 0.0)
+    changes = [(one, other) for one, other in pairwise(offers) if one != other]
+    assert len(changes) <= 3
+    assert draws_a + 1.0 <= offers[-1] <= max(8.0, draws_a + 4.0)
+
+
+def test_a_car_that_draws_all_that_was_left_to_it_is_offered_more_again() -> None:
+    site, memory = house(), Memory()
+    for tick in range(90):
+        draws_a = 6.3 if tick < 60 else 9.0 if tick < 65 else 16.0
+        image = world(load_w=600, car_state="C", car_w=draws_a * 690, soc_pct=100, mono_s=1000 + tick)
+        decision, memory = decide(site, inputs(image), memory)
+        if tick == 59:
+            assert of(decision, "car").value == 9.0
+    assert of(decision, "car").value == 16.0

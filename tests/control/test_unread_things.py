@@ -48,6 +48,27 @@ def test_a_battery_is_not_emptied_into_a_car_that_cannot_be_read() -> None:
     assert -700 <= (of(decision, "battery").value or 0) <= 0
 
 
+def test_a_silent_charging_point_without_a_car_does_not_keep_the_battery_from_the_house() -> None:
+    site, memory = house(), Memory()
+    for tick in range(5):
+        _, memory = decide(site, inputs(world(load_w=600, mono_s=1000 + tick)), memory)
+    for tick in range(5, 60):
+        blind = world(load_w=600 + 20 * tick, ages_s={"car": 40}, mono_s=1000 + tick)
+        decision, memory = decide(site, inputs(blind), memory)
+    assert of(decision, "battery").value == pytest.approx(-1780, abs=20)
+
+
+def test_a_car_that_came_to_a_silent_charging_point_stays_in_mind_when_it_draws_less() -> None:
+    site, memory = house(), Memory()
+    for tick in range(5):
+        _, memory = decide(site, inputs(world(load_w=600, mono_s=1000 + tick)), memory)
+    for tick in range(5, 60):
+        car_w = 11040 if tick < 30 else 800
+        blind = world(load_w=600, car_state="C", car_w=car_w, ages_s={"car": 40}, mono_s=1000 + tick)
+        decision, memory = decide(site, inputs(blind), memory)
+        assert -700 <= (of(decision, "battery").value or 0) <= 0
+
+
 def test_before_every_charging_point_was_read_no_battery_discharges() -> None:
     site, memory = house(), Memory()
     for tick in range(6):
