@@ -20,9 +20,7 @@ from cem.io.replay_journal import REPLAY_FOLDER, ReplayJournal
 from cem.io.state_store import SqliteStateStore
 from cem.model.provider import Provider
 from cem.model.resource import Role
-from cem.model.setpoint import Decision
 from cem.model.status import EnergyToday, Status
-from cem.model.tick import Inputs
 from cem.model.why import Explanation
 from cem.ports import (
     Clock,
@@ -42,7 +40,7 @@ from cem.runtime.board import Board
 from cem.runtime.contained import contained
 from cem.runtime.decisions import DecisionLog
 from cem.runtime.device import DeviceTask
-from cem.runtime.loop import ControlLoop
+from cem.runtime.loop import ControlLoop, Ticked
 from cem.runtime.planner import PlannerTask
 from cem.runtime.remember import MemoryKeeper
 from cem.runtime.requests import RequestBook
@@ -101,7 +99,7 @@ class Gateway:
         self.acts = OwnersActs(site, site_file.providers, self.requests, self.point, self.board, world.clock)
         self.board.owner_watches = self.requests.read_only
         self.planning = None if world.planner is None else self._planner_task(world.planner)
-        self.decisions = DecisionLog(world.store, site.zone)
+        self.decisions = DecisionLog(world.store, site)
         self.keeper = MemoryKeeper(world.store, world.boot)
         self.loop = ControlLoop(
             site,
@@ -170,7 +168,8 @@ class Gateway:
         """Why it does what it does: the last tick; RuntimeError before the first one."""
         if self.loop.last is None:
             raise RuntimeError("no tick yet")
-        return explain(self._site_file.site, self.loop.last.inputs, self.loop.last.decision)
+        site = self._site_file.site
+        return explain(site, self.loop.last.inputs, self.loop.last.explained(site))
 
     def stop(self) -> None:
         """Asks for an orderly end: every device handed back."""
@@ -242,11 +241,11 @@ class Gateway:
             self.planning.replan()
         self.loop.wake()
 
-    def _decided(self, inputs: Inputs, decision: Decision) -> None:
-        self.decisions.note(inputs, decision)
-        self.keeper.note(self.loop.memory, inputs.now)
+    def _decided(self, ticked: Ticked) -> None:
+        self.decisions.note(ticked)
+        self.keeper.note(self.loop.memory, ticked.inputs.now)
         if self.planning is not None:
-            self.planning.note(inputs.snapshot)
+            self.planning.note(ticked.inputs.snapshot)
 
     def _troubles(self) -> list[Trouble]:
         troubles = [

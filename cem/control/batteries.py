@@ -1,7 +1,7 @@
 """Batteries: what each should do this tick, from the plan's regime and the meter."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cem.control import words
 from cem.control.bounds import act_on
@@ -15,11 +15,12 @@ from cem.control.tuning import BATTERY_DEAD_BAND_W, MOVE_SHARE
 from cem.model.envelope import Band, Envelope, Rank
 from cem.model.request import RequestKind
 from cem.model.setpoint import WriteState
+from cem.model.values import value
 
 DEAF = frozenset({WriteState.NOT_EFFECTIVE, WriteState.CONTESTED})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class BatteryChoice:
     """The power for one battery, charging positive."""
 
@@ -30,7 +31,7 @@ class BatteryChoice:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Edge:
     """One edge of the connection point for the sum of the batteries: at most (or at least) `power_w`."""
 
@@ -40,7 +41,7 @@ class Edge:
     keeps: bool  # only keeps charging down; never asks for discharge
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Surroundings:
     """What the batteries act on, W: the cars as measured, what is kept free for them, and the room of the fuse."""
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cem.control import charger_state, phases
 from cem.control.car_wishes import wish
@@ -16,11 +16,12 @@ from cem.control.sharing import Claim, Share
 from cem.control.tuning import EV_DRAWS_W, EV_MIN_OFF_S, EV_MIN_ON_S, EV_STEP_UP_SHARE, EV_TURN_S
 from cem.control.wishes import ASKED, IDLE, LATE, Wish, most_a
 from cem.model.envelope import Band, Rank
+from cem.model.values import value
 
 PRIORITY = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Candidate:
     """A plugged car with what it would like and what is known of it."""
 
@@ -32,7 +33,7 @@ class Candidate:
     pause: str  # why it may not charge now, whatever is left; '' if it may
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ChargerChoice:
     """The current for one charging point; None hands it back to itself (no car)."""
 

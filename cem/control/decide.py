@@ -41,8 +41,11 @@ from cem.model.site import Site
 from cem.model.tick import Inputs
 
 
-def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory]:
-    """What every controllable resource should do now, and why. Pure and deterministic."""
+def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = False) -> tuple[Decision, Memory]:
+    """What every controllable resource should do now, and why. Pure and deterministic.
+
+    `explained`: each set point comes with every term that narrowed it, which nobody looks at in most ticks.
+    """
     site = bounds.with_owners_reserves(site, inputs)
     screened = screen(site, inputs.snapshot, memory.seen)
     inputs = replace(inputs, snapshot=screened.snapshot)
@@ -73,12 +76,11 @@ def decide(site: Site, inputs: Inputs, memory: Memory) -> tuple[Decision, Memory
         managed=memory.managed | {battery.resource.id for battery in picture.batteries},
         dropped=memory.dropped + screened.dropped,
     )
-    scene = _scene(site, inputs, known, picture, prices, grids)
+    scene = _scene(site, inputs, known, picture, prices, grids, explained)
     if picture.grid_w is None:
         decision, known = _blind(scene)
     else:
         decision, known = _seeing(scene)
-    known = replace(known, decided_at_s=inputs.now.mono_s)
     mute = unmanaged(scene)
     decision = replace(decision, setpoints=(*decision.setpoints, *idle(mute)), grid=presence.presence(known))
     doubt = phase_loss.note(lost) if lost else phase_place.NOTE if places.doubts(inputs.now.mono_s) else ""
@@ -96,7 +98,13 @@ def _grids(site: Site, inputs: Inputs, memory: Memory) -> tuple[Envelope, ...]:
 
 
 def _scene(
-    site: Site, inputs: Inputs, memory: Memory, picture: Picture, prices: Prices, grids: tuple[Envelope, ...]
+    site: Site,
+    inputs: Inputs,
+    memory: Memory,
+    picture: Picture,
+    prices: Prices,
+    grids: tuple[Envelope, ...],
+    explained: bool,
 ) -> Scene:
     envelopes = (
         *bounds.site_envelopes(site),
@@ -117,6 +125,7 @@ def _scene(
         guaranteed_w(site),
         spreading.waits(site, memory, inputs.now.mono_s),
         _by_subject(envelopes),
+        explained,
     )
 
 
@@ -152,6 +161,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     decision = Decision(setpoints, scene.band, now, headline(scene, now, setpoints), load_w)
     return decision, replace(
         known,
+        decided_at_s=scene.now_s,
         chargers=MappingProxyType(charger_memories),
         batteries_w=MappingProxyType(last_w),
         load_w=load_w,
@@ -228,6 +238,7 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
     released = now_s - lost_at >= LEASE_S
     return decision, replace(
         known,
+        decided_at_s=scene.now_s,
         chargers=MappingProxyType(kept),
         switches=MappingProxyType(switched.let_go(scene)) if released else known.switches,
         batteries_w=MappingProxyType({}),

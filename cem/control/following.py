@@ -1,7 +1,5 @@
 """Following the plan by regime and marginal value: what to do with surplus and deficit, never a power to chase."""
 
-from dataclasses import dataclass
-
 from cem.control import words
 from cem.control.bounds import act_on
 from cem.control.island import AFTER_OUTAGE, returning
@@ -13,9 +11,10 @@ from cem.model.directive import Dispatch
 from cem.model.envelope import SITE, Rank
 from cem.model.plan import Intent, IntentKind
 from cem.model.request import RequestKind
+from cem.model.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Regime:
     """What one battery does with what the meter shows; powers are magnitudes, W.
 

@@ -1,6 +1,5 @@
 """What a car still lacks of what was asked for: the owner's word with its time first, else the site file's goal."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,9 +8,10 @@ from cem.control.picture import ChargerPicture
 from cem.control.scene import Scene
 from cem.model.request import RequestKind, UserRequest
 from cem.model.site import ChargeGoal
+from cem.model.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Goal:
     """What is missing by `due`, Wh; None: car or site file do not tell enough to know."""
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cem.control import words
 from cem.control.picture import Picture
@@ -13,13 +12,14 @@ from cem.control.tuning import IMPORT_MARGIN_W, PHASE_MARGIN_A
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.resource import Resource, Role
 from cem.model.site import Circuit, Site
+from cem.model.values import value
 
 SURPLUS = "surplus"
 WAIT = "wait"
 """The pool of what may flow while the house waits by chance after an event."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Limits:
     """The pools of this tick before anything is given out, and the envelope that stands behind each."""
 

@@ -1,7 +1,7 @@
 """What the control remembers from one tick to the next."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
 
@@ -10,6 +10,7 @@ from cem.control.prices import Prices
 from cem.control.trend import Trend
 from cem.model.envelope import Rank
 from cem.model.reading import Reading
+from cem.model.values import value
 
 LONG_AGO_S = float("-inf")
 
@@ -18,7 +19,7 @@ def _none() -> MappingProxyType[str, float]:
     return MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ChargerMemory:
     """One charging point with a car. All times are monotonic seconds."""
 
@@ -37,7 +38,7 @@ class ChargerMemory:
     met: bool = True  # it was read in this run; what a former run left may have changed since
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SwitchMemory:
     """A relay or a heat pump: the state last set and when it changed."""
 
@@ -48,7 +49,7 @@ class SwitchMemory:
     day: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Seen:
     """The last believable power of a resource, and since when it is the same to the last bit."""
 
@@ -63,7 +64,7 @@ class Seen:
     doubted_w: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SignMemory:
     """Whether meter and batteries point the same way: the last look at both, and what followed from it."""
 
@@ -76,7 +77,7 @@ class SignMemory:
     doubt: bool = False  # after a stop, until a step was seen to come out right
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Imposed:
     """The grid's limit on one side that was last in force, a magnitude."""
 
@@ -87,7 +88,7 @@ class Imposed:
     spread: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Release:
     """What ended for many houses at once, and how long this house keeps to it all the same (spreading.py)."""
 
@@ -99,7 +100,7 @@ class Release:
     firm: bool = True  # a limit that was in force; else: no more than flowed when a price event ended
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Memory:
     """Carried along by the loop, never looked at by anybody else; `memory_json` keeps it over a restart."""
 

@@ -1,7 +1,7 @@
 """PV: curtailed only by what the connection point's band leaves, after the batteries took their part."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cem.control import words
 from cem.control.batteries import BatteryChoice
@@ -12,9 +12,10 @@ from cem.control.spreading import EXPORT
 from cem.control.tuning import EXPORT_MARGIN_W
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.resource import Control
+from cem.model.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PvChoice:
     """The largest generation allowed, a magnitude; None: unbounded, handed back."""
 

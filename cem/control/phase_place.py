@@ -4,11 +4,12 @@ What is known to draw on a phase is the least that the meter must show there, wh
 clearly less for some seconds, nobody knows any longer where anything single-phase is: then the worst phase counts.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cem.control.picture import Picture
 from cem.model.resource import Resource, Role
 from cem.model.site import Site
+from cem.model.values import value
 
 DRAWS_A = 6.0
 """Less than this says nothing."""
@@ -23,7 +24,7 @@ NOTE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PlaceMemory:
     """Since when something does not show where it should, and until when no place of anything is believed."""
 

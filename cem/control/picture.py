@@ -1,11 +1,10 @@
 """The snapshot as numbers: what each resource does now, as far as it is known."""
 
-from dataclasses import dataclass
-
 from cem.control.tuning import EV_DRAWS_W
 from cem.model.reading import Snapshot
 from cem.model.resource import Resource, Role
 from cem.model.site import Site
+from cem.model.values import value
 
 LOWEST_HZ, HIGHEST_HZ = 40.0, 70.0
 """Beyond these there is no frequency, whatever is told."""
@@ -13,7 +12,7 @@ TOGETHER_S = 0.1
 """Values of one message bear the same time."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class BatteryPicture:
     """A battery whose power and state of charge are fresh. Limits are magnitudes that hold now."""
 
@@ -24,7 +23,7 @@ class BatteryPicture:
     max_discharge_w: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ChargerPicture:
     """A charging point whose state is fresh; `state` is IEC 61851-1's letter."""
 
@@ -59,7 +58,7 @@ class ChargerPicture:
         return max(0.0, self.power_w) / self.watts_per_amp
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PvPicture:
     """A PV system whose power is fresh (generating is negative)."""
 
@@ -67,7 +66,7 @@ class PvPicture:
     power_w: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SwitchedPicture:
     """A heat pump or a switched load; `power_w` None: nobody measures it; `state` as the device tells it."""
 
@@ -81,7 +80,7 @@ class SwitchedPicture:
         return self.resource.ratings.max_power_w or 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Picture:
     """The house now. `grid_w` None: the meter is stale; then `load_w` is None too."""
 

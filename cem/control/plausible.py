@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 from cem.control.consistent import contradiction
@@ -18,6 +18,7 @@ from cem.control.tuning import (
 from cem.model.reading import Reading, Snapshot
 from cem.model.resource import Resource, Role
 from cem.model.site import Site
+from cem.model.values import value
 
 COUNTERS: Mapping[Role, tuple[str | None, str | None]] = MappingProxyType(
     {
@@ -32,7 +33,7 @@ COUNTERS: Mapping[Role, tuple[str | None, str | None]] = MappingProxyType(
 """Which registers count the energy (into, out of) a terminal."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Screened:
     """The snapshot without what cannot be true; `notes` says per resource what was dropped."""
 

@@ -1,17 +1,17 @@
 """What a kWh costs and brings now: an event's price where one covers, else the contract's tariff."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from cem.control.tuning import VALUE_TOLERANCE
 from cem.model.site import Site
 from cem.model.tick import Inputs
+from cem.model.values import value
 
 TARIFF = "tariff"
 """The source of the contract's own prices."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Prices:
     """Per kWh; None while the clock can't be trusted: then no price counts."""
 

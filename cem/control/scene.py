@@ -1,7 +1,7 @@
 """Everything that the choosers of one tick look at."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
 
@@ -18,9 +18,10 @@ from cem.model.plan import Intent, Slot
 from cem.model.resource import Role
 from cem.model.site import Site
 from cem.model.tick import Inputs
+from cem.model.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Scene:
     """The house, this tick's inputs, and the folded band of the connection point."""
 
@@ -34,6 +35,7 @@ class Scene:
     guaranteed_w: float = 0.0  # what steered consumers may draw under a mandatory import limit
     waits: Mapping[str, Waiting] = field(default_factory=lambda: MappingProxyType({}))  # by side
     own: Mapping[str, tuple[Envelope, ...]] = field(default_factory=lambda: MappingProxyType({}))  # by subject
+    explained: bool = False  # whether the terms behind each set point are wanted
 
     @property
     def now(self) -> datetime:

@@ -67,7 +67,7 @@ def _made(
 ) -> Setpoint:
     demanded = choice.rank <= Rank.OBLIGATION
     held, reason = guarded(resource, control, value, choice.reason)
-    terms = narrowings(scene, resource, choice.source, reason, limits)
+    terms = narrowings(scene, resource, choice.source, reason, limits) if scene.explained else ()
     return Setpoint(resource.id, control, held, LEASE_S, choice.rank, choice.source, reason, demanded, terms)
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cem.model.values import value
+
 TINY = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Claim:
     """What one consumer would like, in steps of its own unit (amperes, or 1 for what is only on or off).
 

@@ -11,7 +11,7 @@ of, end at once.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -23,6 +23,7 @@ from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.request import RequestKind
 from cem.model.site import Site
 from cem.model.tick import Inputs
+from cem.model.values import value
 
 IMPORT, EXPORT = "import", "export"
 CHANCE = "chance"
@@ -30,7 +31,7 @@ CHANCE = "chance"
 SAME_W = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Waiting:
     """What the house keeps to on one side of the connection point although it need not any more; a magnitude."""
 

@@ -1,7 +1,7 @@
 """Heat pumps (SG Ready) and switched loads: which state each should be in this tick."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from cem.control.island import AFTER_OUTAGE, priority, returning
@@ -25,6 +25,7 @@ from cem.model.plan import IntentKind
 from cem.model.resource import Control, SgReady
 from cem.model.setpoint import Health
 from cem.model.site import LoadRun
+from cem.model.values import value
 
 MORE = "+"
 """The claim of a heat pump for what it would store beyond its own need."""
@@ -34,7 +35,7 @@ OWN = -1
 """State of a load that is left to itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SwitchedChoice:
     """The state for a heat pump (1 to 4) or a load (0 or 1); None hands it back."""
 

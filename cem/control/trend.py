@@ -1,7 +1,8 @@
 """How fast what nobody controls changes: devices follow seconds later, so that a limit needs room while it rises."""
 
 import math
-from dataclasses import dataclass
+
+from cem.model.values import value
 
 FOLLOW_S = 3.0  # a tick, the write, and the device's own delay
 SMOOTH_S = 5.0
@@ -9,7 +10,7 @@ LONGEST_GAP_S = 10.0
 MOST_W = 1500.0  # no more room than this is kept, whatever the trend says
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Trend:
     """Load and sun together at `at_s`, their last change, and its smoothed course. W and W/s; more load is positive."""
 

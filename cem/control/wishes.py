@@ -1,16 +1,16 @@
 """What a consumer would like to draw, before limits, and how urgently it is served."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from cem.control.picture import ChargerPicture
 from cem.model.envelope import Rank
+from cem.model.values import value
 
 LATE, ASKED, USUAL, IDLE = 0.0, 1.0, 2.0, 3.0
 """The classes in which consumers are served."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Wish:
     """How much, how urgent, on whose behalf. `surplus`: only what the sun leaves."""
 

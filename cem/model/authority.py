@@ -183,14 +183,20 @@ def authorise(domain: Domain, variable: Variable, value: float, context: Authori
     refusal = _forbidden(domain, variable, context)
     if refusal:
         return Refusal(f"{domain}: {variable} of {context.subject} to {value:g} refused: {refusal}")
-    low, high, why = _range(variable, context)
-    if variable in {Variable.EVENT_STARTS_IN_S, Variable.EVENT_LENGTH_S} and not low <= value <= high:
+    low, high, words = _range(variable, context)
+    if low <= value <= high:
+        return _whole(domain, variable, value, context)
+    why = words or f"the envelope of {context.subject} is {_side(context.least)} to {_side(context.most)}"
+    if variable in {Variable.EVENT_STARTS_IN_S, Variable.EVENT_LENGTH_S}:
         return Refusal(f"{domain}: {variable} is {value:g}; {why}")
     if low > high:
         return Refusal(f"{domain}: {variable} of {context.subject}: nothing is allowed ({why})")
-    if not low <= value <= high:
-        held = min(max(value, low), high)
-        return Granted(held, True, f"{domain}: {variable} of {context.subject} {value:g} held to {held:g}: {why}")
+    held = min(max(value, low), high)
+    return Granted(held, True, f"{domain}: {variable} of {context.subject} {value:g} held to {held:g}: {why}")
+
+
+def _whole(domain: Domain, variable: Variable, value: float, context: Authority) -> Answer:
+    """What is within its range, as far as such a value can be set at all."""
     if variable is Variable.EV_LIMIT_A and 0.0 < value < 6.0:
         return Granted(0.0, True, f"{domain}: {context.subject} {value:g} A becomes a pause: below 6 A (IEC 61851-1)")
     if variable in {Variable.EV_PHASES, Variable.HEAT_PUMP_SG_READY, Variable.LOAD_ON} and value != int(value):
@@ -219,7 +225,7 @@ def _forbidden(domain: Domain, variable: Variable, context: Authority) -> str:
 
 
 def _range(variable: Variable, context: Authority) -> tuple[float, float, str]:
-    """(lowest, highest, the bound in words) of a variable."""
+    """(lowest, highest, the bound in words) of a variable; no words: it is the envelope of the subject."""
     least = -math.inf if context.least is None else context.least
     most = math.inf if context.most is None else context.most
     if variable in FIXED:
@@ -238,8 +244,7 @@ def _range(variable: Variable, context: Authority) -> tuple[float, float, str]:
         return -math.inf, context.horizon_s, f"events start at most {context.horizon_s / DAY_S:g} days ahead"
     if variable is Variable.EVENT_LENGTH_S:
         return 0.0, context.longest_s, f"events last at most {context.longest_s / 3600:g} h; renew it"
-    envelope = f"the envelope of {context.subject} is {_side(context.least)} to {_side(context.most)}"
-    return (0.0 if variable in MAGNITUDES else least), most, envelope
+    return (0.0 if variable in MAGNITUDES else least), most, ""
 
 
 def _side(value: float | None) -> str:

@@ -1,12 +1,12 @@
 """What the grid side tells the control, folded to the present moment, and the two states of the grid."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from cem.model.envelope import Envelope, Rank
 from cem.model.event import EventStatus
 from cem.model.tariff import Tariff
+from cem.model.values import value
 
 
 class LinkState(StrEnum):
@@ -27,7 +27,7 @@ class GridPresence(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LinkStatus:
     """One provider's link as a person or a record sees it."""
 
@@ -40,7 +40,7 @@ class LinkStatus:
     reports_queued: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Dispatch:
     """A power that the grid asks for now at a subject (SITE or a resource)."""
 
@@ -52,7 +52,7 @@ class Dispatch:
     until: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PriceWindow:
     """A price that holds for [start, end); either side may be None (then the tariff's own holds)."""
 
@@ -64,7 +64,7 @@ class PriceWindow:
     spread: bool = False  # its sender spreads its times over houses by chance already
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LimitWindow:
     """A limit on the connection point known for [start, end), for the plan; magnitudes in W."""
 
@@ -75,7 +75,7 @@ class LimitWindow:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EventSummary:
     """One event as shown to a person."""
 
@@ -88,7 +88,7 @@ class EventSummary:
     asks: str  # in words
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Directive:
     """Everything that the grid side says at this moment. Envelopes and dispatches are those in force now."""
 

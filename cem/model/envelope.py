@@ -1,8 +1,9 @@
 """Envelopes: bounds on the power of one terminal, each with its rank, source, reason and expiry."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+
+from cem.model.values import value
 
 SITE = "site"
 """The subject of an envelope that bounds the whole connection point."""
@@ -18,7 +19,7 @@ class Rank(IntEnum):
     PLAN = 4
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Envelope:
     """min_w <= power of `subject` <= max_w while in force; None leaves that side open.
 
@@ -35,7 +36,7 @@ class Envelope:
     spread: bool = False  # its sender spreads its times over houses by chance already
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Band:
     """What is left of a terminal after folding; each edge knows the envelope that bound it."""
 

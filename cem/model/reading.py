@@ -1,13 +1,15 @@
 """Readings and the frozen process image. No value without its age."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
+
+from cem.model.values import value
 
 Value = float | str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reading:
     """One value of one point; None means that the device says it does not know (not implemented, asleep)."""
 
@@ -17,7 +19,7 @@ class Reading:
     taken_at_s: float  # monotonic; when the answer arrived, where the device does not say
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Snapshot:
     """All readings as they stood at `mono_s`: resource id -> point -> reading."""
 

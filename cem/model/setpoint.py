@@ -1,16 +1,17 @@
 """What was decided, and what became of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 
 from cem.model.directive import GridPresence
 from cem.model.envelope import Band, Rank
 from cem.model.resource import Control
+from cem.model.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Narrowing:
     """One term that narrowed what a resource may do: an edge in W or A, whose it is, and whether it binds now."""
 
@@ -24,7 +25,7 @@ class Narrowing:
     binding: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Setpoint:
     """A value for one control, valid for `lease_s` from the tick that made it. Value None hands the control back."""
 
@@ -56,7 +57,7 @@ class WriteState(StrEnum):
     BLOCKED = "blocked"  # read-only, wrong device, or budget used up
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Outcome:
     """The last known fate of a control."""
 
@@ -78,7 +79,7 @@ class Health(StrEnum):
     FAULT = "fault"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DeviceState:
     """One device's health. `detail` names cause and effect, `advice` what a person can do."""
 
@@ -99,7 +100,7 @@ class Mode(StrEnum):
     ISLANDED = "islanded"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Decision:
     """The result of one tick."""
 

@@ -1,11 +1,12 @@
 """Prices that the house itself knows: the contract's tariff, expanded in local time."""
 
-from dataclasses import dataclass
 from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
+from cem.model.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value(frozen=True, slots=True)
 class TariffPeriod:
     """From `start` to `end` local time on the given weekdays (0 = Monday); an end of 00:00 is midnight."""
 
@@ -25,7 +26,7 @@ class TariffPeriod:
         return clock < self.end and (today - 1) % 7 in self.weekdays
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Tariff:
     """A time-of-use tariff; `base_price_per_kwh` holds where no period covers."""
 

@@ -1,7 +1,7 @@
 """The frozen inputs of one tick."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
 from cem.model.directive import Directive
@@ -10,9 +10,10 @@ from cem.model.reading import Snapshot
 from cem.model.request import UserRequest
 from cem.model.setpoint import DeviceState, Outcome
 from cem.model.time import Instant
+from cem.model.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Inputs:
     """Everything that a tick may know."""
 

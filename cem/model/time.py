@@ -1,10 +1,11 @@
 """Instants. Pure code gets `now` as an argument and never looks at a clock."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from cem.model.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value(frozen=True, slots=True)
 class Instant:
     """One moment on both clocks.
 

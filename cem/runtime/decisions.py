@@ -7,8 +7,9 @@ from sqlite3 import Error as DiskError
 
 from cem.model.errors import CemError
 from cem.model.setpoint import Decision, Narrowing
-from cem.model.tick import Inputs
+from cem.model.site import Site
 from cem.ports import Json, Put, StateKind, StateStore
+from cem.runtime.loop import Ticked
 
 log = logging.getLogger(__name__)
 
@@ -21,28 +22,35 @@ WAITING = 100  # rows; the disk may stall, memory may not grow
 class DecisionLog:
     """Compares each decision with the former one; `run` writes what changed."""
 
-    def __init__(self, store: StateStore, zone: str) -> None:
+    def __init__(self, store: StateStore, site: Site) -> None:
         self._store = store
-        self._zone = zone
+        self._site = site
         self._last: tuple[object, ...] = ()
+        self._last_reasons: tuple[str, ...] = ()
         self._last_words: tuple[str, ...] = ()
         self._last_at_s = float("-inf")
         self._queue: asyncio.Queue[Put] = asyncio.Queue(WAITING)
 
-    def note(self, inputs: Inputs, decision: Decision) -> None:
+    def note(self, ticked: Ticked) -> None:
         """Queues a row if mode, author or bound of anything changed; never waits."""
+        inputs, decision = ticked.inputs, ticked.decision
         essence = (
             decision.mode,
             *((s.resource_id, s.control, s.rank, s.source, s.value is None) for s in decision.setpoints),
         )
+        reasons = tuple(s.reason for s in decision.setpoints)
+        if essence == self._last and reasons == self._last_reasons:
+            return
         words = tuple(NUMBER.sub("#", s.reason) for s in decision.setpoints)
         if essence == self._last and words == self._last_words:
+            self._last_reasons = reasons  # other numbers in the same words
             return
         shortest_s = SHORTEST_S if essence != self._last else WORDS_ONLY_S
         if inputs.now.mono_s - self._last_at_s < shortest_s or self._queue.full():
             return  # noted later if it still holds
         self._last, self._last_words, self._last_at_s = essence, words, inputs.now.mono_s
-        self._queue.put_nowait(Put(StateKind.DECISION, inputs.now.wall.isoformat(), _row(decision)))
+        row = _row(ticked.explained(self._site))
+        self._queue.put_nowait(Put(StateKind.DECISION, inputs.now.wall.isoformat(), row))
 
     async def run(self) -> None:
         """Until cancelled: one commit for all that waits."""

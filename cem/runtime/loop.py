@@ -53,7 +53,6 @@ class TickHealth:
     count: int = 0
     last_ms: float = 0.0
     worst_ms: float = 0.0
-    cpu_ms: float = 0.0  # of the last tick, of this thread alone: what other programs take is not in it
     started_at: datetime | None = None
 
 
@@ -63,6 +62,11 @@ class Ticked:
 
     inputs: Inputs
     decision: Decision
+    before: Memory
+
+    def explained(self, site: Site) -> Decision:
+        """The same decision with every term that narrowed it."""
+        return decide(site, self.inputs, self.before, explained=True)[0]
 
 
 class ControlLoop:
@@ -81,7 +85,7 @@ class ControlLoop:
         sessions: Sequence[GridSession],
         plan: Callable[[], Plan | None],
         requests: Callable[[], tuple[UserRequest, ...]],
-        on_decision: Callable[[Inputs, Decision], None] = lambda inputs, decision: None,
+        on_decision: Callable[[Ticked], None] = lambda ticked: None,
         recorder: TickRecorder | None = None,
         tick_s: float = 1.0,
     ) -> None:
@@ -129,7 +133,7 @@ class ControlLoop:
 
     def tick(self) -> Decision:
         """One whole tick; never waits for anything."""
-        began, began_cpu = time.perf_counter(), time.thread_time()
+        began = time.perf_counter()
         now = self._clock.now()
         inputs = Inputs(
             now,
@@ -147,12 +151,11 @@ class ControlLoop:
         if self._recorder is not None:
             self._recorder.take(inputs, before, decision)
         self._report(inputs)
-        self._on_decision(inputs, decision)
-        self.last = Ticked(inputs, decision)
+        self.last = Ticked(inputs, decision, before)
+        self._on_decision(self.last)
         if all(now.mono_s - task.alive_at_s <= TASK_ALIVE_S for task in self._devices):
             self._watchdog.kick()
         self._measure(now, (time.perf_counter() - began) * 1000)
-        self.health.cpu_ms = (time.thread_time() - began_cpu) * 1000
         return decision
 
     def _post(self, setpoints: Sequence[Setpoint], now: Instant) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def tick_at(path: Path, at: datetime, longest: timedelta = STILL) -> Explanation
     for file in files(path):
         if file.stem > f"{at.astimezone(UTC):%Y%m%dT%H}" and path.is_dir():
             break
-        for tick in redecide(file, since=at - longest, until=at):
+        for tick in redecide(file, partial(decide_today, explained=True), since=at - longest, until=at):
             found = tick
     if found is None or at - found.recorded.inputs.now.wall > longest:
         return None

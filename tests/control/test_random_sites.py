@@ -178,7 +178,9 @@ def test_every_set_point_has_a_reason_in_words_and_a_value_that_its_device_takes
     site, image = given_world
     memory = Memory()
     for _ in range(3):
-        decision, memory = decide(site, inputs(image, plan=planned, directive=directive, requests=asked), memory)
+        decision, memory = decide(
+            site, inputs(image, plan=planned, directive=directive, requests=asked), memory, explained=True
+        )
         charging = [s.value or 0.0 for s in decision.setpoints if s.control is Control.BATTERY_SETPOINT_W]
         assert not (max(charging) > 0.0 > min(charging))  # no battery feeds another one
         for setpoint in decision.setpoints:

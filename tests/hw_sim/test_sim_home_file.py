@@ -124,7 +124,7 @@ def test_the_scenario_in_the_readme_is_a_right_one(tmp_path: Path) -> None:
     path = tmp_path / "evening.toml"
     path.write_text(blocks()[1])
     scenario = load_scenario(path)
-    assert (scenario.name, scenario.for_s, scenario.home.seed) == ("Bad evening", 14400, 4)
+    assert (scenario.name, scenario.for_s, scenario.home.seed) == ("Bad evening", 7200, 4)
     assert scenario.home.load.base_w == 300
     assert scenario.home.battery[0].soc_pct == 20
 

@@ -141,5 +141,5 @@ def settled(site: Site, given: Inputs, ticks: int = 30, memory: Memory | None = 
     """Decides the same inputs until the damping has died out."""
     decision, memory = decide(site, given, memory or Memory())
     for _ in range(ticks):
-        decision, memory = decide(site, given, memory)
+        decision, memory = decide(site, given, memory, explained=True)
     return decision, memory

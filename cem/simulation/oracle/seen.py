@@ -72,7 +72,7 @@ class Seen:
     outcomes: tuple[Outcome, ...] = ()
     specs: Mapping[str, Sequence[ControlSpec]] = field(default_factory=dict)  # by the site file's device
     status: Callable[[], Status | None] = lambda: None
-    tick_ms: float = 0.0  # of the processor, so that a busy machine breaks no promise
+    tick_ms: float = 0.0
 
     @property
     def runs(self) -> bool:

@@ -1,7 +1,7 @@
 """MQTT device profiles: the schema, and loading with every fault named by its path. An unknown key is a fault."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -107,7 +107,7 @@ class PointRow(Table):
             raise ValueError("a list of pointers in 'json' and 'fold' go together")
         return self
 
-    @property
+    @cached_property
     def topics(self) -> tuple[str, ...]:
         """Every topic that the value depends on."""
         named = [self.topic, *(case.topic for case in self.cases), *(case.source for case in self.cases)]
