@@ -116,7 +116,7 @@ def test_a_heat_pump_is_locked_when_a_limit_leaves_no_room_and_stays_so_for_its_
 
 @pytest.mark.parametrize("told", [None, 6200.0])
 def test_a_heat_pump_of_unknown_power_is_locked_while_a_limit_is_exceeded(told: float | None) -> None:
-    memory, states = Memory(), []
+    memory, states = Memory(), list[int]()
     for second in range(1300):
         running_w = 6200.0 if not states or states[-1] != SgReady.LOCKED else 0.0
         values: dict[str, dict[str, Value]] = {
