@@ -89,12 +89,17 @@ def _memory(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
     if memory.state in {own, OWN}:
         return memory
     device, now_s = scene.inputs.devices.get(switched.resource.device_id), scene.now_s
-    lost = device is not None and device.health is not Health.ONLINE and now_s - device.since_s > SWITCHED_LOST_S
+    lost = device is not None and _silent(scene, switched) and now_s - device.since_s > SWITCHED_LOST_S
     reached_s = device.since_s if device is not None else LONG_AGO_S
     late = scene.first or now_s - memory.switched_at_s > SWITCHED_LATE_S or memory.switched_at_s <= reached_s
     if lost or (switched.state == told and late):
         return replace(memory, state=own, switched_at_s=now_s)
     return memory
+
+
+def _silent(scene: Scene, switched: SwitchedPicture) -> bool:
+    device = scene.inputs.devices.get(switched.resource.device_id)
+    return device is not None and device.health is not Health.ONLINE
 
 
 def _own(scene: Scene, switched: SwitchedPicture) -> tuple[int, str]:
@@ -214,7 +219,7 @@ def _load_claim(
     off = switched.resource.id in shed or returning(scene, switched.resource.id)
     if on and for_s < policy.min_on_s and not off and not scene.islanded:
         claim, wanted = replace(claim, held=True, drains=frozenset({SURPLUS})), True
-    if not on and for_s < policy.min_off_s:
+    if not on and (for_s < policy.min_off_s or _silent(scene, switched)):
         wanted = False
     if scene.first and not on and policy.runs is LoadRun.ON_SURPLUS:
         wanted = False
@@ -332,6 +337,8 @@ def _load(
     if scene.islanded and switched.resource.id not in shed:
         why = "the house runs without the grid" if scene.gone else "the grid has only just come back"
         return replace(own, value=0.0, rank=Rank.SAFETY, source="island", reason=f"off: {why}"), memory
+    if not on and _silent(scene, switched):
+        return replace(own, value=0.0, reason="off until its device answers again"), memory
     if got.bound_by in {SURPLUS, None} and switched.resource.id not in shed:
         return replace(own, value=0.0, reason="waits for the sun"), memory
     reason, rank, source = _denied(scene, switched, got, limits, shed)
