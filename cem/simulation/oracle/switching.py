@@ -171,7 +171,32 @@ class _Kept:
     limit_w: float
     taken_w: float  # by what can be controlled, at the end
     until_s: float
-    latest_s: float
+
+
+class _Occasions:
+    """When the grid last ended or loosened anything, a limit of either side or a price: each begins a wait of its own.
+
+    What happened while nobody could look (no gateway, no trusted clock, no meter) may have ended until now.
+    """
+
+    def __init__(self) -> None:
+        self.last_s = 0.0
+        self._before: tuple[float, float, bool] | None = None
+
+    def unseen(self, at_s: float) -> None:
+        """Takes one step at which nobody could look."""
+        self.last_s, self._before = at_s, None
+
+    def follow(self, inputs: Inputs, at_s: float) -> None:
+        """Takes one step."""
+        bounds = [e for e in inputs.directive.envelopes if e.subject == SITE]
+        most_w = min((e.max_w for e in bounds if e.max_w is not None), default=float("inf"))
+        least_w = max((e.min_w for e in bounds if e.min_w is not None), default=float("-inf"))
+        wall = inputs.now.wall
+        priced = any(w.start <= wall and (w.end is None or wall < w.end) for w in inputs.directive.prices)
+        before, self._before = self._before, (most_w, least_w, priced)
+        if before is not None and (most_w > before[0] or least_w < before[1] or (before[2] and not priced)):
+            self.last_s = at_s
 
 
 class Spread:
@@ -188,6 +213,8 @@ class Spread:
         self._bounds = bounds
         self._before: Envelope | None = None
         self._kept: _Kept | None = None
+        self._longest_s = max(site.policy.spread_s, *site.policy.spread_by.values(), 0.0)
+        self._occasions = _Occasions()
         self._more = Lasting()
         self._told = Told()
 
@@ -195,25 +222,31 @@ class Spread:
         """The limit's end, and what is taken afterwards."""
         if seen.inputs is None or seen.decision is None or not seen.runs or not seen.trusted or seen.safe:
             self._before = self._kept = None
+            self._occasions.unseen(seen.at_s)
             return []
         self._listen(seen, seen.inputs)
+        self._occasions.follow(seen.inputs, seen.at_s)
+        found = self._late(seen)
         kept = self._kept
         if kept is None:
-            return []
+            return found
         facts = seen.facts
         asked = any(s.rank in {Rank.SAFETY, Rank.USER} for s in seen.decision.setpoints)
         more = facts.grid_w > 1.02 * kept.limit_w + 100.0 and facts.controlled_import_w > kept.taken_w + 100.0
         early = self._more.for_s("more", more and not asked and seen.at_s < kept.until_s, seen.at_s)
-        words = seen.words()
-        found = []
         if self._told.once("early", early > self._bounds.lag_s):
             allowed = f"no more than {kept.limit_w:.0f} W for {kept.until_s - seen.at_s:.0f} s more by chance"
-            found.append(Violation(self.name, seen.at_s, allowed, f"{facts.grid_w:.0f} W", words))
-        waits = any("by chance" in text for text in (words, *(s.reason for s in seen.decision.setpoints)))
-        late = waits and seen.at_s > kept.latest_s + 2 * self._bounds.lag_s
-        if self._told.once("late", late):
-            found.append(Violation(self.name, seen.at_s, "an end of the wait", "it still waits", words))
+            found.append(Violation(self.name, seen.at_s, allowed, f"{facts.grid_w:.0f} W", seen.words()))
         return found
+
+    def _late(self, seen: Seen) -> list[Violation]:
+        """No wait is longer than the longest after the last occasion for one."""
+        setpoints = seen.decision.setpoints if seen.decision is not None else ()
+        waits = any("by chance" in text for text in (seen.words(), *(s.reason for s in setpoints)))
+        late = waits and seen.at_s > self._occasions.last_s + self._longest_s + 2 * self._bounds.lag_s
+        if not self._told.once("late", late):
+            return []
+        return [Violation(self.name, seen.at_s, "an end of the wait", "it still waits", seen.words())]
 
     def _listen(self, seen: Seen, inputs: Inputs) -> None:
         limits = [e for e in inputs.directive.envelopes if e.subject == SITE and e.max_w is not None]
@@ -231,7 +264,7 @@ class Spread:
         occasion = f"{before.source}/import/{before.until.isoformat(timespec='seconds')}"
         own_s = most_s * self._site.chance(occasion)
         taken_w = seen.facts.controlled_import_w
-        self._kept = _Kept(before.max_w, taken_w, seen.at_s + own_s - self._bounds.lag_s, seen.at_s + most_s)
+        self._kept = _Kept(before.max_w, taken_w, seen.at_s + own_s - self._bounds.lag_s)
 
 
 class Car:
