@@ -105,7 +105,11 @@ class Bumpless:
         key = charger.resource.id
         mine = [write.what for write in seen.writes if write.device_id == charger.resource.device_id and write.by_topic]
         told = next((amps for what in mine if (amps := amps_told(what)) is not None), None)
-        if key not in self._first or told is None:
+        if key not in self._first:
+            return []
+        if told is None:
+            if self._holds(seen, charger):  # told what it does anyway: that needed no message
+                self._first.discard(key)
             return []
         self._first.discard(key)
         present = self._present.get(key, charger.offered_a)
@@ -113,6 +117,15 @@ class Bumpless:
             return []
         allowed = f"{key}: first command at most the present {present:g} A"
         return [Violation(self.name, seen.at_s, allowed, f"{told:g} A", seen.words(key))]
+
+    @staticmethod
+    def _holds(seen: Seen, charger: ChargerFact) -> bool:
+        """Whether the charger really does what the gateway has told it since its start."""
+        told = {WriteState.ACCEPTED, WriteState.EFFECTIVE}
+        return any(
+            o.resource_id == charger.resource.id and o.control is Control.EV_LIMIT_A and o.state in told
+            and o.value == charger.offered_a for o in seen.outcomes
+        )  # fmt: skip
 
 
 class HandBack:
