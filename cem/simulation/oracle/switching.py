@@ -171,14 +171,15 @@ class _Kept:
     limit_w: float
     taken_w: float  # by what can be controlled, at the end
     until_s: float
-    latest_s: float
 
 
 class Spread:
     """I9: after a limit of the grid ended, this house takes more only at its own time, and no later than the longest.
 
-    Its time is the share of the longest wait that `Site.chance` gives for "provider/side/end". Excused: what stronger
-    ranks or the owner's word ask for, what nobody controls, and events that are spread by their sender.
+    Its time is the share of the longest wait that `Site.chance` gives for "provider/side/end", counted from the end
+    that was told: a house whose clock was put right after it has no other houses to start with. Excused: what stronger
+    ranks or the owner's word ask for, what nobody controls, and events that are spread by their sender. It may wait no
+    longer than the longest wait after the last end of a limit of either side, or change of a price.
     """
 
     name = "I9"
@@ -188,32 +189,54 @@ class Spread:
         self._bounds = bounds
         self._before: Envelope | None = None
         self._kept: _Kept | None = None
+        self._occasions: dict[tuple[str, str], object] = {}
+        self._latest_s: float | None = None
         self._more = Lasting()
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
         """The limit's end, and what is taken afterwards."""
         if seen.inputs is None or seen.decision is None or not seen.runs or not seen.trusted or seen.safe:
-            self._before = self._kept = None
+            self._before = self._kept = self._latest_s = None
+            self._occasions = {}
             return []
         self._listen(seen, seen.inputs)
+        found = []
+        if self._told.once("late", self._late(seen)):
+            found.append(Violation(self.name, seen.at_s, "an end of the wait", "it still waits", seen.words()))
         kept = self._kept
         if kept is None:
-            return []
+            return found
         facts = seen.facts
         asked = any(s.rank in {Rank.SAFETY, Rank.USER} for s in seen.decision.setpoints)
         more = facts.grid_w > 1.02 * kept.limit_w + 100.0 and facts.controlled_import_w > kept.taken_w + 100.0
         early = self._more.for_s("more", more and not asked and seen.at_s < kept.until_s, seen.at_s)
-        words = seen.words()
-        found = []
         if self._told.once("early", early > self._bounds.lag_s):
             allowed = f"no more than {kept.limit_w:.0f} W for {kept.until_s - seen.at_s:.0f} s more by chance"
-            found.append(Violation(self.name, seen.at_s, allowed, f"{facts.grid_w:.0f} W", words))
-        waits = any("by chance" in text for text in (words, *(s.reason for s in seen.decision.setpoints)))
-        late = waits and seen.at_s > kept.latest_s + 2 * self._bounds.lag_s
-        if self._told.once("late", late):
-            found.append(Violation(self.name, seen.at_s, "an end of the wait", "it still waits", words))
+            found.append(Violation(self.name, seen.at_s, allowed, f"{facts.grid_w:.0f} W", seen.words()))
         return found
+
+    def _late(self, seen: Seen) -> bool:
+        """Whether it says that it waits, longer than the longest wait after anything that it may wait after."""
+        assert seen.inputs is not None
+        assert seen.decision is not None
+        directive, now = seen.inputs.directive, seen.inputs.now.wall
+        said: dict[tuple[str, str], object] = {}
+        for envelope in directive.envelopes:
+            if envelope.subject == SITE:
+                sides = (("import", envelope.max_w), ("export", envelope.min_w))
+                said |= {(envelope.source, side): edge for side, edge in sides if edge is not None}
+        for price in directive.prices:
+            if price.start <= now and (price.end is None or now < price.end):
+                said[price.source, "price"] = (price.import_price_per_kwh, price.export_price_per_kwh)
+        for key, former in self._occasions.items():
+            if said.get(key) != former:
+                latest_s = seen.at_s + self._site.policy.spread_for(key[0])
+                self._latest_s = latest_s if self._latest_s is None else max(latest_s, self._latest_s)
+        self._occasions = said
+        texts = (seen.words(), *(setpoint.reason for setpoint in seen.decision.setpoints))
+        waits = any("by chance" in text for text in texts)
+        return waits and self._latest_s is not None and seen.at_s > self._latest_s + 2 * self._bounds.lag_s
 
     def _listen(self, seen: Seen, inputs: Inputs) -> None:
         limits = [e for e in inputs.directive.envelopes if e.subject == SITE and e.max_w is not None]
@@ -230,8 +253,9 @@ class Spread:
         most_s = self._site.policy.spread_for(before.source)
         occasion = f"{before.source}/import/{before.until.isoformat(timespec='seconds')}"
         own_s = most_s * self._site.chance(occasion)
+        ended_s = seen.at_s - max(0.0, (inputs.now.wall - before.until).total_seconds())
         taken_w = seen.facts.controlled_import_w
-        self._kept = _Kept(before.max_w, taken_w, seen.at_s + own_s - self._bounds.lag_s, seen.at_s + most_s)
+        self._kept = _Kept(before.max_w, taken_w, ended_s + own_s - self._bounds.lag_s)
 
 
 class Car:
