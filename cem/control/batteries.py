@@ -119,6 +119,7 @@ def _wanted(
             key: -max(power, need if len(covers) == 0 and len(feeding) == 1 else 0.0) for key, power in feeding.items()
         }
         powers |= _shared(scene, -max(0.0, need - sum(feeding.values())), covers, bands)
+    powers = _from_the_surplus(scene, steered, powers, surplus)
     return [
         _clamped(
             BatteryChoice(
@@ -133,6 +134,19 @@ def _wanted(
         for b in steered
         for r in (regimes[b.resource.id],)
     ]
+
+
+def _from_the_surplus(
+    scene: Scene, steered: Sequence[BatteryPicture], powers: Mapping[str, float], surplus_w: float
+) -> dict[str, float]:
+    """The powers without what a battery would take from the grid that may not, whoever asks for it."""
+    found, left_w = dict(powers), surplus_w
+    for battery in steered:
+        key = battery.resource.id
+        if found.get(key, 0.0) > 0.0 and not scene.site.battery_policy(key).grid_charge:
+            found[key] = min(found[key], left_w)
+            left_w -= found[key]
+    return found
 
 
 def _asked(

@@ -45,7 +45,10 @@ def regime(scene: Scene, battery: BatteryPicture) -> Regime:
     charges = owner is not None and owner.kind is RequestKind.CHARGE_NOW
     if owner is not None and charges and (asked is None or asked.rank > Rank.USER):
         end = words.until(owner.until, scene.site.zone, scene.now)
-        return Regime(Rank.USER, owner.by, charge_w=battery.max_charge_w, asked=f"charges at full power as asked{end}")
+        what = f"charges at full power as asked{end}"
+        if not scene.site.battery_policy(resource_id).grid_charge:
+            what = f"charges from the surplus alone as asked{end}: it may take nothing from the grid"
+        return Regime(Rank.USER, owner.by, charge_w=battery.max_charge_w, asked=what)
     if asked is not None:
         site_w = asked.power_w if asked.subject == SITE else None
         own_w = None if asked.subject == SITE else asked.power_w

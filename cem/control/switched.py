@@ -48,11 +48,6 @@ class SwitchedChoice:
     bound_by: str | None = None
 
 
-def steered(scene: Scene) -> list[SwitchedPicture]:
-    """Those whose power is known, so that it can be given out."""
-    return [s for s in scene.picture.switched if s.resource.id in moved_w(scene)]
-
-
 def moved_w(scene: Scene) -> dict[str, float]:
     """The present power of each; where nobody measures it, its rating while we hold it switched on."""
     found = {}
@@ -71,9 +66,11 @@ def claims(scene: Scene, powers_w: Mapping[str, float], shed: frozenset[str]) ->
     result: list[Claim] = []
     for switched in scene.picture.switched:
         key = switched.resource.id
-        if key not in powers_w:
-            continue
         memory = _memory(scene, switched)
+        if key not in powers_w:
+            if _is_heat_pump(switched) and not _starting(scene, switched):
+                result.append(_unread_claim(scene, switched, memory, shed))
+            continue
         if Control.HEAT_PUMP_SG_READY in switched.resource.controls:
             result += _heat_pump_claims(scene, switched, memory, powers_w[key], shed)
         else:
@@ -161,6 +158,15 @@ def _heat_pump_claims(
             more = replace(more, rank=(USUAL, LAST))
         result.append(more)
     return result
+
+
+def _unread_claim(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, shed: frozenset[str]) -> Claim:
+    """A heat pump whose power is not known is part of the load: it may run while the house keeps within its bound."""
+    by = scene.band.max_by
+    over = by is not None and scene.house_w > scene.band.max_w - scene.import_margin_w(by)
+    claim = _claim(scene, switched, switched.rated_w if over or memory.state == SgReady.LOCKED else 0.0)
+    off = switched.resource.id in shed or returning(scene, switched.resource.id)
+    return replace(claim, most=0.0) if off else claim
 
 
 def _wants_more(scene: Scene, switched: SwitchedPicture) -> str | None:

@@ -114,6 +114,31 @@ def test_a_heat_pump_is_locked_when_a_limit_leaves_no_room_and_stays_so_for_its_
     assert watts(decision, "heat_pump") == SgReady.NORMAL
 
 
+@pytest.mark.parametrize("told", [None, 6200.0])
+def test_a_heat_pump_of_unknown_power_is_locked_while_a_limit_is_exceeded(told: float | None) -> None:
+    memory, states = Memory(), list[int]()
+    for second in range(1300):
+        running_w = 6200.0 if not states or states[-1] != SgReady.LOCKED else 0.0
+        values: dict[str, dict[str, Value]] = {
+            "grid": {"power_w": 400.0 + running_w},
+            "heat_pump": {"power_w": None if told is None else running_w or 0.0},
+        }
+        directive = limited(1500) if 200 <= second < 600 else Directive()
+        image = snapshot(values, mono_s=1000.0 + second)
+        decision, memory = decide(HEATED, inputs(image, directive=directive), memory)
+        states.append(int(of(decision, "heat_pump").value or 0))
+        if second == 210:
+            assert "import limit 1.5 kW" in of(decision, "heat_pump").reason
+    assert set(states[:200]) == {SgReady.NORMAL}
+    assert set(states[201:600]) == {SgReady.LOCKED}
+    assert set(states[850:]) == {SgReady.NORMAL}
+
+
+def test_a_heat_pump_of_unknown_power_heats_on_within_a_limit() -> None:
+    decision, _ = decide(HEATED, inputs(snapshot({"grid": {"power_w": 1400.0}}), directive=limited(1500)), Memory())
+    assert of(decision, "heat_pump").value == SgReady.NORMAL
+
+
 def test_a_heat_pump_is_locked_for_two_hours_a_day_at_most() -> None:
     used = Memory(switches={"heat_pump": SwitchMemory(2, 0.0, None, 7200.0, NOON.toordinal())}, decided_at_s=999.0)
     decision, _ = decide(HEATED, inputs(heated(1500.0, 2500.0), directive=limited(2000.0)), used)

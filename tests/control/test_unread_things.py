@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from cem.control import Memory, decide
 from cem.control.memory import ChargerMemory
-from cem.model.directive import Directive
+from cem.model.directive import Directive, Dispatch
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.request import RequestKind, UserRequest
 from cem.model.setpoint import Decision, Setpoint
+from cem.model.site import BatteryPolicy
 from support.houses import NOON, house, inputs, world
 
 
@@ -108,6 +109,21 @@ def test_the_owners_reserve_stands_in_place_of_the_site_files() -> None:
     decision, _ = decide(house(), inputs(world(load_w=1500, soc_pct=55), requests=(request,)), Memory())
     assert of(decision, "battery").value == 0
     assert "reserve of 60 %" in of(decision, "battery").reason
+
+
+@pytest.mark.parametrize(("load_w", "power_w"), [(600, 2400), (2600, 400), (9000, 0)])
+def test_a_battery_that_may_not_charge_from_the_grid_takes_the_surplus_alone_whoever_asks(
+    load_w: float, power_w: float
+) -> None:
+    site = replace(house(), batteries=(BatteryPolicy("battery", grid_charge=False),))
+    dispatch = Directive(dispatches=(Dispatch("battery", 3000.0, Rank.PROGRAMME, "utility", "take 3 kW", None),))
+    for requests, directive in (((asked(RequestKind.CHARGE_NOW),), Directive()), ((), dispatch)):
+        memory, battery_w = Memory(), 0.0
+        for tick in range(20):
+            image = world(load_w=load_w, pv_w=-3000, battery_w=battery_w, mono_s=1000 + tick)
+            decision, memory = decide(site, inputs(image, requests=requests, directive=directive), memory)
+            battery_w = of(decision, "battery").value or 0.0
+        assert battery_w == pytest.approx(power_w, abs=20)
 
 
 def test_a_released_battery_is_left_to_itself_unless_a_limit_needs_it() -> None:

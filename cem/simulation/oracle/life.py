@@ -11,7 +11,6 @@ from cem.simulation.oracle.facts import BatteryFact, ChargerFact
 from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
 from cem.simulation.oracle.wires import Block, amps_told, storage_share, written
 
-DONE = frozenset({WriteState.ACCEPTED, WriteState.EFFECTIVE})
 HANDED_S = 10.0
 WATCHED_EVERY_S = 10.0
 """How often the status is looked at: making it costs more than everything else here."""
@@ -55,8 +54,7 @@ class Failsafe:
 class Bumpless:
     """I21: nothing is written before a fresh measurement; the first command is no larger than what flows already.
 
-    The first command is what goes over the wire first after a start, whatever follows within the same second; or what
-    was decided first and needed no write, because the device was seen to hold it already.
+    The first command is what goes over the wire first after a start, whatever follows within the same second.
     """
 
     name = "I21"
@@ -107,23 +105,27 @@ class Bumpless:
         key = charger.resource.id
         mine = [write.what for write in seen.writes if write.device_id == charger.resource.device_id and write.by_topic]
         told = next((amps for what in mine if (amps := amps_told(what)) is not None), None)
-        stands = any(
-            o.resource_id == key
-            and o.control is Control.EV_LIMIT_A
-            and o.value == charger.offered_a
-            and o.state in DONE
-            for o in seen.outcomes
-        )
-        if key not in self._first or (told is None and not stands):
+        if key not in self._first:
+            return []
+        if told is None:
+            if self._holds(seen, charger):  # told what it does anyway: that needed no message
+                self._first.discard(key)
             return []
         self._first.discard(key)
-        if told is None:
-            return []
         present = self._present.get(key, charger.offered_a)
         if told <= present:
             return []
         allowed = f"{key}: first command at most the present {present:g} A"
         return [Violation(self.name, seen.at_s, allowed, f"{told:g} A", seen.words(key))]
+
+    @staticmethod
+    def _holds(seen: Seen, charger: ChargerFact) -> bool:
+        """Whether the charger really does what the gateway has told it since its start."""
+        told = {WriteState.ACCEPTED, WriteState.EFFECTIVE}
+        return any(
+            o.resource_id == charger.resource.id and o.control is Control.EV_LIMIT_A and o.state in told
+            and o.value == charger.offered_a for o in seen.outcomes
+        )  # fmt: skip
 
 
 class HandBack:

@@ -173,13 +173,37 @@ class _Kept:
     until_s: float
 
 
+class _Occasions:
+    """When the grid last ended or loosened anything, a limit of either side or a price: each begins a wait of its own.
+
+    What happened while nobody could look (no gateway, no trusted clock, no meter) may have ended until now.
+    """
+
+    def __init__(self) -> None:
+        self.last_s = 0.0
+        self._before: tuple[float, float, bool] | None = None
+
+    def unseen(self, at_s: float) -> None:
+        """Takes one step at which nobody could look."""
+        self.last_s, self._before = at_s, None
+
+    def follow(self, inputs: Inputs, at_s: float) -> None:
+        """Takes one step."""
+        bounds = [e for e in inputs.directive.envelopes if e.subject == SITE]
+        most_w = min((e.max_w for e in bounds if e.max_w is not None), default=float("inf"))
+        least_w = max((e.min_w for e in bounds if e.min_w is not None), default=float("-inf"))
+        wall = inputs.now.wall
+        priced = any(w.start <= wall and (w.end is None or wall < w.end) for w in inputs.directive.prices)
+        before, self._before = self._before, (most_w, least_w, priced)
+        if before is not None and (most_w > before[0] or least_w < before[1] or (before[2] and not priced)):
+            self.last_s = at_s
+
+
 class Spread:
     """I9: after a limit of the grid ended, this house takes more only at its own time, and no later than the longest.
 
-    Its time is the share of the longest wait that `Site.chance` gives for "provider/side/end", counted from the end
-    that was told: a house whose clock was put right after it has no other houses to start with. Excused: what stronger
-    ranks or the owner's word ask for, what nobody controls, and events that are spread by their sender. It may wait no
-    longer than the longest wait after the last end of a limit of either side, or change of a price.
+    Its time is the share of the longest wait that `Site.chance` gives for "provider/side/end". Excused: what stronger
+    ranks or the owner's word ask for, what nobody controls, and events that are spread by their sender.
     """
 
     name = "I9"
@@ -189,21 +213,20 @@ class Spread:
         self._bounds = bounds
         self._before: Envelope | None = None
         self._kept: _Kept | None = None
-        self._occasions: dict[tuple[str, str], object] = {}
-        self._latest_s: float | None = None
+        self._longest_s = max(site.policy.spread_s, *site.policy.spread_by.values(), 0.0)
+        self._occasions = _Occasions()
         self._more = Lasting()
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
         """The limit's end, and what is taken afterwards."""
         if seen.inputs is None or seen.decision is None or not seen.runs or not seen.trusted or seen.safe:
-            self._before = self._kept = self._latest_s = None
-            self._occasions = {}
+            self._before = self._kept = None
+            self._occasions.unseen(seen.at_s)
             return []
         self._listen(seen, seen.inputs)
-        found = []
-        if self._told.once("late", self._late(seen)):
-            found.append(Violation(self.name, seen.at_s, "an end of the wait", "it still waits", seen.words()))
+        self._occasions.follow(seen.inputs, seen.at_s)
+        found = self._late(seen)
         kept = self._kept
         if kept is None:
             return found
@@ -216,27 +239,14 @@ class Spread:
             found.append(Violation(self.name, seen.at_s, allowed, f"{facts.grid_w:.0f} W", seen.words()))
         return found
 
-    def _late(self, seen: Seen) -> bool:
-        """Whether it says that it waits, longer than the longest wait after anything that it may wait after."""
-        assert seen.inputs is not None
-        assert seen.decision is not None
-        directive, now = seen.inputs.directive, seen.inputs.now.wall
-        said: dict[tuple[str, str], object] = {}
-        for envelope in directive.envelopes:
-            if envelope.subject == SITE:
-                sides = (("import", envelope.max_w), ("export", envelope.min_w))
-                said |= {(envelope.source, side): edge for side, edge in sides if edge is not None}
-        for price in directive.prices:
-            if price.start <= now and (price.end is None or now < price.end):
-                said[price.source, "price"] = (price.import_price_per_kwh, price.export_price_per_kwh)
-        for key, former in self._occasions.items():
-            if said.get(key) != former:
-                latest_s = seen.at_s + self._site.policy.spread_for(key[0])
-                self._latest_s = latest_s if self._latest_s is None else max(latest_s, self._latest_s)
-        self._occasions = said
-        texts = (seen.words(), *(setpoint.reason for setpoint in seen.decision.setpoints))
-        waits = any("by chance" in text for text in texts)
-        return waits and self._latest_s is not None and seen.at_s > self._latest_s + 2 * self._bounds.lag_s
+    def _late(self, seen: Seen) -> list[Violation]:
+        """No wait is longer than the longest after the last occasion for one."""
+        setpoints = seen.decision.setpoints if seen.decision is not None else ()
+        waits = any("by chance" in text for text in (seen.words(), *(s.reason for s in setpoints)))
+        late = waits and seen.at_s > self._occasions.last_s + self._longest_s + 2 * self._bounds.lag_s
+        if not self._told.once("late", late):
+            return []
+        return [Violation(self.name, seen.at_s, "an end of the wait", "it still waits", seen.words())]
 
     def _listen(self, seen: Seen, inputs: Inputs) -> None:
         limits = [e for e in inputs.directive.envelopes if e.subject == SITE and e.max_w is not None]
@@ -253,6 +263,7 @@ class Spread:
         most_s = self._site.policy.spread_for(before.source)
         occasion = f"{before.source}/import/{before.until.isoformat(timespec='seconds')}"
         own_s = most_s * self._site.chance(occasion)
+        # from the end that was told: a clock that is put right after it finds no other houses to start with
         ended_s = seen.at_s - max(0.0, (inputs.now.wall - before.until).total_seconds())
         taken_w = seen.facts.controlled_import_w
         self._kept = _Kept(before.max_w, taken_w, ended_s + own_s - self._bounds.lag_s)
