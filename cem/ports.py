@@ -52,7 +52,7 @@ class ControlSpec:
     control: Control
     falls_back_to: str  # in words: what the device does by itself without us
     storage: Storage = Storage.UNKNOWN
-    dead_band: float = 0.0  # a smaller change is not sent
+    dead_band: float = 0.0  # only a larger change is sent
     min_interval_s: float = 1.0
     daily_budget: int | None = None  # writes a day; None: unlimited (RAM only)
     refresh_s: float | None = None  # write again at least this often

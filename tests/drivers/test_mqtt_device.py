@@ -477,7 +477,7 @@ def test_the_specification_says_that_there_is_no_time_limit() -> None:
     (spec,) = DRIVER.device(
         charger_config(LINK), DriverContext(lambda: 0.0, topics=lambda _link: ScriptedTopics())
     ).controls()
-    assert (spec.dead_band, spec.min_interval_s, spec.device_timeout_s) == (1.0, 5.0, None)
+    assert (spec.dead_band, spec.min_interval_s, spec.device_timeout_s) == (0.5, 5.0, None)
     assert spec.daily_budget == 4000  # kept over a restart, in levelled flash
     assert "no time limit" in spec.falls_back_to
 

@@ -45,6 +45,7 @@ def test_every_control_can_be_released_and_says_what_happens_without_us(profile:
         ('fold = "max"', "", "point[1]: "),
         ("confirm_s = 1.5", "confirm_s = 30", "control[0].confirm_s: "),
         ("min_interval_s = 5, daily = 4000", "min_interval_s = 5", "'budget.daily' is needed"),
+        ("dead_band = 0.5", "dead_band = 1", "control[0]: 'dead_band' is below 1: a step of 1 A must be sent"),
         ('restore = [{ topic = "amp"', 'restore = [{ topic = "frc"', "control[0]: 'restore': 'frc' must be written by"),
         ("every_s = 5 ", "every_s = 6 ", "life.every_s: "),
         ("release = [{", "freed = [{", "control[0].release: missing"),

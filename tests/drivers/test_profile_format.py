@@ -39,6 +39,7 @@ def _line(source: str, text: str) -> int:
         (ALFEN, "release = [", "released = [", "control[0].release: missing"),
         (ALFEN, "refresh_s = 20\n", "", "a device timeout needs 'refresh_s' or 'heartbeat'"),
         (ALFEN, "refresh_s = 20", "refresh_s = 50", "'refresh_s' is at most half of the device's timeout"),
+        (ALFEN, "dead_band = 0.2", "dead_band = 1", "control[0]: 'dead_band' is below 1: a step of 1 A must be sent"),
         (ALFEN, 'storage = "ram"', 'storage = "flash"', "control[0]: 'budget.daily' is needed"),
         (ALFEN, 'effect = "ev.current_a"', 'effect = "ev.curent_a"', "did you mean 'ev.current_a'?"),
         (ALFEN, 'value = "$setpoint"', 'value = "$setpiont"', "carries"),

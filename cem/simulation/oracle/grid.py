@@ -16,7 +16,10 @@ SIDES = {"import": "IMPORT_CAPACITY_LIMIT", "export": "EXPORT_CAPACITY_LIMIT"}
 SETTLE_S = 60.0
 """From the acceptance of a limit until it must be kept to."""
 RAMP_S = 10.0
-"""A limit whose start was known before must be kept to so soon after it: ticks and the devices' own delay."""
+"""A limit whose start was known before must be kept to so soon after it: ticks and the devices' own delay.
+
+Likewise one that holds at once when the wall clock is set, or is no longer or again to be trusted.
+"""
 _SECONDS = re.compile(r"PT(\d+)S")
 
 
@@ -97,7 +100,7 @@ class GridTruth:
         keys = {(source, side, limit) for source, limit, _ in found}
         self._since = {k: v for k, v in self._since.items() if k[1] != side or k in keys}
         return tuple(
-            TrueLimit(limit, max(due, begun, self._since.setdefault((source, side, limit), at_s)), source)
+            TrueLimit(limit, max(due, begun, self._since.setdefault((source, side, limit), at_s) + RAMP_S), source)
             for source, limit, due in found
         )
 

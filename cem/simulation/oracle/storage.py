@@ -16,6 +16,8 @@ ROUNDING_PCT = 0.15
 """What the state of charge may be off by, as the device tells it."""
 OWN_WILL = frozenset({"plan", "rule"})
 """Sources of what nobody outside asked for."""
+JUMP_PCT_PER_S = 0.1
+"""A state of charge that moves faster is not moved by any power: somebody else changed what is in the battery."""
 GRACE_S = 30.0
 """After a start, and after a device came back: nobody can be steered before."""
 
@@ -224,6 +226,7 @@ class NoHunting:
         self._bounds = bounds
         self._since_s = 0.0
         self._outside: tuple[float, float] | None = None
+        self._socs: tuple[float, ...] = ()
         self._why: object = None
         self._turns: dict[str, int] = {}
         self._sign: dict[str, int] = {}
@@ -246,12 +249,18 @@ class NoHunting:
         )
         low, high = self._outside or (outside, outside)
         low, high = min(low, outside), max(high, outside)
-        if why != self._why or high - low > 60.0 or not seen.runs:
+        if why != self._why or high - low > 60.0 or not seen.runs or self._jumped(seen):
             self._since_s, self._why, self._outside = seen.at_s, why, (outside, outside)
             self._turns, self._sign, self._rest = {}, {}, {}
             return []
         self._outside = (low, high)
         return [v for b in facts.batteries if b.obeys for v in self._battery(seen, b)]
+
+    def _jumped(self, seen: Seen) -> bool:
+        """Whether a battery holds something else than a step before: near full its cells take another power then."""
+        before, self._socs = self._socs, tuple(b.soc_pct for b in seen.facts.batteries)
+        most_pct = ROUNDING_PCT + JUMP_PCT_PER_S * self._bounds.step_s
+        return any(abs(now - then) > most_pct for now, then in zip(self._socs, before, strict=False))
 
     def _regime(self, seen: Seen) -> object:
         """What the plan and the reserve say now: a change of these is a change outside."""

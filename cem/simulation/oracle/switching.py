@@ -265,8 +265,10 @@ class Spread:
         most_s = self._site.policy.spread_for(before.source)
         occasion = f"{before.source}/import/{before.until.isoformat(timespec='seconds')}"
         own_s = most_s * self._site.chance(occasion)
+        # from the end that was told: a clock that is put right after it finds no other houses to start with
+        ended_s = seen.at_s - max(0.0, (inputs.now.wall - before.until).total_seconds())
         taken_w = seen.facts.controlled_import_w
-        self._kept = _Kept(before.max_w, taken_w, seen.at_s + own_s - self._bounds.lag_s)
+        self._kept = _Kept(before.max_w, taken_w, ended_s + own_s - self._bounds.lag_s)
 
 
 class Car:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from cem_drivers.modbus import MAX_READ
-from cem_drivers.profiles.tables import Budget, ProfileTable, Range, Table, Verify
+from cem_drivers.profiles.tables import Budget, ProfileTable, Range, Table, Verify, too_coarse
 
 Function = Literal[3, 4]
 WordOrder = Literal["big", "little"]
@@ -276,6 +276,8 @@ class ControlRow(Table):
             raise ValueError("'refresh_s' is at most half of the device's timeout")
         if self.heartbeat and self.device_timeout and self.heartbeat.every_s > self.device_timeout.s / 2:
             raise ValueError("'heartbeat.every_s' is at most half of the device's timeout")
+        if too_coarse(self.id, self.dead_band):
+            raise ValueError("'dead_band' is below 1: a step of 1 A must be sent")
         if not any(row.moves for row in self.write):
             raise ValueError("nothing in 'write' carries \"$setpoint\"")
         return self

@@ -42,6 +42,15 @@ class Budget(Table):
     daily: int | None = Field(default=None, gt=0)
 
 
+WHOLE_A = 1.0
+"""Charging currents are told in whole amperes."""
+
+
+def too_coarse(control_id: str, dead_band: float) -> bool:
+    """Whether the smallest step that is ever told would not be sent."""
+    return control_id == "ev.limit_a" and dead_band >= WHOLE_A
+
+
 class ControlTable(Table):
     """What a control of an MQTT device says of itself, however it is written."""
 
@@ -60,6 +69,8 @@ class ControlTable(Table):
     def _worn(self) -> "ControlTable":
         if self.storage != "ram" and self.budget.daily is None:
             raise ValueError("'budget.daily' is needed: what is written survives a restart")
+        if too_coarse(self.id, self.dead_band):
+            raise ValueError("'dead_band' is below 1: a step of 1 A must be sent")
         return self
 
 
