@@ -47,7 +47,7 @@ class _Held:
     state: WriteState = WriteState.RELEASED
     writes_today: int = 0
     budget_day: str = ""
-    first: bool = True  # nothing was written since it was opened: the first command makes no bump
+    first: bool = True  # it has taken nothing since it was opened: the first command makes no bump
     present: float | None = None  # what was measured last where the effect must show
     abandoned: bool = False  # written without effect: to be handed back
     told: str = field(default="", repr=False)
@@ -160,14 +160,15 @@ class Writer:
             return
         if held.first:
             value = await self._without_bump(held, value)
-            held.first = False
         await self._device.write(spec.resource_id, spec.control, value)
         back = await self._device.read_back(spec.resource_id, spec.control)
         held.written, held.written_at_s, held.known = value, now.mono_s, True
         if back is not None and abs(back - value) > _tolerance(spec, value):
+            # what was refused was no command: the first one is still to come
             held.quiet_until_s = now.mono_s + RETRY_REFUSED_S
             self._tell(held, WriteState.REFUSED, value, now, f"wrote {value:g}, the device holds {back:g}")
             return
+        held.first = False
         if held.state is not WriteState.EFFECTIVE:
             self._tell(held, WriteState.ACCEPTED, value, now, "")
         else:

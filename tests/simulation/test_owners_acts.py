@@ -134,6 +134,26 @@ def test_the_first_command_after_a_start_asks_for_no_more_than_flows(demo: Home)
         assert max(commands) > 4000.0
 
 
+def test_a_refused_command_is_not_the_first_one(demo: Home) -> None:
+    away = demo.model_copy(update={"ev": (demo.ev[0].model_copy(update={"plugged_at_start": False}),)})
+    with Bench(away, seed=3, start=NIGHT) as bench:
+        bench.advance(3700)  # the plan buys
+        bench.kill()
+        bench.plant.faults.inject("battery", "refuse_writes")
+        bench.advance(150)
+        bench.restart()
+        bench.advance(120)
+        bench.plant.faults.clear("battery", "refuse_writes")
+        before_w, told = bench.truth().battery_w, []
+        for step in bench.steps(120):
+            (battery,) = step.truth.battery.values()
+            if battery.upper_w is not None:
+                told.append((battery.upper_w, before_w))
+            before_w = battery.power_w
+        assert abs(told[0][0]) <= abs(told[0][1]) + 1.0
+        assert told[-1][0] > 4000.0
+
+
 def test_what_was_switched_outlives_a_kill(demo: Home) -> None:
     with Bench(demo, seed=3, start=NIGHT) as bench:
         bench.advance(60)

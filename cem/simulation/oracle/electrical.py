@@ -119,9 +119,14 @@ class _SiteLimit:
         """Whether the load or the sun, or what does not obey, has just jumped towards the limit."""
         sign = 1.0 if self.side == "import" else -1.0
         before, self._uncontrolled_w = self._uncontrolled_w, sign * seen.facts.uncontrolled_w
-        if before is not None and self._uncontrolled_w - before > JUMP_W:
+        jumped = before is not None and self._uncontrolled_w - before > JUMP_W
+        if self._leaves(seen) or jumped:
             self._jumped_s = seen.at_s
         return seen.at_s - self._jumped_s < TICKS * self._bounds.step_s + seen.facts.slowest_s
+
+    def _leaves(self, seen: Seen) -> bool:
+        """Whether a consumer has just moved towards the limit by itself, although it obeys."""
+        raise NotImplementedError
 
     def _power_w(self, seen: Seen) -> float:
         raise NotImplementedError
@@ -148,6 +153,9 @@ class ImportLimit(_SiteLimit):
         super().__init__(site, bounds)
         self._minimum_w = guaranteed_w(site)
 
+    def _leaves(self, seen: Seen) -> bool:
+        return False  # nothing draws more than it may by itself
+
     def _power_w(self, seen: Seen) -> float:
         return seen.facts.grid_w
 
@@ -159,7 +167,8 @@ class ImportLimit(_SiteLimit):
 class ExportLimit(_SiteLimit):
     """I3: likewise for the export; a site that may not export at all never shows 100 W for longer than 5 s.
 
-    Excused while the inverter does not obey, and while a roof that nobody can bound gives more by itself.
+    Excused while the inverter does not obey, while a roof that nobody can bound gives more by itself, and as long as
+    the panels take after a consumer that stopped by itself: a car that is full or leaves, a boiler that is hot.
     """
 
     name = "I3"
@@ -168,6 +177,7 @@ class ExportLimit(_SiteLimit):
     def __init__(self, site: Site, bounds: Bounds) -> None:
         super().__init__(site, bounds)
         self._bounded = frozenset(r.id for r in site.of(Role.PV) if r.controls)
+        self._drew: dict[str, tuple[float, int | None]] = {}  # W, and the state of what is switched
         self._over = Lasting()
         self._zero_told = Told()
 
@@ -182,6 +192,20 @@ class ExportLimit(_SiteLimit):
             exported = f"{-seen.facts.grid_w:.0f} W for {lasts:.0f} s"
             found.append(Violation(self.name, seen.at_s, "no export above 100 W for 5 s", exported, seen.words()))
         return found
+
+    def _leaves(self, seen: Seen) -> bool:
+        before, volts = self._drew, seen.facts.voltage_v
+        cars, switched = seen.facts.chargers, seen.facts.switched
+        self._drew = {c.resource.id: (c.power_w, None) for c in cars} | {
+            s.resource.id: (s.power_w, s.state) for s in switched
+        }
+        less = {
+            key for key, (power_w, state) in self._drew.items()
+            if key in before and state == before[key][1] and before[key][0] - power_w > JUMP_W
+        }  # fmt: skip
+        # a car that follows its offer takes it as a whole
+        followed = {c.resource.id for c in cars if c.power_w >= c.offered_a * max(1, c.phases) * volts - JUMP_W}
+        return bool(less - followed)
 
     def _power_w(self, seen: Seen) -> float:
         return -seen.facts.grid_w

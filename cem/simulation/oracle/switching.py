@@ -203,7 +203,8 @@ class Spread:
     """I9: after a limit of the grid ended, this house takes more only at its own time, and no later than the longest.
 
     Its time is the share of the longest wait that `Site.chance` gives for "provider/side/end". Excused: what stronger
-    ranks or the owner's word ask for, what nobody controls, and events that are spread by their sender.
+    ranks or the owner's word ask for, what nobody controls, events that are spread by their sender, and a meter that
+    tells what is not so: nobody can know then how much is taken.
     """
 
     name = "I9"
@@ -220,7 +221,8 @@ class Spread:
 
     def observe(self, seen: Seen) -> list[Violation]:
         """The limit's end, and what is taken afterwards."""
-        if seen.inputs is None or seen.decision is None or not seen.runs or not seen.trusted or seen.safe:
+        knows = seen.runs and seen.trusted and not seen.safe and seen.facts.meter != "lies"
+        if seen.inputs is None or seen.decision is None or not knows:
             self._before = self._kept = None
             self._occasions.unseen(seen.at_s)
             return []
