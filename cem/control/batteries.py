@@ -96,7 +96,8 @@ def _wanted(
     surplus = max(0.0, -(house_w + around.ev_w))
     deficit = max(0.0, house_w)
     if scene.hidden_car:  # no more than the house took when it was last told apart
-        deficit = min(deficit, max(0.0, (scene.memory.house_w or 0.0) + scene.picture.pv_w + fixed_w))
+        without_w = (scene.memory.house_w or 0.0) + scene.picture.switched_w + scene.picture.pv_w + fixed_w
+        deficit = min(deficit, max(0.0, without_w))
     into_car = any(scene.site.battery_policy(b.resource.id).into_car for b in steered)
     powers = _asked(scene, around, steered, regimes, bands, house_w)
     charging = {b.resource.id: regimes[b.resource.id].charge_w for b in steered if regimes[b.resource.id].charge_w > 0}

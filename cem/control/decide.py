@@ -167,7 +167,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
         load_w=load_w,
         apart=apart(scene.picture),
         load_at_s=known.load_at_s if scene.picture.skewed else scene.now_s,
-        house_w=known.house_w if scene.unread_cars else load_w,
+        house_w=known.house_w if scene.unread_cars or load_w is None else load_w - scene.picture.switched_w,
         no_car=_no_car(scene),
         meter_lost_at_s=None,
         switches=MappingProxyType(switch_memories),

@@ -109,7 +109,7 @@ class Memory:
     batteries_w: Mapping[str, float] = field(default_factory=_none)  # last set points
     load_w: float | None = None  # last trustworthy estimate of what is not controllable
     load_at_s: float | None = None  # when it was last taken from readings that were made together
-    house_w: float | None = None  # the load when every charging point was last read with it
+    house_w: float | None = None  # the load without heat pumps and loads when each charging point was last read too
     no_car: frozenset[str] = frozenset()  # charging points at which none was, as last read, nor has shown in the load
     meter_lost_at_s: float | None = None
     moved: tuple[tuple[float, float], ...] = ()  # (monotonic s, W) of all that moves by our will, of the last seconds

@@ -105,6 +105,11 @@ class Picture:
         return sum(charger.power_w for charger in self.chargers)
 
     @property
+    def switched_w(self) -> float:
+        """Sum of the heat pumps and loads, as far as somebody measures them; the load has them in it."""
+        return sum(max(0.0, switched.power_w or 0.0) for switched in self.switched)
+
+    @property
     def battery_w(self) -> float:
         """Sum of the batteries."""
         return sum(battery.power_w for battery in self.batteries)

@@ -64,7 +64,7 @@ class Scene:
         if known_w is None or any(resource.id not in self.memory.no_car for resource in unread):
             return True
         least_w = min(resource.ratings.min_current_a * resource.ratings.nominal_voltage_v for resource in unread)
-        return (self.picture.load_w or 0.0) - known_w >= least_w
+        return (self.picture.load_w or 0.0) - self.picture.switched_w - known_w >= least_w
 
     @property
     def house_w(self) -> float:

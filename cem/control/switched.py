@@ -15,6 +15,7 @@ from cem.control.tuning import (
     HEAT_PUMP_LOCK_DAY_S,
     HEAT_PUMP_MIN_STAY_S,
     LOAD_SURE_S,
+    LOCK_FOLLOW_S,
     SURPLUS_ON_SHARE,
     SWITCHED_LATE_S,
     SWITCHED_LOST_S,
@@ -49,16 +50,26 @@ class SwitchedChoice:
 
 
 def moved_w(scene: Scene) -> dict[str, float]:
-    """The present power of each; where nobody measures it, its rating while we hold it switched on."""
+    """The present power of each; where nobody measures it, its rating while we hold it switched on.
+
+    A heat pump that was locked and draws on finishes its own least run: until then it is load like any other.
+    """
     found = {}
     for switched in scene.picture.switched:
-        if _starting(scene, switched):
+        if _starting(scene, switched) or _runs_on(scene, switched):
             continue
         if switched.power_w is not None:
             found[switched.resource.id] = max(0.0, switched.power_w)
         elif Control.LOAD_ON in switched.resource.controls:
             found[switched.resource.id] = switched.rated_w if _memory(scene, switched).state == 1 else 0.0
     return found
+
+
+def _runs_on(scene: Scene, switched: SwitchedPicture) -> bool:
+    memory = _memory(scene, switched)
+    locked = _is_heat_pump(switched) and memory.state == SgReady.LOCKED
+    draws = switched.power_w is not None and switched.power_w > EV_DRAWS_W
+    return locked and draws and scene.now_s - memory.switched_at_s > LOCK_FOLLOW_S
 
 
 def claims(scene: Scene, powers_w: Mapping[str, float], shed: frozenset[str]) -> list[Claim]:
@@ -89,12 +100,17 @@ def _memory(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
     if memory.state in {own, OWN}:
         return memory
     device, now_s = scene.inputs.devices.get(switched.resource.device_id), scene.now_s
-    lost = device is not None and device.health is not Health.ONLINE and now_s - device.since_s > SWITCHED_LOST_S
+    lost = device is not None and _silent(scene, switched) and now_s - device.since_s > SWITCHED_LOST_S
     reached_s = device.since_s if device is not None else LONG_AGO_S
     late = scene.first or now_s - memory.switched_at_s > SWITCHED_LATE_S or memory.switched_at_s <= reached_s
     if lost or (switched.state == told and late):
         return replace(memory, state=own, switched_at_s=now_s)
     return memory
+
+
+def _silent(scene: Scene, switched: SwitchedPicture) -> bool:
+    device = scene.inputs.devices.get(switched.resource.device_id)
+    return device is not None and device.health is not Health.ONLINE
 
 
 def _own(scene: Scene, switched: SwitchedPicture) -> tuple[int, str]:
@@ -161,7 +177,7 @@ def _heat_pump_claims(
 
 
 def _unread_claim(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, shed: frozenset[str]) -> Claim:
-    """A heat pump whose power is not known is part of the load: it may run while the house keeps within its bound."""
+    """A heat pump whose power is not known, or not ours, is load: it may run while the house keeps within its bound."""
     by = scene.band.max_by
     over = by is not None and scene.house_w > scene.band.max_w - scene.import_margin_w(by)
     claim = _claim(scene, switched, switched.rated_w if over or memory.state == SgReady.LOCKED else 0.0)
@@ -214,7 +230,7 @@ def _load_claim(
     off = switched.resource.id in shed or returning(scene, switched.resource.id)
     if on and for_s < policy.min_on_s and not off and not scene.islanded:
         claim, wanted = replace(claim, held=True, drains=frozenset({SURPLUS})), True
-    if not on and for_s < policy.min_off_s:
+    if not on and (for_s < policy.min_off_s or _silent(scene, switched)):
         wanted = False
     if scene.first and not on and policy.runs is LoadRun.ON_SURPLUS:
         wanted = False
@@ -332,6 +348,8 @@ def _load(
     if scene.islanded and switched.resource.id not in shed:
         why = "the house runs without the grid" if scene.gone else "the grid has only just come back"
         return replace(own, value=0.0, rank=Rank.SAFETY, source="island", reason=f"off: {why}"), memory
+    if not on and _silent(scene, switched):
+        return replace(own, value=0.0, reason="off until its device answers again"), memory
     if got.bound_by in {SURPLUS, None} and switched.resource.id not in shed:
         return replace(own, value=0.0, reason="waits for the sun"), memory
     reason, rank, source = _denied(scene, switched, got, limits, shed)

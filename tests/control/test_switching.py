@@ -134,6 +134,39 @@ def test_a_heat_pump_of_unknown_power_is_locked_while_a_limit_is_exceeded(told: 
     assert set(states[850:]) == {SgReady.NORMAL}
 
 
+def test_a_load_whose_relay_is_silent_is_not_switched_on() -> None:
+    memory = Memory()
+    for second in range(200):
+        health = Health.SILENT if second < 120 else Health.ONLINE
+        state = {"relay": DeviceState("relay", health, 900.0)}
+        image = snapshot({"grid": {"power_w": -4000.0}}, mono_s=1000.0 + second)
+        decision, memory = decide(SUNNY, replace(inputs(image), devices=state), memory)
+        if second < 120:
+            assert of(decision, "boiler").value == 0.0
+            assert of(decision, "boiler").reason == "off until its device answers again"
+    assert of(decision, "boiler").value == 1.0
+
+
+def test_a_load_makes_room_for_a_locked_heat_pump_that_finishes_its_run() -> None:
+    site = replace(house(GRID, HEAT_PUMP, BOILER), loads=(LoadPolicy("boiler", LoadRun.ON_SURPLUS),))
+    memory, boiler, pump = Memory(), 0.0, 0.0
+    for second in range(300):
+        pump = 0.0 if second < 100 else min(3000.0, pump + 100.0)  # once it runs it does not stop
+        values: dict[str, dict[str, Value]] = {
+            "grid": {"power_w": -2500.0 + 2000.0 * boiler + pump},
+            "heat_pump": {"power_w": pump},
+            "boiler": {"power_w": 2000.0 * boiler},
+        }
+        decision, memory = decide(
+            site, inputs(snapshot(values, mono_s=1000.0 + second), directive=limited(500)), memory
+        )
+        boiler = of(decision, "boiler").value or 0.0
+        if second == 99:
+            assert boiler == 1.0
+    assert of(decision, "heat_pump").value == SgReady.LOCKED
+    assert boiler == 0.0
+
+
 def test_a_heat_pump_of_unknown_power_heats_on_within_a_limit() -> None:
     decision, _ = decide(HEATED, inputs(snapshot({"grid": {"power_w": 1400.0}}), directive=limited(1500)), Memory())
     assert of(decision, "heat_pump").value == SgReady.NORMAL
