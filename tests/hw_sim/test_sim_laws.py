@@ -120,6 +120,7 @@ def test_the_same_seed_gives_the_same_day_with_all_its_faults(name: str) -> None
     assert day() == day()
 
 
+@pytest.mark.slow
 def test_a_month_in_steps_of_half_a_minute_stays_stable() -> None:
     for name in VARIED:
         home = ready(name)
