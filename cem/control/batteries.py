@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from cem.control import deaf as deafness
 from cem.control import words
 from cem.control.bounds import act_on
 from cem.control.fleet import split
@@ -14,10 +15,7 @@ from cem.control.spreading import CHANCE, IMPORT
 from cem.control.tuning import BATTERY_DEAD_BAND_W, MOVE_SHARE
 from cem.model.envelope import Band, Envelope, Rank
 from cem.model.request import RequestKind
-from cem.model.setpoint import WriteState
 from cem.model.values import value
-
-DEAF = frozenset({WriteState.NOT_EFFECTIVE, WriteState.CONTESTED})
 
 
 @value(frozen=True, slots=True)
@@ -56,7 +54,7 @@ class Surroundings:
 
 def choose(scene: Scene, around: Surroundings, last_w: dict[str, float]) -> list[BatteryChoice]:
     """One choice per battery that can be read; updates `last_w`."""
-    deaf = frozenset(o.resource_id for o in scene.inputs.outcomes if o.state in DEAF)
+    deaf = deafness.stores(scene)
     steered = [b for b in scene.picture.batteries if b.resource.id not in deaf]
     fixed_w = sum(b.power_w for b in scene.picture.batteries if b.resource.id in deaf)
     bands = {b.resource.id: _own(scene, around, b) for b in scene.picture.batteries}

@@ -8,6 +8,7 @@ from cem.control import (
     batteries,
     bounds,
     chargers,
+    deaf,
     island,
     panels,
     phase_loss,
@@ -30,7 +31,6 @@ from cem.control.prices import Prices, prices_now
 from cem.control.safe import UNMANAGED, idle, safe_setpoints, unmanaged
 from cem.control.scene import Scene
 from cem.control.setpoints import made, shown
-from cem.control.sharing import share
 from cem.control.steady import apart, steady
 from cem.control.trend import Trend, followed
 from cem.control.tuning import LEASE_S, SKEW_S
@@ -145,7 +145,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     shed = island.shed(scene)
     cars = chargers.candidates(scene, left)
     claims = [*(car.claim for car in cars), *switched.claims(scene, powers_w, shed)]
-    shares = share(claims, left.pools)
+    shares = deaf.shared(scene, claims, left.pools, moved)
     # what can't be read just now keeps its times: after a restart that is everything
     read = {c.resource.id for c in scene.picture.chargers} | set(powers_w)
     charger_memories: dict[str, ChargerMemory] = {k: m for k, m in known.chargers.items() if k not in read}

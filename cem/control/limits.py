@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from cem.control import words
+from cem.control.deaf import stores
 from cem.control.picture import Picture
 from cem.control.scene import Scene
 from cem.control.sharing import Pools
@@ -52,9 +53,10 @@ def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
     """The pools with everything that is given out this tick taken out of the present measurements.
 
     `moved_w`: the present measured power of each consumer that is given out (cars, heat pumps, loads). Batteries count
-    as idle: they give way to consumers, and what they add is no room for a car.
+    as idle: they give way to consumers, and what they add is no room for a car. One that does not follow gives no way.
     """
-    base_w = scene.house_w - sum(w for key, w in moved_w.items() if _is_switched(scene.site, key))
+    fixed_w = sum(max(0.0, b.power_w) for b in scene.picture.batteries if b.resource.id in stores(scene))
+    base_w = scene.house_w + fixed_w - sum(w for key, w in moved_w.items() if _is_switched(scene.site, key))
     room: dict[str, float] = {}
     behind: dict[str, Envelope] = {}
     by = scene.band.max_by
@@ -65,7 +67,7 @@ def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
             room["site"] = max(room["site"], scene.guaranteed_w)
     room[SURPLUS] = -base_w
     _wait(scene, moved_w, base_w, room, behind)
-    for phase, unmoved_a in enumerate(_unmoved_a(scene, moved_w), start=1):
+    for phase, unmoved_a in enumerate(_unmoved_a(scene, moved_w, base_w), start=1):
         room[f"L{phase}"] = scene.site.connection.fuse_a - unmoved_a
         reason = f"main fuse {scene.site.connection.fuse_a:g} A on phase L{phase}"
         behind[f"L{phase}"] = Envelope(SITE, None, scene.site.connection.fuse_w, Rank.SAFETY, "fuse", reason)
@@ -96,16 +98,15 @@ def _is_switched(site: Site, resource_id: str) -> bool:
     return site.resource(resource_id).role in {Role.HEAT_PUMP, Role.LOAD}
 
 
-def _unmoved_a(scene: Scene, moved_w: Mapping[str, float]) -> list[float]:
+def _unmoved_a(scene: Scene, moved_w: Mapping[str, float], base_w: float) -> list[float]:
     """Current per phase of all that is neither given out nor a battery."""
     site, picture = scene.site, scene.picture
     count, voltage = site.connection.phases, site.connection.nominal_voltage_v
     told = picture.phases_a
     if told is None or len(told) != count:
-        base_w = scene.house_w - sum(w for key, w in moved_w.items() if _is_switched(site, key))
         return [base_w / (count * voltage)] * count
     left = [current + PHASE_MARGIN_A for current in told]
-    for resource_id, power_w, phases in _movers(picture, moved_w):
+    for resource_id, power_w, phases in _movers(picture, moved_w, stores(scene)):
         resource = site.resource(resource_id)
         places = on_phases(resource, phases, count)
         if phases == 1 and len(places) > 1:
@@ -122,8 +123,12 @@ def _unmoved_a(scene: Scene, moved_w: Mapping[str, float]) -> list[float]:
     return left
 
 
-def _movers(picture: Picture, moved_w: Mapping[str, float]) -> list[tuple[str, float, int]]:
-    movers = [(b.resource.id, b.power_w, b.resource.ratings.phases) for b in picture.batteries]
+def _movers(picture: Picture, moved_w: Mapping[str, float], deaf: frozenset[str]) -> list[tuple[str, float, int]]:
+    movers = [
+        (b.resource.id, b.power_w, b.resource.ratings.phases)
+        for b in picture.batteries
+        if b.resource.id not in deaf or b.power_w < 0.0
+    ]
     movers += [(c.resource.id, moved_w[c.resource.id], c.phases) for c in picture.chargers if c.resource.id in moved_w]
     movers += [
         (s.resource.id, moved_w[s.resource.id], s.resource.ratings.phases)
@@ -140,7 +145,7 @@ def _circuit(
     stale_s = scene.site.connection.device_stale_s
     fixed = [0.0] * circuit.phases
     total = 0.0
-    batteries = {b.resource.id for b in scene.picture.batteries}
+    batteries = {b.resource.id for b in scene.picture.batteries} - stores(scene)
     for member in circuit.members:
         if member in moved_w or member in batteries:
             continue

@@ -1,0 +1,62 @@
+"""What does not follow counts as what it does: nobody else is given its room, and it is still told its share."""
+
+from dataclasses import replace
+
+import pytest
+
+from cem.control import Memory, decide
+from cem.control.memory import ChargerMemory
+from cem.model.reading import Snapshot, Value
+from cem.model.resource import Control
+from cem.model.setpoint import Outcome, WriteState
+from support.houses import BATTERY, CAR, GRID, SECOND_CAR, house, inputs, limited, snapshot, watts
+
+TWO_CARS = house(GRID, CAR, SECOND_CAR)
+
+
+def _one_charges(load_w: float = 500.0) -> Snapshot:
+    """One car takes all that its charger gives, the other waits."""
+    return snapshot(
+        {
+            "grid": {"power_w": load_w + 11040.0},
+            "car": {"power_w": 11040.0, "state": "C"},
+            "second_car": {"power_w": 0.0, "state": "B"},
+        }
+    )
+
+
+def _told(state: WriteState) -> tuple[Outcome, ...]:
+    return (Outcome("car", Control.EV_LIMIT_A, state, 8.0, 990.0),)
+
+
+@pytest.mark.parametrize(
+    ("state", "second_a"),
+    [
+        (WriteState.EFFECTIVE, 9.0),
+        (WriteState.REFUSED, 0.0),
+        (WriteState.NOT_EFFECTIVE, 0.0),
+        (WriteState.CONTESTED, 0.0),
+        (WriteState.BLOCKED, 0.0),
+    ],
+)
+def test_a_charger_that_does_not_follow_keeps_the_room_that_it_takes(state: WriteState, second_a: float) -> None:
+    offered = ChargerMemory(16.0, offered_at_s=900.0, switched_at_s=0.0, drew=True, closed=True)
+    memory = Memory(chargers={"car": offered, "second_car": ChargerMemory(0.0, switched_at_s=0.0)}, decided_at_s=999.0)
+    asked = replace(inputs(_one_charges(), directive=limited(12500.0)), outcomes=_told(state))
+    decision, _ = decide(TWO_CARS, asked, memory)
+    assert watts(decision, "car") == 8.0  # tried again with what is its share
+    assert watts(decision, "second_car") == second_a
+
+
+def test_a_battery_that_charges_and_does_not_follow_leaves_less_to_a_car() -> None:
+    car: dict[str, Value] = {"power_w": 8280.0, "state": "C"}
+    image = snapshot({"grid": {"power_w": 11780.0}, "car": car, "battery": {"power_w": 3000.0, "soc_pct": 50.0}})
+    site = house(GRID, BATTERY, CAR)
+    offered = ChargerMemory(12.0, offered_at_s=900.0, switched_at_s=0.0, drew=True, closed=True)
+    memory = Memory(chargers={"car": offered}, decided_at_s=999.0)
+    asked = inputs(image, directive=limited(9000.0))
+    decision, _ = decide(site, asked, memory)
+    assert watts(decision, "car") == 12.0  # the battery gives way
+    deaf = Outcome("battery", Control.BATTERY_SETPOINT_W, WriteState.NOT_EFFECTIVE, 0.0, 990.0)
+    decision, _ = decide(site, replace(asked, outcomes=(deaf,)), memory)
+    assert watts(decision, "car") == 7.0
