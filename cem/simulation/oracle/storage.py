@@ -14,6 +14,8 @@ MOVES_W = 100.0
 """A battery below this power stands still."""
 ROUNDING_PCT = 0.15
 """What the state of charge may be off by, as the device tells it."""
+TRIED_AGAIN_S = 300.0
+"""F13: what does not follow is tried again so often."""
 OWN_WILL = frozenset({"plan", "rule"})
 """Sources of what nobody outside asked for."""
 JUMP_PCT_PER_S = 0.1
@@ -25,7 +27,8 @@ GRACE_S = 30.0
 class Reserve:
     """I5: at or below the reserve no discharge; from there on only above reserve + 2 %.
 
-    Excused: the owner's explicit, dated word; a device that does not obey; the first half minute of a gateway.
+    Excused: the owner's explicit, dated word; a device that does not obey; the first half minute of a gateway. One that
+    was found not to follow is tried again after five minutes (F13): so long it may go on after it obeys again.
     """
 
     name = "I5"
@@ -34,6 +37,7 @@ class Reserve:
         self._site = site
         self._bounds = bounds
         self._locked: set[str] = set()
+        self._deaf_s: dict[str, float] = {}  # when it last did not obey
         self._lasts = Lasting()
         self._told = Told()
 
@@ -47,7 +51,10 @@ class Reserve:
                 self._locked.add(key)
             elif battery.soc_pct >= reserve + self._bounds.reserve_clear_pct - ROUNDING_PCT:
                 self._locked.discard(key)
-            free = seen.runs_for_s() < GRACE_S or not battery.obeys or _owner_lets(seen, key)
+            if not battery.obeys:
+                self._deaf_s[key] = seen.at_s
+            waits = seen.at_s - self._deaf_s.get(key, float("-inf")) < TRIED_AGAIN_S and _given_up(seen, key)
+            free = seen.runs_for_s() < GRACE_S or not battery.obeys or waits or _owner_lets(seen, key)
             broken = key in self._locked and battery.power_w < -MOVES_W and not free
             lasts = self._lasts.for_s(key, broken, seen.at_s)
             if self._told.once(key, lasts > 10.0 + self._bounds.lag_s):
@@ -55,6 +62,11 @@ class Reserve:
                 what = f"{-battery.power_w:.0f} W out at {battery.soc_pct:.1f} % for {lasts:.0f} s"
                 found.append(Violation(self.name, seen.at_s, allowed, what, seen.words(key)))
         return found
+
+
+def _given_up(seen: Seen, battery_id: str) -> bool:
+    """Whether the house says that the battery does not follow."""
+    return any(o.resource_id == battery_id and o.state is WriteState.NOT_EFFECTIVE for o in seen.outcomes)
 
 
 def _reserve_pct(site: Site, seen: Seen, battery_id: str) -> float:

@@ -29,6 +29,7 @@ class _Contactor:
         self.closings: list[float] = []
         self.by_car = False  # the car opened it, and was offered current ever since
         self.told_off: Rank | None = None  # by what rank it was last told to open
+        self.told_off_s = float("-inf")
         self.was_told: float | None = None
 
 
@@ -78,6 +79,7 @@ class Switching:
         value = setpoint.value if setpoint is not None else None
         if setpoint is not None and value == 0.0 and mine.was_told != 0.0:
             mine.told_off = Rank.SAFETY if seen.safe else setpoint.rank
+            mine.told_off_s = seen.at_s
         mine.was_told = value
 
     def _closed(self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None) -> list[Violation]:
@@ -89,7 +91,9 @@ class Switching:
             allowed = f"{charger.resource.id}: {self._bounds.operations_per_day} closings a day"
             found.append(self._broken(seen, charger, allowed, f"{len(mine.closings)}"))
         early = held is not None and held < self._bounds.min_off_s - self._bounds.lag_s
-        asked = held is not None and _asked(seen, charger, held)
+        # a car takes some seconds to open after the word; what the owner asks meanwhile finds a pause, too
+        told_s = min(seen.at_s - mine.told_off_s, (held or 0.0) + 3.0 * self._bounds.lag_s)
+        asked = held is not None and _asked(seen, charger, max(held, told_s))
         if early and not asked and not self._excused(seen, charger, mine, open_to_protection=False):
             found.append(
                 self._broken(
@@ -119,7 +123,7 @@ class Switching:
 
 
 def _asked(seen: Seen, charger: ChargerFact, within_s: float) -> bool:
-    """Whether the owner has asked for this charge since the contactor opened."""
+    """Whether the owner has asked for this charge since the contactor opened, or was told to."""
     if seen.inputs is None:
         return False
     charges = {RequestKind.CHARGE_NOW, RequestKind.CHARGE_BY}
