@@ -69,10 +69,16 @@ def least_a(charger: ChargerPicture, memory: ChargerMemory) -> float:
 
 def idle(memory: ChargerMemory, now_s: float) -> bool:
     """Whether the car has left an offer unused for so long that nothing is kept for it; asked again now and then."""
-    if memory.idle_since_s is None:
-        return False
-    for_s = now_s - memory.idle_since_s
-    return for_s >= EV_IDLE_S and for_s % EV_RETRY_S >= EV_IDLE_S
+    return _unused(memory, now_s) and not asked_again(memory, now_s)
+
+
+def asked_again(memory: ChargerMemory, now_s: float) -> bool:
+    """Whether a car that has left an offer unused is asked again just now."""
+    return _unused(memory, now_s) and (now_s - (memory.idle_since_s or 0.0)) % EV_RETRY_S < EV_IDLE_S
+
+
+def _unused(memory: ChargerMemory, now_s: float) -> bool:
+    return memory.idle_since_s is not None and now_s - memory.idle_since_s >= EV_IDLE_S
 
 
 def spare_a(charger: ChargerPicture, memory: ChargerMemory, now_s: float) -> float | None:

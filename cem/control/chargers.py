@@ -123,7 +123,13 @@ def _claim(
     if not on and wanted.surplus and wanted.power_w < least * EV_STEP_UP_SHARE * watts:
         most = 0.0
     turn = (0.0, 0.0) if on and for_s < EV_TURN_S else (1.0, memory.waits_since_s or now_s) if not on else (2.0, 0.0)
-    urgency = IDLE if idle else wanted.urgency
+    again = charger_state.asked_again(memory, now_s)
+    urgency = IDLE if idle or (again and wanted.surplus) else wanted.urgency
+    use = use_of(scene.site, charger.resource, watts, 1.0, charger.phases)
+    if again and not wanted.surplus:
+        # until the car really draws the sun stays with others, and the limits must only bear the smallest current
+        del use[SURPLUS]
+        most = most if on else min(most, least)
     at_once = wanted.urgency in {LATE, ASKED}  # the owner's word, and a goal that would be missed, do not wait
     return Claim(
         charger.resource.id,
@@ -131,7 +137,7 @@ def _claim(
         turn,
         least,
         most if most >= least else 0.0,
-        use_of(scene.site, charger.resource, watts, 1.0, charger.phases),
+        use,
         frozenset({SURPLUS} if not wanted.surplus else ()) | frozenset({WAIT} if at_once else ()),
         held,
         frozenset({SURPLUS}),

@@ -19,23 +19,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.simulation.harness import Bench
 from cem.simulation.oracle import Oracle
-from cem.simulation.plant import Home, open_home
+from cem.simulation.plant import Home, SimulatedHome
+from support.sim_worlds import eight_devices
 
-FARM = Path(__file__).resolve().parents[2] / "hw-sim" / "homes" / "farm.toml"
 START = datetime(2026, 4, 15, 5, tzinfo=UTC)
 DAY_S, MONTH_S = 86400.0, 31 * 86400.0
 BARS_S = {1.0: ("a day at 1 s ticks", DAY_S, 60.0), 30.0: ("31 days at 30 s ticks", MONTH_S, 180.0)}
-
-
-def eight_devices() -> Home:
-    """The farm with a second charging point: meter, two inverters, two batteries, two chargers, a relay."""
-    home = open_home(FARM)
-    car, box = home.ev[0], next(spec for spec in home.device if spec.id == "wallbox")
-    second = car.model_copy(update={"id": "van", "soc_pct": 30.0})
-    other = box.model_copy(update={"id": "wallbox-van", "serial": "310002", "of": ("van",)})
-    first = box.model_copy(update={"of": (car.id,)})
-    devices = tuple(first if spec is box else spec for spec in home.device)
-    return Home.model_validate(home.model_copy(update={"ev": (car, second), "device": (*devices, other)}).model_dump())
 
 
 def cost_s(home: Home, step_s: float, ticks: int, *, judged: bool, stretches: int = 3) -> float:
@@ -69,6 +58,22 @@ def bare_s(tasks: int, ticks: int) -> float:
     return (time.process_time() - began) / ticks
 
 
+def plant_s(home: Home, steps: int) -> float:
+    """Processor seconds a step of the simulated home alone."""
+
+    async def main() -> float:
+        sim = SimulatedHome(home, START)
+        await sim.start()
+        began = time.process_time()
+        for _ in range(steps):
+            sim.step(1.0)
+        spent = time.process_time() - began
+        await sim.stop()
+        return spent / steps
+
+    return asyncio.run(main())
+
+
 def row(*cells: str) -> None:
     """One row of the table."""
     sys.stdout.write(f"{cells[0]:<34}" + "".join(f"{cell:>14}" for cell in cells[1:]) + "\n")
@@ -90,6 +95,8 @@ def main() -> None:
     bare = bare_s(len(home.device), ticks)
     row("eight devices", "ms a tick", "times bare", "makes", "bar")
     row("bare loop, eight timers", f"{1000 * bare:.3f}", "1.0")
+    plant = min(plant_s(home, 2000) for _ in range(3))
+    row("the simulated home alone", f"{1000 * plant:.3f}", f"{plant / bare:.1f}")
     for step_s, (name, lasts_s, bar_s) in BARS_S.items():
         for judged in (False, True):
             spent = cost_s(home, step_s, ticks, judged=judged)

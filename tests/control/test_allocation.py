@@ -7,16 +7,17 @@ from itertools import pairwise
 import pytest
 
 from cem.control import Memory, decide
-from cem.control.memory import ChargerMemory
+from cem.control.memory import ChargerMemory, SwitchMemory
 from cem.control.sharing import Claim, Pools, share
 from cem.model.directive import Directive
 from cem.model.plan import Intent, IntentKind
 from cem.model.reading import Snapshot, Value
 from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Control, Ratings
-from cem.model.site import ChargeGoal, Circuit, ElectricalConnection
+from cem.model.site import ChargeGoal, Circuit, ElectricalConnection, LoadPolicy, LoadRun
 from support.houses import (
     BATTERY,
+    BOILER,
     CAR,
     GRID,
     NOON,
@@ -154,6 +155,30 @@ def test_a_car_that_does_not_draw_is_asked_again_gently() -> None:
     offers = [watts(decision, "car") > 0 for decision in world.run(1500)]
     assert any(offers[300:])
     assert sum(offers) < 500
+
+
+@pytest.mark.parametrize(("idle_s", "runs"), [(50.0, 0), (120.0, 1), (300.0, 1), (330.0, 1), (900.0, 1)])
+def test_a_car_that_is_asked_again_takes_no_sun_from_a_load_until_it_draws(idle_s: float, runs: int) -> None:
+    site = replace(house(GRID, CAR, BOILER), loads=(LoadPolicy("boiler", LoadRun.ON_SURPLUS),))
+    boiler: dict[str, Value] = {"power_w": 2000.0, "state": "on"}
+    image = snapshot(
+        {"grid": {"power_w": -1000.0}, "car": {"power_w": 0.0, "state": "B"}, "boiler": boiler}, mono_s=5000.0
+    )
+    offered_s = 5000.0 - idle_s
+    car = ChargerMemory(16.0, offered_at_s=offered_s, switched_at_s=offered_s, idle_since_s=offered_s)
+    memory = Memory(chargers={"car": car}, switches={"boiler": SwitchMemory(1, switched_at_s=0.0)}, decided_at_s=4999.0)
+    decision, _ = decide(site, inputs(image), memory)
+    assert watts(decision, "boiler") == runs
+    assert watts(decision, "car") == 16
+
+
+def test_a_car_on_the_sun_is_asked_again_only_by_what_the_sun_leaves() -> None:
+    image = snapshot({"grid": {"power_w": 300.0}, "car": {"power_w": 0.0, "state": "B"}}, mono_s=5000.0)
+    idle = ChargerMemory(0.0, switched_at_s=4000.0, idle_since_s=5000.0 - 330.0)
+    memory = Memory(chargers={"car": idle}, decided_at_s=4999.0)
+    sun = UserRequest("1", "car", RequestKind.SURPLUS_ONLY, NOON + timedelta(hours=1), NOON)
+    decision, _ = decide(house(GRID, CAR), inputs(image, requests=(sun,)), memory)
+    assert watts(decision, "car") == 0
 
 
 def test_a_car_that_stops_below_eight_amperes_is_never_offered_less_again() -> None:

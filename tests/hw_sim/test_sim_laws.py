@@ -1,9 +1,7 @@
 """Whatever befalls whichever home: energy adds up, limits of the parts hold, and it stays cheap and stable."""
 
-import asyncio
 import math
 import random
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -16,7 +14,7 @@ from hw_sim.homefile import Home
 from hw_sim.physics.battery import Band
 from hw_sim.simulation import SimulatedHome
 from hw_sim.truth import Truth
-from support.sim_worlds import VARIED, ready
+from support.sim_worlds import VARIED, eight_devices, ready
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -120,6 +118,7 @@ def test_the_same_seed_gives_the_same_day_with_all_its_faults(name: str) -> None
     assert day() == day()
 
 
+@pytest.mark.slow
 def test_a_month_in_steps_of_half_a_minute_stays_stable() -> None:
     for name in VARIED:
         home = ready(name)
@@ -134,32 +133,6 @@ def test_a_month_in_steps_of_half_a_minute_stays_stable() -> None:
             assert 35.0 < pump.store_c < 60.0
         assert math.isfinite(truth.import_wh)
         assert truth.import_wh > 10_000.0
-
-
-def eight_devices() -> Home:
-    farm, pump = ready("farm"), ready("heat-pump")
-    more = {"heat_pump": pump.heat_pump, "device": (*farm.device, pump.find("heat-pump"))}
-    return farm.model_copy(update=more)
-
-
-def test_a_step_of_a_full_home_costs_little() -> None:
-    home = eight_devices()
-    assert len(home.device) == 8
-
-    async def main() -> float:
-        sim = SimulatedHome(home, datetime(2026, 3, 15, 9, 0, tzinfo=UTC))
-        await sim.start()
-        best = math.inf
-        for _ in range(5):
-            began = time.process_time()
-            for _ in range(1000):
-                sim.step(1.0)
-            best = min(best, (time.process_time() - began) / 1000)
-            await asyncio.sleep(0)
-        await sim.stop()
-        return best
-
-    assert asyncio.run(main()) < 300e-6  # 80e-6 on a quiet small machine
 
 
 def test_the_truth_is_json_and_a_picture_of_its_moment() -> None:

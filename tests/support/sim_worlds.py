@@ -24,6 +24,13 @@ def ready(name: str) -> Home:
     return load_home(HOMES / f"{name}.toml").quiet()
 
 
+def eight_devices() -> Home:
+    """The farm with a heat pump: meter, two inverters, two batteries, a charger, a relay and a heat pump."""
+    farm, pump = ready("farm"), ready("heat-pump")
+    more = {"heat_pump": pump.heat_pump, "device": (*farm.device, pump.find("heat-pump"))}
+    return farm.model_copy(update=more)
+
+
 class World:
     """A home, its devices on the broker, and everything that was said there."""
 

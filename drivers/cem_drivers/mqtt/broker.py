@@ -1,6 +1,7 @@
 """One broker connection for all devices behind it: who wants which topics, counted."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
@@ -8,6 +9,7 @@ from cem.driver import DriverContext, TopicPort
 from cem_drivers.mqtt.paho_topics import BrokerAddress, PahoTopics
 from cem_drivers.table import LinkTable, flag, number, text
 
+_LOG = logging.getLogger(__name__)
 DEFAULT_PORT = 1883
 OnMessage = Callable[[str, bytes, bool], None]
 OnConnection = Callable[[bool], None]
@@ -132,3 +134,15 @@ def matches(topic_filter: str, topic: str) -> bool:
 
 BROKERS = BrokerRegistry()
 """Every broker connection of this process."""
+
+
+async def listened(broker: Broker, subscription: Subscription, timeout_s: float) -> None:
+    """Listens for so long and lets go of the broker; what stands in the way is told, as a probe finds nothing then."""
+    try:
+        await broker.subscribe(subscription)
+        await asyncio.sleep(timeout_s)
+    except OSError as error:
+        _LOG.warning("broker %s: %s; check password_file and ca_file", broker.name, error)
+    finally:
+        broker.unsubscribe(subscription)
+        await BROKERS.drop(broker)

@@ -1,11 +1,10 @@
 """The MQTT driver: checks a device table, builds devices from profiles, looks what a broker has."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 
 from cem.driver import Device, DeviceConfig, DriverContext, Found
-from cem_drivers.mqtt.broker import BROKERS, Subscription
+from cem_drivers.mqtt.broker import BROKERS, Subscription, listened
 from cem_drivers.mqtt.device import MqttDevice
 from cem_drivers.mqtt.found import found_device
 from cem_drivers.mqtt.profile import Profile, find_profile, shipped_profiles
@@ -24,7 +23,6 @@ KEYS = (
     Key("ca_file", str),
     Key("timeout_s", float, low=0.1, high=30),
 )
-_LOG = logging.getLogger(__name__)
 
 
 class MqttDriver:
@@ -117,14 +115,7 @@ async def _probe_profile(
     topics = [name for name in wanted if name is not None]
     everybody = profile.link.topic.format(prefix=prefix, serial="+")
     subscription = Subscription(tuple(f"{everybody}/{topic}" for topic in topics), take, connection)
-    try:
-        await broker.subscribe(subscription)
-        await asyncio.sleep(timeout_s)
-    except OSError as error:
-        _LOG.warning("broker %s: %s; check password_file and ca_file", broker.name, error)
-    finally:
-        broker.unsubscribe(subscription)
-        await BROKERS.drop(broker)
+    await listened(broker, subscription, timeout_s)
     return [
         found_device(profile, link, values[names.serial], values)
         for _, values in sorted(told.items())

@@ -1,11 +1,10 @@
 """Looks who answers requests at a broker: everybody whose presence is retained there is asked who it is."""
 
-import asyncio
 import logging
 from collections.abc import Mapping
 
 from cem.driver import DriverContext, Found
-from cem_drivers.mqtt.broker import BROKERS, Broker, Subscription
+from cem_drivers.mqtt.broker import BROKERS, Broker, Subscription, listened
 from cem_drivers.mqtt.found import found_device
 from cem_drivers.mqtt.messages import Payload, UnreadableError
 from cem_drivers.mqtt.profile import Profile
@@ -76,14 +75,7 @@ async def probe_requests(
     broker = BROKERS.take(link, profile.link.port, context)
     asker = _Asker(profile, rpc, prefix, broker)
     subscription = Subscription(asker.topics(), asker.take, asker.connection)
-    try:
-        await broker.subscribe(subscription)
-        await asyncio.sleep(timeout_s)
-    except OSError as error:
-        _LOG.warning("broker %s: %s; check password_file and ca_file", broker.name, error)
-    finally:
-        broker.unsubscribe(subscription)
-        await BROKERS.drop(broker)
+    await listened(broker, subscription, timeout_s)
     found = (_found(profile, rpc, link, name, told) for name, told in sorted(asker.told.items()))
     return [one for one in found if one is not None]
 
