@@ -35,11 +35,14 @@ def steady(picture: Picture, memory: Memory, now_s: float) -> tuple[Picture, Mov
         return replace(picture, load_w=memory.load_w), moved, raws
     powers = [power for _, power in moved]
     doubt_w, change_w = max(powers) - min(powers), raw_w - memory.load_w
-    same = max(raws) - min(raws) <= max(SAME_W, SAME_SHARE * abs(change_w))
-    if same and len(raws) == LOAD_SURE_TICKS:
-        return picture, moved, raws
+    sure_w = memory.load_w
+    if len(raws) == LOAD_SURE_TICKS:
+        if max(raws) - min(raws) <= max(SAME_W, SAME_SHARE * abs(change_w)):
+            return picture, moved, raws
+        sure_w = min(max(sure_w, min(raws)), max(raws))  # a load that goes on rising has risen at least so far
+    change_w = raw_w - sure_w
     believed_w = math.copysign(max(0.0, abs(change_w) - doubt_w), change_w)
-    return replace(picture, load_w=memory.load_w + believed_w), moved, raws
+    return replace(picture, load_w=sure_w + believed_w), moved, raws
 
 
 def apart(picture: Picture) -> frozenset[str]:

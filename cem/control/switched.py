@@ -230,7 +230,9 @@ def _load_claim(
     off = switched.resource.id in shed or returning(scene, switched.resource.id)
     if on and for_s < policy.min_on_s and not off and not scene.islanded:
         claim, wanted = replace(claim, held=True, drains=frozenset({SURPLUS})), True
-    if not on and (for_s < policy.min_off_s or _silent(scene, switched)):
+    if not on and for_s < policy.min_off_s:
+        wanted = False
+    if not on and _silent(scene, switched):
         wanted = False
     if scene.first and not on and policy.runs is LoadRun.ON_SURPLUS:
         wanted = False

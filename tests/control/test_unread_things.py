@@ -136,3 +136,13 @@ def test_a_released_battery_is_left_to_itself_unless_a_limit_needs_it() -> None:
         image = world(load_w=3000, mono_s=1000 + tick)
         needed, memory = decide(site, inputs(image, directive=limited(1000), requests=(request,)), memory)
     assert (of(needed, "battery").value or 0) <= -2000
+
+
+def test_a_load_that_goes_on_rising_is_believed_although_the_battery_moves() -> None:
+    site, memory = house(), Memory()
+    for tick in range(30):
+        load_w = 600 + 150 * max(0, tick - 10)
+        swings_w = 1500.0 if tick % 2 else -1500.0
+        decision, memory = decide(site, inputs(world(load_w=load_w, battery_w=swings_w, mono_s=1000 + tick)), memory)
+        assert decision.load_w is not None
+        assert decision.load_w >= load_w - 2 * 150 - 1
