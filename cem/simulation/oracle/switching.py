@@ -238,6 +238,9 @@ class Spread:
             return found
         facts = seen.facts
         asked = any(s.rank in {Rank.SAFETY, Rank.USER} for s in seen.decision.setpoints)
+        # a limit may be what binds a charge that the owner asked for: it is the owner's word all the same
+        charges = {RequestKind.CHARGE_NOW, RequestKind.CHARGE_BY}
+        asked = asked or any(r.kind in charges and r.in_force(seen.inputs.now.wall) for r in seen.inputs.requests)
         more = facts.grid_w > 1.02 * kept.limit_w + 100.0 and facts.controlled_import_w > kept.taken_w + 100.0
         early = self._more.for_s("more", more and not asked and seen.at_s < kept.until_s, seen.at_s)
         if self._told.once("early", early > self._bounds.lag_s):
