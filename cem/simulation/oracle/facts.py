@@ -90,6 +90,7 @@ class Facts:
     meter: str  # "ok", "silent": gives nothing, or "lies": gives what is not so
     slowest_s: float = 0.0  # the longest that something that obeys takes to do what it is told
     grid_there: bool = True  # its voltage; without it the grid's limits mean nothing
+    hung: frozenset[str] = frozenset()  # of `unwell`, those that stand still with all that they do, their timers too
 
     @property
     def movers(self) -> tuple[BatteryFact | ChargerFact | SwitchedFact, ...]:
@@ -186,6 +187,7 @@ class FactSource:
             self._meter(wrong),
             max(takes_s, default=0.0),
             truth.supply == "grid",
+            frozenset(device_id for device_id, names in wrong.items() if "freeze" in names),
         )
 
     def _switched(self, role: Role, truth: Truth, unwell: frozenset[str]) -> tuple[SwitchedFact, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from cem.model.envelope import Rank
-from cem.model.resource import Control
+from cem.model.resource import Control, Resource
 from cem.model.setpoint import Health, WriteState
 from cem.model.site import Site
 from cem.ports import ControlSpec
@@ -17,7 +17,10 @@ WATCHED_EVERY_S = 10.0
 
 
 class Failsafe:
-    """I14: without a gateway every device with a timer of its own is back in its own control in time."""
+    """I14: without a gateway every device with a timer of its own is back in its own control in time.
+
+    A device that hangs is no device without a gateway: its timer stands still with it, and counts when it goes on.
+    """
 
     name = "I14"
 
@@ -25,21 +28,25 @@ class Failsafe:
         del site
         self._bounds = bounds
         self._specs: dict[tuple[str, Control], ControlSpec] = {}
+        self._hung_s: dict[str, float] = {}  # when each device was last seen to hang
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
         """What devices still hold by the time that their timers must have run out."""
         for specs in seen.specs.values():
             self._specs.update({(spec.resource_id, spec.control): spec for spec in specs})
+        self._hung_s |= dict.fromkeys(seen.facts.hung, seen.at_s)
         if seen.runs or seen.died_s is None:
             return []
-        dead_s, found = seen.at_s - seen.died_s, []
-        held: list[tuple[str, Control, float | None]] = []
-        held += [(b.resource.id, Control.BATTERY_SETPOINT_W, b.held_w) for b in seen.facts.batteries]
-        held += [(r.resource.id, Control.PV_LIMIT_W, r.limit_w) for r in seen.facts.roofs]
-        held += [(p.resource.id, Control.HEAT_PUMP_SG_READY, p.held) for p in seen.facts.heat_pumps]
-        held += [(load.resource.id, Control.LOAD_ON, load.held) for load in seen.facts.loads]
-        for resource_id, control, value in held:
+        found = []
+        held: list[tuple[Resource, Control, float | None]] = []
+        held += [(b.resource, Control.BATTERY_SETPOINT_W, b.held_w) for b in seen.facts.batteries]
+        held += [(r.resource, Control.PV_LIMIT_W, r.limit_w) for r in seen.facts.roofs]
+        held += [(p.resource, Control.HEAT_PUMP_SG_READY, p.held) for p in seen.facts.heat_pumps]
+        held += [(load.resource, Control.LOAD_ON, load.held) for load in seen.facts.loads]
+        for resource, control, value in held:
+            resource_id = resource.id
+            dead_s = seen.at_s - max(seen.died_s, self._hung_s.get(resource.device_id, seen.died_s))
             spec = self._specs.get((resource_id, control))
             if spec is None or spec.device_timeout_s is None:
                 continue
