@@ -26,7 +26,7 @@ from cem.control.headline import headline, mode
 from cem.control.limits import Limits, limits
 from cem.control.memory import ChargerMemory, Memory, SwitchMemory
 from cem.control.picture import Picture, look
-from cem.control.plausible import Screened, screen
+from cem.control.plausible import Screened, counted, screen
 from cem.control.prices import Prices, prices_now
 from cem.control.safe import UNMANAGED, guaranteed, idle, import_limit, safe_setpoints, starts, unmanaged
 from cem.control.scene import Scene
@@ -74,7 +74,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         phases_a=phases_a,
         places=places,
         managed=memory.managed | {battery.resource.id for battery in picture.batteries},
-        dropped=memory.dropped + screened.dropped,
+        dropped=counted(memory.dropped, screened.dropped),
     )
     scene = _scene(site, inputs, known, picture, prices, grids, explained)
     if picture.grid_w is None:
