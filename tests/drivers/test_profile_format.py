@@ -16,6 +16,8 @@ from cem_drivers.profiles.store import shipped_texts
 ALFEN = shipped_texts(mqtt=False)["alfen.eve"]
 GOE = shipped_texts(mqtt=False)["go-e.modbus"]
 KEBA = shipped_texts(mqtt=False)["keba.p30"]
+ISG = shipped_texts(mqtt=False)["stiebel-eltron.isg"]
+DIMPLEX = shipped_texts(mqtt=False)["dimplex.nwpm"]
 
 
 def _line(source: str, text: str) -> int:
@@ -51,6 +53,12 @@ def _line(source: str, text: str) -> int:
         (ALFEN, "range = [0, 50000]", "range = [1, 0]", "the lower end comes first"),
         (ALFEN, "profile = 1", "profile = 2", "profile: 2 seen"),
         (ALFEN, "profile = 1", "profile = ", "profile: Invalid value (at line 1"),
+        (DIMPLEX, ', "4" = 13', "", "SG Ready needs 'codes' for the states 1, 2, 3 and 4; seen: 1, 2, 3"),
+        (DIMPLEX, "codes = {", "codse = {", "control[0].write[0].codse: unknown key (did you mean 'codes'?)"),
+        (DIMPLEX, "limits = { min = 1", "limits = { min = 2", "control[0].limits.min: 2.0, but 'codes' go to 1"),
+        (DIMPLEX, "value = 0 }]", 'value = 0, codes = { "1" = 0 } }]', "'codes' stand for value = \"$setpoint\" alone"),
+        (DIMPLEX, '"4" = 13', '"four" = 13', "codes"),
+        (ISG, "value = 1 },", 'value = "$setpoint" },', "'codes' for the same set points, or none"),
         (KEBA, "max = 32,", 'max = "$hw_a",', "'$hw_a' is read nowhere"),
         (KEBA, 'status = "draft"', 'status = "drafted"', "status: 'drafted' seen (did you mean 'draft'?)"),
     ],
