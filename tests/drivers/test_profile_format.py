@@ -60,7 +60,12 @@ def _line(source: str, text: str) -> int:
         (DIMPLEX, '"4" = 13', '"four" = 13', "codes"),
         (ISG, "value = 1 },", 'value = "$setpoint" },', "'codes' for the same set points, or none"),
         (KEBA, "max = 32,", 'max = "$hw_a",', "'$hw_a' is read nowhere"),
-        (KEBA, 'status = "draft"', 'status = "drafted"', "status: 'drafted' seen (did you mean 'draft'?)"),
+        (
+            KEBA,
+            'status = "documented"',
+            'status = "documentd"',
+            "status: 'documentd' seen (did you mean 'documented'?)",
+        ),
     ],
 )
 def test_a_fault_is_told_with_its_line_and_its_path(source: str, old: str, new: str, fault: str) -> None:
@@ -110,6 +115,7 @@ def test_a_site_may_bring_its_own_profile(tmp_path: Path) -> None:
         ("float64", [0x403F, 0, 0, 0], "big", 31.0),
         ("bitfield16", [0x8001], "big", 0x8001),
         ("string:3", [0x4142, 0x4300, 0x5858], "big", "ABC"),
+        ("string:4", [0x41, 0x42, 0x43, 0], "big", "ABC"),
         ("string:2", [0, 0], "big", None),
         ("string:2", [0xFFFF, 0xFFFF], "big", None),
     ],
