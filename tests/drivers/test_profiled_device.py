@@ -25,6 +25,7 @@ from support.profile_bench import ProfileBench
 
 TEXTS = shipped_texts(mqtt=False)
 LIMIT = Control.EV_LIMIT_A
+SG_READY = Control.HEAT_PUMP_SG_READY
 
 
 def bench_of(name: str, change: Callable[[str], str] = lambda text: text, phases: int = 3) -> ProfileBench:
@@ -309,6 +310,48 @@ def test_a_pause_left_by_a_crash_is_lifted_even_where_it_can_not_be_read() -> No
         await again.close()
 
     play(bench_of("keba.p30"), act)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "held"),
+    [
+        ("stiebel-eltron.isg", 4001, {3.0: [1, 0], 4.0: [1, 1], 1.0: [0, 1], 2.0: [0, 0]}),  # input 1, input 2
+        ("dimplex.nwpm", 5167, {3.0: [11], 4.0: [13], 1.0: [12], 2.0: [10]}),
+    ],
+)
+def test_sg_ready_is_written_as_the_maker_codes_it_and_in_one_request(
+    name: str, at: int, held: dict[float, list[int]]
+) -> None:
+    async def act(bench: ProfileBench) -> None:
+        device = bench.device(bench.config(bench.serial))
+        await device.open()
+        for state, words in held.items():
+            written = len(bench.writes())
+            await device.write("heat_pump", SG_READY, state)
+            assert [bench.image.words[3, at + index] for index in range(len(words))] == words
+            assert [pdu[1:3] for pdu in bench.image.writes[written:]].count(at.to_bytes(2, "big")) == 1
+            assert await device.read_back("heat_pump", SG_READY) == state
+        for nonsense in (0.0, 2.5, 5.0):
+            with pytest.raises(Refused):
+                await device.write("heat_pump", SG_READY, nonsense)
+        await device.release("heat_pump", SG_READY)
+        assert await device.read_back("heat_pump", SG_READY) is None
+        await device.close()
+
+    play(bench_of(name), act)
+
+
+def test_a_code_that_stands_for_no_state_is_none_of_ours() -> None:
+    async def act(bench: ProfileBench) -> None:
+        device = bench.device(bench.config(bench.serial))
+        await device.open()
+        bench.image.words[3, 5167] = 7
+        assert await device.read_back("heat_pump", SG_READY) is None
+        bench.image.words[3, 5167] = 13
+        assert await device.read_back("heat_pump", SG_READY) == 4.0
+        await device.close()
+
+    play(bench_of("dimplex.nwpm"), act)
 
 
 def test_a_limit_that_the_device_does_not_tell_is_no_reason_to_guess() -> None:

@@ -22,6 +22,7 @@ VALUES = {
     Control.EV_LIMIT_A: (10.0, 8.0, 0.0, 6.0),
     Control.BATTERY_SETPOINT_W: (1500.0, -2500.0, 0.0),
     Control.PV_LIMIT_W: (2000.0, 5000.0),
+    Control.HEAT_PUMP_SG_READY: (3.0, 1.0, 4.0, 2.0),
 }
 
 
@@ -96,7 +97,7 @@ class ProfileBench:
     async def meddle(self, value: float) -> bool:
         control = self.image.profile["control"][0]
         row = next(row for row in control["write"] if "$setpoint" in str(row["value"]))
-        raw = value / row.get("scale", 1)
+        raw = row["codes"][str(int(value))] if "codes" in row else value / row.get("scale", 1)
         for index, word in enumerate(words_for(row["type"], raw, self.image.order(row))):
             self.image.words[3, row["at"] + index] = word
         if isinstance(row.get("back"), dict):

@@ -11,6 +11,8 @@ from cem_drivers.profiles.tables import controls_of, vocabulary
 
 OURS = {"$setpoint", "$max", "$min"}
 GOLDEN_TOLERANCE = 0.002
+SG_READY = "heat_pump.sg_ready"
+SG_STATES = frozenset({1, 2, 3, 4})  # locked, normal, recommended, forced
 
 
 def check(profile: Profile) -> Iterator[Fault]:
@@ -107,7 +109,20 @@ def _controls(profile: Profile) -> Iterator[Fault]:
                 yield Fault(
                     (*at, "limits", key), f"{amount!r} is read nowhere{did_you_mean(amount.lstrip('-$'), known)}"
                 )
+        yield from _states(control, at)
         yield from _writes(control, at, known)
+
+
+def _states(control: ControlRow, at: tuple[str | int, ...]) -> Iterator[Fault]:
+    """A control of states tells what is written for each; SG Ready has exactly four."""
+    if control.id == SG_READY and control.states != SG_STATES:
+        seen = ", ".join(str(state) for state in sorted(control.states)) or "none"
+        yield Fault((*at, "write"), f"SG Ready needs 'codes' for the states 1, 2, 3 and 4; seen: {seen}")
+    if control.states:
+        bounds = {"min": (control.limits.min, min(control.states)), "max": (control.limits.max, max(control.states))}
+        for key, (amount, bound) in bounds.items():
+            if amount != bound:
+                yield Fault((*at, "limits", key), f"{amount}, but 'codes' go to {bound}")
 
 
 def _writes(control: ControlRow, at: tuple[str | int, ...], known: Sequence[str]) -> Iterator[Fault]:

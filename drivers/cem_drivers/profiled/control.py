@@ -110,6 +110,8 @@ class Surface:
         zero = self._row.write_zero
         if zero and (await self._matches(zero) or (self._held == 0 and not self._readable(zero))):
             return 0.0
+        if self._row.states:
+            return await self._state()
         for rows in (self._row.write, self._row.write_negative):
             fixed = [row for row in rows if not row.moves]
             moving = next((row for row in rows if row.moves and self._place(row) is not None), None)
@@ -117,6 +119,14 @@ class Surface:
                 return await self._decoded(moving)
         unreadable = all(self._place(row) is None for row in self._row.write if row.moves)
         return self._held if unreadable else None
+
+    async def _state(self) -> float | None:
+        """The state whose codes the device holds: ours before others, as two states may have the same codes."""
+        held = () if self._held is None else (int(self._held),)
+        for state in (*held, *sorted(self._row.states)):
+            if await self._matches(self._row.write, state):
+                return float(state)
+        return None
 
     @property
     def beats(self) -> bool:
@@ -197,6 +207,10 @@ class Surface:
         limits, control = self._row.limits, Control(self._row.id)
         if not math.isfinite(value) or (value < 0 and control is not Control.BATTERY_SETPOINT_W):
             raise Refused(f"{self._bus.name}: {value} is no value for {control}")
+        if self._row.states:
+            if value not in self._row.states:
+                raise Refused(f"{self._bus.name}: {value:g} is no state of {control}")
+            return value
         low, high = self._amount(limits.min), self._amount(limits.max)
         if control is Control.BATTERY_SETPOINT_W:
             return limits.step * whole(max(low, min(value, high)) / limits.step)
@@ -227,7 +241,9 @@ class Surface:
     def _raw(self, row: WriteRow, value: float) -> list[int]:
         """The registers of one write. Raises Refused when the value does not fit."""
         amount: float
-        if isinstance(row.value, str):
+        if row.codes is not None:
+            amount = row.codes[str(int(value))]
+        elif isinstance(row.value, str):
             ours = {"$setpoint": value, "$max": self._row.limits.max, "$min": self._row.limits.min}
             name = row.value.lstrip("-")
             amount = self._amount(ours.get(name, name))

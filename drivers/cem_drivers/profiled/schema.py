@@ -11,6 +11,7 @@ Function = Literal[3, 4]
 WordOrder = Literal["big", "little"]
 TYPE = r"^(uint16|int16|uint32|int32|uint64|int64|float32|float64|bitfield16|bitfield32|string:[1-9][0-9]?)$"
 REFERENCE = r"^-?\$[a-z_][a-z0-9_.]*$"
+CODE = r"^-?[0-9]+$"
 
 _WORDS = {"16": 1, "32": 2, "64": 4}
 
@@ -185,13 +186,17 @@ class Limits(Table):
 
 
 class WriteRow(Table):
-    """One write. `value` is a raw number, or "$setpoint", "$max", "$id", divided by `per` and by `scale`."""
+    """One write. `value` is a raw number, or "$setpoint", "$max", "$id", divided by `per` and by `scale`.
+
+    `codes` says what is written for each set point, where the device counts its states in its own way.
+    """
 
     at: int = Field(ge=0, le=65535)
     type: str = Field(pattern=TYPE)
     value: float | Annotated[str, Field(pattern=REFERENCE)]
     scale: float = 1.0
     per: str | None = None
+    codes: dict[Annotated[str, Field(pattern=CODE)], int] | None = Field(default=None, min_length=1)
     word_order: WordOrder | None = None
     back: Place | Literal["none"] | None = None  # where it is read back, if not from the same register
     always: bool = False  # sent even where the register holds it already: it is what keeps the device's timer alive
@@ -202,6 +207,8 @@ class WriteRow(Table):
             raise ValueError("a string is never written")
         if self.scale == 0:
             raise ValueError("scale 0 leaves nothing")
+        if self.codes is not None and (self.value != "$setpoint" or self.scale != 1 or self.per is not None):
+            raise ValueError("'codes' stand for value = \"$setpoint\" alone, without scale and per")
         return self
 
     @property
@@ -278,9 +285,20 @@ class ControlRow(Table):
             raise ValueError("'heartbeat.every_s' is at most half of the device's timeout")
         if too_coarse(self.id, self.dead_band):
             raise ValueError("'dead_band' is below 1: a step of 1 A must be sent")
-        if not any(row.moves for row in self.write):
+        moving = [row for row in self.write if row.moves]
+        if not moving:
             raise ValueError("nothing in 'write' carries \"$setpoint\"")
+        coded = {frozenset(row.codes or ()) for row in moving}
+        if len(coded) > 1:
+            raise ValueError(
+                "all rows of 'write' that carry the set point have 'codes' for the same set points, or none"
+            )
         return self
+
+    @property
+    def states(self) -> frozenset[int]:
+        """The set points that have a code; none for a control that takes any number within its limits."""
+        return frozenset(int(state) for row in self.write for state in row.codes or ())
 
     @property
     def writes(self) -> list[WriteRow]:
