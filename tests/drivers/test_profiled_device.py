@@ -110,6 +110,19 @@ def test_one_register_may_take_another_function_than_the_others() -> None:
     play(bench_of("kostal.plenticore", chosen=1), act)
 
 
+def test_a_block_that_is_refused_is_read_in_its_parts_while_the_device_opens() -> None:
+    async def act(bench: ProfileBench) -> None:
+        del bench.image.words[3, 37119]  # half of what was fed in, which lies in front of what was taken
+        device = bench.device(bench.config(bench.serial))
+        await device.open()
+        asked = [pdu[1:5] for pdu in bench.image.log]
+        assert (37119).to_bytes(2, "big") + (4).to_bytes(2, "big") in asked
+        assert (37121).to_bytes(2, "big") + (2).to_bytes(2, "big") in asked
+        await device.close()
+
+    play(bench_of("huawei.sun2000"), act)
+
+
 def test_fast_groups_are_read_each_round_and_one_slow_block_at_most() -> None:
     async def act(bench: ProfileBench) -> None:
         device = bench.device(bench.config(bench.serial))
