@@ -18,6 +18,8 @@ GOE = shipped_texts(mqtt=False)["go-e.modbus"]
 KEBA = shipped_texts(mqtt=False)["keba.p30"]
 ISG = shipped_texts(mqtt=False)["stiebel-eltron.isg"]
 DIMPLEX = shipped_texts(mqtt=False)["dimplex.nwpm"]
+KOSTAL = shipped_texts(mqtt=False)["kostal.plenticore"]
+SOLIS = shipped_texts(mqtt=False)["solis.rhi"]
 
 
 def _line(source: str, text: str) -> int:
@@ -66,6 +68,14 @@ def _line(source: str, text: str) -> int:
             'status = "documentd"',
             "status: 'documentd' seen (did you mean 'documented'?)",
         ),
+        (KOSTAL, "requires = [", "require = [", "control[0].require: unknown key (did you mean 'requires'?)"),
+        (KOSTAL, 'of = "battery_management"', 'of = "battery_managment"', "did you mean 'battery_management'?"),
+        (KOSTAL, "function = 6", "function = 5", "control[1].write[0].function: 5 seen"),
+        (SOLIS, "release = [{ at = 43135", "release = [{ at = 43137", "it touches no register that 'write' sets"),
+        (SOLIS, "write_negative = [", "write_zero = [", "control[0].write[0].type: a set point below 0 does not fit"),
+        (SOLIS, '"-$setpoint"', '"$setpoint"', "control[0].write_negative[0].type: a set point below 0 does not fit"),
+        (SOLIS, "max = 12000", "max = 700000", "control[0].write[0].type: 700000 divided by 10 is more than it holds"),
+        (SOLIS, "product = [", "produkt = [", "derive[1].produkt: unknown key (did you mean 'product'?)"),
     ],
 )
 def test_a_fault_is_told_with_its_line_and_its_path(source: str, old: str, new: str, fault: str) -> None:
@@ -154,6 +164,7 @@ def test_a_set_point_is_cut_towards_zero(value: float, cut: float) -> None:
         ({"diff": ["a", "b"]}, [1.0, 2.0], -1.0),
         ({"min": ["a", "b"]}, [1.0, 2.0], 1.0),
         ({"max": ["a", "b"], "scale": -1.0}, [1.0, 2.0], -2.0),
+        ({"product": ["a", "b"]}, [1500.0, -1.0], -1500.0),
         ({"ratio": ["a", "b"]}, [1.0, 2.0], 0.5),
         ({"ratio": ["a", "b"]}, [1.0, 0.0], None),
         ({"sum": ["a", "b"], "range": [0.0, 2.0]}, [1.0, 2.0], None),

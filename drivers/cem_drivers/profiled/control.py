@@ -79,6 +79,7 @@ class Surface:
 
     async def write(self, value: float) -> None:
         """Arms the device's time-out, then writes what differs from what it holds. Raises Refused, NoAnswer."""
+        self._made_ready()
         chosen = self._allowed(value)
         await self._arm()
         rows = self._rows_for(chosen)
@@ -103,10 +104,13 @@ class Surface:
         self._armed = self._armed and None  # the release may have disarmed it
 
     async def read_back(self) -> float | None:
-        """The value as the device holds it; None when none of ours is in force."""
-        if await self._matches(self._row.release) and not (
-            self._held is not None and await self._matches(self._rows_for(self._held), self._held)
-        ):
+        """The value as the device holds it; None when none of ours is in force.
+
+        What we wrote is told as we were asked for it, though a register in per cent holds it more coarsely.
+        """
+        if self._held is not None and await self._matches(self._rows_for(self._held), self._held):
+            return self._held
+        if await self._matches(self._row.release):
             return None
         zero = self._row.write_zero
         if zero and (await self._matches(zero) or (self._held == 0 and not self._readable(zero))):
@@ -202,6 +206,14 @@ class Surface:
         return False
 
     # --- values --------------------------------------------------------------------------------------------
+
+    def _made_ready(self) -> None:
+        """Raises Refused, with what to do, where somebody has to set something on the device first."""
+        for need in self._row.requires:
+            known = self._reader.known.get(need.of)
+            if known is None or known.value not in need.accepted:
+                seen = "is not known" if known is None or known.value is None else f"is {known.value}"
+                raise Refused(f"{self._bus.name}: {need.of} {seen}, so nothing is written: {need.says}")
 
     def _allowed(self, value: float) -> float:
         """The value within the limits, in whole steps cut towards zero. Raises Refused for what can't be meant."""
@@ -311,10 +323,10 @@ class Surface:
         return place.word_order or self._link.word_order
 
     async def _send(self, row: WriteRow, registers: Sequence[int]) -> None:
-        await self._put(row.at, registers)
+        await self._put(row.at, registers, row.function)
 
-    async def _put(self, address: int, registers: Sequence[int]) -> None:
-        if self._link.write_function == 16:
+    async def _put(self, address: int, registers: Sequence[int], function: int | None = None) -> None:
+        if (function or self._link.write_function) == 16:
             await self._bus.write(address, registers)
             return
         for offset, register in enumerate(registers):

@@ -148,6 +148,7 @@ class DeriveRow(Table):
     diff: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
     min: list[str] | None = Field(default=None, min_length=1)
     max: list[str] | None = Field(default=None, min_length=1)
+    product: list[str] | None = Field(default=None, min_length=2)
     ratio: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
     bit: Bit | None = None
     map: Map | None = None
@@ -168,10 +169,10 @@ class DeriveRow(Table):
             return [self.bit.of]
         if self.map is not None:
             return [self.map.of]
-        return self.sum or self.diff or self.min or self.max or self.ratio or []
+        return self.sum or self.diff or self.min or self.max or self.product or self.ratio or []
 
 
-RULES = ("sum", "diff", "min", "max", "ratio", "bit", "map")
+RULES = ("sum", "diff", "min", "max", "product", "ratio", "bit", "map")
 
 Amount = float | Annotated[str, Field(pattern=REFERENCE)]
 
@@ -198,6 +199,7 @@ class WriteRow(Table):
     per: str | None = None
     codes: dict[Annotated[str, Field(pattern=CODE)], int] | None = Field(default=None, min_length=1)
     word_order: WordOrder | None = None
+    function: Literal[6, 16] | None = None  # where this register takes another one than the device's others
     back: Place | Literal["none"] | None = None  # where it is read back, if not from the same register
     always: bool = False  # sent even where the register holds it already: it is what keeps the device's timer alive
 
@@ -227,6 +229,19 @@ class Timeout(Table):
     arm: list[WriteRow] = Field(default=[])
 
 
+class Requirement(Table):
+    """What somebody else must have set before the control may be written; `says` tells the owner where."""
+
+    of: str
+    equals: float | Annotated[list[float], Field(min_length=1)]
+    says: str = Field(min_length=10)
+
+    @property
+    def accepted(self) -> list[float]:
+        """The values that will do."""
+        return self.equals if isinstance(self.equals, list) else [self.equals]
+
+
 class Heartbeat(Table):
     """What keeps the device's watchdog quiet while a set point of ours is in force."""
 
@@ -249,6 +264,7 @@ class ControlRow(Table):
 
     id: str
     limits: Limits
+    requires: list[Requirement] = Field(default=[])
     storage: Literal["ram", "levelled", "flash", "unknown"] = "unknown"
     budget: Budget
     dead_band: float = Field(default=0, ge=0)
