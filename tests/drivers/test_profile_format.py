@@ -62,7 +62,7 @@ def _line(source: str, text: str) -> int:
         (DIMPLEX, "value = 0 }]", 'value = 0, codes = { "1" = 0 } }]', "'codes' stand for value = \"$setpoint\" alone"),
         (DIMPLEX, '"4" = 13', '"four" = 13', "codes"),
         (ISG, "value = 1 },", 'value = "$setpoint" },', "'codes' for the same set points, or none"),
-        (KEBA, "max = 32,", 'max = "$hw_a",', "'$hw_a' is read nowhere"),
+        (KEBA, 'max = "$hw_max_a"', 'max = "$hw_a"', "'$hw_a' is read nowhere"),
         (
             KEBA,
             'status = "documented"',

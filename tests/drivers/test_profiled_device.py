@@ -276,7 +276,7 @@ def test_after_a_lost_connection_the_device_is_identified_before_the_next_write(
     play(bench_of("alfen.eve"), act)
 
 
-def test_the_time_out_is_armed_before_the_first_set_point_and_only_once() -> None:
+def test_the_time_out_is_armed_before_the_first_set_point_and_again_after_a_release() -> None:
     async def act(bench: ProfileBench) -> None:
         device = bench.device(bench.config(bench.serial))
         await device.open()
@@ -288,6 +288,10 @@ def test_the_time_out_is_armed_before_the_first_set_point_and_only_once() -> Non
         assert addresses.count(257) == 1
         await device.release("ev", LIMIT)
         assert bench.image.words[3, 257] == 0
+        bench.image.log.clear()
+        await device.write("ev", LIMIT, 9)
+        assert [int.from_bytes(pdu[1:3], "big") for pdu in bench.image.writes] == [257, 261]
+        assert bench.image.words[3, 257] == 60000
         await device.close()
 
     play(bench_of("heidelberg.energy-control"), act)
@@ -403,7 +407,7 @@ def test_a_pause_left_by_a_crash_is_lifted_even_where_it_can_not_be_read() -> No
         assert await again.read_back("ev", LIMIT) is not None
         await again.release("ev", LIMIT)
         assert bench.image.words[3, 5014] == 1
-        assert bench.image.words[3, 5004] == 63000
+        assert bench.image.words[3, 5004] == bench.image.words[3, 1111]  # what it supports, mA
         await again.close()
 
     play(bench_of("keba.p30"), act)
