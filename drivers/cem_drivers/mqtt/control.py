@@ -15,6 +15,9 @@ from cem_drivers.mqtt.owner import OwnersValues
 from cem_drivers.mqtt.profile import Link
 from cem_drivers.mqtt.rows import SETPOINT, ControlRow, Publish
 
+ASK_AFTER = 0.6
+"""This share of the time that a device has to report what it was told is waited for before it is asked."""
+
 _LOG = logging.getLogger(__name__)
 Living = Callable[[], tuple[Broker, Listener]]
 
@@ -49,11 +52,19 @@ def sending(row: Publish, value: float) -> Sending:
 class TopicControl:
     """One such control. It outlives a lost link, for it belongs to the device object.
 
-    `living` gives broker and listener of a device that said something lately, or raises NoAnswer.
+    `living` gives broker and listener of a device that said something lately, or raises NoAnswer; `ask` has the device
+    say what it can be asked for.
     """
 
     def __init__(
-        self, owner: str, row: ControlRow, link: Link, ratings: Sequence[Ratings], rest: float, living: Living
+        self,
+        owner: str,
+        row: ControlRow,
+        link: Link,
+        ratings: Sequence[Ratings],
+        rest: float,
+        living: Living,
+        ask: Callable[[], None],
     ) -> None:
         self._owner = owner
         self._row = row
@@ -61,6 +72,7 @@ class TopicControl:
         self._ratings = ratings
         self._rest = rest
         self._living = living
+        self._ask = ask
         self._owners = OwnersValues(row)
         self._holding = False  # a switch in its position without us shows no trace of us: only this does
 
@@ -181,7 +193,9 @@ class TopicControl:
         def refused() -> bool:
             return results.get(topic, link.result_ok) != link.result_ok
 
-        await listener.until(lambda: one.shows(messages) or refused(), within_s)
+        if not await listener.until(lambda: one.shows(messages) or refused(), within_s * ASK_AFTER):
+            self._ask()  # its report may have been lost on the way
+            await listener.until(lambda: one.shows(messages) or refused(), within_s * (1 - ASK_AFTER))
         if refused():
             raise Refused(
                 f"{self._owner}: {to} {sent} was answered with {results[topic]!r}; "

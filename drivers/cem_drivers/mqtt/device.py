@@ -16,6 +16,7 @@ from cem.driver import (
     Storage,
     WrongDevice,
 )
+from cem_drivers.mqtt.asking import Asking
 from cem_drivers.mqtt.broker import BROKERS, Broker
 from cem_drivers.mqtt.contacts import ContactControl
 from cem_drivers.mqtt.control import TopicControl
@@ -49,13 +50,14 @@ class MqttDevice:
         self._listener: Listener | None = None
         self._identity: Identity | None = None
         self._opened_in = 0  # which of the broker's connections the device was identified in
-        self._asked_at_s: dict[str, float] = {}  # when each thing was last asked for, by what is asked
+        self._asking = Asking(profile.ask, context.monotonic)
+        self._status_at_s = float("-inf")  # when the status was last asked for
         self._controls: dict[Control, TopicControl | ContactControl] = {}
         for row in profile.control:
             ratings = [resource.ratings for resource in config.resources if Control(row.id) in resource.controls]
             rest = 1.0 if text(config.link, "rest", "off") == "on" else 0.0
             self._controls[Control(row.id)] = TopicControl(
-                config.id, row, profile.link, ratings, rest, self._told_to_live
+                config.id, row, profile.link, ratings, rest, self._told_to_live, self._ask_again
             )
         rpc = profile.rpc
         if rpc is not None:
@@ -107,7 +109,7 @@ class MqttDevice:
     async def poll(self) -> Sequence[Reading]:
         """The newest live value of each point; raises NoAnswer when the device is silent or gone."""
         broker, listener = self._reached()
-        self._ask(broker, listener)
+        self._asking.due(broker, listener)
         if self._profile.rpc is not None:
             await self._ask_status(listener)
         messages = self._living()[1].messages
@@ -217,34 +219,24 @@ class MqttDevice:
     async def _ask_who(self, broker: Broker, listener: Listener, until_s: float) -> None:
         """Asks who is there, and how it stands, as soon as there is somebody to ask."""
         rpc = self._profile.rpc
-        self._asked_at_s.clear()
-        self._ask(broker, listener)
+        self._asking.forget()
+        self._asking.due(broker, listener)
         left_s = max(0.0, until_s - asyncio.get_running_loop().time())
         if rpc is not None and await listener.until(lambda: listener.serial is not None, left_s):
             listener.request(rpc.identify.method, {}, rpc.identify.into)
             listener.request(rpc.status.method, {}, rpc.status.into)
 
-    def _ask(self, broker: Broker, listener: Listener) -> None:
-        """Sends what asks for values or keeps them coming, as far as it is due; its first form at a new connection."""
-        now_s = self._context.monotonic()
-        for row in self._profile.ask if listener.serial is not None else ():
-            topic = listener.topic(row.topic)
-            asked = f"{topic} {row.payload}"
-            last_s = self._asked_at_s.get(asked)
-            if last_s is not None and now_s - last_s < row.every_s:
-                continue
-            first = row.first if last_s is None and row.first is not None else row.payload
-            if broker.publish(topic, first.encode()):
-                self._asked_at_s[asked] = now_s
+    def _ask_again(self) -> None:
+        if self._broker is not None and self._listener is not None:
+            self._asking.again(self._broker, self._listener)
 
     async def _ask_status(self, listener: Listener) -> None:
         """Asks for the status where the last answer is too old, and waits a little for it."""
         rpc, now_s = self._profile.rpc, self._context.monotonic()
         assert rpc is not None
-        last_s = self._asked_at_s.get(rpc.status.method)
-        if last_s is not None and now_s - last_s < rpc.every_s:
+        if now_s - self._status_at_s < rpc.every_s:
             return
-        self._asked_at_s[rpc.status.method] = now_s
+        self._status_at_s = now_s
         number = listener.request(rpc.status.method, {}, rpc.status.into)
         await listener.until(lambda: not listener.waits(number), ASK_S)
 

@@ -50,6 +50,11 @@ class Listener:
         self._results: dict[str, str] = {}  # whole topic of a result -> the profile's topic
         self._picks: list[tuple[str, Pick]] = []
         self._prefixes: tuple[str, ...] = ()  # of everything that the device says
+        self._others = frozenset(  # what somebody else says of the device: no sign of its life
+            topic
+            for topic in profile.topics
+            if topic.startswith("/") or any(matches(theirs, topic) for theirs in profile.link.theirs)
+        )
         self._know(self.serial)
         filters = [*topics.own(self.serial if self.serial is not None else ANY)]
         filters += [topics.whole(topic, self.serial or ANY) for topic in profile.topics if topic.startswith("/")]
@@ -201,7 +206,7 @@ class Listener:
             if mine is not None:
                 self.messages.take(key, mine, True, now_s)  # whoever lists devices is no sign of life of theirs
         elif self._stamps.fresh(key, parsed):
-            self.messages.take(key, parsed, retained, now_s)
+            self.messages.take(key, parsed, retained or key in self._others, now_s)
 
     def _take_answer(self, payload: bytes) -> None:
         try:

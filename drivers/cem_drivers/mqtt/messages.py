@@ -84,28 +84,37 @@ class Messages:
 
     def taken_at_s(self, row: PointRow) -> float | None:
         """When a point was last known to be so: None while only retained messages are known."""
-        if not all(topic in self._held for topic in row.topics):
+        topics: Sequence[str] = row.topics if row.count is None else self._counted(row)
+        if row.missing == "zero":
+            topics = [topic for topic in topics if topic in self._held]
+        if not topics or not all(topic in self._held for topic in topics):
             return None
         if row.on_change:
             return self.live_at_s
-        times = [self._held[topic].live_at_s for topic in row.topics]
+        times = [self._held[topic].live_at_s for topic in topics]
         return None if None in times else min(at for at in times if at is not None)
 
     def value(self, row: PointRow) -> Value:
         """A point's value; None where the device says null, a code without a meaning, or what can't be."""
         if row.cases:
             return _in_range(self.case(row.cases), row)
-        payloads = [self.payload(topic) for topic in row.sources]
+        payloads = [self.payload(topic) for topic in (row.sources if row.count is None else self._counted(row))]
         if row.map is not None:
             return row.map.get(_code(pointed(payloads[0], _single(row))))
         if row.fold is None:
             return _in_range(_number(pointed(payloads[0], _single(row))), row)
         numbers = [_number(one) for one in self._folded(row, payloads)]
         known = [number for number in numbers if number is not None]
-        if not known or len(known) < len(numbers):
+        if not known or (len(known) < len(numbers) and row.missing == "unknown"):
             return None
         folded = sum(known) if row.fold == "sum" else max(known) if row.fold == "max" else min(known)
         return _in_range(folded, row)
+
+    def _counted(self, row: PointRow) -> Sequence[str]:
+        """The first so many topics as the device says that there are; none where it does not say."""
+        topic, _, pointer = (row.count or "").partition("#")
+        count = _number(pointed(self.payload(topic), pointer))
+        return row.sources[: int(count)] if count is not None and 1 <= count <= len(row.sources) else ()
 
     def _folded(self, row: PointRow, payloads: Sequence[Payload]) -> list[Payload]:
         """What is folded: several topics, several places of one, or the places whose ids are wanted."""

@@ -72,7 +72,7 @@ class _Seeker:
             if len(self.told) >= MOST or any(sign in serial for sign in "/#+"):
                 return
             self.told[key] = {}
-            for row in self._profile.ask:
+            for row in self._profile.ask if self._wanted else ():
                 first = row.payload if row.first is None else row.first
                 self._broker.publish(self.topics.whole(row.topic, serial), first.encode())
         if topic is not None:

@@ -1,5 +1,6 @@
 """MQTT device profiles: the schema, and loading with every fault named by its path. An unknown key is a fault."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
@@ -7,6 +8,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from cem.driver import Value
+from cem_drivers.mqtt.messages import Messages, UnreadableError, read
 from cem_drivers.mqtt.rows import Condition, ControlRow, PointRow
 from cem_drivers.mqtt.rpc_tables import Contacts, Rpc
 from cem_drivers.profiles.faults import Fault, did_you_mean, parse
@@ -182,6 +185,14 @@ def _check(profile: Profile) -> Iterator[Fault]:
     for table, index, name in named:
         if name not in offered:
             yield Fault((table, index, "id"), f"{name!r} is no control{did_you_mean(name, offered)}")
+    yield from _whole_faults(profile)
+    for index, golden in enumerate(profile.golden):
+        for point, told in _misread(profile, golden).items():
+            yield Fault(("golden", index, "expect"), f"{point} is read as {told}, not as {golden.expect[point]}")
+
+
+def _whole_faults(profile: Profile) -> Iterator[Fault]:
+    """What does not fit together."""
     if profile.contacts and profile.rpc is None:
         yield Fault(("rpc",), "missing: contacts are switched by requests")
     if not profile.life.waited_for and profile.rpc is not None:
@@ -196,6 +207,24 @@ def _check(profile: Profile) -> Iterator[Fault]:
                 yield Fault(
                     ("link", "names"), f"{{{place}}} in {topic!r} has no default{did_you_mean(place, [*places])}"
                 )
+
+
+def _misread(profile: Profile, golden: Golden) -> dict[str, Value]:
+    """What the profile reads otherwise than a golden case expects."""
+    held = Messages()
+    for topic, payload in golden.messages.items():
+        try:
+            held.take(topic, read(topic, payload.encode(), profile.link.plain), False, 0.0)
+        except UnreadableError as error:
+            return dict.fromkeys(golden.expect, str(error))
+    values = {row.id: held.value(row) for row in profile.point if held.taken_at_s(row) is not None}
+    return {point: values.get(point) for point, wanted in golden.expect.items() if not _same(values.get(point), wanted)}
+
+
+def _same(value: Value, wanted: float | str) -> bool:
+    if isinstance(wanted, str):
+        return value == (None if wanted == "none" else wanted)
+    return isinstance(value, float | int) and math.isclose(value, wanted, rel_tol=1e-9, abs_tol=1e-9)
 
 
 def parse_profile(source: str) -> tuple[Profile | None, list[str]]:

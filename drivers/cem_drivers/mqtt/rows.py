@@ -62,7 +62,8 @@ class PointRow(Table):
 
     `on_change`: the device publishes it whenever it changes and at every connect (or tells it whole when it is asked),
     so what was said last is the present value as long as the device lives; any other topic counts from its own last
-    live message. `topic` may be several, whose numbers are folded.
+    live message. `topic` may be several, whose numbers are folded: the first so many as the spot `count` says, where
+    there is one; `missing` "zero": what is not there, or null, is a source that the house does not have.
     """
 
     id: str
@@ -70,6 +71,8 @@ class PointRow(Table):
     json_pointer: str | list[str] = Field(default="", alias="json")
     by_id: ById | None = None
     fold: Literal["sum", "max", "min"] | None = None
+    count: str | None = None
+    missing: Literal["unknown", "zero"] = "unknown"
     cases: list[Case] = Field(default=[])
     factor: float = 1.0
     map: dict[str, str] | None = None
@@ -85,6 +88,8 @@ class PointRow(Table):
             raise ValueError("only one of: several topics, several pointers in 'json', 'by_id'")
         if (sum(several) == 1) != (self.fold is not None):
             raise ValueError("'fold' goes together with several topics, several pointers in 'json', or 'by_id'")
+        if not isinstance(self.topic, list) and (self.count is not None or self.missing == "zero"):
+            raise ValueError("'count' and 'missing' go together with several topics")
         return self
 
     @cached_property
@@ -96,6 +101,7 @@ class PointRow(Table):
     def topics(self) -> tuple[str, ...]:
         """Every topic that the value depends on."""
         named = [*self.sources, *(topic for case in self.cases for topic in case.topics)]
+        named += [] if self.count is None else [self.count.partition("#")[0]]
         return tuple(dict.fromkeys(named))
 
 

@@ -5,9 +5,8 @@ from cem_drivers.mqtt.profile import shipped_profiles as mqtt_profiles
 from cem_drivers.profiled.catalogue import shipped_profiles as modbus_profiles
 from cem_drivers.profiled.schema import Profile
 
-HEADER = (
-    "| profile | device | roles | link | controls | without us | status | source |\n|---|---|---|---|---|---|---|---|"
-)
+HEADER = """| profile | maker | model | roles | link | controls | failsafe | status | source |
+|---|---|---|---|---|---|---|---|---|"""
 
 
 def table() -> str:
@@ -23,7 +22,8 @@ def _line(profile: Profile | MqttProfile) -> str:
         controls += " (described, not written)"
     cells = [
         f"`{profile.id}`",
-        profile.title,
+        profile.identify.maker,
+        _model(profile),
         ", ".join(profile.roles),
         ", ".join(profile.link.kinds),
         controls or "none",
@@ -32,6 +32,12 @@ def _line(profile: Profile | MqttProfile) -> str:
         f"{profile.evidence[0].doc}, {profile.evidence[0].revision}",
     ]
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+
+
+def _model(profile: Profile | MqttProfile) -> str:
+    """The title without the maker that it begins with, where a name follows."""
+    title = profile.title.removeprefix(f"{profile.identify.maker} ")
+    return profile.title if title[:1].islower() else title
 
 
 def _without_us(profile: Profile | MqttProfile) -> list[str]:
