@@ -15,6 +15,7 @@ from cem.planning.lp import Answer, Array, Blocks, Index, Solver
 from cem.planning.programme import NOISE_KW, Layout, LoadColumns
 
 ROUNDS: Final = 12  # of fixing before a dive is given up
+LATE: Final = 3  # rounds after which only what runs already may run
 CUTS: Final = 4  # rounds of adding what a linear programme can know of a direction
 DIVE_EVERY: Final = 8  # open nodes between two dives
 TINY: Final = 1e-6
@@ -111,7 +112,7 @@ class Decisions:
             upper[ways.into[both & ~inward]] = 0.0
 
     def _settle_choices(self, values: Array, lower: Array, upper: Array, cost: Array) -> None:
-        """Of the first load that is split, what is most chosen (the cheaper of equals) is taken, its pieces in order."""
+        """Of the first load that is split, what is most chosen is taken, the cheaper of equals, its pieces in order."""
         for load in self._layout.loads:
             if not any(_split(values[choice.columns]).any() for choice in load.choices):
                 continue
@@ -127,6 +128,21 @@ class Decisions:
                 upper[choice.columns] = 0.0
             lower[taken] = upper[taken] = 1.0
             return
+
+    def seal(self, decided: Decided) -> None:
+        """Gives the solver bounds that leave nothing open, so that no other optimum of the same cost breaks a rule."""
+        values, lower, upper = decided.answer.values, decided.lower.copy(), decided.upper.copy()
+        for steady in self._layout.steady:
+            running = values[steady.columns] >= steady.least - NOISE_KW
+            lower[steady.columns[running]] = steady.least
+            upper[steady.columns[~running]] = 0.0
+        for ways in self._layout.ways:
+            inward = values[ways.into] >= values[ways.out]
+            upper[ways.out[inward]] = 0.0
+            upper[ways.into[~inward]] = 0.0
+        for choice in self._choices:
+            lower[choice.columns] = upper[choice.columns] = np.round(values[choice.columns])
+        self.apply(lower, upper)
 
     # --- diving --------------------------------------------------------------------------------------------
 
@@ -367,13 +383,16 @@ def _settle_steady(
             owed += float(now[at])
             on[at] = owed >= least / 2.0
             owed -= least if on[at] else 0.0
-    elif tactic == "energy" or turn >= 3:
+    elif tactic == "energy" or turn >= LATE:
         strongest = np.flatnonzero(weak)[np.argsort(-now[weak], kind="stable")]
         on[strongest[: int(np.round(now[weak].sum() / least))]] = True
     elif tactic == "round":
         on = weak & (now >= least / 2.0)
     else:
         on = weak & (now >= 0.75 * least)
+    if turn >= LATE:  # what is turned off must not turn up elsewhere for ever
+        upper[columns[now <= NOISE_KW]] = 0.0
+        on |= weak & (turn % 2 == 0)
     lower[columns[on]] = least
     upper[columns[weak & ~on]] = 0.0
     if tactic not in {"drop", "off"} or turn >= 2:

@@ -116,7 +116,7 @@ def _decide(problem: Problem, layout: Layout, solver: Solver, blocks: Blocks) ->
         best = decisions.prove(relaxed, best, effort.nodes, enough)
     if best is None:
         raise SolverFailedError("no way was found that keeps what is on or off; no plan from it, rules instead")
-    decisions.apply(best.lower, best.upper)
+    decisions.seal(best)
     return Decided(solver.run(), best.lower, best.upper, best.bound)
 
 
