@@ -13,6 +13,7 @@ from hw_sim.specs import (
     ClimateSpec,
     DeviceSpec,
     EvSpec,
+    GpioSpec,
     GridSpec,
     HeatPumpSpec,
     LoadSpec,
@@ -32,6 +33,10 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "goe.charger": ("ev",),
     "shelly.relay": ("relay_load",),
     "shelly.heat_pump": ("heat_pump",),
+    "gpio.sg_ready": ("heat_pump",),
+    "gpio.relay": ("relay_load",),
+    "gpio.pulses": ("pv",),
+    "gpio.contacts": (),
 }
 """The tables of which each kind of device needs exactly one."""
 
@@ -72,6 +77,7 @@ class Home(Table):
     heat_pump: tuple[HeatPumpSpec, ...] = ()
     relay_load: tuple[RelayLoadSpec, ...] = ()
     mqtt: MqttSpec = MqttSpec(embedded=True)
+    gpio: GpioSpec = GpioSpec()
     device: tuple[DeviceSpec, ...] = ()
     event: tuple[EventSpec, ...] = ()
     fault: tuple[FaultSpec, ...] = ()
