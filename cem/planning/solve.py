@@ -7,7 +7,8 @@ from cem.model.plan import Intent, Plan, PlanRequest, Slot
 from cem.planning.intents import battery_intents, car_intents
 from cem.planning.lp import SolverFailedError
 from cem.planning.optimiser import Solution, optimise
-from cem.planning.problem import Problem, problem_of
+from cem.planning.parts import Problem
+from cem.planning.problem import problem_of
 from cem.planning.reasons import reasons_of
 from cem.planning.rules import rules_plan
 
@@ -28,7 +29,7 @@ def solve(request: PlanRequest, valid_for: timedelta = VALID_FOR) -> Plan:
     except SolverFailedError as fault:
         return rules_plan(request, valid_for, reasons=(*notes, f"planning: {fault}"))
     intents: dict[str, list[Intent]] = {}
-    for at, battery in enumerate(problem.batteries):
+    for at, battery in enumerate(problem.stores):
         intents[battery.id] = battery_intents(problem, solution, at)
     for at, car in enumerate(problem.cars):
         intents[car.id] = car_intents(problem, solution, at)
@@ -49,12 +50,12 @@ def _slots(
 ) -> tuple[Slot, ...]:
     power_kw = {
         part.id: found.charge_kw - found.discharge_kw
-        for part, found in zip(problem.batteries, solution.batteries, strict=True)
+        for part, found in zip(problem.stores, solution.stores, strict=True)
     }
     power_kw |= {part.id: found.power_kw for part, found in zip(problem.cars, solution.cars, strict=True)}
     soc_pct = {
         part.id: 100.0 * found.soc_kwh / part.capacity_kwh
-        for part, found in zip(problem.batteries, solution.batteries, strict=True)
+        for part, found in zip(problem.stores, solution.stores, strict=True)
     }
     grid_kw = solution.imported_kw - solution.exported_kw
     pv_kw = problem.pv_kw - solution.curtailed_kw
