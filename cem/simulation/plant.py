@@ -22,6 +22,7 @@ from hw_sim.home import Home, HomeError, home_of, in_words, table_of, text_of
 from hw_sim.scenario import Scenario as TiedHome
 from hw_sim.scenario import is_scenario, scenario_of
 from hw_sim.simulation import SimulatedHome
+from hw_sim.specs import LINES
 from hw_sim.truth import BatteryTruth, EvTruth, PvTruth, Truth
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Wire",
     "begins_at",
     "fault_troubles",
+    "has_registers",
     "home_in",
     "is_scenario",
     "links_of",
@@ -111,14 +113,16 @@ def links_of(home: SimulatedHome) -> list[Link]:
     links: list[Link] = []
     brokered = False
     for spec in home.home.device:
-        if _has_registers(home, spec.id):
-            links.append({"kind": "tcp", "host": spec.id, "port": 502, "unit": spec.unit})
+        if has_registers(home, spec.id):
+            kind = "rtu-tcp" if spec.link in LINES else "tcp"
+            links.append({"kind": kind, "host": spec.id, "port": home.port(spec.id), "unit": spec.unit})
         else:
             brokered = True
     return [*links, {"kind": "mqtt", "host": BROKER, "port": 1883}] if brokered else links
 
 
-def _has_registers(home: SimulatedHome, device_id: str) -> bool:
+def has_registers(home: SimulatedHome, device_id: str) -> bool:
+    """Whether a simulated device speaks Modbus."""
     try:
         home.modbus(device_id)
     except KeyError:
