@@ -14,6 +14,7 @@ from hw_sim.specs import (
     ClimateSpec,
     DeviceSpec,
     EvSpec,
+    GpioSpec,
     GridSpec,
     HeatPumpSpec,
     LoadSpec,
@@ -33,6 +34,10 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "goe.charger": ("ev",),
     "shelly.relay": ("relay_load",),
     "shelly.heat_pump": ("heat_pump",),
+    "gpio.sg_ready": ("heat_pump",),
+    "gpio.relay": ("relay_load",),
+    "gpio.pulses": ("pv",),
+    "gpio.contacts": (),
 }
 """The tables of which each kind of device needs exactly one."""
 
@@ -74,6 +79,7 @@ class Home(Table):
     relay_load: tuple[RelayLoadSpec, ...] = ()
     mqtt: MqttSpec = MqttSpec(embedded=True)
     profiles: tuple[str, ...] = ()  # folders in which profiles are looked for, before the catalogue
+    gpio: GpioSpec = GpioSpec()
     device: tuple[DeviceSpec, ...] = ()
     event: tuple[EventSpec, ...] = ()
     fault: tuple[FaultSpec, ...] = ()

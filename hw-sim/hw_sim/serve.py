@@ -14,6 +14,7 @@ from hw_sim.happenings import BROKER
 from hw_sim.homefile import Home
 from hw_sim.modbus_server import Endpoint, PtyEndpoint, TcpEndpoint
 from hw_sim.paho_link import PahoLink
+from hw_sim.pins import PinSocket
 from hw_sim.simulation import SavedHome, SimulatedHome, will_of
 from hw_sim.specs import DeviceSpec
 from hw_sim.topics import TopicLink
@@ -50,6 +51,8 @@ class ServedHome:
         self._step_s = step_s
         self._endpoints: dict[str, Endpoint] = {}
         self._broker: EmbeddedBroker | None = None
+        self._pins: PinSocket | None = None
+        self._pin_path = Path(home.gpio.socket).absolute()
         self.simulation: SimulatedHome
 
     @property
@@ -72,13 +75,18 @@ class ServedHome:
             if self._saved is not None:
                 self.simulation.restore(self._saved)
             for spec in self.home.device:
-                if spec.over_mqtt:
+                if spec.over_mqtt or spec.on_pins:
                     continue
                 endpoint = self._endpoint_of(spec)
                 await endpoint.start()
                 self._endpoints[spec.id] = endpoint
+            if any(spec.on_pins for spec in self.home.device):
+                self._pins = PinSocket(self.simulation.pins, self._pin_path)
+                await self._pins.start()
             yield self
         finally:
+            if self._pins is not None:
+                await self._pins.stop()
             for endpoint in self._endpoints.values():
                 await endpoint.stop()
             if self._broker is not None:
@@ -121,6 +129,14 @@ class ServedHome:
                     "port": self._ports["mqtt"],
                     "serial": self.simulation.serial(spec.id),
                     "topic": _topic(spec),
+                }
+            elif spec.on_pins:
+                assert self._pins is not None
+                devices[spec.id] = {
+                    "kind": spec.kind,
+                    "socket": str(self._pins.path),
+                    "serial": self.simulation.serial(spec.id),
+                    "pins": dict(spec.pins),
                 }
             else:
                 devices[spec.id] = {

@@ -35,6 +35,7 @@ class SparseBank:
         self.refuses_writes = False
         self.writable: frozenset[int] = frozenset()
         self.write_only: frozenset[int] = frozenset()
+        self.other_functions: dict[int, int] = {}  # by address: another one than the device's own
         self._max_read = max_read
         self._write_function = write_function
         self._heard = heard
@@ -95,8 +96,12 @@ class SparseBank:
         self.put(address, values)
         self._stored(range(address, address + len(values)))
 
+    def write_function(self, address: int) -> int:
+        """The function that writes there."""
+        return self.other_functions.get(address, self._write_function)
+
     def _check(self, address: int, values: Sequence[int], function: int) -> None:
-        if function != self._write_function:
+        if function != self.write_function(address):
             raise ModbusFault(ILLEGAL_FUNCTION)
         if not 1 <= len(values) <= MAX_WRITE or any(not 0 <= value <= 0xFFFF for value in values):
             raise ModbusFault(ILLEGAL_VALUE)

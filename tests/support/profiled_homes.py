@@ -157,5 +157,6 @@ class SimulatedBench:
             self.unit.take(condition)
 
     async def meddle(self, value: float) -> bool:
-        self.front.contest(value)
+        assert self.control is not None
+        self.front.meddle(self.control.value, value)
         return True

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from hw_sim.devices.distort import Delayed, Names, distorted
@@ -83,6 +84,8 @@ class ProfiledDevice(ModbusFront):
         """Values that never change: what limits and shares of a control are told by, and scale factors."""
         found: dict[str, float] = {}
         for table in self.profile.control:
+            for need in table.requires:
+                found[need.of] = need.equals[0] if isinstance(need.equals, tuple) else need.equals
             role = table.id.split(".")[0]
             most = ratings_of(self.house, role, self._by_role.get(role))
             named = [(table.limits.max, "max"), (table.limits.min, "min")]
@@ -122,6 +125,10 @@ class ProfiledDevice(ModbusFront):
                 self._alone.append(actor_of(self.house, role, plant))
         self._bank.writable = frozenset().union(*(one.owned for one in self._steerings))
         self._bank.write_only = frozenset().union(*(one.unreadable for one in self._steerings))
+        for one in self._steerings:
+            for row in one.table.writes:
+                if row.function is not None:
+                    self._bank.other_functions |= dict.fromkeys(row.addresses, row.function)
         worn = {"flash", "levelled", "unknown"}
         self.flash = frozenset(
             f"{one.id} {at}" for one in self._steerings if one.table.storage in worn for at in one.owned
@@ -259,16 +266,18 @@ class ProfiledDevice(ModbusFront):
         return {f"{one.id} {at}": self._bank.word(at) for one in self._steerings for at in sorted(one.owned)}
 
     def contest(self, value: float | None) -> None:
-        """Somebody else writes to the last of its controls: a hybrid's battery."""
-        if not self._actors:
-            return
-        steering, actor = self._actors[-1]
+        """Somebody else writes: to the battery of a hybrid, else to the last of its controls."""
+        if self._actors:
+            ids = [steering.id for steering, _ in self._actors]
+            self.meddle("battery.setpoint_w" if "battery.setpoint_w" in ids else ids[-1], value)
+
+    def meddle(self, control: str, value: float | None) -> None:
+        """Somebody else writes to a control, as its profile says; a refusal is the device's own business."""
+        steering, actor = next(pair for pair in self._actors if pair[0].id == control)
         wanted = actor.typical if value is None else value
-        for at, words in steering.rows_for(wanted).items():
-            try:
-                self._bank.write(at, words, self.profile.link.write_function)
-            except ModbusFault:
-                return
+        with suppress(ModbusFault):
+            for at, words in steering.rows_for(wanted).items():
+                self._bank.write(at, words, self._bank.write_function(at))
 
     def take(self, condition: Condition) -> None:
         """From now on the device is in this condition."""

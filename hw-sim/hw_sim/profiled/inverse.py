@@ -59,6 +59,13 @@ class Inverse:
         low, high = min(low, high), max(low, high)
         return (max(low, row.range[0]), min(high, row.range[1])) if row.range is not None else (low, high)
 
+    def step_of(self, name: str) -> float:
+        """By how much a row moves at least, in the house's unit; 0 for what is as fine as a float."""
+        row = self._rows.get(name)
+        if row is None or is_float(row.type) or is_text(row.type):
+            return 0.0
+        return float(abs(row.scale) * 10.0 ** self.exponent(row))
+
     def values(self, facts: Mapping[str, Value]) -> dict[str, Value]:
         """A value for each row, None where nobody knows."""
         found: dict[str, Value] = {}
@@ -116,6 +123,8 @@ class Inverse:
             wanted.update(self._shared(target - sum(numbers.values()), open_))
         elif rule.diff is not None:
             wanted.update(self._apart(rule.diff, target, numbers))
+        elif rule.product is not None:
+            wanted.update(self._factors(rule.product, target, numbers))
         elif rule.ratio is not None:
             over, under = rule.ratio
             if under in numbers:
@@ -127,12 +136,39 @@ class Inverse:
         else:
             wanted.update(dict.fromkeys(open_, target))
 
+    def _factors(self, names: Sequence[str], target: float, numbers: Mapping[str, float]) -> dict[str, float]:
+        """A magnitude and its sign, where one of the factors can only be one of some numbers."""
+        found: dict[str, float] = {}
+        left = target / (math.prod(numbers.values()) or 1.0)
+        for name in names:
+            choices = self._outcomes(name)
+            if name not in numbers and choices:
+                found[name] = next((one for one in choices if one * left >= 0.0), choices[0])
+                left /= found[name] or 1.0
+        for name in names:
+            if name not in numbers and name not in found:
+                found[name], left = left, 1.0
+        return found
+
+    def _outcomes(self, name: str) -> list[float]:
+        """The numbers that a derived value can come to by a map or a bit; none for any other."""
+        rule = next((one for one in self._profile.derive if one.id == name), None)
+        if rule is None or (rule.map is None and rule.bit is None):
+            return []
+        words = list(rule.map.codes.values()) if rule.map is not None else []
+        words += [rule.bit.set, rule.bit.clear] if rule.bit is not None else []
+        return [float(one) * rule.scale for one in words if isinstance(one, float | int)]
+
     def _shared(self, total: float, names: Sequence[str]) -> dict[str, float]:
-        """Even shares, as far as each can hold one."""
+        """Even shares, as far as each can hold one; coarse registers come first, the fine ones have the rest."""
         left, shares = total, dict.fromkeys(names, 0.0)
+        names = sorted(names, key=self.step_of, reverse=True)
         for at, name in enumerate(names):
             low, high = self.interval(name)
-            shares[name] = min(max(left / (len(names) - at), low), high)
+            share, step = left / (len(names) - at), self.step_of(name)
+            if step > 1.0 and self.step_of(names[-1]) < step:
+                share = step * math.floor(share / step)
+            shares[name] = min(max(share, low), high)
             left -= shares[name]
         for name in names:  # what the later ones could not take
             low, high = self.interval(name)

@@ -117,10 +117,12 @@ class Steering:
 
     def _let_go(self) -> None:
         """As if the release had been written."""
+        armed = [row.at for row in self._armed_by]
         for row in self.table.release:
-            self._bank.put(row.at, self._encoded(row, 0.0))
+            if row.at not in armed:
+                self._bank.put(row.at, self._encoded(row, 0.0))
         self.mirror()
-        self._understood = self._read()
+        self._understood = OWN
         self.timer.cancel()
 
     def _zeros(self, row: Write) -> tuple[int, ...]:
@@ -136,6 +138,8 @@ class Steering:
         name = row.value.lstrip("-")
         limits = self.table.limits
         given = {"$setpoint": setpoint, "$max": limits.max, "$min": limits.min}.get(name, name)
+        if row.codes is not None:
+            return float(row.codes.get(str(round(setpoint)), 0))
         number = self._number(given)
         number = -number if row.value.startswith("-") else number
         per = self._amount(row.per) if row.per is not None else 1.0
@@ -161,10 +165,10 @@ class Steering:
 
     # --- what it amounts to ---
 
-    def _holds(self, rows: Sequence[Write]) -> bool:
+    def _holds(self, rows: Sequence[Write], setpoint: float = 0.0) -> bool:
         """Whether the registers hold all of these; where the step of a register is coarse, the nearest one counts."""
         return all(
-            abs(self._held(row) - (raw := self._raw(row, 0.0)))
+            abs(self._held(row) - (raw := self._raw(row, setpoint)))
             <= max(1e-6 * abs(raw), 1e-6 if is_float(row.type) else 0.5)
             for row in rows
         )
@@ -173,17 +177,37 @@ class Steering:
         """The command that the registers amount to; one that is half written leaves the one before."""
         table = self.table
         if self._holds(table.release):
-            return OWN
+            told = self._told() if self._lets_go_by_timeout else None
+            return OWN if told is None else told
         if table.write_zero and self._holds(table.write_zero):
             return Command(0.0)
+        told = self._told()
+        return self._understood if told is None else told
+
+    @property
+    def _lets_go_by_timeout(self) -> bool:
+        """Whether its release is a set point like others, which a time-out ends that counts from the set point."""
+        timeout = self.table.device_timeout
+        return timeout is not None and timeout.fed_by == "write" and not timeout.arm
+
+    def _told(self) -> Command | None:
+        """The set point in the registers; None: none, or half of one."""
+        table = self.table
         for rows, sign in ((table.write_negative, -1.0), (table.write, 1.0)):
             moving = next((row for row in rows if row.moves), None)
+            if moving is not None and moving.codes is not None:
+                return self._state(rows, moving.codes)
             if moving is None or not self._holds([row for row in rows if not row.moves]):
                 continue
             value = self._setpoint(moving)
             if value * sign >= 0.0 or (sign > 0.0 and not table.write_negative):
                 return Command(value)
-        return self._understood
+        return None
+
+    def _state(self, rows: Sequence[Write], codes: Mapping[str, int]) -> Command | None:
+        """The state whose codes are all there; of two with the same ones the one that was there before."""
+        states = sorted(codes, key=lambda state: self._understood.value != float(state))
+        return next((Command(float(one)) for one in states if self._holds(rows, float(one))), None)
 
     def _setpoint(self, row: Write) -> float:
         value = self._held(row) * row.scale * (self._amount(row.per) if row.per is not None else 1.0)
@@ -212,11 +236,11 @@ class Steering:
         if not self._steering.isdisjoint(addresses):
             self._fallen = None
             self._understood = self._read()
-            if self._fed_by != "heartbeat" or self.timer.ends_s is None or self._understood == OWN:
+            if self._fed_by != "heartbeat" or self.timer.ends_s is None:
                 self._feed(now_s)
         elif not self._beats.isdisjoint(addresses) and self._fed_by == "heartbeat":
             self._feed(now_s)
-        elif not self._holds(self._armed_by):
+        elif self._armed_by and not self._holds(self._armed_by):
             self.timer.cancel()
         return True
 
@@ -236,10 +260,11 @@ class Steering:
         timeout = self.table.device_timeout
         if timeout is None:
             return
-        if self._understood == OWN or not self._holds(self._armed_by):
-            self.timer.cancel()
-        else:
+        counts = self._holds(self._armed_by) if self._armed_by else self._understood != OWN
+        if counts:
             self.timer.arm(now_s, timeout.s)
+        else:
+            self.timer.cancel()
 
     def ran_out(self, now_s: float) -> bool:
         """True when the time-out has just run out: it lets go, and does what it does without a master."""

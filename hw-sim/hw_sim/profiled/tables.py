@@ -118,6 +118,7 @@ class Derive(Part):
     diff: tuple[str, str] | None = None
     min: tuple[str, ...] | None = None
     max: tuple[str, ...] | None = None
+    product: tuple[str, ...] | None = None
     ratio: tuple[str, str] | None = None
     bit: Bit | None = None
     map: Codes | None = None
@@ -128,7 +129,7 @@ class Derive(Part):
         """What it is made of."""
         if self.bit is not None or self.map is not None:
             return (self.bit.of,) if self.bit is not None else (self.map.of,) if self.map is not None else ()
-        return self.sum or self.diff or self.min or self.max or self.ratio or ()
+        return self.sum or self.diff or self.min or self.max or self.product or self.ratio or ()
 
 
 class Write(Part):
@@ -139,6 +140,8 @@ class Write(Part):
     value: Number
     scale: float = 1.0
     per: str | None = None
+    codes: dict[str, int] | None = None
+    function: Literal[6, 16] | None = None
     word_order: Literal["big", "little"] | None = None
     back: Place | Literal["none"] | None = None
 
@@ -164,6 +167,13 @@ class Limits(Part):
 
     min: Number
     max: Number
+
+
+class Requirement(Part):
+    """What somebody has set on the device before it can be steered."""
+
+    of: str
+    equals: float | tuple[float, ...]
 
 
 class Timeout(Part):
@@ -195,6 +205,7 @@ class ControlTable(Part):
 
     id: str
     limits: Limits
+    requires: tuple[Requirement, ...] = ()
     storage: str = "unknown"
     device_timeout: Timeout | None = None
     heartbeat: Heartbeat | None = None
