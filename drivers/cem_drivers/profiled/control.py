@@ -101,6 +101,7 @@ class Surface:
             if row in differs or (self._place(row) is None and (differs or self._touched)):
                 await self._send(row, raw)
         self._held, self._touched = None, False
+        self._armed = self._armed and None  # the release may have ended the time-out, too; a forgetful one stays so
 
     async def read_back(self) -> float | None:
         """The value as the device holds it; None when none of ours is in force.
@@ -148,7 +149,8 @@ class Surface:
             self._beat_at_s = self._monotonic()
 
     async def _arm(self) -> None:
-        """Writes and reads back what makes the device let go by itself, once for each time that it is opened."""
+        """Writes and reads back what makes the device let go by itself, before the first set point since it was opened
+        or released."""
         timeout = self._row.device_timeout
         if timeout is None or self._armed is not None:
             return
