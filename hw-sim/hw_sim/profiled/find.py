@@ -92,7 +92,7 @@ def _path(loc: tuple[int | str, ...]) -> str:
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """What may have been meant, or what is known."""
-    near = get_close_matches(word, known, 1, cutoff=0.5)
+    near = get_close_matches(word, known, 1, cutoff=0.6)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known) or 'none'}"
 
 

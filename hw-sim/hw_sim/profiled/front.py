@@ -74,7 +74,7 @@ class ProfiledDevice(ModbusFront):
         self._stuck: Facts = {}
         self._tell_identity(self._identity)
         self._add_controls()
-        self._rows = self._live_rows()
+        self.live_rows = self._live_rows()
         self._fill_gaps()
         self._refresh()
 
@@ -83,6 +83,7 @@ class ProfiledDevice(ModbusFront):
     def _settled(self) -> dict[str, float]:
         """Values that never change: what limits and shares of a control are told by, and scale factors."""
         found: dict[str, float] = {}
+        rows = {row.id for row in self.profile.rows}
         for table in self.profile.control:
             for need in table.requires:
                 found[need.of] = need.equals[0] if isinstance(need.equals, tuple) else need.equals
@@ -92,7 +93,7 @@ class ProfiledDevice(ModbusFront):
             named += [(f"${row.per}", "max") for row in table.writes if row.per is not None]
             for given, which in named:
                 name = given.lstrip("-")[1:] if isinstance(given, str) else ""
-                if name and name.split(".")[0] not in self.profile.roles and which in most:
+                if name in rows and name.split(".")[0] not in self.profile.roles and which in most:
                     found.setdefault(name, most[which])
         exponents = {row.exponent for row in self.profile.rows if row.exponent is not None}
         for name in exponents:
@@ -160,11 +161,10 @@ class ProfiledDevice(ModbusFront):
 
     def _amount(self, name: str) -> float:
         """What it tells under a name, in the house's unit, as a reader would see it."""
-        value = self._constants.get(name)
+        value: Value = self._constants.get(name)
         if value is None:
-            told = self._inverse.values(self._live()).get(name, self._live().get(name))
-            value = float(told) if isinstance(told, float | int) else 0.0
-        return value
+            value = self._inverse.forward(self._inverse.values(self._live())).get(name)
+        return float(value) if isinstance(value, float | int) else 0.0
 
     @property
     def owned(self) -> frozenset[int]:
@@ -197,15 +197,15 @@ class ProfiledDevice(ModbusFront):
         blank = "nan" in self.condition
         scale = self.condition.faults.get("scale")
         off = 0.0 if scale is None else 1.0 if scale.value is None else float(round(scale.value))
-        scaled_itself = any(row.exponent is not None for row in self._rows)
-        for row in self._rows:
+        scaled_itself = any(row.exponent is not None for row in self.live_rows)
+        for row in self.live_rows:
             value = None if blank and self._inverse.has_unknown(row) else values[row.id]
             mine = 0.0
             if (
                 off
                 and scaled_itself
                 and row.id in self._constants
-                and any(one.exponent == row.id for one in self._rows)
+                and any(one.exponent == row.id for one in self.live_rows)
             ):
                 value = float(self._constants[row.id]) + off
             elif off and not scaled_itself and row.id.endswith("_w"):

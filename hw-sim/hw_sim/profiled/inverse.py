@@ -78,6 +78,16 @@ class Inverse:
             found[name] = self._constants.get(name, 0.0) if own is _MISSING else own  # type: ignore[assignment]
         return found
 
+    def forward(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """The values of the rows and the numbers that follow from them, as a reader works them out."""
+        found = dict(values)
+        for rule in self._profile.derive:
+            parts = [found.get(name) for name in rule.sources]
+            numbers = [float(part) for part in parts if isinstance(part, float | int)]
+            if len(numbers) == len(parts) and rule.bit is None and rule.map is None:
+                found[rule.id] = _worked_out(rule, numbers) * rule.scale
+        return found
+
     def _by_name(self, name: str, facts: Mapping[str, Value]) -> object:
         """A value that goes by the name of a fact of one of the roles."""
         for role in self._roles:
@@ -239,6 +249,18 @@ class Inverse:
 
 
 _MISSING = object()
+
+
+def _worked_out(rule: Derive, numbers: Sequence[float]) -> float:
+    if rule.sum is not None:
+        return sum(numbers)
+    if rule.diff is not None:
+        return numbers[0] - numbers[1]
+    if rule.product is not None:
+        return math.prod(numbers)
+    if rule.ratio is not None:
+        return numbers[0] / numbers[1] if numbers[1] else 0.0
+    return min(numbers) if rule.min is not None else max(numbers)
 
 
 def _resting(row: Row) -> float:
