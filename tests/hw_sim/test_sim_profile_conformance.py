@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cem.driver.conformance import CHECKS
+from cem.driver.conformance import CHECKS, BrokenContract
 from cem_drivers.profiled.catalogue import shipped_profiles
 from support.profiled_homes import SimulatedBench
 
@@ -13,8 +13,13 @@ CONTROLS = [(name, index) for name, profile in PROFILES.items() for index in ran
 
 
 @pytest.mark.parametrize(("name", "index"), CONTROLS)
-@pytest.mark.parametrize("check", CHECKS)
-def test_a_simulated_device_lets_every_control_keep_the_contract(check: str, name: str, index: int) -> None:
+def test_a_simulated_device_lets_every_control_keep_the_contract(name: str, index: int) -> None:
     lifted = PROFILES[name].model_copy(update={"status": "documented"})
-    asyncio.run(CHECKS[check](SimulatedBench(lifted, index)))  # type: ignore[arg-type]  # a coroutine, typed Awaitable
-    assert check in CHECKS
+    broken: dict[str, str] = {}
+    for check, hold in CHECKS.items():
+        try:
+            asyncio.run(hold(SimulatedBench(lifted, index)))  # type: ignore[arg-type]  # a coroutine, typed Awaitable
+        except BrokenContract as error:
+            broken[check] = str(error)
+    assert broken == {}
+    assert len(CHECKS) > 8

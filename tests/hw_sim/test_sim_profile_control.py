@@ -146,7 +146,7 @@ def test_a_time_out_that_is_fed_never_runs_out(name: str, index: int) -> None:
     async def act(bench: SimulatedBench, device: Device) -> None:
         await told(bench, device, bench.values[0])
         since_s = 0.0
-        for _ in range(round(2.5 * row.device_timeout.s / period_s)):  # type: ignore[union-attr]
+        for _ in range(round(1.3 * row.device_timeout.s / period_s)):  # type: ignore[union-attr]
             await bench.pass_s(period_s)
             since_s += period_s
             await device.poll()

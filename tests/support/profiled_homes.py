@@ -20,7 +20,7 @@ from cem.driver import (
 from cem_drivers.profiled import DRIVER
 from cem_drivers.profiled.device import ProfiledDevice
 from cem_drivers.profiled.schema import Profile
-from hw_sim.home import parse_home
+from hw_sim.home import FaultKind, parse_home
 from hw_sim.profiled.find import catalogue
 from hw_sim.profiled.front import ProfiledDevice as SimulatedDevice
 from hw_sim.simulation import SimulatedHome
@@ -137,20 +137,23 @@ class SimulatedBench:
         return [f"{self.front.refused} refused"] if self.front.refused else []
 
     async def pass_s(self, seconds: float) -> None:
-        left_s = seconds
+        left_s, step_s = seconds, 1.0 if seconds <= 120 else 10.0
         while left_s > 0:
-            self.home.step(min(left_s, 1.0))
-            left_s -= 1.0
+            self.home.step(min(left_s, step_s))
+            left_s -= step_s
 
     def silence(self, silent: bool) -> None:
-        self._fault("silence", silent)
+        self.befall("silence", silent)
 
     def refuse(self, refusing: bool) -> None:
-        self._fault("refuse_writes", refusing)
+        self.befall("refuse_writes", refusing)
 
-    def _fault(self, kind: Any, begins: bool) -> None:
-        """At once, with no time passing."""
-        (self.home.faults.inject if begins else self.home.faults.clear)("dev", kind)
+    def befall(self, kind: FaultKind, begins: bool = True, **given: Any) -> None:
+        """A fault begins or ends at once, with no time passing."""
+        if begins:
+            self.home.faults.inject("dev", kind, **given)
+        else:
+            self.home.faults.clear("dev", kind)
         self.home.faults.by_hand()
         for condition in self.home.faults.take_changed().values():
             self.front.take(condition)
