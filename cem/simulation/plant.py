@@ -19,6 +19,7 @@ from cem.ports import ConnectionSink, DriverContext, MessageSink, PduPort, Topic
 from hw_sim.cross_checks import faults_of_fault
 from hw_sim.happenings import FaultSpec
 from hw_sim.home import Home, HomeError, home_of, in_words, table_of, text_of
+from hw_sim.profiled.find import catalogue
 from hw_sim.scenario import Scenario as TiedHome
 from hw_sim.scenario import is_scenario, scenario_of
 from hw_sim.simulation import SimulatedHome
@@ -109,16 +110,24 @@ def begins_at(home: Home, text: str | None) -> datetime | None:
 
 
 def links_of(home: SimulatedHome) -> list[Link]:
-    """The link tables under which a home's devices are found: one per Modbus device, one for the broker."""
+    """The link tables under which a home's devices are found: one per Modbus device, one for the broker. What stands
+    there with a profile is known to whoever set it up."""
     links: list[Link] = []
     brokered = False
     for spec in home.home.device:
         if has_registers(home, spec.id):
             kind = "rtu-tcp" if spec.link in LINES else "tcp"
-            links.append({"kind": kind, "host": spec.id, "port": home.port(spec.id), "unit": spec.unit})
+            profile = {"profile": _named(spec.profile)} if spec.profile is not None else {}
+            links.append({"kind": kind, "host": spec.id, "port": home.port(spec.id), "unit": spec.unit, **profile})
         else:
             brokered = True
     return [*links, {"kind": "mqtt", "host": BROKER, "port": 1883}] if brokered else links
+
+
+def _named(profile: str) -> str:
+    """A profile as a site file names it: by its id where it ships, else by its path."""
+    path = Path(profile)
+    return path.stem if path.parent == catalogue() else profile
 
 
 def has_registers(home: SimulatedHome, device_id: str) -> bool:
