@@ -262,7 +262,7 @@ class Surface:
             amount = self._amount(ours.get(name, name))
             amount = -amount if row.value.startswith("-") else amount
             amount /= (self._amount(f"${row.per}") or math.nan) if row.per is not None else 1.0
-            amount /= row.scale
+            amount = (amount - row.offset) / row.scale
             amount = amount if row.type.startswith("float") else whole(amount)
         else:
             amount = row.value
@@ -311,6 +311,7 @@ class Surface:
         value = await self._decode(place, row.scale)
         if value is None:
             return None
+        value += row.offset
         value *= self._amount(f"${row.per}") if row.per is not None else 1.0
         return -value if isinstance(row.value, str) and row.value.startswith("-") else value
 
