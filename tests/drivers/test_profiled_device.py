@@ -414,6 +414,31 @@ def test_a_pause_left_by_a_crash_is_lifted_even_where_it_can_not_be_read() -> No
 
 
 @pytest.mark.parametrize(
+    ("name", "at", "armed", "free"),
+    [
+        ("keba.p30", 5018, 60, 0),  # seconds; 0 is off
+        ("vestel.evc04", 2000, 6, None),  # amperes; None: as much as the charger allows
+        ("bender.cc613", 131, 6, None),
+    ],
+)
+def test_a_released_charger_is_not_held_by_the_failsafe_that_was_armed(
+    name: str, at: int, armed: int, free: int | None
+) -> None:
+    async def act(bench: ProfileBench) -> None:
+        device = bench.device(bench.config(bench.serial))
+        await device.open()
+        await device.write("ev", LIMIT, 8)
+        assert bench.image.words[3, at] == armed
+        await device.release("ev", LIMIT)
+        assert await device.read_back("ev", LIMIT) is None
+        left = bench.image.words[3, at]
+        assert left > 8 if free is None else left == free
+        await device.close()
+
+    play(bench_of(name), act)
+
+
+@pytest.mark.parametrize(
     ("name", "at", "held"),
     [
         ("stiebel-eltron.isg", 4001, {3.0: [1, 0], 4.0: [1, 1], 1.0: [0, 1], 2.0: [0, 0]}),  # input 1, input 2
