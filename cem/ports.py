@@ -7,7 +7,7 @@ from typing import Protocol
 
 from cem.model.plan import Plan, PlanRequest
 from cem.model.reading import Reading
-from cem.model.resource import Control, Ratings, Resource, Role
+from cem.model.resource import Contact, Control, Ratings, Resource, Role
 from cem.model.setpoint import Decision
 from cem.model.tick import Inputs
 from cem.model.time import Instant
@@ -122,6 +122,7 @@ class Found:
     resources: tuple[tuple[Role, Ratings, frozenset[Control]], ...]
     confidence: float  # 0 to 1
     details: Mapping[str, Json] = field(default_factory=dict)  # whatever else the driver saw, for `cem scan`
+    contacts: frozenset[Contact] = frozenset()  # of the role contacts: which are wired
 
 
 class PduPort(Protocol):

@@ -5,7 +5,7 @@ import re
 import zlib
 from collections.abc import Sequence
 
-from hw_sim.profiled.codec import bounds_of, is_float, is_text, size_of, to_words
+from hw_sim.profiled.codec import bounds_of, is_text, size_of, to_words
 from hw_sim.profiled.tables import IdentityRow, Profile
 
 _DIGITS = "0123456789"
@@ -130,9 +130,12 @@ class Identity:
         chance = random.Random(zlib.crc32(f"{device_id}{' stranger' if stranger else ''}".encode()))  # noqa: S311
         self.words: list[tuple[IdentityRow, tuple[int, ...]]] = []
         told: list[tuple[str, str]] = []
+        measured = {(row.fc, at) for row in profile.rows for at in row.addresses}
         for row in profile.identify.points:
-            if row.tells is None and row.regex is None and (is_float(row.type) or not is_text(row.type)):
-                continue  # any number will do: a measured value that stands in
+            if row.tells is None and row.regex is None and not is_text(row.type):
+                if not any((row.fc, at) in measured for at in row.addresses):
+                    self.words.append((row, to_words(row.type, 1.0, profile.order(row))))
+                continue  # any number will do, such as a measured value
             given = row.tells == "serial" and serial and not stranger
             text = serial if given else _made(row, chance)
             if stranger and not is_text(row.type) and row.tells is None:

@@ -113,14 +113,12 @@ class Steering:
         phases = self.table.phases
         if phases is not None:
             self._bank.show(phases.at.fc, phases.at.at, to_words(phases.at.type, phases.three, self._order(phases.at)))
-        self._let_go()
+        self._let_go(self.table.release)
 
-    def _let_go(self) -> None:
-        """As if the release had been written."""
-        armed = [row.at for row in self._armed_by]
-        for row in self.table.release:
-            if row.at not in armed:
-                self._bank.put(row.at, self._encoded(row, 0.0))
+    def _let_go(self, rows: Sequence[Write]) -> None:
+        """As if these rows of the release had been written."""
+        for row in rows:
+            self._bank.put(row.at, self._encoded(row, 0.0))
         self.mirror()
         self._understood = OWN
         self.timer.cancel()
@@ -143,7 +141,7 @@ class Steering:
         number = self._number(given)
         number = -number if row.value.startswith("-") else number
         per = self._amount(row.per) if row.per is not None else 1.0
-        number /= (per or 1.0) * row.scale
+        number = (number / (per or 1.0) - row.offset) / row.scale
         return number if is_float(row.type) else float(int(number + (1e-6 if number >= 0 else -1e-6)))
 
     def _number(self, given: float | str) -> float:
@@ -210,7 +208,8 @@ class Steering:
         return next((Command(float(one)) for one in states if self._holds(rows, float(one))), None)
 
     def _setpoint(self, row: Write) -> float:
-        value = self._held(row) * row.scale * (self._amount(row.per) if row.per is not None else 1.0)
+        value = self._held(row) * row.scale + row.offset
+        value *= self._amount(row.per) if row.per is not None else 1.0
         return -value if isinstance(row.value, str) and row.value.startswith("-") else value
 
     @property
@@ -270,7 +269,8 @@ class Steering:
         """True when the time-out has just run out: it lets go, and does what it does without a master."""
         if not self.timer.ran_out(now_s) or self._fallback is Fallback.KEEP:
             return False
-        self._let_go()
+        armed = {row.at for row in self._armed_by}
+        self._let_go([row for row in self.table.release if row.at not in armed])
         self._fallen = self._fallback if self._fallback is not Fallback.OWN else None
         return True
 

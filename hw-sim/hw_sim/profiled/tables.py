@@ -139,6 +139,7 @@ class Write(Part):
     type: str
     value: Number
     scale: float = 1.0
+    offset: float = 0.0
     per: str | None = None
     codes: dict[str, int] | None = None
     function: Literal[6, 16] | None = None
