@@ -131,7 +131,34 @@ class Decisions:
 
     def seal(self, decided: Decided) -> None:
         """Gives the solver bounds that leave nothing open, so that no other optimum of the same cost breaks a rule."""
-        values, lower, upper = decided.answer.values, decided.lower.copy(), decided.upper.copy()
+        self.apply(*self._sealed(decided.answer.values, decided.lower, decided.upper))
+
+    def pattern(self, values: Array) -> Array:
+        """What is on, what is off and which way everything goes, for `follow`."""
+        lower, upper = self._sealed(values, self.lower, self.upper)
+        return np.stack([lower[self._columns] > 0.0, upper[self._columns] > 0.0]).astype(np.float64)
+
+    def follow(self, pattern: Array, most: float) -> Decided | None:
+        """The optimum with the decisions of an earlier one of the same shape; None where they can't be or cost more."""
+        if pattern.shape[1] != len(self._columns):
+            return None
+        lower, upper = self.lower.copy(), self.upper.copy()
+        least = np.zeros(len(lower))
+        for steady in self._layout.steady:
+            least[steady.columns] = steady.least
+        for choice in self._choices:
+            least[choice.columns] = 1.0
+        on = pattern[0] * (upper[self._columns] >= least[self._columns])
+        lower[self._columns] = np.maximum(lower[self._columns], on * least[self._columns])
+        upper[self._columns] = np.where(pattern[1] > 0.0, upper[self._columns], lower[self._columns])
+        self.apply(lower, upper)
+        found = self._solver.run_below(most)
+        if found is None or self.broken(found.values):
+            return None
+        return Decided(found, lower, upper, -np.inf)
+
+    def _sealed(self, values: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
+        lower, upper = lower.copy(), upper.copy()
         for steady in self._layout.steady:
             running = values[steady.columns] >= steady.least - NOISE_KW
             lower[steady.columns[running]] = steady.least
@@ -142,7 +169,7 @@ class Decisions:
             upper[ways.into[~inward]] = 0.0
         for choice in self._choices:
             lower[choice.columns] = upper[choice.columns] = np.round(values[choice.columns])
-        self.apply(lower, upper)
+        return lower, upper
 
     # --- diving --------------------------------------------------------------------------------------------
 

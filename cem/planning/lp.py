@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import highspy
 import numpy as np
-from highspy import HighsLp, HighsModelStatus, HighsStatus, MatrixFormat
+from highspy import HighsBasis, HighsBasisStatus, HighsLp, HighsModelStatus, HighsStatus, MatrixFormat
 from numpy.typing import ArrayLike, NDArray
 
 from cem.model.errors import CemError
@@ -14,6 +14,17 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 _GIVEN_UP: Final = frozenset({HighsModelStatus.kObjectiveBound, HighsModelStatus.kInfeasible})
+
+
+class Status:
+    """Of a column or row in a basis: at its lower bound, in the basis, at its upper bound."""
+
+    LOWER: Final = 0
+    BASIC: Final = 1
+    UPPER: Final = 2
+
+
+_STATUS: Final = (HighsBasisStatus.kLower, HighsBasisStatus.kBasic, HighsBasisStatus.kUpper)
 
 
 class SolverFailedError(CemError):
@@ -103,20 +114,40 @@ def _wide(values: ArrayLike, count: int) -> Array:
     return np.array(np.broadcast_to(np.asarray(values, np.float64), count))
 
 
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """A basis as the solver keeps it."""
+
+    inside: HighsBasis
+
+
 class Solver:
     """One programme inside HiGHS, its costs in multiples of `cost_unit`, which keeps them near 1.
 
     Bounds may change between runs; a run then starts from the last basis.
     """
 
-    def __init__(self, blocks: Blocks, cost_unit: float) -> None:
+    def __init__(
+        self, blocks: Blocks, cost_unit: float, basis: "tuple[NDArray[np.int8], NDArray[np.int8]] | Basis | None" = None
+    ) -> None:
         self._unit = cost_unit
         self.runs = 0
         self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        for option, value in (("output_flag", False), ("threads", 1)):
+        for option, value in (("output_flag", False), ("threads", 1), ("presolve", "off")):
             self._highs.setOptionValue(option, value)
         if self._highs.passModel(blocks.lp(cost_unit)) == HighsStatus.kError:
             raise SolverFailedError("the solver refused the problem as malformed; no plan from it, rules instead")
+        if isinstance(basis, Basis):
+            self._highs.setBasis(basis.inside)
+        elif basis is not None:
+            start = HighsBasis()
+            start.col_status, start.row_status = ([_STATUS[one] for one in part.tolist()] for part in basis)
+            start.valid = True
+            self._highs.setBasis(start)
+
+    def basis(self) -> "Basis":
+        """Where the last optimum stands; a start for a programme of the same shape."""
+        return Basis(self._highs.getBasis())
 
     @property
     def iterations(self) -> int:

@@ -1,16 +1,18 @@
 """Solves a planning problem: a linear programme first, then only the on/off decisions that its solution breaks."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cem.planning.decisions import Decided, Decisions, Effort
-from cem.planning.lp import Array, Blocks, Solver, SolverFailedError
+from cem.planning.lp import Answer, Array, Basis, Blocks, Solver, SolverFailedError
 from cem.planning.parts import Problem
-from cem.planning.programme import Layout, build
+from cem.planning.programme import Layout, build, first_basis
 
 GAP = 1e-3  # share of the gross bill within which an answer counts as optimal
+SAME = 1.2  # times the excess of the last search at which its decisions are as good as another search
+FEW = 4  # exchanges that are tried before another search
 TACTICS = ("energy", "spread", "round", "drop")
 
 
@@ -67,73 +69,118 @@ class Solution:
     gap: float  # (objective - bound) as a share of the gross bill
 
 
+@dataclass(slots=True)
+class Warm:
+    """What one optimum leaves for the next: where it stood, and what was on or off. A new one starts cold.
+
+    `excess` is by how much of the gross bill the search could not close the gap: as much is accepted again unsearched.
+    """
+
+    shape: tuple[int, int] = (0, 0)
+    basis: Basis | None = None
+    pattern: Array | None = None
+    excess: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A problem inside the solver, ready to be solved once."""
 
     problem: Problem
-    blocks: Blocks
     layout: Layout
     solver: Solver
+    decisions: Decisions
+    warm: Warm
 
     def solve(self) -> Solution:
         """The cheapest way through the horizon; raises SolverFailedError when the solver gives nothing."""
-        decided = _decide(self.problem, self.layout, self.solver, self.blocks)
-        return _solution(self.problem, self.layout, self.solver, decided)
+        return _solution(self.problem, self.layout, self.solver, _decide(self))
 
 
-def prepare(problem: Problem) -> Prepared:
-    """Builds the programme and hands it to the solver; raises SolverFailedError when that refuses it."""
+def prepare(problem: Problem, warm: Warm | None = None) -> Prepared:
+    """Builds the programme and hands it to the solver; raises SolverFailedError when that refuses it.
+
+    `warm` is taken up where the problem has the same shape, and follows it.
+    """
+    warm = Warm() if warm is None else warm
     blocks = Blocks()
     layout = build(problem, blocks)
-    return Prepared(problem, blocks, layout, Solver(blocks, problem.price_scale))
+    shape = (blocks.columns, blocks.rows)
+    if warm.shape != shape:
+        warm.shape, warm.basis, warm.pattern = shape, None, None
+    basis = first_basis(problem, blocks, layout) if warm.basis is None else warm.basis
+    solver = Solver(blocks, problem.price_scale, basis)
+    return Prepared(problem, layout, solver, Decisions(layout, solver, blocks), warm)
 
 
-def optimise(problem: Problem) -> Solution:
+def optimise(problem: Problem, warm: Warm | None = None) -> Solution:
     """The cheapest way through the horizon; raises SolverFailedError when the solver gives nothing."""
-    return prepare(problem).solve()
+    return prepare(problem, warm).solve()
 
 
-def _decide(problem: Problem, layout: Layout, solver: Solver, blocks: Blocks) -> Decided:
-    decisions = Decisions(layout, solver, blocks)
-    relaxed = decisions.cut(solver.run())
-    lower, upper = decisions.lower, decisions.upper
+def _decide(prepared: Prepared) -> Decided:
+    solver, decisions, warm = prepared.solver, prepared.decisions, prepared.warm
+    relaxed = solver.run()
+    warm.basis = solver.basis()
+    if decisions.broken(relaxed.values):
+        best = _search(prepared, decisions.cut(relaxed))
+        warm.pattern = decisions.pattern(best.answer.values)
+        decisions.seal(best)
+        return Decided(solver.run(), best.lower, best.upper, best.bound)
+    warm.pattern = decisions.pattern(relaxed.values)
+    return Decided(relaxed, decisions.lower, decisions.upper, relaxed.objective)
+
+
+def _search(prepared: Prepared, relaxed: Answer) -> Decided:
+    """Follows the last decisions, dives, exchanges and branches until the answer is good enough or the effort spent."""
+    problem, decisions = prepared.problem, prepared.decisions
     if not decisions.broken(relaxed.values):
-        return Decided(relaxed, lower, upper, relaxed.objective)
+        return Decided(relaxed, decisions.lower, decisions.upper, relaxed.objective)
     enough, effort = GAP / 2.0 * problem.gross_bill, effort_for(problem)
     best: Decided | None = None
-    for tactic, (low, high) in _starts(decisions, layout):
-        decisions.apply(low, high)
-        most = np.inf if best is None else best.answer.objective
-        found = decisions.dive(solver.run(), low, high, tactic, most)
+    if prepared.warm.pattern is not None:
+        found = decisions.follow(prepared.warm.pattern, np.inf)
         if found is not None:
-            best = Decided(found.answer, found.lower, found.upper, relaxed.objective)
+            best = replace(found, bound=relaxed.objective)
+            good = enough + SAME * prepared.warm.excess * problem.gross_bill
+            if best.answer.objective - best.bound > good:
+                best = decisions.improve(best, FEW, good)
+            if best.answer.objective - best.bound <= 2.0 * good:
+                return best
+    for found in _tries(prepared):
+        if found is not None and (best is None or found.answer.objective < best.answer.objective):
+            best = replace(found, bound=relaxed.objective)
         if best is not None and best.answer.objective - relaxed.objective <= enough:
-            break
+            return best
     if best is not None:
         best = decisions.improve(best, effort.exchanges, enough)
     if best is None or best.answer.objective - best.bound > enough:
         best = decisions.prove(relaxed, best, effort.nodes, enough)
     if best is None:
         raise SolverFailedError("no way was found that keeps what is on or off; no plan from it, rules instead")
-    decisions.seal(best)
-    return Decided(solver.run(), best.lower, best.upper, best.bound)
+    prepared.warm.excess = (best.answer.objective - relaxed.objective) / max(problem.gross_bill, 1e-6)
+    return best
 
 
-def _starts(decisions: Decisions, layout: Layout) -> Iterator[tuple[str, tuple[Array, Array]]]:
-    """What to dive by, and from which bounds."""
-    if layout.crossed.into.size:
+def _tries(prepared: Prepared) -> Iterator[Decided | None]:
+    """First answers, the most promising first."""
+    decisions, solver = prepared.decisions, prepared.solver
+    if prepared.layout.crossed.into.size:
         for dearest in (False, True):
             bounds = decisions.uncross(dearest)
-            yield from ((tactic, bounds) for tactic in TACTICS[:2])
+            for tactic in TACTICS[:2]:
+                decisions.apply(*bounds)
+                yield decisions.dive(solver.run(), *bounds, tactic, np.inf)
         return
-    yield from ((tactic, (decisions.lower, decisions.upper)) for tactic in TACTICS)
+    for tactic in TACTICS:
+        decisions.apply(decisions.lower, decisions.upper)
+        yield decisions.dive(solver.run(), decisions.lower, decisions.upper, tactic, np.inf)
 
 
 def effort_for(problem: Problem) -> Effort:
     """Less where a linear programme takes longer: its time grows with slots and parts."""
     size = problem.slots * (2 + len(problem.stores) + len(problem.cars) + len(problem.loads)) / 768.0
-    return Effort(exchanges=round(min(24.0 / size, 60)) + 4, nodes=round(min(60.0 / size, 200)) + 10)
+    return Effort(exchanges=round(min(16.0 / size, 60)) + 4, nodes=round(min(32.0 / size, 200)) + 6)
 
 
 def _solution(problem: Problem, layout: Layout, solver: Solver, decided: Decided) -> Solution:

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cem.planning.lp import Blocks, Index
+from cem.planning.lp import Blocks, Index, Status
 from cem.planning.parts import Array, CarPart, Goal, LoadPart, Problem, StorePart
 
 GOAL_PRICE: Final = 100.0  # times the largest price, per kWh missed
@@ -227,6 +227,35 @@ def build(problem: Problem, blocks: Blocks) -> Layout:
         steady,
         make.balance,
     )
+
+
+def first_basis(problem: Problem, blocks: Blocks, layout: Layout) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Where the simplex starts: nothing is stored or charged, and the meter takes what the load and the sun leave.
+
+    Status per column and per row, as `lp.Status` counts.
+    """
+    lower, upper = blocks.bounds
+    columns = np.where(np.isfinite(lower), Status.LOWER, Status.UPPER).astype(np.int8)
+    rows = np.full(blocks.rows, Status.BASIC, dtype=np.int8)
+    rows[layout.balance] = Status.LOWER
+    net = problem.load_kw - problem.pv_kw
+    given = np.zeros(problem.slots, bool)
+    given[layout.exported.slots] = net[layout.exported.slots] < 0.0
+    for main, beyond, flow, mine in (
+        (layout.imported, layout.import_over, net, ~given),
+        (layout.exported, layout.export_over, -net, given),
+    ):
+        ours = mine[main.slots]
+        columns[main.columns[ours]] = Status.BASIC
+        place = np.full(problem.slots, -1)
+        place[main.slots] = main.columns
+        there = mine[beyond.slots] & (flow[beyond.slots] > upper[place[beyond.slots]])
+        columns[place[beyond.slots[there]]] = Status.UPPER
+        columns[beyond.columns[there]] = Status.BASIC
+    for store in layout.stores:
+        columns[store.soc] = Status.BASIC
+        rows[store.soc_rows] = Status.LOWER
+    return columns, rows
 
 
 def _most(problem: Problem) -> tuple[Array, Array]:

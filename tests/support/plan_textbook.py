@@ -4,6 +4,7 @@ Nothing of the planner; the prices of what is missed are the documented ones, so
 """
 
 import time
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def textbook(problem: dict[str, Any], limit_s: float = 60.0) -> tuple[float, flo
     hours = [s / 3600.0 for s in each(problem["step_s"], n)]
     buy, sell = problem["import_price_per_kwh"], each(problem["export_price_per_kwh"], n)
     load, sun = each(problem["base_load_w"], n), each(problem["pv_w"], n)
-    scale = max(max(map(abs, buy)), max(map(abs, sell)), 0.01)
+    scale = max(*map(abs, buy), *map(abs, sell), 0.01)
     big = 200.0
     most_in = [x / 1e3 if x is not None else None for x in each(problem.get("import_limit_w"), n)]
     most_out = [x / 1e3 if x is not None else None for x in each(problem.get("export_limit_w"), n)]
@@ -143,7 +144,7 @@ def _load(m: _Model, row: dict[str, Any], hours: list[float], balance: list[int]
             m.entries.append((balance[first + piece + k], column, -power / 1e3))
     for columns in pieces:
         m.row(1.0, 1.0, (missed, 1.0), *((column, 1.0) for column in columns))
-    for before, after in zip(pieces, pieces[1:], strict=False):
+    for before, after in pairwise(pieces):
         for k in range(room):
             m.row(0.0, np.inf, *((c, 1.0) for c in before[: k + 1]), *((c, -1.0) for c in after[: k + 1]))
 
