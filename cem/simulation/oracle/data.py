@@ -225,7 +225,10 @@ class AllowList:
 
 
 class Resources:
-    """I28 as far as it shows: ticks within 250 ms (99 of 100), and flash written no more often than it may be."""
+    """I28 as far as it shows: ticks within 250 ms (99 of 100), and flash written no more often than it may be.
+
+    What other processes of the machine take meanwhile does not count.
+    """
 
     name = "I28"
     LONGEST_MS = 250.0

@@ -134,7 +134,7 @@ class Oracle:
             gateway.board.outcomes() if gateway is not None else (),
             {task.config.id: task.controls for task in gateway.devices} if gateway is not None else {},
             self._status(),
-            gateway.loop.health.last_ms if gateway is not None else 0.0,
+            gateway.loop.health.last_own_ms if gateway is not None else 0.0,
         )
         found = [violation for judge in self._judges for violation in judge.observe(seen)]
         self.violations += found
