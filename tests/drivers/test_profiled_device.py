@@ -209,6 +209,25 @@ def test_a_register_that_is_refused_costs_only_its_own_point(caplog: pytest.LogC
     assert sum("frequency_hz" in record.message for record in caplog.records) == 1
 
 
+def test_what_is_refused_for_now_is_asked_again() -> None:
+    async def act(bench: ProfileBench) -> None:
+        device = bench.device(bench.config(bench.serial))
+        await device.open()
+        before = {reading.point for reading in await device.poll()}
+        bench.image.refuses = frozenset({3})  # exception 4: not now
+        await bench.pass_s(10)
+        with pytest.raises(Refused):
+            await device.poll()
+        bench.image.refuses = frozenset()
+        for _ in range(40):
+            await bench.pass_s(1)
+            after = {reading.point for reading in await device.poll()}
+        assert after == before
+        await device.close()
+
+    play(bench_of("abb.b23"), act)
+
+
 def test_the_same_over_real_bytes() -> None:
     async def main() -> None:
         bench = bench_of("alfen.eve")
@@ -411,6 +430,31 @@ def test_a_pause_left_by_a_crash_is_lifted_even_where_it_can_not_be_read() -> No
         await again.close()
 
     play(bench_of("keba.p30"), act)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "armed", "free"),
+    [
+        ("keba.p30", 5018, 60, 0),  # seconds; 0 is off
+        ("vestel.evc04", 2000, 6, None),  # amperes; None: as much as the charger allows
+        ("bender.cc613", 131, 6, None),
+    ],
+)
+def test_a_released_charger_is_not_held_by_the_failsafe_that_was_armed(
+    name: str, at: int, armed: int, free: int | None
+) -> None:
+    async def act(bench: ProfileBench) -> None:
+        device = bench.device(bench.config(bench.serial))
+        await device.open()
+        await device.write("ev", LIMIT, 8)
+        assert bench.image.words[3, at] == armed
+        await device.release("ev", LIMIT)
+        assert await device.read_back("ev", LIMIT) is None
+        left = bench.image.words[3, at]
+        assert left > 8 if free is None else left == free
+        await device.close()
+
+    play(bench_of(name), act)
 
 
 @pytest.mark.parametrize(
