@@ -189,7 +189,7 @@ class MqttDevice:
         if not broker.connected:
             raise NoAnswer(
                 f"{self.id}: no connection to the broker {broker.name} in {self._timeout_s:g} s; tried on. "
-                "Check that it runs, and host, port, username and password_file"
+                "Check that it runs, and host, port, username, password_file and, with TLS, ca_file"
             )
         insisted = self._config.serial
         if not known:
