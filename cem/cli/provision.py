@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from cem import __version__
+from cem.cli.broker_options import broker_options
 from cem.cli.commissioning_text import result_lines, sighting_lines
 from cem.cli.provision_ask import ask_missing, system_timezone
 from cem.cli.provision_options import site_options, with_options
@@ -51,6 +52,7 @@ Say = Callable[[str], None]
     help="A Modbus device, with rtu-tcp:// or tls:// in front where it is so reached; repeatable.",
 )
 @click.option("--mqtt", multiple=True, metavar="HOST:PORT", help="An MQTT broker; repeatable.")
+@broker_options
 @click.option("--grid", metavar="SERIAL", help="Which meter is at the connection point, where there are several.")
 @click.option("--read-only", multiple=True, metavar="SERIAL", help="A device never to be written; repeatable.")
 @click.option(

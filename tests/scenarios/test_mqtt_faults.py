@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from cem.driver import Control, NoAnswer
 from cem_drivers.mqtt.broker import BROKERS
 from cem_drivers.mqtt.inbound import MOST
-from support.brokers import MOSQUITTO, Broker, Mosquitto, broker_of
+from support.brokers import MOSQUITTO, Broker, broker_of, with_our_rules
 from support.mqtt_house import PLUG, ROD, Peer, at_broker, peer
 from support.waiting import until
 
@@ -23,7 +23,6 @@ NO_MOSQUITTO = "no Mosquitto on this machine: apt-get install mosquitto"
 mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason=NO_MOSQUITTO)
 every_broker = pytest.mark.parametrize("kind", ["embedded", pytest.param("mosquitto", marks=mosquitto)])
 BACK_S = 30.0
-DEPLOY = Path(__file__).parents[2] / "deploy" / "mosquitto"
 
 
 def _play(broker: Broker, act: Callable[[], Awaitable[None]]) -> None:
@@ -156,7 +155,7 @@ def test_f27_nonsense_on_a_topic_costs_that_topic_alone(
 @mosquitto
 def test_f27_a_device_can_say_nothing_in_anothers_name_with_the_rules_that_we_ship(tmp_path: Path) -> None:
     users = {"cem": "of-the-gateway", "rod": "of-the-rod", "plug": "of-the-plug", "zigbee2mqtt": "of-the-bridge"}
-    broker = _with_our_rules(tmp_path, users)
+    broker = with_our_rules(tmp_path, users)
 
     async def act() -> None:
         rod = peer(ROD, broker.port, ("rod", users["rod"]), **_login(tmp_path, users["cem"]))
@@ -177,17 +176,6 @@ def test_f27_a_device_can_say_nothing_in_anothers_name_with_the_rules_that_we_sh
             await stranger.device.open()
 
     _play(broker, act)
-
-
-def _with_our_rules(folder: Path, users: dict[str, str]) -> Mosquitto:
-    """Mosquitto with the shipped configuration, its files and its port moved here."""
-    passwords = folder / "cem.passwd"
-    passwords.touch(0o600)
-    settings = (DEPLOY / "cem.conf").read_text().replace("listener 1883 127.0.0.1\n", "")
-    settings = settings.replace("/etc/mosquitto/cem.passwd", str(passwords))
-    broker = Mosquitto(folder, settings.replace("/etc/mosquitto/cem.acl", str(DEPLOY / "cem.acl")))
-    broker.allow(passwords, users)
-    return broker
 
 
 def _login(folder: Path, password: str) -> dict[str, str | float]:

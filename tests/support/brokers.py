@@ -14,6 +14,7 @@ from support.stand import free_ports
 # Debian keeps the broker where only root looks, and its password tool where everybody does
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 READY_S = 10.0
+DEPLOY = Path(__file__).parents[2] / "deploy" / "mosquitto"
 OPEN = "allow_anonymous true\n"
 
 
@@ -77,3 +78,14 @@ class Mosquitto:
 def broker_of(kind: str, folder: Path) -> Broker:
     """A broker that is open to everyone on this machine."""
     return Mosquitto(folder) if kind == "mosquitto" else EmbeddedBroker()
+
+
+def with_our_rules(folder: Path, users: dict[str, str]) -> Mosquitto:
+    """Mosquitto with the shipped configuration, its files and its port moved here."""
+    passwords = folder / "cem.passwd"
+    passwords.touch(0o600)
+    settings = (DEPLOY / "cem.conf").read_text().replace("listener 1883 127.0.0.1\n", "")
+    settings = settings.replace("/etc/mosquitto/cem.passwd", str(passwords))
+    broker = Mosquitto(folder, settings.replace("/etc/mosquitto/cem.acl", str(DEPLOY / "cem.acl")))
+    broker.allow(passwords, users)
+    return broker

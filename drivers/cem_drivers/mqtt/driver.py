@@ -66,12 +66,19 @@ class MqttDriver:
     async def probe(
         self, link: Mapping[str, str | int | float | bool], context: DriverContext, timeout_s: float
     ) -> list[Found]:
-        """Every device of a known family at a broker, after listening for `timeout_s`; [] for silence."""
+        """Every device of a known family, or of the profile that `link` names, at a broker, after listening for
+        `timeout_s`; [] for silence.
+        """
         found: list[Found] = []
+        profiles = list(shipped_profiles().values())
+        if "profile" in link:
+            named, _ = find_profile(text(link, "profile", ""))
+            profiles = [] if named is None else [named]
+        bare = {key: value for key, value in link.items() if key != "profile"}
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task((probe if profile.rpc is None else probe_requests)(profile, link, context, timeout_s))
-                for profile in shipped_profiles().values()
+                group.create_task((probe if profile.rpc is None else probe_requests)(profile, bare, context, timeout_s))
+                for profile in profiles
             ]
         for task in tasks:
             found += task.result()
@@ -117,6 +124,6 @@ def _name_faults(config: DeviceConfig, profile: Profile) -> list[str]:
         if any(sign in value for sign in "/#+")
     ]
     asked = bool(profile.ask or profile.pick) and "{serial}" in profile.link.topic
-    if asked and config.serial is None and "serial" not in config.link:
+    if asked and config.resources and config.serial is None and "serial" not in config.link:
         faults.append("link.serial: missing; the name of the device in its topics is needed")
     return faults
