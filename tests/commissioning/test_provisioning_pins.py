@@ -11,10 +11,13 @@ from cem.commissioning.provisioning import Order, Outcome, Tools, find, prove
 from cem.commissioning.result import Result, Step, Verdict
 from cem.commissioning.site import Answers, FindTable
 from cem.commissioning.targets import LinkKind, address, parse_target
+from cem.commissioning.trial import trial
 from cem.config.drivers import load_drivers
 from cem.config.load import load_site
 from cem.io.virtual import VirtualClock, run_virtual
-from cem.model.resource import Contact, Role
+from cem.model.reading import Value
+from cem.model.resource import Contact, Control, Resource, Role
+from cem.ports import ControlSpec
 from cem.simulation.plant import SimulatedHome, Wire, open_home
 from cem.simulation.site import BEFORE
 
@@ -63,12 +66,16 @@ def _of(outcome: Outcome, step: Step, subject: str) -> Result:
     return next(one for one in results if one.step is step and one.subject.startswith(subject))
 
 
-def test_nothing_is_switched_without_consent(tmp_path: Path) -> None:
-    outcome, writes, driven = provisioned(tmp_path, frozenset())
+def test_a_contact_is_tried_with_consent_alone_its_effect_seen_and_let_go(tmp_path: Path) -> None:
+    outcome, writes, driven = provisioned(tmp_path, frozenset({BOILER}))
     assert outcome.record.passed
-    assert _of(outcome, Step.WRITE, "load").verdict is Verdict.SKIPPED
     assert _of(outcome, Step.WRITE, "heat_pump").verdict is Verdict.SKIPPED
-    assert not {"boiler-relay", "heat-pump"} & writes.keys()
+    assert "heat-pump" not in writes
+    boiler = _of(outcome, Step.WRITE, "load")
+    assert boiler.verdict is Verdict.PASSED
+    assert isinstance(boiler.values["effect"], float)
+    assert boiler.values["effect"] > 1000.0
+    assert writes["boiler-relay"] >= 2
     assert driven == {}
     site = load_site(tmp_path / "site.toml", load_drivers())
     (box,) = site.site.of(Role.CONTACTS)
@@ -76,17 +83,23 @@ def test_nothing_is_switched_without_consent(tmp_path: Path) -> None:
     assert {device.serial for device in site.devices} >= {PUMP, BOILER, "SIM-PI/5-6-13-19"}
 
 
-def test_with_consent_each_contact_is_tried_its_effect_seen_and_let_go(tmp_path: Path) -> None:
-    outcome, writes, driven = provisioned(tmp_path, frozenset({BOILER, PUMP}))
-    assert outcome.record.passed
-    boiler, pump = _of(outcome, Step.WRITE, "load"), _of(outcome, Step.WRITE, "heat_pump")
-    assert boiler.verdict is pump.verdict is Verdict.PASSED
-    assert isinstance(boiler.values["effect"], float)
-    assert boiler.values["effect"] > 1000.0
-    assert "look at its own display" in pump.seen
-    assert writes["boiler-relay"] >= 2
-    assert writes["heat-pump"] >= 4
-    assert driven == {}
+@pytest.mark.parametrize(
+    ("control", "values", "value", "effect_point"),
+    [
+        (Control.HEAT_PUMP_SG_READY, {"power_w": 900.0}, 4.0, None),
+        (Control.LOAD_ON, {"power_w": 900.0}, 0.0, "power_w"),
+        (Control.LOAD_ON, {"power_w": 0.0}, 1.0, "power_w"),
+        (Control.LOAD_ON, {"state": "off"}, 1.0, None),
+    ],
+)
+def test_with_consent_the_other_position_is_tried(
+    control: Control, values: Mapping[str, Value], value: float, effect_point: str | None
+) -> None:
+    resource, spec = Resource("x", Role.HEAT_PUMP, "d", "X"), ControlSpec("x", control, "runs by itself")
+    tried = trial(spec, resource, values, None, consent=True)
+    assert tried is not None
+    assert (tried.value, tried.effect_point) == (value, effect_point)
+    assert trial(spec, resource, values, None) is None
 
 
 def test_wires_are_written_as_keys_of_the_link_table() -> None:
