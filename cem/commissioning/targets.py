@@ -12,6 +12,7 @@ HIGHEST_UNIT = 247  # Modbus over serial line 1.02, 2.2; 255 is used over TCP
 _TARGET = re.compile(
     r"^(?:(?P<kind>modbus|mqtt|rtu-tcp|tls)://)?(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^/:\s]+)(?::(?P<port>\d{1,5}))?(?:/(?P<units>[\d,-]*))?$"
 )
+_DECIMAL = re.compile(r"^[0-9]+\.[0-9]+$")
 _SERIAL = re.compile(r"^rtu:(?P<device>/[^@\s]+)(?:@(?P<baud>\d{3,7})(?P<parity>[NEO]?)(?:/(?P<units>[\d,-]*))?)?$")
 
 
@@ -40,10 +41,13 @@ _MODBUS = frozenset({LinkKind.MODBUS_TCP, LinkKind.MODBUS_RTU_TCP, LinkKind.MODB
 def parse_target(text: str, kind: LinkKind | None = None) -> list[Link]:
     """The links of HOST[:PORT][/UNITS], UNITS being such as 1 or 1,200 or 1-4, optionally with modbus:// or mqtt://.
 
+    What hangs on the board's own pins is named: gpio:WIRE=PIN,... with the keys of the gpio driver's link table.
     Without a kind both are meant, unless the port is MQTT's own. Also rtu-tcp:// and tls:// with the same, and
     rtu:DEVICE[@BAUD[PARITY][/UNITS]] for a serial line. With =PROFILE behind it a person says what is there: the link
     then carries `profile`, and no unit where none is given. Raises ValueError with a sentence.
     """
+    if kind is LinkKind.GPIO or text.strip().startswith("gpio:"):
+        return [_wires(text)]
     text, said, profile = text.strip().partition("=")
     if said and not profile:
         raise ValueError(f"{text + said!r}: a profile is missing behind =, such as keba.p30 or mine.toml")
@@ -88,6 +92,17 @@ def _links_of(text: str, kind: LinkKind | None) -> list[Link]:
     if kind is LinkKind.MQTT or (kind is None and not match["units"]):
         links.append({"kind": "mqtt", "host": host, "port": port or MQTT_PORT})
     return links
+
+
+def _wires(text: str) -> Link:
+    """The link table of gpio:contact_1=17,contact_2=27,s0=22,pulses_per_kwh=1000."""
+    link: dict[str, str | int | float | bool] = {"kind": LinkKind.GPIO.value}
+    for part in text.strip().removeprefix("gpio:").split(","):
+        name, equals, value = (word.strip() for word in part.partition("="))
+        if not (name and equals and value):
+            raise ValueError(f"{text!r}: WIRE=PIN,... is meant, such as gpio:contact_1=17,contact_2=27")
+        link[name] = int(value) if value.isdigit() else float(value) if _DECIMAL.match(value) else value
+    return link
 
 
 def _units(text: str, units: str | None) -> list[int]:
