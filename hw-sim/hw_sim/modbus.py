@@ -41,6 +41,8 @@ class ModbusUnit:
         Raises TimeoutError when the device is silent and ConnectionError when it is down; another unit id gets
         exception 11, as from a gateway.
         """
+        if self.condition is HEALTHY and self.powered and unit == self.unit:
+            return answer(self.bank, pdu)
         if self.condition.disconnected:
             raise ConnectionError(f"unit {unit}: connection refused (simulated)")
         if self.silent:
