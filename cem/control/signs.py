@@ -1,13 +1,12 @@
 """Is the grid meter the right way round? Every step of the batteries must show at the meter with the same sign."""
 
-from dataclasses import replace
-
 from cem.control.memory import SignMemory
 from cem.control.tuning import SIGN_FORGET_S, SIGN_LOOK_S, SIGN_SHARE, SIGN_STEP_W, SIGN_STOP_S
 from cem.model.envelope import Envelope, Rank
 from cem.model.reading import Snapshot
 from cem.model.resource import Role
 from cem.model.site import Site
+from cem.model.values import replace
 
 REASON = "the grid meter counts backwards: a battery that charges shows as less import. Turn the meter or its sensors"
 DOUBT_SHARE = 0.1  # of the rating, while it is tried again
@@ -28,10 +27,10 @@ def watch(site: Site, snapshot: Snapshot, before: SignMemory) -> SignMemory:
     reading = snapshot.reading(meters[0].id, "power_w")
     if grid is None or reading is None or any(p is None for p in powers):
         return replace(before, grid_w=None, battery_w=None)
-    battery, at_s = sum(p for p in powers if p is not None), reading.taken_at_s
+    battery, at_s = sum([p for p in powers if p is not None]), reading.taken_at_s
     if before.grid_w is None or before.battery_w is None or at_s - before.taken_at_s > SIGN_LOOK_S:
         return replace(before, grid_w=grid, battery_w=battery, taken_at_s=at_s)
-    rated = sum(max(b.ratings.max_charge_w or 0.0, b.ratings.max_discharge_w or 0.0) for b in batteries)
+    rated = sum([max(b.ratings.max_charge_w or 0.0, b.ratings.max_discharge_w or 0.0) for b in batteries])
     least_w = max(SIGN_STEP_W, SIGN_SHARE * rated)
     if at_s <= before.taken_at_s or abs(battery - before.battery_w) < least_w:
         return before

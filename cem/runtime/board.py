@@ -24,12 +24,15 @@ class Board:
 
     def post(self, readings: Iterable[Reading]) -> None:
         """Takes readings in; an older one never replaces a newer one."""
+        resource_id, points = "", dict[str, Reading]()
         for reading in readings:
-            points = self._readings.setdefault(reading.resource_id, {})
+            if reading.resource_id != resource_id:
+                resource_id = reading.resource_id
+                points = self._readings.setdefault(resource_id, {})
+                self._frozen.pop(resource_id, None)
             known = points.get(reading.point)
             if known is None or reading.taken_at_s >= known.taken_at_s:
                 points[reading.point] = reading
-                self._frozen.pop(reading.resource_id, None)
 
     def set_health(self, state: DeviceState) -> None:
         """Notes a device's health; the moment of the last *change* is kept."""
@@ -40,7 +43,7 @@ class Board:
 
     def health(self, device_id: str) -> DeviceState:
         """A device's health; STARTING before its task said anything."""
-        return self._devices.get(device_id, DeviceState(device_id, Health.STARTING, 0.0))
+        return self._devices.get(device_id) or DeviceState(device_id, Health.STARTING, 0.0)
 
     def set_outcome(self, outcome: Outcome) -> None:
         """Notes what became of a set point."""
