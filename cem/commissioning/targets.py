@@ -23,6 +23,7 @@ class LinkKind(StrEnum):
     MODBUS_RTU_TCP = "rtu-tcp"
     MODBUS_TLS = "tls"
     MQTT = "mqtt"
+    GPIO = "gpio"
 
 
 _NAMED = {
@@ -33,12 +34,32 @@ _NAMED = {
 }
 
 
+_MODBUS = frozenset({LinkKind.MODBUS_TCP, LinkKind.MODBUS_RTU_TCP, LinkKind.MODBUS_TLS})
+
+
 def parse_target(text: str, kind: LinkKind | None = None) -> list[Link]:
     """The links of HOST[:PORT][/UNITS], UNITS being such as 1 or 1,200 or 1-4, optionally with modbus:// or mqtt://.
 
     Without a kind both are meant, unless the port is MQTT's own. Also rtu-tcp:// and tls:// with the same, and
-    rtu:DEVICE[@BAUD[PARITY][/UNITS]] for a serial line. Raises ValueError with a sentence.
+    rtu:DEVICE[@BAUD[PARITY][/UNITS]] for a serial line. With =PROFILE behind it a person says what is there: the link
+    then carries `profile`, and no unit where none is given. Raises ValueError with a sentence.
     """
+    text, said, profile = text.strip().partition("=")
+    if said and not profile:
+        raise ValueError(f"{text + said!r}: a profile is missing behind =, such as keba.p30 or mine.toml")
+    links = _links_of(text, kind)
+    if not said:
+        return links
+    behind = text.partition("@")[2] if text.startswith("rtu:") else text.rpartition("//")[2]
+    given = "/" in behind  # units follow host and port, or the baud rate
+    return [
+        {key: value for key, value in link.items() if given or key != "unit"} | {"profile": profile}
+        for link in links
+        if link["kind"] != LinkKind.MQTT
+    ]
+
+
+def _links_of(text: str, kind: LinkKind | None) -> list[Link]:
     serial = _SERIAL.match(text.strip())
     if serial is not None:
         line: Link = {"kind": "rtu", "device": serial["device"], "baud": int(serial["baud"] or 9600)}
@@ -48,6 +69,8 @@ def parse_target(text: str, kind: LinkKind | None = None) -> list[Link]:
     if match is None:
         raise ValueError(f"{text!r} is no address; needed: HOST:PORT or HOST:PORT/UNIT, such as 192.0.2.40:502/1")
     named = _NAMED.get(match["kind"] or "")
+    if kind is LinkKind.MODBUS_TCP and named in _MODBUS:
+        kind = named  # any way to a Modbus device will do where one is meant
     if named and kind and named is not kind:
         raise ValueError(f"{text!r} was given where an address of kind {kind} is meant")
     host = match["host"].strip("[]")
@@ -81,6 +104,9 @@ def _units(text: str, units: str | None) -> list[int]:
 
 def address(link: Link) -> str:
     """A link as a person reads it: 127.0.0.1:5021 unit 1."""
+    if link.get("kind") == LinkKind.GPIO:
+        rest = {"kind", "role", "board", "simulated_file", "chip", "pulses_per_kwh", "counter_wh", "debounce_ms"}
+        return "pins " + ", ".join(f"{name} {value}" for name, value in link.items() if name not in rest)
     where = str(link.get("host", link.get("device", link.get("port", "?"))))
     if "host" in link and "port" in link:
         where = f"[{where}]:{link['port']}" if ":" in where else f"{where}:{link['port']}"

@@ -65,16 +65,22 @@ class Seen:
 
 
 @value(frozen=True, slots=True)
-class SignMemory:
-    """Whether meter and batteries point the same way: the last look at both, and what followed from it."""
+class Dropped:
+    """The readings of one resource in this run that could not be true."""
 
-    grid_w: float | None = None
-    battery_w: float | None = None
-    taken_at_s: float = LONG_AGO_S
-    against: float = 0.0  # weight of evidence that the meter counts backwards
-    since_s: float = LONG_AGO_S  # of the oldest such evidence
+    count: int
+    at_s: float  # of the last, monotonic
+    why: str  # the last was not believed
+
+
+@value(frozen=True, slots=True)
+class SignMemory:
+    """Whether meter and batteries point the same way: the last samples of both, and what followed from them."""
+
+    samples: tuple[tuple[float, float, float], ...] = ()  # (monotonic s, W at the meter, W of all batteries)
+    sure: int = 0  # samples in a row after which the meter seemed to count backwards
     stopped_until_s: float = LONG_AGO_S
-    doubt: bool = False  # after a stop, until a step was seen to come out right
+    doubt: bool = False  # after a stop, until it was seen to come out right
 
 
 @value(frozen=True, slots=True)
@@ -130,4 +136,4 @@ class Memory:
     places: PlaceMemory = field(default_factory=PlaceMemory)
     phases_a: tuple[float, ...] | None = None  # at the meter, each as it was last seen
     managed: frozenset[str] = frozenset()  # batteries that have told their state of charge in this run
-    dropped: int = 0  # readings that could not be true
+    dropped: Mapping[str, Dropped] = field(default_factory=lambda: MappingProxyType({}))  # by resource

@@ -1,9 +1,10 @@
 """The driver kit: everything that a driver may import, stable. The entry point group is `cem.drivers`."""
 
+from cem.driver.contacts import SG_READY, moving_order
 from cem.driver.patience import Patience
 from cem.model.errors import BadAnswer, DeviceError, NoAnswer, Refused, WrongDevice
 from cem.model.reading import Reading, Value
-from cem.model.resource import POINTS, Control, Ratings, Resource, Role
+from cem.model.resource import POINTS, Contact, Control, Ratings, Resource, Role
 from cem.ports import (
     ConnectionSink,
     ControlSpec,
@@ -13,16 +14,22 @@ from cem.ports import (
     DriverContext,
     Found,
     Identity,
+    Json,
+    Keep,
+    LevelSink,
     MessageSink,
     PduPort,
+    PinPort,
     Storage,
     TopicPort,
 )
 
 __all__ = [
     "POINTS",
+    "SG_READY",
     "BadAnswer",
     "ConnectionSink",
+    "Contact",
     "Control",
     "ControlSpec",
     "Device",
@@ -32,10 +39,14 @@ __all__ = [
     "DriverContext",
     "Found",
     "Identity",
+    "Json",
+    "Keep",
+    "LevelSink",
     "MessageSink",
     "NoAnswer",
     "Patience",
     "PduPort",
+    "PinPort",
     "Ratings",
     "Reading",
     "Refused",
@@ -45,4 +56,5 @@ __all__ = [
     "TopicPort",
     "Value",
     "WrongDevice",
+    "moving_order",
 ]

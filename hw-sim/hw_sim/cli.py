@@ -63,7 +63,7 @@ def _line(addresses: Addresses) -> str:
     assert isinstance(devices, dict)
     parts = []
     for name, entry in devices.items():
-        where = f"{entry['host']}:{entry['port']}"
+        where = str(entry["device"]) if "device" in entry else f"{entry['host']}:{entry['port']}"
         parts.append(f"{name} {where} unit {entry['unit']}" if "unit" in entry else f"{name} {where} {entry['topic']}")
     return "listening: " + "; ".join(parts)
 

@@ -5,9 +5,11 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from hw_sim.specs import OVER_MQTT, Id, Percent, Phase, Table
+from hw_sim.specs import ON_PINS, OVER_MQTT, PROFILE, Id, Percent, Phase, Table
 
-EventKind = Literal["weather", "load", "arrive", "leave", "draw_off", "voltage", "frequency", "grid_loss", "quirk"]
+EventKind = Literal[
+    "weather", "load", "arrive", "leave", "draw_off", "voltage", "frequency", "grid_loss", "quirk", "contact"
+]
 FaultKind = Literal[
     "silence",
     "disconnect",
@@ -28,12 +30,21 @@ FaultKind = Literal[
     "slow",
     "foreign_answer",
     "garbage",
+    "duplicate",
+    "short_answer",
+    "half_answer",
+    "wrong_unit",
+    "hang_up",
+    "half_open",
+    "drift",
+    "lying_timer",
     "flood",
     "stale_retained",
     "broker_down",
     "bms",
     "bms_lost",
     "unplug",
+    "broken_wire",
 ]
 BROKER = "broker"
 """The target of `broker_down`."""
@@ -81,6 +92,7 @@ class EventSpec(Moment):
     ramp_s: float = Field(default=0.0, ge=0)
     profile: tuple[tuple[float, float], ...] | None = Field(default=None, min_length=1)
     set: dict[str, Any] | None = None
+    contact: Literal["w3", "s1", "s2", "w4"] | None = None
 
 
 class FaultSpec(Moment):
@@ -124,12 +136,13 @@ EVENTS: dict[str, EventRule] = {
     "frequency": EventRule(frozenset({"hz", "profile"}), frozenset({"ramp_s"})),
     "grid_loss": EventRule(),
     "quirk": EventRule(frozenset({"set"}), targets=_PLANTS | {"device"}),
+    "contact": EventRule(frozenset({"contact"}), targets=frozenset({"device"})),
 }
 
-_MODBUS = frozenset({"sunspec.meter", "sunspec.inverter", "sunspec.battery", "sunspec.hybrid"})
+_MODBUS = frozenset({"sunspec.meter", "sunspec.inverter", "sunspec.battery", "sunspec.hybrid", PROFILE})
 _ALL = _MODBUS | OVER_MQTT
 _CONTROLLED = _ALL - {"sunspec.meter"}
-_METER = frozenset({"sunspec.meter"})
+_METER = frozenset({"sunspec.meter", PROFILE})
 _NO_KEYS: frozenset[str] = frozenset()
 
 FAULTS: dict[str, FaultRule] = {
@@ -152,13 +165,31 @@ FAULTS: dict[str, FaultRule] = {
     "slow": FaultRule(frozenset({"delay_s"}), _MODBUS),
     "foreign_answer": FaultRule(devices=_MODBUS),
     "garbage": FaultRule(devices=_ALL),
+    "duplicate": FaultRule(devices=_MODBUS),
+    "short_answer": FaultRule(devices=_MODBUS),
+    "half_answer": FaultRule(devices=_MODBUS),
+    "wrong_unit": FaultRule(devices=_MODBUS),
+    "hang_up": FaultRule(devices=_MODBUS),
+    "half_open": FaultRule(devices=_MODBUS),
+    "drift": FaultRule(frozenset({"value"}), _MODBUS),
+    "lying_timer": FaultRule(devices=_MODBUS - {"sunspec.meter"}),
     "flood": FaultRule(frozenset({"rate_per_s"}), OVER_MQTT),
     "stale_retained": FaultRule(devices=OVER_MQTT),
     "broker_down": FaultRule(devices=frozenset({BROKER})),
-    "bms": FaultRule(frozenset({"charge", "discharge"}), frozenset({"sunspec.battery", "sunspec.hybrid"})),
+    "bms": FaultRule(frozenset({"charge", "discharge"}), frozenset({"sunspec.battery", "sunspec.hybrid", PROFILE})),
     "bms_lost": FaultRule(frozenset({"delay_s"}), frozenset({"sunspec.battery", "sunspec.hybrid"})),
-    "unplug": FaultRule(devices=frozenset({"goe.charger"})),
+    "unplug": FaultRule(devices=frozenset({"goe.charger", PROFILE})),
+    "broken_wire": FaultRule(devices=frozenset(ON_PINS) - {"gpio.relay", "gpio.sg_ready"}),
 }
+
+PROFILE_NEEDS: dict[str, str] = {
+    **dict.fromkeys(("sign", "phase_lost", "phases_swapped"), "grid"),
+    "bms": "battery",
+    "unplug": "ev",
+}
+"""The role that a profile must have for a fault to befall its device."""
+STEERED = frozenset({"ineffective", "second_master", "lying_timer"})
+"""Faults of a device that is steered: its profile needs a control."""
 
 _MOMENT = frozenset(Moment.model_fields) | {"kind", "target"}
 

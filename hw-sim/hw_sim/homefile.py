@@ -9,10 +9,12 @@ from pydantic import AfterValidator, Field
 
 from hw_sim.happenings import EventSpec, FaultSpec
 from hw_sim.specs import (
+    PROFILE,
     BatterySpec,
     ClimateSpec,
     DeviceSpec,
     EvSpec,
+    GpioSpec,
     GridSpec,
     HeatPumpSpec,
     LoadSpec,
@@ -32,6 +34,10 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "goe.charger": ("ev",),
     "shelly.relay": ("relay_load",),
     "shelly.heat_pump": ("heat_pump",),
+    "gpio.sg_ready": ("heat_pump",),
+    "gpio.relay": ("relay_load",),
+    "gpio.pulses": ("pv",),
+    "gpio.contacts": (),
 }
 """The tables of which each kind of device needs exactly one."""
 
@@ -72,6 +78,8 @@ class Home(Table):
     heat_pump: tuple[HeatPumpSpec, ...] = ()
     relay_load: tuple[RelayLoadSpec, ...] = ()
     mqtt: MqttSpec = MqttSpec(embedded=True)
+    profiles: tuple[str, ...] = ()  # folders in which profiles are looked for, before the catalogue
+    gpio: GpioSpec = GpioSpec()
     device: tuple[DeviceSpec, ...] = ()
     event: tuple[EventSpec, ...] = ()
     fault: tuple[FaultSpec, ...] = ()
@@ -102,8 +110,8 @@ class Home(Table):
 
     def of(self, device: DeviceSpec) -> tuple[str, ...]:
         """The ids of the plants that a device stands in front of."""
-        if device.of is not None:
-            return device.of
+        if device.of is not None or device.kind == PROFILE:  # whose plants are found when the file is read
+            return device.of or ()
         return tuple(spec.id for table, _, spec in self.plants() if table in NEEDS[device.kind])
 
     def quiet(self) -> "Home":

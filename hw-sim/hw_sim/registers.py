@@ -2,7 +2,9 @@
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
+READ_HOLDING, READ_INPUT, WRITE_ONE, WRITE_MANY = 3, 4, 6, 16
 ILLEGAL_FUNCTION = 1
 ILLEGAL_ADDRESS = 2
 ILLEGAL_VALUE = 3
@@ -20,6 +22,28 @@ class ModbusFault(Exception):  # noqa: N818 - the answer of a healthy device, no
     def __init__(self, code: int) -> None:
         super().__init__(f"Modbus exception {code}")
         self.code = code
+
+
+class Bank(Protocol):
+    """The registers of one unit. `frozen`: values stand still; `refuses_writes`: every write is exception 4."""
+
+    frozen: bool
+    refuses_writes: bool
+
+    def read(self, address: int, count: int, function: int = READ_HOLDING) -> list[int]:
+        """Words from `address` on; raises ModbusFault."""
+
+    def read_bytes(self, address: int, count: int, function: int = READ_HOLDING) -> bytes:
+        """As `read`, two bytes each, most significant first."""
+
+    def write(self, address: int, values: Sequence[int], function: int = WRITE_MANY) -> None:
+        """Stores all or none; raises ModbusFault."""
+
+    def word(self, address: int) -> int:
+        """One holding register as it stands; 0 where there is none."""
+
+    def put(self, address: int, words: Sequence[int]) -> None:
+        """Stores holding registers from the device's side."""
 
 
 def _nothing_to_refresh(_first: int, _last: int) -> None:
@@ -45,7 +69,7 @@ class RegisterBank:
         refused: Callable[[], None] | None = None,
     ) -> None:
         self.base = base
-        self.frozen = False  # values stand still
+        self.frozen = False  # values stand still; a write is answered, and neither kept nor obeyed
         self.refuses_writes = False  # every write is exception 4
         self.held = bytearray(struct.pack(f">{len(words)}H", *words))
         self._writable = writable
@@ -61,9 +85,9 @@ class RegisterBank:
         struct.pack_into(f">{len(words)}H", self.held, 2 * (address - self.base), *words)
 
     def word(self, address: int) -> int:
-        """One word as it stands, with no refresh."""
+        """One word as it stands, with no refresh; 0 where there is none."""
         at = 2 * (address - self.base)
-        return int.from_bytes(self.held[at : at + 2], "big")
+        return int.from_bytes(self.held[at : at + 2], "big") if at >= 0 else 0
 
     def _range(self, address: int, count: int) -> int:
         """Where in `held` these registers begin."""
@@ -72,20 +96,20 @@ class RegisterBank:
             raise ModbusFault(ILLEGAL_ADDRESS)
         return at
 
-    def read(self, address: int, count: int) -> list[int]:
-        """Words from `address` on; raises ModbusFault 2 outside, 3 for a count outside 1 to 125."""
-        return list(struct.unpack(f">{count}H", self.read_bytes(address, count)))
+    def read(self, address: int, count: int, function: int = READ_HOLDING) -> list[int]:
+        """Words from `address` on, whatever the function; raises ModbusFault 2 outside, 3 for more than 125 or none."""
+        return list(struct.unpack(f">{count}H", self.read_bytes(address, count, function)))
 
-    def read_bytes(self, address: int, count: int) -> bytearray:
+    def read_bytes(self, address: int, count: int, function: int = READ_HOLDING) -> bytes:
         """As `read`, two bytes each, most significant first."""
         if not 1 <= count <= MAX_READ:
             raise ModbusFault(ILLEGAL_VALUE)
         at = self._range(address, count)
         if not self.frozen:
             self._refresh(address, address + count - 1)
-        return self.held[at : at + 2 * count]
+        return bytes(self.held[at : at + 2 * count])
 
-    def write(self, address: int, values: Sequence[int]) -> None:
+    def write(self, address: int, values: Sequence[int], function: int = WRITE_MANY) -> None:
         """Stores all or none; raises ModbusFault 2 where a register isn't there or is read-only, 3 for a bad value."""
         try:
             self._write(address, values)
@@ -103,7 +127,9 @@ class RegisterBank:
         changes = {address + i: value for i, value in enumerate(values)}
         if not self._writable.issuperset(changes):
             raise ModbusFault(ILLEGAL_ADDRESS)
-        if self._accept is not None and not self.frozen:
+        if self.frozen:
+            return
+        if self._accept is not None:
             self._accept(changes)
         struct.pack_into(f">{len(values)}H", self.held, at, *values)
 
@@ -111,36 +137,40 @@ class RegisterBank:
 _TWO = struct.Struct(">HH").unpack
 
 
-def _read_answer(bank: RegisterBank, function: int, body: bytes) -> bytes:
+def _read_answer(bank: Bank, function: int, body: bytes) -> bytes:
     if len(body) != 4:
         raise ModbusFault(ILLEGAL_VALUE)
     address, count = _TWO(body)
-    found = bank.read_bytes(address, count)
-    return bytes((function, 2 * count)) + found
+    return bytes((function, 2 * count)) + bank.read_bytes(address, count, function)
 
 
-def _write_one_answer(bank: RegisterBank, function: int, body: bytes) -> bytes:
+def _write_one_answer(bank: Bank, function: int, body: bytes) -> bytes:
     if len(body) != 4:
         raise ModbusFault(ILLEGAL_VALUE)
     address, value = struct.unpack(">HH", body)
-    bank.write(address, [value])
-    return struct.pack(">BHH", function, address, bank.word(address))
+    bank.write(address, [value], function)
+    return struct.pack(">BHH", function, address, value)
 
 
-def _write_many_answer(bank: RegisterBank, function: int, body: bytes) -> bytes:
+def _write_many_answer(bank: Bank, function: int, body: bytes) -> bytes:
     if len(body) < 7:
         raise ModbusFault(ILLEGAL_VALUE)
     address, count, size = struct.unpack(">HHB", body[:5])
     if size != 2 * count or len(body) != 5 + size:
         raise ModbusFault(ILLEGAL_VALUE)
-    bank.write(address, struct.unpack(f">{count}H", body[5:]))
+    bank.write(address, struct.unpack(f">{count}H", body[5:]), function)
     return struct.pack(">BHH", function, address, count)
 
 
-_FUNCTIONS = {3: _read_answer, 4: _read_answer, 6: _write_one_answer, 16: _write_many_answer}
+_FUNCTIONS = {
+    READ_HOLDING: _read_answer,
+    READ_INPUT: _read_answer,
+    WRITE_ONE: _write_one_answer,
+    WRITE_MANY: _write_many_answer,
+}
 
 
-def answer(bank: RegisterBank, pdu: bytes) -> bytes:
+def answer(bank: Bank, pdu: bytes) -> bytes:
     """The answer PDU to a request PDU (function code first): functions 3, 4, 6 and 16; faults as exception PDUs."""
     function = pdu[0] if pdu else 0
     try:

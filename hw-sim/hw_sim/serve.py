@@ -12,8 +12,9 @@ from hw_sim.devices import charger, shelly
 from hw_sim.files import save_state
 from hw_sim.happenings import BROKER
 from hw_sim.homefile import Home
-from hw_sim.modbus import ModbusEndpoint
+from hw_sim.modbus_server import Endpoint, PtyEndpoint, TcpEndpoint
 from hw_sim.paho_link import PahoLink
+from hw_sim.pins import PinSocket
 from hw_sim.simulation import SavedHome, SimulatedHome, will_of
 from hw_sim.specs import DeviceSpec
 from hw_sim.topics import TopicLink
@@ -48,8 +49,10 @@ class ServedHome:
         self._saved = saved
         self._state = state
         self._step_s = step_s
-        self._endpoints: dict[str, ModbusEndpoint] = {}
+        self._endpoints: dict[str, Endpoint] = {}
         self._broker: EmbeddedBroker | None = None
+        self._pins: PinSocket | None = None
+        self._pin_path = Path(home.gpio.socket).absolute()
         self.simulation: SimulatedHome
 
     @property
@@ -72,14 +75,18 @@ class ServedHome:
             if self._saved is not None:
                 self.simulation.restore(self._saved)
             for spec in self.home.device:
-                if spec.over_mqtt:
+                if spec.over_mqtt or spec.on_pins:
                     continue
-                port = self._ports.get(spec.id, spec.port)
-                endpoint = ModbusEndpoint(self.simulation.modbus(spec.id), spec.host, port)
+                endpoint = self._endpoint_of(spec)
                 await endpoint.start()
                 self._endpoints[spec.id] = endpoint
+            if any(spec.on_pins for spec in self.home.device):
+                self._pins = PinSocket(self.simulation.pins, self._pin_path)
+                await self._pins.start()
             yield self
         finally:
+            if self._pins is not None:
+                await self._pins.stop()
             for endpoint in self._endpoints.values():
                 await endpoint.stop()
             if self._broker is not None:
@@ -101,7 +108,13 @@ class ServedHome:
         client_id = _topic(spec).replace("/", "-")
         return PahoLink(mqtt.host, self._ports["mqtt"], client_id, will_of(spec), mqtt.username, mqtt.password)
 
-    def endpoint(self, device_id: str) -> ModbusEndpoint:
+    def _endpoint_of(self, spec: DeviceSpec) -> Endpoint:
+        unit = self.simulation.modbus(spec.id)
+        if spec.link == "rtu":
+            return PtyEndpoint(unit, Path(spec.tty) if spec.tty is not None else None)
+        return TcpEndpoint(unit, spec.host, self._ports.get(spec.id, spec.port), rtu=spec.link == "rtu-tcp")
+
+    def endpoint(self, device_id: str) -> Endpoint:
         """The listener of a Modbus device; raises KeyError for another id."""
         return self._endpoints[device_id]
 
@@ -117,11 +130,19 @@ class ServedHome:
                     "serial": self.simulation.serial(spec.id),
                     "topic": _topic(spec),
                 }
+            elif spec.on_pins:
+                assert self._pins is not None
+                devices[spec.id] = {
+                    "kind": spec.kind,
+                    "socket": str(self._pins.path),
+                    "serial": self.simulation.serial(spec.id),
+                    "pins": dict(spec.pins),
+                }
             else:
                 devices[spec.id] = {
                     "kind": spec.kind,
-                    "host": spec.host,
-                    "port": self._endpoints[spec.id].port,
+                    "link": spec.link or "tcp",
+                    **self._endpoints[spec.id].where(),
                     "unit": spec.unit,
                     "serial": self.simulation.serial(spec.id),
                 }
@@ -173,7 +194,7 @@ class ServedHome:
                 _log.warning("broker: %s; trying again with the next step", exc)
 
     @staticmethod
-    async def _reopen(device_id: str, endpoint: ModbusEndpoint) -> None:
+    async def _reopen(device_id: str, endpoint: Endpoint) -> None:
         try:
             await endpoint.start()
         except OSError as exc:

@@ -11,6 +11,8 @@ from hw_sim.devices.front import Front
 from hw_sim.devices.inverter import Inverter
 from hw_sim.devices.meter import Meter
 from hw_sim.devices.modbus_front import ModbusFront
+from hw_sim.devices.pin_fronts import ContactsFront, PinFront, PulseFront, SgReadyFront
+from hw_sim.devices.pin_fronts import RelayFront as RelayOnPins
 from hw_sim.devices.relays import HeatPumpFront, RelayFront
 from hw_sim.devices.storage import Hybrid, Storage
 from hw_sim.devices.topic_front import TopicFront
@@ -21,21 +23,31 @@ from hw_sim.homefile import Home
 from hw_sim.memory_broker import MemoryBroker
 from hw_sim.modbus import ModbusUnit
 from hw_sim.physics.house import House, Saved, Truth
-from hw_sim.specs import DeviceSpec
+from hw_sim.pins import PinBoard
+from hw_sim.profiled.front import ProfiledDevice
+from hw_sim.specs import LINES, PROFILE, DeviceSpec
 from hw_sim.timeline import Timeline
 from hw_sim.topics import TopicLink
 
+MODBUS_PORT = 502
 _MOST_STEPS_AT_ONCE = 10
 _ON_MODBUS: dict[str, Callable[[DeviceSpec, House], ModbusFront]] = {
     "sunspec.inverter": Inverter,
     "sunspec.battery": Storage,
     "sunspec.hybrid": Hybrid,
     "sunspec.meter": Meter,
+    PROFILE: ProfiledDevice,
 }
 _ON_MQTT: dict[str, Callable[[DeviceSpec, House, TopicLink], TopicFront]] = {
     "goe.charger": Charger,
     "shelly.relay": RelayFront,
     "shelly.heat_pump": HeatPumpFront,
+}
+_ON_PINS: dict[str, Callable[[DeviceSpec, House, PinBoard], PinFront]] = {
+    "gpio.sg_ready": SgReadyFront,
+    "gpio.relay": RelayOnPins,
+    "gpio.pulses": PulseFront,
+    "gpio.contacts": ContactsFront,
 }
 
 
@@ -75,12 +87,14 @@ class SimulatedHome:
         self.house = House(home, start, seed)
         self.faults = Faults()
         self.broker = MemoryBroker()
+        self.pins = PinBoard(home.gpio.serial, home.gpio.keeps_outputs)
         self.step_s = step_s
         self.fronts: dict[str, Front] = {}
         self._after_step = after_step
         self._units: dict[str, ModbusUnit] = {}
         self._on_modbus: list[ModbusFront] = []
         self._on_mqtt: list[TopicFront] = []
+        self._on_pins: list[PinFront] = []
         for spec in home.device:
             self._add(spec, link_of)
         self._effects = Effects(self.house, self.fronts)
@@ -96,16 +110,33 @@ class SimulatedHome:
             self._on_mqtt.append(speaker)
             self.fronts[spec.id] = speaker
             return
+        if spec.on_pins:
+            wired = _ON_PINS[spec.kind](spec, self.house, self.pins)
+            self._on_pins.append(wired)
+            self.fronts[spec.id] = wired
+            return
         front = _ON_MODBUS[spec.kind](spec, self.house)
         self._on_modbus.append(front)
         self.fronts[spec.id] = front
-        self._units[spec.id] = ModbusUnit(front.bank, spec.unit)
+        most = front.profile.link.max_clients if isinstance(front, ProfiledDevice) else None
+        line = spec.link in LINES
+        self._units[spec.id] = ModbusUnit(front.banks, line=line, max_clients=most)
 
     def modbus(self, device_id: str) -> ModbusUnit:
         """The in-memory transport of a Modbus device: `exchange(unit, pdu)`. Raises KeyError for another id."""
         if device_id not in self._units:
             raise KeyError(f"no Modbus device '{device_id}'; known: {', '.join(self._units) or 'none'}")
         return self._units[device_id]
+
+    def port(self, device_id: str) -> int:
+        """The TCP port at which such a device listens. Raises KeyError for an unknown id."""
+        front = self.fronts[device_id]
+        return front.profile.link.port if isinstance(front, ProfiledDevice) else MODBUS_PORT
+
+    def owned(self, device_id: str) -> frozenset[int] | None:
+        """The registers that may be written of a device with a profile; None for any other kind."""
+        front = self.fronts[device_id]
+        return front.owned if isinstance(front, ProfiledDevice) else None
 
     def serial(self, device_id: str) -> str:
         """The serial number under which a device identifies itself. Raises KeyError for an unknown id."""
@@ -214,6 +245,8 @@ class SimulatedHome:
                 due += self.step_s
                 await asyncio.sleep(max(0.0, due - loop.time()))
                 self.step(self.step_s)
+                for wired in self._on_pins:
+                    wired.send(loop.call_later, self.step_s)
                 behind = loop.time() - due
                 if behind > _MOST_STEPS_AT_ONCE * self.step_s:  # the machine slept: one long step, not many
                     self.step(behind)

@@ -10,6 +10,7 @@ import sunspec2
 
 from hw_sim.devices.sunspec import BASE, Model, Point, factor_for
 from hw_sim.modbus import ModbusUnit
+from hw_sim.registers import RegisterBank
 from hw_sim.simulation import SimulatedHome
 from support.sim_homes import BATTERY, EV, METER, NIGHT, NOON, PV, home, read, whole_home, write
 
@@ -262,6 +263,7 @@ def test_wrong_writes_are_refused_and_change_nothing(device: str, address: int, 
 
 async def _all(unit: ModbusUnit) -> list[int]:
     words: list[int] = []
+    assert isinstance(unit.bank, RegisterBank)
     while len(words) < len(unit.bank):
         words += await read(unit, BASE + len(words), min(100, len(unit.bank) - len(words)))
     return words
@@ -325,7 +327,9 @@ def test_a_device_can_refuse_writes_and_freeze() -> None:
         assert (await write(unit, OUT, _word(-5000), 5000))[0] == 16
         assert (await write(unit, MODE, 3))[0] == 16
         run(simulation, 15)
-        assert simulation.truth().battery_w == pytest.approx(-300.0, abs=1.0)  # taken, but without effect
+        assert simulation.truth().battery_w == pytest.approx(-300.0, abs=1.0)  # answered, but without effect
+        simulation.faults.clear("battery", "freeze")
+        assert await read(unit, OUT, 2) != [_word(-5000), 5000]  # nor is it found there later
 
     asyncio.run(main())
 

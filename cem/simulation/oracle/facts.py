@@ -115,15 +115,20 @@ class Facts:
         return sum(max(0.0, p.power_w) for p in self.movers if p.obeys)
 
 
-RECOVERS_S = 45.0
-"""After a fault a device counts as one that does not obey for so long: a back-off (F8), a write that is tried again."""
+RECOVERS_S = 35.0
+"""After a fault a device counts as one that does not obey for so long: it is back and told again within 30 s (F11)."""
 RESPONSES = 2.0
 """Of the time constants of a device, until it has done most of what it was told."""
 LOCKED = 1
 LOCK_LONGEST_S = 7200.0
 """SG Ready: a heat pump may be locked for two hours a day."""
 
-SILENT = frozenset({"silence", "disconnect", "reboot", "slow", "busy", "garbage", "nan"})
+SILENT = frozenset(
+    {
+        *("silence", "disconnect", "reboot", "slow", "busy", "garbage", "nan"),
+        *("short_answer", "half_answer", "wrong_unit", "hang_up"),
+    }
+)
 """Faults of a device that then gives nothing of use."""
 NOTHING: frozenset[str] = frozenset()
 DARK = frozenset({"silence"})

@@ -12,6 +12,9 @@ from cem_drivers.profiled.values import Known, from_raws
 FAST_S = 2.0
 """Groups read at least this often are read whole; blocks of the others take turns."""
 
+NOT_THERE = frozenset({1, 2, 3})
+"""Exceptions that say that a register is not there; of any other one, such as busy (6), it is asked again."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -52,15 +55,20 @@ class Reader:
         self._blocks = list(blocks_of(profile))
         self._raws: dict[str, tuple[bytes, float]] = {}
         self.known: dict[str, Known] = {}
+        self._answered = False  # in this round
+        self._put_off: Refused | None = None
 
     async def read_all(self) -> None:
-        """Every block once. Raises NoAnswer, BadAnswer."""
-        for block in list(self._blocks):
-            await self._read(block)
+        """Every block once. Raises NoAnswer, BadAnswer; Refused where the device gives nothing for now."""
+        self._begin()
+        waiting = list(self._blocks)
+        while waiting:
+            waiting += await self._read(waiting.pop(0))
         self._conclude()
 
     async def read_due(self) -> None:
-        """The fast blocks that are due and the slow one that waits longest. Raises NoAnswer, BadAnswer."""
+        """The fast blocks that are due and the slow one that waits longest. Raises as `read_all`."""
+        self._begin()
         now_s = self._monotonic()
         due = [block for block in self._blocks if now_s >= block.due_s - 0.05]
         slow = [block for block in due if self._profile.group[block.group].period_s > FAST_S]
@@ -77,29 +85,41 @@ class Reader:
             stale[row.id] = min(stale[source] for source in row.sources)
         return {name: known for name, known in self.known.items() if now_s - known.taken_at_s <= stale[name]}
 
-    async def _read(self, block: Block) -> None:
+    async def _read(self, block: Block) -> list[Block]:
+        """One request; what it fell apart into, where the device refused it as a whole."""
         try:
             raw = await self._bus.read(block.span.address, block.span.count, block.function)
         except Refused as error:
-            self._without(block, error)
-            return
+            if error.code in NOT_THERE:
+                return self._without(block, error)
+            self._put_off = error
+            return []
+        self._answered = True
         taken_at_s = self._monotonic()
         block.due_s = taken_at_s + self._profile.group[block.group].period_s
         for row in block.rows:
             first = 2 * (row.at - block.span.address)
             self._raws[row.id] = (raw[first : first + 2 * row.words], taken_at_s)
+        return []
 
-    def _without(self, block: Block, error: Refused) -> None:
+    def _without(self, block: Block, error: Refused) -> list[Block]:
         """A refused block is asked for row by row from now on; a refused row is not asked for again."""
         self._blocks.remove(block)
         if len(block.rows) > 1:
-            self._blocks += [Block(block.group, block.function, Span(row.at, row.words), (row,)) for row in block.rows]
-            return
+            parts = [Block(block.group, block.function, Span(row.at, row.words), (row,)) for row in block.rows]
+            self._blocks += parts
+            return parts
         for row in block.rows:
             self._raws.pop(row.id, None)
             _LOG.warning("%s: %s; %s stays unknown", self._name, error, row.id)
+        return []
+
+    def _begin(self) -> None:
+        self._answered, self._put_off = False, None
 
     def _conclude(self) -> None:
+        if self._put_off is not None and not self._answered:
+            raise self._put_off
         self.known = from_raws(self._profile, self._raws)
 
 
