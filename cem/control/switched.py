@@ -1,7 +1,6 @@
 """Heat pumps (SG Ready) and switched loads: which state each should be in this tick."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from cem.control.comfort import Comfort, comfort, temperature_c
@@ -27,7 +26,7 @@ from cem.model.plan import IntentKind
 from cem.model.resource import Control, SgReady
 from cem.model.setpoint import Health
 from cem.model.site import LoadRun
-from cem.model.values import value
+from cem.model.values import replace, value
 
 MORE = "+"
 """The claim of a heat pump for what it would store beyond its own need."""
@@ -91,6 +90,14 @@ def claims(scene: Scene, powers_w: Mapping[str, float], shed: frozenset[str]) ->
 
 
 def _memory(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
+    return scene.once(_memories)[switched.resource.id]
+
+
+def _memories(scene: Scene) -> dict[str, SwitchMemory]:
+    return {switched.resource.id: _looked_at(scene, switched) for switched in scene.picture.switched}
+
+
+def _looked_at(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
     """What was last set; where the device went back by itself, its own state, since now.
 
     It did when it tells so, for long or since it was reached again, and when it was not reached for longer than the
@@ -222,6 +229,10 @@ def _lock_used_up(scene: Scene, memory: SwitchMemory) -> bool:
 
 def _today(scene: Scene) -> int:
     """The day of the house."""
+    return scene.once(_day)
+
+
+def _day(scene: Scene) -> int:
     return scene.now.astimezone(ZoneInfo(scene.site.zone)).toordinal()
 
 
@@ -282,7 +293,7 @@ def choices(
 def leaving_w(found: Iterable[SwitchedChoice]) -> float:
     """What is drawn now by loads that are switched off with this tick; heat pumps end in their own time."""
     off = (choice for choice in found if choice.control is Control.LOAD_ON and choice.value == 0.0)
-    return sum(max(0.0, choice.switched.power_w or 0.0) for choice in off)
+    return sum([max(0.0, choice.switched.power_w or 0.0) for choice in off])
 
 
 def _remembered(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, state: int) -> SwitchMemory:
