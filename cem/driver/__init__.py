@@ -5,6 +5,9 @@ from cem.model.errors import BadAnswer, DeviceError, NoAnswer, Refused, WrongDev
 from cem.model.reading import Reading, Value
 from cem.model.resource import POINTS, Control, Ratings, Resource, Role
 from cem.ports import (
+    Caller,
+    CallPort,
+    CallSink,
     ConnectionSink,
     ControlSpec,
     Device,
@@ -16,12 +19,16 @@ from cem.ports import (
     MessageSink,
     PduPort,
     Storage,
+    TextStream,
     TopicPort,
 )
 
 __all__ = [
     "POINTS",
     "BadAnswer",
+    "CallPort",
+    "CallSink",
+    "Caller",
     "ConnectionSink",
     "Control",
     "ControlSpec",
@@ -42,6 +49,7 @@ __all__ = [
     "Resource",
     "Role",
     "Storage",
+    "TextStream",
     "TopicPort",
     "Value",
     "WrongDevice",

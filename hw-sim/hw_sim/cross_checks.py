@@ -71,6 +71,10 @@ def _device_faults(home: Home, tables: dict[str, str]) -> list[str]:
             if (device.kind, device.serial) in serials:
                 faults.append(f"device.{i}.serial: '{device.serial}' is there twice; each needs one of its own")
             serials.add((device.kind, device.serial))
+        elif device.calls_in:
+            if (device.kind, device.called) in serials:
+                faults.append(f"device.{i}.identity: '{device.called}' is there twice; each needs one of its own")
+            serials.add((device.kind, device.called))
         else:
             if device.port and device.port in ports:
                 faults.append(f"device.{i}.port: {device.port} is taken already")

@@ -32,6 +32,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "goe.charger": ("ev",),
     "shelly.relay": ("relay_load",),
     "shelly.heat_pump": ("heat_pump",),
+    "ocpp.charger": ("ev",),
 }
 """The tables of which each kind of device needs exactly one."""
 
