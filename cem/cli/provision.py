@@ -46,6 +46,9 @@ Say = Callable[[str], None]
 @click.option("--from", "answers_file", type=click.Path(path_type=Path, dir_okay=False), help="File with the answers.")
 @click.option("--modbus", multiple=True, metavar="HOST:PORT[/UNIT]", help="A Modbus device; repeatable.")
 @click.option("--mqtt", multiple=True, metavar="HOST:PORT", help="An MQTT broker; repeatable.")
+@click.option(
+    "--ocpp", multiple=True, metavar="LISTEN[:PORT]", help="An address of this machine at which EV chargers call in."
+)
 @click.option("--grid", metavar="SERIAL", help="Which meter is at the connection point, where there are several.")
 @click.option("--read-only", multiple=True, metavar="SERIAL", help="A device never to be written; repeatable.")
 @click.option(
@@ -82,22 +85,30 @@ def provision(
     order = Order(out, scope, dry_run=dry_run, force=options["force"], installer=options["installer"])
     tools = Tools(load_drivers(), DriverContext(time.monotonic), SystemClock(), __version__)
     try:
-        finding = asyncio.run(find(order, answers, tools, lambda seen: _say_all(say, sighting_lines(seen))))
-        _show_proposal(finding, say)
-        if interactive and not click.confirm("Test these devices now? Each control moves for some seconds", err=True):
-            _stop(["nothing was written"], PROBLEM)
-        outcome = asyncio.run(prove(order, finding, tools, lambda result: _say_all(say, result_lines(result))))
+        outcome = asyncio.run(_provisioned(order, answers, tools, say, interactive))
     except SiteFileError as error:
         _stop(["what was found and answered makes no site file:", *error.faults], PROBLEM)
     except CemError as error:
         _stop([str(error)], PROBLEM)
     except OSError as error:
         _stop([f"{error.filename or out}: {error.strerror}; choose another --out, or check its folder"], PROBLEM)
+    if outcome is None:
+        _stop(["nothing was written"], PROBLEM)
     _show_outcome(outcome, order, say)
     if as_json:
         path = None if outcome.record_path is None else str(outcome.record_path)
         click.echo(json.dumps(record_json(outcome.record) | {"record_file": path}, indent=2, ensure_ascii=False))
     sys.exit(0 if outcome.record.passed else PROBLEM)
+
+
+async def _provisioned(order: Order, answers: Answers, tools: Tools, say: Say, asks: bool) -> Outcome | None:
+    """Finds, shows and proves, all in one go: a charger that called in stays connected. None where a person says no."""
+    finding = await find(order, answers, tools, lambda seen: _say_all(say, sighting_lines(seen)))
+    _show_proposal(finding, say)
+    question = "Test these devices now? Each control moves for some seconds"
+    if asks and not await asyncio.to_thread(click.confirm, question, err=True):
+        return None
+    return await prove(order, finding, tools, lambda result: _say_all(say, result_lines(result)))
 
 
 def _answers(out: Path, answers_file: Path | None, options: dict[str, Any], interactive: bool) -> Answers:
@@ -117,7 +128,10 @@ def _answers(out: Path, answers_file: Path | None, options: dict[str, Any], inte
     faults = [*answer_faults(answers, out.parent), *faults]
     try:
         if not all_links(answers):
-            faults.append("no address to look at: give --modbus HOST:PORT/UNIT or --mqtt HOST:PORT, each repeatable")
+            faults.append(
+                "no address to look at: give --modbus HOST:PORT/UNIT, --mqtt HOST:PORT or --ocpp LISTEN:PORT, "
+                "each repeatable"
+            )
     except ValueError as error:
         faults.append(str(error))
     if faults:

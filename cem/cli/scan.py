@@ -34,7 +34,8 @@ def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bo
     A network such as 192.0.2.0/24 is looked through for Modbus at port 502 and MQTT at port 1883.
 
     Other links: rtu-tcp://HOST:PORT/UNIT, tls://HOST:PORT/UNIT, and rtu:DEVICE@BAUD/UNIT with E or O behind the baud
-    rate for a parity bit.
+    rate for a parity bit. ocpp://HOST:PORT is an address of this machine, such as ocpp://0.0.0.0:8887: EV chargers
+    that call in there within 24 s are told, and none is written.
 
     Ends with 0 when something was found, else with 1.
 
@@ -61,7 +62,7 @@ def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bo
             for line in (line for found in sighting.found for line in model_lines(found, values)):
                 click.echo(line)
     if not any(sighting.found for sighting in sightings):
-        click.echo("nothing found: check power, cable, address, unit, and whether Modbus or MQTT is on", err=True)
+        click.echo("nothing found: check power, cable, address, unit, and whether Modbus, MQTT or OCPP is on", err=True)
         sys.exit(1)
 
 

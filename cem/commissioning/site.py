@@ -26,6 +26,7 @@ class FindTable(Table):
 
     modbus: tuple[str, ...] = ()
     mqtt: tuple[str, ...] = ()
+    ocpp: tuple[str, ...] = ()  # addresses of this machine at which chargers call in
     grid: str | None = None  # serial number of the meter at the connection point
     read_only: tuple[str, ...] = ()  # serial numbers or ids never to be written
     max_power_w: dict[str, Power] = Field(
@@ -47,7 +48,8 @@ class Answers:
     def targets(self) -> list[tuple[str, LinkKind]]:
         """Every address with its kind."""
         modbus = [(text, LinkKind.MODBUS_TCP) for text in self.find.modbus]
-        return modbus + [(text, LinkKind.MQTT) for text in self.find.mqtt]
+        mqtt = [(text, LinkKind.MQTT) for text in self.find.mqtt]
+        return modbus + mqtt + [(text, LinkKind.OCPP) for text in self.find.ocpp]
 
 
 def read_answers(path: Path) -> Answers:

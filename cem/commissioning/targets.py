@@ -6,11 +6,11 @@ from enum import StrEnum
 
 Link = Mapping[str, str | int | float | bool]
 
-MODBUS_PORT, MODBUS_TLS_PORT, MQTT_PORT = 502, 802, 1883
+MODBUS_PORT, MODBUS_TLS_PORT, MQTT_PORT, OCPP_PORT = 502, 802, 1883, 8887
 HIGHEST_UNIT = 247  # Modbus over serial line 1.02, 2.2; 255 is used over TCP
 
 _TARGET = re.compile(
-    r"^(?:(?P<kind>modbus|mqtt|rtu-tcp|tls)://)?(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^/:\s]+)(?::(?P<port>\d{1,5}))?(?:/(?P<units>[\d,-]*))?$"
+    r"^(?:(?P<kind>modbus|mqtt|rtu-tcp|tls|ocpp)://)?(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^/:\s]+)(?::(?P<port>\d{1,5}))?(?:/(?P<units>[\d,-]*))?$"
 )
 _SERIAL = re.compile(r"^rtu:(?P<device>/[^@\s]+)(?:@(?P<baud>\d{3,7})(?P<parity>[NEO]?)(?:/(?P<units>[\d,-]*))?)?$")
 
@@ -23,6 +23,7 @@ class LinkKind(StrEnum):
     MODBUS_RTU_TCP = "rtu-tcp"
     MODBUS_TLS = "tls"
     MQTT = "mqtt"
+    OCPP = "ocpp"
 
 
 _NAMED = {
@@ -30,14 +31,16 @@ _NAMED = {
     "rtu-tcp": LinkKind.MODBUS_RTU_TCP,
     "tls": LinkKind.MODBUS_TLS,
     "mqtt": LinkKind.MQTT,
+    "ocpp": LinkKind.OCPP,
 }
 
 
 def parse_target(text: str, kind: LinkKind | None = None) -> list[Link]:
     """The links of HOST[:PORT][/UNITS], UNITS being such as 1 or 1,200 or 1-4, optionally with modbus:// or mqtt://.
 
-    Without a kind both are meant, unless the port is MQTT's own. Also rtu-tcp:// and tls:// with the same, and
-    rtu:DEVICE[@BAUD[PARITY][/UNITS]] for a serial line. Raises ValueError with a sentence.
+    Without a kind both are meant, unless the port is MQTT's own. Also rtu-tcp:// and tls:// with the same,
+    rtu:DEVICE[@BAUD[PARITY][/UNITS]] for a serial line, and ocpp://HOST[:PORT] for an address of this machine at which
+    chargers call in. Raises ValueError with a sentence.
     """
     serial = _SERIAL.match(text.strip())
     if serial is not None:
@@ -55,6 +58,10 @@ def parse_target(text: str, kind: LinkKind | None = None) -> list[Link]:
     if port is not None and not 1 <= port <= 65535:
         raise ValueError(f"{text!r}: port {port} does not exist; 1 to 65535 do")
     kind = kind or named or (LinkKind.MQTT if port == MQTT_PORT else None)
+    if kind is LinkKind.OCPP:
+        if match["units"]:
+            raise ValueError(f"{text!r}: chargers call in at an address of this machine, such as ocpp://0.0.0.0:8887")
+        return [{"kind": "ocpp", "listen": host, "port": port or OCPP_PORT}]
     links: list[Link] = []
     if kind is not LinkKind.MQTT:
         default = MODBUS_TLS_PORT if kind is LinkKind.MODBUS_TLS else MODBUS_PORT
@@ -81,7 +88,7 @@ def _units(text: str, units: str | None) -> list[int]:
 
 def address(link: Link) -> str:
     """A link as a person reads it: 127.0.0.1:5021 unit 1."""
-    where = str(link.get("host", link.get("device", link.get("port", "?"))))
-    if "host" in link and "port" in link:
+    where = str(link.get("host", link.get("listen", link.get("device", link.get("port", "?")))))
+    if ("host" in link or "listen" in link) and "port" in link:
         where = f"[{where}]:{link['port']}" if ":" in where else f"{where}:{link['port']}"
     return f"{where} unit {link['unit']}" if "unit" in link else where
