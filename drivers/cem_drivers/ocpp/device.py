@@ -91,6 +91,8 @@ class OcppDevice:
                     f"{self.id}: no charger calls in as {admission.identity!r} at {central.name}; waiting. Check the "
                     "address of the central system in the charger, and its name and password there"
                 )
+            if self._profile.quirks.zero_is_connector:
+                session.station.zero_is = self._number
             boot = await self._who(central, session)
             identity = Identity(boot.maker, boot.model, self._serial_of(boot, session), boot.version)
             if self._config.serial is not None and identity.serial != self._config.serial:

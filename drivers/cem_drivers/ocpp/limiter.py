@@ -46,6 +46,7 @@ class Limiter:
         self._phases: int | None = None
         self._ends_at_s = float("-inf")
         self._configured = False
+        self._cleared = False  # since the last limit, or since this connection began
         self._told: dict[str, tuple[float, float]] = {}
 
     # --- what is known -------------------------------------------------------------------------------------
@@ -107,18 +108,15 @@ class Limiter:
             return
         if not self._in_force:
             left = await self._composite(RELEASE_S)
-            if left is None or not self._is_lease(left):
+            blind = not self._profile.quirks.composite and not self._cleared
+            if not blind and (left is None or not self._is_lease(left)):
                 return
         await self._clear()
 
     async def held_a(self) -> float | None:
         """The limit of ours that the charger holds, in A, as its composite schedule says; None for none."""
         composite = await self._composite(min(self._timeout_s, 1.5))
-        if composite is None:
-            if self._profile.quirks.composite or not self._in_force:
-                return None
-            return self._limit_a  # it can't be asked: what it took
-        if not self._in_force and not self._is_lease(composite):
+        if composite is None or not (self._in_force or self._is_lease(composite)):
             return None
         held_a = self._amperes(composite)
         self._told["limit_a"] = (held_a, self._now_s)
@@ -139,6 +137,8 @@ class Limiter:
                 "Check whether Smart Charging is switched on in the charger, and another profile of the catalogue"
             )
         self._limit_a, self._phases = limit_a, phases
+        self._told["limit_a"] = (limit_a, self._now_s)
+        self._cleared = False
         self._ends_at_s = self._now_s + row.lease_s
         if phases is not None:
             self._told["phases"] = (float(phases), self._now_s)
@@ -177,6 +177,7 @@ class Limiter:
                 f"{self._id}: ClearChargingProfile was answered with {status or 'nothing'}; it ends by itself"
             )
         self._limit_a = self._phases = None
+        self._cleared = True
         self._ends_at_s = float("-inf")
         self._told.clear()
 

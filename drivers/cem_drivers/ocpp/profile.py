@@ -53,6 +53,7 @@ class Quirks(Table):
     start_before_s: int = Field(default=60, ge=0, le=600)  # profiles begin so long ago, so that they hold at once
     composite: bool = True  # false: GetCompositeSchedule is refused or wrong, nothing is read back
     trigger: bool = True  # false: TriggerMessage is refused or does harm
+    zero_is_connector: bool = False  # true: what it measures on connector 0, the whole charger, is the connector's
     asks_abilities: bool = True  # false: GetConfiguration (GetVariables) is not answered
     limit_step_a: float = Field(default=0.1, gt=0, le=1)  # one decimal is what the standard allows
 

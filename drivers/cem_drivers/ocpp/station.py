@@ -116,9 +116,12 @@ class Station:
     asked_at_s: float = float("-inf")  # when something was asked for that it answers with its time
     connectors: dict[int, Connector] = field(default_factory=dict)
     next_transaction: int = 0
+    zero_is: int | None = None  # the connector that is meant where the whole charger's meter (0) is told of
 
     def connector(self, number: int | None) -> Connector:
         """The connector of this number; what tells of too many, or of none, writes into the wind."""
+        if number == 0 and self.zero_is is not None:
+            number = self.zero_is
         if number is None or not 0 <= number <= MOST_CONNECTORS:
             return Connector()
         return self.connectors.setdefault(number, Connector())

@@ -64,6 +64,7 @@ class OcppCharger(Front):
         point = self._point.spec
         self.store = ProfileStore(float(point.max_a), point.phases, house.home.grid.voltage_v, spec.default_a)
         self._live: list[ChargingProfile] = []
+        self._brought: Bound | None = None
         self.settings = {
             "SupportedFeatureProfiles": "Core,SmartCharging" + (",RemoteTrigger" if spec.triggers else ""),
             "NumberOfConnectors": "1",
@@ -112,6 +113,8 @@ class OcppCharger(Front):
     def _bring(self) -> None:
         """Brings what holds to the pilot."""
         bound = self._bound()
+        if bound != self._brought:
+            self._brought, self._seen = bound, None  # a profile ended, or came into force, by itself
         if self.spec.switches_phases and bound.phases in {1, 3} and not self._point.contactor:
             self._point.offered_phases = min(bound.phases or 3, self._point.spec.phases)
         self._point.offered_a = bound.limit_a if self._may_charge() and bound.limit_a >= MIN_CURRENT_A else 0.0
