@@ -25,7 +25,7 @@ from cem_drivers.ocpp.dialect import Dialect, dialect_of
 from cem_drivers.ocpp.link import Admission
 from cem_drivers.ocpp.station import Lease, Station, Terms
 from cem_drivers.ocpp.times import written
-from support.ocpp_peer import calling, limit_of
+from support.ocpp_peer import Peer16, calling, limit_of
 from support.stand import free_ports
 
 LIMIT = Control.EV_LIMIT_A
@@ -229,12 +229,26 @@ def test_the_newest_connection_of_a_name_counts_and_two_chargers_with_one_name_a
     assert sum("second charger of this name" in record.message for record in caplog.records) == 1
 
 
-def device_at(port: int, name: str, serial: str, **link: Any) -> Device:
-    resource = Resource("ev", Role.EV, "box", "Box", Ratings(max_current_a=16.0), frozenset({LIMIT}))
-    table = {"listen": "127.0.0.1", "port": port, "identity": name, **link}
-    config = DeviceConfig("box", "Box", "ocpp", table, (resource,), None, serial)
+def device_at(port: int, name: str, serial: str, *resources: str) -> Device:
+    ratings = Ratings(max_current_a=16.0)
+    points = tuple(Resource(one, Role.EV, "box", "Box", ratings, frozenset({LIMIT})) for one in resources)
+    table: dict[str, str | int | float | bool] = {"listen": "127.0.0.1", "port": port, "identity": name}
+    config = DeviceConfig("box", "Box", "ocpp", table, points, None, serial)
     assert DRIVER.faults(config) == []
     return DRIVER.device(config, CONTEXT)
+
+
+async def listened(port: int) -> None:
+    """Waits until somebody listens there."""
+    for _ in range(1000):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            await asyncio.sleep(0.01)
+        else:
+            writer.close()
+            await writer.wait_closed()
+            return
 
 
 async def until_lost(device: Device) -> None:
@@ -256,25 +270,42 @@ async def until_lost(device: Device) -> None:
 def test_a_charger_of_somebody_elses_code_is_steered(protocol: str, serial: str, state: str) -> None:
     async def act() -> None:
         (port,) = free_ports(1)
-        device = device_at(port, "CP_1", serial)
+        device = device_at(port, "CP_1", serial, "ev")
         opening = asyncio.create_task(device.open())
-        await asyncio.sleep(0)
-        while True:  # it calls until somebody listens
-            try:
-                async with calling(port, "CP_1", protocol) as peer:
-                    assert (await opening).serial == serial
-                    await device.write("ev", LIMIT, 10.0)
-                    assert await device.read_back("ev", LIMIT) == 10.0
-                    assert limit_of(peer) == 10.0
-                    readings = {reading.point: reading.value for reading in await device.poll()}
-                    assert readings["state"] == state
-                    await device.release("ev", LIMIT)
-                    assert limit_of(peer) is None
-                    assert await device.read_back("ev", LIMIT) is None
-                break
-            except aiohttp.ClientConnectorError:
-                await asyncio.sleep(0.01)
+        await listened(port)
+        async with calling(port, "CP_1", protocol) as peer:
+            assert (await opening).serial == serial
+            await device.write("ev", LIMIT, 10.0)
+            assert await device.read_back("ev", LIMIT) == 10.0
+            assert limit_of(peer) == 10.0
+            readings = {reading.point: reading.value for reading in await device.poll()}
+            assert readings["state"] == state
+            await device.release("ev", LIMIT)
+            assert limit_of(peer) is None
+            assert await device.read_back("ev", LIMIT) is None
         await until_lost(device)
+        await device.close()
+
+    run(act)
+
+
+def test_two_connectors_of_one_charger_are_steered_apart() -> None:
+    async def act() -> None:
+        (port,) = free_ports(1)
+        device = device_at(port, "CP_1", "TMH-1", "left", "right")
+        opening = asyncio.create_task(device.open())
+        await listened(port)
+        async with calling(port, "CP_1", "ocpp1.6") as peer:
+            await opening
+            assert [spec.resource_id for spec in device.controls()] == ["left", "right"]
+            await device.write("left", LIMIT, 10.0)
+            await device.write("right", LIMIT, 8.0)
+            assert isinstance(peer, Peer16)
+            assert sorted(peer.profiles.values()) == [(1, 10.0), (2, 8.0)]
+            await device.release("left", LIMIT)
+            assert await device.read_back("left", LIMIT) is None
+            assert await device.read_back("right", LIMIT) == 8.0
+            assert {reading.resource_id for reading in await device.poll()} == {"left", "right"}
         await device.close()
 
     run(act)
@@ -337,7 +368,7 @@ async def everything(dialect: Dialect) -> None:
     """Asks all that is ever asked."""
     unix_s = 1_781_517_600.0
     await dialect.knock(1.0)
-    await dialect.abilities(1, 1.0)
+    await dialect.abilities(1.0)
     for message in ("BootNotification", "StatusNotification", "MeterValues"):
         assert await dialect.trigger(message, None if message == "BootNotification" else 1, 1.0)
     await dialect.configure({"MeterValueSampleInterval": "10", "MeterValuesSampledData": "Power.Active.Import"}, 1.0)

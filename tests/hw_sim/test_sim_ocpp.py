@@ -92,7 +92,12 @@ def test_what_must_not_be_lost_waits_and_the_rest_is_forgotten() -> None:
 
 def test_what_it_does_not_know_it_says_so() -> None:
     sent: list[list[Any]] = []
-    rpc = Rpc(lambda text: bool(sent.append(json.loads(text))) or True, lambda _action, _payload: None)
+
+    def send(text: str) -> bool:
+        sent.append(json.loads(text))
+        return True
+
+    rpc = Rpc(send, lambda _action, _payload: None)
     for text in ("no json", "[]", '{"a": 1}', '[2,"7","Reset",{"type":"Hard"}]'):
         rpc.hear(text, 0.0)
     assert sent == [[4, "7", "NotImplemented", "", {}]]

@@ -34,10 +34,16 @@ class Socket:
 
 
 class Peer16(ChargePoint16):  # type: ignore[misc]
-    """OCPP 1.6: keeps the last profile."""
+    """OCPP 1.6, two connectors: keeps the last profile of each, by its number."""
 
-    limit_a: float | None = None
-    unasked = 0
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.profiles: dict[int, tuple[int, float]] = {}  # connector and limit
+
+    @property
+    def limit_a(self) -> float | None:
+        """Of the first connector."""
+        return next((limit for connector, limit in self.profiles.values() if connector == 1), None)
 
     async def boot(self) -> Any:
         """Says who it is."""
@@ -74,20 +80,20 @@ class Peer16(ChargePoint16):  # type: ignore[misc]
 
     @on("SetChargingProfile")
     async def set_profile(self, connector_id: int, cs_charging_profiles: dict[str, Any]) -> Any:
-        del connector_id
-        self.limit_a = float(cs_charging_profiles["charging_schedule"]["charging_schedule_period"][0]["limit"])
+        limit = float(cs_charging_profiles["charging_schedule"]["charging_schedule_period"][0]["limit"])
+        self.profiles[cs_charging_profiles["charging_profile_id"]] = (connector_id, limit)
         return result16.SetChargingProfile("Accepted")
 
     @on("ClearChargingProfile")
-    async def clear(self, **_which: Any) -> Any:
-        self.limit_a = None
-        return result16.ClearChargingProfile("Accepted")
+    async def clear(self, id: int) -> Any:  # noqa: A002 - its name in the message
+        return result16.ClearChargingProfile("Accepted" if self.profiles.pop(id, None) else "Unknown")
 
     @on("GetCompositeSchedule")
     async def composite(self, connector_id: int, duration: int, charging_rate_unit: str) -> Any:
-        if self.limit_a is None:
+        limits = [limit for connector, limit in self.profiles.values() if connector == connector_id]
+        if not limits:
             return result16.GetCompositeSchedule("Rejected")
-        period = {"startPeriod": 0, "limit": self.limit_a}
+        period = {"startPeriod": 0, "limit": limits[0]}
         schedule = {"duration": duration, "chargingRateUnit": charging_rate_unit, "chargingSchedulePeriod": [period]}
         return result16.GetCompositeSchedule("Accepted", connector_id, AT, schedule)
 

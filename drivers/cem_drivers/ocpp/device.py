@@ -1,5 +1,6 @@
-"""One connector of one charger of the site file."""
+"""One charger of the site file: each of its resources is a connector."""
 
+import asyncio
 import logging
 import math
 from collections.abc import Sequence
@@ -21,13 +22,15 @@ from cem_drivers.ocpp.central import CENTRALS, Central, Session
 from cem_drivers.ocpp.limiter import Limiter
 from cem_drivers.ocpp.link import Admission, admission_of, place_of
 from cem_drivers.ocpp.profile import Profile
-from cem_drivers.ocpp.station import Abilities, Boot, Connector
+from cem_drivers.ocpp.station import Abilities, Boot
 from cem_drivers.table import flag, number, text
 
 ASK_S = 2.0
 """Patience for one answer while the device runs."""
 CALL_IN_S = 4.5
 """Opening waits so long for a charger that is not here."""
+OPEN_LONGEST_S = 7.0
+"""Whoever opens gives up a second later; what was not asked until then is asked by the first polls."""
 WHO_S = 2.0
 ASK_AGAIN_S = 60.0
 """What does not send values when it is asked is asked this seldom."""
@@ -45,25 +48,33 @@ class _Open:
     central: Central
     session: Session
     abilities: Abilities
-    limiter: Limiter
+    limiters: dict[str, Limiter]  # by resource
+
+
+@dataclass(slots=True)
+class _Asking:
+    """How often values were asked for, and in vain."""
+
+    asked_at_s: float = -math.inf
+    vain: int = 0
+    samples_seen: int = 0
 
 
 class OcppDevice:
-    """A connector behind the central system."""
+    """A charger that calls in at the central system. The first resource is the link's connector, each more the next."""
 
     def __init__(self, config: DeviceConfig, profile: Profile, context: DriverContext) -> None:
         self._config = config
         self._profile = profile
         self._context = context
-        self._number = int(number(config.link, "connector", 1))
+        first = int(number(config.link, "connector", 1))
+        self._numbers = {resource.id: first + index for index, resource in enumerate(config.resources)}
         self._timeout_s = number(config.link, "timeout_s", ASK_S)
         self._central: Central | None = None
         self._admission = Admission("")
         self._open: _Open | None = None
-        self._asked_at_s = float("-inf")
-        self._vain = 0
-        self._samples_seen = 0
-        self._started_at_s = float("-inf")
+        self._asking = {number: _Asking() for number in self._numbers.values()}
+        self._started_at_s: dict[int, float] = {}
 
     @property
     def id(self) -> str:
@@ -76,6 +87,7 @@ class OcppDevice:
         Raises NoAnswer, WrongDevice.
         """
         await self.close()
+        last_s = asyncio.get_running_loop().time() + OPEN_LONGEST_S
         try:
             admission = self._admission = admission_of(self._config.link, self._config.serial)
             central = self._central = await CENTRALS.take(self._config.link, self._context, admission)
@@ -92,7 +104,7 @@ class OcppDevice:
                     "address of the central system in the charger, and its name and password there"
                 )
             if self._profile.quirks.zero_is_connector:
-                session.station.zero_is = self._number
+                session.station.zero_is = min(self._numbers.values())
             boot = await self._who(central, session)
             identity = Identity(boot.maker, boot.model, self._serial_of(boot, session), boot.version)
             if self._config.serial is not None and identity.serial != self._config.serial:
@@ -103,11 +115,15 @@ class OcppDevice:
                 )
             abilities = Abilities()
             if self._profile.quirks.asks_abilities:
-                abilities = await session.dialect.abilities(self._number, self._timeout_s)
-            limiter = Limiter(self._config, self._profile, abilities, session, self._number, self._timeout_s)
-            self._open = _Open(central, session, abilities, limiter)
-            self._vain = 0
-            await self._look(session)
+                abilities = await session.dialect.abilities(self._timeout_s)
+            limiters = {
+                resource.id: Limiter(
+                    resource, self._profile, abilities, session, self._numbers[resource.id], self._timeout_s
+                )
+                for resource in self._config.resources
+            }
+            self._open = _Open(central, session, abilities, limiters)
+            await self._look_at_all(session, last_s)
         finally:
             if self._open is None:
                 await self.close()
@@ -128,52 +144,52 @@ class OcppDevice:
         """The newest value of each point, each from when it was taken; raises NoAnswer when the charger is gone."""
         opened = self._living()
         await self._keep_awake(opened)
-        station, now_s = opened.session.station, self._context.monotonic()
-        connector = station.connector(self._number)
+        return [
+            Reading(resource.id, point, value, taken_at_s)
+            for resource in self._config.resources
+            for point, (value, taken_at_s) in self._values(opened, resource.id).items()
+        ]
+
+    def _values(self, opened: _Open, resource_id: str) -> dict[str, tuple[float | str, float]]:
+        """What is known of one connector: points with values, and when those were taken."""
+        station, now_s, limiter = opened.session.station, self._context.monotonic(), opened.limiters[resource_id]
+        connector = station.connector(self._numbers[resource_id])
         values: dict[str, tuple[float | str, float]] = {}
         if connector.state is not None:
             values["state"] = (connector.state, station.heard_at_s)
         values |= connector.values
-        if (
-            connector.state in {"A", "B"}
-            and now_s - values.get("power_w", (0.0, -math.inf))[1] > self._profile.life.every_s
-        ):
+        age_s = now_s - values.get("power_w", (0.0, -math.inf))[1]
+        if connector.state in {"A", "B"} and age_s > self._profile.life.every_s:
             # many measure within a transaction alone; where nothing charges, nothing flows
             values["power_w"] = (0.0, station.heard_at_s)
-            if opened.limiter.tells_current:
+            if limiter.tells_current:
                 values["current_a"] = (0.0, station.heard_at_s)
-        values |= opened.limiter.told
-        return [
-            Reading(resource.id, point, value, taken_at_s)
-            for resource in self._config.resources
-            for point, (value, taken_at_s) in values.items()
-        ]
+        return values | limiter.told
 
     async def write(self, resource_id: str, control: Control, value: float) -> None:
         """Sends a charging profile with an end. Raises Refused where the charger does not take it, NoAnswer."""
         opened = self._writable(resource_id, control)
         if not math.isfinite(value) or value < 0:
-            raise Refused(f"{self.id}: {value} is no value for {control}; allowed are 0 and 6 to {self._most_a():g}")
+            most_a = self._most_a(resource_id)
+            raise Refused(f"{self.id}: {value} is no value for {control}; allowed are 0 and 6 to {most_a:g}")
+        limiter = opened.limiters[resource_id]
         if control is Control.EV_PHASES:
-            await opened.limiter.set_phases(value)
+            await limiter.set_phases(value)
             return
-        await opened.limiter.set_limit(0.0 if value < 6.0 else min(value, self._most_a()))
+        await limiter.set_limit(0.0 if value < 6.0 else min(value, self._most_a(resource_id)))
         if value >= 6.0:
-            await self._start_charge(opened)
+            await self._start_charge(opened, self._numbers[resource_id])
 
     async def read_back(self, resource_id: str, control: Control) -> float | None:
         """What the charger says will hold; None when nothing of ours is in force, or it does not say."""
-        del resource_id
-        opened = self._living()
-        if control is Control.EV_PHASES:
-            return opened.limiter.phases_held
-        return await opened.limiter.held_a()
+        limiter = self._living().limiters[resource_id]
+        return limiter.phases_held if control is Control.EV_PHASES else await limiter.held_a()
 
     async def release(self, resource_id: str, control: Control) -> None:
         """Takes the charging profile away; sends nothing where there is none. Raises Refused, NoAnswer."""
         if self._why_not_written() is not None:
             return
-        await self._writable(resource_id, control).limiter.release(control)
+        await self._writable(resource_id, control).limiters[resource_id].release(control)
 
     async def close(self) -> None:
         """Lets go of the connection, which stays for a while: a charger that is cut off takes long to come back."""
@@ -209,32 +225,43 @@ class OcppDevice:
             return session.station.identity
         return boot.serial
 
-    async def _look(self, session: Session) -> None:
-        """Asks how it stands: what it said in an earlier connection may be old."""
+    async def _look_at_all(self, session: Session, last_s: float) -> None:
+        try:
+            async with asyncio.timeout_at(last_s):
+                for connector in self._numbers.values():
+                    await self._look(session, connector)
+        except TimeoutError:
+            _LOG.debug("%s: it answers slowly; how it stands is asked for by the first polls", self.id)
+
+    async def _look(self, session: Session, number: int) -> None:
+        """Asks how a connector stands: what it said in an earlier connection may be old."""
+        self._asking[number] = _Asking()
         if not self._profile.quirks.trigger:
             return
-        if await session.dialect.trigger("StatusNotification", self._number, self._timeout_s):
-            connector = session.station.connector(self._number)
+        if await session.dialect.trigger("StatusNotification", number, self._timeout_s):
+            connector = session.station.connector(number)
             await session.until(lambda: connector.state is not None, 1.0)
-        await self._ask_values(session)
+        await self._ask_values(session, number)
 
     async def _keep_awake(self, opened: _Open) -> None:
         """Asks for values where the newest are too old, and for anything where nothing came at all."""
         station, now_s, every_s = opened.session.station, self._context.monotonic(), self._profile.life.every_s
-        connector = station.connector(self._number)
-        newest_s = max((at_s for _, at_s in connector.values.values()), default=-math.inf)
-        pause_s = every_s if self._vain < MOST_VAIN else ASK_AGAIN_S
-        if self._profile.quirks.trigger and now_s - newest_s >= every_s and now_s - self._asked_at_s >= pause_s:
-            await self._ask_values(opened.session)
-        elif now_s - station.heard_at_s >= every_s:
+        for connector in self._numbers.values():
+            asking = self._asking[connector]
+            newest_s = max((at_s for _, at_s in station.connector(connector).values.values()), default=-math.inf)
+            pause_s = every_s if asking.vain < MOST_VAIN else ASK_AGAIN_S
+            due = now_s - newest_s >= every_s and now_s - asking.asked_at_s >= pause_s
+            if self._profile.quirks.trigger and due:
+                await self._ask_values(opened.session, connector)
+        if self._context.monotonic() - station.heard_at_s >= every_s:
             await opened.session.dialect.knock(self._timeout_s)
 
-    async def _ask_values(self, session: Session) -> None:
-        connector = session.station.connector(self._number)
-        self._vain = 0 if connector.samples != self._samples_seen else self._vain + 1
-        self._samples_seen = connector.samples
-        self._asked_at_s = self._context.monotonic()
-        await session.dialect.trigger("MeterValues", self._number, self._timeout_s)
+    async def _ask_values(self, session: Session, number: int) -> None:
+        connector, asking = session.station.connector(number), self._asking[number]
+        asking.vain = 0 if connector.samples != asking.samples_seen else asking.vain + 1
+        asking.samples_seen = connector.samples
+        asking.asked_at_s = self._context.monotonic()
+        await session.dialect.trigger("MeterValues", number, self._timeout_s)
 
     def _living(self) -> _Open:
         """The open connection; NoAnswer if it ended, was replaced, or nothing came for too long."""
@@ -270,20 +297,20 @@ class OcppDevice:
             raise Refused(f"{self.id}: {control} is not written: {why or 'it has no such control'}")
         return self._living()
 
-    def _most_a(self) -> float:
-        rated = [one.ratings.max_current_a for one in self._config.resources if one.ratings.max_current_a is not None]
-        return min([self._profile.limit.max_a, *rated])
+    def _most_a(self, resource_id: str) -> float:
+        rated = [one.ratings.max_current_a for one in self._config.resources if one.id == resource_id]
+        return min([self._profile.limit.max_a, *(amps for amps in rated if amps is not None)])
 
-    async def _start_charge(self, opened: _Open) -> None:
+    async def _start_charge(self, opened: _Open, number: int) -> None:
         """Starts a transaction for a car that waits for one, where the site file allows that."""
-        connector: Connector = opened.session.station.connector(self._number)
+        connector = opened.session.station.connector(number)
         now_s = self._context.monotonic()
         if not (flag(self._config.link, "remote_start") and connector.waits_for_tag):
             return
-        if now_s - self._started_at_s < START_AGAIN_S:
+        if now_s - self._started_at_s.get(number, -math.inf) < START_AGAIN_S:
             return
-        self._started_at_s = now_s
-        status = await opened.session.dialect.start(self._number, text(self._config.link, "tag", ""), self._timeout_s)
+        self._started_at_s[number] = now_s
+        status = await opened.session.dialect.start(number, text(self._config.link, "tag", ""), self._timeout_s)
         if status != "Accepted":
             _LOG.warning("%s: the charger does not start a charge: %s. Check the tag in the site file", self.id, status)
 
@@ -303,7 +330,7 @@ class OcppDevice:
         )
         if control is Control.EV_PHASES:
             return replace(spec, dead_band=0.0, refresh_s=None, device_timeout_s=row.device_timeout_s)
-        if row.verify is None or not opened.limiter.tells_current:
+        if row.verify is None or not opened.limiters[resource_id].tells_current:
             return spec  # nothing is measured on which an effect could be seen
         verify = row.verify
         return replace(spec, effect_point=verify.effect, effect_tolerance=verify.tol, effect_within_s=verify.within_s)

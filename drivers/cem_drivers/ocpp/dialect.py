@@ -26,7 +26,7 @@ class Dialect(Protocol):
     async def knock(self, timeout_s: float) -> None:
         """Asks for anything, to see whether it is there."""
 
-    async def abilities(self, connector: int, timeout_s: float) -> Abilities:
+    async def abilities(self, timeout_s: float) -> Abilities:
         """What it says of itself."""
 
     async def configure(self, wanted: Mapping[str, str], timeout_s: float) -> dict[str, str]:

@@ -57,8 +57,6 @@ class OcppDriver:
 
 def _resource_faults(config: DeviceConfig, profile: Profile) -> list[str]:
     faults: list[str] = []
-    if len(config.resources) > 1:
-        faults.append("resources[1]: a connector carries one charging point; write another [[device]] for another one")
     for index, resource in enumerate(config.resources):
         if resource.role is not Role.EV:
             faults.append(f"resources[{index}].role: {resource.role} is none of {', '.join(profile.roles)}")

@@ -3,7 +3,7 @@
 import logging
 import math
 
-from cem.driver import Control, DeviceConfig, Refused
+from cem.driver import Control, Refused, Resource
 from cem_drivers.ocpp.central import Session
 from cem_drivers.ocpp.profile import Profile
 from cem_drivers.ocpp.station import Abilities, Composite, Connector, Lease
@@ -25,20 +25,19 @@ class Limiter:
 
     def __init__(
         self,
-        config: DeviceConfig,
+        resource: Resource,
         profile: Profile,
         abilities: Abilities,
         session: Session,
         number: int,
         timeout_s: float,
     ) -> None:
-        self._id = config.id
+        self._id = resource.device_id
         self._profile = profile
         self._abilities = abilities
         self._session = session
         self._number = number
         self._timeout_s = timeout_s
-        resource = config.resources[0]
         self._voltage_v = resource.ratings.nominal_voltage_v
         self._rated_phases = resource.ratings.phases
         self._most_a = resource.ratings.max_current_a or FULL_A

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from cem.driver import Control, DriverContext, Found, Identity, NoAnswer, Ratings, Refused, Role
 from cem_drivers.ocpp.central import CENTRALS, Central, Session
 from cem_drivers.ocpp.profile import GENERIC, profile_for
-from cem_drivers.ocpp.station import Abilities, Boot
+from cem_drivers.ocpp.station import MOST_CONNECTORS, Abilities, Boot
 
 LISTEN_S = 24.0
 """A probe waits so long for somebody to call: chargers try again after 10 to 60 s."""
@@ -54,7 +54,7 @@ async def _asked(session: Session, link: Link, timeout_s: float) -> Found:
         if station.boot is None:
             await session.dialect.trigger("BootNotification", None, timeout_s)
             await session.until(lambda: station.boot is not None, timeout_s)
-        abilities = await session.dialect.abilities(1, timeout_s)
+        abilities = await session.dialect.abilities(timeout_s)
     except (NoAnswer, Refused):
         pass  # seen is seen
     return _found(session, station.boot, abilities, link)
@@ -76,7 +76,8 @@ def _found(session: Session, boot: Boot | None, abilities: Abilities, link: Link
         profile=profile.id,
         identity=Identity(said.maker or "unknown maker", said.model, serial, said.version),
         link={**place, "identity": identity},
-        resources=((Role.EV, Ratings(), frozenset(controls)),),
+        resources=((Role.EV, Ratings(), frozenset(controls)),)
+        * max(1, min(abilities.connectors or 1, MOST_CONNECTORS)),
         confidence=confidence,
         details={
             "calls_in_as": identity,

@@ -166,9 +166,8 @@ class Dialect201:
         except Refused:
             return  # an error is an answer
 
-    async def abilities(self, connector: int, timeout_s: float) -> Abilities:
+    async def abilities(self, timeout_s: float) -> Abilities:
         """What it says of itself; nothing of it where it doesn't answer this question."""
-        del connector
         try:
             answer = await self.talk.ask(call.GetVariables([_get(name) for name in VARIABLES]), timeout_s)
         except Refused:
