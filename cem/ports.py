@@ -8,7 +8,7 @@ from typing import Protocol
 
 from cem.model.plan import Plan, PlanRequest
 from cem.model.reading import Reading
-from cem.model.resource import Control, Ratings, Resource, Role
+from cem.model.resource import Contact, Control, Ratings, Resource, Role
 from cem.model.setpoint import Decision
 from cem.model.tick import Inputs
 from cem.model.time import Instant
@@ -123,6 +123,7 @@ class Found:
     resources: tuple[tuple[Role, Ratings, frozenset[Control]], ...]
     confidence: float  # 0 to 1
     details: Mapping[str, Json] = field(default_factory=dict)  # whatever else the driver saw, for `cem scan`
+    contacts: frozenset[Contact] = frozenset()  # of the role contacts: which are wired
 
 
 class PduPort(Protocol):
@@ -225,6 +226,52 @@ class CallPorts(Protocol):
     def __call__(self, link: Mapping[str, str | int | float | bool], /) -> CallPort: ...
 
 
+class LevelSink(Protocol):
+    """Called with the number of a pin and whether its level is high, for each input that changes."""
+
+    def __call__(self, pin: int, high: bool) -> None: ...
+
+
+class PinPort(Protocol):
+    """Simulated pins in place of the machine's own, numbered as those of a Raspberry Pi (BCM).
+
+    As at the real ones, what a process leaves driven when it dies may stay driven until somebody else takes the pin.
+    """
+
+    @property
+    def connected(self) -> bool:
+        """Whether the board is there."""
+
+    async def start(self, on_level: LevelSink) -> str:
+        """Connects and gives the board's serial number; tells the levels of its inputs first. Callbacks run in the
+        event loop. Raises ConnectionError, TimeoutError."""
+
+    def left(self) -> frozenset[int]:
+        """The pins that a process before this one left driven."""
+
+    def drive(self, pin: int, high: bool | None) -> None:
+        """Makes a pin an output of that level, with None an input; raises ConnectionError, PermissionError."""
+
+    async def stop(self) -> None:
+        """Lets go of the board as it stands; never raises."""
+
+
+class PinPorts(Protocol):
+    """Gives the in-memory pins for a link table of the site file."""
+
+    def __call__(self, link: Mapping[str, str | int | float | bool], /) -> PinPort: ...
+
+
+class Keep(Protocol):
+    """A few values of a driver that outlive a restart, such as a counter: small ones, written seldom."""
+
+    async def load(self, key: str) -> Json:
+        """What was saved under a key; None if nothing was, or where it can't be read."""
+
+    async def save(self, key: str, value: Json) -> None:
+        """Writes it; never raises, a disk that refuses is told elsewhere."""
+
+
 class Monotonic(Protocol):
     """Monotonic seconds."""
 
@@ -244,11 +291,16 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class DriverContext:
-    """What a driver gets from the house. `pdu`, `topics` and `calls`, where set, replace the real transports."""
+    """What a driver gets from the house. `pdu`, `topics`, `pins` and `calls`, where set, replace the real transports.
+
+    Without `keep` nothing outlives a restart.
+    """
 
     monotonic: Monotonic
     pdu: PduPorts | None = None
     topics: TopicPorts | None = None
+    pins: PinPorts | None = None
+    keep: Keep | None = None
     calls: CallPorts | None = None
     wall: WallClock = utc_now
 
@@ -287,6 +339,7 @@ class StateKind(StrEnum):
     OUTBOX = "outbox"  # reports not yet acknowledged, key provider/report/resource/interval
     REGISTRATION = "registration"  # identifiers that a provider gave us
     DECISION = "decision"  # changes of what was decided and why
+    DRIVER = "driver"  # what drivers keep over a restart, key device
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,8 @@ async def _look_at(link: Link, drivers: Mapping[str, Driver], context: DriverCon
                 serial = found.identity.serial or f"{name} {index}"  # devices without a number are not all the same
                 if serial not in best or found.confidence > best[serial].confidence:
                     best[serial] = found
+    if link.get("kind") == LinkKind.GPIO:  # nothing stands behind a pin that could be knocked at
+        return Sighting(link, tuple(best.values()), tuple(trouble))
     if best or not _real(link, context):
         return Sighting(link, tuple(best.values()), tuple(trouble))
     if link.get("kind") == LinkKind.OCPP:

@@ -24,6 +24,7 @@ class LinkKind(StrEnum):
     MODBUS_TLS = "tls"
     MQTT = "mqtt"
     OCPP = "ocpp"
+    GPIO = "gpio"
 
 
 _NAMED = {
@@ -88,6 +89,9 @@ def _units(text: str, units: str | None) -> list[int]:
 
 def address(link: Link) -> str:
     """A link as a person reads it: 127.0.0.1:5021 unit 1."""
+    if link.get("kind") == LinkKind.GPIO:
+        rest = {"kind", "role", "board", "simulated_file", "chip", "pulses_per_kwh", "counter_wh", "debounce_ms"}
+        return "pins " + ", ".join(f"{name} {value}" for name, value in link.items() if name not in rest)
     where = str(link.get("host", link.get("listen", link.get("device", link.get("port", "?")))))
     if ("host" in link or "listen" in link) and "port" in link:
         where = f"[{where}]:{link['port']}" if ":" in where else f"{where}:{link['port']}"

@@ -1,9 +1,10 @@
 """The driver kit: everything that a driver may import, stable. The entry point group is `cem.drivers`."""
 
+from cem.driver.contacts import SG_READY, moving_order
 from cem.driver.patience import Patience
 from cem.model.errors import BadAnswer, DeviceError, NoAnswer, Refused, WrongDevice
 from cem.model.reading import Reading, Value
-from cem.model.resource import POINTS, Control, Ratings, Resource, Role
+from cem.model.resource import POINTS, Contact, Control, Ratings, Resource, Role
 from cem.ports import (
     Caller,
     CallPort,
@@ -16,8 +17,12 @@ from cem.ports import (
     DriverContext,
     Found,
     Identity,
+    Json,
+    Keep,
+    LevelSink,
     MessageSink,
     PduPort,
+    PinPort,
     Storage,
     TextStream,
     TopicPort,
@@ -25,11 +30,13 @@ from cem.ports import (
 
 __all__ = [
     "POINTS",
+    "SG_READY",
     "BadAnswer",
     "CallPort",
     "CallSink",
     "Caller",
     "ConnectionSink",
+    "Contact",
     "Control",
     "ControlSpec",
     "Device",
@@ -39,10 +46,14 @@ __all__ = [
     "DriverContext",
     "Found",
     "Identity",
+    "Json",
+    "Keep",
+    "LevelSink",
     "MessageSink",
     "NoAnswer",
     "Patience",
     "PduPort",
+    "PinPort",
     "Ratings",
     "Reading",
     "Refused",
@@ -53,4 +64,5 @@ __all__ = [
     "TopicPort",
     "Value",
     "WrongDevice",
+    "moving_order",
 ]

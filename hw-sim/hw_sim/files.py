@@ -46,7 +46,7 @@ def load_ports(path: Path) -> dict[str, int]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         devices = content["devices"].items()
-        ports = {name: int(entry["port"]) for name, entry in devices if "calls" not in entry}
+        ports = {name: int(entry["port"]) for name, entry in devices if not {"calls", "socket"} & entry.keys()}
         if content.get("mqtt"):
             ports["mqtt"] = int(content["mqtt"]["port"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:

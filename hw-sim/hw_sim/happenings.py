@@ -5,9 +5,11 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from hw_sim.specs import CALLING, OVER_MQTT, Id, Percent, Phase, Table
+from hw_sim.specs import CALLING, ON_PINS, OVER_MQTT, Id, Percent, Phase, Table
 
-EventKind = Literal["weather", "load", "arrive", "leave", "draw_off", "voltage", "frequency", "grid_loss", "quirk"]
+EventKind = Literal[
+    "weather", "load", "arrive", "leave", "draw_off", "voltage", "frequency", "grid_loss", "quirk", "contact"
+]
 FaultKind = Literal[
     "silence",
     "disconnect",
@@ -34,6 +36,7 @@ FaultKind = Literal[
     "bms",
     "bms_lost",
     "unplug",
+    "broken_wire",
 ]
 BROKER = "broker"
 """The target of `broker_down`."""
@@ -81,6 +84,7 @@ class EventSpec(Moment):
     ramp_s: float = Field(default=0.0, ge=0)
     profile: tuple[tuple[float, float], ...] | None = Field(default=None, min_length=1)
     set: dict[str, Any] | None = None
+    contact: Literal["w3", "s1", "s2", "w4"] | None = None
 
 
 class FaultSpec(Moment):
@@ -124,6 +128,7 @@ EVENTS: dict[str, EventRule] = {
     "frequency": EventRule(frozenset({"hz", "profile"}), frozenset({"ramp_s"})),
     "grid_loss": EventRule(),
     "quirk": EventRule(frozenset({"set"}), targets=_PLANTS | {"device"}),
+    "contact": EventRule(frozenset({"contact"}), targets=frozenset({"device"})),
 }
 
 _MODBUS = frozenset({"sunspec.meter", "sunspec.inverter", "sunspec.battery", "sunspec.hybrid"})
@@ -158,6 +163,7 @@ FAULTS: dict[str, FaultRule] = {
     "bms": FaultRule(frozenset({"charge", "discharge"}), frozenset({"sunspec.battery", "sunspec.hybrid"})),
     "bms_lost": FaultRule(frozenset({"delay_s"}), frozenset({"sunspec.battery", "sunspec.hybrid"})),
     "unplug": FaultRule(devices=frozenset({"goe.charger", "ocpp.charger"})),
+    "broken_wire": FaultRule(devices=frozenset(ON_PINS) - {"gpio.relay", "gpio.sg_ready"}),
 }
 
 _MOMENT = frozenset(Moment.model_fields) | {"kind", "target"}

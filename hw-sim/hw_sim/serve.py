@@ -17,6 +17,7 @@ from hw_sim.happenings import BROKER
 from hw_sim.homefile import Home
 from hw_sim.modbus import ModbusEndpoint
 from hw_sim.paho_link import PahoLink
+from hw_sim.pins import PinSocket
 from hw_sim.simulation import SavedHome, SimulatedHome, will_of
 from hw_sim.specs import DeviceSpec
 from hw_sim.topics import TopicLink
@@ -55,6 +56,8 @@ class ServedHome:
         self._step_s = step_s
         self._endpoints: dict[str, ModbusEndpoint] = {}
         self._broker: EmbeddedBroker | None = None
+        self._pins: PinSocket | None = None
+        self._pin_path = Path(home.gpio.socket).absolute()
         self.simulation: SimulatedHome
 
     @property
@@ -78,14 +81,19 @@ class ServedHome:
             if self._saved is not None:
                 self.simulation.restore(self._saved)
             for spec in self.home.device:
-                if spec.over_mqtt or spec.calls_in:
+                if spec.over_mqtt or spec.calls_in or spec.on_pins:
                     continue
                 port = self._ports.get(spec.id, spec.port)
                 endpoint = ModbusEndpoint(self.simulation.modbus(spec.id), spec.host, port)
                 await endpoint.start()
                 self._endpoints[spec.id] = endpoint
+            if any(spec.on_pins for spec in self.home.device):
+                self._pins = PinSocket(self.simulation.pins, self._pin_path)
+                await self._pins.start()
             yield self
         finally:
+            if self._pins is not None:
+                await self._pins.stop()
             for endpoint in self._endpoints.values():
                 await endpoint.stop()
             if self._broker is not None:
@@ -136,6 +144,14 @@ class ServedHome:
                     "calls": self._url(spec),
                     "identity": spec.called,
                     "serial": self.simulation.serial(spec.id),
+                }
+            elif spec.on_pins:
+                assert self._pins is not None
+                devices[spec.id] = {
+                    "kind": spec.kind,
+                    "socket": str(self._pins.path),
+                    "serial": self.simulation.serial(spec.id),
+                    "pins": dict(spec.pins),
                 }
             else:
                 devices[spec.id] = {

@@ -28,6 +28,9 @@ SETTINGS = frozenset({"MeterValueSampleInterval", "MeterValuesSampledData", "TxU
 LONGEST_LEASE_S = 1200
 """A charging profile may hold so long, the time before now in which it begins included."""
 VOLTS = 230.0
+PINS_OUT = frozenset({"relay", "contact_1", "contact_2"})
+"""The wires at a board's pins that may be driven; all others are inputs."""
+PIN = "pin/"
 
 
 class Words(Protocol):
@@ -154,6 +157,8 @@ def wears(message: bytes) -> bool:
 def switched(message: bytes) -> dict[str, Any] | None:
     """The parameters of a request that switches a contact; None for any other message."""
     topic, _, payload = message.partition(b" ")
+    if topic.startswith(PIN.encode()):
+        return {"id": topic.decode().removeprefix(PIN), "on": payload.decode()}
     if called(message) is not None or not topic.endswith(b"/rpc"):
         return None
     frame = json.loads(payload)
@@ -168,6 +173,8 @@ def stray(message: bytes) -> str | None:
     topic = message.partition(b" ")[0].decode()
     if any(topic.endswith(f"/{allowed}") for allowed in TOPICS):
         return None
+    if topic.startswith(PIN):
+        return None if topic.removeprefix(PIN) in PINS_OUT else topic
     params = switched(message)
     if params is None:
         return topic
