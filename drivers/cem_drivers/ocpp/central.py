@@ -168,7 +168,8 @@ class Central:
     def _terms(self, identity: str) -> Terms:
         admission = self._admissions.get(identity)
         if admission is None:
-            return Terms(known=False, tags=frozenset(), heartbeat_s=STRANGER_HEARTBEAT_S)
+            # whoever charges there meanwhile is not sent away by a look
+            return Terms(known=False, heartbeat_s=STRANGER_HEARTBEAT_S)
         return Terms(tags=admission.tags)
 
     def _tell_refused(self, identity: str, caller: Caller, status: int) -> None:

@@ -45,6 +45,6 @@ def _limit(period: Payload) -> float:
         return math.nan
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return math.nan
     return number if math.isfinite(number) and number >= 0 else math.nan

@@ -152,7 +152,7 @@ class Conversation:
             return str(CallResult(call.unique_id, packed(self._answer(str(call.action), call.payload))).to_json())
         except LookupError:
             error = NotKnown()
-        except (ValueError, TypeError, RecursionError) as fault:
+        except (ValueError, TypeError, ArithmeticError, RecursionError) as fault:
             self.malformed += 1
             error = InternalError(description=f"not understood: {fault}"[:250])
         return str(call.create_call_error(error).to_json())

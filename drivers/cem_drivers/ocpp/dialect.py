@@ -5,6 +5,8 @@ from typing import Protocol
 
 from cem_drivers.ocpp.conversation import Conversation, Payload
 from cem_drivers.ocpp.station import Abilities, Composite, Lease, Station
+from cem_drivers.ocpp.v16 import Dialect16
+from cem_drivers.ocpp.v201 import Dialect201
 
 
 class Dialect(Protocol):
@@ -50,11 +52,5 @@ PROTOCOLS = ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")
 
 
 def dialect_of(protocol: str, station: Station) -> Dialect:
-    """The version that goes by this subprotocol. The ocpp package is imported here: it takes a third of a second."""
-    if protocol == "ocpp1.6":
-        from cem_drivers.ocpp.v16 import Dialect16
-
-        return Dialect16(station)
-    from cem_drivers.ocpp.v201 import Dialect201
-
-    return Dialect201(station, protocol)
+    """The version that goes by this subprotocol."""
+    return Dialect16(station) if protocol == "ocpp1.6" else Dialect201(station, protocol)

@@ -77,7 +77,7 @@ def _number(sample: Payload) -> float | None:
         return None
     try:
         value = float(raw) * factor * 10.0**multiplier
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return value if math.isfinite(value) else None
 
