@@ -34,8 +34,11 @@ def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bo
     A network such as 192.0.2.0/24 is looked through for Modbus at port 502 and MQTT at port 1883.
 
     Other links: rtu-tcp://HOST:PORT/UNIT, tls://HOST:PORT/UNIT, and rtu:DEVICE@BAUD/UNIT with E or O behind the baud
-    rate for a parity bit. ocpp://HOST:PORT is an address of this machine, such as ocpp://0.0.0.0:8887: EV chargers
-    that call in there within 24 s are told, and none is written.
+    rate for a parity bit. Many devices can't be told from others by what they say: =PROFILE behind an address says
+    what is there, such as 192.0.2.41:502=keba.p30.
+
+    ocpp://HOST:PORT is an address of this machine, such as ocpp://0.0.0.0:8887: EV chargers that call in there within
+    24 s are told, and none is written.
 
     Ends with 0 when something was found, else with 1.
 

@@ -32,10 +32,11 @@ from hw_sim.cross_checks import faults_of_fault
 from hw_sim.happenings import FaultSpec
 from hw_sim.home import Home, HomeError, home_of, in_words, table_of, text_of
 from hw_sim.pins import PinProcess
+from hw_sim.profiled.find import catalogue
 from hw_sim.scenario import Scenario as TiedHome
 from hw_sim.scenario import is_scenario, scenario_of
 from hw_sim.simulation import SimulatedHome
-from hw_sim.specs import DeviceSpec
+from hw_sim.specs import LINES, DeviceSpec
 from hw_sim.truth import BatteryTruth, EvTruth, PvTruth, Truth
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Wire",
     "begins_at",
     "fault_troubles",
+    "has_registers",
     "home_in",
     "is_scenario",
     "links_of",
@@ -134,7 +136,7 @@ def begins_at(home: Home, text: str | None) -> datetime | None:
 
 def links_of(home: SimulatedHome) -> list[Link]:
     """The link tables under which a home's devices are found: one per Modbus device and per thing on pins, one for
-    the broker, one for all that call in."""
+    the broker, one for all that call in. What stands there with a profile is known to whoever set it up."""
     links: list[Link] = []
     brokered = calling = False
     for spec in home.home.device:
@@ -142,12 +144,20 @@ def links_of(home: SimulatedHome) -> list[Link]:
             calling = True
         elif spec.on_pins:
             links.append(_wired(spec))
-        elif _has_registers(home, spec.id):
-            links.append({"kind": "tcp", "host": spec.id, "port": 502, "unit": spec.unit})
+        elif has_registers(home, spec.id):
+            kind = "rtu-tcp" if spec.link in LINES else "tcp"
+            profile = {"profile": _named(spec.profile)} if spec.profile is not None else {}
+            links.append({"kind": kind, "host": spec.id, "port": home.port(spec.id), "unit": spec.unit, **profile})
         else:
             brokered = True
     links += [{"kind": "mqtt", "host": BROKER, "port": 1883}] if brokered else []
     return [*links, {"kind": "ocpp", "listen": CENTRAL, "port": OCPP_PORT}] if calling else links
+
+
+def _named(profile: str) -> str:
+    """A profile as a site file names it: by its id where it ships, else by its path."""
+    path = Path(profile)
+    return path.stem if path.parent == catalogue() else profile
 
 
 ROLES_ON_PINS = {"gpio.sg_ready": "heat_pump", "gpio.relay": "load", "gpio.pulses": "pv", "gpio.contacts": "contacts"}
@@ -161,7 +171,8 @@ def _wired(spec: DeviceSpec) -> Link:
     return {"kind": "gpio", "role": ROLES_ON_PINS[spec.kind], **pins, **meter}
 
 
-def _has_registers(home: SimulatedHome, device_id: str) -> bool:
+def has_registers(home: SimulatedHome, device_id: str) -> bool:
+    """Whether a simulated device speaks Modbus."""
     try:
         home.modbus(device_id)
     except KeyError:

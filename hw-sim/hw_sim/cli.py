@@ -66,7 +66,7 @@ def _line(addresses: Addresses) -> str:
         if "calls" in entry:
             parts.append(f"{name} calls {entry['calls']} as {entry['identity']}")
             continue
-        where = f"{entry['host']}:{entry['port']}"
+        where = str(entry["device"]) if "device" in entry else f"{entry['host']}:{entry['port']}"
         parts.append(f"{name} {where} unit {entry['unit']}" if "unit" in entry else f"{name} {where} {entry['topic']}")
     return "listening: " + "; ".join(parts)
 

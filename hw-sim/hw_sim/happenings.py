@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from hw_sim.specs import CALLING, ON_PINS, OVER_MQTT, Id, Percent, Phase, Table
+from hw_sim.specs import CALLING, ON_PINS, OVER_MQTT, PROFILE, Id, Percent, Phase, Table
 
 EventKind = Literal[
     "weather", "load", "arrive", "leave", "draw_off", "voltage", "frequency", "grid_loss", "quirk", "contact"
@@ -30,6 +30,14 @@ FaultKind = Literal[
     "slow",
     "foreign_answer",
     "garbage",
+    "duplicate",
+    "short_answer",
+    "half_answer",
+    "wrong_unit",
+    "hang_up",
+    "half_open",
+    "drift",
+    "lying_timer",
     "flood",
     "stale_retained",
     "broker_down",
@@ -131,10 +139,10 @@ EVENTS: dict[str, EventRule] = {
     "contact": EventRule(frozenset({"contact"}), targets=frozenset({"device"})),
 }
 
-_MODBUS = frozenset({"sunspec.meter", "sunspec.inverter", "sunspec.battery", "sunspec.hybrid"})
+_MODBUS = frozenset({"sunspec.meter", "sunspec.inverter", "sunspec.battery", "sunspec.hybrid", PROFILE})
 _ALL = _MODBUS | OVER_MQTT | CALLING
 _CONTROLLED = _ALL - {"sunspec.meter"}
-_METER = frozenset({"sunspec.meter"})
+_METER = frozenset({"sunspec.meter", PROFILE})
 _NO_KEYS: frozenset[str] = frozenset()
 
 FAULTS: dict[str, FaultRule] = {
@@ -158,13 +166,30 @@ FAULTS: dict[str, FaultRule] = {
     "foreign_answer": FaultRule(devices=_MODBUS),
     "garbage": FaultRule(devices=_ALL),
     "flood": FaultRule(frozenset({"rate_per_s"}), OVER_MQTT | CALLING),
+    "duplicate": FaultRule(devices=_MODBUS),
+    "short_answer": FaultRule(devices=_MODBUS),
+    "half_answer": FaultRule(devices=_MODBUS),
+    "wrong_unit": FaultRule(devices=_MODBUS),
+    "hang_up": FaultRule(devices=_MODBUS),
+    "half_open": FaultRule(devices=_MODBUS),
+    "drift": FaultRule(frozenset({"value"}), _MODBUS),
+    "lying_timer": FaultRule(devices=_MODBUS - {"sunspec.meter"}),
     "stale_retained": FaultRule(devices=OVER_MQTT),
     "broker_down": FaultRule(devices=frozenset({BROKER})),
-    "bms": FaultRule(frozenset({"charge", "discharge"}), frozenset({"sunspec.battery", "sunspec.hybrid"})),
+    "bms": FaultRule(frozenset({"charge", "discharge"}), frozenset({"sunspec.battery", "sunspec.hybrid", PROFILE})),
     "bms_lost": FaultRule(frozenset({"delay_s"}), frozenset({"sunspec.battery", "sunspec.hybrid"})),
-    "unplug": FaultRule(devices=frozenset({"goe.charger", "ocpp.charger"})),
+    "unplug": FaultRule(devices=frozenset({"goe.charger", "ocpp.charger", PROFILE})),
     "broken_wire": FaultRule(devices=frozenset(ON_PINS) - {"gpio.relay", "gpio.sg_ready"}),
 }
+
+PROFILE_NEEDS: dict[str, str] = {
+    **dict.fromkeys(("sign", "phase_lost", "phases_swapped"), "grid"),
+    "bms": "battery",
+    "unplug": "ev",
+}
+"""The role that a profile must have for a fault to befall its device."""
+STEERED = frozenset({"ineffective", "second_master", "lying_timer"})
+"""Faults of a device that is steered: its profile needs a control."""
 
 _MOMENT = frozenset(Moment.model_fields) | {"kind", "target"}
 

@@ -15,7 +15,7 @@ from hw_sim.devices.ocpp_charger import dial_of
 from hw_sim.files import save_state
 from hw_sim.happenings import BROKER
 from hw_sim.homefile import Home
-from hw_sim.modbus import ModbusEndpoint
+from hw_sim.modbus_server import Endpoint, PtyEndpoint, TcpEndpoint
 from hw_sim.paho_link import PahoLink
 from hw_sim.pins import PinSocket
 from hw_sim.simulation import SavedHome, SimulatedHome, will_of
@@ -54,7 +54,7 @@ class ServedHome:
         self._saved = saved
         self._state = state
         self._step_s = step_s
-        self._endpoints: dict[str, ModbusEndpoint] = {}
+        self._endpoints: dict[str, Endpoint] = {}
         self._broker: EmbeddedBroker | None = None
         self._pins: PinSocket | None = None
         self._pin_path = Path(home.gpio.socket).absolute()
@@ -83,8 +83,7 @@ class ServedHome:
             for spec in self.home.device:
                 if spec.over_mqtt or spec.calls_in or spec.on_pins:
                     continue
-                port = self._ports.get(spec.id, spec.port)
-                endpoint = ModbusEndpoint(self.simulation.modbus(spec.id), spec.host, port)
+                endpoint = self._endpoint_of(spec)
                 await endpoint.start()
                 self._endpoints[spec.id] = endpoint
             if any(spec.on_pins for spec in self.home.device):
@@ -122,7 +121,13 @@ class ServedHome:
         """Where a device calls: as it says, else at its host, where `port` 0 means the usual one."""
         return spec.calls or f"ws://{spec.host}:{self._ports.get(spec.id, spec.port) or CENTRAL_PORT}"
 
-    def endpoint(self, device_id: str) -> ModbusEndpoint:
+    def _endpoint_of(self, spec: DeviceSpec) -> Endpoint:
+        unit = self.simulation.modbus(spec.id)
+        if spec.link == "rtu":
+            return PtyEndpoint(unit, Path(spec.tty) if spec.tty is not None else None)
+        return TcpEndpoint(unit, spec.host, self._ports.get(spec.id, spec.port), rtu=spec.link == "rtu-tcp")
+
+    def endpoint(self, device_id: str) -> Endpoint:
         """The listener of a Modbus device; raises KeyError for another id."""
         return self._endpoints[device_id]
 
@@ -156,8 +161,8 @@ class ServedHome:
             else:
                 devices[spec.id] = {
                     "kind": spec.kind,
-                    "host": spec.host,
-                    "port": self._endpoints[spec.id].port,
+                    "link": spec.link or "tcp",
+                    **self._endpoints[spec.id].where(),
                     "unit": spec.unit,
                     "serial": self.simulation.serial(spec.id),
                 }
@@ -209,7 +214,7 @@ class ServedHome:
                 _log.warning("broker: %s; trying again with the next step", exc)
 
     @staticmethod
-    async def _reopen(device_id: str, endpoint: ModbusEndpoint) -> None:
+    async def _reopen(device_id: str, endpoint: Endpoint) -> None:
         try:
             await endpoint.start()
         except OSError as exc:
