@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo
 
+from cem.control.comfort import Comfort, comfort, temperature_c
 from cem.control.island import AFTER_OUTAGE, priority, returning
 from cem.control.limits import SURPLUS, Limits, use_of
 from cem.control.memory import LONG_AGO_S, SwitchMemory
@@ -208,6 +209,8 @@ def _wants_more(scene: Scene, switched: SwitchedPicture) -> str | None:
     device = scene.inputs.devices.get(switched.resource.device_id)
     if device is not None and scene.now_s <= device.since_s:
         return None  # just reached: its state is looked at first
+    if comfort(scene, switched.resource) is Comfort.WARM:
+        return None
     buys = scene.prices.import_per_kwh
     if buys is not None and buys < 0.0:
         return "price"
@@ -247,7 +250,9 @@ def _load_claim(
         intent = scene.intent(switched.resource.id)
         planned = intent is not None and intent.kind is IntentKind.CHARGE_TO
         wanted = not scene.islanded and not (intent is not None and intent.kind is IntentKind.HOLD)
-        if not planned:
+        felt = comfort(scene, switched.resource)
+        wanted = (wanted and felt is not Comfort.WARM) or (felt is Comfort.COLD and not scene.islanded)
+        if not planned and felt is not Comfort.COLD:
             claim = replace(claim, drains=frozenset(), entry=0.0 if on else SURPLUS_ON_SHARE)
     off = switched.resource.id in shed or returning(scene, switched.resource.id)
     if on and for_s < policy.min_on_s and not off and not scene.islanded:
@@ -355,7 +360,8 @@ def _load(
         reason, rank, source = _denied(scene, switched, got, limits, shed)
         return replace(own, value=0.0, rank=rank, source=source, reason=reason, bound_by=got.bound_by), memory
     on = memory.state == 1
-    if got.level > 0.0 and not on:
+    felt = comfort(scene, switched.resource)
+    if got.level > 0.0 and not on and felt is not Comfort.COLD:
         since_s = scene.now_s if memory.wanted_since_s is None else memory.wanted_since_s
         if scene.now_s - since_s < LOAD_SURE_S:
             waiting = replace(own, value=0.0, reason="waits until the surplus has lasted a minute")
@@ -366,16 +372,18 @@ def _load(
         words = "stays on for its minimum time" if on and for_s < policy.min_on_s else "runs on what the sun leaves"
         intent = scene.intent(switched.resource.id)
         planned = intent is not None and intent.kind is IntentKind.CHARGE_TO
-        return replace(
-            own, value=1.0, source="plan" if planned else "rule", reason="runs as planned" if planned else words
-        ), memory
+        words = "runs as planned" if planned else words
+        if felt is Comfort.COLD:
+            words = f"heats: {temperature_c(scene, switched.resource):.0f} °C is below what its owner wants"
+        return replace(own, value=1.0, source="plan" if planned else "rule", reason=words), memory
     if scene.islanded and switched.resource.id not in shed:
         why = "the house runs without the grid" if scene.gone else "the grid has only just come back"
         return replace(own, value=0.0, rank=Rank.SAFETY, source="island", reason=f"off: {why}"), memory
     if not on and _silent(scene, switched):
         return replace(own, value=0.0, reason="off until its device answers again"), memory
     if got.bound_by in {SURPLUS, None} and switched.resource.id not in shed:
-        return replace(own, value=0.0, reason="waits for the sun"), memory
+        words = "is warm enough" if felt is Comfort.WARM else "waits for the sun"
+        return replace(own, value=0.0, reason=words), memory
     reason, rank, source = _denied(scene, switched, got, limits, shed)
     return replace(own, value=0.0, rank=rank, source=source, reason=reason, bound_by=got.bound_by), memory
 

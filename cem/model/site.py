@@ -80,6 +80,8 @@ class LoadPolicy:
     runs: LoadRun = LoadRun.BY_ITSELF
     min_on_s: float = 300.0
     min_off_s: float = 300.0
+    comfort_min_c: float | None = None  # a heat pump whose store is colder heats now
+    comfort_max_c: float | None = None  # one whose store is as warm stores no more
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ MAX_WRITE = 123  # registers in one request, clause 6.12
 ILLEGAL_FUNCTION = 1
 ILLEGAL_ADDRESS = 2
 
+NOT_THERE = frozenset({1, 2, 3})
+"""Exceptions that say that a register is not there; after any other one, such as busy (6), it is asked for again."""
+
 _EXCEPTIONS = {
     1: "illegal function",
     2: "illegal data address",
