@@ -2,8 +2,12 @@
 
 from cem_drivers.mqtt.profile import Profile as MqttProfile
 from cem_drivers.mqtt.profile import shipped_profiles as mqtt_profiles
+from cem_drivers.ocpp.profile import Profile as OcppProfile
+from cem_drivers.ocpp.profile import shipped_profiles as ocpp_profiles
 from cem_drivers.profiled.catalogue import shipped_profiles as modbus_profiles
 from cem_drivers.profiled.schema import Profile
+
+AnyProfile = Profile | MqttProfile | OcppProfile
 
 HEADER = (
     "| profile | device | roles | link | controls | without us | status | source |\n|---|---|---|---|---|---|---|---|"
@@ -12,12 +16,12 @@ HEADER = (
 
 def table() -> str:
     """One line a profile, by id; what is only a draft has no control that would be written."""
-    profiles: dict[str, Profile | MqttProfile] = {**modbus_profiles(), **mqtt_profiles()}
+    profiles: dict[str, AnyProfile] = {**modbus_profiles(), **mqtt_profiles(), **ocpp_profiles()}
     return "\n".join([HEADER, *(_line(profiles[name]) for name in sorted(profiles))])
 
 
-def _line(profile: Profile | MqttProfile) -> str:
-    rows = profile.controls if isinstance(profile, MqttProfile) else profile.control
+def _line(profile: AnyProfile) -> str:
+    rows = profile.control if isinstance(profile, Profile) else profile.controls
     controls = ", ".join(f"`{control.id}`" for control in rows)
     if profile.status == "draft" and controls:
         controls += " (described, not written)"
@@ -34,8 +38,8 @@ def _line(profile: Profile | MqttProfile) -> str:
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
 
 
-def _without_us(profile: Profile | MqttProfile) -> list[str]:
-    if isinstance(profile, MqttProfile):
+def _without_us(profile: AnyProfile) -> list[str]:
+    if not isinstance(profile, Profile):
         return [control.falls_back_to for control in profile.controls]
     return [
         control.device_timeout.falls_back_to if control.device_timeout is not None else control.falls_back_to or ""
