@@ -33,6 +33,8 @@ def found_line(address: str, found: Found) -> str:
     parts = parts or "nothing that plays a role"
     sure = f", {found.confidence:.0%} sure" if found.profile else ""
     serial = found.identity.serial or "not told"
+    if (caller := found.details.get("calls_in_as")) is not None:
+        address = f"{address}: {caller} calls in"
     return f"{address}: {who}, serial {serial}: {parts} (driver {found.driver}{profile}{sure})"
 
 

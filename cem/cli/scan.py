@@ -52,7 +52,11 @@ def scan(
 
     Other links: rtu-tcp://HOST:PORT/UNIT, tls://HOST:PORT/UNIT, and rtu:DEVICE@BAUD/UNIT with E or O behind the baud
     rate for a parity bit. Many devices can't be told from others by what they say: =PROFILE behind an address says
-    what is there, such as 192.0.2.41:502=keba.p30.
+    what is there, such as 192.0.2.41:502=keba.p30. What hangs on this board's own pins can't be found:
+    gpio:WIRE=PIN,... names it, and its serial number comes back.
+
+    ocpp://HOST:PORT is an address of this machine, such as ocpp://0.0.0.0:8887: EV chargers that call in there within
+    24 s are told, and none is written.
 
     Ends with 0 when something was found, else with 1.
 
@@ -85,7 +89,7 @@ def scan(
             for line in (line for found in sighting.found for line in model_lines(found, values)):
                 click.echo(line)
     if not services and not any(sighting.found for sighting in sightings):
-        click.echo("nothing found: check power, cable, address, unit, and whether Modbus or MQTT is on", err=True)
+        click.echo("nothing found: check power, cable, address, unit, and whether Modbus, MQTT or OCPP is on", err=True)
         sys.exit(1)
 
 

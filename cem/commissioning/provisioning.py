@@ -93,7 +93,7 @@ async def find(
     if not found:
         raise NothingFound(
             f"nothing that a driver knows answers at {', '.join(searched)}; "
-            "check power, cable, address and unit, and whether Modbus or MQTT is switched on in the device"
+            "check power, cable, address and unit, and whether Modbus, MQTT or OCPP is switched on in the device"
             + "".join(f"; {words}" for words in left_out)
         )
     connection = answers.connection()

@@ -36,6 +36,9 @@ class FindTable(Table):
 
     modbus: tuple[str, ...] = ()
     mqtt: tuple[str, ...] = ()
+    gpio: tuple[str, ...] = ()  # what is wired to the board's own pins, such as "contact_1=17,contact_2=27"
+    try_contacts: tuple[str, ...] = ()  # serial numbers or ids whose contacts may be switched for a moment
+    ocpp: tuple[str, ...] = ()  # addresses of this machine at which chargers call in
     grid: str | None = None  # serial number of the meter at the connection point
     read_only: tuple[str, ...] = ()  # serial numbers or ids never to be written
     max_power_w: dict[str, Power] = Field(
@@ -62,7 +65,9 @@ class Answers:
     def targets(self) -> list[tuple[str, LinkKind]]:
         """Every address with its kind."""
         modbus = [(text, LinkKind.MODBUS_TCP) for text in self.find.modbus]
-        return modbus + [(text, LinkKind.MQTT) for text in self.find.mqtt]
+        mqtt = [(text, LinkKind.MQTT) for text in self.find.mqtt]
+        ocpp = [(text, LinkKind.OCPP) for text in self.find.ocpp]
+        return modbus + mqtt + ocpp + [(text, LinkKind.GPIO) for text in self.find.gpio]
 
 
 def read_answers(path: Path) -> Answers:

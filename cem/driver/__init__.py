@@ -6,6 +6,9 @@ from cem.model.errors import BadAnswer, DeviceError, NoAnswer, Refused, WrongDev
 from cem.model.reading import Reading, Value
 from cem.model.resource import POINTS, Contact, Control, Ratings, Resource, Role
 from cem.ports import (
+    Caller,
+    CallPort,
+    CallSink,
     ConnectionSink,
     ControlSpec,
     Device,
@@ -21,6 +24,7 @@ from cem.ports import (
     PduPort,
     PinPort,
     Storage,
+    TextStream,
     TopicPort,
 )
 
@@ -28,6 +32,9 @@ __all__ = [
     "POINTS",
     "SG_READY",
     "BadAnswer",
+    "CallPort",
+    "CallSink",
+    "Caller",
     "ConnectionSink",
     "Contact",
     "Control",
@@ -53,6 +60,7 @@ __all__ = [
     "Resource",
     "Role",
     "Storage",
+    "TextStream",
     "TopicPort",
     "Value",
     "WrongDevice",

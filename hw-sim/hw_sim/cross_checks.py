@@ -78,6 +78,10 @@ def _device_faults(home: Home, tables: dict[str, str]) -> list[str]:
             if (device.kind, device.serial) in serials:
                 faults.append(f"device.{i}.serial: '{device.serial}' is there twice; each needs one of its own")
             serials.add((device.kind, device.serial))
+        elif device.calls_in:
+            if (device.kind, device.called) in serials:
+                faults.append(f"device.{i}.identity: '{device.called}' is there twice; each needs one of its own")
+            serials.add((device.kind, device.called))
         elif device.on_pins:
             faults += [f"device.{i}.pins.{fault}" for fault in _pin_faults(device, pins)]
         else:

@@ -34,6 +34,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "goe.charger": ("ev",),
     "shelly.relay": ("relay_load",),
     "shelly.heat_pump": ("heat_pump",),
+    "ocpp.charger": ("ev",),
     "gpio.sg_ready": ("heat_pump",),
     "gpio.relay": ("relay_load",),
     "gpio.pulses": ("pv",),

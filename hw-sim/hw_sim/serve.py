@@ -8,7 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 from hw_sim.broker import EmbeddedBroker
+from hw_sim.call_websocket import WebSocketCall
+from hw_sim.calls import CallLink
 from hw_sim.devices import charger, shelly
+from hw_sim.devices.ocpp_charger import dial_of
 from hw_sim.files import save_state
 from hw_sim.happenings import BROKER
 from hw_sim.homefile import Home
@@ -20,6 +23,8 @@ from hw_sim.specs import DeviceSpec
 from hw_sim.topics import TopicLink
 
 STEP_S = 0.2
+CENTRAL_PORT = 8887
+"""Where chargers call when nobody says otherwise."""
 _log = logging.getLogger("hw_sim")
 
 Addresses = dict[str, object]
@@ -70,12 +75,13 @@ class ServedHome:
                 seed=self._seed,
                 step_s=self._step_s,
                 link_of=self._link_of,
+                call_of=self._call_of,
                 after_step=self._keep if self._state is not None else None,
             )
             if self._saved is not None:
                 self.simulation.restore(self._saved)
             for spec in self.home.device:
-                if spec.over_mqtt or spec.on_pins:
+                if spec.over_mqtt or spec.calls_in or spec.on_pins:
                     continue
                 endpoint = self._endpoint_of(spec)
                 await endpoint.start()
@@ -108,6 +114,13 @@ class ServedHome:
         client_id = _topic(spec).replace("/", "-")
         return PahoLink(mqtt.host, self._ports["mqtt"], client_id, will_of(spec), mqtt.username, mqtt.password)
 
+    def _call_of(self, spec: DeviceSpec) -> CallLink:
+        return WebSocketCall(self._url(spec), dial_of(spec), spec.ca_file)
+
+    def _url(self, spec: DeviceSpec) -> str:
+        """Where a device calls: as it says, else at its host, where `port` 0 means the usual one."""
+        return spec.calls or f"ws://{spec.host}:{self._ports.get(spec.id, spec.port) or CENTRAL_PORT}"
+
     def _endpoint_of(self, spec: DeviceSpec) -> Endpoint:
         unit = self.simulation.modbus(spec.id)
         if spec.link == "rtu":
@@ -129,6 +142,13 @@ class ServedHome:
                     "port": self._ports["mqtt"],
                     "serial": self.simulation.serial(spec.id),
                     "topic": _topic(spec),
+                }
+            elif spec.calls_in:
+                devices[spec.id] = {
+                    "kind": spec.kind,
+                    "calls": self._url(spec),
+                    "identity": spec.called,
+                    "serial": self.simulation.serial(spec.id),
                 }
             elif spec.on_pins:
                 assert self._pins is not None

@@ -12,9 +12,10 @@ from cem_drivers.table import LinkTable, flag, number, text
 
 _LOG = logging.getLogger(__name__)
 DEFAULT_PORT, TLS_PORT = 1883, 8883
-MOST_WAYS = 4096
 OnMessage = Callable[[str, bytes, bool], None]
 OnConnection = Callable[[bool], None]
+MOST_WAYS = 4096
+"""Topics whose listeners are remembered; a broker that makes up ever more of them fills no memory."""
 
 
 @dataclass(eq=False, slots=True)
@@ -34,8 +35,8 @@ class Broker:
         self.connected = False
         self._port = port
         self._subscriptions: list[Subscription] = []
+        self._ways: dict[str, tuple[Subscription, ...]] = {}  # topic to who hears it, as far as one came
         self._started = False
-        self._ways: dict[str, tuple[Subscription, ...]] = {}  # topic -> who hears it, as far as already asked for
 
     async def subscribe(self, subscription: Subscription) -> None:
         """Adds a subscription, and connects with the first one."""

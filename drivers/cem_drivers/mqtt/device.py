@@ -50,6 +50,15 @@ class MqttDevice:
         self._listener: Listener | None = None
         self._identity: Identity | None = None
         self._opened_in = 0  # which of the broker's connections the device was identified in
+        self._rows = [
+            (
+                row,
+                row.id.partition(".")[2],
+                tuple(one.id for one in config.resources if one.role == row.id.split(".")[0]),
+            )
+            for row in profile.point
+            if row.id.split(".")[0] in {str(one.role) for one in config.resources}
+        ]  # each with its point and the resources that have it
         self._asking = Asking(profile.ask, context.monotonic)
         self._status_at_s = float("-inf")  # when the status was last asked for
         self._controls: dict[Control, TopicControl | ContactControl] = {}
@@ -114,16 +123,12 @@ class MqttDevice:
             await self._ask_status(listener)
         messages = self._living()[1].messages
         readings: list[Reading] = []
-        for row in self._profile.point:
-            role, point = row.id.split(".", 1)
+        for row, point, resource_ids in self._rows:
             taken_at_s = messages.taken_at_s(row)
             if taken_at_s is None:
                 continue  # a retained value has no age
-            readings += [
-                Reading(resource.id, point, messages.value(row), taken_at_s)
-                for resource in self._config.resources
-                if resource.role == role
-            ]
+            value = messages.value(row)
+            readings += [Reading(resource_id, point, value, taken_at_s) for resource_id in resource_ids]
         return readings
 
     async def write(self, resource_id: str, control: Control, value: float) -> None:

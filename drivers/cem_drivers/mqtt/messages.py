@@ -33,18 +33,29 @@ class Messages:
 
     def __init__(self) -> None:
         self._held: dict[str, Message] = {}
+        self._values: dict[str, Value] = {}  # points as worked out of what is held
+        self._told_by: dict[str, set[str]] = {}  # topic to those of them that depend on it
         self.live_at_s: float | None = None  # the last sign of life on any topic
         self.spoken = 0  # how many signs of life there were
 
     def take(self, topic: str, parsed: Payload, retained: bool, now_s: float) -> None:
         """Takes a parsed message in."""
-        self._held[topic] = Message(parsed, None if retained else now_s)
+        self._hold(topic, Message(parsed, None if retained else now_s))
         if not retained:
             self.lives(now_s)
+
+    def _hold(self, topic: str, message: Message) -> None:
+        self._held[topic] = message
+        self._changed(topic)
+
+    def _changed(self, topic: str) -> None:
+        for point in self._told_by.pop(topic, ()):
+            self._values.pop(point, None)
 
     def drop(self, topic: str) -> None:
         """A topic was cleared: nothing is known of it any more."""
         self._held.pop(topic, None)
+        self._changed(topic)
 
     def lives(self, now_s: float) -> None:
         """A live message came, whatever it says."""
@@ -53,7 +64,7 @@ class Messages:
 
     def put(self, topic: str, payload: Payload, now_s: float) -> None:
         """Takes in what the device answered to a question, as a live message of a topic."""
-        self._held[topic] = Message(payload, now_s)
+        self._hold(topic, Message(payload, now_s))
         self.lives(now_s)
 
     def overlay(self, topic: str, changes: Mapping[str, Payload], now_s: float) -> None:
@@ -66,11 +77,13 @@ class Messages:
         if known is not None and isinstance(known.payload, dict):
             merged: dict[str, Payload] = {**known.payload, **changes}
             merged = {key: value for key, value in merged.items() if value is not None}
-            self._held[topic] = Message(merged, known.live_at_s)
+            self._hold(topic, Message(merged, known.live_at_s))
 
     def forget(self) -> None:
         """After a lost connection nothing is known: what is retained, or asked for, comes anew."""
         self._held.clear()
+        self._values.clear()
+        self._told_by.clear()
         self.live_at_s = None
 
     def holds(self, topic: str) -> bool:
@@ -96,6 +109,13 @@ class Messages:
 
     def value(self, row: PointRow) -> Value:
         """A point's value; None where the device says null, a code without a meaning, or what can't be."""
+        if row.id not in self._values:
+            self._values[row.id] = self._value(row)
+            for topic in row.topics if row.by_id is None else (*row.topics, row.by_id.ids):
+                self._told_by.setdefault(topic, set()).add(row.id)
+        return self._values[row.id]
+
+    def _value(self, row: PointRow) -> Value:
         if row.cases:
             return _in_range(self.case(row.cases), row)
         payloads = [self.payload(topic) for topic in (row.sources if row.count is None else self._counted(row))]
@@ -150,7 +170,7 @@ class Messages:
 def read(topic: str, payload: bytes, plain: bool) -> Payload:
     """A payload as JSON, where `plain` else as text; raises UnreadableError."""
     try:
-        parsed: Payload = json.loads(payload, parse_constant=_no_constant)
+        parsed: Payload = _DECODER.decode(payload.decode(json.detect_encoding(payload), "surrogatepass"))
     except (ValueError, RecursionError) as error:
         if plain and len(payload) <= LONGEST_TEXT:
             with contextlib.suppress(UnicodeDecodeError):
@@ -201,3 +221,6 @@ def _in_range(value: Value, row: PointRow) -> Value:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)

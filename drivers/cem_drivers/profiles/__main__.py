@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from cem_drivers.mqtt.profile import parse_profile as parse_mqtt
+from cem_drivers.ocpp.profile import parse_profile as parse_ocpp
 from cem_drivers.profiled.catalogue import parse_profile as parse_modbus
-from cem_drivers.profiles.store import is_mqtt
+from cem_drivers.profiles.store import is_mqtt, is_ocpp
 from cem_drivers.profiles.table import table
 
 
@@ -42,7 +43,8 @@ def _faults(file: Path) -> list[str]:
         source = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return [f"can't be read: {error}"]
-    profile, faults = parse_mqtt(source) if is_mqtt(source) else parse_modbus(source)
+    parse = parse_ocpp if is_ocpp(source) else parse_mqtt if is_mqtt(source) else parse_modbus
+    profile, faults = parse(source)
     if profile is not None and profile.id != file.name.removesuffix(".toml"):
         faults = [f"id: {profile.id!r}, but the file is named {file.name!r}; they must be the same"]
     return faults

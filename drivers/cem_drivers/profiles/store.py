@@ -28,9 +28,19 @@ def is_mqtt(source: str) -> bool:
     return 'kinds = ["mqtt"]' in source
 
 
+def is_ocpp(source: str) -> bool:
+    """Whether a profile describes an OCPP charger, seen without parsing it."""
+    return 'kinds = ["ocpp"]' in source
+
+
 def shipped_texts(mqtt: bool) -> dict[str, str]:
     """The shipped profiles' sources by id, of MQTT devices or of Modbus devices."""
-    return {name: text for name, text in _texts().items() if is_mqtt(text) is mqtt}
+    return {name: text for name, text in _texts().items() if is_mqtt(text) is mqtt and not is_ocpp(text)}
+
+
+def ocpp_texts() -> dict[str, str]:
+    """The shipped profiles' sources by id, of OCPP chargers."""
+    return {name: text for name, text in _texts().items() if is_ocpp(text)}
 
 
 def find(name: str, parse: Parse[T], ids: Sequence[str]) -> tuple[T | None, list[str]]:

@@ -2,8 +2,12 @@
 
 from cem_drivers.mqtt.profile import Profile as MqttProfile
 from cem_drivers.mqtt.profile import shipped_profiles as mqtt_profiles
+from cem_drivers.ocpp.profile import Profile as OcppProfile
+from cem_drivers.ocpp.profile import shipped_profiles as ocpp_profiles
 from cem_drivers.profiled.catalogue import shipped_profiles as modbus_profiles
 from cem_drivers.profiled.schema import Profile
+
+AnyProfile = Profile | MqttProfile | OcppProfile
 
 HEADER = """| profile | maker | model | roles | link | controls | failsafe | status | source |
 |---|---|---|---|---|---|---|---|---|"""
@@ -11,18 +15,18 @@ HEADER = """| profile | maker | model | roles | link | controls | failsafe | sta
 
 def table() -> str:
     """One line a profile, by id; what is only a draft has no control that would be written."""
-    profiles: dict[str, Profile | MqttProfile] = {**modbus_profiles(), **mqtt_profiles()}
+    profiles: dict[str, AnyProfile] = {**modbus_profiles(), **mqtt_profiles(), **ocpp_profiles()}
     return "\n".join([HEADER, *(_line(profiles[name]) for name in sorted(profiles))])
 
 
-def _line(profile: Profile | MqttProfile) -> str:
-    rows = profile.controls if isinstance(profile, MqttProfile) else profile.control
+def _line(profile: AnyProfile) -> str:
+    rows = profile.control if isinstance(profile, Profile) else profile.controls
     controls = ", ".join(f"`{control.id}`" for control in rows)
     if profile.status == "draft" and controls:
         controls += " (described, not written)"
     cells = [
         f"`{profile.id}`",
-        profile.identify.maker,
+        _maker(profile),
         _model(profile),
         ", ".join(profile.roles),
         ", ".join(profile.link.kinds),
@@ -34,14 +38,20 @@ def _line(profile: Profile | MqttProfile) -> str:
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
 
 
-def _model(profile: Profile | MqttProfile) -> str:
+def _maker(profile: AnyProfile) -> str:
+    if isinstance(profile, OcppProfile):
+        return "any" if profile.identify.vendor == ".*" else profile.identify.vendor
+    return profile.identify.maker
+
+
+def _model(profile: AnyProfile) -> str:
     """The title without the maker that it begins with, where a name follows."""
-    title = profile.title.removeprefix(f"{profile.identify.maker} ")
+    title = profile.title.removeprefix(f"{_maker(profile)} ")
     return profile.title if title[:1].islower() else title
 
 
-def _without_us(profile: Profile | MqttProfile) -> list[str]:
-    if isinstance(profile, MqttProfile):
+def _without_us(profile: AnyProfile) -> list[str]:
+    if not isinstance(profile, Profile):
         return [control.falls_back_to for control in profile.controls]
     return [
         control.device_timeout.falls_back_to if control.device_timeout is not None else control.falls_back_to or ""
