@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from cem.cli.broker_options import given_login
 from cem.commissioning.site import Answers, FindTable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -72,6 +73,7 @@ def with_options(answers: Answers, options: dict[str, Any], folder: Path) -> Ans
         grid=options["grid"] or find.grid,
         read_only=(*find.read_only, *options["read_only"]),
         max_power_w=find.max_power_w | dict(map(_power, options["max_power"])),
+        broker=find.broker.model_copy(update=given_login(options)),
     )
     return replace(answers, site=site, find=find)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from cem.commissioning.targets import LinkKind
+from cem.commissioning.targets import BrokerLogin, LinkKind
 from cem.config.checks import SITE_CHECKS
 from cem.config.draft import draft
 from cem.config.load import check_table, read_raw
@@ -19,6 +19,16 @@ from cem.ports import Driver
 
 PLACEHOLDER: dict[str, Any] = {"id": "x", "driver": "x", "link": {}, "resource": [{"id": "x", "role": "grid"}]}
 """Stands for the devices while the answers are checked before any is known."""
+
+
+class BrokerTable(Table):
+    """`[find.broker]` of an answers file: how to enter the MQTT brokers. Files are beside the answers file."""
+
+    username: str | None = None
+    password_file: str | None = None
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
 
 
 class FindTable(Table):
@@ -34,6 +44,11 @@ class FindTable(Table):
     max_power_w: dict[str, Power] = Field(
         default={}
     )  # by serial number or id: what a switched load or a heat pump draws
+    broker: BrokerTable = BrokerTable()
+
+    def login(self) -> BrokerLogin:
+        """The same for links."""
+        return BrokerLogin(**self.broker.model_dump())
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,13 @@ def read_answers(path: Path) -> Answers:
     """An answers file: a site file without [[device]], with [find]; raises SiteFileError with every fault."""
     raw = read_raw(path)
     find = raw.pop("find", {})
+    broker = find.get("broker") if isinstance(find, dict) else None
+    if isinstance(broker, dict):
+        beside = path.absolute().parent
+        find["broker"] = {
+            key: str(beside / value) if key.endswith("_file") and isinstance(value, str) else value
+            for key, value in broker.items()
+        }
     try:
         table = FindTable.model_validate(find)
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 Link = Mapping[str, str | int | float | bool]
@@ -38,6 +39,24 @@ _NAMED = {
 
 
 _MODBUS = frozenset({LinkKind.MODBUS_TCP, LinkKind.MODBUS_RTU_TCP, LinkKind.MODBUS_TLS})
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLogin:
+    """How to enter the MQTT brokers that are looked at. Files with their whole path."""
+
+    username: str | None = None
+    password_file: str | None = None
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+    def of(self, link: Link) -> Link:
+        """The link with what it takes to enter; links of another kind as they are."""
+        if link.get("kind") != LinkKind.MQTT:
+            return link
+        given = {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
+        return {**link, **given, **({"tls": True} if "ca_file" in given or "cert_file" in given else {})}
 
 
 def parse_target(text: str, kind: LinkKind | None = None) -> list[Link]:

@@ -9,9 +9,8 @@ from cem_drivers.profiled.schema import Profile
 
 AnyProfile = Profile | MqttProfile | OcppProfile
 
-HEADER = (
-    "| profile | device | roles | link | controls | without us | status | source |\n|---|---|---|---|---|---|---|---|"
-)
+HEADER = """| profile | maker | model | roles | link | controls | failsafe | status | source |
+|---|---|---|---|---|---|---|---|---|"""
 
 
 def table() -> str:
@@ -27,7 +26,8 @@ def _line(profile: AnyProfile) -> str:
         controls += " (described, not written)"
     cells = [
         f"`{profile.id}`",
-        profile.title,
+        _maker(profile),
+        _model(profile),
         ", ".join(profile.roles),
         ", ".join(profile.link.kinds),
         controls or "none",
@@ -36,6 +36,18 @@ def _line(profile: AnyProfile) -> str:
         f"{profile.evidence[0].doc}, {profile.evidence[0].revision}",
     ]
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+
+
+def _maker(profile: AnyProfile) -> str:
+    if isinstance(profile, OcppProfile):
+        return "any" if profile.identify.vendor == ".*" else profile.identify.vendor
+    return profile.identify.maker
+
+
+def _model(profile: AnyProfile) -> str:
+    """The title without the maker that it begins with, where a name follows."""
+    title = profile.title.removeprefix(f"{_maker(profile)} ")
+    return profile.title if title[:1].islower() else title
 
 
 def _without_us(profile: AnyProfile) -> list[str]:
