@@ -157,7 +157,7 @@ class Binding:
                 count += 1
             if max(count, number) > self.bounds.max_intervals:
                 raise Unusable(f"more than {self.bounds.max_intervals} intervals")
-        return _merged(stretches), tuple(unsupported), units
+        return merged(stretches), tuple(unsupported), units
 
     def _signals(
         self, period: Period, number: int, units: Units, unsupported: dict[str, None]
@@ -190,7 +190,7 @@ def _sub_intervals(period: Period, number: int, kind: SignalKind, values: list[f
         yield Stretch(start, end, (value,) if kind in LIMITS else (-number,), value)
 
 
-def _merged(stretches: Mapping[SignalKind | None, list[Stretch[float]]]) -> list[EventInterval]:
+def merged(stretches: Mapping[SignalKind | None, list[Stretch[float]]]) -> list[EventInterval]:
     """Intervals that do not overlap.
 
     Interpretation: where intervals of one event overlap, the strictest limit holds, and otherwise the later interval.
