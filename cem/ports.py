@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cem.model.plan import Plan, PlanRequest
 from cem.model.reading import Reading
@@ -111,6 +111,15 @@ class Device(Protocol):
         """Lets go of the link; never raises."""
 
 
+@runtime_checkable
+class SpeaksSeldom(Protocol):
+    """A device that answers nobody and says by itself who it is: opening it takes more patience than others need."""
+
+    @property
+    def opens_within_s(self) -> float:
+        """After so long `open` has ended, one way or the other; at most 14 s."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a driver found at an address: enough to write a [[device]] table."""
@@ -162,6 +171,28 @@ class TopicPort(Protocol):
         """Disconnects; never raises."""
 
 
+class ByteSink(Protocol):
+    """Called with each piece that arrives."""
+
+    def __call__(self, data: bytes, /) -> None: ...
+
+
+class LossSink(Protocol):
+    """Called once when a line is lost: pulled out, or hung up."""
+
+    def __call__(self, error: Exception, /) -> None: ...
+
+
+class StreamPort(Protocol):
+    """A line on which a device speaks by itself: serial, over TCP, or in memory. Callbacks run in the event loop."""
+
+    async def start(self, on_bytes: ByteSink, on_lost: LossSink) -> None:
+        """Begins to listen; raises OSError where the line is not there or somebody else reads it."""
+
+    def stop(self) -> None:
+        """Listens no more; never raises, harmless when repeated."""
+
+
 class PduPorts(Protocol):
     """Gives the in-memory link for a link table of the site file."""
 
@@ -174,6 +205,12 @@ class TopicPorts(Protocol):
     def __call__(self, link: Mapping[str, str | int | float | bool], /) -> TopicPort: ...
 
 
+class StreamPorts(Protocol):
+    """Gives the in-memory line for a link table of the site file."""
+
+    def __call__(self, link: Mapping[str, str | int | float | bool], /) -> StreamPort: ...
+
+
 class Monotonic(Protocol):
     """Monotonic seconds."""
 
@@ -182,11 +219,12 @@ class Monotonic(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DriverContext:
-    """What a driver gets from the house. `pdu` and `topics`, where set, replace the real transports."""
+    """What a driver gets from the house. `pdu`, `topics` and `streams`, where set, replace the real transports."""
 
     monotonic: Monotonic
     pdu: PduPorts | None = None
     topics: TopicPorts | None = None
+    streams: StreamPorts | None = None
 
 
 class Driver(Protocol):

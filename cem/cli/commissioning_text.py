@@ -32,6 +32,14 @@ def found_line(address: str, found: Found) -> str:
     return f"{address}: {who}, serial {found.identity.serial or 'not told'}: {parts} (driver {found.driver}{profile})"
 
 
+def advice_lines(found: Found) -> list[str]:
+    """How sure a driver is of what speaks by itself, and what the owner has to do."""
+    advice = found.details.get("advice")
+    if not isinstance(advice, list):
+        return []
+    return [f"    {found.confidence:.0%} sure", *(f"    {line}" for line in advice)]
+
+
 def model_lines(found: Found, values: bool = False) -> list[str]:
     """The models that a device describes itself by, where its driver tells them; with all their values if wanted."""
     models = found.details.get("models")

@@ -46,6 +46,12 @@ Say = Callable[[str], None]
 @click.option("--from", "answers_file", type=click.Path(path_type=Path, dir_okay=False), help="File with the answers.")
 @click.option("--modbus", multiple=True, metavar="HOST:PORT[/UNIT]", help="A Modbus device; repeatable.")
 @click.option("--mqtt", multiple=True, metavar="HOST:PORT", help="An MQTT broker; repeatable.")
+@click.option(
+    "--serial",
+    multiple=True,
+    metavar="LINE",
+    help="A meter's line: /dev/..., serial-tcp://HOST:PORT, or serial for every port; repeatable.",
+)
 @click.option("--grid", metavar="SERIAL", help="Which meter is at the connection point, where there are several.")
 @click.option("--read-only", multiple=True, metavar="SERIAL", help="A device never to be written; repeatable.")
 @click.option(
@@ -117,7 +123,10 @@ def _answers(out: Path, answers_file: Path | None, options: dict[str, Any], inte
     faults = [*answer_faults(answers, out.parent), *faults]
     try:
         if not all_links(answers):
-            faults.append("no address to look at: give --modbus HOST:PORT/UNIT or --mqtt HOST:PORT, each repeatable")
+            faults.append(
+                "no address to look at: give --modbus HOST:PORT/UNIT, --mqtt HOST:PORT or --serial LINE, "
+                "each repeatable"
+            )
     except ValueError as error:
         faults.append(str(error))
     if faults:

@@ -66,6 +66,7 @@ def with_options(answers: Answers, options: dict[str, Any], folder: Path) -> Ans
     find = FindTable(
         modbus=(*find.modbus, *options["modbus"]),
         mqtt=(*find.mqtt, *options["mqtt"]),
+        serial=(*find.serial, *options["serial"]),
         grid=options["grid"] or find.grid,
         read_only=(*find.read_only, *options["read_only"]),
         max_power_w=find.max_power_w | dict(map(_power, options["max_power"])),

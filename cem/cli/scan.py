@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 
 import click
 
-from cem.cli.commissioning_text import model_lines, sighting_json, sighting_lines
+from cem.cli.commissioning_text import advice_lines, model_lines, sighting_json, sighting_lines
 from cem.commissioning.discover import PROBE_TIMEOUT_S, discover
 from cem.commissioning.sweep import network_of, sweep
 from cem.commissioning.targets import Link, parse_target
@@ -34,7 +34,8 @@ def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bo
     A network such as 192.0.2.0/24 is looked through for Modbus at port 502 and MQTT at port 1883.
 
     Other links: rtu-tcp://HOST:PORT/UNIT, tls://HOST:PORT/UNIT, and rtu:DEVICE@BAUD/UNIT with E or O behind the baud
-    rate for a parity bit.
+    rate for a parity bit. Meters that speak by themselves (P1, SML, IEC 62056-21 mode D) are listened to at
+    serial:DEVICE, serial-tcp://HOST:PORT, or `serial` for every serial port of this machine: up to 12 s a baud rate.
 
     Ends with 0 when something was found, else with 1.
 
@@ -58,10 +59,15 @@ def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bo
         for sighting in sightings:
             for line in sighting_lines(sighting):
                 click.echo(line)
-            for line in (line for found in sighting.found for line in model_lines(found, values)):
+            for line in (
+                line for found in sighting.found for line in (*advice_lines(found), *model_lines(found, values))
+            ):
                 click.echo(line)
     if not any(sighting.found for sighting in sightings):
-        click.echo("nothing found: check power, cable, address, unit, and whether Modbus or MQTT is on", err=True)
+        hint = "" if sightings else "; this machine has no serial port" if "serial" in addresses else ""
+        click.echo(
+            f"nothing found: check power, cable, address, unit, and whether Modbus or MQTT is on{hint}", err=True
+        )
         sys.exit(1)
 
 

@@ -90,11 +90,18 @@ async def _look_at(link: Link, drivers: Mapping[str, Driver], context: DriverCon
                 serial = found.identity.serial or f"{name} {index}"  # devices without a number are not all the same
                 if serial not in best or found.confidence > best[serial].confidence:
                     best[serial] = found
-    real = (context.topics if link.get("kind") == LinkKind.MQTT else context.pdu) is None
+    real = _in_memory(link, context) is None
     if best or not real:
         return Sighting(link, tuple(best.values()), tuple(trouble))
     seen = await knock(link, timeout_s)
     return Sighting(link, (), tuple(trouble), seen.words, seen.reached)
+
+
+def _in_memory(link: Link, context: DriverContext) -> object:
+    """What stands for real links of this kind; None where they are real."""
+    if link.get("kind") in {LinkKind.SERIAL, LinkKind.SERIAL_TCP}:
+        return context.streams
+    return context.topics if link.get("kind") == LinkKind.MQTT else context.pdu
 
 
 def _speaks(driver: Driver, link: Link) -> bool:

@@ -26,6 +26,7 @@ class FindTable(Table):
 
     modbus: tuple[str, ...] = ()
     mqtt: tuple[str, ...] = ()
+    serial: tuple[str, ...] = ()  # lines of meters that speak by themselves
     grid: str | None = None  # serial number of the meter at the connection point
     read_only: tuple[str, ...] = ()  # serial numbers or ids never to be written
     max_power_w: dict[str, Power] = Field(
@@ -47,7 +48,8 @@ class Answers:
     def targets(self) -> list[tuple[str, LinkKind]]:
         """Every address with its kind."""
         modbus = [(text, LinkKind.MODBUS_TCP) for text in self.find.modbus]
-        return modbus + [(text, LinkKind.MQTT) for text in self.find.mqtt]
+        brokers = [(text, LinkKind.MQTT) for text in self.find.mqtt]
+        return [*modbus, *brokers, *((text, LinkKind.SERIAL) for text in self.find.serial)]
 
 
 def read_answers(path: Path) -> Answers:

@@ -4,21 +4,25 @@ from cem_drivers.mqtt.profile import Profile as MqttProfile
 from cem_drivers.mqtt.profile import shipped_profiles as mqtt_profiles
 from cem_drivers.profiled.catalogue import shipped_profiles as modbus_profiles
 from cem_drivers.profiled.schema import Profile
+from cem_drivers.serial.profile import Profile as SerialProfile
+from cem_drivers.serial.profile import shipped_profiles as serial_profiles
 
 HEADER = (
     "| profile | device | roles | link | controls | without us | status | source |\n|---|---|---|---|---|---|---|---|"
 )
 
 
+AnyProfile = Profile | MqttProfile | SerialProfile
+
+
 def table() -> str:
     """One line a profile, by id; what is only a draft has no control that would be written."""
-    profiles: dict[str, Profile | MqttProfile] = {**modbus_profiles(), **mqtt_profiles()}
+    profiles: dict[str, AnyProfile] = {**modbus_profiles(), **mqtt_profiles(), **serial_profiles()}
     return "\n".join([HEADER, *(_line(profiles[name]) for name in sorted(profiles))])
 
 
-def _line(profile: Profile | MqttProfile) -> str:
-    rows = profile.controls if isinstance(profile, MqttProfile) else profile.control
-    controls = ", ".join(f"`{control.id}`" for control in rows)
+def _line(profile: AnyProfile) -> str:
+    controls = ", ".join(f"`{name}`" for name in _controls(profile))
     if profile.status == "draft" and controls:
         controls += " (described, not written)"
     cells = [
@@ -34,7 +38,15 @@ def _line(profile: Profile | MqttProfile) -> str:
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
 
 
-def _without_us(profile: Profile | MqttProfile) -> list[str]:
+def _controls(profile: AnyProfile) -> list[str]:
+    if isinstance(profile, SerialProfile):
+        return []  # meters that speak by themselves take no commands
+    return [row.id for row in (profile.controls if isinstance(profile, MqttProfile) else profile.control)]
+
+
+def _without_us(profile: AnyProfile) -> list[str]:
+    if isinstance(profile, SerialProfile):
+        return []
     if isinstance(profile, MqttProfile):
         return [control.falls_back_to for control in profile.controls]
     return [
