@@ -91,6 +91,8 @@ async def _look_at(link: Link, drivers: Mapping[str, Driver], context: DriverCon
                 if serial not in best or found.confidence > best[serial].confidence:
                     best[serial] = found
     real = _in_memory(link, context) is None
+    if trouble and not best and link.get("kind") in {LinkKind.SERIAL, LinkKind.SERIAL_TCP}:
+        return Sighting(link, (), (), trouble[0].partition(": ")[2])  # who listened knows better than who knocks
     if best or not real:
         return Sighting(link, tuple(best.values()), tuple(trouble))
     seen = await knock(link, timeout_s)

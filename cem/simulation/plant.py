@@ -15,10 +15,11 @@ from pydantic import ValidationError
 
 from cem.io.virtual import VirtualClock
 from cem.model.errors import CemError
-from cem.ports import ConnectionSink, DriverContext, MessageSink, PduPort, TopicPort
+from cem.ports import ByteSink, ConnectionSink, DriverContext, LossSink, MessageSink, PduPort, StreamPort, TopicPort
 from hw_sim.cross_checks import faults_of_fault
 from hw_sim.happenings import FaultSpec
 from hw_sim.home import Home, HomeError, home_of, in_words, table_of, text_of
+from hw_sim.lines import MemoryLine
 from hw_sim.scenario import Scenario as TiedHome
 from hw_sim.scenario import is_scenario, scenario_of
 from hw_sim.simulation import SimulatedHome
@@ -107,11 +108,13 @@ def begins_at(home: Home, text: str | None) -> datetime | None:
 
 
 def links_of(home: SimulatedHome) -> list[Link]:
-    """The link tables under which a home's devices are found: one per Modbus device, one for the broker."""
+    """The link tables under which a home's devices are found: one per Modbus device or line, one for the broker."""
     links: list[Link] = []
     brokered = False
     for spec in home.home.device:
-        if _has_registers(home, spec.id):
+        if spec.on_line:
+            links.append({"kind": "serial", "device": spec.id})
+        elif _has_registers(home, spec.id):
             links.append({"kind": "tcp", "host": spec.id, "port": 502, "unit": spec.unit})
         else:
             brokered = True
@@ -141,7 +144,7 @@ class Wire:
 
     def context(self) -> DriverContext:
         """What the drivers get."""
-        return DriverContext(self.clock.monotonic, self._pdu, self._topics)
+        return DriverContext(self.clock.monotonic, self._pdu, self._topics, self._streams)
 
     def device_of(self, serial: str) -> str | None:
         """The simulated device with that serial number."""
@@ -168,6 +171,9 @@ class Wire:
         del link
         return _CountedTopics(self)
 
+    def _streams(self, link: Link) -> StreamPort:
+        return _Line(self.home.line(str(link["device"])))
+
 
 def _only_asks(topic: str, payload: bytes) -> bool:
     """Whether a message is a request that reads (JSON-RPC: Component.GetSomething)."""
@@ -190,6 +196,25 @@ class _CountedPdus:
         if pdu[0] in WRITING_FUNCTIONS:
             self._wire.wrote(self._id, pdu)
         return await self._unit.exchange(unit, pdu)
+
+
+class _Line:
+    """The line of a meter that speaks by itself: nothing can be written to it."""
+
+    def __init__(self, line: MemoryLine) -> None:
+        self._line = line
+        self._listening = False
+
+    async def start(self, on_bytes: ByteSink, on_lost: LossSink) -> None:
+        """Listens; raises ConnectionError where the line is down or somebody else listens."""
+        self._line.listen(on_bytes, on_lost)
+        self._listening = True
+
+    def stop(self) -> None:
+        """Listens no more."""
+        if self._listening:
+            self._listening = False
+            self._line.leave()
 
 
 class _CountedTopics:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -13,7 +14,8 @@ import serial
 from cem.driver import BY_ID, serial_ports
 
 PARITIES = ("N", "E", "O")
-IN_USE = "somebody else reads this port already: two readers would each get half of the bytes; end the other one"
+IN_USE = "somebody else reads this port already, and two readers would each get half of the bytes. Check what else runs"
+NOT_ALLOWED = "this user may not read it. Check that it is in the group dialout"
 OnBytes = Callable[[bytes], None]
 OnGone = Callable[[Exception], None]
 
@@ -118,6 +120,10 @@ def _close_unwanted(opening: "asyncio.Future[serial.Serial] | Future[serial.Seri
 def _advice(line: Line, error: Exception) -> str:
     if "exclusively lock" in str(error):  # pyserial gives no errno of it
         return f"{line}: {IN_USE}"
+    number = error.errno if isinstance(error, OSError) else None
+    if number in {errno.EACCES, errno.EPERM}:
+        return f"{line}: {NOT_ALLOWED}"
     present = serial_ports()
     seen = ", ".join(present) if present else f"nothing in {BY_ID}"
-    return f"{line}: {error}; adapters present: {seen}"
+    what = "no such port" if number == errno.ENOENT else str(error)
+    return f"{line}: {what}; adapters present: {seen}. Check that the adapter is plugged in"

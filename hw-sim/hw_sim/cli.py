@@ -63,8 +63,9 @@ def _line(addresses: Addresses) -> str:
     assert isinstance(devices, dict)
     parts = []
     for name, entry in devices.items():
-        where = f"{entry['host']}:{entry['port']}"
-        parts.append(f"{name} {where} unit {entry['unit']}" if "unit" in entry else f"{name} {where} {entry['topic']}")
+        where = entry["device"] if "device" in entry else f"{entry['host']}:{entry['port']}"
+        more = f" unit {entry['unit']}" if "unit" in entry else f" {entry['topic']}" if "topic" in entry else ""
+        parts.append(f"{name} {where}{more}")
     return "listening: " + "; ".join(parts)
 
 

@@ -72,6 +72,8 @@ def _device_faults(home: Home, tables: dict[str, str]) -> list[str]:
                 faults.append(f"device.{i}.serial: '{device.serial}' is there twice; each needs one of its own")
             serials.add((device.kind, device.serial))
         else:
+            if device.on_line and device.path is not None and device.line != "pty":
+                faults.append(f"device.{i}.path: for line = 'pty' only")
             if device.port and device.port in ports:
                 faults.append(f"device.{i}.port: {device.port} is taken already")
             ports.add(device.port)

@@ -45,7 +45,7 @@ def load_ports(path: Path) -> dict[str, int]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        ports = {name: int(entry["port"]) for name, entry in content["devices"].items()}
+        ports = {name: int(entry["port"]) for name, entry in content["devices"].items() if "device" not in entry}
         if content.get("mqtt"):
             ports["mqtt"] = int(content["mqtt"]["port"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:

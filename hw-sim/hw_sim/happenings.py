@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from hw_sim.specs import OVER_MQTT, Id, Percent, Phase, Table
+from hw_sim.specs import ON_LINE, OVER_MQTT, Id, Percent, Phase, Table
 
 EventKind = Literal["weather", "load", "arrive", "leave", "draw_off", "voltage", "frequency", "grid_loss", "quirk"]
 FaultKind = Literal[
@@ -34,6 +34,11 @@ FaultKind = Literal[
     "bms",
     "bms_lost",
     "unplug",
+    "bad_crc",
+    "cut",
+    "noise",
+    "no_sign",
+    "no_pin",
 ]
 BROKER = "broker"
 """The target of `broker_down`."""
@@ -127,15 +132,15 @@ EVENTS: dict[str, EventRule] = {
 }
 
 _MODBUS = frozenset({"sunspec.meter", "sunspec.inverter", "sunspec.battery", "sunspec.hybrid"})
-_ALL = _MODBUS | OVER_MQTT
-_CONTROLLED = _ALL - {"sunspec.meter"}
-_METER = frozenset({"sunspec.meter"})
+_ALL = _MODBUS | OVER_MQTT | ON_LINE
+_METER = frozenset({"sunspec.meter"}) | ON_LINE
+_CONTROLLED = _ALL - _METER
 _NO_KEYS: frozenset[str] = frozenset()
 
 FAULTS: dict[str, FaultRule] = {
     "silence": FaultRule(devices=_ALL),
     "disconnect": FaultRule(devices=_ALL),
-    "refuse_writes": FaultRule(devices=_ALL),
+    "refuse_writes": FaultRule(devices=_ALL - ON_LINE),
     "freeze": FaultRule(devices=_ALL),
     "ineffective": FaultRule(devices=_CONTROLLED),
     "stuck": FaultRule(devices=_ALL),
@@ -158,6 +163,11 @@ FAULTS: dict[str, FaultRule] = {
     "bms": FaultRule(frozenset({"charge", "discharge"}), frozenset({"sunspec.battery", "sunspec.hybrid"})),
     "bms_lost": FaultRule(frozenset({"delay_s"}), frozenset({"sunspec.battery", "sunspec.hybrid"})),
     "unplug": FaultRule(devices=frozenset({"goe.charger"})),
+    "bad_crc": FaultRule(devices=ON_LINE - {"d0.meter"}),
+    "cut": FaultRule(devices=ON_LINE),
+    "noise": FaultRule(devices=ON_LINE),
+    "no_sign": FaultRule(devices=ON_LINE),
+    "no_pin": FaultRule(devices=ON_LINE),
 }
 
 _MOMENT = frozenset(Moment.model_fields) | {"kind", "target"}

@@ -32,6 +32,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "goe.charger": ("ev",),
     "shelly.relay": ("relay_load",),
     "shelly.heat_pump": ("heat_pump",),
+    "p1.meter": (),
+    "sml.meter": (),
+    "d0.meter": (),
 }
 """The tables of which each kind of device needs exactly one."""
 

@@ -12,6 +12,7 @@ from hw_sim.devices import charger, shelly
 from hw_sim.files import save_state
 from hw_sim.happenings import BROKER
 from hw_sim.homefile import Home
+from hw_sim.lines import LineEndpoint, PtyEndpoint, TcpLineEndpoint
 from hw_sim.modbus import ModbusEndpoint
 from hw_sim.paho_link import PahoLink
 from hw_sim.simulation import SavedHome, SimulatedHome, will_of
@@ -49,6 +50,7 @@ class ServedHome:
         self._state = state
         self._step_s = step_s
         self._endpoints: dict[str, ModbusEndpoint] = {}
+        self._lines: dict[str, LineEndpoint] = {}
         self._broker: EmbeddedBroker | None = None
         self.simulation: SimulatedHome
 
@@ -75,6 +77,10 @@ class ServedHome:
                 if spec.over_mqtt:
                     continue
                 port = self._ports.get(spec.id, spec.port)
+                if spec.on_line:
+                    self._lines[spec.id] = line = self._line_of(spec, port)
+                    await line.start()
+                    continue
                 endpoint = ModbusEndpoint(self.simulation.modbus(spec.id), spec.host, port)
                 await endpoint.start()
                 self._endpoints[spec.id] = endpoint
@@ -82,6 +88,8 @@ class ServedHome:
         finally:
             for endpoint in self._endpoints.values():
                 await endpoint.stop()
+            for line in self._lines.values():
+                await line.stop()
             if self._broker is not None:
                 await self._broker.stop()
 
@@ -95,6 +103,12 @@ class ServedHome:
             await self._broker.start()
             port = self._broker.port
         self._ports["mqtt"] = port
+
+    def _line_of(self, spec: DeviceSpec, port: int) -> LineEndpoint:
+        line = self.simulation.line(spec.id)
+        if spec.line == "pty":
+            return PtyEndpoint(line, None if spec.path is None else Path(spec.path))
+        return TcpLineEndpoint(line, spec.host, port)
 
     def _link_of(self, spec: DeviceSpec) -> TopicLink:
         mqtt = self.home.mqtt
@@ -117,6 +131,9 @@ class ServedHome:
                     "serial": self.simulation.serial(spec.id),
                     "topic": _topic(spec),
                 }
+            elif spec.on_line:
+                where = self._lines[spec.id].address()
+                devices[spec.id] = {"kind": spec.kind, **where, "serial": self.simulation.serial(spec.id)}
             else:
                 devices[spec.id] = {
                     "kind": spec.kind,
@@ -157,6 +174,12 @@ class ServedHome:
                     await endpoint.stop()
                 elif not down and not endpoint.listening:
                     await self._reopen(device_id, endpoint)
+            for device_id, line in self._lines.items():
+                down = self.simulation.fronts[device_id].condition.disconnected
+                if down and line.listening:
+                    await line.stop()
+                elif not down and not line.listening:
+                    await self._reopen(device_id, line)
             await asyncio.sleep(self._step_s)
 
     async def _follow_broker(self) -> None:
@@ -173,7 +196,7 @@ class ServedHome:
                 _log.warning("broker: %s; trying again with the next step", exc)
 
     @staticmethod
-    async def _reopen(device_id: str, endpoint: ModbusEndpoint) -> None:
+    async def _reopen(device_id: str, endpoint: ModbusEndpoint | LineEndpoint) -> None:
         try:
             await endpoint.start()
         except OSError as exc:

@@ -20,9 +20,14 @@ Kind = Literal[
     "goe.charger",
     "shelly.relay",
     "shelly.heat_pump",
+    "p1.meter",
+    "sml.meter",
+    "d0.meter",
 ]
 OVER_MQTT = frozenset({"goe.charger", "shelly.relay", "shelly.heat_pump"})
-"""The kinds that speak over the broker; all others are Modbus devices."""
+"""The kinds that speak over the broker."""
+ON_LINE = frozenset({"p1.meter", "sml.meter", "d0.meter"})
+"""The kinds that speak by themselves on a line; all others are Modbus devices."""
 
 
 class Table(BaseModel):
@@ -210,10 +215,17 @@ class DeviceSpec(Table):
     unit: int = Field(default=1, ge=1, le=247)
     serial: str = Field(default="", max_length=32)
     topic_prefix: str | None = None  # None: as the maker has it
+    line: Literal["tcp", "pty"] = "tcp"  # of what speaks by itself: behind a serial server, or a pseudo terminal
+    path: str | None = None  # of a pseudo terminal: a link to it that stays the same
     dead_time_s: float = Field(default=0.0, ge=0)  # from a write to its effect
     report_every_s: float = Field(default=0.0, ge=0)  # measured values stand still in between
     report_delay_s: float = Field(default=0.0, ge=0)  # they are as old as this
     round_w: float = Field(default=0.0, ge=0)  # powers are rounded to multiples
+
+    @property
+    def on_line(self) -> bool:
+        """Whether it speaks by itself on a line."""
+        return self.kind in ON_LINE
 
     @property
     def over_mqtt(self) -> bool:

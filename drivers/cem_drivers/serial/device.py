@@ -25,10 +25,13 @@ from cem_drivers.table import number
 OPEN_LONGEST_S = 12.0
 """A meter of the older standards speaks every 10 s; whoever opens gives up a second later."""
 SHORTEST_EXPIRY_S = 5.0
-MISSED_TELEGRAMS = 3.5
+MISSED_TELEGRAMS = 2.5
 """So many of its own intervals a meter may be silent."""
 TOLD_AFTER = 3
 """Telegrams in a row without a settled power after which the owner is told."""
+TELEGRAMS_JUDGED = 40
+BAD_SHARE = 0.05
+"""As of every other line: more than one in twenty is told."""
 STRANGERS = 2
 """Telegrams in a row with another number, before that is no damage but another meter."""
 
@@ -54,6 +57,8 @@ class SerialMeter:
         self._unsettled = 0
         self._strangers: list[str] = []
         self._told = ""
+        self._seen = (0, 0)  # telegrams, good and dropped, when damage was last judged
+        self._damaged = False
 
     @property
     def id(self) -> str:
@@ -69,9 +74,12 @@ class SerialMeter:
         """Listens until the meter has said who it is: 12 s at most. Raises NoAnswer, WrongDevice."""
         await self.close()
         self._reader = self._profile.reader()
-        self._stream = await LINES.listen(
-            self.id, self._config.link, self._profile.link.baud, self._context, self._on_bytes, self._on_lost
-        )
+        try:
+            self._stream = await LINES.listen(
+                self.id, self._config.link, self._profile.link.baud, self._context, self._on_bytes, self._on_lost
+            )
+        except NoAnswer as error:
+            raise NoAnswer(f"{self.id}: {error}") from error
         try:
             async with asyncio.timeout(OPEN_LONGEST_S):
                 while self._identity is None and self._lost is None:
@@ -125,6 +133,7 @@ class SerialMeter:
         self._readings = {}
         self._strangers = []
         self._unsettled = 0
+        self._seen = (0, 0)
         if stream is not None:
             LINES.leave(stream)
 
@@ -133,6 +142,25 @@ class SerialMeter:
     def _on_bytes(self, data: bytes) -> None:
         for telegram in self._reader.feed(data):
             self._take(telegram)
+        self._watch_damage()
+
+    def _watch_damage(self) -> None:
+        """Tells once when more than one telegram in twenty comes damaged, and when that is over."""
+        count = self._reader.count
+        good, dropped = count.good - self._seen[0], count.dropped - self._seen[1]
+        if good + dropped < TELEGRAMS_JUDGED:
+            return
+        self._seen = (count.good, count.dropped)
+        bad = dropped > BAD_SHARE * (good + dropped)
+        if bad and not self._damaged:
+            _LOG.warning(
+                "%s: %d of the last %d telegrams from %s came damaged and were dropped; check how the head sits on the "
+                "meter, and the length of the cable",
+                self.id, dropped, good + dropped, self._line,
+            )  # fmt: skip
+        elif self._damaged and not bad:
+            _LOG.info("%s: the telegrams from %s come whole again", self.id, self._line)
+        self._damaged = bad
 
     def _on_lost(self, error: Exception) -> None:
         self._lost = error

@@ -96,15 +96,15 @@ class Lines:
     async def listen(
         self, owner: str, link: LinkTable, baud: int, context: DriverContext, on_bytes: ByteSink, on_lost: LossSink
     ) -> StreamPort:
-        """Begins to listen for `owner`; give the line back with `leave`. Raises NoAnswer.
+        """Begins to listen for `owner`; give the line back with `leave`. Raises NoAnswer, without the owner's name.
 
-        A second reader of the same line in this process is refused: a table names a line twice.
+        A second reader of the same line in this process is refused: two tables name it.
         """
         held = self._loops.setdefault(asyncio.get_running_loop(), {})
         key = self._key(link, context)
         if key in held:
             raise NoAnswer(
-                f"{owner}: {held[key].owner} reads {name_of(link)} already, and a line has one reader. "
+                f"{held[key].owner} reads {name_of(link)} already, and a line has one reader. "
                 "Check the link tables: each meter has a port of its own"
             )
         stream = _stream(link, baud, context)
@@ -113,9 +113,11 @@ class Lines:
             await stream.start(on_bytes, on_lost)
         except OSError as error:
             del held[key]
+            if kind_of(link) == SERIAL:
+                raise NoAnswer(str(error)) from error
             raise NoAnswer(
-                f"{owner}: {error if kind_of(link) == SERIAL else f'no connection to {name_of(link)} ({error})'}; "
-                f"tried again. Check {_advice(link)}"
+                f"no connection to {name_of(link)} ({error}). Check that the serial server runs, and that nobody else "
+                "is connected to it"
             ) from error
         except BaseException:
             del held[key]
@@ -142,12 +144,6 @@ def _stream(link: LinkTable, baud: int, context: DriverContext) -> StreamPort:
     if kind_of(link) == SERIAL_TCP:
         return TcpStream(text(link, "host", ""), int(number(link, "port", 0)))
     return SerialStream(Line(text(link, "device", ""), int(number(link, "baud", baud))))
-
-
-def _advice(link: LinkTable) -> str:
-    if kind_of(link) == SERIAL_TCP:
-        return "that the serial server runs, and that nobody else is connected to it"
-    return "that the adapter is plugged in and that this user may read it (group dialout)"
 
 
 LINES = Lines()

@@ -36,6 +36,6 @@ def _letters(part: bytes) -> bool:
 
 def _other(told: bytes) -> ServerId:
     letters = told[1:4].decode("ascii") if _letters(told[1:4]) else ""
-    if told.isalnum():
+    if all(0x20 < octet < 0x7F for octet in told):
         return ServerId("", told.decode("ascii"), None)
     return ServerId(letters, told.hex().upper(), None)

@@ -8,7 +8,7 @@ from cem_drivers.serial.quirks import Miscoded, settled
 from cem_drivers.serial.server_id import ServerId, server_id
 from cem_drivers.serial.sml_frames import Frame, FrameReader
 from cem_drivers.serial.sml_values import Value, Whole, value_at
-from cem_drivers.serial.telegram import Code, Count, Telegram, maker_of, unit_of
+from cem_drivers.serial.telegram import UNKNOWN_MODEL, Code, Count, Telegram, maker_of, unit_of
 
 GET_LIST_RESPONSE = 0x0701
 _MESSAGE = 0x76  # a list of six
@@ -121,7 +121,7 @@ def telegram(body: Sequence[Value], miscoded: Iterable[Miscoded] = ()) -> Telegr
     return Telegram(
         protocol="SML",
         maker=maker_of(who.letters or _letters(entries)) or "SML meter",
-        model="",
+        model=UNKNOWN_MODEL,
         serial=who.serial,
         version="",
         values=values,

@@ -28,6 +28,9 @@ def unit_of(code: Code) -> str | None:
     return _UNIT_OF_C.get(c) if d == 7 else None
 
 
+UNKNOWN_MODEL = "electricity meter"
+"""SML does not tell the model."""
+
 MAKERS: Mapping[str, str] = MappingProxyType(
     {
         "ADN": "Aidon",

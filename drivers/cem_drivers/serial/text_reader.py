@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from cem_drivers.serial.crc import crc16_arc
-from cem_drivers.serial.telegram import Code, Count, Telegram, maker_of, unit_of
+from cem_drivers.serial.telegram import UNKNOWN_MODEL, Code, Count, Telegram, maker_of, unit_of
 
 LONGEST = 8192  # bytes of one telegram; a text message of 1,024 characters makes about 3,500
 CRC_DIGITS = 4
@@ -159,7 +159,7 @@ class TextReader:
         return Telegram(
             protocol="P1" if checked or _SERIALS[0] in texts else "D0",
             maker=maker_of(letters.decode("ascii")),
-            model=_model(model),
+            model=_model(model) or UNKNOWN_MODEL,
             serial=_first(texts, _SERIALS, _number_text),
             version=_first(texts, _VERSIONS, _plain),
             values=values,
@@ -215,7 +215,7 @@ def _number_text(text: bytes) -> str:
             spelt = bytes.fromhex(text.decode("ascii"))
         except ValueError:
             return _plain(text)
-        if len(spelt) > 4 and spelt.isalnum():
+        if len(spelt) > 4 and all(0x20 < octet < 0x7F for octet in spelt):
             return spelt.decode("ascii")
     return _plain(text)
 
