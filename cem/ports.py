@@ -211,6 +211,52 @@ class StreamPorts(Protocol):
     def __call__(self, link: Mapping[str, str | int | float | bool], /) -> StreamPort: ...
 
 
+class LevelSink(Protocol):
+    """Called with the number of a pin and whether its level is high, for each input that changes."""
+
+    def __call__(self, pin: int, high: bool) -> None: ...
+
+
+class PinPort(Protocol):
+    """Simulated pins in place of the machine's own, numbered as those of a Raspberry Pi (BCM).
+
+    As at the real ones, what a process leaves driven when it dies may stay driven until somebody else takes the pin.
+    """
+
+    @property
+    def connected(self) -> bool:
+        """Whether the board is there."""
+
+    async def start(self, on_level: LevelSink) -> str:
+        """Connects and gives the board's serial number; tells the levels of its inputs first. Callbacks run in the
+        event loop. Raises ConnectionError, TimeoutError."""
+
+    def left(self) -> frozenset[int]:
+        """The pins that a process before this one left driven."""
+
+    def drive(self, pin: int, high: bool | None) -> None:
+        """Makes a pin an output of that level, with None an input; raises ConnectionError, PermissionError."""
+
+    async def stop(self) -> None:
+        """Lets go of the board as it stands; never raises."""
+
+
+class PinPorts(Protocol):
+    """Gives the in-memory pins for a link table of the site file."""
+
+    def __call__(self, link: Mapping[str, str | int | float | bool], /) -> PinPort: ...
+
+
+class Keep(Protocol):
+    """A few values of a driver that outlive a restart, such as a counter: small ones, written seldom."""
+
+    async def load(self, key: str) -> Json:
+        """What was saved under a key; None if nothing was, or where it can't be read."""
+
+    async def save(self, key: str, value: Json) -> None:
+        """Writes it; never raises, a disk that refuses is told elsewhere."""
+
+
 class Monotonic(Protocol):
     """Monotonic seconds."""
 
@@ -219,12 +265,17 @@ class Monotonic(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DriverContext:
-    """What a driver gets from the house. `pdu`, `topics` and `streams`, where set, replace the real transports."""
+    """What a driver gets from the house. `pdu`, `topics`, `streams` and `pins`, where set, replace the real transports.
+
+    Without `keep` nothing outlives a restart.
+    """
 
     monotonic: Monotonic
     pdu: PduPorts | None = None
     topics: TopicPorts | None = None
     streams: StreamPorts | None = None
+    pins: PinPorts | None = None
+    keep: Keep | None = None
 
 
 class Driver(Protocol):
@@ -261,6 +312,7 @@ class StateKind(StrEnum):
     OUTBOX = "outbox"  # reports not yet acknowledged, key provider/report/resource/interval
     REGISTRATION = "registration"  # identifiers that a provider gave us
     DECISION = "decision"  # changes of what was decided and why
+    DRIVER = "driver"  # what drivers keep over a restart, key device
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from rich.text import Text
 from cem.dashboard import notices, words
 from cem.dashboard.notices import MARK, MODE_TONE, Tone
 from cem.model.setpoint import Health
-from cem.model.status import DeviceStatus, Status
+from cem.model.status import DeviceStatus, ResourceStatus, Status
 
 _STYLE = {Tone.CALM: "", Tone.NOTE: "cyan", Tone.WARNING: "bold yellow", Tone.ALARM: "bold red"}
 
@@ -99,5 +99,14 @@ def _device(device: DeviceStatus, status: Status, table: Table) -> None:
         for text in (resource.setpoint and f"set to {resource.setpoint}", resource.reason):
             if text and well:
                 table.add_row("", "", Padding(Text(text, style="dim"), (0, 0, 0, 2)), "")
+        if resource.dropped_at is not None:
+            table.add_row("", "", Padding(Text(_dropped(resource, status), style="yellow"), (0, 0, 0, 2)), "")
     if device.advice:
         table.add_row("", "", Text(f"{device.detail} → {device.advice}"), "")
+
+
+def _dropped(resource: ResourceStatus, status: Status) -> str:
+    """What was told and could not be true."""
+    readings = "1 reading" if resource.dropped == 1 else f"{resource.dropped} readings"
+    last = words.moment(resource.dropped_at or status.at, status)
+    return f"{readings} dropped as implausible, the last at {last}: {resource.dropped_why}"

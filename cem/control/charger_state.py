@@ -69,16 +69,22 @@ def least_a(charger: ChargerPicture, memory: ChargerMemory) -> float:
 
 def idle(memory: ChargerMemory, now_s: float) -> bool:
     """Whether the car has left an offer unused for so long that nothing is kept for it; asked again now and then."""
-    return _unused(memory, now_s) and not asked_again(memory, now_s)
+    return unused(memory, now_s) and not asked_again(memory, now_s)
 
 
 def asked_again(memory: ChargerMemory, now_s: float) -> bool:
     """Whether a car that has left an offer unused is asked again just now."""
-    return _unused(memory, now_s) and (now_s - (memory.idle_since_s or 0.0)) % EV_RETRY_S < EV_IDLE_S
+    return unused(memory, now_s) and (now_s - (memory.idle_since_s or 0.0)) % EV_RETRY_S < EV_IDLE_S
 
 
-def _unused(memory: ChargerMemory, now_s: float) -> bool:
+def unused(memory: ChargerMemory, now_s: float) -> bool:
+    """Whether the car has left an offer unused for so long that nobody waits for it any more."""
     return memory.idle_since_s is not None and now_s - memory.idle_since_s >= EV_IDLE_S
+
+
+def asleep_a(charger: ChargerPicture, memory: ChargerMemory) -> float:
+    """What a car is offered that draws nothing: enough to wake it, and little that others must give back at once."""
+    return math.ceil(max(least_a(charger, memory), EV_STOPS_BELOW_A))
 
 
 def spare_a(charger: ChargerPicture, memory: ChargerMemory, now_s: float) -> float | None:

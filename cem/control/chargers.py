@@ -114,6 +114,8 @@ def _claim(
     held = charger_state.kept_on(memory, now_s) and not urgent and not idle
     most = float(math.floor(wished_a + 1e-9))
     least = float(math.ceil(least_a))
+    if charger_state.unused(memory, now_s):
+        most = min(most, charger_state.asleep_a(charger, memory))
     if held:
         most = max(most, least) if band.max_w >= least * watts else most
     # an act of the owner may end a pause that it found; one that was there before it waits like everybody
@@ -228,6 +230,8 @@ def _explained(scene: Scene, candidate: Candidate, limit_a: float, got: Share, l
         if short is not None:  # it could not be on anyway
             return replace(plain, rank=short.rank, source=short.source, reason=f"paused: {scene.bound(short)}")
         return replace(plain, reason=f"stays off for its minimum time of {EV_MIN_OFF_S / 60:.0f} min")
+    if charger_state.unused(candidate.memory, scene.now_s) and limit_a < wished_a:
+        return replace(plain, reason=f"{wanted.reason}; begins gently when the car wakes")
     if claim.held and limit_a > wished_a:
         return replace(plain, reason=f"{wanted.reason}; stays on for its minimum time")
     return plain

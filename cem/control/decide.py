@@ -26,9 +26,9 @@ from cem.control.headline import headline, mode
 from cem.control.limits import Limits, limits
 from cem.control.memory import ChargerMemory, Memory, SwitchMemory
 from cem.control.picture import Picture, look
-from cem.control.plausible import Screened, screen
+from cem.control.plausible import Screened, counted, screen
 from cem.control.prices import Prices, prices_now
-from cem.control.safe import UNMANAGED, idle, safe_setpoints, unmanaged
+from cem.control.safe import UNMANAGED, guaranteed, idle, import_limit, safe_setpoints, starts, unmanaged
 from cem.control.scene import Scene
 from cem.control.setpoints import made, shown
 from cem.control.steady import apart, steady
@@ -74,7 +74,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         phases_a=phases_a,
         places=places,
         managed=memory.managed | {battery.resource.id for battery in picture.batteries},
-        dropped=memory.dropped + screened.dropped,
+        dropped=counted(memory.dropped, screened.dropped),
     )
     scene = _scene(site, inputs, known, picture, prices, grids, explained)
     if picture.grid_w is None:
@@ -223,7 +223,15 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
     """Without a meter: less, never more, until it answers again."""
     now_s, known = scene.now_s, scene.memory
     lost_at = known.meter_lost_at_s if known.meter_lost_at_s is not None else now_s
-    setpoints = safe_setpoints(scene, now_s - lost_at)
+    lost_for_s = now_s - lost_at
+    setpoints = safe_setpoints(scene, lost_for_s)
+    by = import_limit(scene)
+    switches: dict[str, SwitchMemory] = dict(known.switches)
+    if by is not None and not starts(scene, lost_for_s):
+        relays, alone = switched.limited(scene, by, guaranteed(scene), switches)
+        setpoints += made(scene, alone, (), relays, (), ())
+    elif by is None and lost_for_s >= LEASE_S:
+        switches = switched.let_go(scene)
     said = "The grid meter is silent: nothing is steered beyond its safe value until it answers again."
     decision = Decision(setpoints, scene.band, Mode.SAFE, said)
     given = {s.resource_id: s.value or 0.0 for s in setpoints}
@@ -235,12 +243,11 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
         )
         for key, charger in known.chargers.items()
     }
-    released = now_s - lost_at >= LEASE_S
     return decision, replace(
         known,
         decided_at_s=scene.now_s,
         chargers=MappingProxyType(kept),
-        switches=MappingProxyType(switched.let_go(scene)) if released else known.switches,
+        switches=MappingProxyType(switches),
         batteries_w=MappingProxyType({}),
         load_w=None,
         meter_lost_at_s=lost_at,

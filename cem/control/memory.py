@@ -65,6 +65,15 @@ class Seen:
 
 
 @value(frozen=True, slots=True)
+class Dropped:
+    """The readings of one resource in this run that could not be true."""
+
+    count: int
+    at_s: float  # of the last, monotonic
+    why: str  # the last was not believed
+
+
+@value(frozen=True, slots=True)
 class SignMemory:
     """Whether meter and batteries point the same way: the last look at both, and what followed from it."""
 
@@ -130,4 +139,4 @@ class Memory:
     places: PlaceMemory = field(default_factory=PlaceMemory)
     phases_a: tuple[float, ...] | None = None  # at the meter, each as it was last seen
     managed: frozenset[str] = frozenset()  # batteries that have told their state of charge in this run
-    dropped: int = 0  # readings that could not be true
+    dropped: Mapping[str, Dropped] = field(default_factory=lambda: MappingProxyType({}))  # by resource

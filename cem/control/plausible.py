@@ -1,12 +1,12 @@
 """Readings that cannot be true: dropped before anything is decided on them (a stuck value, a spike, not a number)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
 from cem.control.consistent import contradiction
-from cem.control.memory import Seen
+from cem.control.memory import Dropped, Seen
 from cem.control.tuning import (
     FROZEN_AFTER_S,
     FROZEN_SHARE,
@@ -35,12 +35,12 @@ COUNTERS: Mapping[Role, tuple[str | None, str | None]] = MappingProxyType(
 
 @value(frozen=True, slots=True)
 class Screened:
-    """The snapshot without what cannot be true; `notes` says per resource what was dropped."""
+    """The snapshot without what cannot be true; `notes` says per resource what is not believed now."""
 
     snapshot: Snapshot
     seen: Mapping[str, Seen]
     notes: Mapping[str, str]
-    dropped: int
+    dropped: Mapping[str, Dropped]  # that are new in this snapshot
 
 
 METER_POINTS = frozenset(
@@ -60,7 +60,7 @@ def screen(site: Site, snapshot: Snapshot, before: Mapping[str, Seen]) -> Screen
     seen: dict[str, Seen] = {}
     changed: dict[str, Mapping[str, Reading]] = {}
     notes: dict[str, str] = {}
-    dropped = 0
+    dropped: dict[str, Dropped] = {}
     for resource in site.resources:
         points, last = snapshot.readings.get(resource.id), before.get(resource.id)
         if not points:
@@ -69,13 +69,12 @@ def screen(site: Site, snapshot: Snapshot, before: Mapping[str, Seen]) -> Screen
             continue
         bad = [p for p, r in points.items() if isinstance(r.value, float) and not math.isfinite(r.value)]
         replaced = {p: Reading(resource.id, p, None, points[p].taken_at_s) for p in bad}
-        dropped += len(bad)
         power = None if "power_w" in replaced else _number(points.get("power_w"))
         why = "" if power is None else _unbelievable(site, resource, points, power, last)
+        dropped |= _dropped(resource, points, last, bad, why, snapshot.mono_s)
         if power is not None and why:
             notes[resource.id] = why
             replaced |= _before(resource, points, last)
-            dropped += 1 if last is None or last.doubted_at_s != points["power_w"].taken_at_s else 0
             if last is not None:
                 seen[resource.id] = replace(last, doubted_at_s=points["power_w"].taken_at_s, doubted_w=power)
         elif power is None:
@@ -91,6 +90,23 @@ def screen(site: Site, snapshot: Snapshot, before: Mapping[str, Seen]) -> Screen
     if changed:
         snapshot = Snapshot(snapshot.mono_s, MappingProxyType({**snapshot.readings, **changed}))
     return Screened(snapshot, MappingProxyType(seen), notes, dropped)
+
+
+def _dropped(
+    resource: Resource, points: Mapping[str, Reading], last: Seen | None, bad: Sequence[str], why: str, now_s: float
+) -> dict[str, Dropped]:
+    """What is dropped of a resource in this snapshot: numbers that are none, and a sample that was not doubted yet."""
+    doubted = why and (last is None or last.doubted_at_s != points["power_w"].taken_at_s)
+    count = len(bad) + bool(doubted)
+    return {resource.id: Dropped(count, now_s, why or f"{bad[-1]} is no number")} if count else {}
+
+
+def counted(before: Mapping[str, Dropped], new: Mapping[str, Dropped]) -> Mapping[str, Dropped]:
+    """What was dropped in all, with what is new."""
+    if not new:
+        return before
+    more = {key: replace(d, count=d.count + (before[key].count if key in before else 0)) for key, d in new.items()}
+    return MappingProxyType({**before, **more})
 
 
 def _unbelievable(

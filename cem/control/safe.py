@@ -3,7 +3,7 @@
 from cem.control.picture import ChargerPicture
 from cem.control.scene import Scene
 from cem.control.tuning import LEASE_S, METER_LOST_STOP_S, START_S
-from cem.model.envelope import Rank
+from cem.model.envelope import Envelope, Rank
 from cem.model.resource import Control, Role
 from cem.model.setpoint import Setpoint
 
@@ -14,15 +14,20 @@ UNMANAGED = "its management tells no state of charge"
 def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
     """Batteries idle; cars at their smallest current, then off; PV within the export limit by itself.
 
-    Under a limit that a car at its smallest current could break, the car is paused at once. In the first seconds of a
-    run, before the meter was read at all, nothing is decided: that is no loss of the meter, and a car that charges
-    within the limit must not be switched off and on for it.
+    Under an import limit nobody knows what the house leaves for a car: it is paused at once, unless the limit
+    guarantees it its smallest current. In the first seconds of a run, before the meter was read at all, nothing is
+    decided: that is no loss of the meter, and a car that charges within the limit must not be switched off and on for
+    it.
     """
-    read = any(scene.inputs.snapshot.reading(meter.id, "power_w") for meter in scene.site.of(Role.GRID))
-    if not read and lost_for_s < START_S:
+    if starts(scene, lost_for_s):
         return ()
+    may_go_on = None if import_limit(scene) is None else guaranteed(scene)
     setpoints = [_safe(b.resource.id, Control.BATTERY_SETPOINT_W, 0.0, "idle") for b in scene.picture.batteries]
-    setpoints += [_charger(scene, c, lost_for_s) for c in scene.picture.chargers if c.plugged]
+    setpoints += [
+        _charger(scene, c, lost_for_s, fits=may_go_on is None or c.resource.id in may_go_on)
+        for c in scene.picture.chargers
+        if c.plugged
+    ]
     by = scene.band.min_by
     if by is not None and by.rank is not Rank.SAFETY:
         pvs = [pv for pv in scene.picture.pvs if Control.PV_LIMIT_W in pv.resource.controls]
@@ -37,6 +42,38 @@ def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
             for pv in pvs
         ]
     return tuple(setpoints)
+
+
+def starts(scene: Scene, lost_for_s: float) -> bool:
+    """Whether the meter was not read at all yet, in the first seconds of a run."""
+    read = any(scene.inputs.snapshot.reading(meter.id, "power_w") for meter in scene.site.of(Role.GRID))
+    return not read and lost_for_s < START_S
+
+
+def import_limit(scene: Scene) -> Envelope | None:
+    """The limit that stays in force although nobody measures what is taken; the fuse looks after itself."""
+    by = scene.band.max_by
+    return None if by is None or by.rank is Rank.SAFETY or scene.islanded else by
+
+
+def guaranteed(scene: Scene) -> frozenset[str]:
+    """The consumers that go on under an import limit: their least together is what a mandatory limit must leave.
+
+    Half of the fuse stays with the house, of which nothing is known.
+    """
+    by = import_limit(scene)
+    policy_w = scene.guaranteed_w if by is not None and by.rank is Rank.OBLIGATION else 0.0
+    left_w = min(policy_w, scene.site.connection.fuse_w / 2)
+    least_w = {s.resource.id: s.rated_w for s in scene.picture.switched if s.resource.role is Role.HEAT_PUMP}
+    least_w |= {
+        c.resource.id: c.resource.ratings.min_current_a * c.watts_per_amp for c in scene.picture.chargers if c.closed
+    }
+    found = set()
+    for resource_id, watts in least_w.items():
+        if watts <= left_w:
+            found.add(resource_id)
+            left_w -= watts
+    return frozenset(found)
 
 
 def unmanaged(scene: Scene) -> tuple[str, ...]:
@@ -61,11 +98,8 @@ def idle(resource_ids: tuple[str, ...]) -> tuple[Setpoint, ...]:
     )
 
 
-def _charger(scene: Scene, charger: ChargerPicture, lost_for_s: float) -> Setpoint:
+def _charger(scene: Scene, charger: ChargerPicture, lost_for_s: float, *, fits: bool) -> Setpoint:
     least_a = charger.resource.ratings.min_current_a
-    by = scene.band.max_by
-    limited = by is not None and by.rank is not Rank.SAFETY
-    fits = not limited or least_a * charger.watts_per_amp <= scene.band.max_w / 2
     if charger.state == "C" and fits and not scene.islanded and lost_for_s < METER_LOST_STOP_S:
         return _safe(charger.resource.id, Control.EV_LIMIT_A, least_a, "smallest current, soon off")
     return _safe(charger.resource.id, Control.EV_LIMIT_A, 0.0, "paused")

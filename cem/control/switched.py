@@ -9,7 +9,7 @@ from cem.control.limits import SURPLUS, Limits, use_of
 from cem.control.memory import LONG_AGO_S, SwitchMemory
 from cem.control.picture import SwitchedPicture
 from cem.control.scene import Scene
-from cem.control.sharing import Claim, Share
+from cem.control.sharing import Claim, Pools, Share
 from cem.control.tuning import (
     EV_DRAWS_W,
     HEAT_PUMP_LOCK_DAY_S,
@@ -21,7 +21,7 @@ from cem.control.tuning import (
     SWITCHED_LOST_S,
 )
 from cem.control.wishes import USUAL
-from cem.model.envelope import Rank
+from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.plan import IntentKind
 from cem.model.resource import Control, SgReady
 from cem.model.setpoint import Health
@@ -134,6 +134,17 @@ def let_go(scene: Scene) -> dict[str, SwitchMemory]:
         if memory is not None and memory.state != own:
             memories[switched.resource.id] = replace(memory, state=own, switched_at_s=scene.now_s)
     return memories
+
+
+def limited(
+    scene: Scene, by: Envelope, may_run: frozenset[str], into: dict[str, SwitchMemory]
+) -> tuple[list[SwitchedChoice], Limits]:
+    """Under an import limit without a meter everything is off that is not guaranteed its part; and the limit alone."""
+    shares = {
+        s.resource.id: Share(1.0) if s.resource.id in may_run else Share(0.0, SITE) for s in scene.picture.switched
+    }
+    alone = Limits(Pools(), {SITE: by})
+    return choices(scene, shares, alone, frozenset(), into), alone
 
 
 def _starting(scene: Scene, switched: SwitchedPicture) -> bool:

@@ -1,10 +1,11 @@
 """The driver kit: everything that a driver may import, stable. The entry point group is `cem.drivers`."""
 
+from cem.driver.contacts import SG_READY, moving_order
 from cem.driver.patience import Patience
 from cem.driver.serial_ports import BUILT_IN, BY_ID, serial_ports
 from cem.model.errors import BadAnswer, DeviceError, NoAnswer, Refused, WrongDevice
 from cem.model.reading import Reading, Value
-from cem.model.resource import POINTS, Control, Ratings, Resource, Role
+from cem.model.resource import POINTS, Contact, Control, Ratings, Resource, Role
 from cem.ports import (
     ByteSink,
     ConnectionSink,
@@ -15,9 +16,13 @@ from cem.ports import (
     DriverContext,
     Found,
     Identity,
+    Json,
+    Keep,
+    LevelSink,
     LossSink,
     MessageSink,
     PduPort,
+    PinPort,
     SpeaksSeldom,
     Storage,
     StreamPort,
@@ -28,9 +33,11 @@ __all__ = [
     "BUILT_IN",
     "BY_ID",
     "POINTS",
+    "SG_READY",
     "BadAnswer",
     "ByteSink",
     "ConnectionSink",
+    "Contact",
     "Control",
     "ControlSpec",
     "Device",
@@ -40,11 +47,15 @@ __all__ = [
     "DriverContext",
     "Found",
     "Identity",
+    "Json",
+    "Keep",
+    "LevelSink",
     "LossSink",
     "MessageSink",
     "NoAnswer",
     "Patience",
     "PduPort",
+    "PinPort",
     "Ratings",
     "Reading",
     "Refused",
@@ -56,5 +67,6 @@ __all__ = [
     "TopicPort",
     "Value",
     "WrongDevice",
+    "moving_order",
     "serial_ports",
 ]

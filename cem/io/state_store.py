@@ -57,6 +57,15 @@ def decisions_by_key(database: Database) -> None:
     database.execute("CREATE INDEX decision_key ON decision (key)")
 
 
+@MIGRATIONS()
+def values_of_drivers(database: Database) -> None:
+    """A file of a former version has no table for what drivers keep."""
+    database.execute(
+        f'CREATE TABLE IF NOT EXISTS "{StateKind.DRIVER.value}" (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, '
+        "value TEXT NOT NULL, crc INTEGER NOT NULL) STRICT"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     """One row as it is written; without a text it is removed."""

@@ -13,6 +13,23 @@ class Role(StrEnum):
     EV = "ev"  # one charging point
     HEAT_PUMP = "heat_pump"
     LOAD = "load"
+    CONTACTS = "contacts"  # of a ripple-control receiver or control box: what the grid operator signals by wire
+
+
+class Contact(StrEnum):
+    """What the grid operator signals by a contact (VDE FNN, control box): a point of role contacts, 1 while signalled.
+
+    Several at once, or contradicting ones: the most restrictive holds.
+    """
+
+    W3 = "w3"  # feed in nothing
+    S2 = "s2"  # feed in 30 % of the installed power
+    S1 = "s1"  # feed in 60 % of it
+    W4 = "w4"  # dim what is steered to the guaranteed minimum (paragraph 14a EnWG)
+
+
+FEED_IN_PCT: dict[Contact, float] = {Contact.W3: 0.0, Contact.S2: 30.0, Contact.S1: 60.0}
+"""What a contact leaves of the installed power."""
 
 
 class Control(StrEnum):
@@ -42,7 +59,7 @@ class Ratings:
     max_charge_w: float | None = None
     max_discharge_w: float | None = None
     capacity_wh: float | None = None
-    max_generation_w: float | None = None
+    max_generation_w: float | None = None  # contacts: the installed power of which they leave a share
     max_current_a: float | None = None
     min_current_a: float = 6.0
     phases: int = 3
@@ -61,6 +78,7 @@ class Resource:
     name: str
     ratings: Ratings = Ratings()
     controls: frozenset[Control] = frozenset()
+    contacts: frozenset[Contact] = frozenset()  # role contacts: which of them are wired
     priority: int | None = None  # 1 is served first and shed last, 9 the reverse; None: that of its role
 
 
@@ -112,5 +130,6 @@ POINTS: dict[Role, dict[str, str]] = {
     },
     Role.HEAT_PUMP: {"power_w": "W", "state": "", "temperature_c": "°C", "energy_wh": "Wh"},
     Role.LOAD: {"power_w": "W", "state": "", "energy_wh": "Wh"},
+    Role.CONTACTS: {contact.value: "" for contact in Contact},  # 1 signalled, 0 not
 }
 """The fixed vocabulary: which points a role may have, with their unit ("" is text or a count)."""

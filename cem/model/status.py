@@ -39,6 +39,9 @@ class ResourceStatus:
     setpoint: str | None = None  # in words with unit: "charge 2.4 kW", "at most 10 A"
     outcome: str | None = None  # what became of it, in words
     reason: str | None = None  # why
+    dropped: int = 0  # readings of this run that could not be true
+    dropped_at: datetime | None = None  # the last of them
+    dropped_why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,7 @@ class StatusSource:
         power = inputs.snapshot.number(resource.id, "power_w", float("inf"))
         setpoint = next((s for s in decision.setpoints if s.resource_id == resource.id), None)
         outcome = next((o for o in inputs.outcomes if o.resource_id == resource.id), None)
+        dropped = self._loop.memory.dropped.get(resource.id)
         return ResourceStatus(
             id=resource.id,
             role=resource.role,
@@ -174,6 +175,11 @@ class StatusSource:
             setpoint=None if setpoint is None else in_words(setpoint),
             outcome=None if outcome is None else outcome_in_words(outcome),
             reason=None if setpoint is None else setpoint.reason,
+            dropped=0 if dropped is None else dropped.count,
+            dropped_at=None
+            if dropped is None
+            else inputs.now.wall - timedelta(seconds=inputs.now.mono_s - dropped.at_s),
+            dropped_why="" if dropped is None else dropped.why,
         )
 
     def _alarms(self, inputs: Inputs, decision: Decision, devices: Sequence[DeviceStatus]) -> tuple[Alarm, ...]:

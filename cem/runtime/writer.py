@@ -164,7 +164,8 @@ class Writer:
         back = await self._device.read_back(spec.resource_id, spec.control)
         held.written, held.written_at_s, held.known = value, now.mono_s, True
         if back is not None and abs(back - value) > _tolerance(spec, value):
-            # what was refused was no command: the first one is still to come
+            # what was refused was no command: the first one is still to come, and nobody else has changed anything
+            held.written = back
             held.quiet_until_s = now.mono_s + RETRY_REFUSED_S
             self._tell(held, WriteState.REFUSED, value, now, f"wrote {value:g}, the device holds {back:g}")
             return

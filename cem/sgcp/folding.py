@@ -21,6 +21,7 @@ from cem.sgcp.events.arbitration import (
 )
 from cem.sgcp.events.shown import listed
 from cem.sgcp.events.timeline import interval_after, status_changes
+from cem.sgcp.link.supervision import Link
 from cem.sgcp.opt.cut import OptOut, remaining
 from cem.sgcp.service import ENDLESS, Service
 from cem.sgcp.words import kilowatts, until_words
@@ -130,8 +131,7 @@ class Folding:
         if not now.trusted:
             return f"{what}, the default limit, until the clock is set"
         if service.link.holds_default:
-            end = ", until the connection is back" if piece.end is None else ""
-            return f"{what}, the default limit, because the connection is lost{end}"
+            return f"{what}, the default limit, {_without_connection(service.link, lasts=piece.end is None)}"
         faults = [f"event {r.event_id}: {r.reason}" for r in service.store.rejected if r.limits]
         more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
         return (
@@ -173,6 +173,15 @@ class Folding:
                 following = interval_after(event, now)
                 edges += [] if following is None else [following.start]
         return min(edges, default=None)
+
+
+def _without_connection(link: Link, *, lasts: bool) -> str:
+    """Why a default limit holds; `lasts`: no event is known that will end it."""
+    if link.state is LinkState.RESYNC:
+        return "until everything was fetched anew"
+    if not link.met:
+        return "because there is no connection yet since the start"
+    return "because the connection is lost" + (", until it is back" if lasts else "")
 
 
 def _limit_windows(sides: Sequence[_Side], now: datetime) -> Iterator[LimitWindow]:

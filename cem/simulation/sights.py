@@ -156,7 +156,7 @@ class Dropped(Bounded):
         """In the control's memory."""
         if view.bench.gateway is None:
             return Look(False, "no gateway")
-        return self.within(float(view.bench.gateway.loop.memory.dropped), "")
+        return self.within(float(sum(d.count for d in view.bench.gateway.loop.memory.dropped.values())), "")
 
 
 class _State(BaseExpectation):

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from hw_sim.happenings import BROKER, EVENTS, FAULTS, EventSpec, FaultSpec, extra_keys
 from hw_sim.homefile import NEEDS, Home
-from hw_sim.specs import QUIRKS, DeviceSpec, Table
+from hw_sim.specs import ON_PINS, QUIRKS, DeviceSpec, Table
 
 
 def home_faults(home: Home) -> list[str]:
@@ -61,6 +61,7 @@ def _device_faults(home: Home, tables: dict[str, str]) -> list[str]:
     fronted: set[str] = set()
     ports: set[int] = {home.mqtt.port} if home.mqtt.embedded else set()
     serials: set[tuple[str, str]] = set()
+    pins: set[int] = set()
     for i, device in enumerate(home.device):
         if device.id in seen or device.id == BROKER:
             why = "is the broker's name" if device.id == BROKER else "is there twice"
@@ -71,6 +72,8 @@ def _device_faults(home: Home, tables: dict[str, str]) -> list[str]:
             if (device.kind, device.serial) in serials:
                 faults.append(f"device.{i}.serial: '{device.serial}' is there twice; each needs one of its own")
             serials.add((device.kind, device.serial))
+        elif device.on_pins:
+            faults += [f"device.{i}.pins.{fault}" for fault in _pin_faults(device, pins)]
         else:
             if device.on_line and device.path is not None and device.line != "pty":
                 faults.append(f"device.{i}.path: for line = 'pty' only")
@@ -79,6 +82,21 @@ def _device_faults(home: Home, tables: dict[str, str]) -> list[str]:
             ports.add(device.port)
     if not home.mqtt.embedded and home.mqtt.port == 0 and any(device.over_mqtt for device in home.device):
         faults.append("mqtt.port: 0; an existing broker needs its port, or say embedded = true")
+    return faults
+
+
+def _pin_faults(device: DeviceSpec, taken: set[int]) -> list[str]:
+    """What is wrong with the pins of a device, each with the pin's name."""
+    needed, more = ON_PINS[device.kind]
+    known = ", ".join(sorted(needed | more))
+    faults = [f"{name}: missing on a '{device.kind}'" for name in sorted(needed - device.pins.keys())]
+    faults += [f"{name}: not of a '{device.kind}'; known: {known}" for name in device.pins if name not in needed | more]
+    if not device.pins and not needed:
+        faults.append(f": none; at least one of {known} is needed")
+    for name, number in device.pins.items():
+        if number in taken:
+            faults.append(f"{name}: pin {number} is taken already")
+        taken.add(number)
     return faults
 
 
@@ -119,6 +137,10 @@ def _event_faults(home: Home, event: EventSpec) -> list[str]:
         these = [spec.id for table, _, spec in home.plants() if table in rule.targets]
         these += [device.id for device in home.device] if "device" in rule.targets else []
         return [*faults, f"target: '{event.target}' is none for '{event.kind}'; known: {', '.join(these) or 'none'}"]
+    device = known.get("device")
+    if event.kind == "contact" and isinstance(device, DeviceSpec) and event.contact not in device.pins:
+        wired = ", ".join(sorted(device.pins)) or "none"
+        faults.append(f"contact: '{event.contact}' is not wired at '{event.target}'; there: {wired}")
     return faults if event.set is None else faults + _quirk_faults(known, event.set)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from hw_sim.devices.front import Front
+from hw_sim.devices.pin_fronts import ContactsFront
 from hw_sim.happenings import EventSpec, FaultSpec
 from hw_sim.physics.battery import Battery
 from hw_sim.physics.ev import ChargingPoint
@@ -44,6 +45,11 @@ class Effects:
                 self._move_grid(spec, number, begins)
             case "grid_loss":
                 self._house.grid.lost += 1 if begins else -1
+            case "contact":
+                box = self._fronts[spec.target or ""]
+                assert isinstance(box, ContactsFront)
+                assert spec.contact is not None
+                box.signal(spec.contact, begins)
             case "quirk":
                 self._set_quirks(spec, number, begins)
 

@@ -5,9 +5,11 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from hw_sim.specs import ON_LINE, OVER_MQTT, Id, Percent, Phase, Table
+from hw_sim.specs import ON_LINE, ON_PINS, OVER_MQTT, Id, Percent, Phase, Table
 
-EventKind = Literal["weather", "load", "arrive", "leave", "draw_off", "voltage", "frequency", "grid_loss", "quirk"]
+EventKind = Literal[
+    "weather", "load", "arrive", "leave", "draw_off", "voltage", "frequency", "grid_loss", "quirk", "contact"
+]
 FaultKind = Literal[
     "silence",
     "disconnect",
@@ -39,6 +41,7 @@ FaultKind = Literal[
     "noise",
     "no_sign",
     "no_pin",
+    "broken_wire",
 ]
 BROKER = "broker"
 """The target of `broker_down`."""
@@ -86,6 +89,7 @@ class EventSpec(Moment):
     ramp_s: float = Field(default=0.0, ge=0)
     profile: tuple[tuple[float, float], ...] | None = Field(default=None, min_length=1)
     set: dict[str, Any] | None = None
+    contact: Literal["w3", "s1", "s2", "w4"] | None = None
 
 
 class FaultSpec(Moment):
@@ -129,6 +133,7 @@ EVENTS: dict[str, EventRule] = {
     "frequency": EventRule(frozenset({"hz", "profile"}), frozenset({"ramp_s"})),
     "grid_loss": EventRule(),
     "quirk": EventRule(frozenset({"set"}), targets=_PLANTS | {"device"}),
+    "contact": EventRule(frozenset({"contact"}), targets=frozenset({"device"})),
 }
 
 _MODBUS = frozenset({"sunspec.meter", "sunspec.inverter", "sunspec.battery", "sunspec.hybrid"})
@@ -168,6 +173,7 @@ FAULTS: dict[str, FaultRule] = {
     "noise": FaultRule(devices=ON_LINE),
     "no_sign": FaultRule(devices=ON_LINE),
     "no_pin": FaultRule(devices=ON_LINE),
+    "broken_wire": FaultRule(devices=frozenset(ON_PINS) - {"gpio.relay", "gpio.sg_ready"}),
 }
 
 _MOMENT = frozenset(Moment.model_fields) | {"kind", "target"}

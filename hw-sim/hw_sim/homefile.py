@@ -13,6 +13,7 @@ from hw_sim.specs import (
     ClimateSpec,
     DeviceSpec,
     EvSpec,
+    GpioSpec,
     GridSpec,
     HeatPumpSpec,
     LoadSpec,
@@ -35,6 +36,10 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "p1.meter": (),
     "sml.meter": (),
     "d0.meter": (),
+    "gpio.sg_ready": ("heat_pump",),
+    "gpio.relay": ("relay_load",),
+    "gpio.pulses": ("pv",),
+    "gpio.contacts": (),
 }
 """The tables of which each kind of device needs exactly one."""
 
@@ -75,6 +80,7 @@ class Home(Table):
     heat_pump: tuple[HeatPumpSpec, ...] = ()
     relay_load: tuple[RelayLoadSpec, ...] = ()
     mqtt: MqttSpec = MqttSpec(embedded=True)
+    gpio: GpioSpec = GpioSpec()
     device: tuple[DeviceSpec, ...] = ()
     event: tuple[EventSpec, ...] = ()
     fault: tuple[FaultSpec, ...] = ()

@@ -44,7 +44,7 @@ class RegisterBank:
         refused: Callable[[], None] | None = None,
     ) -> None:
         self.base = base
-        self.frozen = False  # values stand still
+        self.frozen = False  # values stand still; a write is answered, and neither kept nor obeyed
         self.refuses_writes = False  # every write is exception 4
         self._words = list(words)
         self._writable = writable
@@ -98,7 +98,6 @@ class RegisterBank:
         if not self._writable.issuperset(changes):
             raise ModbusFault(ILLEGAL_ADDRESS)
         if self.frozen:
-            self._words[at : at + len(values)] = values
             return
         if self._accept is not None:
             self._accept(changes)

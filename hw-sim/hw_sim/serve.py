@@ -15,6 +15,7 @@ from hw_sim.homefile import Home
 from hw_sim.lines import LineEndpoint, PtyEndpoint, TcpLineEndpoint
 from hw_sim.modbus import ModbusEndpoint
 from hw_sim.paho_link import PahoLink
+from hw_sim.pins import PinSocket
 from hw_sim.simulation import SavedHome, SimulatedHome, will_of
 from hw_sim.specs import DeviceSpec
 from hw_sim.topics import TopicLink
@@ -52,6 +53,8 @@ class ServedHome:
         self._endpoints: dict[str, ModbusEndpoint] = {}
         self._lines: dict[str, LineEndpoint] = {}
         self._broker: EmbeddedBroker | None = None
+        self._pins: PinSocket | None = None
+        self._pin_path = Path(home.gpio.socket).absolute()
         self.simulation: SimulatedHome
 
     @property
@@ -74,7 +77,7 @@ class ServedHome:
             if self._saved is not None:
                 self.simulation.restore(self._saved)
             for spec in self.home.device:
-                if spec.over_mqtt:
+                if spec.over_mqtt or spec.on_pins:
                     continue
                 port = self._ports.get(spec.id, spec.port)
                 if spec.on_line:
@@ -84,8 +87,13 @@ class ServedHome:
                 endpoint = ModbusEndpoint(self.simulation.modbus(spec.id), spec.host, port)
                 await endpoint.start()
                 self._endpoints[spec.id] = endpoint
+            if any(spec.on_pins for spec in self.home.device):
+                self._pins = PinSocket(self.simulation.pins, self._pin_path)
+                await self._pins.start()
             yield self
         finally:
+            if self._pins is not None:
+                await self._pins.stop()
             for endpoint in self._endpoints.values():
                 await endpoint.stop()
             for line in self._lines.values():
@@ -134,6 +142,14 @@ class ServedHome:
             elif spec.on_line:
                 where = self._lines[spec.id].address()
                 devices[spec.id] = {"kind": spec.kind, **where, "serial": self.simulation.serial(spec.id)}
+            elif spec.on_pins:
+                assert self._pins is not None
+                devices[spec.id] = {
+                    "kind": spec.kind,
+                    "socket": str(self._pins.path),
+                    "serial": self.simulation.serial(spec.id),
+                    "pins": dict(spec.pins),
+                }
             else:
                 devices[spec.id] = {
                     "kind": spec.kind,

@@ -12,6 +12,8 @@ from hw_sim.devices.inverter import Inverter
 from hw_sim.devices.line_meter import LineMeter
 from hw_sim.devices.meter import Meter
 from hw_sim.devices.modbus_front import ModbusFront
+from hw_sim.devices.pin_fronts import ContactsFront, PinFront, PulseFront, SgReadyFront
+from hw_sim.devices.pin_fronts import RelayFront as RelayOnPins
 from hw_sim.devices.relays import HeatPumpFront, RelayFront
 from hw_sim.devices.storage import Hybrid, Storage
 from hw_sim.devices.topic_front import TopicFront
@@ -23,6 +25,7 @@ from hw_sim.lines import MemoryLine
 from hw_sim.memory_broker import MemoryBroker
 from hw_sim.modbus import ModbusUnit
 from hw_sim.physics.house import House, Saved, Truth
+from hw_sim.pins import PinBoard
 from hw_sim.specs import DeviceSpec
 from hw_sim.timeline import Timeline
 from hw_sim.topics import TopicLink
@@ -38,6 +41,12 @@ _ON_MQTT: dict[str, Callable[[DeviceSpec, House, TopicLink], TopicFront]] = {
     "goe.charger": Charger,
     "shelly.relay": RelayFront,
     "shelly.heat_pump": HeatPumpFront,
+}
+_ON_PINS: dict[str, Callable[[DeviceSpec, House, PinBoard], PinFront]] = {
+    "gpio.sg_ready": SgReadyFront,
+    "gpio.relay": RelayOnPins,
+    "gpio.pulses": PulseFront,
+    "gpio.contacts": ContactsFront,
 }
 
 
@@ -77,6 +86,7 @@ class SimulatedHome:
         self.house = House(home, start, seed)
         self.faults = Faults()
         self.broker = MemoryBroker()
+        self.pins = PinBoard(home.gpio.serial, home.gpio.keeps_outputs)
         self.step_s = step_s
         self.fronts: dict[str, Front] = {}
         self._after_step = after_step
@@ -84,6 +94,7 @@ class SimulatedHome:
         self._on_modbus: list[ModbusFront] = []
         self._on_mqtt: list[TopicFront] = []
         self._on_line: dict[str, LineMeter] = {}
+        self._on_pins: list[PinFront] = []
         for spec in home.device:
             self._add(spec, link_of)
         self._effects = Effects(self.house, self.fronts)
@@ -100,6 +111,11 @@ class SimulatedHome:
             return
         if spec.on_line:
             self._on_line[spec.id] = self.fronts[spec.id] = LineMeter(spec, self.house)
+            return
+        if spec.on_pins:
+            wired = _ON_PINS[spec.kind](spec, self.house, self.pins)
+            self._on_pins.append(wired)
+            self.fronts[spec.id] = wired
             return
         front = _ON_MODBUS[spec.kind](spec, self.house)
         self._on_modbus.append(front)
@@ -221,6 +237,8 @@ class SimulatedHome:
                 due += self.step_s
                 await asyncio.sleep(max(0.0, due - loop.time()))
                 self.step(self.step_s)
+                for wired in self._on_pins:
+                    wired.send(loop.call_later, self.step_s)
                 behind = loop.time() - due
                 if behind > _MOST_STEPS_AT_ONCE * self.step_s:  # the machine slept: one long step, not many
                     self.step(behind)

@@ -23,11 +23,23 @@ Kind = Literal[
     "p1.meter",
     "sml.meter",
     "d0.meter",
+    "gpio.sg_ready",
+    "gpio.relay",
+    "gpio.pulses",
+    "gpio.contacts",
 ]
 OVER_MQTT = frozenset({"goe.charger", "shelly.relay", "shelly.heat_pump"})
 """The kinds that speak over the broker."""
+ON_PINS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    "gpio.sg_ready": (frozenset({"contact_1", "contact_2"}), frozenset({"s0"})),
+    "gpio.relay": (frozenset({"relay"}), frozenset({"s0"})),
+    "gpio.pulses": (frozenset({"s0"}), frozenset()),
+    "gpio.contacts": (frozenset(), frozenset({"w3", "s1", "s2", "w4"})),
+}
+"""The kinds on the pins of a simulated board: the pins that each needs, and those that it may have."""
 ON_LINE = frozenset({"p1.meter", "sml.meter", "d0.meter"})
-"""The kinds that speak by themselves on a line; all others are Modbus devices."""
+"""The kinds that speak by themselves on a line. All others are Modbus devices."""
+Pin = Annotated[int, Field(ge=0, le=27)]
 
 
 class Table(BaseModel):
@@ -204,6 +216,14 @@ class MqttSpec(Table):
     password: str | None = None
 
 
+class GpioSpec(Table):
+    """The simulated single-board computer, whose pins the gateway has."""
+
+    serial: str = Field(default="SIM-PI", min_length=1, max_length=24)
+    keeps_outputs: bool = True  # what a dead process left driven stays so, as on Raspberry Pi OS; false: strict_gpiod
+    socket: str = "pins.sock"  # of `hw-sim serve`, in the folder where it runs
+
+
 class DeviceSpec(Table):
     """One simulated device: what it stands in front of, how it is reached, its quirks. `port` 0 takes a free one."""
 
@@ -221,6 +241,10 @@ class DeviceSpec(Table):
     report_every_s: float = Field(default=0.0, ge=0)  # measured values stand still in between
     report_delay_s: float = Field(default=0.0, ge=0)  # they are as old as this
     round_w: float = Field(default=0.0, ge=0)  # powers are rounded to multiples
+    pins: dict[str, Pin] = {}  # gpio: which pin each of its wires is on, by BCM number
+    active_low: bool = False  # gpio: the relay board pulls in on a low level
+    nc: bool = False  # gpio: what hangs there is on normally closed contacts
+    pulses_per_kwh: float = Field(default=1000.0, gt=0)  # gpio, of s0
 
     @property
     def on_line(self) -> bool:
@@ -231,6 +255,11 @@ class DeviceSpec(Table):
     def over_mqtt(self) -> bool:
         """Whether it speaks over the broker."""
         return self.kind in OVER_MQTT
+
+    @property
+    def on_pins(self) -> bool:
+        """Whether it hangs on the pins of the simulated board."""
+        return self.kind in ON_PINS
 
 
 QUIRKS: dict[str, frozenset[str]] = {

@@ -5,6 +5,8 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -65,6 +67,18 @@ def test_the_status_fits_80_columns_and_its_exit_code_tells(
     for phrase in phrases:
         assert phrase in out, out
     assert max(len(line.rstrip()) for line in out.split("\n")) <= 80
+
+
+def test_readings_that_could_not_be_true_are_told_with_number_time_and_reason(tmp_path: Path) -> None:
+    status = normal()
+    why = "2000000 W is dropped: more than 72450 W cannot be"
+    meter, *others = status.devices
+    grid = replace(meter.resources[0], dropped=3, dropped_at=status.at - timedelta(minutes=90), dropped_why=why)
+    status = replace(status, devices=(replace(meter, resources=(grid,)), *others))
+    _, out, _ = _status(tmp_path, status)
+    told = " ".join(out.split())
+    assert f"3 readings dropped as implausible, the last at 10:33: {why}" in told, out
+    assert told.count("implausible") == 1
 
 
 @pytest.mark.parametrize(("build", "code"), [(normal, 0), (safe, 1)])

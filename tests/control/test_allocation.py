@@ -169,7 +169,7 @@ def test_a_car_that_is_asked_again_takes_no_sun_from_a_load_until_it_draws(idle_
     memory = Memory(chargers={"car": car}, switches={"boiler": SwitchMemory(1, switched_at_s=0.0)}, decided_at_s=4999.0)
     decision, _ = decide(site, inputs(image), memory)
     assert watts(decision, "boiler") == runs
-    assert watts(decision, "car") == 16
+    assert watts(decision, "car") == (8 if runs else 16)  # enough to wake it, when nobody waits for it any more
 
 
 def test_a_car_on_the_sun_is_asked_again_only_by_what_the_sun_leaves() -> None:

@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from cem.control import Memory, decide
 from cem.control.guarantee import guaranteed_w, minimum_14a_w
+from cem.model.directive import Directive
+from cem.model.envelope import Rank
 from cem.model.resource import Ratings, Resource
 from cem.model.site import BatteryPolicy, ControlPolicy, GuaranteedMinimum, Site
 from support.houses import BATTERY, CAR, GRID, HEAT_PUMP, SECOND_CAR, house, inputs, limited, settled, snapshot, watts
@@ -98,3 +101,23 @@ def test_the_fuse_stays_above_the_guaranteed_minimum() -> None:
     site = replace(site, connection=replace(site.connection, fuse_a=6.0))
     decision, _ = settled(site, inputs(snapshot(_both_charge(2000.0)), directive=limited(1000.0)))
     assert watts(decision, "car") + watts(decision, "second_car") == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "rank", "amperes"),
+    [
+        (GUARANTEED, Rank.OBLIGATION, (6.0, 0.0)),  # 7.6 kW are guaranteed: one of two smallest currents
+        (GUARANTEED, Rank.PROGRAMME, (0.0, 0.0)),  # a voluntary limit guarantees nothing
+        (ControlPolicy(), Rank.OBLIGATION, (0.0, 0.0)),
+        (ControlPolicy(), None, (6.0, 6.0)),
+    ],
+)
+def test_without_a_meter_cars_go_on_under_a_limit_only_as_far_as_it_guarantees_it(
+    policy: ControlPolicy, rank: Rank | None, amperes: tuple[float, float]
+) -> None:
+    seen = snapshot(_both_charge(500.0))
+    unseen = snapshot(_both_charge(500.0), mono_s=1012.0, ages_s={"grid": 12.0})
+    directive = Directive() if rank is None else limited(20000.0, rank)
+    _, memory = decide(_site(policy), inputs(seen, directive=directive), Memory())
+    decision, _ = decide(_site(policy), inputs(unseen, directive=directive), memory)
+    assert (watts(decision, "car"), watts(decision, "second_car")) == amperes

@@ -178,6 +178,16 @@ def test_a_heat_pump_is_locked_for_two_hours_a_day_at_most() -> None:
     assert watts(decision, "heat_pump") == SgReady.NORMAL
 
 
+@pytest.mark.parametrize(("limit_w", "state"), [(2000.0, SgReady.LOCKED), (None, None)])
+def test_without_a_meter_a_heat_pump_is_locked_while_a_limit_holds(limit_w: float | None, state: int | None) -> None:
+    directive = Directive() if limit_w is None else limited(limit_w)
+    _, memory = decide(HEATED, inputs(heated(500.0), directive=directive), Memory())
+    blind = replace(heated(500.0), mono_s=1012.0)
+    decision, memory = decide(HEATED, inputs(blind, directive=directive), memory)
+    told = [s.value for s in decision.setpoints if s.resource_id == "heat_pump"]
+    assert told == ([] if state is None else [state])
+
+
 @pytest.mark.parametrize(
     ("load_w", "kind", "price", "state"),
     [

@@ -13,18 +13,22 @@ from support.profile_bench import ProfileBench
 TEXTS = shipped_texts(mqtt=False)
 PROFILES = shipped_profiles()
 WRITTEN = [name for name, profile in PROFILES.items() if profile.control]
-WATCHED = [name for name in WRITTEN if PROFILES[name].control[0].device_timeout is not None]
+CONTROLS = [(name, index) for name in WRITTEN for index in range(len(PROFILES[name].control))]
+EVERY = CONTROLS + [(name, 0) for name in PROFILES if name not in WRITTEN]
+WATCHED = [(name, index) for name, index in CONTROLS if PROFILES[name].control[index].device_timeout is not None]
 
 
-def bench_of(name: str, lifted: bool = True) -> ProfileBench:
+def bench_of(name: str, lifted: bool = True, chosen: int = 0) -> ProfileBench:
     profile = PROFILES[name]
-    return ProfileBench(profile.model_copy(update={"status": "documented"}) if lifted else profile, TEXTS[name])
+    as_if = profile.model_copy(update={"status": "documented"}) if lifted else profile
+    return ProfileBench(as_if, TEXTS[name], chosen=chosen)
 
 
-@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize(("name", "chosen"), EVERY)
 @pytest.mark.parametrize("check", CHECKS)
-def test_every_profile_keeps_the_contract(check: str, name: str) -> None:
-    asyncio.run(CHECKS[check](bench_of(name)))  # type: ignore[arg-type]  # a coroutine function, typed as Awaitable
+def test_every_profile_keeps_the_contract(check: str, name: str, chosen: int) -> None:
+    bench = bench_of(name, chosen=chosen)
+    asyncio.run(CHECKS[check](bench))  # type: ignore[arg-type]  # a coroutine function, typed as Awaitable
     assert check in CHECKS
 
 
@@ -46,10 +50,10 @@ def test_a_draft_is_read_and_never_written(name: str) -> None:
     assert asyncio.run(main()).writes() == []
 
 
-@pytest.mark.parametrize("name", WATCHED)
-def test_without_us_a_watched_device_lets_go(name: str) -> None:
+@pytest.mark.parametrize(("name", "chosen"), WATCHED)
+def test_without_us_a_watched_device_lets_go(name: str, chosen: int) -> None:
     async def main() -> None:
-        bench = bench_of(name)
+        bench = bench_of(name, chosen=chosen)
         device = bench.device(bench.config(bench.serial))
         await device.open()
         assert bench.control is not None

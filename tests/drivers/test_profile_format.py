@@ -16,6 +16,10 @@ from cem_drivers.profiles.store import shipped_texts
 ALFEN = shipped_texts(mqtt=False)["alfen.eve"]
 GOE = shipped_texts(mqtt=False)["go-e.modbus"]
 KEBA = shipped_texts(mqtt=False)["keba.p30"]
+ISG = shipped_texts(mqtt=False)["stiebel-eltron.isg"]
+DIMPLEX = shipped_texts(mqtt=False)["dimplex.nwpm"]
+KOSTAL = shipped_texts(mqtt=False)["kostal.plenticore"]
+SOLIS = shipped_texts(mqtt=False)["solis.rhi"]
 
 
 def _line(source: str, text: str) -> int:
@@ -51,8 +55,27 @@ def _line(source: str, text: str) -> int:
         (ALFEN, "range = [0, 50000]", "range = [1, 0]", "the lower end comes first"),
         (ALFEN, "profile = 1", "profile = 2", "profile: 2 seen"),
         (ALFEN, "profile = 1", "profile = ", "profile: Invalid value (at line 1"),
+        (DIMPLEX, ', "4" = 13', "", "SG Ready needs 'codes' for the states 1, 2, 3 and 4; seen: 1, 2, 3"),
+        (DIMPLEX, "codes = {", "codse = {", "control[0].write[0].codse: unknown key (did you mean 'codes'?)"),
+        (DIMPLEX, "limits = { min = 1", "limits = { min = 2", "control[0].limits.min: 2.0, but 'codes' go to 1"),
+        (DIMPLEX, "value = 0 }]", 'value = 0, codes = { "1" = 0 } }]', "'codes' stand for value = \"$setpoint\" alone"),
+        (DIMPLEX, '"4" = 13', '"four" = 13', "codes"),
+        (ISG, "value = 1 },", 'value = "$setpoint" },', "'codes' for the same set points, or none"),
         (KEBA, "max = 32,", 'max = "$hw_a",', "'$hw_a' is read nowhere"),
-        (KEBA, 'status = "draft"', 'status = "drafted"', "status: 'drafted' seen (did you mean 'draft'?)"),
+        (
+            KEBA,
+            'status = "documented"',
+            'status = "documentd"',
+            "status: 'documentd' seen (did you mean 'documented'?)",
+        ),
+        (KOSTAL, "requires = [", "require = [", "control[0].require: unknown key (did you mean 'requires'?)"),
+        (KOSTAL, 'of = "battery_management"', 'of = "battery_managment"', "did you mean 'battery_management'?"),
+        (KOSTAL, "function = 6", "function = 5", "control[1].write[0].function: 5 seen"),
+        (SOLIS, "release = [{ at = 43135", "release = [{ at = 43137", "it touches no register that 'write' sets"),
+        (SOLIS, "write_negative = [", "write_zero = [", "control[0].write[0].type: a set point below 0 does not fit"),
+        (SOLIS, '"-$setpoint"', '"$setpoint"', "control[0].write_negative[0].type: a set point below 0 does not fit"),
+        (SOLIS, "max = 12000", "max = 700000", "control[0].write[0].type: 700000 divided by 10 is more than it holds"),
+        (SOLIS, "product = [", "produkt = [", "derive[1].produkt: unknown key (did you mean 'product'?)"),
     ],
 )
 def test_a_fault_is_told_with_its_line_and_its_path(source: str, old: str, new: str, fault: str) -> None:
@@ -102,6 +125,7 @@ def test_a_site_may_bring_its_own_profile(tmp_path: Path) -> None:
         ("float64", [0x403F, 0, 0, 0], "big", 31.0),
         ("bitfield16", [0x8001], "big", 0x8001),
         ("string:3", [0x4142, 0x4300, 0x5858], "big", "ABC"),
+        ("string:4", [0x41, 0x42, 0x43, 0], "big", "ABC"),
         ("string:2", [0, 0], "big", None),
         ("string:2", [0xFFFF, 0xFFFF], "big", None),
     ],
@@ -140,6 +164,7 @@ def test_a_set_point_is_cut_towards_zero(value: float, cut: float) -> None:
         ({"diff": ["a", "b"]}, [1.0, 2.0], -1.0),
         ({"min": ["a", "b"]}, [1.0, 2.0], 1.0),
         ({"max": ["a", "b"], "scale": -1.0}, [1.0, 2.0], -2.0),
+        ({"product": ["a", "b"]}, [1500.0, -1.0], -1500.0),
         ({"ratio": ["a", "b"]}, [1.0, 2.0], 0.5),
         ({"ratio": ["a", "b"]}, [1.0, 0.0], None),
         ({"sum": ["a", "b"], "range": [0.0, 2.0]}, [1.0, 2.0], None),

@@ -25,14 +25,17 @@ from support.profile_bench import ProfileBench
 
 TEXTS = shipped_texts(mqtt=False)
 LIMIT = Control.EV_LIMIT_A
+SG_READY = Control.HEAT_PUMP_SG_READY
 
 
-def bench_of(name: str, change: Callable[[str], str] = lambda text: text, phases: int = 3) -> ProfileBench:
+def bench_of(
+    name: str, change: Callable[[str], str] = lambda text: text, phases: int = 3, chosen: int = 0
+) -> ProfileBench:
     """A bench of a shipped profile, changed and lifted from draft for the test."""
     text = change(TEXTS[name])
     profile, faults = parse_profile(text)
     assert profile is not None, faults
-    return ProfileBench(profile.model_copy(update={"status": "documented"}), text, phases)
+    return ProfileBench(profile.model_copy(update={"status": "documented"}), text, phases, chosen)
 
 
 def play(bench: ProfileBench, act: Callable[[ProfileBench], Awaitable[None]]) -> ProfileBench:
@@ -50,13 +53,73 @@ def test_signs_and_scales_are_those_of_the_house() -> None:
         bench.image.put("pv.power_w", -4200)
         found = []
         for role in ("battery", "grid", "pv"):
-            bench.profile = bench.profile.model_copy(update={"roles": [role]})
+            bench.profile = bench.profile.model_copy(update={"roles": [role], "control": []})
             device = bench.device(bench.config(bench.serial))
             await device.open()
             found += [reading.value for reading in await device.poll() if reading.point == "power_w"]
             await device.close()
         assert found == [-1500.0, 2000.0, -4200.0]
         assert bench.image.raw(bench.image.row("grid.power_w")) == -2000  # fed in positive there
+
+    play(bench_of("huawei.sun2000"), act)
+
+
+def test_what_somebody_else_must_set_first_is_asked_for_in_words() -> None:
+    async def act(bench: ProfileBench) -> None:
+        bench.image.put("battery_management", 1)
+        device = bench.device(bench.config(bench.serial))
+        await device.open()
+        with pytest.raises(
+            Refused, match=r"battery_management is 1.0, so nothing is written: let the installer choose"
+        ):
+            await device.write("battery", Control.BATTERY_SETPOINT_W, 1500)
+        assert bench.writes() == []
+        bench.image.put("battery_management", 2)
+        for _ in range(40):  # of the slow blocks one a round
+            await bench.pass_s(2)
+            await device.poll()
+        await device.write("battery", Control.BATTERY_SETPOINT_W, 1500)
+        assert await device.read_back("battery", Control.BATTERY_SETPOINT_W) == 1500
+        await device.close()
+
+    play(bench_of("kostal.plenticore"), act)
+
+
+def test_a_limit_in_per_cent_is_cut_to_whole_ones_and_told_as_it_was_asked_for() -> None:
+    async def act(bench: ProfileBench) -> None:
+        bench.image.put("pv.rating_w", 10000)
+        for expected in (4755, 4700):  # the second session knows only what the register holds
+            device = bench.device(bench.config(bench.serial))
+            await device.open()
+            if expected == 4755:
+                await device.write("pv", Control.PV_LIMIT_W, 4755)
+            assert bench.image.words[3, 3] == 47
+            assert await device.read_back("pv", Control.PV_LIMIT_W) == expected
+            await device.close()
+
+    play(bench_of("growatt.tl3-x"), act)
+
+
+def test_one_register_may_take_another_function_than_the_others() -> None:
+    async def act(bench: ProfileBench) -> None:
+        device = bench.device(bench.config(bench.serial))
+        await device.open()
+        await device.write("pv", Control.PV_LIMIT_W, 2000)
+        assert [pdu[0] for pdu in bench.image.writes] == [6]
+        await device.close()
+
+    play(bench_of("kostal.plenticore", chosen=1), act)
+
+
+def test_a_block_that_is_refused_is_read_in_its_parts_while_the_device_opens() -> None:
+    async def act(bench: ProfileBench) -> None:
+        del bench.image.words[3, 37119]  # half of what was fed in, which lies in front of what was taken
+        device = bench.device(bench.config(bench.serial))
+        await device.open()
+        asked = [pdu[1:5] for pdu in bench.image.log]
+        assert (37119).to_bytes(2, "big") + (4).to_bytes(2, "big") in asked
+        assert (37121).to_bytes(2, "big") + (2).to_bytes(2, "big") in asked
+        await device.close()
 
     play(bench_of("huawei.sun2000"), act)
 
@@ -309,6 +372,48 @@ def test_a_pause_left_by_a_crash_is_lifted_even_where_it_can_not_be_read() -> No
         await again.close()
 
     play(bench_of("keba.p30"), act)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "held"),
+    [
+        ("stiebel-eltron.isg", 4001, {3.0: [1, 0], 4.0: [1, 1], 1.0: [0, 1], 2.0: [0, 0]}),  # input 1, input 2
+        ("dimplex.nwpm", 5167, {3.0: [11], 4.0: [13], 1.0: [12], 2.0: [10]}),
+    ],
+)
+def test_sg_ready_is_written_as_the_maker_codes_it_and_in_one_request(
+    name: str, at: int, held: dict[float, list[int]]
+) -> None:
+    async def act(bench: ProfileBench) -> None:
+        device = bench.device(bench.config(bench.serial))
+        await device.open()
+        for state, words in held.items():
+            written = len(bench.writes())
+            await device.write("heat_pump", SG_READY, state)
+            assert [bench.image.words[3, at + index] for index in range(len(words))] == words
+            assert [pdu[1:3] for pdu in bench.image.writes[written:]].count(at.to_bytes(2, "big")) == 1
+            assert await device.read_back("heat_pump", SG_READY) == state
+        for nonsense in (0.0, 2.5, 5.0):
+            with pytest.raises(Refused):
+                await device.write("heat_pump", SG_READY, nonsense)
+        await device.release("heat_pump", SG_READY)
+        assert await device.read_back("heat_pump", SG_READY) is None
+        await device.close()
+
+    play(bench_of(name), act)
+
+
+def test_a_code_that_stands_for_no_state_is_none_of_ours() -> None:
+    async def act(bench: ProfileBench) -> None:
+        device = bench.device(bench.config(bench.serial))
+        await device.open()
+        bench.image.words[3, 5167] = 7
+        assert await device.read_back("heat_pump", SG_READY) is None
+        bench.image.words[3, 5167] = 13
+        assert await device.read_back("heat_pump", SG_READY) == 4.0
+        await device.close()
+
+    play(bench_of("dimplex.nwpm"), act)
 
 
 def test_a_limit_that_the_device_does_not_tell_is_no_reason_to_guess() -> None:

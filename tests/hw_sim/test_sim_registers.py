@@ -63,3 +63,12 @@ def test_reading_refreshes_the_range_and_a_frozen_bank_does_not() -> None:
     registers.frozen = True
     registers.read(2, 3)
     assert asked == [(2, 4)]
+
+
+def test_a_frozen_bank_answers_a_write_and_forgets_it() -> None:
+    registers = bank()
+    registers.frozen = True
+    assert answer(registers, bytes.fromhex("10 006e 0002 04 0001 0002")) == bytes.fromhex("10 006e 0002")
+    assert answer(registers, bytes.fromhex("06 0064 0001")) == bytes.fromhex("86 02")
+    registers.frozen = False
+    assert registers.read(110, 2) == [10, 11]

@@ -325,7 +325,9 @@ def test_a_device_can_refuse_writes_and_freeze() -> None:
         assert (await write(unit, OUT, _word(-5000), 5000))[0] == 16
         assert (await write(unit, MODE, 3))[0] == 16
         run(simulation, 15)
-        assert simulation.truth().battery_w == pytest.approx(-300.0, abs=1.0)  # taken, but without effect
+        assert simulation.truth().battery_w == pytest.approx(-300.0, abs=1.0)  # answered, but without effect
+        simulation.faults.clear("battery", "freeze")
+        assert await read(unit, OUT, 2) != [_word(-5000), 5000]  # nor is it found there later
 
     asyncio.run(main())
 

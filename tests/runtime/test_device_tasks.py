@@ -109,6 +109,22 @@ def test_a_refused_write_is_told_and_tried_again(tmp_path: Path) -> None:
     play(tmp_path, act)
 
 
+def test_a_device_that_forgets_what_is_written_refuses_and_nobody_else_is_blamed(tmp_path: Path) -> None:
+    async def act(bench: Bench) -> None:
+        await bench.keep_asking("battery", SETPOINT, 2000.0, 5)
+        bench.home.faults.inject("battery", "freeze")
+        await asyncio.sleep(2)
+        for _ in range(10):
+            await bench.keep_asking("battery", SETPOINT, -1500.0, 10)
+            assert bench.outcome("battery").state is WriteState.REFUSED
+        assert "the device holds 2000" in bench.outcome("battery").detail
+        bench.home.faults.clear("battery", "freeze")
+        await bench.keep_asking("battery", SETPOINT, -1500.0, 40)
+        assert bench.outcome("battery").state is WriteState.EFFECTIVE
+
+    play(tmp_path, act)
+
+
 def test_read_only_is_hard(tmp_path: Path) -> None:
     async def act(bench: Bench) -> None:
         before = bench.home.truth().battery_w

@@ -65,6 +65,22 @@ def test_losing_one_provider_leaves_the_other_as_it_is() -> None:
     assert len(directive.prices) == 1
 
 
+def test_a_default_limit_says_whether_there_was_a_connection_at_all() -> None:
+    grid = utility(stale_s=60.0)
+    point = ConnectionPoint([grid])
+
+    def why(second: float) -> str:
+        (envelope,) = point.directive(at(second)).envelopes
+        return envelope.reason.partition(", the default limit, ")[2]
+
+    assert why(1) == "because there is no connection yet since the start"
+    point.answered("utility", at(2))
+    assert why(3) == "until everything was fetched anew"
+    receive(point, grid, 4)
+    assert point.directive(at(5)).envelopes == ()
+    assert why(500) == "because the connection is lost, until it is back"
+
+
 def test_future_limits_and_prices_are_there_for_the_plan() -> None:
     shop = retailer()
     point = ConnectionPoint([shop])

@@ -29,6 +29,22 @@ def test_the_gateway_sees_what_the_plant_does(demo: Home) -> None:
         assert {device.health for device in bench.status().devices} == {"online"}
 
 
+def test_the_status_tells_how_often_which_device_told_what_cannot_be_true(demo: Home) -> None:
+    with Bench(demo, seed=3) as bench:
+        bench.advance(20)
+        bench.plant.faults.inject("battery", "spike", value=9e6)
+        bench.advance(3)
+        bench.plant.faults.clear("battery", "spike")
+        bench.advance(20)
+        told = {r.id: (r.dropped, r.dropped_at, r.dropped_why) for d in bench.status().devices for r in d.resources}
+        count, at, why = told.pop("battery")
+        assert 1 <= count <= 3
+        assert at is not None
+        assert 18 <= (bench.status().at - at).total_seconds() <= 23
+        assert "7500 W cannot be" in why
+        assert set(told.values()) == {(0, None, "")}
+
+
 def test_the_same_seed_gives_the_same_run(demo: Home) -> None:
     def run() -> list[float]:
         with Bench(demo, seed=5) as bench:

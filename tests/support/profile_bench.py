@@ -16,21 +16,26 @@ from cem.driver import (
 from cem_drivers.profiled import DRIVER
 from cem_drivers.profiled.device import ProfiledDevice
 from cem_drivers.profiled.schema import Profile
-from support.profile_image import ProfileImage, image_of, words_for
+from support.profile_image import ProfileImage, image_of
 
 VALUES = {
     Control.EV_LIMIT_A: (10.0, 8.0, 0.0, 6.0),
     Control.BATTERY_SETPOINT_W: (1500.0, -2500.0, 0.0),
     Control.PV_LIMIT_W: (2000.0, 5000.0),
+    Control.HEAT_PUMP_SG_READY: (3.0, 1.0, 4.0, 2.0),
 }
 
 
 class ProfileBench:
-    """Satisfies cem.driver.conformance.Bench. `profile` may be a draft lifted for the test: the image is its file's."""
+    """Satisfies cem.driver.conformance.Bench. `profile` may be a draft lifted for the test: the image is its file's.
 
-    def __init__(self, profile: Profile, source: str, phases: int = 3) -> None:
+    `chosen` is which of its controls is under test, counted from 0.
+    """
+
+    def __init__(self, profile: Profile, source: str, phases: int = 3, chosen: int = 0) -> None:
         self.profile = profile
         self.image: ProfileImage = image_of(source)
+        self.image.chosen = self.chosen = chosen
         self.phases = phases
 
     @property
@@ -39,11 +44,11 @@ class ProfileBench:
 
     @property
     def role(self) -> Role:
-        return Role(self.profile.control[0].id.split(".")[0] if self.profile.control else self.profile.roles[0])
+        return Role(self.control.split(".")[0] if self.control is not None else self.profile.roles[0])
 
     @property
     def control(self) -> Control | None:
-        return Control(self.profile.control[0].id) if self.profile.control else None
+        return Control(self.profile.control[self.chosen].id) if self.profile.control else None
 
     @property
     def values(self) -> Sequence[float]:
@@ -94,11 +99,5 @@ class ProfileBench:
         self.image.refuses = frozenset({6, 16} if refusing else ())
 
     async def meddle(self, value: float) -> bool:
-        control = self.image.profile["control"][0]
-        row = next(row for row in control["write"] if "$setpoint" in str(row["value"]))
-        raw = value / row.get("scale", 1)
-        for index, word in enumerate(words_for(row["type"], raw, self.image.order(row))):
-            self.image.words[3, row["at"] + index] = word
-        if isinstance(row.get("back"), dict):
-            self.image.hold(row["back"], raw)
+        self.image.steer(value)
         return True

@@ -56,6 +56,7 @@ class ProfileImage:
     silent: bool = False
     log: list[bytes] = field(default_factory=list)
     serial: str = ""
+    chosen: int = 0  # which of the profile's controls is under test
     now_s: float = 0.0
     fell_back: int = 0  # how often a watchdog ran out while a set point was in force
     _fed_at_s: float | None = None  # None: no set point since the last release
@@ -109,6 +110,29 @@ class ProfileImage:
             exponent = float(self.raw(factor))
         self.hold(row, (value - row.get("offset", 0)) / row.get("scale", 1) / 10**exponent)
 
+    def steer(self, value: float) -> None:
+        """Somebody sets the control under test to a value in the house's unit, as the profile's rows would."""
+        negative = value < 0 and "write_negative" in self.control
+        for row in self.control["write_negative" if negative else "write"]:
+            raw = row["value"]
+            if isinstance(raw, str):
+                sign = -1 if raw.startswith("-") else 1
+                base = self.house(row["per"]) if "per" in row else 1.0
+                raw = row["codes"][str(int(value))] if "codes" in row else sign * value / base / row.get("scale", 1)
+            self.hold({**row, "fc": 3}, raw)
+            if isinstance(row.get("back"), dict):
+                self.hold(row["back"], raw)
+
+    def house(self, name: str) -> float:
+        """What a value, or what a sum or the largest of some makes, is in the house's unit."""
+        for derived in self.profile.get("derive", []):
+            if derived["id"] == name:
+                parts = [self.house(source) for source in derived.get("sum", derived.get("max", []))]
+                return float((sum(parts) if "sum" in derived else max(parts)) * derived.get("scale", 1))
+        row = self.row(name)
+        exponent = float(self.raw(self.row(row["exponent"]))) if "exponent" in row else 0.0
+        return float(self.raw(row)) * float(row.get("scale", 1)) * 10**exponent
+
     def raw(self, row: Row) -> float | str:
         """The raw value that lies where a row says."""
         count = registers_of(row["type"])
@@ -153,22 +177,28 @@ class ProfileImage:
             return
         self.fell_back += 1
         self._fed_at_s = None
-        for row in self.profile["control"][0]["write"]:
+        for row in self.control["write"]:
             for index in range(registers_of(row["type"])):
                 self.words[3, row["at"] + index] = 0xFFFF
 
     @property
     def watchdog(self) -> Row | None:
         """The device's own time-out, if its profile knows one."""
+        return self.control.get("device_timeout")
+
+    @property
+    def control(self) -> Row:
+        """The control under test; empty for a device that is only read."""
         controls = self.profile.get("control", [])
-        return controls[0].get("device_timeout") if controls else None
+        found: Row = controls[self.chosen] if controls else {}
+        return found
 
     def _feed(self, pdu: bytes) -> None:
         """A request that keeps the watchdog quiet, in the way that the profile says."""
         timeout = self.watchdog
         if timeout is None:
             return
-        control = self.profile["control"][0]
+        control = self.control
         address = struct.unpack_from(">H", pdu, 1)[0] if pdu[0] in WRITES else None
         movers = {row["at"] for row in control["write"] if "$setpoint" in str(row["value"])}
         beats = {row["at"] for row in control.get("heartbeat", {}).get("write", [])}
@@ -201,8 +231,14 @@ def image_of(source: str, serial: str = "123456789012") -> ProfileImage:
     image = ProfileImage(profile, profile["link"].get("unit", 1))
     for row in [*profile.get("value", []), *profile["point"]]:
         image.hold(row, _plausible(row))
+    for row in [*profile.get("value", []), *profile["point"]]:
+        if "exponent" in row:
+            image.hold(image.row(row["exponent"]), 0)
     for control in profile.get("control", []):
         _release(image, control)
+        for need in control.get("requires", []):
+            accepted = need["equals"]
+            image.put(need["of"], accepted[0] if isinstance(accepted, list) else accepted)
     told = []
     for row in profile["identify"]["points"]:
         if row["type"].startswith("float") or (row["type"].startswith("int") and "tells" not in row):
@@ -227,18 +263,13 @@ def _release(image: ProfileImage, control: Row) -> None:
         value = row["value"]
         if value == "$max":
             limit = control["limits"]["max"]
-            house = limit if not isinstance(limit, str) else _house_value(image, limit[1:])
+            house = limit if not isinstance(limit, str) else image.house(limit[1:])
             value = house / row.get("scale", 1)
         image.hold({**row, "fc": 3}, value)
         if isinstance(row.get("back"), dict):
             image.hold(row["back"], value)
     if "phases" in control:
         image.hold(control["phases"]["at"], control["phases"]["three"])
-
-
-def _house_value(image: ProfileImage, name: str) -> float:
-    row = image.row(name)
-    return float(image.raw(row)) * float(row.get("scale", 1))
 
 
 def _identifying(row: Row, serial: str) -> float | str:

@@ -61,6 +61,7 @@ class Link:
     falls_back: bool = False
     detail: str = ""
     advice: str = ""
+    met: bool = False  # the provider has answered in this run
 
     @property
     def holds_default(self) -> bool:
@@ -85,9 +86,9 @@ def started(stored: bool, now: Instant, last_success: Instant | None = None) -> 
 def answered(link: Link, now: Instant) -> Link:
     """After an authenticated success. From HOLD and FALLBACK on, only the whole resynchronisation leads back."""
     if link.state is S.RESYNC:
-        return replace(link, last_success=now)
+        return replace(link, last_success=now, met=True)
     state = TRANSITIONS[link.state, Cause.ANSWER]
-    link = replace(link, last_success=now)
+    link = replace(link, last_success=now, met=True)
     if state is S.RESYNC:
         detail = "the provider answers again; asking for everything anew"
         return replace(_moved(link, state, now), falls_back=link.state is S.FALLBACK, detail=detail, advice="")

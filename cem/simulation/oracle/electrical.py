@@ -1,5 +1,7 @@
 """What the wires and the grid may see: fuse, import, export, the guaranteed minimum, the most restrictive limit."""
 
+from collections import deque
+
 from cem.model.envelope import Rank
 from cem.model.resource import Resource, Role
 from cem.model.site import GuaranteedMinimum, Site
@@ -81,7 +83,7 @@ TICKS = 3.0
 class _SiteLimit:
     """One side of the connection point against the limits that really hold.
 
-    Excused is the time in which nobody could have made up for a jump of what nobody controls.
+    Excused is a jump of what nobody controls, as far as it reaches, for as long as nobody could have made up for it.
     """
 
     name = ""
@@ -94,12 +96,12 @@ class _SiteLimit:
         self._told = Told()
         self._limit: float | None = None
         self._uncontrolled_w: float | None = None
-        self._jumped_s = float("-inf")
+        self._jumps: deque[tuple[float, float]] = deque()  # when, and by how much
 
     def observe(self, seen: Seen) -> list[Violation]:
         """The mean of the last minute that was under one limit throughout."""
         limit = seen.limit_w(self.side)
-        jumps = self._jumps(seen)
+        jumped_w = self._jumped_w(seen)
         if limit is None or limit != self._limit or _blind(seen):
             self._mean.clear()
         self._limit = limit
@@ -107,25 +109,28 @@ class _SiteLimit:
             self._told.once(self.side, broken=False)
             return []
         power = self._power_w(seen)
-        excused = jumps or self._excused(seen, limit)
-        mean = self._mean.add(seen.at_s, min(power, limit) if excused else power)
+        kept = limit if self._excused(seen, limit) else max(limit, power - jumped_w)
+        mean = self._mean.add(seen.at_s, min(power, kept))
         most = limit + max(50.0, 0.02 * limit)
         if self._told.once(self.side, mean is not None and mean > most):
             seen_w = f"{mean:.0f} W {self.side} over a minute; uncontrolled {seen.facts.uncontrolled_w:.0f} W"
             return [Violation(self.name, seen.at_s, f"{limit:.0f} W", seen_w, seen.words())]
         return []
 
-    def _jumps(self, seen: Seen) -> bool:
-        """Whether the load or the sun, or what does not obey, has just jumped towards the limit."""
+    def _jumped_w(self, seen: Seen) -> float:
+        """By how much the load or the sun, or what does not obey, has just jumped towards the limit."""
         sign = 1.0 if self.side == "import" else -1.0
         before, self._uncontrolled_w = self._uncontrolled_w, sign * seen.facts.uncontrolled_w
-        jumped = before is not None and self._uncontrolled_w - before > JUMP_W
-        if self._leaves(seen) or jumped:
-            self._jumped_s = seen.at_s
-        return seen.at_s - self._jumped_s < TICKS * self._bounds.step_s + seen.facts.slowest_s
+        rise_w = self._left_w(seen) + max(0.0, self._uncontrolled_w - before if before is not None else 0.0)
+        if rise_w > JUMP_W:
+            self._jumps.append((seen.at_s, rise_w))
+        takes_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
+        while self._jumps and seen.at_s - self._jumps[0][0] >= takes_s:
+            self._jumps.popleft()
+        return sum(watts for _, watts in self._jumps)
 
-    def _leaves(self, seen: Seen) -> bool:
-        """Whether a consumer has just moved towards the limit by itself, although it obeys."""
+    def _left_w(self, seen: Seen) -> float:
+        """By how much a consumer has just moved towards the limit by itself, although it obeys."""
         raise NotImplementedError
 
     def _power_w(self, seen: Seen) -> float:
@@ -153,8 +158,8 @@ class ImportLimit(_SiteLimit):
         super().__init__(site, bounds)
         self._minimum_w = guaranteed_w(site)
 
-    def _leaves(self, seen: Seen) -> bool:
-        return False  # nothing draws more than it may by itself
+    def _left_w(self, seen: Seen) -> float:
+        return 0.0  # nothing draws more than it may by itself
 
     def _power_w(self, seen: Seen) -> float:
         return seen.facts.grid_w
@@ -193,19 +198,19 @@ class ExportLimit(_SiteLimit):
             found.append(Violation(self.name, seen.at_s, "no export above 100 W for 5 s", exported, seen.words()))
         return found
 
-    def _leaves(self, seen: Seen) -> bool:
+    def _left_w(self, seen: Seen) -> float:
         before, volts = self._drew, seen.facts.voltage_v
         cars, switched = seen.facts.chargers, seen.facts.switched
         self._drew = {c.resource.id: (c.power_w, None) for c in cars} | {
             s.resource.id: (s.power_w, s.state) for s in switched
         }
-        less = {
-            key for key, (power_w, state) in self._drew.items()
+        less_w = {
+            key: before[key][0] - power_w for key, (power_w, state) in self._drew.items()
             if key in before and state == before[key][1] and before[key][0] - power_w > JUMP_W
         }  # fmt: skip
         # a car that follows its offer takes it as a whole
         followed = {c.resource.id for c in cars if c.power_w >= c.offered_a * max(1, c.phases) * volts - JUMP_W}
-        return bool(less - followed)
+        return sum(watts for key, watts in less_w.items() if key not in followed)
 
     def _power_w(self, seen: Seen) -> float:
         return -seen.facts.grid_w

@@ -115,8 +115,8 @@ class Facts:
         return sum(max(0.0, p.power_w) for p in self.movers if p.obeys)
 
 
-RECOVERS_S = 45.0
-"""After a fault a device counts as one that does not obey for so long: a back-off (F8), a write that is tried again."""
+RECOVERS_S = 35.0
+"""After a fault a device counts as one that does not obey for so long: it is back and told again within 30 s (F11)."""
 RESPONSES = 2.0
 """Of the time constants of a device, until it has done most of what it was told."""
 LOCKED = 1

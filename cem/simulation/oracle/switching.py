@@ -28,6 +28,9 @@ class _Contactor:
         self.disturbed_s = float("-inf")  # when the device last did not obey
         self.closings: list[float] = []
         self.by_car = False  # the car opened it, and was offered current ever since
+        self.offered_a = 0.0
+        self.lowered_s = float("-inf")  # when it was offered less than before, though not nothing
+        self.taught = False  # in this session: the car stopped at a lower offer, so that it is known to need more
         self.told_off: Rank | None = None  # by what rank it was last told to open
         self.told_off_s = float("-inf")
         self.was_told: float | None = None
@@ -37,7 +40,8 @@ class Switching:
     """I8: minimum times on and off, and at most 24 closings a day, over restarts of the gateway.
 
     Excused: protective opening (fuse, reserve, a limit, safe mode), the owner's own word, a car that comes, leaves or
-    is full, and a device that does not obey. Heat pumps and loads are judged by `contacts`.
+    is full, or stops for the first time at a current that it turns out not to take, and a device that does not obey.
+    Heat pumps and loads are judged by `contacts`.
     """
 
     name = "I8"
@@ -58,11 +62,15 @@ class Switching:
             mine.disturbed_s = seen.at_s
         self._listen(seen, charger, mine)
         plugged, closed = charger.state != "A", charger.state == "C"
+        if LEAST_A <= charger.offered_a < mine.offered_a:
+            mine.lowered_s = seen.at_s
+        mine.offered_a = charger.offered_a
         mine.by_car = mine.by_car and charger.offered_a >= LEAST_A
         another = charger.plug_ins != mine.plug_ins
         mine.plug_ins = charger.plug_ins
         if not plugged or not mine.plugged or another:  # a session begins or is over: what was before does not count
             mine.plugged, mine.closed, mine.since_s = plugged, closed, seen.at_s if closed else None
+            mine.taught = False
             return []
         if closed == mine.closed:
             return []
@@ -104,7 +112,10 @@ class Switching:
 
     def _opened(self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None) -> list[Violation]:
         early = held is not None and held < self._bounds.min_on_s - self._bounds.lag_s
-        mine.by_car = charger.offered_a >= LEAST_A  # the charger offers on: the car itself has stopped
+        lowered = seen.at_s - mine.lowered_s <= 2 * self._bounds.lag_s
+        # the charger offers on: the car itself has stopped; for less than it takes only once
+        mine.by_car = charger.offered_a >= LEAST_A and not (lowered and mine.taught)
+        mine.taught = mine.taught or (mine.by_car and lowered)
         if not early or mine.by_car or self._excused(seen, charger, mine, open_to_protection=True):
             return []
         return [

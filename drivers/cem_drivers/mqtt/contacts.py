@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 
-from cem.driver import NoAnswer, Refused, WrongDevice
+from cem.driver import NoAnswer, Refused, WrongDevice, moving_order
 from cem_drivers.mqtt.listener import Listener
 from cem_drivers.mqtt.messages import Payload, pointed
 from cem_drivers.mqtt.rpc_tables import Contacts, Rpc
@@ -62,9 +62,7 @@ class ContactControl:
         until_s = asyncio.get_running_loop().time() + self._row.confirm_s
         closed, timed = await self._look(listener)
         own = self._own(closed, timed)
-        order = [index for index, want in enumerate(wanted) if closed[index] and not want]
-        order += [index for index in reversed(range(len(wanted))) if index not in order]
-        for index in order:
+        for index in moving_order(closed, wanted):
             want, natural = wanted[index], wanted[index] == own[index]
             if natural and closed[index] == want and not timed[index]:
                 continue

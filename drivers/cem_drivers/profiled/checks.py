@@ -11,6 +11,8 @@ from cem_drivers.profiles.tables import controls_of, vocabulary
 
 OURS = {"$setpoint", "$max", "$min"}
 GOLDEN_TOLERANCE = 0.002
+SG_READY = "heat_pump.sg_ready"
+SG_STATES = frozenset({1, 2, 3, 4})  # locked, normal, recommended, forced
 
 
 def check(profile: Profile) -> Iterator[Fault]:
@@ -107,7 +109,56 @@ def _controls(profile: Profile) -> Iterator[Fault]:
                 yield Fault(
                     (*at, "limits", key), f"{amount!r} is read nowhere{did_you_mean(amount.lstrip('-$'), known)}"
                 )
+        yield from _states(control, at)
+        for place, need in enumerate(control.requires):
+            if need.of not in known:
+                yield Fault(
+                    (*at, "requires", place, "of"), f"{need.of!r} is read nowhere{did_you_mean(need.of, known)}"
+                )
         yield from _writes(control, at, known)
+        yield from _traps(control, at)
+
+
+def _traps(control: ControlRow, at: tuple[str | int, ...]) -> Iterator[Fault]:
+    """What reads well and does harm: a release that releases nothing, a set point that its register can't hold."""
+    undone = {row.at for row in control.release}
+    for path, rows in (("write", control.write), ("write_negative", control.write_negative)):
+        if rows and not undone & {row.at for row in rows}:
+            yield Fault((*at, "release"), f"it touches no register that {path!r} sets, so the device would not let go")
+    lowest, highest = control.limits.min, control.limits.max
+    below_zero = isinstance(lowest, str) or lowest < 0
+    for path, rows in (("write", control.write), ("write_negative", control.write_negative)):
+        for index, row in enumerate(rows):
+            if not row.moves or row.per is not None:
+                continue
+            unsigned = row.type.startswith(("uint", "bitfield"))
+            negated = row.value == "-$setpoint"
+            one_sided = path == "write_negative" or bool(control.write_negative) or not below_zero
+            if unsigned and (not one_sided or negated is not (path == "write_negative")):
+                yield Fault((*at, path, index, "type"), f"a set point below 0 does not fit into {row.type}")
+            largest = abs(lowest) if path == "write_negative" and not isinstance(lowest, str) else highest
+            if not isinstance(largest, str) and not _fits(row, largest / abs(row.scale)):
+                yield Fault((*at, path, index, "type"), f"{largest:g} divided by {row.scale:g} is more than it holds")
+
+
+def _fits(row: WriteRow, raw: float) -> bool:
+    """Whether a register of this type can hold a magnitude."""
+    if row.type.startswith("float"):
+        return True
+    bits = int(row.type[-2:]) - row.type.startswith("int")
+    return raw < float(2**bits)
+
+
+def _states(control: ControlRow, at: tuple[str | int, ...]) -> Iterator[Fault]:
+    """A control of states tells what is written for each; SG Ready has exactly four."""
+    if control.id == SG_READY and control.states != SG_STATES:
+        seen = ", ".join(str(state) for state in sorted(control.states)) or "none"
+        yield Fault((*at, "write"), f"SG Ready needs 'codes' for the states 1, 2, 3 and 4; seen: {seen}")
+    if control.states:
+        bounds = {"min": (control.limits.min, min(control.states)), "max": (control.limits.max, max(control.states))}
+        for key, (amount, bound) in bounds.items():
+            if amount != bound:
+                yield Fault((*at, "limits", key), f"{amount}, but 'codes' go to {bound}")
 
 
 def _writes(control: ControlRow, at: tuple[str | int, ...], known: Sequence[str]) -> Iterator[Fault]:

@@ -31,9 +31,11 @@ def ordered(raw: bytes, order: WordOrder) -> bytes:
 
 def decode(kind: str, raw: bytes, order: WordOrder = "big") -> Value:
     """The value that registers hold; None for a float that is no number, or smaller than anything that is measured
-    (its words lie the wrong way round then), and for text that is empty or no text."""
+    (its words lie the wrong way round then), and for text that is empty or no text. Text may hold one character in each
+    register, in its low byte."""
     if kind.startswith("string:"):
-        text = raw.split(b"\0", 1)[0].decode("ascii", "replace").strip()
+        letters = raw[1::2] if not any(raw[::2]) else raw
+        text = letters.split(b"\0", 1)[0].decode("ascii", "replace").strip()
         return text if text and text.isprintable() and "\ufffd" not in text else None
     value: float = struct.unpack(_FORMATS[kind], ordered(raw, order))[0]
     absurd = kind.startswith("float") and 0.0 < abs(value) < SMALLEST

@@ -79,6 +79,7 @@ class Surface:
 
     async def write(self, value: float) -> None:
         """Arms the device's time-out, then writes what differs from what it holds. Raises Refused, NoAnswer."""
+        self._made_ready()
         chosen = self._allowed(value)
         await self._arm()
         rows = self._rows_for(chosen)
@@ -102,14 +103,19 @@ class Surface:
         self._held, self._touched = None, False
 
     async def read_back(self) -> float | None:
-        """The value as the device holds it; None when none of ours is in force."""
-        if await self._matches(self._row.release) and not (
-            self._held is not None and await self._matches(self._rows_for(self._held), self._held)
-        ):
+        """The value as the device holds it; None when none of ours is in force.
+
+        What we wrote is told as we were asked for it, though a register in per cent holds it more coarsely.
+        """
+        if self._held is not None and await self._matches(self._rows_for(self._held), self._held):
+            return self._held
+        if await self._matches(self._row.release):
             return None
         zero = self._row.write_zero
         if zero and (await self._matches(zero) or (self._held == 0 and not self._readable(zero))):
             return 0.0
+        if self._row.states:
+            return await self._state()
         for rows in (self._row.write, self._row.write_negative):
             fixed = [row for row in rows if not row.moves]
             moving = next((row for row in rows if row.moves and self._place(row) is not None), None)
@@ -117,6 +123,14 @@ class Surface:
                 return await self._decoded(moving)
         unreadable = all(self._place(row) is None for row in self._row.write if row.moves)
         return self._held if unreadable else None
+
+    async def _state(self) -> float | None:
+        """The state whose codes the device holds: ours before others, as two states may have the same codes."""
+        held = () if self._held is None else (int(self._held),)
+        for state in (*held, *sorted(self._row.states)):
+            if await self._matches(self._row.write, state):
+                return float(state)
+        return None
 
     @property
     def beats(self) -> bool:
@@ -192,11 +206,23 @@ class Surface:
 
     # --- values --------------------------------------------------------------------------------------------
 
+    def _made_ready(self) -> None:
+        """Raises Refused, with what to do, where somebody has to set something on the device first."""
+        for need in self._row.requires:
+            known = self._reader.known.get(need.of)
+            if known is None or known.value not in need.accepted:
+                seen = "is not known" if known is None or known.value is None else f"is {known.value}"
+                raise Refused(f"{self._bus.name}: {need.of} {seen}, so nothing is written: {need.says}")
+
     def _allowed(self, value: float) -> float:
         """The value within the limits, in whole steps cut towards zero. Raises Refused for what can't be meant."""
         limits, control = self._row.limits, Control(self._row.id)
         if not math.isfinite(value) or (value < 0 and control is not Control.BATTERY_SETPOINT_W):
             raise Refused(f"{self._bus.name}: {value} is no value for {control}")
+        if self._row.states:
+            if value not in self._row.states:
+                raise Refused(f"{self._bus.name}: {value:g} is no state of {control}")
+            return value
         low, high = self._amount(limits.min), self._amount(limits.max)
         if control is Control.BATTERY_SETPOINT_W:
             return limits.step * whole(max(low, min(value, high)) / limits.step)
@@ -227,7 +253,9 @@ class Surface:
     def _raw(self, row: WriteRow, value: float) -> list[int]:
         """The registers of one write. Raises Refused when the value does not fit."""
         amount: float
-        if isinstance(row.value, str):
+        if row.codes is not None:
+            amount = row.codes[str(int(value))]
+        elif isinstance(row.value, str):
             ours = {"$setpoint": value, "$max": self._row.limits.max, "$min": self._row.limits.min}
             name = row.value.lstrip("-")
             amount = self._amount(ours.get(name, name))
@@ -294,10 +322,10 @@ class Surface:
         return place.word_order or self._link.word_order
 
     async def _send(self, row: WriteRow, registers: Sequence[int]) -> None:
-        await self._put(row.at, registers)
+        await self._put(row.at, registers, row.function)
 
-    async def _put(self, address: int, registers: Sequence[int]) -> None:
-        if self._link.write_function == 16:
+    async def _put(self, address: int, registers: Sequence[int], function: int | None = None) -> None:
+        if (function or self._link.write_function) == 16:
             await self._bus.write(address, registers)
             return
         for offset, register in enumerate(registers):

@@ -55,8 +55,9 @@ class Reader:
 
     async def read_all(self) -> None:
         """Every block once. Raises NoAnswer, BadAnswer."""
-        for block in list(self._blocks):
-            await self._read(block)
+        waiting = list(self._blocks)
+        while waiting:
+            waiting += await self._read(waiting.pop(0))
         self._conclude()
 
     async def read_due(self) -> None:
@@ -77,27 +78,30 @@ class Reader:
             stale[row.id] = min(stale[source] for source in row.sources)
         return {name: known for name, known in self.known.items() if now_s - known.taken_at_s <= stale[name]}
 
-    async def _read(self, block: Block) -> None:
+    async def _read(self, block: Block) -> list[Block]:
+        """One request; what it fell apart into, where the device refused it as a whole."""
         try:
             raw = await self._bus.read(block.span.address, block.span.count, block.function)
         except Refused as error:
-            self._without(block, error)
-            return
+            return self._without(block, error)
         taken_at_s = self._monotonic()
         block.due_s = taken_at_s + self._profile.group[block.group].period_s
         for row in block.rows:
             first = 2 * (row.at - block.span.address)
             self._raws[row.id] = (raw[first : first + 2 * row.words], taken_at_s)
+        return []
 
-    def _without(self, block: Block, error: Refused) -> None:
+    def _without(self, block: Block, error: Refused) -> list[Block]:
         """A refused block is asked for row by row from now on; a refused row is not asked for again."""
         self._blocks.remove(block)
         if len(block.rows) > 1:
-            self._blocks += [Block(block.group, block.function, Span(row.at, row.words), (row,)) for row in block.rows]
-            return
+            parts = [Block(block.group, block.function, Span(row.at, row.words), (row,)) for row in block.rows]
+            self._blocks += parts
+            return parts
         for row in block.rows:
             self._raws.pop(row.id, None)
             _LOG.warning("%s: %s; %s stays unknown", self._name, error, row.id)
+        return []
 
     def _conclude(self) -> None:
         self.known = from_raws(self._profile, self._raws)

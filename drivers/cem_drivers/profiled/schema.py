@@ -11,6 +11,7 @@ Function = Literal[3, 4]
 WordOrder = Literal["big", "little"]
 TYPE = r"^(uint16|int16|uint32|int32|uint64|int64|float32|float64|bitfield16|bitfield32|string:[1-9][0-9]?)$"
 REFERENCE = r"^-?\$[a-z_][a-z0-9_.]*$"
+CODE = r"^-?[0-9]+$"
 
 _WORDS = {"16": 1, "32": 2, "64": 4}
 
@@ -147,6 +148,7 @@ class DeriveRow(Table):
     diff: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
     min: list[str] | None = Field(default=None, min_length=1)
     max: list[str] | None = Field(default=None, min_length=1)
+    product: list[str] | None = Field(default=None, min_length=2)
     ratio: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
     bit: Bit | None = None
     map: Map | None = None
@@ -167,10 +169,10 @@ class DeriveRow(Table):
             return [self.bit.of]
         if self.map is not None:
             return [self.map.of]
-        return self.sum or self.diff or self.min or self.max or self.ratio or []
+        return self.sum or self.diff or self.min or self.max or self.product or self.ratio or []
 
 
-RULES = ("sum", "diff", "min", "max", "ratio", "bit", "map")
+RULES = ("sum", "diff", "min", "max", "product", "ratio", "bit", "map")
 
 Amount = float | Annotated[str, Field(pattern=REFERENCE)]
 
@@ -185,14 +187,19 @@ class Limits(Table):
 
 
 class WriteRow(Table):
-    """One write. `value` is a raw number, or "$setpoint", "$max", "$id", divided by `per` and by `scale`."""
+    """One write. `value` is a raw number, or "$setpoint", "$max", "$id", divided by `per` and by `scale`.
+
+    `codes` says what is written for each set point, where the device counts its states in its own way.
+    """
 
     at: int = Field(ge=0, le=65535)
     type: str = Field(pattern=TYPE)
     value: float | Annotated[str, Field(pattern=REFERENCE)]
     scale: float = 1.0
     per: str | None = None
+    codes: dict[Annotated[str, Field(pattern=CODE)], int] | None = Field(default=None, min_length=1)
     word_order: WordOrder | None = None
+    function: Literal[6, 16] | None = None  # where this register takes another one than the device's others
     back: Place | Literal["none"] | None = None  # where it is read back, if not from the same register
     always: bool = False  # sent even where the register holds it already: it is what keeps the device's timer alive
 
@@ -202,6 +209,8 @@ class WriteRow(Table):
             raise ValueError("a string is never written")
         if self.scale == 0:
             raise ValueError("scale 0 leaves nothing")
+        if self.codes is not None and (self.value != "$setpoint" or self.scale != 1 or self.per is not None):
+            raise ValueError("'codes' stand for value = \"$setpoint\" alone, without scale and per")
         return self
 
     @property
@@ -218,6 +227,19 @@ class Timeout(Table):
     proven: bool = False
     falls_back_to: str = Field(min_length=10)
     arm: list[WriteRow] = Field(default=[])
+
+
+class Requirement(Table):
+    """What somebody else must have set before the control may be written; `says` tells the owner where."""
+
+    of: str
+    equals: float | Annotated[list[float], Field(min_length=1)]
+    says: str = Field(min_length=10)
+
+    @property
+    def accepted(self) -> list[float]:
+        """The values that will do."""
+        return self.equals if isinstance(self.equals, list) else [self.equals]
 
 
 class Heartbeat(Table):
@@ -242,6 +264,7 @@ class ControlRow(Table):
 
     id: str
     limits: Limits
+    requires: list[Requirement] = Field(default=[])
     storage: Literal["ram", "levelled", "flash", "unknown"] = "unknown"
     budget: Budget
     dead_band: float = Field(default=0, ge=0)
@@ -278,9 +301,20 @@ class ControlRow(Table):
             raise ValueError("'heartbeat.every_s' is at most half of the device's timeout")
         if too_coarse(self.id, self.dead_band):
             raise ValueError("'dead_band' is below 1: a step of 1 A must be sent")
-        if not any(row.moves for row in self.write):
+        moving = [row for row in self.write if row.moves]
+        if not moving:
             raise ValueError("nothing in 'write' carries \"$setpoint\"")
+        coded = {frozenset(row.codes or ()) for row in moving}
+        if len(coded) > 1:
+            raise ValueError(
+                "all rows of 'write' that carry the set point have 'codes' for the same set points, or none"
+            )
         return self
+
+    @property
+    def states(self) -> frozenset[int]:
+        """The set points that have a code; none for a control that takes any number within its limits."""
+        return frozenset(int(state) for row in self.write for state in row.codes or ())
 
     @property
     def writes(self) -> list[WriteRow]:

@@ -1,5 +1,6 @@
 """What the registers read so far mean: points, values and what is derived from them. Pure."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -68,6 +69,8 @@ def _rule(row: DeriveRow, values: list[Value]) -> Value:
         return _ranged(row, numbers[0] - numbers[1])
     if row.sum is not None:
         return _ranged(row, sum(numbers))
+    if row.product is not None:
+        return _ranged(row, math.prod(numbers))
     return _ranged(row, min(numbers) if row.min is not None else max(numbers))
 
 
