@@ -111,6 +111,23 @@ class Device(Protocol):
         """Lets go of the link; never raises."""
 
 
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What stands in the way of a device that answers all the same, and what its owner can do about it."""
+
+    says: str
+    do: str
+
+
+@runtime_checkable
+class Complains(Protocol):
+    """A device that can say more to its owner than whether it answers."""
+
+    @property
+    def complaint(self) -> Complaint | None:
+        """What is wrong now; None while all is well."""
+
+
 @runtime_checkable
 class SpeaksSeldom(Protocol):
     """A device that answers nobody and says by itself who it is: opening it takes more patience than others need."""

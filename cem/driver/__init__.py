@@ -8,6 +8,8 @@ from cem.model.reading import Reading, Value
 from cem.model.resource import POINTS, Contact, Control, Ratings, Resource, Role
 from cem.ports import (
     ByteSink,
+    Complains,
+    Complaint,
     ConnectionSink,
     ControlSpec,
     Device,
@@ -36,6 +38,8 @@ __all__ = [
     "SG_READY",
     "BadAnswer",
     "ByteSink",
+    "Complains",
+    "Complaint",
     "ConnectionSink",
     "Contact",
     "Control",

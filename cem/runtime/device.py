@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from cem.driver.patience import Patience
 from cem.model.errors import DeviceError, WrongDevice
 from cem.model.setpoint import DeviceState, Health, Setpoint
-from cem.ports import Clock, ControlSpec, Device, DeviceConfig, Identity, SpeaksSeldom, StateStore
+from cem.ports import Clock, Complains, Complaint, ControlSpec, Device, DeviceConfig, Identity, SpeaksSeldom, StateStore
 from cem.runtime.board import Board
 from cem.runtime.quality import LineQuality
 from cem.runtime.waiting import Signal, signalled
@@ -65,6 +65,11 @@ class DeviceTask:
         """Asks the task to hand everything back and end."""
         self._stopping.set()
         self._mail.set()
+
+    @property
+    def complaint(self) -> Complaint | None:
+        """What the device itself says stands in its way, though it answers."""
+        return self._device.complaint if isinstance(self._device, Complains) else None
 
     async def run(self) -> None:
         """Until `stop`: opens, serves, and after any failure closes and tries again with back-off."""

@@ -1,10 +1,10 @@
 """One meter that speaks by itself: listened to, never written to."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 
 from cem.driver import (
+    Complaint,
     Control,
     ControlSpec,
     DeviceConfig,
@@ -35,8 +35,6 @@ BAD_SHARE = 0.05
 STRANGERS = 2
 """Telegrams in a row with another number, before that is no damage but another meter."""
 
-_LOG = logging.getLogger(__name__)
-
 
 class SerialMeter:
     """A meter of the site file at the end of a line."""
@@ -56,9 +54,9 @@ class SerialMeter:
         self._every_s: float | None = None
         self._unsettled = 0
         self._strangers: list[str] = []
-        self._told = ""
+        self._lacks: Complaint | None = None  # of what it should tell
         self._seen = (0, 0)  # telegrams, good and dropped, when damage was last judged
-        self._damaged = False
+        self._damaged: Complaint | None = None
 
     @property
     def id(self) -> str:
@@ -69,6 +67,11 @@ class SerialMeter:
     def opens_within_s(self) -> float:
         """Longer than usual: it cannot be asked."""
         return OPEN_LONGEST_S
+
+    @property
+    def complaint(self) -> Complaint | None:
+        """What its owner should know though it speaks: damaged telegrams, no power, no sign."""
+        return self._damaged or self._lacks
 
     async def open(self) -> Identity:
         """Listens until the meter has said who it is: 12 s at most. Raises NoAnswer, WrongDevice."""
@@ -134,6 +137,7 @@ class SerialMeter:
         self._strangers = []
         self._unsettled = 0
         self._seen = (0, 0)
+        self._lacks = self._damaged = None
         if stream is not None:
             LINES.leave(stream)
 
@@ -145,22 +149,18 @@ class SerialMeter:
         self._watch_damage()
 
     def _watch_damage(self) -> None:
-        """Tells once when more than one telegram in twenty comes damaged, and when that is over."""
+        """More than one telegram in twenty that comes damaged is told, until it is over."""
         count = self._reader.count
         good, dropped = count.good - self._seen[0], count.dropped - self._seen[1]
         if good + dropped < TELEGRAMS_JUDGED:
             return
         self._seen = (count.good, count.dropped)
-        bad = dropped > BAD_SHARE * (good + dropped)
-        if bad and not self._damaged:
-            _LOG.warning(
-                "%s: %d of the last %d telegrams from %s came damaged and were dropped; check how the head sits on the "
-                "meter, and the length of the cable",
-                self.id, dropped, good + dropped, self._line,
-            )  # fmt: skip
-        elif self._damaged and not bad:
-            _LOG.info("%s: the telegrams from %s come whole again", self.id, self._line)
-        self._damaged = bad
+        self._damaged = None
+        if dropped > BAD_SHARE * (good + dropped):
+            self._damaged = Complaint(
+                f"{dropped} of the last {good + dropped} telegrams from {self._line} came damaged and were dropped",
+                "Check how the head sits on the meter, and the length of the cable",
+            )
 
     def _on_lost(self, error: Exception) -> None:
         self._lost = error
@@ -197,17 +197,12 @@ class SerialMeter:
                     readings[key] = Reading(resource.id, point, value, now_s)
         self._unsettled = 0 if settled else self._unsettled + 1
         if not has_power:
-            self._tell(self._profile.advice.no_power)
+            self._lacks = self._profile.advice.no_power.complaint
         elif self._unsettled >= TOLD_AFTER:
-            self._tell(self._profile.advice.no_sign)
+            self._lacks = self._profile.advice.no_sign.complaint
         elif settled:
-            self._told = ""
+            self._lacks = None
         return readings
-
-    def _tell(self, advice: str) -> None:
-        if self._told != advice:
-            self._told = advice
-            _LOG.warning("%s: %s", self.id, advice)
 
     # --- in words ------------------------------------------------------------------------------------------
 

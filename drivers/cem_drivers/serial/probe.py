@@ -118,7 +118,7 @@ def _found(telegram: Telegram, link: LinkTable) -> Found:
 def _advice(telegram: Telegram, profile: Profile) -> list[str]:
     """What the owner has to do before the meter is of use."""
     if not tells_power(telegram):
-        return [profile.advice.no_power]
+        return [str(profile.advice.no_power)]
     if net_power_w(telegram, profile.layouts) is None:
-        return [profile.advice.no_sign]
+        return [str(profile.advice.no_sign)]
     return []

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cem.driver import Role
+from cem.driver import Complaint, Role
 from cem_drivers.profiles.faults import Fault, parse
 from cem_drivers.profiles.store import SERIAL, family_texts, find
 from cem_drivers.profiles.tables import ProfileTable, Table
@@ -58,11 +58,27 @@ class MiscodedRow(Table):
     source: str
 
 
-class Advice(Table):
-    """What the owner can do, in words: about a meter that tells no power, or one without a sign."""
+class Words(Table):
+    """What stands in the way, and what the owner can do."""
 
-    no_power: str
-    no_sign: str
+    says: str
+    do: str
+
+    @property
+    def complaint(self) -> Complaint:
+        """As the owner is told."""
+        return Complaint(self.says, self.do)
+
+    def __str__(self) -> str:
+        """Both in one line."""
+        return f"{self.says}: {self.do[:1].lower()}{self.do[1:]}"
+
+
+class Advice(Table):
+    """What the owner is told of a meter that tells no power, or one without a sign."""
+
+    no_power: Words
+    no_sign: Words
 
 
 class Golden(Table):
