@@ -229,6 +229,26 @@ def test_age_counts_from_arrival_and_silence_is_no_answer() -> None:
     _play(act)
 
 
+def test_listening_to_silence_finds_nothing_and_to_garbage_says_so() -> None:
+    async def act(home: SimulatedHome, device: SerialMeter, clock: VirtualClock) -> None:
+        context = memory_context(home, clock.monotonic)
+        home.faults.inject("meter", "garbage")
+        await asyncio.sleep(1)
+        began_s = clock.monotonic()
+        with pytest.raises(NoAnswer, match=r"bytes come, but no whole telegram in them .* or an encrypted one"):
+            await DRIVER.probe({"kind": "serial", "device": "/dev/x"}, context, 1)
+        assert clock.monotonic() - began_s < 13
+        home.faults.inject("meter", "silence")
+        await asyncio.sleep(1)
+        assert await DRIVER.probe({"kind": "serial", "device": "/dev/x"}, context, 1) == []
+        home.faults.inject("meter", "disconnect")
+        await asyncio.sleep(1)
+        with pytest.raises(NoAnswer, match="no such line"):
+            await DRIVER.probe({"kind": "serial", "device": "/dev/x"}, context, 1)
+
+    _play(act)
+
+
 @pytest.mark.parametrize("kind", ["bad_crc", "cut", "garbage"])
 @pytest.mark.parametrize(("dialect", "profile"), [("sml.meter", "sml.generic"), ("p1.meter", "p1.dsmr")])
 def test_damaged_telegrams_leave_the_last_reading_to_age_and_are_told(

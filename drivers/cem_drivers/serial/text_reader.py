@@ -141,7 +141,7 @@ class TextReader:
                 continue  # a register of an earlier period
             code = (int(c), int(d), int(e or b"0"))
             if not unit:
-                if channel in (b"0", b""):
+                if channel in (b"0", b"") or (medium, channel) == (b"1", b"3"):  # 1-3:0.2.8, the version
                     texts.setdefault((int(medium or b"1"), *code), text)
                 continue
             if medium not in (b"1", b"") or channel not in (b"0", b"1", b""):
