@@ -148,6 +148,7 @@ class Found:
     resources: tuple[tuple[Role, Ratings, frozenset[Control]], ...]
     confidence: float  # 0 to 1
     details: Mapping[str, Json] = field(default_factory=dict)  # whatever else the driver saw, for `cem scan`
+    every_s: float | None = None  # how often it tells new values, where that is seldom; None: when it is asked
 
 
 class PduPort(Protocol):

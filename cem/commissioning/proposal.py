@@ -37,6 +37,7 @@ class Proposal:
 
     devices: tuple[DeviceTable, ...]
     notes: tuple[str, ...]
+    meter_every_s: float | None = None  # how often the meter at the connection point tells new values, where seldom
 
 
 def propose(
@@ -91,7 +92,7 @@ def propose(
                 ),
             )
         )
-    return Proposal(tuple(devices), tuple(notes))
+    return Proposal(tuple(devices), tuple(notes), None if meter is None else meter.every_s)
 
 
 def _once(found: Iterable[Found], notes: list[str]) -> list[Found]:

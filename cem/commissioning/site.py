@@ -1,7 +1,7 @@
 """Puts the answers of a person and the devices found together into a site file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from cem.config.schema_faults import schema_faults
 from cem.model.errors import SiteFileError
 from cem.ports import Driver
 
+INTERVALS = 2.5
+"""A value may be so many of its meter's intervals old: one may be lost."""
 PLACEHOLDER: dict[str, Any] = {"id": "x", "driver": "x", "link": {}, "resource": [{"id": "x", "role": "grid"}]}
 """Stands for the devices while the answers are checked before any is known."""
 
@@ -50,6 +52,18 @@ class Answers:
         modbus = [(text, LinkKind.MODBUS_TCP) for text in self.find.modbus]
         brokers = [(text, LinkKind.MQTT) for text in self.find.mqtt]
         return [*modbus, *brokers, *((text, LinkKind.SERIAL) for text in self.find.serial)]
+
+
+def with_age_limit(answers: Answers, meter_every_s: float | None) -> tuple[Answers, tuple[str, ...]]:
+    """The answers with an age limit that fits a meter which tells new values so seldom, unless they have one."""
+    connection = answers.site.get("connection", {})
+    if meter_every_s is None or "meter_stale_s" in connection:
+        return answers, ()
+    stale_s = INTERVALS * meter_every_s
+    if stale_s <= ConnectionTable.model_fields["meter_stale_s"].default:
+        return answers, ()
+    note = f"the meter tells new values every {meter_every_s:g} s only: its age limit is set to {stale_s:g} s"
+    return replace(answers, site=answers.site | {"connection": connection | {"meter_stale_s": stale_s}}), (note,)
 
 
 def read_answers(path: Path) -> Answers:

@@ -71,6 +71,15 @@ def test_a_meter_on_a_line_is_provisioned(tmp_path: Path) -> None:
     assert "ok   read     grid: power -4308 W, import 10732309 Wh" in answer.stdout
 
 
+def test_the_age_limit_fits_a_meter_that_speaks_every_ten_seconds(tmp_path: Path) -> None:
+    out = tmp_path / "site.toml"
+    with lines(tmp_path, TEXT["kaifa-dsmr42"].octets, b"") as (terminal, _):
+        line = ("--serial", str(terminal.link["device"]))
+        answer = CliRunner().invoke(provision, ["--out", str(out), *HOME, *line, "--yes", "--force"])
+    assert "note: the meter tells new values every 10 s only: its age limit is set to 25 s" in answer.stdout
+    assert load_site(out, load_drivers()).site.connection.meter_stale_s == 25.0
+
+
 def test_a_meter_without_its_pin_fails_the_read_check_with_what_to_do(tmp_path: Path) -> None:
     out = tmp_path / "site.toml"
     with lines(tmp_path, SML["iskra-mt631-without-pin"].octets, b"") as (terminal, _):

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from cem.driver import Role
 from cem_drivers.serial.crc import crc16_arc, crc16_kermit, crc16_x25
 from cem_drivers.serial.profile import Profile, shipped_profiles
+from cem_drivers.serial.server_id import server_id
 from cem_drivers.serial.sml_frames import LONGEST
+from cem_drivers.serial.sml_reader import telegram as telegram_of
+from cem_drivers.serial.sml_values import Value, Whole
 from cem_drivers.serial.telegram import Reader, Telegram
 from support.meter_frames import SML, TEXT, Recorded, text
 
@@ -231,3 +234,49 @@ def test_phases_that_do_not_make_the_whole_are_left_out() -> None:
     d0 = PROFILES["d0.push"]
     assert dict(d0.points(d0.reader().feed(unsigned)[0], Role.GRID)) == {"power_w": -458.9}
     assert d0.points(d0.reader().feed(signed)[0], Role.GRID)["power_l1_w"] == -344.88
+
+
+def test_line_ends_that_a_converter_has_shortened_still_fit_the_check_sum() -> None:
+    octets = TEXT["iskra-dsmr5"].octets
+    (right,) = PROFILES["p1.dsmr"].reader().feed(octets)
+    assert PROFILES["p1.dsmr"].reader().feed(octets.replace(b"\r\n", b"\n")) == [right]
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "power_w"),
+    [
+        (42082910, 0x1C0104, 356.24),  # known to be wrong
+        (60694611, 0x1C0904, -299.12),  # known to be right
+        (51000000, 0x1C0104, 356.24),  # nobody knows: the status word settles it
+        (51000000, 0x1C0904, -299.12),
+        (51000000, 0x000000, None),
+    ],
+)
+def test_a_sign_bit_that_may_be_none_is_settled_by_the_meters_number_or_its_status_word(
+    number: int, status: int, power_w: float | None
+) -> None:
+    who = bytes.fromhex("0A01445A4700") + number.to_bytes(4, "big")
+    energy, power = b"\x01\x00\x01\x08\x00\xff", b"\x01\x00\x10\x07\x00\xff"
+    word, tenths, hundredths = Whole(status, False, 3), Whole(-1, True, 1), Whole(-2, True, 1)
+    values: list[Value] = [
+        [energy, word, None, Whole(30, False, 1), tenths, Whole(5, True, 1), None],
+        [power, None, None, Whole(27, False, 1), hundredths, Whole(0x8B28 - 0x10000, True, 2), None],
+    ]
+    profile = PROFILES["sml.generic"]
+    told = telegram_of([None, who, None, None, values, None, None], profile.quirks)
+    assert profile.points(told, Role.GRID)["power_w"] == power_w
+
+
+@pytest.mark.parametrize(
+    ("told", "letters", "serial"),
+    [
+        ("0A01454D480000A1BD34", "EMH", "1EMH0010599732"),
+        ("090145425A010002EC3B", "EBZ", "1EBZ0100191547"),
+        ("06454D4801027156CD45", "EMH", "06454D4801027156CD45"),
+        ("4553594199A5000050", "ESY", "4553594199A5000050"),
+        ("3032323830383136", "", "02280816"),
+    ],
+)
+def test_a_server_id_is_shown_as_it_is_printed_on_the_meter(told: str, letters: str, serial: str) -> None:
+    who = server_id(bytes.fromhex(told))
+    assert (who.letters, who.serial) == (letters, serial)

@@ -84,7 +84,7 @@ def _difference_w(telegram: Telegram, c: int, value: float, outward: bool | None
     """Group C 16: it carries its sign, unless it is coded without a place for one or the status word contradicts."""
     code: Code = (c, 7, 0) if (c, 7, 0) in telegram.values else (c, 7, 255)
     if code in telegram.doubtful:
-        return value if outward and value < 0 else None
+        return None if outward is None else value if outward else telegram.doubtful[code]
     if outward is None or value == 0:
         return value
     if outward and value > 0:

@@ -19,8 +19,8 @@ FOREIGN_BYTES = 64
 PRINTABLE_SHARE = 0.9
 CHECKED, UNCHECKED, WITHOUT_NUMBER = 0.95, 0.8, 0.7
 PROFILE_OF = {"SML": "sml.generic", "P1": "p1.dsmr", "D0": "d0.push"}
-MANY_S = 5.0
-"""A meter that speaks less often makes the usual age limit of the site too short."""
+SELDOM_S = 10.0
+"""Of P1 before version 5 (P1 companion standard 4.2.2, 5.3: every ten seconds)."""
 
 _TEXT = frozenset(b"\r\n" + bytes(range(0x20, 0x7F)))
 
@@ -112,7 +112,15 @@ def _found(telegram: Telegram, link: LinkTable) -> Found:
         resources=((Role.GRID, Ratings(), frozenset()),),
         confidence=confidence,
         details={"protocol": telegram.protocol, "advice": list(_advice(telegram, profile))},
+        every_s=_every_s(telegram),
     )
+
+
+def _every_s(telegram: Telegram) -> float | None:
+    """How seldom such a meter speaks; None for every second or so."""
+    if telegram.protocol != "P1" or telegram.version.startswith("5"):
+        return None
+    return SELDOM_S if not telegram.checked or telegram.version.startswith("4") else None
 
 
 def _advice(telegram: Telegram, profile: Profile) -> list[str]:

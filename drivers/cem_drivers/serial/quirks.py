@@ -25,18 +25,19 @@ class Miscoded:
     right: tuple[Span, ...]
 
 
-def settled(miscoded: Iterable[Miscoded], who: ServerId, code: Code, value: Whole) -> tuple[int, bool]:
-    """The number that is meant, and whether that is sure."""
+def settled(miscoded: Iterable[Miscoded], who: ServerId, code: Code, value: Whole) -> tuple[int, int | None]:
+    """The number that is meant; and where that is not sure, the other one that may be meant."""
     number = value.value
     if number >= 0 or not value.signed:
-        return number, True
+        return number, None
     for quirk in miscoded:
         if quirk.letters != who.letters or code not in quirk.codes or value.size > quirk.octets:
             continue
+        positive = number + (1 << 8 * value.size)
         if _within(who.number, quirk.wrong):
-            return number + (1 << 8 * value.size), True
-        return number, _within(who.number, quirk.right)
-    return number, True
+            return positive, None
+        return number, None if _within(who.number, quirk.right) else positive
+    return number, None
 
 
 def _within(number: int | None, spans: Iterable[Span]) -> bool:

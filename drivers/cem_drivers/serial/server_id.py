@@ -16,18 +16,12 @@ class ServerId(NamedTuple):
 def server_id(told: bytes) -> ServerId:
     """The identity of an SML server id: DIN 43863-5 (1EMH0010599732), else as text or as hexadecimal.
 
-    Ten octets: 0A 01, three letters, fabrication block, number of four octets. Eight octets: the same without 0A.
+    Ten octets: a length (09 or 0A), medium 01, three letters, fabrication block, number of four octets.
     """
-    if len(told) == 10 and told[1] == _ELECTRICITY and _letters(told[2:5]):
-        letters, block, number = told[2:5], told[5], told[6:]
-    elif len(told) == 8 and told[0] == _ELECTRICITY and _letters(told[1:4]):
-        letters, block, number = told[1:4], told[4], told[5:]
-        number = told[4:]
-        block, number = number[0], number[1:]
-    else:
+    if len(told) != 10 or told[1] != _ELECTRICITY or not _letters(told[2:5]):
         return _other(told)
-    value = int.from_bytes(number, "big")
-    return ServerId(letters.decode("ascii"), f"1{letters.decode('ascii')}{block:02X}{value:08d}", value)
+    letters, number = told[2:5].decode("ascii"), int.from_bytes(told[6:], "big")
+    return ServerId(letters, f"1{letters}{told[5]:02X}{number:08d}", number)
 
 
 def _letters(part: bytes) -> bool:
@@ -35,7 +29,8 @@ def _letters(part: bytes) -> bool:
 
 
 def _other(told: bytes) -> ServerId:
-    letters = told[1:4].decode("ascii") if _letters(told[1:4]) else ""
+    named = told[:3] if _letters(told[:3]) else told[1:4]
+    letters = named.decode("ascii") if _letters(named) else ""
     if all(0x20 < octet < 0x7F for octet in told):
         return ServerId("", told.decode("ascii"), None)
     return ServerId(letters, told.hex().upper(), None)

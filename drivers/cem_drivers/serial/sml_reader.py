@@ -91,7 +91,7 @@ def telegram(body: Sequence[Value], miscoded: Iterable[Miscoded] = ()) -> Telegr
     who = _who(body[1], entries)
     values: dict[Code, float] = {}
     unsigned: set[Code] = set()
-    doubtful: set[Code] = set()
+    doubtful: dict[Code, float] = {}
     coarse: set[Code] = set()
     status: int | None = None
     for name, state, _, unit, scaler, value, _ in entries:
@@ -110,12 +110,12 @@ def telegram(body: Sequence[Value], miscoded: Iterable[Miscoded] = ()) -> Telegr
             continue
         if abs(exponent) > LARGEST_SCALER:
             continue
-        number, sure = settled(miscoded, who, code, value)
-        values[code] = float(number * 10**exponent) if exponent >= 0 else number / 10**-exponent
+        number, other = settled(miscoded, who, code, value)
+        values[code] = _scaled(number, exponent)
         if not value.signed:
             unsigned.add(code)
-        if not sure:
-            doubtful.add(code)
+        if other is not None:
+            doubtful[code] = _scaled(other, exponent)
         if exponent >= 0:
             coarse.add(code)
     return Telegram(
@@ -127,9 +127,14 @@ def telegram(body: Sequence[Value], miscoded: Iterable[Miscoded] = ()) -> Telegr
         values=values,
         status=status,
         unsigned=frozenset(unsigned),
-        doubtful=frozenset(doubtful),
+        doubtful=doubtful,
         coarse=frozenset(coarse),
     )
+
+
+def _scaled(number: int, exponent: int) -> float:
+    """As near as a number can be to the decimal one."""
+    return float(number * 10**exponent) if exponent >= 0 else number / 10**-exponent
 
 
 def _code(name: Value) -> Code | None:

@@ -73,7 +73,7 @@ class Telegram:
     """One telegram or frame that passed every check it carries.
 
     `values` in W, Wh, V, A and Hz, with the sign that the meter gives. `unsigned`: coded without a place for a sign.
-    `doubtful`: coded in a way known to be wrong, with nothing that settles it. `coarse`: told in whole units only.
+    `doubtful`: coded in a way known to be wrong, with the other value that may be meant. `coarse`: in whole units.
     `status` is the status word; None where there is none. `checked`: a check sum stood for it.
     """
 
@@ -85,7 +85,7 @@ class Telegram:
     values: Mapping[Code, float]
     status: int | None = None
     unsigned: frozenset[Code] = frozenset()
-    doubtful: frozenset[Code] = frozenset()
+    doubtful: Mapping[Code, float] = field(default_factory=lambda: MappingProxyType({}))
     coarse: frozenset[Code] = frozenset()
     meter_time: str = ""
     checked: bool = True

@@ -112,7 +112,7 @@ class TextReader:
         if tail[0] in b"\r\n":
             checked = False
         else:
-            checked = _fits(body + _BANG, tail[:CRC_DIGITS])
+            checked = _fits(_as_sent(body) + _BANG, tail[:CRC_DIGITS])
             self._has_crc |= checked
             if not checked:
                 self.count.bad_check += 1
@@ -177,6 +177,11 @@ def _last_header(text: bytes) -> int | None:
         if _HEADER.match(text, at):
             return at
     return None
+
+
+def _as_sent(body: bytes) -> bytes:
+    """With the line ends that the meter sends and sums up: some converters leave the carriage returns out."""
+    return body if b"\r\n" in body else body.replace(b"\n", b"\r\n")
 
 
 def _fits(body: bytes, digits: bytes) -> bool:
