@@ -12,7 +12,7 @@ from cem_drivers.serial.profile import Profile, shipped_profiles
 from cem_drivers.serial.server_id import server_id
 from cem_drivers.serial.sml_frames import LONGEST
 from cem_drivers.serial.sml_reader import telegram as telegram_of
-from cem_drivers.serial.sml_values import Value, Whole
+from cem_drivers.serial.sml_values import Value, Whole, value_at
 from cem_drivers.serial.telegram import Reader, Telegram
 from support.meter_frames import SML, TEXT, Recorded, text
 
@@ -280,3 +280,42 @@ def test_a_sign_bit_that_may_be_none_is_settled_by_the_meters_number_or_its_stat
 def test_a_server_id_is_shown_as_it_is_printed_on_the_meter(told: str, letters: str, serial: str) -> None:
     who = server_id(bytes.fromhex(told))
     assert (who.letters, who.serial) == (letters, serial)
+
+
+def _summed(frame: bytes, padding: int, *, kermit: bool = False) -> bytes:
+    """The messages of a recorded frame, framed anew."""
+    whole = frame[: -8 - frame[-3]] + bytes(padding) + b"\x1b\x1b\x1b\x1b\x1a" + bytes((padding,))
+    return whole + (crc16_kermit(whole).to_bytes(2, "big") if kermit else crc16_x25(whole).to_bytes(2, "little"))
+
+
+def test_four_octets_of_padding_as_some_dzg_meters_send_are_taken() -> None:
+    octets, reader = SML["itron-openway"].octets, PROFILES["sml.generic"].reader()
+    assert octets[-3] == 2
+    (right,) = PROFILES["sml.generic"].reader().feed(octets)
+    assert reader.feed(_summed(octets, 4)) == [right]
+    assert reader.feed(_summed(octets, 5)) == []
+    assert reader.count.bad_check == 1
+
+
+def _messages_summed(frame: bytes) -> bytes:
+    """The same frame with CRC-16/KERMIT, high octet first, in its messages: as the first Holley DTZ541 sent it."""
+    data, at = bytearray(frame), 8
+    while data[at] == 0x76:
+        begin, at = at, at + 1
+        for _ in range(4):
+            _, at = value_at(bytes(data), at)
+        data[at : at + 3] = b"\x63" + crc16_kermit(bytes(data[begin:at])).to_bytes(2, "big")
+        at += 4
+    return bytes(data)
+
+
+def test_the_other_check_sum_is_believed_where_the_messages_have_it_too() -> None:
+    octets, profile = SML["holley-zdba"].octets, PROFILES["sml.generic"]
+    right = profile.reader().feed(octets)
+    other = _messages_summed(octets)
+    assert other != octets
+    assert profile.reader().feed(_summed(other, octets[-3], kermit=True)) == right
+    assert profile.reader().feed(_summed(other, octets[-3])) == right
+    reader = profile.reader()
+    assert reader.feed(_summed(octets, octets[-3], kermit=True)) == []
+    assert (reader.count.good, reader.count.malformed) == (0, 1)

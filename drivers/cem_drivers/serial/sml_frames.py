@@ -11,7 +11,8 @@ LONGEST = 8192
 ESCAPE = b"\x1b\x1b\x1b\x1b"
 BEGIN = ESCAPE + b"\x01\x01\x01\x01"
 END = 0x1A
-MOST_PADDING = 3
+MOST_PADDING = 4
+"""Three are enough to fill four octets; some DZG meters put four where none is needed."""
 
 
 @dataclass(frozen=True, slots=True)

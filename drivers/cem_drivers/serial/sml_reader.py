@@ -14,7 +14,7 @@ GET_LIST_RESPONSE = 0x0701
 _MESSAGE = 0x76  # a list of six
 _UNITS: Mapping[int, str] = MappingProxyType({27: "W", 30: "Wh", 33: "A", 35: "V", 44: "Hz"})  # IEC 62056-62, 4.3.2
 LARGEST_SCALER = 9
-STATUS_CODE: Code = (96, 5, 0)
+STATUS_CODES: frozenset[Code] = frozenset({(96, 5, 0), (96, 5, 5)})
 _OWN_NUMBERS = (b"\x01\x00\x60\x01\x00\xff", b"\x01\x00\x00\x00\x09\xff", b"\x00\x00\x60\x01\xff\xff")
 """96.1.0 and 0.0.9, which repeat the server id, and what old meters have in their place."""
 
@@ -98,7 +98,7 @@ def telegram(body: Sequence[Value], miscoded: Iterable[Miscoded] = ()) -> Telegr
         code = _code(name)
         if code is None:
             continue
-        if code == STATUS_CODE and isinstance(value, Whole):
+        if code in STATUS_CODES and isinstance(value, Whole):
             status = value.value if status is None else status
         base = unit_of(code)
         if base is None or not isinstance(value, Whole):
