@@ -319,3 +319,38 @@ def test_the_other_check_sum_is_believed_where_the_messages_have_it_too() -> Non
     reader = profile.reader()
     assert reader.feed(_summed(octets, octets[-3], kermit=True)) == []
     assert (reader.count.good, reader.count.malformed) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        (b"1-0:1.7.0(001.19*kW)", b"1-0:1.7.0(01.19*kW)"),  # a digit is gone
+        (b"1-0:1.7.0(001.19*kW)", b"1-0:1.7.0(0011.19*kW)"),
+        (b"1-0:2.7.0(000.00*kW)\r\n", b""),  # a line is gone
+        (b"1-0:1.8.1(12345.678*kWh)", b"1-0:1.8.1(12340.678*kWh)"),  # a counter runs back
+        (b"1-0:2.8.1(12345.678*kWh)", b"1-0:2.8.1(92345.678*kWh)"),  # or away
+    ],
+)
+def test_without_a_check_sum_what_does_not_go_on_from_the_last_telegram_waits_for_the_next(
+    was: bytes, becomes: bytes
+) -> None:
+    octets = TEXT["iskra-dsmr3"].octets
+    assert was in octets
+    other = octets.replace(was, becomes)
+    reader = PROFILES["p1.dsmr"].reader()
+    assert len(reader.feed(octets)) == 1
+    assert reader.feed(other) == []
+    assert len(reader.feed(octets)) == 1
+    assert reader.feed(other) == []
+    (meant,) = reader.feed(other)
+    assert [meant] == PROFILES["p1.dsmr"].reader().feed(other)
+
+
+def test_a_meter_that_writes_as_many_digits_as_it_needs_is_read_all_the_same() -> None:
+    reader = PROFILES["d0.push"].reader()
+    told = 0
+    for watts in (5, 17, 1200, 8, 950, 23, 4711, 60, 7, 800, 90, 1):
+        told += len(
+            reader.feed(text(f"/ABC5x\n\n1-0:0.0.0(1)\n1-0:1.8.0({100 + told / 1000}*kWh)\n1-0:16.7.0({watts}*W)\n!\n"))
+        )
+    assert told >= 8

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from cem_drivers.serial.crc import crc16_kermit
+from cem_drivers.serial.crc import crc16_kermit, crc16_x25
 from cem_drivers.serial.quirks import Miscoded, settled
 from cem_drivers.serial.server_id import ServerId, server_id
 from cem_drivers.serial.sml_frames import Frame, FrameReader
@@ -71,8 +71,8 @@ def lists_in(frame: Frame) -> list[list[Value]]:
         crc, after = value_at(data, at)
         if not isinstance(crc, Whole) or crc.size > 2:
             raise BrokenMessage("a message without its check sum")
-        if frame.kermit and crc.value != crc16_kermit(data[begin:at]):
-            raise BrokenMessage("a message of another check sum than its frame")
+        if not _fits(data[begin:at], crc.value, frame):
+            raise BrokenMessage("a message with a wrong check sum")
         at = after
         if not isinstance(body, list) or len(body) != 2 or not isinstance(body[0], Whole):
             raise BrokenMessage("a message without a kind")
@@ -81,6 +81,14 @@ def lists_in(frame: Frame) -> list[list[Value]]:
                 raise BrokenMessage("a response without a list")
             bodies.append(body[1])
     return bodies
+
+
+def _fits(message: bytes, told: int, frame: Frame) -> bool:
+    """Whether a message's own check sum is right: low octet first X-25, or high octet first KERMIT, which some send."""
+    if told == crc16_kermit(message):
+        return True
+    right = crc16_x25(message)
+    return not frame.kermit and told == (right & 0xFF) << 8 | right >> 8
 
 
 def telegram(body: Sequence[Value], miscoded: Iterable[Miscoded] = ()) -> Telegram:

@@ -8,6 +8,7 @@ is then checked and taken off here, so that one setting of the port serves all.
 import re
 from collections.abc import Callable, Iterable, Mapping
 
+from cem_drivers.serial.agreement import Agreement, Shape
 from cem_drivers.serial.crc import crc16_arc
 from cem_drivers.serial.telegram import UNKNOWN_MODEL, Code, Count, Telegram, maker_of, unit_of
 
@@ -56,13 +57,15 @@ _STATUS = ((1, 96, 5, 0), (1, 96, 5, 5))
 class TextReader:
     """Telegrams out of a stream that may begin anywhere and have noise in between.
 
-    Once a telegram had a check sum, or names a version that has one, none without is taken from this line.
+    Once a telegram had a check sum, or names a version that has one, none without is taken from this line. One that
+    has none must be well formed in every line and agree with the one before (see `agreement`).
     """
 
     def __init__(self) -> None:
         self.count = Count()
         self._heard = bytearray()
         self._has_crc = False
+        self._agreement = Agreement()
 
     @property
     def kept(self) -> int:
@@ -136,7 +139,8 @@ class TextReader:
         values: dict[Code, float] = {}
         coarse: set[Code] = set()
         texts: dict[_Key, bytes] = {}
-        for medium, channel, c, d, e, f, text, unit in _DATA.findall(data):
+        found = _DATA.findall(data)
+        for medium, channel, c, d, e, f, text, unit in found:
             if (f and f != b"255") or not c.isdigit():
                 continue  # a register of an earlier period
             code = (int(c), int(d), int(e or b"0"))
@@ -153,7 +157,7 @@ class TextReader:
                 values[code] = _scaled(text, factor)
                 if b"." not in text:
                     coarse.add(code)
-        if not checked and not _CRC_FOLLOWS.isdisjoint(texts):
+        if not checked and not (_CRC_FOLLOWS.isdisjoint(texts) and self._agreement.bears_out(_shape(found), values)):
             return None
         letters, _, model = header.groups()
         return Telegram(
@@ -202,6 +206,10 @@ def _scaled(text: bytes, factor: int) -> float:
     whole, _, digits = text.partition(b".")
     scale: int = 10 ** len(digits)
     return int(whole + digits) * factor / scale
+
+
+def _shape(found: Iterable[tuple[bytes, ...]]) -> Shape:
+    return tuple((b".".join(one[:6]), len(one[6].lstrip(b"+-"))) for one in found)
 
 
 def _model(ident: bytes) -> str:
