@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random, SystemRandom
 
@@ -37,9 +37,11 @@ from cem.ports import (
 )
 from cem.runtime.acts import OwnersActs
 from cem.runtime.board import Board
+from cem.runtime.contacts import ContactWatch
 from cem.runtime.contained import contained
 from cem.runtime.decisions import DecisionLog
 from cem.runtime.device import DeviceTask
+from cem.runtime.kept import DriverKeep
 from cem.runtime.loop import ControlLoop, Ticked
 from cem.runtime.planner import PlannerTask
 from cem.runtime.remember import MemoryKeeper
@@ -91,6 +93,7 @@ class Gateway:
             currency=site.tariff.currency,
             zone=site.zone,
         )
+        self.contacts = ContactWatch(site, self.point, self.board, world.store, world.clock, self._grid_changed)
         self._clients = [world.http(provider) for provider in site_file.providers]
         self.sessions = [
             self._session(provider, http) for provider, http in zip(site_file.providers, self._clients, strict=True)
@@ -105,7 +108,7 @@ class Gateway:
             site,
             self.board,
             world.clock,
-            self.point,
+            self.contacts,
             world.journal,
             world.watchdog,
             devices=self.devices,
@@ -127,13 +130,16 @@ class Gateway:
 
     def _device_task(self, config: DeviceConfig) -> DeviceTask:
         world = self._world
-        device = world.drivers[config.driver].device(config, world.context)
+        context = replace(world.context, keep=DriverKeep(world.store))
+        device = world.drivers[config.driver].device(config, context)
         read_only = self._site_file.read_only
         return DeviceTask(config, device, self.board, world.store, world.clock, read_only=read_only)
 
     def _session(self, provider: Provider, http: Http) -> VenSession:
         world = self._world
-        reported = [resource for resource in self._site_file.site.resources if resource.role is not Role.GRID]
+        reported = [
+            resource for resource in self._site_file.site.resources if resource.role not in {Role.GRID, Role.CONTACTS}
+        ]
         return VenSession(
             provider,
             http,
@@ -153,7 +159,7 @@ class Gateway:
             self._world.history,
             self.board,
             self._world.clock,
-            self.point.directive,
+            self.contacts.directive,
             self.requests.in_force,
             every_s=settings.every_s,
             timeout_s=settings.timeout_s,
@@ -184,7 +190,9 @@ class Gateway:
         self.point.opt_out(self.requests.opted_out())
         for session in self.sessions:
             await session.restore()
+        await self.contacts.restore()
         self.loop.memory = await self.keeper.restore(self._world.clock.now())
+        await asyncio.gather(*(task.look() for task in self.devices if _signals(task.config)))
         self.loop.tick()  # limits that were stored hold before any device is open
         api = LocalApi(self._site_file.socket_path, self.status, self.acts.accept, self.requests.end, self.explain)
         try:
@@ -200,7 +208,7 @@ class Gateway:
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as group:
             services = [group.create_task(self.loop.run()), group.create_task(self.decisions.run())]
-            services.append(group.create_task(self.keeper.run()))
+            services += [group.create_task(self.keeper.run()), group.create_task(self.contacts.run())]
             services += [
                 group.create_task(contained(f"{provider.id}: its session", session.run))
                 for provider, session in zip(self._site_file.providers, self.sessions, strict=True)
@@ -256,6 +264,11 @@ class Gateway:
             effect = "the last plan holds until it expires, then simple rules"
             troubles.append(Trouble("planner", self.planning.trouble, effect, "Nothing to do unless it stays."))
         return troubles
+
+
+def _signals(config: DeviceConfig) -> bool:
+    """Whether the grid operator speaks through this device: it is read before the first decision."""
+    return any(resource.role is Role.CONTACTS for resource in config.resources)
 
 
 async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, replay: bool = True) -> Gateway:

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from cem.model.plan import Plan, PlanRequest
 from cem.model.reading import Reading
-from cem.model.resource import Control, Ratings, Resource, Role
+from cem.model.resource import Contact, Control, Ratings, Resource, Role
 from cem.model.setpoint import Decision
 from cem.model.tick import Inputs
 from cem.model.time import Instant
@@ -149,6 +149,7 @@ class Found:
     confidence: float  # 0 to 1
     details: Mapping[str, Json] = field(default_factory=dict)  # whatever else the driver saw, for `cem scan`
     every_s: float | None = None  # how often it tells new values, where that is seldom; None: when it is asked
+    contacts: frozenset[Contact] = frozenset()  # of the role contacts: which are wired
 
 
 class PduPort(Protocol):

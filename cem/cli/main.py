@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "release": Lazy("cem.cli.release:release", "Hand every device back to its own control."),
     "vtn": Lazy("cem.cli.vtn:vtn", "Run a VTN, for a domain below or for trying things."),
     "simulate": Lazy("cem.cli.simulate:simulate", "The gateway and a simulated home, days in seconds."),
+    "plan": Lazy("cem.cli.plan:plan", "One planning problem from a file, solved with a proof."),
     "replay": Lazy("cem.cli.replay:replay", "Recorded ticks through today's decisions: what differs."),
     "about": Lazy("cem.cli.about:about", "Version, licence, support."),
 }

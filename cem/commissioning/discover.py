@@ -90,6 +90,8 @@ async def _look_at(link: Link, drivers: Mapping[str, Driver], context: DriverCon
                 serial = found.identity.serial or f"{name} {index}"  # devices without a number are not all the same
                 if serial not in best or found.confidence > best[serial].confidence:
                     best[serial] = found
+    if link.get("kind") == LinkKind.GPIO:  # nothing stands behind a pin that could be knocked at
+        return Sighting(link, tuple(best.values()), tuple(trouble))
     real = _in_memory(link, context) is None
     if trouble and not best and link.get("kind") in {LinkKind.SERIAL, LinkKind.SERIAL_TCP}:
         return Sighting(link, (), (), trouble[0].partition(": ")[2])  # who listened knows better than who knocks

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from cem.commissioning.targets import address
 from cem.config.device_checks import RATINGS_OF
 from cem.config.schema import DeviceTable, ResourceTable
-from cem.model.resource import Control, Ratings, Role
+from cem.model.resource import Contact, Control, Ratings, Role
 from cem.ports import Found
 
 RESOURCE_IDS = {
@@ -17,6 +17,7 @@ RESOURCE_IDS = {
     Role.EV: "car",
     Role.HEAT_PUMP: "heat_pump",
     Role.LOAD: "load",
+    Role.CONTACTS: "contacts",
 }
 DEVICE_IDS = {
     Role.GRID: "meter",
@@ -25,6 +26,7 @@ DEVICE_IDS = {
     Role.EV: "charger",
     Role.HEAT_PUMP: "heat_pump",
     Role.LOAD: "appliance",
+    Role.CONTACTS: "control_box",
 }
 SWITCHED = frozenset({Control.LOAD_ON, Control.HEAT_PUMP_SG_READY})
 CAUTIOUS_CURRENT_A = 16.0
@@ -83,7 +85,7 @@ def propose(
                 link=dict(item.link),
                 resource=tuple(
                     _with_power(
-                        _resource(part, resource_ids, phases, fuse_a, notes),
+                        _resource(part, resource_ids, phases, fuse_a, notes, item.contacts),
                         max_power_w.get(serial or "", max_power_w.get(device_id)),
                         serial or device_id,
                         notes,
@@ -157,7 +159,12 @@ def _with_power(resource: ResourceTable, given_w: float | None, name: str, notes
 
 
 def _resource(
-    part: tuple[Role, Ratings, frozenset[Control]], taken: set[str], phases: int, fuse_a: float, notes: list[str]
+    part: tuple[Role, Ratings, frozenset[Control]],
+    taken: set[str],
+    phases: int,
+    fuse_a: float,
+    notes: list[str],
+    contacts: frozenset[Contact] = frozenset(),
 ) -> ResourceTable:
     role, ratings, controls = part
     resource_id = _free(RESOURCE_IDS[role], taken)
@@ -176,5 +183,6 @@ def _resource(
         role=role,
         phases=ratings.phases if ratings.phases < phases else None,
         controls=tuple(sorted(controls)),
+        contacts=tuple(sorted(contacts)) if role is Role.CONTACTS else (),
         **values,
     )

@@ -31,6 +31,7 @@ class LinkKind(StrEnum):
     MQTT = "mqtt"
     SERIAL = "serial"  # a meter that speaks by itself, on a port of this machine
     SERIAL_TCP = "serial-tcp"  # the same behind a serial server
+    GPIO = "gpio"
 
 
 _NAMED = {
@@ -119,6 +120,9 @@ def _units(text: str, units: str | None) -> list[int]:
 
 def address(link: Link) -> str:
     """A link as a person reads it: 127.0.0.1:5021 unit 1."""
+    if link.get("kind") == LinkKind.GPIO:
+        rest = {"kind", "role", "board", "simulated_file", "chip", "pulses_per_kwh", "counter_wh", "debounce_ms"}
+        return "pins " + ", ".join(f"{name} {value}" for name, value in link.items() if name not in rest)
     where = str(link.get("host", link.get("device", link.get("port", "?"))))
     if "host" in link and "port" in link:
         where = f"[{where}]:{link['port']}" if ":" in where else f"{where}:{link['port']}"

@@ -113,6 +113,7 @@ def resource(table: ResourceTable, device_id: str, phases: int) -> Resource:
         name=table.name or table.id,
         ratings=ratings(table, phases),
         controls=frozenset(table.controls),
+        contacts=frozenset(table.contacts),
         priority=table.priority,
     )
 

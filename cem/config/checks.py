@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from zoneinfo import ZoneInfo, available_timezones
 
+from cem.config.contact_checks import CONTACT_CHECKS
 from cem.config.device_checks import DEVICE_CHECKS
 from cem.config.draft import Draft
 from cem.config.provider_checks import PROVIDER_CHECKS
@@ -192,7 +193,7 @@ WISH_CHECKS: tuple[Check, ...] = (
     circuit_twice,
     circuit_of_strangers,
 )
-CHECKS: tuple[Check, ...] = (*SITE_CHECKS, *DEVICE_CHECKS, *WISH_CHECKS, *PROVIDER_CHECKS)
+CHECKS: tuple[Check, ...] = (*SITE_CHECKS, *DEVICE_CHECKS, *CONTACT_CHECKS, *WISH_CHECKS, *PROVIDER_CHECKS)
 """All of them, in the order in which their faults are told."""
 
 

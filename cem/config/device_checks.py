@@ -13,8 +13,9 @@ CONTROLS_OF: dict[Role, tuple[Control, ...]] = {
     Role.PV: (Control.PV_LIMIT_W,),
     Role.BATTERY: (Control.BATTERY_SETPOINT_W,),
     Role.EV: (Control.EV_LIMIT_A, Control.EV_PHASES),
-    Role.HEAT_PUMP: (Control.HEAT_PUMP_SG_READY,),
+    Role.HEAT_PUMP: (Control.HEAT_PUMP_SG_READY, Control.LOAD_ON),
     Role.LOAD: (Control.LOAD_ON,),
+    Role.CONTACTS: (),
 }
 """What may be set on a resource of each role."""
 
@@ -25,6 +26,7 @@ RATINGS_OF: dict[Role, frozenset[str]] = {
     Role.EV: frozenset({"max_current_a", "min_current_a", "capacity_wh"}),
     Role.HEAT_PUMP: frozenset({"max_current_a", "max_power_w"}),
     Role.LOAD: frozenset({"max_current_a", "max_power_w"}),
+    Role.CONTACTS: frozenset({"max_generation_w"}),
 }
 """Which ratings mean something on a resource of each role, beside phases, phase and nominal_voltage_v."""
 

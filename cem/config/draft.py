@@ -49,6 +49,7 @@ class Draft:
     circuits: Mapping[int, CircuitTable]
     loads: Mapping[int, LoadTable]
     providers: Mapping[int, ProviderTable]
+    guaranteed_minimum: str | None = None
     doubtful: frozenset[str] = frozenset()
 
     def sure(self, *paths: str) -> bool:
@@ -87,6 +88,7 @@ def draft(raw: Mapping[str, Any], folder: Path, drivers: Mapping[str, Driver]) -
         circuits=items(CircuitTable, "circuit"),
         loads=items(LoadTable, "load"),
         providers=items(ProviderTable, "provider"),
+        guaranteed_minimum=_table(raw.get("control")).get("guaranteed_minimum"),
         doubtful=frozenset(doubtful),
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from cem.model.resource import Control, Role
+from cem.model.resource import Contact, Control, Role
 from cem.model.site import GuaranteedMinimum, LoadRun
 
 FORMAT = 1
@@ -152,6 +152,7 @@ class ResourceTable(Table):
     phase: Annotated[int, Field(ge=1, le=3)] | None = None
     priority: Annotated[int, Field(ge=1, le=9)] | None = None
     controls: tuple[Annotated[Control, Field(strict=False)], ...] = ()
+    contacts: tuple[Annotated[Contact, Field(strict=False)], ...] = ()
 
 
 class DeviceTable(Table):

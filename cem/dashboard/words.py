@@ -159,6 +159,8 @@ def verb(role: Role, power_w: float | None) -> str:
 
 def resource_words(resource: ResourceStatus) -> str:
     """What one resource does, with state of charge and the car's state where they are known."""
+    if resource.role is Role.CONTACTS:
+        return ("was " if resource.stale else "") + (resource.state or "no reading yet")
     if resource.power_w is None:
         return "no reading yet"
     parts = [doing(resource.role, resource.power_w)]

@@ -4,8 +4,8 @@ import numpy as np
 
 from cem.model.plan import Intent, IntentKind
 from cem.planning.lp import Array
-from cem.planning.optimiser import CarSolution, Solution
-from cem.planning.problem import CarPart, Problem
+from cem.planning.optimiser import Solution
+from cem.planning.parts import Problem
 
 NOISE_KW = 0.05  # a flow below this is no reason for a regime
 COVERED = 0.5  # a deficit covered by less than this share counts as not covered
@@ -18,10 +18,10 @@ def battery_intents(problem: Problem, solution: Solution, at: int) -> list[Inten
     CHARGE_TO and DISCHARGE_TO carry the state of charge at the slot's end; `max_w` is the battery's own unless a limit
     of the connection point is used up in the slot.
     """
-    part, found = problem.batteries[at], solution.batteries[at]
+    part, found = problem.stores[at], solution.stores[at]
     net = problem.load_kw - problem.pv_kw + solution.curtailed_kw
-    charge = _total([b.charge_kw for b in solution.batteries], problem)
-    discharge = _total([b.discharge_kw for b in solution.batteries], problem)
+    charge = _total([b.charge_kw for b in solution.stores], problem)
+    discharge = _total([b.discharge_kw for b in solution.stores], problem)
     from_grid = charge > np.maximum(-net, 0.0) + NOISE_KW
     feeding = discharge > np.maximum(net, 0.0) + NOISE_KW
     kept = found.soc_kwh > part.floor_kwh + part.capacity_kwh / 100.0
@@ -37,10 +37,10 @@ def battery_intents(problem: Problem, solution: Solution, at: int) -> list[Inten
         value = round(float(found.value_per_kwh[t]), 5)
         target = round(100.0 * float(found.soc_kwh[t]) / part.capacity_kwh, 1)
         if from_grid[t] and found.charge_kw[t] > NOISE_KW:
-            most = found.charge_kw[t] if tight_in[t] else part.max_charge_kw
+            most = found.charge_kw[t] if tight_in[t] else part.max_charge_kw[t]
             intents.append(Intent(IntentKind.CHARGE_TO, target, round(1000.0 * float(most), 0), value))
         elif feeding[t] and found.discharge_kw[t] > NOISE_KW:
-            most = found.discharge_kw[t] if tight_out[t] else part.max_discharge_kw
+            most = found.discharge_kw[t] if tight_out[t] else part.max_discharge_kw[t]
             intents.append(Intent(IntentKind.DISCHARGE_TO, target, round(1000.0 * float(most), 0), value))
         else:
             kind = IntentKind.HOLD if uncovered[t] and kept[t] else IntentKind.SELF_CONSUME
@@ -53,9 +53,8 @@ def car_intents(problem: Problem, solution: Solution, at: int) -> list[Intent]:
 
     `max_w` is what the charging point gives unless a limit of the connection point is used up in the slot.
     """
-    part: CarPart = problem.cars[at]
-    found: CarSolution = solution.cars[at]
-    charge = _total([b.charge_kw for b in solution.batteries], problem)
+    part, found = problem.cars[at], solution.cars[at]
+    charge = _total([b.charge_kw for b in solution.stores], problem)
     others = _total([c.power_kw for c in solution.cars[:at]], problem)
     sun = np.maximum(problem.pv_kw - solution.curtailed_kw - problem.load_kw - charge - others, 0.0)
     value = round(found.value_per_kwh, 5)
@@ -66,7 +65,8 @@ def car_intents(problem: Problem, solution: Solution, at: int) -> list[Intent]:
         if power <= NOISE_KW:
             intents.append(Intent(IntentKind.HOLD, value_per_kwh=value))
         elif power > sun[t] + NOISE_KW:
-            most = min(max(power, part.min_kw), part.max_kw) if tight[t] else part.max_kw
+            most_kw = float(part.max_kw[t])
+            most = min(max(power, part.min_kw), most_kw) if tight[t] else most_kw
             intents.append(Intent(IntentKind.CHARGE_TO, None, round(1000.0 * most, 0), value))
         else:
             intents.append(Intent(IntentKind.SURPLUS_ONLY, value_per_kwh=value))

@@ -1,11 +1,11 @@
 """Blocks of columns and rows, and HiGHS: arrays go straight into the solver, no modelling layer in between."""
 
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import highspy
 import numpy as np
-from highspy import HighsLp, HighsModelStatus, HighsStatus, HighsVarType, MatrixFormat
+from highspy import HighsBasis, HighsBasisStatus, HighsLp, HighsModelStatus, HighsStatus, MatrixFormat
 from numpy.typing import ArrayLike, NDArray
 
 from cem.model.errors import CemError
@@ -13,7 +13,18 @@ from cem.model.errors import CemError
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-MIP_TIME_S: Final = 2.0
+_GIVEN_UP: Final = frozenset({HighsModelStatus.kObjectiveBound, HighsModelStatus.kInfeasible})
+
+
+class Status:
+    """Of a column or row in a basis: at its lower bound, in the basis, at its upper bound."""
+
+    LOWER: Final = 0
+    BASIC: Final = 1
+    UPPER: Final = 2
+
+
+_STATUS: Final = (HighsBasisStatus.kLower, HighsBasisStatus.kBasic, HighsBasisStatus.kUpper)
 
 
 class SolverFailedError(CemError):
@@ -22,12 +33,10 @@ class SolverFailedError(CemError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Values of all columns, duals of all rows, the objective and a proven lower bound of it."""
+    """Values of all columns and the objective of one linear programme."""
 
     values: Array
-    duals: Array
     objective: float
-    bound: float
 
 
 class Blocks:
@@ -42,46 +51,39 @@ class Blocks:
 
     def add_columns(self, count: int, lower: ArrayLike, upper: ArrayLike, cost: ArrayLike) -> Index:
         """`count` columns; each of lower, upper and cost is one number or `count` numbers."""
-        lows, highs, costs = (np.array(np.broadcast_to(np.asarray(v, np.float64), count)) for v in (lower, upper, cost))
-        self._columns.append((lows, highs, costs))
+        self._columns.append((_wide(lower, count), _wide(upper, count), _wide(cost, count)))
         first, self.columns = self.columns, self.columns + count
         return np.arange(first, self.columns)
+
+    def reserve_rows(self, lower: Array, upper: Array) -> Index:
+        """Rows without any term yet, one per value."""
+        self._rows.append((lower, upper))
+        first, self.rows = self.rows, self.rows + len(lower)
+        return np.arange(first, self.rows)
 
     def add_rows(self, lower: ArrayLike, upper: ArrayLike, *terms: tuple[Index, ArrayLike]) -> Index:
         """Rows lower <= sum of coefficient x column <= upper, one per position of the blocks in `terms`."""
         count = len(terms[0][0])
-        rows = np.arange(self.rows, self.rows + count)
-        self._rows.append(
-            (
-                np.array(np.broadcast_to(np.asarray(lower, np.float64), count)),
-                np.array(np.broadcast_to(np.asarray(upper, np.float64), count)),
-            )
-        )
+        rows = self.reserve_rows(_wide(lower, count), _wide(upper, count))
         for columns, coefficients in terms:
-            self._entries.append(
-                (rows, columns, np.array(np.broadcast_to(np.asarray(coefficients, np.float64), count)))
-            )
-        self.rows += count
+            self.add_entries(rows, columns, coefficients)
         return rows
 
     def add_sum(self, lower: float, upper: float, *terms: tuple[Index, ArrayLike]) -> Index:
         """One row over whole blocks of columns."""
+        row = self.reserve_rows(np.array([float(lower)]), np.array([float(upper)]))
         for columns, coefficients in terms:
-            values = np.array(np.broadcast_to(np.asarray(coefficients, np.float64), len(columns)))
-            self._entries.append((np.full(len(columns), self.rows), columns, values))
-        self._rows.append((np.array([lower]), np.array([upper])))
-        self.rows += 1
-        return np.array([self.rows - 1])
+            self.add_entries(np.repeat(row, len(columns)), columns, coefficients)
+        return row
 
     def add_entries(self, rows: Index, columns: Index, coefficients: ArrayLike) -> None:
         """More terms for rows that are already there."""
-        values = np.array(np.broadcast_to(np.asarray(coefficients, np.float64), len(rows)))
-        self._entries.append((rows, columns, values))
+        self._entries.append((rows, columns, _wide(coefficients, len(rows))))
 
     def lp(self, cost_unit: float) -> HighsLp:
         """The linear programme, minimised, its costs in multiples of `cost_unit`."""
         rows, columns, values = (np.concatenate([entry[i] for entry in self._entries]) for i in range(3))
-        order = np.lexsort((columns, rows))
+        order = np.argsort(rows * self.columns + columns, kind="stable")
         starts = np.zeros(self.rows + 1, dtype=np.int32)
         np.cumsum(np.bincount(rows, minlength=self.rows), out=starts[1:])
         lp = HighsLp()
@@ -96,6 +98,28 @@ class Blocks:
         lp.a_matrix_.value_ = values[order]
         return lp
 
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lower and upper bound of every column."""
+        lower, upper = (np.concatenate([column[i] for column in self._columns]) for i in range(2))
+        return lower, upper
+
+    @property
+    def costs(self) -> Array:
+        """Cost of every column."""
+        return np.concatenate([column[2] for column in self._columns])
+
+
+def _wide(values: ArrayLike, count: int) -> Array:
+    return np.array(np.broadcast_to(np.asarray(values, np.float64), count))
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """A basis as the solver keeps it."""
+
+    inside: HighsBasis
+
 
 class Solver:
     """One programme inside HiGHS, its costs in multiples of `cost_unit`, which keeps them near 1.
@@ -103,67 +127,84 @@ class Solver:
     Bounds may change between runs; a run then starts from the last basis.
     """
 
-    def __init__(self, blocks: Blocks, cost_unit: float) -> None:
+    def __init__(
+        self, blocks: Blocks, cost_unit: float, basis: "tuple[NDArray[np.int8], NDArray[np.int8]] | Basis | None" = None
+    ) -> None:
         self._unit = cost_unit
-        self._highs: highspy.Highs = highspy.Highs()  # type: ignore[no-untyped-call]
-        for option, value in (("output_flag", False), ("threads", 1), ("mip_rel_gap", 0.0)):
+        self.runs = 0
+        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        for option, value in (("output_flag", False), ("threads", 1), ("presolve", "off")):
             self._highs.setOptionValue(option, value)
         if self._highs.passModel(blocks.lp(cost_unit)) == HighsStatus.kError:
             raise SolverFailedError("the solver refused the problem as malformed; no plan from it, rules instead")
+        if isinstance(basis, Basis):
+            self._highs.setBasis(basis.inside)
+        elif basis is not None:
+            start = HighsBasis()
+            start.col_status, start.row_status = ([_STATUS[one] for one in part.tolist()] for part in basis)
+            start.valid = True
+            self._highs.setBasis(start)
+
+    def basis(self) -> "Basis":
+        """Where the last optimum stands; a start for a programme of the same shape."""
+        return Basis(self._highs.getBasis())
+
+    @property
+    def iterations(self) -> int:
+        """Simplex iterations of the last run."""
+        return max(int(self._highs.getInfo().simplex_iteration_count), 0)
 
     def run(self) -> Answer:
         """Solves to proven optimality; raises SolverFailedError when there is no optimum."""
+        answer = self.run_below(float("inf"))
+        if answer is None:
+            raise SolverFailedError("the solver found no way at all; no plan from it, rules instead")
+        return answer
+
+    def run_below(self, most: float) -> Answer | None:
+        """The optimum, or None where there is none below `most`; raises SolverFailedError for everything else."""
+        self.runs += 1
+        self._highs.setOptionValue("objective_bound", most / self._unit)
         self._highs.run()
-        if self._highs.getModelStatus() == HighsModelStatus.kUnknown:  # a warm start can end just short of tolerance
-            self._highs.clearSolver()
-            self._highs.run()
         status = self._highs.getModelStatus()
+        if status in {HighsModelStatus.kUnknown, HighsModelStatus.kUnboundedOrInfeasible}:
+            self._highs.clearSolver()  # a warm start can end just short of tolerance
+            self._highs.run()
+            status = self._highs.getModelStatus()
+        if status in _GIVEN_UP:
+            return None
         if status != HighsModelStatus.kOptimal:
             raise SolverFailedError(f"the solver ended with {status.name}; no plan from it, rules instead")
-        solution, objective = self._highs.getSolution(), self._unit * self._highs.getInfo().objective_function_value
-        return Answer(
-            np.array(solution.col_value), np.array(solution.row_dual) * self._unit, float(objective), float(objective)
-        )
+        objective = self._unit * float(self._highs.getInfo().objective_function_value)
+        if objective >= most:
+            return None
+        return Answer(np.array(self._highs.getSolution().col_value), objective)
 
-    def run_binary(self, columns: Index, gap: float) -> Answer:
-        """Solves with `columns` restricted to 0 or 1 to within `gap` of the bound, then fixes them there.
-
-        The values and duals are those of the linear programme that is left. Raises SolverFailedError when nothing is
-        found in time.
-        """
-        values, bound = self._branch(columns, HighsVarType.kInteger, gap)
-        self.bound_columns(columns, np.round(values), np.round(values))
-        answer = self.run()
-        return replace(answer, bound=min(bound, answer.objective))
-
-    def run_semicontinuous(self, columns: Index, least: Array, most: Array, gap: float) -> Answer:
-        """The same with each of `columns` either 0 or between `least` and `most`."""
-        self.bound_columns(columns, least, most)
-        values, bound = self._branch(columns, HighsVarType.kSemiContinuous, gap)
-        running = values > least / 2
-        self.bound_columns(columns, np.where(running, least, 0.0), np.where(running, most, 0.0))
-        answer = self.run()
-        return replace(answer, bound=min(bound, answer.objective))
-
-    def _branch(self, columns: Index, kind: HighsVarType, gap: float) -> tuple[Array, float]:
-        """Values of `columns` in the best solution found, and the bound; they are continuous again afterwards."""
-        self._integrality(columns, kind)
-        self._highs.setOptionValue("mip_abs_gap", gap / self._unit)
-        self._highs.setOptionValue("time_limit", float(self._highs.getRunTime()) + MIP_TIME_S)
-        self._highs.run()
-        self._highs.setOptionValue("time_limit", float("inf"))
+    def duals(self) -> tuple[Array, Array]:
+        """Duals of all rows and columns (reduced costs) at the last optimum."""
         solution = self._highs.getSolution()
-        found, values = solution.value_valid, np.array(solution.col_value)
-        bound = self._unit * float(self._highs.getInfo().mip_dual_bound)
-        self._integrality(columns, HighsVarType.kContinuous)
-        if not found:
-            raise SolverFailedError("the solver found no on/off decisions in time; no plan from it, rules instead")
-        return values[columns], bound
+        return np.array(solution.row_dual) * self._unit, np.array(solution.col_dual) * self._unit
 
     def bound_columns(self, columns: Index, lower: Array, upper: Array) -> None:
         """New bounds for columns."""
         self._highs.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
 
-    def _integrality(self, columns: Index, kind: HighsVarType) -> None:
-        kinds = np.full(len(columns), int(kind), dtype=np.uint8)
-        self._highs.changeColsIntegrality(len(columns), columns.astype(np.int32), kinds)
+    def price_columns(self, columns: Index, costs: Array) -> None:
+        """New costs for columns."""
+        self._highs.changeColsCost(len(columns), columns.astype(np.int32), costs / self._unit)
+
+    def add_rows(self, lower: ArrayLike, upper: ArrayLike, *terms: tuple[Index, ArrayLike]) -> None:
+        """More rows, as `Blocks.add_rows` makes them; a run then goes on from the last basis."""
+        count = len(terms[0][0])
+        columns = np.stack([term[0] for term in terms], axis=1).ravel()
+        values = np.stack([_wide(term[1], count) for term in terms], axis=1).ravel()
+        starts = np.arange(count) * len(terms)
+        self._highs.addRows(
+            count,
+            _wide(lower, count),
+            _wide(upper, count),
+            len(columns),
+            starts.astype(np.int32),
+            columns.astype(np.int32),
+            values,
+        )

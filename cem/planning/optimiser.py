@@ -1,94 +1,251 @@
 """Solves a planning problem: a linear programme first, then only the on/off decisions that its solution breaks."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cem.planning.lp import Answer, Array, Blocks, Solver
-from cem.planning.problem import Problem
-from cem.planning.programme import Layout, build
-from cem.planning.switching import charge_properly, one_way
+from cem.planning.decisions import Decided, Decisions, Effort
+from cem.planning.lp import Answer, Array, Basis, Blocks, Solver, SolverFailedError
+from cem.planning.parts import Problem
+from cem.planning.programme import Layout, build, first_basis
+
+GAP = 1e-3  # share of the gross bill within which an answer counts as optimal
+SAME = 1.2  # times the excess of the last search at which its decisions are as good as another search
+FEW = 4  # exchanges that are tried before another search
+TACTICS = ("energy", "spread", "round", "drop")
 
 
 @dataclass(frozen=True, slots=True)
-class BatterySolution:
-    """One value per slot: kW into (charge) and out of (discharge) the battery, kWh at the slot's end."""
+class StoreSolution:
+    """One value per slot: kW into (charge) and out of (discharge) the store, kWh at the slot's end."""
 
     charge_kw: Array
     discharge_kw: Array
     soc_kwh: Array
     value_per_kwh: Array  # marginal value of a stored kWh
+    missed_kwh: tuple[float, ...]  # at each goal
 
 
 @dataclass(frozen=True, slots=True)
 class CarSolution:
-    """kW per slot, and the kWh that do not come in time or at all within the horizon."""
+    """kW per slot, what is stored at each slot's end, and the stored kWh that miss each goal."""
 
     power_kw: Array
-    missed_kwh: float
-    unfinished_kwh: float
+    soc_kwh: Array
+    missed_kwh: tuple[float, ...]
     value_per_kwh: float
 
 
 @dataclass(frozen=True, slots=True)
+class LoadSolution:
+    """kW per slot; the slots in which its pieces run, empty where it does not run at all."""
+
+    power_kw: Array
+    slots: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Solution:
-    """The optimum. `over` are kW beyond a limit, part of imported and exported. `bill` is money at the meter."""
+    """The cheapest found. `over` are kW beyond a limit, part of imported and exported.
+
+    `bill` is money at the meter, with the peak's price; `cost` that and wear, less the value of what is left at the
+    end. `bound` is what no plan can undercut in `cost`, at the same shortfalls.
+    """
 
     imported_kw: Array
     exported_kw: Array
     import_over_kw: Array
     export_over_kw: Array
     curtailed_kw: Array
-    batteries: tuple[BatterySolution, ...]
+    stores: tuple[StoreSolution, ...]
     cars: tuple[CarSolution, ...]
+    loads: tuple[LoadSolution, ...]
+    services_missed: dict[str, Array]
     bill: float
+    cost: float
     objective: float
     bound: float
     gap: float  # (objective - bound) as a share of the gross bill
 
 
-def optimise(problem: Problem) -> Solution:
-    """The cheapest way through the horizon; raises SolverFailedError when the solver gives nothing."""
+@dataclass(slots=True)
+class Warm:
+    """What one optimum leaves for the next: where it stood, and what was on or off. A new one starts cold.
+
+    `excess` is by how much of the gross bill the search could not close the gap: as much is accepted again unsearched.
+    """
+
+    shape: tuple[int, int] = (0, 0)
+    basis: Basis | None = None
+    pattern: Array | None = None
+    excess: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A problem inside the solver, ready to be solved once."""
+
+    problem: Problem
+    layout: Layout
+    solver: Solver
+    decisions: Decisions
+    warm: Warm
+
+    def solve(self) -> Solution:
+        """The cheapest way through the horizon; raises SolverFailedError when the solver gives nothing."""
+        return _solution(self.problem, self.layout, self.solver, _decide(self))
+
+
+def prepare(problem: Problem, warm: Warm | None = None) -> Prepared:
+    """Builds the programme and hands it to the solver; raises SolverFailedError when that refuses it.
+
+    `warm` is taken up where the problem has the same shape, and follows it.
+    """
+    warm = Warm() if warm is None else warm
     blocks = Blocks()
     layout = build(problem, blocks)
-    solver = Solver(blocks, problem.price_scale)
-    answer = one_way(problem, layout, solver, solver.run())
-    answer = charge_properly(problem, layout, solver, answer)
-    switched_again = one_way(problem, layout, solver, answer)  # other hours for a car may have freed another step
-    answer = replace(switched_again, bound=min(answer.bound, switched_again.objective))
-    return _solution(problem, layout, answer)
+    shape = (blocks.columns, blocks.rows)
+    if warm.shape != shape:
+        warm.shape, warm.basis, warm.pattern = shape, None, None
+    basis = first_basis(problem, blocks, layout) if warm.basis is None else warm.basis
+    solver = Solver(blocks, problem.price_scale, basis)
+    return Prepared(problem, layout, solver, Decisions(layout, solver, blocks), warm)
 
 
-def _solution(problem: Problem, layout: Layout, answer: Answer) -> Solution:
-    v = answer.values
-    import_over, export_over = v[layout.import_over], v[layout.export_over]
-    imported, exported = v[layout.imported] + import_over, v[layout.exported] + export_over
+def optimise(problem: Problem, warm: Warm | None = None) -> Solution:
+    """The cheapest way through the horizon; raises SolverFailedError when the solver gives nothing."""
+    return prepare(problem, warm).solve()
+
+
+def _decide(prepared: Prepared) -> Decided:
+    solver, decisions, warm = prepared.solver, prepared.decisions, prepared.warm
+    relaxed = solver.run()
+    warm.basis = solver.basis()
+    if decisions.broken(relaxed.values):
+        best = _search(prepared, decisions.cut(relaxed))
+        warm.pattern = decisions.pattern(best.answer.values)
+        decisions.seal(best)
+        return Decided(solver.run(), best.lower, best.upper, best.bound)
+    warm.pattern = decisions.pattern(relaxed.values)
+    return Decided(relaxed, decisions.lower, decisions.upper, relaxed.objective)
+
+
+def _search(prepared: Prepared, relaxed: Answer) -> Decided:
+    """Follows the last decisions, dives, exchanges and branches until the answer is good enough or the effort spent."""
+    problem, decisions = prepared.problem, prepared.decisions
+    if not decisions.broken(relaxed.values):
+        return Decided(relaxed, decisions.lower, decisions.upper, relaxed.objective)
+    enough, effort = GAP / 2.0 * problem.gross_bill, effort_for(problem)
+    best: Decided | None = None
+    if prepared.warm.pattern is not None:
+        found = decisions.follow(prepared.warm.pattern, np.inf)
+        if found is not None:
+            best = replace(found, bound=relaxed.objective)
+            good = enough + SAME * prepared.warm.excess * problem.gross_bill
+            if best.answer.objective - best.bound > good:
+                best = decisions.improve(best, FEW, good)
+            if best.answer.objective - best.bound <= 2.0 * good:
+                return best
+    for found in _tries(prepared):
+        if found is not None and (best is None or found.answer.objective < best.answer.objective):
+            best = replace(found, bound=relaxed.objective)
+        if best is not None and best.answer.objective - relaxed.objective <= enough:
+            return best
+    if best is not None:
+        best = decisions.improve(best, effort.exchanges, enough)
+    if best is None or best.answer.objective - best.bound > enough:
+        best = decisions.prove(relaxed, best, effort.nodes, enough)
+    if best is None:
+        raise SolverFailedError("no way was found that keeps what is on or off; no plan from it, rules instead")
+    prepared.warm.excess = (best.answer.objective - relaxed.objective) / max(problem.gross_bill, 1e-6)
+    return best
+
+
+def _tries(prepared: Prepared) -> Iterator[Decided | None]:
+    """First answers, the most promising first."""
+    decisions, solver = prepared.decisions, prepared.solver
+    if prepared.layout.crossed.into.size:
+        for dearest in (False, True):
+            bounds = decisions.uncross(dearest)
+            for tactic in TACTICS[:2]:
+                decisions.apply(*bounds)
+                yield decisions.dive(solver.run(), *bounds, tactic, np.inf)
+        return
+    for tactic in TACTICS:
+        decisions.apply(decisions.lower, decisions.upper)
+        yield decisions.dive(solver.run(), decisions.lower, decisions.upper, tactic, np.inf)
+
+
+def effort_for(problem: Problem) -> Effort:
+    """Less where a linear programme takes longer: its time grows with slots and parts."""
+    size = problem.slots * (2 + len(problem.stores) + len(problem.cars) + len(problem.loads)) / 768.0
+    return Effort(exchanges=round(min(16.0 / size, 60)) + 4, nodes=round(min(32.0 / size, 200)) + 6)
+
+
+def _solution(problem: Problem, layout: Layout, solver: Solver, decided: Decided) -> Solution:
+    v, n, hours = decided.answer.values, problem.slots, problem.hours
+    row_duals, _ = solver.duals()
+    import_over, export_over = layout.import_over.over(v, n), layout.export_over.over(v, n)
+    imported, exported = layout.imported.over(v, n) + import_over, layout.exported.over(v, n) + export_over
     both = np.minimum(imported, exported)  # only where both ways cost nothing
     imported, exported = imported - both, exported - both
     import_over, export_over = np.minimum(import_over, imported), np.minimum(export_over, exported)
-    bill = float((problem.hours * (problem.import_price * imported - problem.export_price * exported)).sum())
-    batteries = tuple(
-        BatterySolution(v[c.charge], v[c.discharge], v[c.soc], -answer.duals[c.soc_rows]) for c in layout.batteries
-    )
-    cars = tuple(
-        CarSolution(
-            v[c.power],
-            float(v[c.missed][0]),
-            float(v[c.unfinished][0]),
-            float(answer.duals[c.total_row][0] + answer.duals[c.due_row][0]),
+    stores = tuple(
+        StoreSolution(
+            c.charge.over(v, n),
+            c.discharge.over(v, n),
+            v[c.soc],
+            -row_duals[c.soc_rows],
+            tuple(float(v[goal.columns][0]) for goal in c.goals),
         )
-        for c in layout.cars
+        for c in layout.stores
     )
+    cars = tuple(_car(problem, layout, at, v, row_duals) for at in range(len(problem.cars)))
+    loads = tuple(_load(problem, layout, at, v) for at in range(len(problem.loads)))
+    bill = float((hours * (problem.import_price * imported - problem.export_price * exported)).sum())
+    bill += problem.peak_price * max(float(imported.max()) - problem.peak_kw, 0.0)
+    cost = bill
+    for part, found in zip(problem.stores, stores, strict=True):
+        cost += part.wear * float((found.discharge_kw * hours).sum()) - part.end_value * float(found.soc_kwh[-1])
+    for car, charged in zip(problem.cars, cars, strict=True):
+        cost -= car.end_value * float(charged.soc_kwh[-1] - car.soc_kwh)
+    excess = max(decided.answer.objective - decided.bound, 0.0)
     return Solution(
         imported,
         exported,
         import_over,
         export_over,
-        v[layout.curtailed],
-        batteries,
+        layout.curtailed.over(v, n),
+        stores,
         cars,
+        loads,
+        {name: v[soft.columns] for name, soft in layout.services},
         bill=bill,
-        objective=answer.objective,
-        bound=answer.bound,
-        gap=max(answer.objective - answer.bound, 0.0) / max(problem.gross_bill, 1e-6),
+        cost=cost,
+        objective=decided.answer.objective,
+        bound=cost - excess,
+        gap=excess / max(problem.gross_bill, 1e-6),
     )
+
+
+def _car(problem: Problem, layout: Layout, at: int, v: Array, row_duals: Array) -> CarSolution:
+    part, columns = problem.cars[at], layout.cars[at]
+    power = columns.power.over(v, problem.slots)
+    return CarSolution(
+        power,
+        part.soc_kwh + np.cumsum(power * problem.hours) * part.efficiency,
+        tuple(float(v[goal.columns][0]) for goal in columns.goals),
+        part.end_value + float(row_duals[columns.rows].sum()),
+    )
+
+
+def _load(problem: Problem, layout: Layout, at: int, v: Array) -> LoadSolution:
+    columns = layout.loads[at]
+    slots = [
+        int(slot)
+        for choice in columns.choices
+        for piece in range(len(choice.power_kw))
+        for slot in choice.slots(piece)[v[choice.columns] > 0.5]
+    ]
+    return LoadSolution(columns.power_kw(v, problem.slots), tuple(sorted(slots)))

@@ -1,93 +1,20 @@
-"""A planning request as arrays: what the optimiser needs, in kW, kWh and hours, every number finite."""
+"""A planning request as a problem: what the optimiser needs, in kW, kWh and hours, every number finite."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cem.model.plan import EvNeed, PlanRequest
 from cem.model.resource import Control, Resource, Role
-
-Array = NDArray[np.float64]
+from cem.planning.parts import Array, CarPart, Goal, Problem, StorePart
 
 EFFICIENCY = 0.95  # of charging and of discharging each, where the ratings do not tell
 HOURS_TO_FULL = 2.0  # power of a battery that does not tell its own: full in this time
 WEAR_SHARE = 0.02  # of the median import price, per kWh discharged
 END_SHARE = 0.9  # of what a stored kWh replaces at the median import price; below 1, so that a flat tariff never hoards
-
-
-@dataclass(frozen=True, slots=True)
-class BatteryPart:
-    """One battery: energies in kWh, powers in kW as magnitudes, prices per kWh."""
-
-    id: str
-    name: str
-    capacity_kwh: float
-    soc_kwh: float
-    floor_kwh: float  # the reserve
-    max_charge_kw: float
-    max_discharge_kw: float
-    grid_charge: bool
-    end_value: float  # of a stored kWh at the end of the horizon
-    wear: float  # per kWh discharged
-    charge_efficiency: float = EFFICIENCY
-    discharge_efficiency: float = EFFICIENCY
-
-
-@dataclass(frozen=True, slots=True)
-class CarPart:
-    """One plugged car: `energy_kwh` is still to pass the charging point, `by_due_kwh` of it before the deadline."""
-
-    id: str
-    name: str
-    energy_kwh: float
-    by_due_kwh: float
-    before_due: Array  # share of each slot before the deadline; all 1 where there is none within the horizon
-    hours_late: Array  # hours from the deadline to each slot's middle, 0 before it
-    min_kw: float
-    max_kw: float
-    end_value: float  # of a kWh not yet charged at the end, where no deadline asks for it
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """n slots; limits are inf where there is none; powers and limits are magnitudes."""
-
-    hours: Array
-    import_price: Array
-    export_price: Array
-    import_limit_kw: Array
-    export_limit_kw: Array
-    load_kw: Array
-    pv_kw: Array
-    curtailable: bool
-    batteries: tuple[BatteryPart, ...]
-    cars: tuple[CarPart, ...]
-
-    @property
-    def slots(self) -> int:
-        """How many slots there are."""
-        return len(self.hours)
-
-    @property
-    def surplus_kw(self) -> Array:
-        """What the sun leaves over the load, never negative."""
-        return np.maximum(self.pv_kw - self.load_kw, 0.0)
-
-    @property
-    def price_scale(self) -> float:
-        """The largest price in the horizon, for everything that has to be far above or far below money."""
-        return float(max(np.abs(self.import_price).max(), np.abs(self.export_price).max(), 0.01))
-
-    @property
-    def gross_bill(self) -> float:
-        """All load and the cars' energy bought, at the mean of the import prices' magnitudes for the cars."""
-        price = np.abs(self.import_price)
-        cars = sum(car.energy_kwh for car in self.cars)
-        return float((self.load_kw * self.hours * price).sum() + cars * price.mean())
+AFTERWARDS = 0.5  # weight of a goal that was missed in time: still wanted within the horizon
 
 
 def problem_of(request: PlanRequest) -> tuple[Problem, list[str]]:
@@ -110,7 +37,7 @@ def problem_of(request: PlanRequest) -> tuple[Problem, list[str]]:
         load_kw=_powers(request.load_w, "load", notes),
         pv_kw=_powers(request.pv_w, "PV", notes),
         curtailable=any(r.role is Role.PV and Control.PV_LIMIT_W in r.controls for r in request.resources),
-        batteries=tuple(_batteries(request, median, notes)),
+        stores=tuple(_batteries(request, median, notes)),
         cars=tuple(_cars(request, hours, median, notes)),
     )
     return problem, notes
@@ -150,7 +77,7 @@ def _limits(values: Sequence[float | None]) -> Array:
     return limits
 
 
-def _batteries(request: PlanRequest, median_price: float, notes: list[str]) -> list[BatteryPart]:
+def _batteries(request: PlanRequest, median_price: float, notes: list[str]) -> list[StorePart]:
     parts = []
     for resource in request.resources:
         if resource.role is not Role.BATTERY:
@@ -166,17 +93,19 @@ def _batteries(request: PlanRequest, median_price: float, notes: list[str]) -> l
 
 def _battery(
     request: PlanRequest, resource: Resource, soc_pct: float, capacity_kwh: float, median_price: float
-) -> BatteryPart:
-    ratings, usual_kw = resource.ratings, capacity_kwh / HOURS_TO_FULL
+) -> StorePart:
+    ratings, usual_kw, slots = resource.ratings, capacity_kwh / HOURS_TO_FULL, len(request.edges) - 1
     charge_w, discharge_w = ratings.max_charge_w, ratings.max_discharge_w
-    return BatteryPart(
+    return StorePart(
         id=resource.id,
         name=resource.name,
         capacity_kwh=capacity_kwh,
         soc_kwh=capacity_kwh * min(max(soc_pct, 0.0), 100.0) / 100.0,
         floor_kwh=capacity_kwh * min(max(request.reserve_pct.get(resource.id, 0.0), 0.0), 100.0) / 100.0,
-        max_charge_kw=usual_kw if charge_w is None else charge_w / 1000.0,
-        max_discharge_kw=usual_kw if discharge_w is None else discharge_w / 1000.0,
+        max_charge_kw=np.full(slots, usual_kw if charge_w is None else charge_w / 1000.0),
+        max_discharge_kw=np.full(slots, usual_kw if discharge_w is None else discharge_w / 1000.0),
+        charge_efficiency=np.full(slots, EFFICIENCY),
+        discharge_efficiency=EFFICIENCY,
         grid_charge=request.grid_charge.get(resource.id, True),
         end_value=max(median_price, 0.0) * EFFICIENCY * END_SHARE,
         wear=abs(median_price) * WEAR_SHARE,
@@ -211,23 +140,26 @@ def _car(request: PlanRequest, resource: Resource, need: EvNeed, hours: Array, m
     min_kw, max_kw = car_power_kw(resource)
     energy_kwh = need.energy_wh / 1000.0
     ends_h = np.cumsum(hours)
-    before, late, by_due = np.ones(len(hours)), np.zeros(len(hours)), 0.0
+    goals, late, end_value, sip_kwh = [], None, max(median_price, 0.0), 0.0
+    least_kwh = min_kw * float(hours.max())
     if need.due is not None and need.due <= end:
         due_h = (need.due - start) / timedelta(hours=1)
         before = np.clip((due_h - (ends_h - hours)) / hours, 0.0, 1.0)
         late = np.maximum(ends_h - hours / 2 - due_h, 0.0) * (before < 1.0)
-        by_due = energy_kwh
+        goals = [Goal(energy_kwh, before), Goal(energy_kwh, np.ones(len(hours)), AFTERWARDS)]
+        end_value, sip_kwh = 0.0, least_kwh
     elif need.due is not None:
         after_h = (need.due - end) / timedelta(hours=1)
-        by_due = max(energy_kwh - max_kw * after_h * END_SHARE, 0.0)
+        goals = [Goal(max(energy_kwh - max_kw * after_h * END_SHARE, 0.0), np.ones(len(hours)))]
     return CarPart(
         id=resource.id,
         name=resource.name,
-        energy_kwh=energy_kwh,
-        by_due_kwh=by_due,
-        before_due=before,
+        soc_kwh=0.0,
+        capacity_kwh=energy_kwh + sip_kwh,
+        efficiency=1.0,
+        min_kw=min_kw if energy_kwh >= least_kwh else 0.0,  # a last sip is taken however it comes
+        max_kw=np.full(len(hours), max_kw),
+        goals=tuple(goals),
+        end_value=end_value,
         hours_late=late,
-        min_kw=min_kw,
-        max_kw=max_kw,
-        end_value=max(median_price, 0.0),
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cem.model.plan import Intent, IntentKind, PlanRequest
 from cem.planning.lp import Array
 from cem.planning.optimiser import Solution
-from cem.planning.problem import BatteryPart, CarPart, Problem
+from cem.planning.parts import CarPart, Problem, StorePart
 
 LEAST_KWH = 0.05  # what is missed by less is not worth a sentence
 LEAST_KW = 0.02
@@ -46,7 +46,7 @@ def reasons_of(
     words = _Words(request)
     missed = _limits_missed(words, problem, solution)
     done: list[str] = []
-    for battery, found in zip(problem.batteries, solution.batteries, strict=True):
+    for battery, found in zip(problem.stores, solution.stores, strict=True):
         missed += _reserve_missed(words, battery, found.soc_kwh)
         done += _battery(words, problem, battery, found.value_per_kwh, intents[battery.id])
     for car, charged in zip(problem.cars, solution.cars, strict=True):
@@ -72,7 +72,7 @@ def _limits_missed(words: _Words, problem: Problem, solution: Solution) -> list[
     return sentences
 
 
-def _reserve_missed(words: _Words, battery: BatteryPart, soc_kwh: Array) -> list[str]:
+def _reserve_missed(words: _Words, battery: StorePart, soc_kwh: Array) -> list[str]:
     if battery.soc_kwh >= battery.floor_kwh - battery.capacity_kwh / 1000.0:
         return []
     below = soc_kwh < battery.floor_kwh - battery.capacity_kwh / 1000.0
@@ -81,19 +81,24 @@ def _reserve_missed(words: _Words, battery: BatteryPart, soc_kwh: Array) -> list
     return [f"{battery.name}: below its reserve of {100 * battery.floor_kwh / battery.capacity_kwh:.0f} % {until}"]
 
 
-def _goal_missed(words: _Words, problem: Problem, car: CarPart, missed_kwh: float, due: datetime | None) -> list[str]:
-    if due is None or missed_kwh < LEAST_KWH:
+def _goal_missed(
+    words: _Words, problem: Problem, car: CarPart, missed_kwh: tuple[float, ...], due: datetime | None
+) -> list[str]:
+    if due is None or not missed_kwh or missed_kwh[0] < LEAST_KWH:
         return []
-    possible = float((car.max_kw * problem.hours * car.before_due).sum())
+    most_kw, goal = float(car.max_kw.max()), car.goals[0]
+    possible = float((car.max_kw * problem.hours * goal.by).sum())
     cause = (
-        f"the time left is too short even at {car.max_kw:.1f} kW"
-        if possible < car.by_due_kwh
+        f"the time left is too short even at {most_kw:.1f} kW"
+        if possible < goal.level_kwh
         else "the import limit leaves no more"
     )
-    return [f"{car.name}: {missed_kwh:.1f} kWh of {car.energy_kwh:.1f} kWh will be missing at {words.at(due)}, {cause}"]
+    return [
+        f"{car.name}: {missed_kwh[0]:.1f} kWh of {goal.level_kwh:.1f} kWh will be missing at {words.at(due)}, {cause}"
+    ]
 
 
-def _battery(words: _Words, problem: Problem, battery: BatteryPart, value: Array, intents: list[Intent]) -> list[str]:
+def _battery(words: _Words, problem: Problem, battery: StorePart, value: Array, intents: list[Intent]) -> list[str]:
     sentences = []
     for kind, first, last in _kinds(intents):
         span, price = words.span(first, last), _mean(problem.import_price, problem.hours, first, last)

@@ -1,21 +1,35 @@
 """One planning problem in, one plan out, whatever happens."""
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cem.model.plan import Intent, Plan, PlanRequest, Slot
 from cem.planning.intents import battery_intents, car_intents
 from cem.planning.lp import SolverFailedError
-from cem.planning.optimiser import Solution, optimise
-from cem.planning.problem import Problem, problem_of
+from cem.planning.optimiser import GAP, Solution, Warm, optimise
+from cem.planning.parts import Problem
+from cem.planning.problem import problem_of
 from cem.planning.reasons import reasons_of
 from cem.planning.rules import rules_plan
 
 VALID_FOR = timedelta(hours=1)
-OPTIMAL_GAP = 1e-3
 
 
-def solve(request: PlanRequest, valid_for: timedelta = VALID_FOR) -> Plan:
+class Replanner:
+    """Solves one request after the other, each from where the last one stood while the slots are the same."""
+
+    def __init__(self) -> None:
+        self._edges: tuple[datetime, ...] = ()
+        self._warm = Warm()
+
+    def solve(self, request: PlanRequest) -> Plan:
+        """As `solve`; the first, partly gone slot may be shorter than it was."""
+        if request.edges[1:] != self._edges:
+            self._edges, self._warm = request.edges[1:], Warm()
+        return solve(request, warm=self._warm)
+
+
+def solve(request: PlanRequest, valid_for: timedelta = VALID_FOR, warm: Warm | None = None) -> Plan:
     """The cheapest plan found, "optimal" within 0.1 % of the gross bill, else "feasible"; by rules if the solver fails.
 
     A goal or limit that cannot be kept is missed by as little as possible and named in the reasons. Raises ValueError
@@ -24,11 +38,11 @@ def solve(request: PlanRequest, valid_for: timedelta = VALID_FOR) -> Plan:
     started_s = time.perf_counter()
     problem, notes = problem_of(request)
     try:
-        solution = optimise(problem)
+        solution = optimise(problem, warm)
     except SolverFailedError as fault:
         return rules_plan(request, valid_for, reasons=(*notes, f"planning: {fault}"))
     intents: dict[str, list[Intent]] = {}
-    for at, battery in enumerate(problem.batteries):
+    for at, battery in enumerate(problem.stores):
         intents[battery.id] = battery_intents(problem, solution, at)
     for at, car in enumerate(problem.cars):
         intents[car.id] = car_intents(problem, solution, at)
@@ -36,7 +50,7 @@ def solve(request: PlanRequest, valid_for: timedelta = VALID_FOR) -> Plan:
         made_at=request.edges[0],
         expires_at=request.edges[0] + valid_for,
         slots=_slots(request, problem, solution, intents),
-        status="optimal" if solution.gap <= OPTIMAL_GAP else "feasible",
+        status="optimal" if solution.gap <= GAP else "feasible",
         cost=round(solution.bill, 6),
         gap=solution.gap,
         solve_s=time.perf_counter() - started_s,
@@ -49,12 +63,12 @@ def _slots(
 ) -> tuple[Slot, ...]:
     power_kw = {
         part.id: found.charge_kw - found.discharge_kw
-        for part, found in zip(problem.batteries, solution.batteries, strict=True)
+        for part, found in zip(problem.stores, solution.stores, strict=True)
     }
     power_kw |= {part.id: found.power_kw for part, found in zip(problem.cars, solution.cars, strict=True)}
     soc_pct = {
         part.id: 100.0 * found.soc_kwh / part.capacity_kwh
-        for part, found in zip(problem.batteries, solution.batteries, strict=True)
+        for part, found in zip(problem.stores, solution.stores, strict=True)
     }
     grid_kw = solution.imported_kw - solution.exported_kw
     pv_kw = problem.pv_kw - solution.curtailed_kw

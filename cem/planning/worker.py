@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 from pydantic import TypeAdapter, ValidationError
 
 from cem.model.plan import Plan, PlanRequest
-from cem.planning.solve import solve
+from cem.planning.solve import Replanner
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,10 @@ REQUEST: Final = TypeAdapter(PlanRequest)
 REPLY: Final = TypeAdapter(Reply)
 
 
-def reply_to(line: bytes) -> bytes:
+def reply_to(line: bytes, planner: Replanner) -> bytes:
     """The answer to one line, without its line end; a request that is none is answered with an error."""
     try:
-        return REPLY.dump_json(Reply(plan=solve(REQUEST.validate_json(line))))
+        return REPLY.dump_json(Reply(plan=planner.solve(REQUEST.validate_json(line))))
     except ValidationError as fault:
         first = fault.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -41,9 +41,10 @@ def reply_to(line: bytes) -> bytes:
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answers every line until the input ends."""
+    planner = Replanner()
     for line in requests:
         if line.strip():
-            answers.write(reply_to(line) + b"\n")
+            answers.write(reply_to(line, planner) + b"\n")
             answers.flush()
 
 

@@ -17,6 +17,7 @@ class Board:
         self._frozen: dict[str, MappingProxyType[str, Reading]] = {}
         self._devices: dict[str, DeviceState] = {}
         self._outcomes: dict[tuple[str, Control], Outcome] = {}
+        self._watched: dict[str, Callable[[], None]] = {}
 
     def watch_only(self) -> bool:
         """Whether the owner wants nothing written to any device, now; the gateway sets who is asked."""
@@ -24,12 +25,25 @@ class Board:
 
     def post(self, readings: Iterable[Reading]) -> None:
         """Takes readings in; an older one never replaces a newer one."""
+        told: set[str] = set()
         for reading in readings:
             points = self._readings.setdefault(reading.resource_id, {})
             known = points.get(reading.point)
             if known is None or reading.taken_at_s >= known.taken_at_s:
                 points[reading.point] = reading
                 self._frozen.pop(reading.resource_id, None)
+                if reading.resource_id in self._watched and (known is None or known.value != reading.value):
+                    told.add(reading.resource_id)
+        for resource_id in told:
+            self._watched[resource_id]()
+
+    def watch(self, resource_ids: Iterable[str], on_change: Callable[[], None]) -> None:
+        """Calls `on_change` as soon as a value of one of these resources is another than before."""
+        self._watched |= dict.fromkeys(resource_ids, on_change)
+
+    def reading(self, resource_id: str, point: str) -> Reading | None:
+        """The newest reading of a point, or None if there was never one."""
+        return self._readings.get(resource_id, {}).get(point)
 
     def set_health(self, state: DeviceState) -> None:
         """Notes a device's health; the moment of the last *change* is kept."""

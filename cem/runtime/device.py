@@ -71,6 +71,20 @@ class DeviceTask:
         """What the device itself says stands in its way, though it answers."""
         return self._device.complaint if isinstance(self._device, Complains) else None
 
+    async def look(self) -> None:
+        """Opens, reads once and closes, before anything is decided on; `run` opens anew. No device makes it raise."""
+        try:
+            async with asyncio.timeout(self._open_s):
+                await self._device.open()
+                self._board.post(await self._device.poll())
+        except (DeviceError, TimeoutError) as error:
+            self._fail(Health.SILENT, *self._in_two(error, ADVICE))
+        except Exception as error:
+            log.exception("%s: the driver failed", self.config.id)
+            self._fail(Health.FAULT, f"the driver failed: {error!r}", "Report this with the log; see cem doctor.")
+        finally:
+            await self._close()
+
     async def run(self) -> None:
         """Until `stop`: opens, serves, and after any failure closes and tries again with back-off."""
         while not self._stopping.is_set():

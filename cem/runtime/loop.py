@@ -170,7 +170,7 @@ class ControlLoop:
         powers: dict[str, float | None] = {
             resource.id: inputs.snapshot.number(resource.id, "power_w", connection.device_stale_s)
             for resource in self._site.resources
-            if resource.role is not Role.GRID
+            if resource.role not in {Role.GRID, Role.CONTACTS}
         }
         meters = self._site.of(Role.GRID)
         powers[SITE] = inputs.snapshot.number(meters[0].id, "power_w", connection.meter_stale_s) if meters else None

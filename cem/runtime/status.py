@@ -158,7 +158,9 @@ class StatusSource:
     def _resource(self, resource: Resource, inputs: Inputs, decision: Decision) -> ResourceStatus:
         connection = self._site.connection
         stale_s = connection.meter_stale_s if resource.role is Role.GRID else connection.device_stale_s
-        age = inputs.snapshot.age_s(resource.id, "power_w")
+        telling = [contact.value for contact in resource.contacts] or ["power_w"]
+        ages = [inputs.snapshot.age_s(resource.id, point) for point in telling]
+        age = None if None in ages else max(age for age in ages if age is not None)
         power = inputs.snapshot.number(resource.id, "power_w", float("inf"))
         setpoint = next((s for s in decision.setpoints if s.resource_id == resource.id), None)
         outcome = next((o for o in inputs.outcomes if o.resource_id == resource.id), None)
@@ -171,7 +173,7 @@ class StatusSource:
             age_s=None if age is None else round(age, 1),
             stale=age is None or age > stale_s,
             soc_pct=inputs.snapshot.number(resource.id, "soc_pct", stale_s),
-            state=inputs.snapshot.text(resource.id, "state", stale_s),
+            state=inputs.snapshot.text(resource.id, "state", stale_s) or signals_in_words(resource, inputs),
             setpoint=None if setpoint is None else in_words(setpoint),
             outcome=None if outcome is None else outcome_in_words(outcome),
             reason=None if setpoint is None else setpoint.reason,
@@ -341,6 +343,17 @@ def in_words(setpoint: Setpoint) -> str:
     return f"{'charge' if value > 0 else 'discharge'} {abs(value) / 1000:.1f} kW"
 
 
+def signals_in_words(resource: Resource, inputs: Inputs) -> str | None:
+    """What the grid operator's contacts show: 'signals W3', 'no signal'; None for another resource."""
+    if not resource.contacts:
+        return None
+    readings = {contact: inputs.snapshot.reading(resource.id, contact.value) for contact in sorted(resource.contacts)}
+    unread = [c.value.upper() for c, reading in readings.items() if reading is None or reading.value is None]
+    active = [c.value.upper() for c, reading in readings.items() if reading is not None and reading.value]
+    told = f"signals {', '.join(active)}" if active else "no signal"
+    return f"{told}; {', '.join(unread)} can't be read" if unread else told
+
+
 def outcome_in_words(outcome: Outcome) -> str:
     """What became of a set point, for people."""
     word = {
@@ -363,6 +376,7 @@ def _effect_of_loss(device: DeviceStatus) -> str:
         Role.BATTERY: f"it is not steered: {device.if_i_die}",
         Role.EV: f"the car is not steered: {device.if_i_die}",
         Role.PV: f"its power is unknown: {device.if_i_die}",
+        Role.CONTACTS: "what can't be read counts as signalled: its limits hold",
     }
     effects = [roles[r.role] for r in device.resources if r.role in roles]
     return "; ".join(dict.fromkeys(effects)) or "its values are unknown"

@@ -7,7 +7,7 @@ from cem.model.setpoint import Decision
 from cem.model.site import Site
 from cem.model.tick import Inputs
 from cem.model.why import Explanation, Seen, Why
-from cem.runtime.status import in_words, outcome_in_words
+from cem.runtime.status import in_words, outcome_in_words, signals_in_words
 
 TELLING = ("power_w", "soc_pct", "state", "current_a", "max_charge_w", "max_discharge_w", "limit_a", "temperature_c")
 """The points by which a person can follow a decision."""
@@ -48,6 +48,8 @@ def _whys(site: Site, resource: Resource, inputs: Inputs, decision: Decision) ->
 
 
 def _unsteered(resource: Resource, inputs: Inputs) -> str:
+    if (signals := signals_in_words(resource, inputs)) is not None:
+        return f"what the grid operator says by wire: {signals}"
     if not resource.controls:
         return "it is only measured"
     state = inputs.devices.get(resource.device_id)
@@ -58,7 +60,8 @@ def _unsteered(resource: Resource, inputs: Inputs) -> str:
 
 def _seen(site: Site, resource: Resource, inputs: Inputs) -> Iterator[Seen]:
     meters = [meter for meter in site.of(Role.GRID)[:1] if meter is not resource]
-    for subject, points in ((resource, TELLING), *((meter, ("power_w",)) for meter in meters)):
+    telling = (*TELLING, *sorted(resource.contacts))
+    for subject, points in ((resource, telling), *((meter, ("power_w",)) for meter in meters)):
         for point in points:
             reading = inputs.snapshot.reading(subject.id, point)
             if reading is not None:

@@ -1,4 +1,6 @@
-"""The Smart Grid Connection Point: all providers' services, folded to one directive. Pure: time is an argument.
+"""The Smart Grid Connection Point: all providers' services and the grid operator's contacts, folded to one directive.
+
+Pure: time is an argument.
 
 Two steps for what arrives: `difference` says what a complete listing would change and which rows must be on disk
 first; `apply` makes it count.
@@ -12,6 +14,8 @@ from cem.model.directive import Directive, LinkState
 from cem.model.event import GridEvent
 from cem.model.provider import Provider
 from cem.model.time import Instant
+from cem.sgcp import contacts
+from cem.sgcp.contacts import ContactState
 from cem.sgcp.durable import Json, Row
 from cem.sgcp.events.store import Difference, Listing
 from cem.sgcp.folding import Folding
@@ -54,6 +58,7 @@ class ConnectionPoint:
         self._services: dict[str, Service] = {}
         self._folding = Folding(resources, currency, zone)
         self._outs: tuple[OptOut, ...] = ()
+        self._contacts: tuple[ContactState, ...] = ()
         self._made: _Made | None = None
 
     def restore(
@@ -109,6 +114,11 @@ class ConnectionPoint:
         if tuple(outs) != self._outs:
             self._outs, self._made = tuple(outs), None
 
+    def contacts(self, states: Sequence[ContactState]) -> None:
+        """What the grid operator's contacts show, from now on; it replaces what they showed before."""
+        if tuple(states) != self._contacts:
+            self._contacts, self._made = tuple(states), None
+
     def events(self, provider_id: str, now: Instant) -> Mapping[str, GridEvent]:
         """The accepted events of a provider by id."""
         return self.service(provider_id, now).store.events
@@ -118,7 +128,7 @@ class ConnectionPoint:
         if self._made is not None and self._made.holds(now):
             return self._made.directive
         services = [self.service(provider_id, now) for provider_id in self._providers]
-        directive = self._folding.directive(services, now, self._outs)
+        directive = self._with_contacts(self._folding.directive(services, now, self._outs), now.wall)
         deadlines = [supervision.next_deadline_s(service.link, service.provider) for service in services]
         ahead = [deadline for deadline in deadlines if deadline is not None and deadline > now.mono_s]
         until_s = min(ahead, default=None)
@@ -128,6 +138,18 @@ class ConnectionPoint:
             directive = replace(directive, next_change_at=by_link if until is None else min(until, by_link))
         self._made = _Made(directive, now, until, until_s)
         return directive
+
+    def _with_contacts(self, directive: Directive, now: datetime) -> Directive:
+        if not self._contacts:
+            return directive
+        states = self._contacts
+        return replace(
+            directive,
+            envelopes=(*directive.envelopes, *(e for state in states for e in contacts.envelopes(state))),
+            limits=(*directive.limits, *(w for state in states for w in contacts.windows(state, now))),
+            links=(*directive.links, *(contacts.link(state) for state in states)),
+            events=(*directive.events, *(s for state in states for s in contacts.summaries(state))),
+        )
 
     def _relink(self, provider_id: str, now: Instant, link: supervision.Link) -> LinkState:
         self._put(replace(self._services[provider_id], link=link).advanced(now))

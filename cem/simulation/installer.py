@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cem.config.schema import DeviceTable, ResourceTable
-from cem.model.resource import Role
-from cem.model.site import LoadRun
+from cem.model.resource import Contact, Role
+from cem.model.site import GuaranteedMinimum, LoadRun
 from cem.simulation.plant import Home
 
 PLANTS = {Role.PV: "pv", Role.BATTERY: "battery", Role.EV: "ev", Role.HEAT_PUMP: "heat_pump", Role.LOAD: "relay_load"}
@@ -69,11 +69,13 @@ def _wired(resource: ResourceTable, one: Known | None, phases: int) -> ResourceT
 
 
 def with_policies(site: Mapping[str, Any], devices: Sequence[DeviceTable]) -> dict[str, Any]:
-    """The answers with a word on each switched load that has none: it waits for the sun where there is a roof.
+    """The answers with a word on what nobody spoke of: a switched load waits for the sun where there is a roof.
 
     What hangs on a relay of its own can wait for some hours: a boiler's rod, a pump.
     """
     resources = [resource for device in devices for resource in device.resource]
+    if any(Contact.W4 in resource.contacts for resource in resources):  # what is dimmed keeps what the law leaves it
+        site = {**site, "control": {"guaranteed_minimum": GuaranteedMinimum.PARAGRAPH_14A, **site.get("control", {})}}
     spoken = {policy.get("resource") for policy in site.get("load", ())}
     if not any(resource.role is Role.PV for resource in resources):
         return dict(site)

@@ -15,14 +15,27 @@ from pydantic import ValidationError
 
 from cem.io.virtual import VirtualClock
 from cem.model.errors import CemError
-from cem.ports import ByteSink, ConnectionSink, DriverContext, LossSink, MessageSink, PduPort, StreamPort, TopicPort
+from cem.ports import (
+    ByteSink,
+    ConnectionSink,
+    DriverContext,
+    LevelSink,
+    LossSink,
+    MessageSink,
+    PduPort,
+    PinPort,
+    StreamPort,
+    TopicPort,
+)
 from hw_sim.cross_checks import faults_of_fault
 from hw_sim.happenings import FaultSpec
 from hw_sim.home import Home, HomeError, home_of, in_words, table_of, text_of
 from hw_sim.lines import MemoryLine
+from hw_sim.pins import PinProcess
 from hw_sim.scenario import Scenario as TiedHome
 from hw_sim.scenario import is_scenario, scenario_of
 from hw_sim.simulation import SimulatedHome
+from hw_sim.specs import DeviceSpec
 from hw_sim.truth import BatteryTruth, EvTruth, PvTruth, Truth
 
 __all__ = [
@@ -49,6 +62,8 @@ __all__ = [
 Link = Mapping[str, str | int | float | bool]
 BROKER = "broker"
 """The host that stands for the home's broker in memory."""
+BOARD = "board"
+"""Who is written to at a pin on which nothing hangs."""
 WRITING_FUNCTIONS = frozenset({5, 6, 15, 16, 22, 23})
 """Function codes of Modbus that change something at the device."""
 
@@ -108,17 +123,31 @@ def begins_at(home: Home, text: str | None) -> datetime | None:
 
 
 def links_of(home: SimulatedHome) -> list[Link]:
-    """The link tables under which a home's devices are found: one per Modbus device or line, one for the broker."""
+    """The link tables under which a home's devices are found: one per Modbus device, per line and per thing on pins,
+    one for the broker."""
     links: list[Link] = []
     brokered = False
     for spec in home.home.device:
-        if spec.on_line:
+        if spec.on_pins:
+            links.append(_wired(spec))
+        elif spec.on_line:
             links.append({"kind": "serial", "device": spec.id})
         elif _has_registers(home, spec.id):
             links.append({"kind": "tcp", "host": spec.id, "port": 502, "unit": spec.unit})
         else:
             brokered = True
     return [*links, {"kind": "mqtt", "host": BROKER, "port": 1883}] if brokered else links
+
+
+ROLES_ON_PINS = {"gpio.sg_ready": "heat_pump", "gpio.relay": "load", "gpio.pulses": "pv", "gpio.contacts": "contacts"}
+
+
+def _wired(spec: DeviceSpec) -> Link:
+    """What an installer would say of a device on pins."""
+    words = f"{' active-low' if spec.active_low else ''}{' nc' if spec.nc else ''}"
+    pins = {name: f"{pin}{words if name != 's0' else ''}" for name, pin in spec.pins.items()}
+    meter: Link = {"pulses_per_kwh": spec.pulses_per_kwh} if "s0" in spec.pins else {}
+    return {"kind": "gpio", "role": ROLES_ON_PINS[spec.kind], **pins, **meter}
 
 
 def _has_registers(home: SimulatedHome, device_id: str) -> bool:
@@ -144,7 +173,9 @@ class Wire:
 
     def context(self) -> DriverContext:
         """What the drivers get."""
-        return DriverContext(self.clock.monotonic, self._pdu, self._topics, self._streams)
+        return DriverContext(
+            self.clock.monotonic, pdu=self._pdu, topics=self._topics, streams=self._streams, pins=_Pins(self)
+        )
 
     def device_of(self, serial: str) -> str | None:
         """The simulated device with that serial number."""
@@ -242,3 +273,48 @@ class _CountedTopics:
     async def stop(self) -> None:
         """Disconnects."""
         await self._client.stop()
+
+
+class _Pins:
+    """The pins for one process: a gateway that starts takes them over from the one before it."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def __call__(self, link: Link, /) -> PinPort:
+        """A process at the home's board."""
+        del link
+        return _CountedPins(self._wire)
+
+
+class _CountedPins:
+    """What a process has of the board's pins."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._process: PinProcess = wire.home.pins.process()
+        wired = [(pin, spec.id, name) for spec in wire.home.home.device for name, pin in spec.pins.items()]
+        self._owners = {pin: (device, f"pin/{name}") for pin, device, name in wired}
+
+    @property
+    def connected(self) -> bool:
+        """Whether it holds the pins."""
+        return self._process.connected
+
+    async def start(self, on_level: LevelSink) -> str:
+        """Connects."""
+        return await self._process.start(on_level)
+
+    def left(self) -> frozenset[int]:
+        """What the process before it left driven."""
+        return self._process.left()
+
+    def drive(self, pin: int, high: bool | None) -> None:
+        """Drives a pin."""
+        self._process.drive(pin, high)
+        device, name = self._owners.get(pin, (BOARD, f"pin/{pin}"))
+        self._wire.wrote(device, f"{name} {high}".encode())
+
+    async def stop(self) -> None:
+        """Lets go."""
+        await self._process.stop()

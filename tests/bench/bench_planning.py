@@ -1,15 +1,16 @@
-"""How long planning takes, and what the worker weighs. Run it: `python tests/bench/bench_planning.py`.
+"""How long planning takes, how good it is, and what the worker weighs. Run it: `python tests/bench/bench_planning.py`.
 
-Solves random days of a house with one battery and one car in this process, then through the worker process.
+Solves random days of a house in this process (processor time, as the machine may be shared), some with the textbook
+model too (a binary for every exclusivity and minimum, HiGHS through scipy), then through the worker process.
 """
 
 import asyncio
+import json
 import math
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,51 +18,65 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cem.io.plan_worker import WorkerPlanner
 from cem.model.plan import EvNeed, PlanRequest
-from cem.planning.solve import solve
+from cem.planning.answer_file import answer_of
+from cem.planning.optimiser import Warm, prepare
+from cem.planning.problem_file import read_problem
+from support.plan_evaluator import evaluate
+from support.plan_problems import KINDS, random_problem
+from support.plan_textbook import textbook
 from support.planning import BATTERY, CAR, PV, problem
 
 START = datetime(2026, 4, 15, 16, tzinfo=UTC)
 IMPORTS = "import time; t = time.perf_counter(); import cem.planning.worker; print(time.perf_counter() - t)"
 
 
-def day(rng: random.Random, slots: int, step_min: int, kind: str, *, car: bool = True) -> PlanRequest:
-    """A random day: prices of a market with an evening peak, cloudy sun, a car due in the morning."""
-    hours = [16 + k * step_min / 60 for k in range(slots)]
-    mean, clouds = rng.uniform(0.2, 0.35), rng.uniform(0.3, 1.0)
-    price = [mean + 0.08 * math.sin((h - 13) / 24 * 4 * math.pi) + rng.gauss(0, 0.01) for h in hours]
-    export_price: list[float] | float = 0.08
-    if kind == "negative":
-        price = [p - 0.4 if 10 <= h % 24 < 15 else p for p, h in zip(price, hours, strict=True)]
-        export_price = [0.0 if p < 0 else 0.08 for p in price]
-    elif kind == "net metering":
-        export_price = price
-    sun = [max(math.sin((h % 24 - 5) / 14 * math.pi), 0.0) * 7000 * clouds * rng.uniform(0.6, 1.0) for h in hours]
-    return problem(
-        slots,
-        price=price,
-        export_price=export_price,
-        load_w=[rng.uniform(200, 600) + (1500 if 17 <= h % 24 < 21 else 0) for h in hours],
-        pv_w=sun,
-        import_limit_w=11000.0,
-        resources=(BATTERY, CAR, PV) if car else (BATTERY, PV),
-        soc_pct=rng.uniform(10, 90),
-        ev=(EvNeed("car", rng.uniform(5e3, 30e3), START + timedelta(hours=15)),) if car else (),
-        step=timedelta(minutes=step_min),
-        start=START,
-    )
+def timed(slots: int, count: int, **parts: int) -> tuple[list[float], list[float], int]:
+    """Sorted milliseconds and gaps of so many cold solves, and how many of the answers can't be carried out."""
+    spent, gaps, wrong = [], [], 0
+    for seed in range(-1, count):  # one that warms up
+        raw = random_problem(abs(seed), slots, **parts)  # type: ignore[arg-type]
+        file, problem, notes = read_problem(json.dumps(raw))
+        started = time.process_time()
+        solution = prepare(problem).solve()
+        ended = time.process_time()
+        if seed >= 0:
+            spent.append(1000 * (ended - started))
+            gaps.append(solution.gap)
+            wrong += bool(evaluate(raw, answer_of(file, problem, solution, notes, 0, 0)).faults)
+    return sorted(spent), sorted(gaps), wrong
 
 
-def timed(make: Callable[[random.Random], PlanRequest], count: int) -> tuple[list[float], list[float]]:
-    """Sorted milliseconds and gaps of so many solves, after one that warms up."""
-    rng = random.Random(1)
-    solve(make(rng))
-    spent, gaps = [], []
-    for request in [make(rng) for _ in range(count)]:
+def again(slots: int, count: int) -> list[float]:
+    """Sorted milliseconds of re-plans in which load, sun and the battery's level have moved by some per cent."""
+    rng, spent = random.Random(3), []
+    for seed in range(count):
+        raw = random_problem(seed, slots)
+        warm = Warm()
+        prepare(read_problem(json.dumps(raw))[1], warm).solve()
+        for key in ("base_load_w", "pv_w"):
+            raw[key] = [value * rng.uniform(0.95, 1.05) for value in raw[key]]
+        raw["batteries"][0]["soc_wh"] *= rng.uniform(0.95, 1.0)
+        problem = read_problem(json.dumps(raw))[1]
+        started = time.process_time()
+        prepare(problem, warm).solve()
+        spent.append(1000 * (time.process_time() - started))
+    return sorted(spent)
+
+
+def against_the_textbook(slots: int, count: int, kind: str) -> tuple[list[float], list[float]]:
+    """Sorted ratios of time, and differences of the penalised cost as shares of the gross bill (ours less theirs)."""
+    ratios, worse = [], []
+    for seed in range(count):
+        raw = random_problem(seed, slots, kind=kind)
+        file, problem, notes = read_problem(json.dumps(raw))
         started = time.perf_counter()
-        plan = solve(request)
-        spent.append(1000 * (time.perf_counter() - started))
-        gaps.append(plan.gap or 0.0)
-    return sorted(spent), sorted(gaps)
+        solution = prepare(problem).solve()
+        spent = time.perf_counter() - started
+        ours = evaluate(raw, answer_of(file, problem, solution, notes, 0, 0)).penalised(problem.price_scale)
+        theirs, _, theirs_s = textbook(raw, 20.0)
+        ratios.append(theirs_s / spent)
+        worse.append((ours - theirs) / problem.gross_bill)
+    return sorted(ratios), sorted(worse)
 
 
 async def through_the_worker(count: int) -> tuple[float, list[float], float]:
@@ -69,7 +84,7 @@ async def through_the_worker(count: int) -> tuple[float, list[float], float]:
     rng, planner, spent = random.Random(1), WorkerPlanner(), []
     try:
         for _ in range(count + 1):
-            request = day(rng, 96, 15, "ordinary")
+            request = _request(rng)
             started = time.perf_counter()
             await planner.solve(request)
             spent.append(1000 * (time.perf_counter() - started))
@@ -85,25 +100,50 @@ def line(*cells: str) -> None:
     sys.stdout.write(f"{cells[0]:<44}" + "".join(f"{cell:>11}" for cell in cells[1:]) + "\n")
 
 
+def _request(rng: random.Random) -> PlanRequest:
+    """A day of a gateway with one battery and one car."""
+    return problem(
+        96,
+        price=[0.3 + 0.08 * math.sin((k / 4 + 3) / 12 * 2 * math.pi) + rng.gauss(0, 0.01) for k in range(96)],
+        load_w=[rng.uniform(200, 600) for _ in range(96)],
+        import_limit_w=11000.0,
+        resources=(BATTERY, CAR, PV),
+        soc_pct=rng.uniform(10, 90),
+        ev=(EvNeed("car", rng.uniform(5e3, 30e3), START + timedelta(hours=15)),),
+        start=START,
+    )
+
+
+def _show(values: list[float], unit: float = 1.0) -> list[str]:
+    late = int(0.99 * (len(values) - 1))
+    return [f"{values[at] * unit:.2f}" for at in (len(values) // 2, late, -1)]
+
+
 def main() -> None:
-    """Prints the table."""
-    line("one battery and one car", "p50 ms", "p99 ms", "max ms", "p50 gap", "p99 gap")
-    rows: list[tuple[str, int, int, str, bool, int]] = [
-        ("96 x 15 min", 96, 15, "ordinary", True, 200),
-        ("96 x 15 min, no car", 96, 15, "ordinary", False, 200),
-        ("192 x 15 min", 192, 15, "ordinary", True, 60),
-        ("288 x 5 min", 288, 5, "ordinary", True, 60),
-        ("96 x 15 min, export price = import price", 96, 15, "net metering", True, 60),
-        ("96 x 15 min, negative hours, export at 0", 96, 15, "negative", True, 60),
-    ]
-    for name, slots, step_min, kind, car, count in rows:
-        spent, gaps = timed(lambda rng, a=(slots, step_min, kind), c=car: day(rng, *a, car=c), count)  # type: ignore[misc]
-        late = int(0.99 * (count - 1))
-        line(
-            name,
-            *(f"{ms:.1f}" for ms in (spent[count // 2], spent[late], spent[-1])),
-            *(f"{100 * gap:.3f} %" for gap in (gaps[count // 2], gaps[late])),
-        )
+    """Prints the table; an argument is the number of problems in each row (200)."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    line("cold", "p50 ms", "p99 ms", "max ms", "p50 gap %", "p99 gap %", "max gap %", "wrong")
+    for name, slots, share, parts in (
+        ("1 battery, 1 car, 96 steps", 96, 1, {}),
+        ("1 battery, 1 car, 192 steps", 192, 1, {}),
+        ("1 battery, 1 car, 576 steps", 576, 10, {}),
+        (
+            "3 batteries, 3 cars, 4 loads, heat pump, 192",
+            192,
+            4,
+            {"batteries": 3, "evs": 3, "loads": 4, "heat_pumps": 1},
+        ),
+    ):
+        spent, gaps, wrong = timed(slots, max(count // share, 5), **parts)
+        line(name, *_show(spent), *_show(gaps, 100.0), str(wrong))
+    line("again, all but the shape moved", "p50 ms", "p99 ms", "max ms")
+    for slots, share in ((192, 1), (576, 10)):
+        line(f"1 battery, 1 car, {slots} steps", *_show(again(slots, max(count // share, 5))))
+    line("against the textbook model, 192 steps", "geomean x", "least x", "worse p50 %", "worst %")
+    for kind in KINDS:
+        ratios, worse = against_the_textbook(192, max(count // 20, 3), kind)
+        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+        line(kind, f"{mean:.0f}", f"{ratios[0]:.0f}", f"{100 * worse[len(worse) // 2]:.3f}", f"{100 * worse[-1]:.3f}")
     first, spent, resident_mb = asyncio.run(through_the_worker(100))
     imports = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True).stdout
     sys.stdout.write("\n")

@@ -43,10 +43,10 @@ def test_every_profile_names_its_sources_and_is_honest_about_its_status(name: st
 
 def test_a_control_of_a_draft_is_a_fault_of_the_site_file() -> None:
     resource = Resource("ev", Role.EV, "box", "Box", controls=frozenset({Control.EV_LIMIT_A}))
-    link = {"kind": "rtu-tcp", "host": "192.0.2.7"}
-    config = DeviceConfig("box", "Box", "modbus", link, (resource,), "mennekes.amtron-compact")
+    link = {"host": "192.0.2.7"}
+    config = DeviceConfig("box", "Box", "modbus", link, (resource,), "amperfied.connect")
     (fault,) = DRIVER.faults(config)
-    assert fault.startswith("resources[0].controls: ev.limit_a: the profile mennekes.amtron-compact is a draft")
+    assert fault.startswith("resources[0].controls: ev.limit_a: the profile amperfied.connect is a draft")
 
 
 def test_a_device_table_is_checked_against_its_profile() -> None:

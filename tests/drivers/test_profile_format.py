@@ -20,6 +20,7 @@ ISG = shipped_texts(mqtt=False)["stiebel-eltron.isg"]
 DIMPLEX = shipped_texts(mqtt=False)["dimplex.nwpm"]
 KOSTAL = shipped_texts(mqtt=False)["kostal.plenticore"]
 SOLIS = shipped_texts(mqtt=False)["solis.rhi"]
+ALPHA = shipped_texts(mqtt=False)["alpha-ess.smile"]
 
 
 def _line(source: str, text: str) -> int:
@@ -61,7 +62,7 @@ def _line(source: str, text: str) -> int:
         (DIMPLEX, "value = 0 }]", 'value = 0, codes = { "1" = 0 } }]', "'codes' stand for value = \"$setpoint\" alone"),
         (DIMPLEX, '"4" = 13', '"four" = 13', "codes"),
         (ISG, "value = 1 },", 'value = "$setpoint" },', "'codes' for the same set points, or none"),
-        (KEBA, "max = 32,", 'max = "$hw_a",', "'$hw_a' is read nowhere"),
+        (KEBA, 'max = "$hw_max_a"', 'max = "$hw_a"', "'$hw_a' is read nowhere"),
         (
             KEBA,
             'status = "documented"',
@@ -75,6 +76,8 @@ def _line(source: str, text: str) -> int:
         (SOLIS, "write_negative = [", "write_zero = [", "control[0].write[0].type: a set point below 0 does not fit"),
         (SOLIS, '"-$setpoint"', '"$setpoint"', "control[0].write_negative[0].type: a set point below 0 does not fit"),
         (SOLIS, "max = 12000", "max = 700000", "control[0].write[0].type: 700000 divided by 10 is more than it holds"),
+        (ALPHA, "value = 2 }", "value = 2, offset = 1 }", "a raw number is written as it is, without offset"),
+        (ALPHA, "offset = 32000", "ofset = 32000", "control[0].write[0].ofset: unknown key (did you mean 'offset'?)"),
         (SOLIS, "product = [", "produkt = [", "derive[1].produkt: unknown key (did you mean 'product'?)"),
     ],
 )

@@ -100,6 +100,41 @@ def test_a_limit_in_per_cent_is_cut_to_whole_ones_and_told_as_it_was_asked_for()
     play(bench_of("growatt.tl3-x"), act)
 
 
+def test_a_set_point_may_be_counted_down_from_an_offset() -> None:
+    async def act(bench: ProfileBench) -> None:
+        bench.image.put("battery.max_charge_w", 5000)
+        bench.image.put("battery.max_discharge_w", 4000)
+        for asked, held in ((2500, 29500), (0, 32000), (-9000, 36000), (None, 36000)):  # charging is below 32000
+            device = bench.device(bench.config(bench.serial))
+            await device.open()
+            if asked is not None:
+                await device.write("battery", Control.BATTERY_SETPOINT_W, asked)
+            assert bench.image.words[3, 0x0881] * 65536 + bench.image.words[3, 0x0882] == held
+            assert await device.read_back("battery", Control.BATTERY_SETPOINT_W) == 32000 - held
+            await device.close()
+
+    play(bench_of("alpha-ess.smile"), act)
+
+
+def test_the_external_mode_is_kept_up_by_its_count_down_alone() -> None:
+    async def act(bench: ProfileBench) -> None:
+        device = bench.device(bench.config(bench.serial))
+        await device.open()
+        await device.write("battery", Control.BATTERY_SETPOINT_W, -1500)
+        assert [bench.image.words[3, at] for at in (13051, 13050, 13049, 13079)] == [1500, 0xBB, 3, 60]
+        bench.image.words[3, 13079] = 35  # the inverter counts
+        sent = len(bench.image.writes)
+        for _ in range(5):
+            await bench.pass_s(5)
+            await device.poll()
+        assert [pdu[1:3] for pdu in bench.image.writes[sent:]] == [(13079).to_bytes(2, "big")]
+        bench.image.words[3, 13049] = 0  # what the inverter does at 0
+        assert await device.read_back("battery", Control.BATTERY_SETPOINT_W) is None
+        await device.close()
+
+    play(bench_of("sungrow.sh"), act)
+
+
 def test_one_register_may_take_another_function_than_the_others() -> None:
     async def act(bench: ProfileBench) -> None:
         device = bench.device(bench.config(bench.serial))
@@ -241,7 +276,7 @@ def test_after_a_lost_connection_the_device_is_identified_before_the_next_write(
     play(bench_of("alfen.eve"), act)
 
 
-def test_the_time_out_is_armed_before_the_first_set_point_and_only_once() -> None:
+def test_the_time_out_is_armed_before_the_first_set_point_and_again_after_a_release() -> None:
     async def act(bench: ProfileBench) -> None:
         device = bench.device(bench.config(bench.serial))
         await device.open()
@@ -253,6 +288,10 @@ def test_the_time_out_is_armed_before_the_first_set_point_and_only_once() -> Non
         assert addresses.count(257) == 1
         await device.release("ev", LIMIT)
         assert bench.image.words[3, 257] == 0
+        bench.image.log.clear()
+        await device.write("ev", LIMIT, 9)
+        assert [int.from_bytes(pdu[1:3], "big") for pdu in bench.image.writes] == [257, 261]
+        assert bench.image.words[3, 257] == 60000
         await device.close()
 
     play(bench_of("heidelberg.energy-control"), act)
@@ -368,10 +407,35 @@ def test_a_pause_left_by_a_crash_is_lifted_even_where_it_can_not_be_read() -> No
         assert await again.read_back("ev", LIMIT) is not None
         await again.release("ev", LIMIT)
         assert bench.image.words[3, 5014] == 1
-        assert bench.image.words[3, 5004] == 63000
+        assert bench.image.words[3, 5004] == bench.image.words[3, 1111]  # what it supports, mA
         await again.close()
 
     play(bench_of("keba.p30"), act)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "armed", "free"),
+    [
+        ("keba.p30", 5018, 60, 0),  # seconds; 0 is off
+        ("vestel.evc04", 2000, 6, None),  # amperes; None: as much as the charger allows
+        ("bender.cc613", 131, 6, None),
+    ],
+)
+def test_a_released_charger_is_not_held_by_the_failsafe_that_was_armed(
+    name: str, at: int, armed: int, free: int | None
+) -> None:
+    async def act(bench: ProfileBench) -> None:
+        device = bench.device(bench.config(bench.serial))
+        await device.open()
+        await device.write("ev", LIMIT, 8)
+        assert bench.image.words[3, at] == armed
+        await device.release("ev", LIMIT)
+        assert await device.read_back("ev", LIMIT) is None
+        left = bench.image.words[3, at]
+        assert left > 8 if free is None else left == free
+        await device.close()
+
+    play(bench_of(name), act)
 
 
 @pytest.mark.parametrize(

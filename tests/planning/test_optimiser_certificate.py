@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from cem.model.resource import Ratings
-from cem.planning.optimiser import optimise
-from cem.planning.problem import Problem, problem_of
+from cem.planning.optimiser import GAP, optimise
+from cem.planning.parts import Problem
+from cem.planning.problem import problem_of
 from cem.planning.programme import PREFERENCE
-from cem.planning.switching import GAP
 from support.planning import BATTERY, PV, problem
 
 STEPS = 360  # of 25 Wh: both ratings move whole steps in a slot
@@ -31,7 +31,7 @@ def _slot_cost(problem: Problem, at: int, battery_kw: float) -> float:
 
 def _dynamic_programme(problem: Problem) -> float:
     """The least cost, the value of what is left at the end taken off, over a grid of states of charge."""
-    part = problem.batteries[0]
+    part = problem.stores[0]
     levels = np.linspace(part.floor_kwh, part.capacity_kwh, STEPS + 1)
     step = levels[1] - levels[0]
     start = round((part.soc_kwh - part.floor_kwh) / step)
@@ -39,12 +39,16 @@ def _dynamic_programme(problem: Problem) -> float:
     best = [-part.end_value * float(level) for level in levels]
     for at in reversed(range(problem.slots)):
         hours = float(problem.hours[at])
-        up = round(part.max_charge_kw * hours * part.charge_efficiency / step)
-        down = round(part.max_discharge_kw * hours / part.discharge_efficiency / step)
+        up = round(float(part.max_charge_kw[at] * part.charge_efficiency[at]) * hours / step)
+        down = round(float(part.max_discharge_kw[at]) * hours / part.discharge_efficiency / step)
         cost = {}
         for move in range(-down, up + 1):
             gain = move * float(step)
-            power = gain / part.charge_efficiency / hours if gain > 0 else gain * part.discharge_efficiency / hours
+            power = (
+                gain / float(part.charge_efficiency[at]) / hours
+                if gain > 0
+                else gain * part.discharge_efficiency / hours
+            )
             cost[move] = _slot_cost(problem, at, power) + part.wear * max(-power, 0.0) * hours
         if problem.import_price[at] < 0 and problem.export_price[at] <= 0:  # nothing is thrown away for money
             deficit = max(float(problem.load_kw[at] - problem.pv_kw[at]), 0.0)
@@ -99,9 +103,9 @@ def test_the_optimum_is_that_of_a_dynamic_programme(
 def test_the_value_is_what_one_more_stored_kwh_saves() -> None:
     request = problem(8, price=[0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.25, 0.25], load_w=2000.0, soc_pct=30.0)
     arrays, _ = problem_of(request)
-    part = arrays.batteries[0]
+    part = arrays.stores[0]
     delta = 0.01
-    more = replace(arrays, batteries=(replace(part, soc_kwh=part.soc_kwh + delta),))
+    more = replace(arrays, stores=(replace(part, soc_kwh=part.soc_kwh + delta),))
     base = optimise(arrays)
     saved = (base.objective - optimise(more).objective) / delta
-    assert abs(saved - float(base.batteries[0].value_per_kwh[0])) < 1e-3
+    assert abs(saved - float(base.stores[0].value_per_kwh[0])) < 1e-3

@@ -82,7 +82,7 @@ def test_a_tighter_import_limit_never_costs_less(request: PlanRequest, limit_w: 
 def test_a_better_price_never_costs_more(request: PlanRequest, at: int, cents: int) -> None:
     """The end value of storage and the penalties stand still; only the price moves."""
     before, _ = problem_of(replace(request, ev=(), import_limit_w=(None,) * SLOTS, export_limit_w=(None,) * SLOTS))
-    before = replace(before, batteries=tuple(replace(b, floor_kwh=0.0) for b in before.batteries))
+    before = replace(before, stores=tuple(replace(b, floor_kwh=0.0) for b in before.stores))
     cheaper = before.import_price.copy()
     cheaper[at] -= cents / 100
     after = optimise(replace(before, import_price=cheaper))
@@ -96,7 +96,7 @@ def test_power_never_flows_both_ways_at_once(request: PlanRequest) -> None:
     arrays, _ = problem_of(request)
     solution = optimise(arrays)
     assert float(np.minimum(solution.imported_kw, solution.exported_kw).max()) <= NOISE_KW
-    for battery in solution.batteries:
+    for battery in solution.stores:
         assert float(np.minimum(battery.charge_kw, battery.discharge_kw).max()) <= 2 * NOISE_KW
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from cem.io.plan_worker import InlinePlanner, PlanWorkerError, WorkerPlanner, plan_from
 from cem.model.plan import EvNeed, Plan, PlanRequest
-from cem.planning.solve import solve
+from cem.planning.solve import Replanner, solve
 from cem.planning.worker import reply_to, serve
 from support.planning import BATTERY, CAR, START, problem
 
@@ -223,7 +223,7 @@ def reply_of(request: PlanRequest) -> bytes:
     """The worker's answer to a request."""
     from pydantic import TypeAdapter
 
-    return reply_to(TypeAdapter(PlanRequest).dump_json(request))
+    return reply_to(TypeAdapter(PlanRequest).dump_json(request), Replanner())
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,8 @@ class ProfileImage:
             if isinstance(raw, str):
                 sign = -1 if raw.startswith("-") else 1
                 base = self.house(row["per"]) if "per" in row else 1.0
-                raw = row["codes"][str(int(value))] if "codes" in row else sign * value / base / row.get("scale", 1)
+                amount = (sign * value / base - row.get("offset", 0)) / row.get("scale", 1)
+                raw = row["codes"][str(int(value))] if "codes" in row else amount
             self.hold({**row, "fc": 3}, raw)
             if isinstance(row.get("back"), dict):
                 self.hold(row["back"], raw)
@@ -264,7 +265,7 @@ def _release(image: ProfileImage, control: Row) -> None:
         if value == "$max":
             limit = control["limits"]["max"]
             house = limit if not isinstance(limit, str) else image.house(limit[1:])
-            value = house / row.get("scale", 1)
+            value = (house - row.get("offset", 0)) / row.get("scale", 1)
         image.hold({**row, "fc": 3}, value)
         if isinstance(row.get("back"), dict):
             image.hold(row["back"], value)

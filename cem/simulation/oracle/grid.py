@@ -1,7 +1,7 @@
 """The limits that really hold for this gateway: of the VTNs' own events, the contract, and the agreed fallback."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -86,11 +86,19 @@ class GridTruth:
             line.heard_s = None
 
     def limits(
-        self, side: str, at_s: float, wall: datetime, *, trusted: bool, started_s: float | None
+        self,
+        side: str,
+        at_s: float,
+        wall: datetime,
+        *,
+        trusted: bool,
+        started_s: float | None,
+        wired: Sequence[tuple[str, float]] = (),
     ) -> tuple[TrueLimit, ...]:
-        """Every limit of a side that holds now, with the second from which on it must be kept to."""
+        """Every limit of a side that holds now, with the second from which on it must be kept to. `wired`: sources and
+        limits that contacts signal."""
         self._at_s = at_s
-        found: list[tuple[str, float, float]] = []  # source, limit, due
+        found: list[tuple[str, float, float]] = [(source, limit, 0.0) for source, limit in wired]  # source, limit, due
         contract = self._site.connection.import_limit_w if side == "import" else self._site.connection.export_limit_w
         if contract is not None:
             found.append(("contract", contract, 0.0))

@@ -6,6 +6,7 @@ from typing import Any
 from cem.config.sitefile import SiteFile
 from cem.model.status import Status
 from cem.simulation.harness import Bench, Step
+from cem.simulation.oracle.boxes import BoxTruth
 from cem.simulation.oracle.data import AllowList, ArmedFirst, Feeding, FreshData, Resources
 from cem.simulation.oracle.electrical import ExportLimit, Fuse, GuaranteedLeast, ImportLimit, MostRestrictive
 from cem.simulation.oracle.facts import FactSource
@@ -56,6 +57,7 @@ class Oracle:
         site = bench.site_file.site
         providers = {provider.id: provider for provider in bench.site_file.providers}
         self._grid = GridTruth(site, {key: (providers[key], vtn) for key, vtn in bench.grids.items()})
+        self._boxes = BoxTruth(site, bench.plant.home)
         bounds = bounds or Bounds.of(site, bench.step_s)
         maps = {device: self._blocks(simulated) for simulated, device in self._devices.items()}
         self._registers = frozenset(simulated for simulated, device in self._devices.items() if maps[device])
@@ -101,7 +103,8 @@ class Oracle:
         gateway = self._bench.gateway
 
         def limits(side: str) -> Any:
-            return self._grid.limits(side, at_s, now.wall, trusted=now.trusted, started_s=self._started_s)
+            wired = self._boxes.limits(side, step.truth)
+            return self._grid.limits(side, at_s, now.wall, trusted=now.trusted, started_s=self._started_s, wired=wired)
 
         seen = Seen(
             at_s,

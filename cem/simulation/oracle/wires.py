@@ -23,6 +23,9 @@ SWITCH_SET, SWITCH_PARAMS = "Switch.Set", frozenset({"id", "on", "toggle_after"}
 """The one request that may switch a contact, and its parameters (JSON-RPC on the topic `rpc`)."""
 CONTACTS = 2
 """A device has at most so many contacts, counted from 0."""
+PINS_OUT = frozenset({"relay", "contact_1", "contact_2"})
+"""The wires at a board's pins that may be driven; all others are inputs."""
+PIN = "pin/"
 
 
 class Words(Protocol):
@@ -94,6 +97,8 @@ def amps_told(message: bytes) -> float | None:
 def switched(message: bytes) -> dict[str, Any] | None:
     """The parameters of a request that switches a contact; None for any other message."""
     topic, _, payload = message.partition(b" ")
+    if topic.startswith(PIN.encode()):
+        return {"id": topic.decode().removeprefix(PIN), "on": payload.decode()}
     if not topic.endswith(b"/rpc"):
         return None
     frame = json.loads(payload)
@@ -106,6 +111,8 @@ def stray(message: bytes) -> str | None:
     topic = message.partition(b" ")[0].decode()
     if any(topic.endswith(f"/{allowed}") for allowed in TOPICS):
         return None
+    if topic.startswith(PIN):
+        return None if topic.removeprefix(PIN) in PINS_OUT else topic
     params = switched(message)
     if params is None:
         return topic

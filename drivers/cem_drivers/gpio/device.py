@@ -28,7 +28,7 @@ from cem.driver import (
 from cem_drivers.gpio.board import BOARDS, Board, Input
 from cem_drivers.gpio.debounce import Debouncer
 from cem_drivers.gpio.pulses import PulseContact, PulseMeter
-from cem_drivers.gpio.wiring import wiring_of
+from cem_drivers.gpio.wiring import Wiring, wiring_of
 
 _LOG = logging.getLogger(__name__)
 STAGGER_S = 0.1  # between two contacts: a relay moves within 20 ms
@@ -102,8 +102,7 @@ class GpioDevice:
         await self.close()
         board = await BOARDS.take(self._config.link, self._context)
         try:
-            pins = "-".join(str(number) for number in self._wiring.numbers)
-            serial = f"{board.serial}/{pins}"
+            serial = serial_of(board, self._wiring)
             if self._config.serial is not None and self._config.serial != serial:
                 raise WrongDevice(
                     f"{self.id}: these pins are {serial!r}, the site file says {self._config.serial!r}; nothing is "
@@ -288,6 +287,11 @@ class GpioDevice:
 
     def _reading(self, point: str, told: Value, now_s: float) -> Reading:
         return Reading(self._resource.id, point, told, now_s)
+
+
+def serial_of(board: Board, wiring: Wiring) -> str:
+    """What tells these wires from all others: the board's own number, and the pins."""
+    return f"{board.serial}/{'-'.join(str(number) for number in wiring.numbers)}"
 
 
 def _most_w(resource: Resource) -> float | None:

@@ -2,10 +2,25 @@
 
 from collections.abc import Mapping
 
-from cem.driver import Contact, Control, Device, DeviceConfig, DriverContext, Found, Role
-from cem_drivers.gpio.device import ENERGY, GpioDevice
-from cem_drivers.gpio.wiring import link_faults
+from cem.driver import (
+    Contact,
+    Control,
+    Device,
+    DeviceConfig,
+    DriverContext,
+    Found,
+    Identity,
+    NoAnswer,
+    Ratings,
+    Role,
+)
+from cem_drivers.gpio.board import BOARDS
+from cem_drivers.gpio.device import ENERGY, GpioDevice, serial_of
+from cem_drivers.gpio.wiring import PINS, link_faults, wiring_of
+from cem_drivers.table import LinkTable, text
 
+AS_NAMED = 0.5
+"""The confidence in what somebody says of a pin."""
 CONTROL_OF = {"relay": Control.LOAD_ON, "contact_1": Control.HEAT_PUMP_SG_READY}
 
 
@@ -33,7 +48,9 @@ class GpioDriver:
         if (role is Role.CONTACTS) != bool(wired):
             faults.append("resources[0].role: the contacts w3, s1, s2 and w4 are of the role contacts, and only they")
         elif wired != resource.contacts:
-            faults.append(f"resources[0].contacts: write {sorted(wired)}, as wired in link")
+            faults.append(
+                f"resources[0].contacts: write {sorted(contact.value for contact in wired)}, as wired in link"
+            )
         if "s0" in link and role not in ENERGY:
             faults.append(f"resources[0].role: a pulse meter measures {', '.join(ENERGY)}; not {role}")
         if "contact_1" in link and role is not Role.HEAT_PUMP:
@@ -51,8 +68,44 @@ class GpioDriver:
     async def probe(
         self, link: Mapping[str, str | int | float | bool], context: DriverContext, timeout_s: float
     ) -> list[Found]:
-        """Nothing: a pin does not tell what hangs on it."""
-        return []
+        """What the link table itself names, with the board's serial number: a pin does not tell what hangs on it.
+
+        Raises NoAnswer where the board's pins can't be had. No pin is taken.
+        """
+        wiring, role = wiring_of(link), _role_of(link)
+        if role is None:
+            raise NoAnswer(f"pins {_named(link)}: nobody says what is measured there. Give role = pv, grid, load, ...")
+        board = await BOARDS.take(link, context)
+        serial = serial_of(board, wiring)
+        await BOARDS.drop(board)
+        controls = frozenset(control for name, control in CONTROL_OF.items() if name in link)
+        return [
+            Found(
+                self.name,
+                None,
+                Identity("GPIO", f"pins {_named(link)}", serial),
+                {key: value for key, value in link.items() if key != "role"},
+                ((role, Ratings(), controls),),
+                AS_NAMED,
+                contacts=frozenset(wiring.contacts),
+            )
+        ]
+
+
+def _role_of(link: LinkTable) -> Role | None:
+    """The role that the table names, else the one that its pins can only have."""
+    told = text(link, "role", "")
+    if told:
+        return Role(told)
+    if "contact_1" in link:
+        return Role.HEAT_PUMP
+    if "relay" in link:
+        return Role.LOAD
+    return Role.CONTACTS if any(contact in link for contact in Contact) else None
+
+
+def _named(link: LinkTable) -> str:
+    return ", ".join(f"{name} {link[name]}" for name in PINS if name in link)
 
 
 def _pins_for(control: Control) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ PIN_WORDS = ("active-low", "active-high", "nc", "no", "pull-up", "pull-down", "f
 OUTPUTS = ("relay", "contact_1", "contact_2")
 PINS = (*OUTPUTS, *(contact.value for contact in Contact), "s0")
 KEYS = (
+    Key("kind", str, choices=("gpio",)),
+    Key("role", str, choices=("pv", "grid", "heat_pump", "load", "contacts")),  # for scan and provision: no pin tells
     Key("board", str, choices=(LGPIO, SIMULATED)),
     Key("chip", int, low=0, high=15),
     Key("simulated_file", str),

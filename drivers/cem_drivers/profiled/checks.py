@@ -131,13 +131,13 @@ def _traps(control: ControlRow, at: tuple[str | int, ...]) -> Iterator[Fault]:
         for index, row in enumerate(rows):
             if not row.moves or row.per is not None:
                 continue
-            unsigned = row.type.startswith(("uint", "bitfield"))
+            unsigned = row.type.startswith(("uint", "bitfield")) and not row.offset
             negated = row.value == "-$setpoint"
             one_sided = path == "write_negative" or bool(control.write_negative) or not below_zero
             if unsigned and (not one_sided or negated is not (path == "write_negative")):
                 yield Fault((*at, path, index, "type"), f"a set point below 0 does not fit into {row.type}")
             largest = abs(lowest) if path == "write_negative" and not isinstance(lowest, str) else highest
-            if not isinstance(largest, str) and not _fits(row, largest / abs(row.scale)):
+            if not isinstance(largest, str) and not _fits(row, (largest + abs(row.offset)) / abs(row.scale)):
                 yield Fault((*at, path, index, "type"), f"{largest:g} divided by {row.scale:g} is more than it holds")
 
 

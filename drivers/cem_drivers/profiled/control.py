@@ -101,6 +101,7 @@ class Surface:
             if row in differs or (self._place(row) is None and (differs or self._touched)):
                 await self._send(row, raw)
         self._held, self._touched = None, False
+        self._armed = self._armed and None  # the release may have disarmed it
 
     async def read_back(self) -> float | None:
         """The value as the device holds it; None when none of ours is in force.
@@ -148,7 +149,7 @@ class Surface:
             self._beat_at_s = self._monotonic()
 
     async def _arm(self) -> None:
-        """Writes and reads back what makes the device let go by itself, once for each time that it is opened."""
+        """Writes and reads back what makes the device let go by itself, once after each opening and each release."""
         timeout = self._row.device_timeout
         if timeout is None or self._armed is not None:
             return
@@ -261,7 +262,7 @@ class Surface:
             amount = self._amount(ours.get(name, name))
             amount = -amount if row.value.startswith("-") else amount
             amount /= (self._amount(f"${row.per}") or math.nan) if row.per is not None else 1.0
-            amount /= row.scale
+            amount = (amount - row.offset) / row.scale
             amount = amount if row.type.startswith("float") else whole(amount)
         else:
             amount = row.value
@@ -310,6 +311,7 @@ class Surface:
         value = await self._decode(place, row.scale)
         if value is None:
             return None
+        value += row.offset
         value *= self._amount(f"${row.per}") if row.per is not None else 1.0
         return -value if isinstance(row.value, str) and row.value.startswith("-") else value
 

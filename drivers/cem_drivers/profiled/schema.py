@@ -187,7 +187,7 @@ class Limits(Table):
 
 
 class WriteRow(Table):
-    """One write. `value` is a raw number, or "$setpoint", "$max", "$id", divided by `per` and by `scale`.
+    """One write. `value` is a raw number, or "$setpoint", "$max", "$id": over `per`, less `offset`, over `scale`.
 
     `codes` says what is written for each set point, where the device counts its states in its own way.
     """
@@ -196,6 +196,7 @@ class WriteRow(Table):
     type: str = Field(pattern=TYPE)
     value: float | Annotated[str, Field(pattern=REFERENCE)]
     scale: float = 1.0
+    offset: float = 0.0  # as of a point: what is read is raw times scale, plus offset
     per: str | None = None
     codes: dict[Annotated[str, Field(pattern=CODE)], int] | None = Field(default=None, min_length=1)
     word_order: WordOrder | None = None
@@ -209,8 +210,11 @@ class WriteRow(Table):
             raise ValueError("a string is never written")
         if self.scale == 0:
             raise ValueError("scale 0 leaves nothing")
-        if self.codes is not None and (self.value != "$setpoint" or self.scale != 1 or self.per is not None):
-            raise ValueError("'codes' stand for value = \"$setpoint\" alone, without scale and per")
+        if self.offset and not isinstance(self.value, str):
+            raise ValueError("a raw number is written as it is, without offset")
+        worked = self.scale != 1 or self.offset or self.per is not None
+        if self.codes is not None and (self.value != "$setpoint" or worked):
+            raise ValueError("'codes' stand for value = \"$setpoint\" alone, without scale, offset and per")
         return self
 
     @property
