@@ -217,7 +217,8 @@ def test_an_unknown_time_zone_is_told_before_any_device_is_asked(tmp_path: Path)
     [
         (
             "[find]\nmodbs = []",
-            "find.modbs: unknown key; allowed: modbus, mqtt, serial, grid, read_only, max_power_w (did you mean 'modbus'?)",
+            "find.modbs: unknown key; allowed: modbus, mqtt, serial, grid, read_only, max_power_w "
+            "(did you mean 'modbus'?)",
         ),
         ("[[device]]\nid = 1", "device: seen in an answers file; devices are found at the addresses in [find]"),
         ("name = 3", "name: 3 seen; text in quotes is needed"),
