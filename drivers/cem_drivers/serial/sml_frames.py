@@ -44,7 +44,6 @@ class FrameReader:
             frame = checked(whole)
             if frame is None:
                 self._count.bad_check += 1
-                self._count.last_bad = whole
                 again = whole.rfind(BEGIN, 1)  # cut off right behind an escape: the next begin looks like content
                 frame = checked(whole[again:]) if again > 0 else None
             if frame is None:

@@ -48,7 +48,6 @@ class SmlReader:
                 told = [telegram(body, self._miscoded) for body in lists_in(frame)]
             except (BrokenMessage, ValueError, IndexError):
                 self.count.malformed += 1
-                self.count.last_bad = frame.messages
                 continue
             self.count.good += 1
             telegrams += told

@@ -100,7 +100,6 @@ class Count:
     malformed: int = 0  # the check sum fits or there is none, but the content does not make sense
     oversize: int = 0  # no end came within what is bounded
     octets: int = 0
-    last_bad: bytes = field(default=b"")  # the newest of what was dropped
 
     @property
     def dropped(self) -> int:

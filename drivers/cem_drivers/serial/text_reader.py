@@ -119,12 +119,10 @@ class TextReader:
             self._has_crc |= checked
             if not checked:
                 self.count.bad_check += 1
-                self.count.last_bad = body
                 return None
         telegram = self._read(body, checked)
         if telegram is None:
             self.count.malformed += 1
-            self.count.last_bad = body
         else:
             self.count.good += 1
         return telegram
