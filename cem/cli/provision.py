@@ -44,7 +44,12 @@ Say = Callable[[str], None]
     help="The site file to write; also CEM_CONFIG.",
 )
 @click.option("--from", "answers_file", type=click.Path(path_type=Path, dir_okay=False), help="File with the answers.")
-@click.option("--modbus", multiple=True, metavar="HOST:PORT[/UNIT]", help="A Modbus device; repeatable.")
+@click.option(
+    "--modbus",
+    multiple=True,
+    metavar="HOST:PORT[/UNIT][=PROFILE]",
+    help="A Modbus device, with rtu-tcp:// or tls:// in front where it is so reached; repeatable.",
+)
 @click.option("--mqtt", multiple=True, metavar="HOST:PORT", help="An MQTT broker; repeatable.")
 @click.option(
     "--serial",

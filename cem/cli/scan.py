@@ -37,6 +37,9 @@ def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bo
     rate for a parity bit. Meters that speak by themselves (P1, SML, IEC 62056-21 mode D) are listened to at
     serial:DEVICE, serial-tcp://HOST:PORT, or `serial` for every serial port of this machine: up to 12 s a baud rate.
 
+    Many devices can't be told from others by what they say: =PROFILE behind an address says what is there, such as
+    192.0.2.41:502=keba.p30.
+
     Ends with 0 when something was found, else with 1.
 
     Example: cem scan 192.0.2.40:502/1-3 mqtt://192.0.2.10:1883

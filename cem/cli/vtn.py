@@ -8,19 +8,20 @@ import secrets
 import signal
 import ssl
 import sys
-import uuid
-from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 import click
 
 from cem.cli.vtn_orders import event, json_option, program, report, ven
-from cem.io.clock import SystemClock
-from cem.io.http_server import HttpServer
-from cem.io.object_store import ObjectStore, StoreError
-from cem.sgcp.vtn.handler import BASE_PATH, Vtn, VtnConfig
-from cem.sgcp.vtn.objects import Objects
+from cem.io.callback_guard import Network
+from cem.io.mqtt_publisher import Broker
+from cem.io.object_store import StoreError
+from cem.model.errors import GridError
+from cem.sgcp.vtn.handler import BASE_PATH
 from cem.sgcp.vtn.tokens import Client, Role
+from cem.sgcp.vtn.topics import MqttLogin, MqttOffer
+from cem.vtn_app import VtnSettings, running_vtn
 
 
 @click.group(invoke_without_command=True)
@@ -50,14 +51,23 @@ def _read_clients(_ctx: click.Context, _param: click.Parameter, texts: tuple[str
     return tuple(_client(text) for text in texts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Listen:
-    host: str
-    port: int
-    tls: ssl.SSLContext | None
-    public_url: str
-    port_file: Path | None
-    as_json: bool
+def _read_networks(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(text) for text in texts)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; write it like 192.168.178.0/24") from error
+
+
+def _read_broker(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
+    if text is not None:
+        try:
+            Broker(text).host_and_port()
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+    return text
+
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @vtn.command("serve")
@@ -71,14 +81,36 @@ class _Listen:
 )
 @click.option(
     "--client-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_FILE,
     help="Clients, one ID:SECRET:ROLE a line; other users of the machine can't see them as they see --client.",
 )
 @click.option("--public-url", default="", help="scheme://host[:port] as clients reach it, where that differs.")
+@click.option("--tls-cert", type=_FILE, help="Certificate chain, PEM.")
+@click.option("--tls-key", type=_FILE, help="Its key, PEM.")
 @click.option(
-    "--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Certificate chain, PEM."
+    "--webhook-network",
+    "networks",
+    callback=_read_networks,
+    multiple=True,
+    help="Callbacks may lie in this network although it is not public, and use plain http; such as 192.168.178.0/24.",
 )
-@click.option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its key, PEM.")
+@click.option("--webhook-ca", type=_FILE, help="Authorities of the callbacks' certificates, PEM; else the system's.")
+@click.option(
+    "--mqtt", "mqtt_uri", callback=_read_broker, help="Broker for notifications: mqtts://host[:port] or mqtt://..."
+)
+@click.option("--mqtt-public", "mqtt_public", multiple=True, help="The broker as clients reach it, if that differs.")
+@click.option("--mqtt-user", help="Our own user at the broker.")
+@click.option("--mqtt-password-file", type=_FILE, help="Our password, in the first line.")
+@click.option("--mqtt-ca", type=_FILE, help="Authority of the broker's certificate, PEM; else the system's.")
+@click.option(
+    "--mqtt-login",
+    type=click.Choice(["anonymous", "token"]),
+    default="anonymous",
+    show_default=True,
+    help="How clients log in at the broker: not at all, or with their id and their bearer token.",
+)
+@click.option("--mqtt-prefix", default="openadr3", show_default=True, help="What all topics begin with.")
+@click.option("--mdns", "mdns_name", help="Announce the VTN in the local network under this name.")
 @click.option(
     "--port-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the port here once listening."
 )
@@ -92,6 +124,16 @@ def serve(
     public_url: str,
     tls_cert: Path | None,
     tls_key: Path | None,
+    networks: tuple[Network, ...],
+    webhook_ca: Path | None,
+    mqtt_uri: str | None,
+    mqtt_public: tuple[str, ...],
+    mqtt_user: str | None,
+    mqtt_password_file: Path | None,
+    mqtt_ca: Path | None,
+    mqtt_login: str,
+    mqtt_prefix: str,
+    mdns_name: str | None,
     port_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -100,20 +142,31 @@ def serve(
     Example: cem vtn serve --port 8081 --data /var/lib/cem-vtn --client utility:s3cret:bl --client home:s3cret2:ven
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    listen = _Listen(host, port, _tls(tls_cert, tls_key), public_url.rstrip("/"), port_file, as_json)
     known = (*clients, *_from_file(client_file)) or _made_up()
     repeated = {client.id for client in known if sum(other.id == client.id for other in known) > 1}
     if repeated:
         raise click.UsageError(f"client {min(repeated)!r} is given twice")
     if data is None:
         click.echo("note: no --data; all objects are lost when this ends", err=True)
+    login = MqttLogin.ANONYMOUS if mqtt_login == "anonymous" else MqttLogin.OAUTH2_BEARER_TOKEN
+    settings = VtnSettings(
+        known,
+        host,
+        port,
+        data,
+        _tls(tls_cert, tls_key),
+        public_url.rstrip("/"),
+        networks,
+        None if webhook_ca is None else ssl.create_default_context(cafile=webhook_ca),
+        None if mqtt_uri is None else Broker(mqtt_uri, mqtt_user, mqtt_password_file, mqtt_ca),
+        None if mqtt_uri is None else MqttOffer(mqtt_public or (mqtt_uri,), login, mqtt_prefix),
+        mdns_name,
+    )
+    if mqtt_uri is not None and login is MqttLogin.ANONYMOUS:
+        click.echo("note: without --mqtt-login token everybody who reaches the broker can read everything", err=True)
     try:
-        store = ObjectStore.open(data)
-        try:
-            asyncio.run(_serve(listen, store, known))
-        finally:
-            store.close()
-    except (StoreError, OSError) as error:
+        asyncio.run(_serve(settings, port_file, as_json))
+    except (StoreError, GridError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -148,35 +201,23 @@ def _made_up() -> tuple[Client, ...]:
     return clients
 
 
-async def _serve(listen: _Listen, store: ObjectStore, clients: tuple[Client, ...]) -> None:
-    clock = SystemClock()
-    config = VtnConfig(
-        clients=clients,
-        new_id=lambda: uuid.uuid4().hex,
-        new_token=lambda: secrets.token_urlsafe(32),
-        public_url=listen.public_url,
-    )
-    handler = Vtn(config, Objects(store.load()))
-    server = HttpServer(handler, store.commit, lambda: clock.now().wall, tls=listen.tls)
+async def _serve(settings: VtnSettings, port_file: Path | None, as_json: bool) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    port = await server.start(listen.host, listen.port)
-    try:
-        _announce(listen, port)
+    async with running_vtn(settings) as port:
+        _tell(settings, port, port_file, as_json)
         await ended.wait()
-    finally:
-        await server.stop()
 
 
-def _announce(listen: _Listen, port: int) -> None:
-    host = f"[{listen.host}]" if ":" in listen.host else listen.host
-    url = f"{'https' if listen.tls else 'http'}://{host}:{port}{BASE_PATH}"
-    if listen.tls is None and listen.host not in ("127.0.0.1", "::1", "localhost"):
+def _tell(settings: VtnSettings, port: int, port_file: Path | None, as_json: bool) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"{'https' if settings.tls else 'http'}://{host}:{port}{BASE_PATH}"
+    if settings.tls is None and settings.host not in ("127.0.0.1", "::1", "localhost"):
         click.echo("note: OpenADR 3 demands TLS beyond this machine; give --tls-cert and --tls-key", err=True)
-    if listen.port_file is not None:
-        draft = listen.port_file.with_name(listen.port_file.name + ".new")
+    if port_file is not None:
+        draft = port_file.with_name(port_file.name + ".new")
         draft.write_text(f"{port}\n", encoding="ascii")
-        os.replace(draft, listen.port_file)
-    click.echo(json.dumps({"url": url, "port": port}) if listen.as_json else url)
+        os.replace(draft, port_file)
+    click.echo(json.dumps({"url": url, "port": port}) if as_json else url)
     sys.stdout.flush()

@@ -74,7 +74,7 @@ async def discover(
 
 async def _look_at(link: Link, drivers: Mapping[str, Driver], context: DriverContext, timeout_s: float) -> Sighting:
     best: dict[str, Found] = {}
-    trouble: list[str] = []
+    trouble = _unknown_profile(drivers, link)
     for name, driver in drivers.items():
         if not _speaks(driver, link):
             continue
@@ -108,7 +108,24 @@ def _in_memory(link: Link, context: DriverContext) -> object:
     return context.topics if link.get("kind") == LinkKind.MQTT else context.pdu
 
 
+def _faults(driver: Driver, link: Link) -> list[str]:
+    """What a driver finds wrong with a link, and with the profile that a person named."""
+    named = link.get("profile")
+    bare = {key: value for key, value in link.items() if key != "profile"}
+    profile = str(named) if named is not None else None
+    config = DeviceConfig(id="probe", name="probe", driver=driver.name, link=bare, resources=(), profile=profile)
+    return driver.faults(config)
+
+
 def _speaks(driver: Driver, link: Link) -> bool:
     """Whether a link of this kind is any of the driver's business: it finds no fault with the table."""
-    config = DeviceConfig(id="probe", name="probe", driver=driver.name, link=link, resources=())
-    return not any(line.startswith("link.") for line in driver.faults(config))
+    wrong = ("link.", "profile:") if "profile" in link else ("link.",)
+    return not any(line.startswith(wrong) for line in _faults(driver, link))
+
+
+def _unknown_profile(drivers: Mapping[str, Driver], link: Link) -> list[str]:
+    """What is wrong with a profile that a person named and no driver takes, as the nearest of them says it."""
+    if "profile" not in link or any(_speaks(driver, link) for driver in drivers.values()):
+        return []
+    said = [line for driver in drivers.values() for line in _faults(driver, link) if line.startswith("profile:")]
+    return sorted(set(said), key=lambda line: ("did you mean" not in line, len(line)))[:1]

@@ -42,13 +42,33 @@ _NAMED = {
 }
 
 
+_MODBUS = frozenset({LinkKind.MODBUS_TCP, LinkKind.MODBUS_RTU_TCP, LinkKind.MODBUS_TLS})
+
+
 def parse_target(text: str, kind: LinkKind | None = None) -> list[Link]:
     """The links of HOST[:PORT][/UNITS], UNITS being such as 1 or 1,200 or 1-4, optionally with modbus:// or mqtt://.
 
     Without a kind both are meant, unless the port is MQTT's own. Also rtu-tcp:// and tls:// with the same, and
     rtu:DEVICE[@BAUD[PARITY][/UNITS]] for a serial line. A meter that speaks by itself is at serial:DEVICE[@BAUD] or
-    serial-tcp://HOST:PORT; `serial` alone is every serial port. Raises ValueError with a sentence.
+    serial-tcp://HOST:PORT; `serial` alone is every serial port. With =PROFILE behind it a person says what is there:
+    the link then carries `profile`, and no unit where none is given. Raises ValueError with a sentence.
     """
+    text, said, profile = text.strip().partition("=")
+    if said and not profile:
+        raise ValueError(f"{text + said!r}: a profile is missing behind =, such as keba.p30 or mine.toml")
+    links = _links_of(text, kind)
+    if not said:
+        return links
+    behind = text.partition("@")[2] if text.startswith("rtu:") else text.rpartition("//")[2]
+    given = "/" in behind  # units follow host and port, or the baud rate
+    return [
+        {key: value for key, value in link.items() if given or key != "unit"} | {"profile": profile}
+        for link in links
+        if link["kind"] != LinkKind.MQTT
+    ]
+
+
+def _links_of(text: str, kind: LinkKind | None) -> list[Link]:
     meter = _meter(text.strip(), kind)
     if meter is not None:
         return meter
@@ -61,6 +81,8 @@ def parse_target(text: str, kind: LinkKind | None = None) -> list[Link]:
     if match is None:
         raise ValueError(f"{text!r} is no address; needed: HOST:PORT or HOST:PORT/UNIT, such as 192.0.2.40:502/1")
     named = _NAMED.get(match["kind"] or "")
+    if kind is LinkKind.MODBUS_TCP and named in _MODBUS:
+        kind = named  # any way to a Modbus device will do where one is meant
     if named and kind and named is not kind:
         raise ValueError(f"{text!r} was given where an address of kind {kind} is meant")
     host = match["host"].strip("[]")

@@ -75,15 +75,12 @@ class Dropped:
 
 @value(frozen=True, slots=True)
 class SignMemory:
-    """Whether meter and batteries point the same way: the last look at both, and what followed from it."""
+    """Whether meter and batteries point the same way: the last samples of both, and what followed from them."""
 
-    grid_w: float | None = None
-    battery_w: float | None = None
-    taken_at_s: float = LONG_AGO_S
-    against: float = 0.0  # weight of evidence that the meter counts backwards
-    since_s: float = LONG_AGO_S  # of the oldest such evidence
+    samples: tuple[tuple[float, float, float], ...] = ()  # (monotonic s, W at the meter, W of all batteries)
+    sure: int = 0  # samples in a row after which the meter seemed to count backwards
     stopped_until_s: float = LONG_AGO_S
-    doubt: bool = False  # after a stop, until a step was seen to come out right
+    doubt: bool = False  # after a stop, until it was seen to come out right
 
 
 @value(frozen=True, slots=True)

@@ -1,9 +1,11 @@
-"""Is the grid meter the right way round? Every step of the batteries must show at the meter with the same sign."""
+"""Is the grid meter the right way round? What the batteries move must show at the meter with the same sign."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from cem.control.memory import SignMemory
-from cem.control.tuning import SIGN_FORGET_S, SIGN_LOOK_S, SIGN_SHARE, SIGN_STEP_W, SIGN_STOP_S
+from cem.control.tuning import SIGN_GAP_S, SIGN_SHARE, SIGN_STEP_W, SIGN_STOP_S, SIGN_SURE_TICKS, SIGN_WINDOW_S
 from cem.model.envelope import Envelope, Rank
 from cem.model.reading import Snapshot
 from cem.model.resource import Role
@@ -11,13 +13,21 @@ from cem.model.site import Site
 
 REASON = "the grid meter counts backwards: a battery that charges shows as less import. Turn the meter or its sensors"
 DOUBT_SHARE = 0.1  # of the rating, while it is tried again
-ENOUGH = 1.5  # weight of evidence; one step weighs at most 1
+LAGS = range(-3, 4)
+"""By how many samples the meter may run behind the batteries' own readings, or before them."""
+AGAINST = -0.5
+WITH = 0.3
+"""Of all that the batteries moved, this share at most shows the wrong way, and at no lag more the right way."""
+EVENLY = 2.0
+"""It was moved in so many steps of equal size at least: one may be the household's chance."""
+Sample = tuple[float, float, float]
 
 
 def watch(site: Site, snapshot: Snapshot, before: SignMemory) -> SignMemory:
-    """Compares what the batteries have moved since the last look with what the meter has, once it is enough to tell.
+    """Compares what the batteries have moved in the last seconds with what the meter has, sample by sample.
 
-    A look is as old as the movement needs, so that a slow run away from a reversed meter is seen as well as a step.
+    A household whose load moves as much may look like a reversed meter for one step, not for several in a row and at
+    every lag. A slow run away from zero is seen once it has moved by enough to tell.
     """
     meters, batteries = site.of(Role.GRID), site.of(Role.BATTERY)
     if not meters or not batteries:
@@ -27,32 +37,59 @@ def watch(site: Site, snapshot: Snapshot, before: SignMemory) -> SignMemory:
     powers = [snapshot.number(b.id, "power_w", stale_s) for b in batteries]
     reading = snapshot.reading(meters[0].id, "power_w")
     if grid is None or reading is None or any(p is None for p in powers):
-        return replace(before, grid_w=None, battery_w=None)
-    battery, at_s = sum(p for p in powers if p is not None), reading.taken_at_s
-    if before.grid_w is None or before.battery_w is None or at_s - before.taken_at_s > SIGN_LOOK_S:
-        return replace(before, grid_w=grid, battery_w=battery, taken_at_s=at_s)
-    rated = sum(max(b.ratings.max_charge_w or 0.0, b.ratings.max_discharge_w or 0.0) for b in batteries)
-    least_w = max(SIGN_STEP_W, SIGN_SHARE * rated)
-    if at_s <= before.taken_at_s or abs(battery - before.battery_w) < least_w:
+        return replace(before, samples=(), sure=0)
+    at_s, former = reading.taken_at_s, before.samples
+    if former and at_s <= former[-1][0]:
         return before
-    now = replace(before, grid_w=grid, battery_w=battery, taken_at_s=at_s)
-    return _weighed(now, battery - before.battery_w, grid - before.grid_w, least_w)
+    if former and at_s - former[-1][0] > SIGN_GAP_S:
+        former = ()
+    kept = (sample for sample in former if at_s - sample[0] <= SIGN_WINDOW_S)
+    samples = (*kept, (at_s, grid, sum(p for p in powers if p is not None)))
+    rated = sum(max(b.ratings.max_charge_w or 0.0, b.ratings.max_discharge_w or 0.0) for b in batteries)
+    enough_w = max(SIGN_STEP_W, SIGN_SHARE * rated) * (1.0 if before.doubt else 2.0)
+    return _judged(replace(before, samples=samples), enough_w)
 
 
-def _weighed(memory: SignMemory, battery_step: float, grid_step: float, least_w: float) -> SignMemory:
-    at_s = memory.taken_at_s
-    against, since_s = memory.against, memory.since_s
-    if against > 0.0 and at_s - since_s > SIGN_FORGET_S:
-        against = 0.0
-    if abs(grid_step - battery_step) <= 0.3 * abs(battery_step):
-        return replace(memory, against=0.0, doubt=False)
-    if abs(grid_step + battery_step) > 0.3 * abs(battery_step):
-        return replace(memory, against=against)  # something else moved as well
-    since_s = at_s if against == 0.0 else since_s
-    against += min(1.0, abs(battery_step) / (2 * least_w))
-    if against < (1.0 if memory.doubt else ENOUGH):
-        return replace(memory, against=against, since_s=since_s)
-    return replace(memory, against=0.0, stopped_until_s=at_s + SIGN_STOP_S, doubt=True)
+def _judged(memory: SignMemory, enough_w: float) -> SignMemory:
+    stored = [battery_w for _, _, battery_w in memory.samples]
+    if max(stored) - min(stored) < enough_w:
+        return replace(memory, sure=0)
+    least, most = agreement(memory.samples)
+    if most > 1.0 - WITH:
+        return replace(memory, sure=0, doubt=False)
+    if least > AGAINST or most > WITH:
+        return replace(memory, sure=0)
+    if memory.sure + 1 < SIGN_SURE_TICKS:
+        return replace(memory, sure=memory.sure + 1)
+    stopped_until_s = memory.samples[-1][0] + SIGN_STOP_S
+    return replace(memory, samples=(), sure=0, stopped_until_s=stopped_until_s, doubt=True)
+
+
+def agreement(samples: Sequence[Sample]) -> tuple[float, float]:
+    """How far what the batteries moved shows at the meter, from -1 (all the wrong way) to 1 (all the right way).
+
+    (the least of the lags at which the meter is behind, the most of all lags). Steps weigh by their size; more than
+    itself none can show. (0, 0) where one step outweighs all others.
+    """
+    pairs = list(pairwise(samples))
+    moved = [after[2] - before[2] for before, after in pairs]
+    shown = [after[1] - before[1] for before, after in pairs]
+    total = sum(map(abs, moved))
+    if total * total < EVENLY * sum(step * step for step in moved):
+        return 0.0, 0.0
+    found = {lag: _share(moved, shown, lag) for lag in LAGS}
+    return min(share for lag, share in found.items() if lag >= 0), max(found.values())
+
+
+def _share(moved: Sequence[float], shown: Sequence[float], lag: int) -> float:
+    with_it = weight = 0.0
+    for place, step in enumerate(moved):
+        other = place + lag
+        if step != 0.0 and 0 <= other < len(shown):
+            size = abs(step)
+            weight += size
+            with_it += max(-size, min(size, shown[other] if step > 0.0 else -shown[other]))
+    return with_it / weight if weight > 0.0 else 0.0
 
 
 def reversed_now(memory: SignMemory, now_s: float) -> bool:

@@ -45,8 +45,9 @@ IMPLAUSIBLE_FUSES = 3.0
 FUSE_CARRIES = 1.45  # times its rating for an hour at most (IEC 60898-1): more is believed when it comes twice
 SIGN_STEP_W = 250.0  # smaller steps drown in the noise of the house
 SIGN_SHARE = 0.08  # of the rating: the same for large sites
-SIGN_LOOK_S = 10.0  # in so long a run away from zero moves the battery by enough to tell
-SIGN_FORGET_S = 60.0
+SIGN_WINDOW_S = 20.0  # in so long a run away from zero moves the battery by enough to tell
+SIGN_GAP_S = 10.0  # what is read less often tells nothing: too much else moves meanwhile
+SIGN_SURE_TICKS = 3
 SIGN_STOP_S = 900.0
 
 STORAGE_EFFICIENCY = 0.95  # one way, where nobody tells

@@ -1,13 +1,10 @@
-"""A thin HTTP server around a pure handler: bounds in, handler, commit, then the answer."""
+"""A thin HTTP server around one exchange function: bounds in, the exchange, the answer out."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
 from ssl import SSLContext
-from typing import Protocol, TypeVar
 
 from aiohttp import hdrs, web
 
@@ -17,17 +14,8 @@ from cem.wire.openadr3 import Problem, encode
 _log = logging.getLogger(__name__)
 _COMPRESS_FROM_BYTES = 1024
 
-C = TypeVar("C")
-
-
-class Handler(Protocol[C]):
-    """A pure handler. Both methods are called in one thread, one call at a time."""
-
-    def respond(self, request: HttpRequest, now: datetime) -> tuple[HttpResponse, tuple[C, ...]]:
-        """The answer, and the changes that must be durable before it is sent."""
-
-    def apply(self, changes: tuple[C, ...]) -> None:
-        """Takes durable changes in."""
+Exchange = Callable[[HttpRequest], Awaitable[HttpResponse]]
+"""Answers a request. What it raises is answered with 500 and logged once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +28,12 @@ class ServerBounds:
 
 
 class HttpServer:
-    """Serves one handler on one socket. Requests are answered in the order in which their bodies are complete."""
+    """Serves one exchange function on one socket."""
 
-    def __init__(
-        self,
-        handler: Handler[C],
-        commit: Callable[[Sequence[C]], None],
-        now: Callable[[], datetime],
-        bounds: ServerBounds | None = None,
-        tls: SSLContext | None = None,
-    ) -> None:
-        def exchange(request: HttpRequest) -> HttpResponse:
-            response, changes = handler.respond(request, now())
-            if changes:
-                commit(changes)
-                handler.apply(changes)
-            return response
-
+    def __init__(self, exchange: Exchange, bounds: ServerBounds | None = None, tls: SSLContext | None = None) -> None:
         self._exchange = exchange
         self._bounds = bounds or ServerBounds()
         self._tls = tls
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vtn")
         self._runner: web.AppRunner | None = None
         self._failing = False
 
@@ -86,7 +59,6 @@ class HttpServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-        await asyncio.to_thread(self._thread.shutdown)
 
     async def _serve(self, request: web.Request) -> web.Response:
         try:
@@ -105,9 +77,10 @@ class HttpServer:
             headers={name.lower(): value for name, value in request.headers.items()},
             body=body,
             origin=f"{request.scheme}://{request.host}",
+            peer=request.remote or "",
         )
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(self._thread, self._exchange, exchange)
+            answer = await self._exchange(exchange)
         except Exception as error:  # noqa: BLE001 - the one place where a request's fault is kept from the others
             return self._failed(request, error)
         self._recovered()

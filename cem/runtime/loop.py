@@ -2,6 +2,7 @@
 
 import logging
 import math
+import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class TickHealth:
 
     count: int = 0
     last_ms: float = 0.0
+    last_own_ms: float = 0.0  # without the time for which another process was given the processor
     worst_ms: float = 0.0
     started_at: datetime | None = None
 
@@ -134,6 +136,7 @@ class ControlLoop:
     def tick(self) -> Decision:
         """One whole tick; never waits for anything."""
         began = time.perf_counter()
+        worked_s, displaced = _worked()
         now = self._clock.now()
         inputs = Inputs(
             now,
@@ -155,7 +158,9 @@ class ControlLoop:
         self._on_decision(self.last)
         if all(now.mono_s - task.alive_at_s <= TASK_ALIVE_S for task in self._devices):
             self._watchdog.kick()
-        self._measure(now, (time.perf_counter() - began) * 1000)
+        took_ms = (time.perf_counter() - began) * 1000
+        work_s, displacements = _worked()
+        self._measure(now, took_ms, took_ms if displacements == displaced else (work_s - worked_s) * 1000)
         return decision
 
     def _post(self, setpoints: Sequence[Setpoint], now: Instant) -> None:
@@ -178,10 +183,15 @@ class ControlLoop:
         for session in self._sessions:
             session.sample(inputs.now, frozen)
 
-    def _measure(self, now: Instant, took_ms: float) -> None:
+    def _measure(self, now: Instant, took_ms: float, own_ms: float) -> None:
         health = self.health
         health.count += 1
-        health.last_ms = took_ms
+        health.last_ms, health.last_own_ms = took_ms, own_ms
         health.worst_ms = max(health.worst_ms, took_ms)
         if health.started_at is None:
             health.started_at = now.wall
+
+
+def _worked() -> tuple[float, int]:
+    """(processor time of this thread in seconds, how often the processor was taken away from it)."""
+    return time.thread_time(), resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw

@@ -214,10 +214,10 @@ class MemoryVtn:
         return str(json.loads(answer.body)["access_token"])
 
     def _exchange(self, request: HttpRequest) -> HttpResponse:
-        answer, changes = self._vtn.respond(request, self._clock.now().wall)
-        self._vtn.apply(changes)
+        outcome = self._vtn.respond(request, self._clock.now().wall)
+        self._vtn.apply(outcome.changes)
         self._forget_reports()
-        return answer
+        return outcome.answer
 
     def _forget_reports(self) -> None:
         """Keeps the newest: a month of reports would be of no use to anybody here."""

@@ -32,10 +32,11 @@ from hw_sim.happenings import FaultSpec
 from hw_sim.home import Home, HomeError, home_of, in_words, table_of, text_of
 from hw_sim.lines import MemoryLine
 from hw_sim.pins import PinProcess
+from hw_sim.profiled.find import catalogue
 from hw_sim.scenario import Scenario as TiedHome
 from hw_sim.scenario import is_scenario, scenario_of
 from hw_sim.simulation import SimulatedHome
-from hw_sim.specs import DeviceSpec
+from hw_sim.specs import LINES, DeviceSpec
 from hw_sim.truth import BatteryTruth, EvTruth, PvTruth, Truth
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Wire",
     "begins_at",
     "fault_troubles",
+    "has_registers",
     "home_in",
     "is_scenario",
     "links_of",
@@ -124,7 +126,7 @@ def begins_at(home: Home, text: str | None) -> datetime | None:
 
 def links_of(home: SimulatedHome) -> list[Link]:
     """The link tables under which a home's devices are found: one per Modbus device, per line and per thing on pins,
-    one for the broker."""
+    one for the broker. What stands there with a profile is known to whoever set it up."""
     links: list[Link] = []
     brokered = False
     for spec in home.home.device:
@@ -132,11 +134,19 @@ def links_of(home: SimulatedHome) -> list[Link]:
             links.append(_wired(spec))
         elif spec.on_line:
             links.append({"kind": "serial", "device": spec.id})
-        elif _has_registers(home, spec.id):
-            links.append({"kind": "tcp", "host": spec.id, "port": 502, "unit": spec.unit})
+        elif has_registers(home, spec.id):
+            kind = "rtu-tcp" if spec.link in LINES else "tcp"
+            profile = {"profile": _named(spec.profile)} if spec.profile is not None else {}
+            links.append({"kind": kind, "host": spec.id, "port": home.port(spec.id), "unit": spec.unit, **profile})
         else:
             brokered = True
     return [*links, {"kind": "mqtt", "host": BROKER, "port": 1883}] if brokered else links
+
+
+def _named(profile: str) -> str:
+    """A profile as a site file names it: by its id where it ships, else by its path."""
+    path = Path(profile)
+    return path.stem if path.parent == catalogue() else profile
 
 
 ROLES_ON_PINS = {"gpio.sg_ready": "heat_pump", "gpio.relay": "load", "gpio.pulses": "pv", "gpio.contacts": "contacts"}
@@ -150,7 +160,8 @@ def _wired(spec: DeviceSpec) -> Link:
     return {"kind": "gpio", "role": ROLES_ON_PINS[spec.kind], **pins, **meter}
 
 
-def _has_registers(home: SimulatedHome, device_id: str) -> bool:
+def has_registers(home: SimulatedHome, device_id: str) -> bool:
+    """Whether a simulated device speaks Modbus."""
     try:
         home.modbus(device_id)
     except KeyError:

@@ -15,6 +15,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     body: bytes = field(default=b"", repr=False)
     origin: str = ""  # scheme://host[:port] as the client addressed us
+    peer: str = ""  # the address it came from
 
 
 @dataclass(frozen=True, slots=True)

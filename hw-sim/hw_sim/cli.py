@@ -63,7 +63,7 @@ def _line(addresses: Addresses) -> str:
     assert isinstance(devices, dict)
     parts = []
     for name, entry in devices.items():
-        where = entry["device"] if "device" in entry else f"{entry['host']}:{entry['port']}"
+        where = str(entry["device"]) if "device" in entry else f"{entry['host']}:{entry['port']}"
         more = f" unit {entry['unit']}" if "unit" in entry else f" {entry['topic']}" if "topic" in entry else ""
         parts.append(f"{name} {where}{more}")
     return "listening: " + "; ".join(parts)

@@ -1,12 +1,18 @@
 """What a home file must satisfy beyond each table's own rules."""
 
 from collections import Counter
+from pathlib import Path
 
 from pydantic import ValidationError
 
-from hw_sim.happenings import BROKER, EVENTS, FAULTS, EventSpec, FaultSpec, extra_keys
+from hw_sim.happenings import BROKER, EVENTS, FAULTS, PROFILE_NEEDS, STEERED, EventSpec, FaultSpec, extra_keys
 from hw_sim.homefile import NEEDS, Home
-from hw_sim.specs import ON_PINS, QUIRKS, DeviceSpec, Table
+from hw_sim.profiled.find import ROLES, ProfileError, did_you_mean, read_profile
+from hw_sim.profiled.identity import Identity, NoIdentity
+from hw_sim.profiled.steering import Fallback
+from hw_sim.specs import ON_PINS, PROFILE, QUIRKS, DeviceSpec, Table
+
+_HIGHEST_ON_LINE = 247  # Modbus over Serial Line V1.02, 2.2
 
 
 def home_faults(home: Home) -> list[str]:
@@ -102,6 +108,18 @@ def _pin_faults(device: DeviceSpec, taken: set[int]) -> list[str]:
 
 def _faults_of(home: Home, device: DeviceSpec, tables: dict[str, str], fronted: set[str]) -> list[str]:
     """What is wrong with what a device stands in front of."""
+    if device.kind == PROFILE:
+        return _profile_faults(home, device, tables, fronted)
+    faults = [
+        f"{key}: only a '{PROFILE}' has one" for key in ("profile", "falls_back") if getattr(device, key) is not None
+    ]
+    faults += [
+        f"{key}: only a Modbus device has one"
+        for key in ("link", "tty")
+        if (device.over_mqtt or device.on_pins) and getattr(device, key)
+    ]
+    if faults:
+        return faults
     needed = NEEDS[device.kind]
     given = home.of(device)
     unknown = [plant for plant in given if plant not in tables]
@@ -117,6 +135,48 @@ def _faults_of(home: Home, device: DeviceSpec, tables: dict[str, str], fronted: 
     twice = [plant for plant in given if plant in fronted]
     fronted.update(given)
     return [f"of: '{plant}' has a device already" for plant in twice]
+
+
+def _profile_faults(home: Home, device: DeviceSpec, tables: dict[str, str], fronted: set[str]) -> list[str]:
+    """What is wrong with a device that has a profile, and with the profile itself."""
+    if device.profile is None:
+        return ["profile: missing; an id of the catalogue, or the path of a .toml file"]
+    if device.of is None:
+        return []  # `tied` has said why
+    unknown = [plant for plant in device.of if plant not in tables]
+    if unknown:
+        return [f"of: no plant '{plant}'; {did_you_mean(plant, [*tables])}" for plant in unknown]
+    faults: list[str] = []
+    try:
+        profile = read_profile(Path(device.profile))
+        Identity(profile, device.id, device.serial)
+        Identity(profile, device.id, device.serial, stranger=True)
+    except (ProfileError, NoIdentity) as fault:
+        return [f"serial: {fault}"]
+    found = Counter(tables[plant] for plant in device.of)
+    allowed = [table for role in profile.roles if (table := ROLES[role]) is not None]
+    strange = [plant for plant in device.of if tables[plant] not in allowed]
+    faults += [
+        f"of: '{plant}' is nothing for '{profile.id}'; its tables: {', '.join(allowed) or 'none'}" for plant in strange
+    ]
+    faults += [f"of: {n} of [[{table}]]; one at most" for table, n in found.items() if n > 1]
+    if not device.of and "grid" not in profile.roles:
+        faults.append(f"profile: '{profile.id}' needs a {' or '.join(f'[[{table}]]' for table in allowed)} table")
+    if device.link == "rtu" and device.unit > _HIGHEST_ON_LINE:
+        faults.append(f"unit: {device.unit}; on a serial line at most {_HIGHEST_ON_LINE}")
+    if device.falls_back is not None and device.falls_back not in [*Fallback] and not _is_number(device.falls_back):
+        faults.append(f"falls_back: '{device.falls_back}'; allowed: {', '.join(Fallback)}, or a number")
+    twice = [plant for plant in device.of if plant in fronted]
+    fronted.update(device.of)
+    return faults + [f"of: '{plant}' has a device already" for plant in twice]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _key_faults(spec: EventSpec | FaultSpec, taken: frozenset[str]) -> list[str]:
@@ -174,6 +234,24 @@ def faults_of_fault(home: Home, fault: FaultSpec) -> list[str]:
     kind = kinds.get(fault.target)
     if kind is None:
         return [*faults, f"target: no device '{fault.target}'; known: {', '.join(kinds)}"]
+    if kind == PROFILE and kind in rule.devices:
+        return faults + _profile_fault_faults(home, fault)
     if kind not in rule.devices:
         faults.append(f"target: '{fault.kind}' is nothing for a '{kind}'; allowed: {', '.join(sorted(rule.devices))}")
     return faults
+
+
+def _profile_fault_faults(home: Home, fault: FaultSpec) -> list[str]:
+    """Whether a fault can befall the device of a profile."""
+    device = home.find(fault.target)
+    if device.profile is None or device.of is None:
+        return []
+    profile = read_profile(Path(device.profile))
+    role = PROFILE_NEEDS.get(fault.kind)
+    table = ROLES.get(role) if role is not None else None
+    there = table is None or any(one == table and spec.id in device.of for one, _, spec in home.plants())
+    if role is not None and (role not in profile.roles or not there):
+        return [f"target: '{fault.kind}' is nothing for '{profile.id}': it has no {role}"]
+    if fault.kind in STEERED and not profile.control:
+        return [f"target: '{fault.kind}' is nothing for '{profile.id}': it has no control"]
+    return []

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from hw_sim.specs import ON_LINE, ON_PINS, OVER_MQTT, Id, Percent, Phase, Table
+from hw_sim.specs import ON_LINE, ON_PINS, OVER_MQTT, PROFILE, Id, Percent, Phase, Table
 
 EventKind = Literal[
     "weather", "load", "arrive", "leave", "draw_off", "voltage", "frequency", "grid_loss", "quirk", "contact"
@@ -30,6 +30,14 @@ FaultKind = Literal[
     "slow",
     "foreign_answer",
     "garbage",
+    "duplicate",
+    "short_answer",
+    "half_answer",
+    "wrong_unit",
+    "hang_up",
+    "half_open",
+    "drift",
+    "lying_timer",
     "flood",
     "stale_retained",
     "broker_down",
@@ -136,10 +144,10 @@ EVENTS: dict[str, EventRule] = {
     "contact": EventRule(frozenset({"contact"}), targets=frozenset({"device"})),
 }
 
-_MODBUS = frozenset({"sunspec.meter", "sunspec.inverter", "sunspec.battery", "sunspec.hybrid"})
+_MODBUS = frozenset({"sunspec.meter", "sunspec.inverter", "sunspec.battery", "sunspec.hybrid", PROFILE})
 _ALL = _MODBUS | OVER_MQTT | ON_LINE
-_METER = frozenset({"sunspec.meter"}) | ON_LINE
-_CONTROLLED = _ALL - _METER
+_CONTROLLED = _ALL - {"sunspec.meter"} - ON_LINE
+_METER = frozenset({"sunspec.meter", PROFILE}) | ON_LINE
 _NO_KEYS: frozenset[str] = frozenset()
 
 FAULTS: dict[str, FaultRule] = {
@@ -162,12 +170,20 @@ FAULTS: dict[str, FaultRule] = {
     "slow": FaultRule(frozenset({"delay_s"}), _MODBUS),
     "foreign_answer": FaultRule(devices=_MODBUS),
     "garbage": FaultRule(devices=_ALL),
+    "duplicate": FaultRule(devices=_MODBUS),
+    "short_answer": FaultRule(devices=_MODBUS),
+    "half_answer": FaultRule(devices=_MODBUS),
+    "wrong_unit": FaultRule(devices=_MODBUS),
+    "hang_up": FaultRule(devices=_MODBUS),
+    "half_open": FaultRule(devices=_MODBUS),
+    "drift": FaultRule(frozenset({"value"}), _MODBUS),
+    "lying_timer": FaultRule(devices=_MODBUS - {"sunspec.meter"}),
     "flood": FaultRule(frozenset({"rate_per_s"}), OVER_MQTT),
     "stale_retained": FaultRule(devices=OVER_MQTT),
     "broker_down": FaultRule(devices=frozenset({BROKER})),
-    "bms": FaultRule(frozenset({"charge", "discharge"}), frozenset({"sunspec.battery", "sunspec.hybrid"})),
+    "bms": FaultRule(frozenset({"charge", "discharge"}), frozenset({"sunspec.battery", "sunspec.hybrid", PROFILE})),
     "bms_lost": FaultRule(frozenset({"delay_s"}), frozenset({"sunspec.battery", "sunspec.hybrid"})),
-    "unplug": FaultRule(devices=frozenset({"goe.charger"})),
+    "unplug": FaultRule(devices=frozenset({"goe.charger", PROFILE})),
     "bad_crc": FaultRule(devices=ON_LINE - {"d0.meter"}),
     "cut": FaultRule(devices=ON_LINE),
     "noise": FaultRule(devices=ON_LINE),
@@ -175,6 +191,15 @@ FAULTS: dict[str, FaultRule] = {
     "no_pin": FaultRule(devices=ON_LINE),
     "broken_wire": FaultRule(devices=frozenset(ON_PINS) - {"gpio.relay", "gpio.sg_ready"}),
 }
+
+PROFILE_NEEDS: dict[str, str] = {
+    **dict.fromkeys(("sign", "phase_lost", "phases_swapped"), "grid"),
+    "bms": "battery",
+    "unplug": "ev",
+}
+"""The role that a profile must have for a fault to befall its device."""
+STEERED = frozenset({"ineffective", "second_master", "lying_timer"})
+"""Faults of a device that is steered: its profile needs a control."""
 
 _MOMENT = frozenset(Moment.model_fields) | {"kind", "target"}
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from hw_sim.happenings import EventSpec, FaultSpec
 from hw_sim.specs import (
+    PROFILE,
     BatterySpec,
     ClimateSpec,
     DeviceSpec,
@@ -80,6 +81,7 @@ class Home(Table):
     heat_pump: tuple[HeatPumpSpec, ...] = ()
     relay_load: tuple[RelayLoadSpec, ...] = ()
     mqtt: MqttSpec = MqttSpec(embedded=True)
+    profiles: tuple[str, ...] = ()  # folders in which profiles are looked for, before the catalogue
     gpio: GpioSpec = GpioSpec()
     device: tuple[DeviceSpec, ...] = ()
     event: tuple[EventSpec, ...] = ()
@@ -111,8 +113,8 @@ class Home(Table):
 
     def of(self, device: DeviceSpec) -> tuple[str, ...]:
         """The ids of the plants that a device stands in front of."""
-        if device.of is not None:
-            return device.of
+        if device.of is not None or device.kind == PROFILE:  # whose plants are found when the file is read
+            return device.of or ()
         return tuple(spec.id for table, _, spec in self.plants() if table in NEEDS[device.kind])
 
     def quiet(self) -> "Home":

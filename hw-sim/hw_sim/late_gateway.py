@@ -11,6 +11,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hw_sim.rtu import checksum
+
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS = 1, 2
 _HEAD = 7  # unit to byte count of the longest request
 
@@ -25,16 +27,6 @@ class Lateness:
     most_s: float = 0.4
     lost: float = 0.0  # share that never comes
     twice: float = 0.0  # share sent twice
-
-
-def checksum(frame: bytes) -> bytes:
-    """CRC-16 of Modbus over Serial Line V1.02, clause 6.2.2, low byte first."""
-    crc = 0xFFFF
-    for byte in frame:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
-    return struct.pack("<H", crc)
 
 
 class LateGateway:

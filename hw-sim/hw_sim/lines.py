@@ -62,7 +62,7 @@ class LineEndpoint(Protocol):
         """Where it is, as JSON types."""
 
 
-class PtyEndpoint:
+class PtyLineEndpoint:
     """A pseudo terminal; `path`, where given, is a link that stays the same over unplugging, as in by-id."""
 
     def __init__(self, line: MemoryLine, path: Path | None) -> None:

@@ -1,33 +1,53 @@
-"""One Modbus device on both transports: in memory, and on TCP through pymodbus's simulator server."""
+"""One Modbus device as its wires see it: register banks at unit ids, and what is wrong with its answers."""
 
 import asyncio
-import logging
-from collections.abc import Sequence
-from typing import Any
-
-from pymodbus.constants import ExcCodes
-from pymodbus.exceptions import NoSuchIdException
-from pymodbus.server import ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from hw_sim.faults import HEALTHY, Condition
-from hw_sim.registers import NO_RESPONSE, SERVER_BUSY, ModbusFault, RegisterBank, answer
+from hw_sim.registers import NO_RESPONSE, SERVER_BUSY, Bank, answer
 
-_ALL_ADDRESSES = 0x10000
+_WRITES = (5, 6, 15, 16, 22, 23)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What a device sends for one request: the answer PDU, and how it goes on the wire."""
+
+    pdu: bytes
+    delay_s: float = 0.0
+    copies: int = 1
+    wrong_unit: bool = False  # the frame names another unit
+    half: bool = False  # only the first half of the frame leaves the device
+
+
+class HungUp(ConnectionError):  # noqa: N818 - what it does, not what went wrong
+    """The device ends the connection in place of an answer."""
 
 
 class ModbusUnit:
-    """A register bank at a unit id, with what is wrong with it now. `exchange` is the in-memory transport."""
+    """Register banks by unit id, with what is wrong with the device now. `exchange` is the in-memory transport.
 
-    def __init__(self, bank: RegisterBank, unit: int) -> None:
-        self.bank = bank
-        self.unit = unit
+    On a serial `line` nobody answers for a unit that is not there; else it is exception 11, as from a gateway.
+    `max_clients`: so many connections are served at the same time; None: any number.
+    """
+
+    def __init__(self, banks: Mapping[int, Bank], *, line: bool = False, max_clients: int | None = None) -> None:
+        self.banks = dict(banks)
+        self.unit = next(iter(self.banks))  # the one that is meant where only one is asked for
+        self.bank = self.banks[self.unit]
+        self.line = line
+        self.max_clients = max_clients
         self.condition = HEALTHY
         self.powered = True
+        self.lost = 0  # how often the device has forgotten the connections that were open
         self._last = b""
+        self._in_memory = 0  # as `lost`, for the one connection in memory
 
     def take(self, condition: Condition) -> None:
         """From now on the device is in this condition."""
+        if "half_open" in condition and "half_open" not in self.condition:
+            self.lost += 1
         self.condition = condition
 
     @property
@@ -35,64 +55,53 @@ class ModbusUnit:
         """Whether it gives no answer."""
         return self.condition.silent or not self.powered
 
+    def respond(self, unit: int, pdu: bytes) -> Outgoing | None:
+        """What goes out for a request; None: nothing. Raises HungUp."""
+        if self.silent:
+            return None
+        bank = self.banks.get(unit)
+        if bank is None:
+            return None if self.line else Outgoing(bytes((pdu[0] | 0x80, NO_RESPONSE)))
+        wrong = self.condition.faults
+        if not wrong:
+            return Outgoing(answer(bank, pdu))
+        if "hang_up" in wrong:
+            raise HungUp(f"unit {unit}: connection closed (simulated)")
+        delay_s = wrong["slow"].delay_s if "slow" in wrong else 0.0
+        if "busy" in wrong:
+            return Outgoing(bytes((pdu[0] | 0x80, self._busy_code())), delay_s)
+        right = answer(bank, pdu)
+        last, self._last = self._last, right
+        if "foreign_answer" in wrong:
+            right = last or right
+        if "garbage" in wrong:
+            right = _spoilt(right)
+        elif "short_answer" in wrong:
+            right = _shortened(right)
+        copies = 2 if "duplicate" in wrong else 1
+        return Outgoing(right, delay_s, copies, "wrong_unit" in wrong, "half_answer" in wrong)
+
     async def exchange(self, unit: int, pdu: bytes) -> bytes:
         """Request PDU in, answer PDU out, function code first.
 
-        Raises TimeoutError when the device is silent and ConnectionError when it is down; another unit id gets
-        exception 11, as from a gateway.
+        Raises TimeoutError where no whole answer comes from that unit and ConnectionError when the device is down.
+        Interpretation: PDUs have no frame, so that a second copy of one is not to be seen here.
         """
         if self.condition.disconnected:
             raise ConnectionError(f"unit {unit}: connection refused (simulated)")
-        if self.silent:
+        if self._in_memory != self.lost:
+            self._in_memory = self.lost  # whoever gets no answer connects anew
+            raise TimeoutError(f"unit {unit}: the device has forgotten this connection (simulated)")
+        out = self.respond(unit, pdu)
+        if out is None or out.half or out.wrong_unit:
             raise TimeoutError(f"unit {unit}: no answer (simulated)")
-        if unit != self.unit:
-            return bytes((pdu[0] | 0x80, NO_RESPONSE))
-        wrong = self.condition.faults
-        if not wrong:
-            return answer(self.bank, pdu)
-        if "slow" in wrong:
-            await asyncio.sleep(wrong["slow"].delay_s)
-        if "busy" in wrong:
-            return bytes((pdu[0] | 0x80, self._busy_code()))
-        right = answer(self.bank, pdu)
-        if "garbage" in wrong:
-            return _spoilt(right)
-        last, self._last = self._last, right
-        return last or right if "foreign_answer" in wrong else right
+        if out.delay_s:
+            await asyncio.sleep(out.delay_s)
+        return out.pdu
 
     def _busy_code(self) -> int:
         given = self.condition.faults["busy"].value
         return SERVER_BUSY if given is None else round(given)
-
-    async def on_access(
-        self,
-        function: int,
-        start: int,
-        address: int,
-        count: int,
-        current: list[int],
-        values: Sequence[int] | None,
-    ) -> ExcCodes | None:
-        """pymodbus's action: puts live words under a read, hands a write to the bank.
-
-        Interpretation: this server can't be made to send malformed or foreign answers; it then sends none.
-        """
-        wrong = self.condition.faults
-        if "slow" in wrong:
-            await asyncio.sleep(wrong["slow"].delay_s)
-        if self.silent or "garbage" in wrong or "foreign_answer" in wrong:
-            raise NoSuchIdException("silent (simulated)")  # the server then sends no answer at all
-        if "busy" in wrong:
-            return ExcCodes(self._busy_code())
-        try:
-            if values is not None:
-                self.bank.write(address, values)
-            else:
-                at = address - start
-                current[at : at + count] = self.bank.read(address, count)
-        except ModbusFault as fault:
-            return ExcCodes(fault.code)
-        return None
 
 
 def _spoilt(right: bytes) -> bytes:
@@ -100,63 +109,8 @@ def _spoilt(right: bytes) -> bytes:
     return bytes((right[0], 0xFD)) + right[2 : 2 + len(right) // 2]
 
 
-async def _no_such_unit(*_request: object) -> ExcCodes:
-    return ExcCodes.GATEWAY_NO_RESPONSE
-
-
-def _whole_range() -> SimData:
-    """All 65,536 addresses: which of them exist is the bank's business, so that both transports say the same."""
-    return SimData(0, count=_ALL_ADDRESSES, values=0, datatype=DataType.REGISTERS)
-
-
-class ModbusEndpoint:
-    """The TCP server of one unit. `port` 0 takes a free one and keeps it over stop and start."""
-
-    def __init__(self, unit: ModbusUnit, host: str, port: int) -> None:
-        self.unit = unit
-        self.host = host
-        self.port = port
-        self._server: ModbusTcpServer | None = None
-
-    @property
-    def listening(self) -> bool:
-        """Whether connections are taken."""
-        return self._server is not None
-
-    async def start(self) -> None:
-        """Listens; raises OSError where the port is taken."""
-        # The package logs each refused request with a traceback; what a simulated device refuses is no news.
-        logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
-
-        async def on_access(
-            function: int,
-            start: int,
-            address: int,
-            count: int,
-            current: list[int],
-            values: list[int] | list[bool] | None,
-        ) -> ExcCodes | None:
-            return await self.unit.on_access(function, start, address, count, current, values)
-
-        async def on_other_unit(*request: object) -> ExcCodes | None:
-            return await _no_such_unit(*request)
-
-        devices = [
-            SimDevice(id=self.unit.unit, simdata=[_whole_range()], action=on_access),
-            SimDevice(id=0, simdata=[_whole_range()], action=on_other_unit),
-        ]
-        server = ModbusTcpServer(devices, address=(self.host, self.port), ignore_missing_devices=True)
-        try:
-            await server.serve_forever(background=True)
-        except RuntimeError as exc:
-            raise OSError(f"{self.host}:{self.port}: can't listen: taken, or not allowed") from exc
-        self._server = server
-        listener: Any = server.transport  # pymodbus keeps asyncio's Server under this name
-        self.port = int(listener.sockets[0].getsockname()[1])
-
-    async def stop(self) -> None:
-        """Closes the listener and all connections; harmless when repeated."""
-        server, self._server = self._server, None
-        if server is not None:
-            await server.shutdown()  # type: ignore[no-untyped-call]
-            await asyncio.sleep(0)
+def _shortened(right: bytes) -> bytes:
+    """One register fewer than was asked for, with a byte count that says so; writes and refusals are left alone."""
+    if right[0] & 0x80 or right[0] in _WRITES:
+        return right
+    return bytes((right[0], right[1] - 2)) + right[2:-2]

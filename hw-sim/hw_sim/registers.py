@@ -2,7 +2,9 @@
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
+READ_HOLDING, READ_INPUT, WRITE_ONE, WRITE_MANY = 3, 4, 6, 16
 ILLEGAL_FUNCTION = 1
 ILLEGAL_ADDRESS = 2
 ILLEGAL_VALUE = 3
@@ -20,6 +22,25 @@ class ModbusFault(Exception):  # noqa: N818 - the answer of a healthy device, no
     def __init__(self, code: int) -> None:
         super().__init__(f"Modbus exception {code}")
         self.code = code
+
+
+class Bank(Protocol):
+    """The registers of one unit. `frozen`: values stand still; `refuses_writes`: every write is exception 4."""
+
+    frozen: bool
+    refuses_writes: bool
+
+    def read(self, address: int, count: int, function: int = READ_HOLDING) -> list[int]:
+        """Words from `address` on; raises ModbusFault."""
+
+    def write(self, address: int, values: Sequence[int], function: int = WRITE_MANY) -> None:
+        """Stores all or none; raises ModbusFault."""
+
+    def word(self, address: int) -> int:
+        """One holding register as it stands; 0 where there is none."""
+
+    def put(self, address: int, words: Sequence[int]) -> None:
+        """Stores holding registers from the device's side."""
 
 
 def _nothing_to_refresh(_first: int, _last: int) -> None:
@@ -61,8 +82,9 @@ class RegisterBank:
         self._words[at : at + len(words)] = words
 
     def word(self, address: int) -> int:
-        """One word as it stands, with no refresh."""
-        return self._words[address - self.base]
+        """One word as it stands, with no refresh; 0 where there is none."""
+        at = address - self.base
+        return self._words[at] if 0 <= at < len(self._words) else 0
 
     def _range(self, address: int, count: int) -> int:
         at = address - self.base
@@ -70,8 +92,8 @@ class RegisterBank:
             raise ModbusFault(ILLEGAL_ADDRESS)
         return at
 
-    def read(self, address: int, count: int) -> list[int]:
-        """Words from `address` on; raises ModbusFault 2 outside, 3 for a count outside 1 to 125."""
+    def read(self, address: int, count: int, function: int = READ_HOLDING) -> list[int]:
+        """Words from `address` on, whatever the function; raises ModbusFault 2 outside, 3 for more than 125 or none."""
         if not 1 <= count <= MAX_READ:
             raise ModbusFault(ILLEGAL_VALUE)
         at = self._range(address, count)
@@ -79,7 +101,7 @@ class RegisterBank:
             self._refresh(address, address + count - 1)
         return self._words[at : at + count]
 
-    def write(self, address: int, values: Sequence[int]) -> None:
+    def write(self, address: int, values: Sequence[int], function: int = WRITE_MANY) -> None:
         """Stores all or none; raises ModbusFault 2 where a register isn't there or is read-only, 3 for a bad value."""
         try:
             self._write(address, values)
@@ -104,36 +126,41 @@ class RegisterBank:
         self._words[at : at + len(values)] = values
 
 
-def _read_answer(bank: RegisterBank, function: int, body: bytes) -> bytes:
+def _read_answer(bank: Bank, function: int, body: bytes) -> bytes:
     if len(body) != 4:
         raise ModbusFault(ILLEGAL_VALUE)
     address, count = struct.unpack(">HH", body)
-    words = bank.read(address, count)
+    words = bank.read(address, count, function)
     return struct.pack(f">BB{count}H", function, 2 * count, *words)
 
 
-def _write_one_answer(bank: RegisterBank, function: int, body: bytes) -> bytes:
+def _write_one_answer(bank: Bank, function: int, body: bytes) -> bytes:
     if len(body) != 4:
         raise ModbusFault(ILLEGAL_VALUE)
     address, value = struct.unpack(">HH", body)
-    bank.write(address, [value])
-    return struct.pack(">BHH", function, address, bank.word(address))
+    bank.write(address, [value], function)
+    return struct.pack(">BHH", function, address, value)
 
 
-def _write_many_answer(bank: RegisterBank, function: int, body: bytes) -> bytes:
+def _write_many_answer(bank: Bank, function: int, body: bytes) -> bytes:
     if len(body) < 7:
         raise ModbusFault(ILLEGAL_VALUE)
     address, count, size = struct.unpack(">HHB", body[:5])
     if size != 2 * count or len(body) != 5 + size:
         raise ModbusFault(ILLEGAL_VALUE)
-    bank.write(address, struct.unpack(f">{count}H", body[5:]))
+    bank.write(address, struct.unpack(f">{count}H", body[5:]), function)
     return struct.pack(">BHH", function, address, count)
 
 
-_FUNCTIONS = {3: _read_answer, 4: _read_answer, 6: _write_one_answer, 16: _write_many_answer}
+_FUNCTIONS = {
+    READ_HOLDING: _read_answer,
+    READ_INPUT: _read_answer,
+    WRITE_ONE: _write_one_answer,
+    WRITE_MANY: _write_many_answer,
+}
 
 
-def answer(bank: RegisterBank, pdu: bytes) -> bytes:
+def answer(bank: Bank, pdu: bytes) -> bytes:
     """The answer PDU to a request PDU (function code first): functions 3, 4, 6 and 16; faults as exception PDUs."""
     function = pdu[0] if pdu else 0
     try:

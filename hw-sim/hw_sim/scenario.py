@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from hw_sim.happenings import EventSpec, FaultSpec
-from hw_sim.home import home_of, in_words, table_of, text_of
+from hw_sim.home import home_of, in_words, rooted, table_of, text_of
 from hw_sim.homefile import PLANTS, Home, HomeError
 from hw_sim.specs import Table
 
@@ -78,7 +78,7 @@ def scenario_of(table: dict[str, Any], path: Path) -> Scenario:
     try:
         file = _File.model_validate(ours)
     except ValidationError as exc:
-        raise HomeError(source, in_words(exc, "scenario")) from exc
+        raise HomeError(source, in_words(exc, "scenario", _File)) from exc
     home_path = _find(file.home, path)
     base = table_of(text_of(home_path), str(home_path))
     if is_scenario(base):
@@ -87,6 +87,7 @@ def scenario_of(table: dict[str, Any], path: Path) -> Scenario:
         base = changed(base, file.change)
     except KeyError as exc:
         raise HomeError(source, [str(exc.args[0])]) from exc
+    base = rooted(base, home_path.parent)
     plain = home_of(base, str(home_path))
     here = {key: value for key, value in base.items() if key not in {"event", "fault"}}
     here |= {key: ours[key] for key in ("start", "event", "fault") if key in ours} | {"seed": file.seed}

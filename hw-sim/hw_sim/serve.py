@@ -12,8 +12,8 @@ from hw_sim.devices import charger, shelly
 from hw_sim.files import save_state
 from hw_sim.happenings import BROKER
 from hw_sim.homefile import Home
-from hw_sim.lines import LineEndpoint, PtyEndpoint, TcpLineEndpoint
-from hw_sim.modbus import ModbusEndpoint
+from hw_sim.lines import LineEndpoint, PtyLineEndpoint, TcpLineEndpoint
+from hw_sim.modbus_server import Endpoint, PtyEndpoint, TcpEndpoint
 from hw_sim.paho_link import PahoLink
 from hw_sim.pins import PinSocket
 from hw_sim.simulation import SavedHome, SimulatedHome, will_of
@@ -50,7 +50,7 @@ class ServedHome:
         self._saved = saved
         self._state = state
         self._step_s = step_s
-        self._endpoints: dict[str, ModbusEndpoint] = {}
+        self._endpoints: dict[str, Endpoint] = {}
         self._lines: dict[str, LineEndpoint] = {}
         self._broker: EmbeddedBroker | None = None
         self._pins: PinSocket | None = None
@@ -79,12 +79,11 @@ class ServedHome:
             for spec in self.home.device:
                 if spec.over_mqtt or spec.on_pins:
                     continue
-                port = self._ports.get(spec.id, spec.port)
                 if spec.on_line:
-                    self._lines[spec.id] = line = self._line_of(spec, port)
+                    self._lines[spec.id] = line = self._line_of(spec)
                     await line.start()
                     continue
-                endpoint = ModbusEndpoint(self.simulation.modbus(spec.id), spec.host, port)
+                endpoint = self._endpoint_of(spec)
                 await endpoint.start()
                 self._endpoints[spec.id] = endpoint
             if any(spec.on_pins for spec in self.home.device):
@@ -112,18 +111,24 @@ class ServedHome:
             port = self._broker.port
         self._ports["mqtt"] = port
 
-    def _line_of(self, spec: DeviceSpec, port: int) -> LineEndpoint:
+    def _line_of(self, spec: DeviceSpec) -> LineEndpoint:
         line = self.simulation.line(spec.id)
         if spec.line == "pty":
-            return PtyEndpoint(line, None if spec.path is None else Path(spec.path))
-        return TcpLineEndpoint(line, spec.host, port)
+            return PtyLineEndpoint(line, None if spec.path is None else Path(spec.path))
+        return TcpLineEndpoint(line, spec.host, self._ports.get(spec.id, spec.port))
 
     def _link_of(self, spec: DeviceSpec) -> TopicLink:
         mqtt = self.home.mqtt
         client_id = _topic(spec).replace("/", "-")
         return PahoLink(mqtt.host, self._ports["mqtt"], client_id, will_of(spec), mqtt.username, mqtt.password)
 
-    def endpoint(self, device_id: str) -> ModbusEndpoint:
+    def _endpoint_of(self, spec: DeviceSpec) -> Endpoint:
+        unit = self.simulation.modbus(spec.id)
+        if spec.link == "rtu":
+            return PtyEndpoint(unit, Path(spec.tty) if spec.tty is not None else None)
+        return TcpEndpoint(unit, spec.host, self._ports.get(spec.id, spec.port), rtu=spec.link == "rtu-tcp")
+
+    def endpoint(self, device_id: str) -> Endpoint:
         """The listener of a Modbus device; raises KeyError for another id."""
         return self._endpoints[device_id]
 
@@ -153,8 +158,8 @@ class ServedHome:
             else:
                 devices[spec.id] = {
                     "kind": spec.kind,
-                    "host": spec.host,
-                    "port": self._endpoints[spec.id].port,
+                    "link": spec.link or "tcp",
+                    **self._endpoints[spec.id].where(),
                     "unit": spec.unit,
                     "serial": self.simulation.serial(spec.id),
                 }
@@ -212,7 +217,7 @@ class ServedHome:
                 _log.warning("broker: %s; trying again with the next step", exc)
 
     @staticmethod
-    async def _reopen(device_id: str, endpoint: ModbusEndpoint | LineEndpoint) -> None:
+    async def _reopen(device_id: str, endpoint: Endpoint | LineEndpoint) -> None:
         try:
             await endpoint.start()
         except OSError as exc:

@@ -26,16 +26,19 @@ from hw_sim.memory_broker import MemoryBroker
 from hw_sim.modbus import ModbusUnit
 from hw_sim.physics.house import House, Saved, Truth
 from hw_sim.pins import PinBoard
-from hw_sim.specs import DeviceSpec
+from hw_sim.profiled.front import ProfiledDevice
+from hw_sim.specs import LINES, PROFILE, DeviceSpec
 from hw_sim.timeline import Timeline
 from hw_sim.topics import TopicLink
 
+MODBUS_PORT = 502
 _MOST_STEPS_AT_ONCE = 10
 _ON_MODBUS: dict[str, Callable[[DeviceSpec, House], ModbusFront]] = {
     "sunspec.inverter": Inverter,
     "sunspec.battery": Storage,
     "sunspec.hybrid": Hybrid,
     "sunspec.meter": Meter,
+    PROFILE: ProfiledDevice,
 }
 _ON_MQTT: dict[str, Callable[[DeviceSpec, House, TopicLink], TopicFront]] = {
     "goe.charger": Charger,
@@ -120,7 +123,9 @@ class SimulatedHome:
         front = _ON_MODBUS[spec.kind](spec, self.house)
         self._on_modbus.append(front)
         self.fronts[spec.id] = front
-        self._units[spec.id] = ModbusUnit(front.bank, spec.unit)
+        most = front.profile.link.max_clients if isinstance(front, ProfiledDevice) else None
+        line = spec.link in LINES
+        self._units[spec.id] = ModbusUnit(front.banks, line=line, max_clients=most)
 
     def modbus(self, device_id: str) -> ModbusUnit:
         """The in-memory transport of a Modbus device: `exchange(unit, pdu)`. Raises KeyError for another id."""
@@ -133,6 +138,16 @@ class SimulatedHome:
         if device_id not in self._on_line:
             raise KeyError(f"no device '{device_id}' on a line; known: {', '.join(self._on_line) or 'none'}")
         return self._on_line[device_id].line
+
+    def port(self, device_id: str) -> int:
+        """The TCP port at which such a device listens. Raises KeyError for an unknown id."""
+        front = self.fronts[device_id]
+        return front.profile.link.port if isinstance(front, ProfiledDevice) else MODBUS_PORT
+
+    def owned(self, device_id: str) -> frozenset[int] | None:
+        """The registers that may be written of a device with a profile; None for any other kind."""
+        front = self.fronts[device_id]
+        return front.owned if isinstance(front, ProfiledDevice) else None
 
     def serial(self, device_id: str) -> str:
         """The serial number under which a device identifies itself. Raises KeyError for an unknown id."""

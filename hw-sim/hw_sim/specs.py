@@ -17,6 +17,7 @@ Kind = Literal[
     "sunspec.inverter",
     "sunspec.battery",
     "sunspec.hybrid",
+    "profile",
     "goe.charger",
     "shelly.relay",
     "shelly.heat_pump",
@@ -28,6 +29,10 @@ Kind = Literal[
     "gpio.pulses",
     "gpio.contacts",
 ]
+LinkName = Literal["tcp", "rtu-tcp", "rtu"]
+LINES = frozenset({"rtu-tcp", "rtu"})
+"""The links behind which there is a serial line."""
+PROFILE = "profile"
 OVER_MQTT = frozenset({"goe.charger", "shelly.relay", "shelly.heat_pump"})
 """The kinds that speak over the broker."""
 ON_PINS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
@@ -232,7 +237,11 @@ class DeviceSpec(Table):
     of: tuple[Id, ...] | None = None  # ids of its plants; None: the only one of the kind
     host: str = "127.0.0.1"
     port: Port = 0
-    unit: int = Field(default=1, ge=1, le=247)
+    unit: int = Field(default=1, ge=0, le=255)  # of a profile's device left out: as the profile has it
+    profile: str | None = None  # an id of the catalogue or of a folder in `profiles`, or the path of a .toml file
+    link: LinkName | None = None  # of a Modbus device; None: tcp, or what the profile has
+    tty: str | None = None  # of a serial line: the name under which the pseudo terminal is found
+    falls_back: str | None = None  # after its own time-out: own, pause, keep or a number; None: what the profile says
     serial: str = Field(default="", max_length=32)
     topic_prefix: str | None = None  # None: as the maker has it
     line: Literal["tcp", "pty"] = "tcp"  # of what speaks by itself: behind a serial server, or a pseudo terminal

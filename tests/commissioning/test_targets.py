@@ -36,16 +36,48 @@ def test_an_address_means_its_links(text: str, kind: LinkKind | None, links: lis
     assert parse_target(text, kind) == links
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "link"),
+    [
+        ("192.0.2.4=keba.p30", TCP, {"kind": "tcp", "host": "192.0.2.4", "port": 502, "profile": "keba.p30"}),
+        ("tls://h=mine.toml", None, {"kind": "tls", "host": "h", "port": 802, "profile": "mine.toml"}),
+        ("h:5021/7=a.b", None, {"kind": "tcp", "host": "h", "port": 5021, "unit": 7, "profile": "a.b"}),
+        ("rtu-tcp://h/3=a.b", TCP, {"kind": "rtu-tcp", "host": "h", "port": 502, "unit": 3, "profile": "a.b"}),
+        ("rtu:/dev/t@9600=a.b", None, {"kind": "rtu", "device": "/dev/t", "baud": 9600, "profile": "a.b"}),
+        ("rtu:/dev/t@9600/2=a.b", None, {"kind": "rtu", "device": "/dev/t", "baud": 9600, "unit": 2, "profile": "a.b"}),
+    ],
+)
+def test_a_person_may_say_what_is_there(text: str, kind: LinkKind | None, link: Link) -> None:
+    assert parse_target(text, kind) == [link]
+
+
+def test_any_way_to_a_modbus_device_will_do_where_one_is_meant() -> None:
+    assert parse_target("tls://h", TCP) == [{"kind": "tls", "host": "h", "port": 802, "unit": 1}]
+
+
 def test_several_units_make_several_links() -> None:
     assert [link["unit"] for link in parse_target("h:502/1-3,200", TCP)] == [1, 2, 3, 200]
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a b", "h:99999", "h:0", "h:502/x", "h:502/0", "h:502/300", "h:502/3-1", "h:502/1-", "ftp://h", "h:1:2"],
+    [
+        "",
+        "a b",
+        "h:99999",
+        "h:0",
+        "h:502/x",
+        "h:502/0",
+        "h:502/300",
+        "h:502/3-1",
+        "h:502/1-",
+        "ftp://h",
+        "h:1:2",
+        "h:502=",
+    ],
 )
 def test_what_is_no_address_is_refused_with_a_sentence(text: str) -> None:
-    with pytest.raises(ValueError, match=r"needed|exist|units are|a unit is"):
+    with pytest.raises(ValueError, match=r"needed|exist|units are|a unit is|profile is missing"):
         parse_target(text)
 
 

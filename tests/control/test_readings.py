@@ -1,6 +1,7 @@
 """Readings that cannot be true change nothing; a meter the wrong way round stops the battery."""
 
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -100,6 +101,37 @@ def test_a_meter_the_right_way_round_is_never_doubted(lag_s: float) -> None:
         home.load_w = load_w
         home.run(20)
         assert not home.memory.signs.doubt
+
+
+def _restless(seed: int, seconds: int, meter_sign: float) -> LagHouse:
+    """A house whose load steps every few seconds by more than its battery moves at a time."""
+    draw = random.Random(seed)
+    home = LagHouse(house(GRID, BATTERY), battery_lag_s=draw.choice((1, 2, 3)), meter_late_s=draw.choice((0, 0, 1, 2)))
+    base_w, size_w, every_s = draw.choice((300, 1500)), draw.choice((500, 1500, 3000)), draw.choice((3, 5, 7))
+    home.load_w = base_w
+    home.run(20)
+    home.meter_sign = meter_sign
+    for _ in range(seconds):
+        if draw.random() < 1 / every_s:
+            home.load_w = base_w + draw.uniform(-size_w, size_w)
+        home.tick()
+        if home.memory.signs.doubt:
+            break
+    return home
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_restless_household_is_no_reversed_meter(seed: int) -> None:
+    assert not _restless(seed, 200, 1.0).memory.signs.doubt
+
+
+def test_a_reversed_meter_is_seen_in_a_restless_household_too_unless_a_step_hides_the_run_away() -> None:
+    homes = [_restless(seed, 60, -1.0) for seed in range(12)]
+    seen = [home for home in homes if home.memory.signs.doubt]
+    assert len(seen) >= 10
+    for home in seen:
+        assert home.decision is not None
+        assert watts(home.decision, "battery") == 0
 
 
 def test_a_silent_car_keeps_its_minimum_off_time_through_a_blind_meter() -> None:

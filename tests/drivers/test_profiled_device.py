@@ -209,6 +209,25 @@ def test_a_register_that_is_refused_costs_only_its_own_point(caplog: pytest.LogC
     assert sum("frequency_hz" in record.message for record in caplog.records) == 1
 
 
+def test_what_is_refused_for_now_is_asked_again() -> None:
+    async def act(bench: ProfileBench) -> None:
+        device = bench.device(bench.config(bench.serial))
+        await device.open()
+        before = {reading.point for reading in await device.poll()}
+        bench.image.refuses = frozenset({3})  # exception 4: not now
+        await bench.pass_s(10)
+        with pytest.raises(Refused):
+            await device.poll()
+        bench.image.refuses = frozenset()
+        for _ in range(40):
+            await bench.pass_s(1)
+            after = {reading.point for reading in await device.poll()}
+        assert after == before
+        await device.close()
+
+    play(bench_of("abb.b23"), act)
+
+
 def test_the_same_over_real_bytes() -> None:
     async def main() -> None:
         bench = bench_of("alfen.eve")

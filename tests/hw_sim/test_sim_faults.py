@@ -357,6 +357,9 @@ def test_faults_befall_their_device_alone() -> None:
                 continue
             world.sim.faults.inject("battery", kind, **({"delay_s": 0.01} if kind == "slow" else {}))  # type: ignore[arg-type]
             await world.run(3)
+            if kind == "half_open":  # whoever notices connects anew
+                with pytest.raises(TimeoutError):
+                    await world.words("battery", 40000, 1)
             assert await meter_w(world) == pytest.approx(world.sim.truth().grid_w, abs=1.0)
             assert world.sim.truth().devices["battery"].faults == {kind}
             assert world.sim.truth().devices["meter"].faults == frozenset()

@@ -15,7 +15,7 @@ from smllib.reader import SmlStreamReader
 from hw_sim.devices.p1_text import crc16_arc
 from hw_sim.devices.sml_frame import crc16_x25, server_id
 from hw_sim.home import FaultKind, HomeError, parse_home
-from hw_sim.lines import MemoryLine, PtyEndpoint, TcpLineEndpoint
+from hw_sim.lines import MemoryLine, PtyLineEndpoint, TcpLineEndpoint
 from hw_sim.simulation import SimulatedHome
 from support.meter_lines import metered_home
 from support.sim_homes import HOUSE
@@ -148,7 +148,7 @@ def test_a_line_has_one_listener() -> None:
 def test_a_terminal_carries_what_is_said_and_goes_and_comes_with_its_name(tmp_path: Path) -> None:
     async def main() -> None:
         line, path = MemoryLine(), tmp_path / "usb-meter"
-        end = PtyEndpoint(line, path)
+        end = PtyLineEndpoint(line, path)
         for _ in range(2):
             await end.start()
             reader = os.open(path, os.O_RDONLY | os.O_NOCTTY)

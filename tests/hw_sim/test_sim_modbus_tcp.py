@@ -10,7 +10,7 @@ from pymodbus.client import AsyncModbusTcpClient
 from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 
 from hw_sim.faults import Condition
-from hw_sim.modbus import ModbusEndpoint
+from hw_sim.modbus_server import TcpEndpoint
 from hw_sim.simulation import SimulatedHome
 from support.sim_homes import BATTERY, METER, NIGHT, NOON, PV, home, whole_home
 
@@ -20,7 +20,7 @@ BATTERY_MODE = 40155
 class Oracle:
     """pysunspec2 on one endpoint; blocking, so it works in a thread."""
 
-    def __init__(self, endpoint: ModbusEndpoint) -> None:
+    def __init__(self, endpoint: TcpEndpoint) -> None:
         self._device: Any = SunSpecModbusClientDeviceTCP(
             slave_id=endpoint.unit.unit, ipaddr=endpoint.host, ipport=endpoint.port, timeout=5
         )
@@ -49,8 +49,8 @@ def with_oracles(simulation: SimulatedHome, check: Callable[[dict[str, Oracle]],
     """Serves all Modbus devices and runs `check` against them in a thread."""
 
     async def main() -> None:
-        endpoints = {d.id: ModbusEndpoint(simulation.modbus(d.id), "127.0.0.1", 0) for d in simulation.home.device[:2]}
-        endpoints["meter"] = ModbusEndpoint(simulation.modbus("meter"), "127.0.0.1", 0)
+        endpoints = {d.id: TcpEndpoint(simulation.modbus(d.id), "127.0.0.1", 0) for d in simulation.home.device[:2]}
+        endpoints["meter"] = TcpEndpoint(simulation.modbus("meter"), "127.0.0.1", 0)
         for endpoint in endpoints.values():
             await endpoint.start()
         oracles = {name: Oracle(endpoint) for name, endpoint in endpoints.items()}
@@ -168,7 +168,7 @@ REQUESTS = [
 def test_memory_and_tcp_give_the_same_bytes() -> None:
     async def main() -> None:
         one, other = SimulatedHome(whole_home(), NOON), SimulatedHome(whole_home(), NOON)
-        endpoint = ModbusEndpoint(other.modbus("battery"), "127.0.0.1", 0)
+        endpoint = TcpEndpoint(other.modbus("battery"), "127.0.0.1", 0)
         await endpoint.start()
         try:
             for text in REQUESTS:
@@ -190,7 +190,7 @@ def test_a_silent_device_answers_nothing_and_then_again() -> None:
     async def main() -> None:
         simulation = SimulatedHome(whole_home(), NIGHT)
         unit = simulation.modbus("battery")
-        endpoint = ModbusEndpoint(unit, "127.0.0.1", 0)
+        endpoint = TcpEndpoint(unit, "127.0.0.1", 0)
         await endpoint.start()
         client = AsyncModbusTcpClient("127.0.0.1", port=endpoint.port, timeout=0.3, retries=0)
         try:
@@ -213,7 +213,7 @@ def test_a_silent_device_answers_nothing_and_then_again() -> None:
 def test_a_stopped_endpoint_refuses_and_comes_back_at_its_port() -> None:
     async def main() -> None:
         simulation = SimulatedHome(whole_home(), NIGHT)
-        endpoint = ModbusEndpoint(simulation.modbus("meter"), "127.0.0.1", 0)
+        endpoint = TcpEndpoint(simulation.modbus("meter"), "127.0.0.1", 0)
         await endpoint.start()
         port = endpoint.port
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -234,11 +234,11 @@ def test_a_stopped_endpoint_refuses_and_comes_back_at_its_port() -> None:
 def test_a_taken_port_is_said_to_be_taken() -> None:
     async def main() -> None:
         simulation = SimulatedHome(whole_home(), NIGHT)
-        first = ModbusEndpoint(simulation.modbus("meter"), "127.0.0.1", 0)
+        first = TcpEndpoint(simulation.modbus("meter"), "127.0.0.1", 0)
         await first.start()
         try:
             with pytest.raises(OSError, match="can't listen"):
-                await ModbusEndpoint(simulation.modbus("battery"), "127.0.0.1", first.port).start()
+                await TcpEndpoint(simulation.modbus("battery"), "127.0.0.1", first.port).start()
         finally:
             await first.stop()
 

@@ -10,6 +10,7 @@ import sunspec2
 
 from hw_sim.devices.sunspec import BASE, Model, Point, factor_for
 from hw_sim.modbus import ModbusUnit
+from hw_sim.registers import RegisterBank
 from hw_sim.simulation import SimulatedHome
 from support.sim_homes import BATTERY, EV, METER, NIGHT, NOON, PV, home, read, whole_home, write
 
@@ -262,6 +263,7 @@ def test_wrong_writes_are_refused_and_change_nothing(device: str, address: int, 
 
 async def _all(unit: ModbusUnit) -> list[int]:
     words: list[int] = []
+    assert isinstance(unit.bank, RegisterBank)
     while len(words) < len(unit.bank):
         words += await read(unit, BASE + len(words), min(100, len(unit.bank) - len(words)))
     return words

@@ -11,7 +11,7 @@ from cem.driver import Device, DriverContext, Role, StreamPort
 from cem_drivers.serial import DRIVER
 from hw_sim.devices.line_meter import LineMeter
 from hw_sim.home import parse_home
-from hw_sim.lines import LineEndpoint, MemoryLine, PtyEndpoint, TcpLineEndpoint
+from hw_sim.lines import LineEndpoint, MemoryLine, PtyLineEndpoint, TcpLineEndpoint
 from hw_sim.simulation import SimulatedHome
 from support.driver_cases import MemoryStream
 from support.driver_devices import serial_config
@@ -45,7 +45,7 @@ class Speaking:
 async def pty_line(folder: Path, says: bytes) -> AsyncIterator[Speaking]:
     """A pseudo terminal under a name that survives unplugging."""
     line, path = MemoryLine(), folder / "usb-meter"
-    async with _speaking(Speaking(line, PtyEndpoint(line, path), {"device": str(path)}, says)) as one:
+    async with _speaking(Speaking(line, PtyLineEndpoint(line, path), {"device": str(path)}, says)) as one:
         yield one
 
 

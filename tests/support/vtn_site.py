@@ -11,16 +11,21 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from cem.io.callback_guard import CallbackGuard
 from cem.io.http_server import HttpServer, ServerBounds
 from cem.io.object_store import ObjectStore
+from cem.io.webhooks import WebhookBounds, Webhooks
+from cem.runtime.vtn import Publisher, VtnService
 from cem.sgcp.vtn.handler import BASE_PATH, Vtn, VtnConfig
 from cem.sgcp.vtn.objects import Objects
 from cem.sgcp.vtn.tokens import Client, Role
+from support.hook_server import HookServer, running_hooks
 from support.openadr3_messages import schema_faults
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -29,6 +34,7 @@ CLIENTS = (
     Client("home", "home secret%", Role.VEN),
     Client("other", "other-secret", Role.VEN),
 )
+LOOPBACK = IPv4Network("127.0.0.0/8")
 SECRETS = {client.id: client.secret for client in CLIENTS}
 _SCHEMAS = {
     "programs": "program",
@@ -38,6 +44,7 @@ _SCHEMAS = {
     "vens": "ven",
     "resources": "resource",
     "notifiers": "notifiersResponse",
+    "notifiers/mqtt": "notifierTopicsResponse",
     "auth/server": "authServerInfo",
     "auth/token": "clientCredentialResponse",
 }
@@ -79,11 +86,17 @@ def new_vtn(stored: Iterable[tuple[str, str, Any]] = (), **config: Any) -> Vtn:
 class Site:
     """A client of the running VTN; `ask` speaks as one of the clients."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession, clock: MutableClock) -> None:
+    def __init__(self, url: str, session: aiohttp.ClientSession, clock: MutableClock, hooks: HookServer) -> None:
         self.url = url
         self.clock = clock
+        self.hooks = hooks
         self._session = session
         self._tokens: dict[str, str] = {}
+
+    def hook(self, **attributes: object) -> dict[str, object]:
+        """An entry of objectOperations for the callback that is there."""
+        entry = {"objects": ["EVENT"], "operations": ["CREATE", "UPDATE"], "callbackUrl": self.hooks.url}
+        return {**entry, **attributes}
 
     async def raw(
         self,
@@ -150,25 +163,35 @@ def _faults(path: str, answer: Answer) -> list[str]:
         token_refusal = path == "/auth/token" and "error" in answer.json
         return schema_faults("authError" if token_refusal else "problem", answer.json)
     segment = path.strip("/")
-    schema = _SCHEMAS.get(segment) or _SCHEMAS[segment.split("/")[0]]
+    parts = segment.split("/")
+    schema = _SCHEMAS.get("/".join(parts[:2])) or _SCHEMAS[parts[0]]
     bodies = answer.json if isinstance(answer.json, list) else [answer.json]
     return [fault for body in bodies for fault in schema_faults(schema, body)]
 
 
 @asynccontextmanager
 async def running_site(
-    data: Path | None = None, bounds: ServerBounds | None = None, **config: Any
+    data: Path | None = None,
+    bounds: ServerBounds | None = None,
+    guard: CallbackGuard | None = None,
+    retry_after_s: tuple[float, ...] = (0.01, 0.01),
+    publisher: Publisher | None = None,
+    **config: Any,
 ) -> AsyncIterator[Site]:
-    """Starts a VTN on a free port and stops it again."""
+    """Starts a VTN on a free port, and a callback server that it may call, and stops them again."""
     clock = MutableClock()
     store = ObjectStore.open(data)
-    server = HttpServer(new_vtn(store.load(), **config), store.commit, clock.now, bounds)
+    webhooks = Webhooks(guard or CallbackGuard([LOOPBACK]), WebhookBounds(2.0, retry_after_s))
+    service = VtnService(new_vtn(store.load(), **config), store.commit, clock.now, webhooks, publisher)
+    server = HttpServer(service.exchange, bounds)
     port = await server.start("127.0.0.1", 0)
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
-            yield Site(f"http://127.0.0.1:{port}{BASE_PATH}", session, clock)
+        async with running_hooks() as hooks, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+            yield Site(f"http://127.0.0.1:{port}{BASE_PATH}", session, clock, hooks)
     finally:
         await server.stop()
+        await webhooks.close()
+        await service.close()
         store.close()
 
 

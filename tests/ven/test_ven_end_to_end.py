@@ -7,13 +7,16 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cem.io.callback_guard import CallbackGuard
 from cem.io.http_server import HttpServer
 from cem.io.object_store import ObjectStore
 from cem.io.virtual import VirtualClock, run_virtual
+from cem.io.webhooks import Webhooks
 from cem.model.directive import LinkState
 from cem.model.provider import Provider
 from cem.model.resource import Resource, Role
 from cem.ports import StateKind
+from cem.runtime.vtn import VtnService
 from cem.sgcp.vtn.handler import BASE_PATH, Vtn, VtnConfig
 from cem.sgcp.vtn.objects import Change, Objects
 from cem.sgcp.vtn.tokens import Client
@@ -41,7 +44,9 @@ class OwnVtn:
         clients = (Client("ven-1", "secret-of-ven-1", ClientRole.VEN),)
         config = VtnConfig(clients, new_id=self._new("o"), new_token=self._new("t"))
         vtn = Vtn(config, Objects(self._store.load()))
-        self._server = HttpServer(vtn, self._store.commit, lambda: self._clock.now().wall)
+        callbacks = Webhooks(CallbackGuard())
+        self._service = VtnService(vtn, self._store.commit, lambda: self._clock.now().wall, callbacks)
+        self._server = HttpServer(self._service.exchange)
         self._vtn = vtn
         self._port = await self._server.start("127.0.0.1", self._port)
 
@@ -52,6 +57,7 @@ class OwnVtn:
         """Goes away."""
         if self._server is not None:
             await self._server.stop()
+            await self._service.close()
             self._server = None
 
     @property

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cem.io.http_server import ServerBounds
+from cem.io.callback_guard import CallbackGuard
+from cem.io.http_server import HttpServer, ServerBounds
+from cem.io.webhooks import Webhooks
+from cem.runtime.vtn import VtnService
 from cem.sgcp.vtn.handler import BASE_PATH
 from cem.wire.http import HttpRequest
 from cem.wire.openadr3 import encode
@@ -113,14 +116,11 @@ def test_a_failed_commit_answers_500_and_shows_nothing_of_the_change() -> None:
     async def main() -> None:
         import aiohttp
 
-        from cem.io.http_server import HttpServer
-
-        vtn = new_vtn()
-
         def commit(_changes: object) -> None:
             raise FullDiskError("no space left")
 
-        server = HttpServer(vtn, commit, lambda: NOON)
+        service = VtnService(new_vtn(), commit, lambda: NOON, Webhooks(CallbackGuard()))
+        server = HttpServer(service.exchange)
         port = await server.start("127.0.0.1", 0)
         url = f"http://127.0.0.1:{port}{BASE_PATH}"
         try:
@@ -135,6 +135,7 @@ def test_a_failed_commit_answers_500_and_shows_nothing_of_the_change() -> None:
                     assert (answer.status, await answer.json()) == (200, [])
         finally:
             await server.stop()
+            await service.close()
 
     asyncio.run(main())
 
@@ -177,13 +178,13 @@ def test_no_sequence_of_requests_breaks_the_handler(sequence: list[HttpRequest])
     vtn = new_vtn()
     for client, secret in (("bl", "bl%3Asecret"), ("home", "home+secret%25")):
         form = f"grant_type=client_credentials&client_id={client}&client_secret={secret}".encode()
-        response, _ = vtn.respond(HttpRequest("POST", f"{BASE_PATH}/auth/token", body=form), NOON)
-        assert response.status == 200
+        outcome = vtn.respond(HttpRequest("POST", f"{BASE_PATH}/auth/token", body=form), NOON)
+        assert outcome.answer.status == 200
     program = b'{"programName": "p"}'
     made = HttpRequest("POST", f"{BASE_PATH}/programs", headers={"authorization": "Bearer t0"}, body=program)
     for request in (made, *sequence):
-        response, changes = vtn.respond(request, datetime(2026, 1, 15, 12, tzinfo=UTC))
-        assert 200 <= response.status < 500
-        assert changes == () or response.status in (200, 201)
-        json.loads(response.body)
-        vtn.apply(changes)
+        outcome = vtn.respond(request, datetime(2026, 1, 15, 12, tzinfo=UTC))
+        assert 200 <= outcome.answer.status < 500
+        assert outcome.changes == () or outcome.answer.status in (200, 201)
+        json.loads(outcome.answer.body)
+        vtn.apply(outcome.changes)

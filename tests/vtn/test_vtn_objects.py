@@ -28,7 +28,7 @@ async def _bodies(site: Site) -> dict[str, tuple[str, dict[str, Any]]]:
         "/programs": ("bl", {"programName": "prices", "attributes": [{"type": "LOCAL", "values": [True]}]}),
         "/events": ("bl", dict(event_body(program_id, priority=0))),
         "/reports": ("home", dict(report_body(event_id))),
-        "/subscriptions": ("home", {"clientName": "home", "programID": program_id, "objectOperations": [HOOK]}),
+        "/subscriptions": ("home", {"clientName": "home", "programID": program_id, "objectOperations": [site.hook()]}),
         "/vens": ("home", {"objectType": "VEN_VEN_REQUEST", "venName": "home-2"}),
         "/resources": ("home", {"objectType": "VEN_RESOURCE_REQUEST", "resourceName": "pv", "venID": ven_id}),
     }
@@ -145,7 +145,7 @@ def test_a_reference_to_what_is_not_there_conflicts() -> None:
             assert (await site.ask("home", "POST", "/reports", report_body("nope"))).status == 409
             resource = {"objectType": "VEN_RESOURCE_REQUEST", "resourceName": "pv", "venID": "nope"}
             assert (await site.ask("home", "POST", "/resources", resource)).status == 409
-            subscription = {"clientName": "c", "programID": "nope", "objectOperations": [HOOK]}
+            subscription = {"clientName": "c", "programID": "nope", "objectOperations": [site.hook()]}
             assert (await site.ask("home", "POST", "/subscriptions", subscription)).status == 409
 
     asyncio.run(main())
@@ -156,7 +156,7 @@ def test_a_program_with_events_stays_and_one_without_takes_its_subscriptions_alo
         async with running_site() as site:
             event_id = await _event(site)
             program_id = (await site.ask("bl", "GET", f"/events/{event_id}")).json["programID"]
-            hook = {"clientName": "c", "programID": program_id, "objectOperations": [HOOK]}
+            hook = {"clientName": "c", "programID": program_id, "objectOperations": [site.hook()]}
             await site.made("home", "/subscriptions", hook)
             refused = await site.ask("bl", "DELETE", f"/programs/{program_id}")
             assert (refused.status, "1 events" in refused.json["detail"]) == (409, True)

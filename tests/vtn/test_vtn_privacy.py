@@ -98,7 +98,7 @@ def test_a_ven_has_only_its_own_vens_resources_reports_and_subscriptions() -> No
         async with running_site() as site:
             program_id = (await site.made("bl", "/programs", {"programName": "p"}))["id"]
             event_id = (await site.made("bl", "/events", event_body(program_id)))["id"]
-            hook = {"objects": ["EVENT"], "operations": ["CREATE"], "callbackUrl": "https://h.test/"}
+            hook = site.hook()
             ven = {"objectType": "VEN_VEN_REQUEST", "venName": "home"}
             ven_id = (await site.made("home", "/vens", ven))["id"]
             resource = {"objectType": "VEN_RESOURCE_REQUEST", "resourceName": "pv", "venID": ven_id}
@@ -195,7 +195,7 @@ def test_filters_narrow_and_must_all_match() -> None:
             await _granted(site)
             r = (await site.made("home", "/reports", report_body(e)))["id"]
             s = (await site.made("home", "/reports", report_body(f, clientName="x")))["id"]
-            hook = {"objects": ["EVENT", "PROGRAM"], "operations": ["CREATE"], "callbackUrl": "https://h.test/"}
+            hook = site.hook(objects=["EVENT", "PROGRAM"])
             one = {"clientName": "one", "programID": p, "objectOperations": [hook]}
             sub = (await site.made("home", "/subscriptions", one))["id"]
 

@@ -33,7 +33,7 @@ def _running(data: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def _exchange(method: str, url: str, token: str, body: object = None) -> Any:
     data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"} if token else {}
     request = urllib.request.Request(url, method=method, data=data, headers=headers)
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.loads(answer.read())

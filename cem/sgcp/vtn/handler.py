@@ -5,20 +5,36 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from itertools import islice
+from types import MappingProxyType
 
-from cem.sgcp.vtn.answers import RefusedRequest, json_answer
-from cem.sgcp.vtn.objects import Body, Change, Objects
-from cem.sgcp.vtn.privacy import Sight
+from cem.sgcp.vtn.answers import RefusedRequest, json_answer, text_answer
+from cem.sgcp.vtn.notices import FILTERED, GIVEN_UP, News, news_of
+from cem.sgcp.vtn.objects import Change, Objects
+from cem.sgcp.vtn.privacy import TARGETED, Sight
 from cem.sgcp.vtn.queries import Filter, Query
 from cem.sgcp.vtn.tokens import Client, Grant, Role, Tokens
-from cem.sgcp.vtn.writes import CHECKS, Draft, Write, read_draft
+from cem.sgcp.vtn.topics import MqttOffer, notifiers, topics_for
+from cem.sgcp.vtn.writes import CHECKS, Callback, Draft, Proofs, UnprovenCallbacksError, Write, read_draft
 from cem.wire.http import HttpRequest, HttpResponse
-from cem.wire.openadr3 import ObjectType, Scope, format_datetime, parse_datetime
+from cem.wire.openadr3 import ObjectType, Scope, format_datetime, parse_datetime, to_json
 
 BASE_PATH = "/openadr3/3.1.0"
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9._%\[\]:-]{1,255}")
 _TICK = timedelta(milliseconds=1)
-_Outcome = tuple[HttpResponse, tuple[Change, ...]]
+_NO_PROOFS: Proofs = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request comes to: its answer, and the changes that must be durable before it is sent.
+
+    With `unproven` callbacks nothing is decided: ask them for their echo, then call `respond` again with the proofs.
+    """
+
+    answer: HttpResponse
+    changes: tuple[Change, ...] = ()
+    unproven: tuple[Callback, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +76,51 @@ class VtnConfig:
     public_url: str = ""  # scheme://host[:port] in /auth/server; empty: as the client addressed us
     token_lifetime: timedelta = timedelta(hours=1)
     max_objects_per_ven: int = 10_000  # of each type, so that one VEN can't fill the disk
+    max_subscriptions_per_ven: int = 100  # each may make calls of every change
+    mqtt: MqttOffer | None = None
 
 
 class Vtn:
-    """A VTN over `objects`. Call `respond`, store the changes, then `apply` them, then send the answer."""
+    """A VTN over `objects`. Call `respond`, store the changes, then `apply` them, then send the answer and the news."""
 
     def __init__(self, config: VtnConfig, objects: Objects) -> None:
         self._config = config
         self._objects = objects
         self._tokens = Tokens(config.clients, config.token_lifetime, config.new_token)
+        self._roles = {client.id: client.role for client in config.clients}
 
-    def respond(self, request: HttpRequest, now: datetime) -> _Outcome:
+    def respond(self, request: HttpRequest, now: datetime, proofs: Proofs = _NO_PROOFS) -> Outcome:
         """The answer to a request at an aware instant, and the changes that must be durable before it is sent."""
         try:
-            return self._route(request, now)
+            return self._route(request, now, proofs)
         except RefusedRequest as refusal:
-            return refusal.answer(), ()
+            return Outcome(refusal.answer(request))
+        except UnprovenCallbacksError as error:
+            undecided = RefusedRequest(HTTPStatus.BAD_REQUEST, "subscription: its callbacks were not asked for an echo")
+            return Outcome(undecided.answer(request), unproven=error.callbacks)
 
-    def apply(self, changes: tuple[Change, ...]) -> None:
-        """Takes stored changes into the view."""
-        self._objects.apply(changes)
+    def apply(self, changes: tuple[Change, ...]) -> News:
+        """Takes stored changes into the view; who must hear of them."""
+        return news_of(changes, self._objects, self._roles, self._config.mqtt)
 
-    def _route(self, request: HttpRequest, now: datetime) -> _Outcome:
+    def give_up(self, subscription_id: str, callback_url: str, reason: str, now: datetime) -> tuple[Change, ...]:
+        """The change that marks a callback as given up; none when its subscription is gone or has it no more."""
+        body = self._objects.get(ObjectType.SUBSCRIPTION, subscription_id)
+        if body is None or all(entry["callbackUrl"] != callback_url for entry in body["objectOperations"]):
+            return ()
+        entry = {"callbackUrl": callback_url, "reason": reason, "at": format_datetime(now)}
+        draft = {**body, GIVEN_UP: [*body.get(GIVEN_UP, ()), entry]}
+        kind = ObjectType.SUBSCRIPTION
+        stamp = _later(now, body["modificationDateTime"])
+        marked = _with_metadata(kind, draft, subscription_id, body["createdDateTime"], stamp)
+        return (Change(kind.value, subscription_id, marked),)
+
+    def program_names(self) -> tuple[str, ...]:
+        """The names of the programs that every client may see."""
+        programs = self._objects.all(ObjectType.PROGRAM)
+        return tuple(body["programName"] for body in programs if not body.get("targets"))
+
+    def _route(self, request: HttpRequest, now: datetime, proofs: Proofs) -> Outcome:
         base = self._config.base_path
         if not request.path.startswith(base + "/"):
             raise RefusedRequest(HTTPStatus.NOT_FOUND, f"no such path; everything is below {base}")
@@ -89,71 +128,85 @@ class Vtn:
             case ["auth", "server"]:
                 _demand_method(request, "GET")
                 url = f"{self._config.public_url or _origin(request)}{base}/auth/token"
-                return json_answer(HTTPStatus.OK, {"tokenURL": url}), ()
+                return Outcome(json_answer(HTTPStatus.OK, {"tokenURL": url}))
             case ["auth", "token"]:
                 _demand_method(request, "POST")
-                return self._tokens.issue(request, now), ()
-            case ["notifiers", *rest]:
+                return Outcome(self._tokens.issue(request, now))
+            case ["notifiers"]:
                 _demand_method(request, "GET")
-                self._tokens.grant(request, now)
-                return _notifiers(rest), ()
+                self._tokens.grant(request, now)  # any client with a token may ask, though the yaml names read_all
+                return Outcome(json_answer(HTTPStatus.OK, to_json(notifiers(self._config.mqtt))))
+            case ["notifiers", "mqtt", "topics", *rest]:
+                _demand_method(request, "GET")
+                topics = topics_for(rest, self._tokens.grant(request, now), self._objects, self._config.mqtt)
+                return Outcome(json_answer(HTTPStatus.OK, to_json(topics)))
             case [segment] if segment in COLLECTIONS:
-                return self._collection(COLLECTIONS[segment], request, now)
+                return self._collection(COLLECTIONS[segment], request, now, proofs)
             case [segment, object_id] if segment in COLLECTIONS:
-                return self._object(COLLECTIONS[segment], object_id, request, now)
+                return self._object(COLLECTIONS[segment], object_id, request, now, proofs)
         raise RefusedRequest(HTTPStatus.NOT_FOUND, "no such path in OpenADR 3.1.0")
 
-    def _collection(self, collection: Collection, request: HttpRequest, now: datetime) -> _Outcome:
+    def _collection(self, collection: Collection, request: HttpRequest, now: datetime, proofs: Proofs) -> Outcome:
         _demand_method(request, "GET", "POST")
         grant = self._tokens.grant(request, now)
         if request.method == "GET":
             grant.demand(*collection.read)
-            return json_answer(HTTPStatus.OK, self._listing(collection.kind, request, grant, now)), ()
+            return Outcome(text_answer(HTTPStatus.OK, self._listing(collection.kind, request, grant, now)))
         grant.demand(collection.write)
-        kind = collection.kind
-        if grant.role is Role.VEN and self._objects.count(kind, grant.client_id) >= self._config.max_objects_per_ven:
-            allowed = self._config.max_objects_per_ven
-            raise RefusedRequest(HTTPStatus.FORBIDDEN, f"{allowed} {collection.segment} are allowed; delete some first")
-        draft = CHECKS[kind](Write(read_draft(kind, request.body), None, grant, self._objects))
-        object_id, stamp = self._config.new_id(), format_datetime(now)
+        self._demand_room(collection, grant)
+        kind, object_id, stamp = collection.kind, self._config.new_id(), format_datetime(now)
+        draft = CHECKS[kind](Write(read_draft(kind, request), None, grant, self._objects, proofs))
         body = _with_metadata(kind, draft, object_id, stamp, stamp)
         location = {"location": f"{self._config.base_path}/{collection.segment}/{object_id}"}
-        return self._shown(kind, body, grant, HTTPStatus.CREATED, location), (Change(kind.value, object_id, body),)
+        answer = json_answer(HTTPStatus.CREATED, self._sight(grant).shown(kind, body), location)
+        return Outcome(answer, (Change(kind.value, object_id, body),))
 
-    def _listing(self, kind: ObjectType, request: HttpRequest, grant: Grant, now: datetime) -> list[Body]:
-        query = Query(request)
-        (skip, limit), asked = query.page(), query.targets()
-        passes = Filter(kind, query, self._objects, now).passes
-        sight = Sight.of(grant, self._objects)
-        found = [
+    def _demand_room(self, collection: Collection, grant: Grant) -> None:
+        """Refuses with 403 when a VEN has as many objects of a type as it may have."""
+        kind, config = collection.kind, self._config
+        allowed = config.max_objects_per_ven
+        if kind is ObjectType.SUBSCRIPTION:
+            allowed = min(allowed, config.max_subscriptions_per_ven)
+        if grant.role is Role.VEN and self._objects.count(kind, grant.client_id) >= allowed:
+            raise RefusedRequest(HTTPStatus.FORBIDDEN, f"{allowed} {collection.segment} are allowed; delete some first")
+
+    def _listing(self, kind: ObjectType, request: HttpRequest, grant: Grant, now: datetime) -> bytes:
+        query, objects, sight = Query(request), self._objects, self._sight(grant)
+        skip, limit = query.page()
+        asked = query.targets() if kind in FILTERED else frozenset()
+        passes = Filter(kind, query, objects, now).passes
+        own = kind not in TARGETED and not sight.sees_all
+        found = (
             body
-            for body in self._objects.all(kind)
-            if sight.sees(kind, body, self._objects) and sight.matches(kind, body, asked) and passes(body)
-        ]
-        return [sight.shown(kind, body, asked) for body in found[skip : skip + limit]]
+            for body in (objects.referring(kind, "clientID", grant.client_id) if own else objects.all(kind))
+            if sight.sees(kind, body, objects) and sight.matches(kind, body, asked) and passes(body)
+        )
+        texts = (sight.text(kind, body, objects, asked) for body in islice(found, skip, skip + limit))
+        return b"[" + b",".join(texts) + b"]"
 
-    def _object(self, collection: Collection, object_id: str, request: HttpRequest, now: datetime) -> _Outcome:
+    def _object(
+        self, collection: Collection, object_id: str, request: HttpRequest, now: datetime, proofs: Proofs
+    ) -> Outcome:
         _demand_method(request, "GET", "PUT", "DELETE")
         grant, kind = self._tokens.grant(request, now), collection.kind
         grant.demand(*(collection.read if request.method == "GET" else (collection.write,)))
-        body = self._objects.get(kind, object_id)
-        if body is None or not Sight.of(grant, self._objects).sees(kind, body, self._objects):
+        body, sight = self._objects.get(kind, object_id), self._sight(grant)
+        if body is None or not sight.sees(kind, body, self._objects):
             raise RefusedRequest(HTTPStatus.NOT_FOUND, f"no {kind.lower()} {object_id[:128]!r}")
-        if request.method == "GET":
-            return self._shown(kind, body, grant, HTTPStatus.OK), ()
-        if request.method == "DELETE":
-            return self._shown(kind, body, grant, HTTPStatus.OK), self._removal(kind, object_id)
-        draft = CHECKS[kind](Write(read_draft(kind, request.body), body, grant, self._objects))
-        # a second change within one tick of the stamp must still be seen as a change
-        changed_at = max(now, parse_datetime(body["modificationDateTime"]) + _TICK)
-        replaced = _with_metadata(kind, draft, object_id, body["createdDateTime"], format_datetime(changed_at))
-        return self._shown(kind, replaced, grant, HTTPStatus.OK), (Change(kind.value, object_id, replaced),)
+        if request.method != "PUT":
+            changes = self._removal(kind, object_id) if request.method == "DELETE" else ()
+            return Outcome(text_answer(HTTPStatus.OK, sight.text(kind, body, self._objects)), changes)
+        draft = CHECKS[kind](Write(read_draft(kind, request), body, grant, self._objects, proofs))
+        stamp = _later(now, body["modificationDateTime"])
+        replaced = _with_metadata(kind, draft, object_id, body["createdDateTime"], stamp)
+        change = Change(kind.value, object_id, replaced)
+        return Outcome(json_answer(HTTPStatus.OK, sight.shown(kind, replaced)), (change,))
 
     def _removal(self, kind: ObjectType, object_id: str) -> tuple[Change, ...]:
         """What goes with an object: a ven's resources, a program's subscriptions; a program with events stays."""
         dependents: tuple[Change, ...] = ()
         if kind is ObjectType.PROGRAM:
-            events = sum(1 for event in self._objects.all(ObjectType.EVENT) if event["programID"] == object_id)
+            events = len(self._objects.referring(ObjectType.EVENT, "programID", object_id))
             if events:
                 raise RefusedRequest(HTTPStatus.CONFLICT, f"the program has {events} events; delete them first")
             dependents = self._removed(ObjectType.SUBSCRIPTION, "programID", object_id)
@@ -163,13 +216,11 @@ class Vtn:
 
     def _removed(self, kind: ObjectType, reference: str, object_id: str) -> tuple[Change, ...]:
         return tuple(
-            Change(kind.value, body["id"], None) for body in self._objects.all(kind) if body.get(reference) == object_id
+            Change(kind.value, body["id"], None) for body in self._objects.referring(kind, reference, object_id)
         )
 
-    def _shown(
-        self, kind: ObjectType, body: Body, grant: Grant, status: HTTPStatus, headers: dict[str, str] | None = None
-    ) -> HttpResponse:
-        return json_answer(status, Sight.of(grant, self._objects).shown(kind, body), headers)
+    def _sight(self, grant: Grant) -> Sight:
+        return Sight.of(grant.client_id, grant.role, self._objects)
 
 
 def _origin(request: HttpRequest) -> str:
@@ -192,8 +243,6 @@ def _with_metadata(kind: ObjectType, draft: Draft, object_id: str, created: str,
     return {**draft, **metadata}
 
 
-def _notifiers(rest: list[str]) -> HttpResponse:
-    """Interpretation: any client with a token may ask, though the yaml names a scope that VENs lack."""
-    if rest:
-        raise RefusedRequest(HTTPStatus.NOT_FOUND, "this VTN has no MQTT notifier; GET /notifiers lists what it has")
-    return json_answer(HTTPStatus.OK, {"WEBHOOK": True})
+def _later(now: datetime, stamp: str) -> str:
+    """The stamp of a change: a second one within one tick must still be seen as a change."""
+    return format_datetime(max(now, parse_datetime(stamp) + _TICK))

@@ -1,12 +1,15 @@
 """The VTN's objects in memory, and the changes of them that a request makes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from cem.wire.openadr3 import ObjectType
 
 Body = Mapping[str, Any]
+T = TypeVar("T")
+_REFERENCES = ("clientID", "programID", "eventID", "venID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +26,62 @@ class Objects:
 
     def __init__(self, stored: Iterable[tuple[str, str, Body]] = ()) -> None:
         self._bodies: dict[str, dict[str, Body]] = {kind.value: {} for kind in ObjectType}
-        for kind, object_id, body in stored:
-            self._bodies[kind][object_id] = body
+        self._referring: dict[tuple[str, str, str], dict[str, Body]] = {}
+        self._derived: dict[tuple[str, str], dict[object, Any]] = {}
+        self.apply([Change(kind, object_id, body) for kind, object_id, body in stored])
 
     def get(self, kind: ObjectType, object_id: str) -> Body | None:
         """The object of that id, or None."""
         return self._bodies[kind].get(object_id)
 
-    def all(self, kind: ObjectType) -> Iterable[Body]:
+    def all(self, kind: ObjectType) -> Collection[Body]:
         """All objects of a type, oldest first."""
         return self._bodies[kind].values()
 
+    def referring(self, kind: ObjectType, reference: str, to: str) -> Collection[Body]:
+        """The objects of a type whose clientID, programID, eventID or venID is `to`; found without a search."""
+        return self._referring.get((kind, reference, to), {}).values()
+
     def count(self, kind: ObjectType, client_id: str) -> int:
         """How many objects of a type belong to a client."""
-        return sum(1 for body in self.all(kind) if body.get("clientID") == client_id)
+        return len(self.referring(kind, "clientID", client_id))
+
+    def derived(self, kind: ObjectType, body: Body, derive: Callable[[Body], T]) -> T:
+        """What a pure function makes of a stored object, kept until the object changes."""
+        known = self._derived.setdefault((kind.value, body["id"]), {})
+        if derive not in known:
+            known[derive] = derive(body)
+        found: T = known[derive]
+        return found
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Takes changes in, after they were made durable."""
         for change in changes:
+            self._forget(change.kind, change.id, change.body)
             if change.body is None:
                 self._bodies[change.kind].pop(change.id, None)
-            else:
-                self._bodies[change.kind][change.id] = change.body
+                continue
+            self._bodies[change.kind][change.id] = change.body
+            for reference in _REFERENCES:
+                if reference in change.body:
+                    key = (change.kind, reference, change.body[reference])
+                    self._referring.setdefault(key, {})[change.id] = change.body
+
+    def _forget(self, kind: str, object_id: str, successor: Body | None) -> None:
+        """Drops what is known of the object but its place among those that refer to the same."""
+        old = self._bodies[kind].get(object_id)
+        if old is None:
+            return
+        self._derived.pop((kind, object_id), None)
+        for reference in _REFERENCES:
+            if reference in old and (successor is None or successor.get(reference) != old[reference]):
+                key = (kind, reference, old[reference])
+                siblings = self._referring[key]
+                del siblings[object_id]
+                if not siblings:
+                    del self._referring[key]
+
+
+def text_of(body: Body) -> bytes:
+    """An object as JSON."""
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")

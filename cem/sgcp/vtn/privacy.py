@@ -1,9 +1,10 @@
 """Object privacy (Definition, "Object Privacy"): who sees which object, and which of its targets."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cem.sgcp.vtn.objects import Body, Objects
-from cem.sgcp.vtn.tokens import Grant, Role
+from cem.sgcp.vtn.objects import Body, Objects, text_of
+from cem.sgcp.vtn.tokens import Role
 from cem.wire.openadr3 import ObjectType
 
 TARGETED = frozenset({ObjectType.PROGRAM, ObjectType.EVENT})
@@ -18,18 +19,23 @@ class Sight:
     granted: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, grant: Grant, objects: Objects) -> "Sight":
-        """The sight of a token's owner; a VEN's targets are those of its own vens and resources together."""
-        if grant.role is Role.BL:
-            return cls(grant.client_id, sees_all=True)
-        granted = {
-            target
-            for kind in (ObjectType.VEN, ObjectType.RESOURCE)
-            for body in objects.all(kind)
-            if body.get("clientID") == grant.client_id
-            for target in body.get("targets", ())
-        }
-        return cls(grant.client_id, sees_all=False, granted=frozenset(granted))
+    def of(cls, client_id: str, role: Role, objects: Objects) -> "Sight":
+        """The sight of a client; a VEN's targets are those of its own vens and resources together."""
+        if role is Role.BL:
+            return cls(client_id, sees_all=True)
+        own = (objects.referring(kind, "clientID", client_id) for kind in (ObjectType.VEN, ObjectType.RESOURCE))
+        return cls(client_id, sees_all=False, granted=_targets(body for bodies in own for body in bodies))
+
+    @classmethod
+    def of_ven(cls, ven: Body, objects: Objects) -> "Sight":
+        """The sight of one ven of a client: its own targets and those of its resources."""
+        resources = objects.referring(ObjectType.RESOURCE, "venID", ven["id"])
+        return cls(ven["clientID"], sees_all=False, granted=_targets([ven, *resources]))
+
+    @classmethod
+    def of_anybody(cls) -> "Sight":
+        """What every VEN may see: programs and events without targets."""
+        return cls("", sees_all=False)
 
     def sees(self, kind: ObjectType, body: Body, objects: Objects) -> bool:
         """Whether the caller may know of the object.
@@ -58,3 +64,12 @@ class Sight:
             return body
         known = self.granted & asked if asked else self.granted
         return {**body, "targets": [target for target in body["targets"] if target in known]}
+
+    def text(self, kind: ObjectType, body: Body, objects: Objects, asked: frozenset[str] = frozenset()) -> bytes:
+        """A stored object as JSON, as the caller may see it."""
+        shown = self.shown(kind, body, asked)
+        return objects.derived(kind, body, text_of) if shown is body else text_of(shown)
+
+
+def _targets(bodies: Iterable[Body]) -> frozenset[str]:
+    return frozenset(target for body in bodies for target in body.get("targets", ()))

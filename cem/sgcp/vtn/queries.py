@@ -1,5 +1,7 @@
 """Query parameters of the listings: paging and filters, each checked (openadr3.yaml, parameters)."""
 
+import re
+from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
 
@@ -11,6 +13,7 @@ from cem.wire.openadr3 import Event, ObjectType, parse_datetime, validate
 
 MAX_PAGE = 50
 _MAX_INT32 = 2**31 - 1
+_OBJECT_ID = re.compile(r"[A-Za-z0-9_-]+")
 _EQUAL = {
     ObjectType.PROGRAM: ("programName",),  # not in the yaml; Definition, "Object names"
     ObjectType.EVENT: ("programID",),
@@ -79,6 +82,7 @@ class Filter:
         self._subscribed = query.every("objects") if kind is ObjectType.SUBSCRIPTION else frozenset()
         self._active_at = now if kind is ObjectType.EVENT and query.flag("active") else None
         self._objects = objects
+        _check(self._equal, self._program_of_report, self._subscribed)
 
     def passes(self, body: Body) -> bool:
         """Whether the object is to be listed."""
@@ -92,10 +96,28 @@ class Filter:
             named = {name for entry in body["objectOperations"] for name in entry["objects"]}
             if not self._subscribed <= named:
                 return False
-        return self._active_at is None or _is_active(body, self._active_at)
+        if self._active_at is None:
+            return True
+        end = self._objects.derived(ObjectType.EVENT, body, _end)
+        return end is None or end > self._active_at
 
 
-def _is_active(body: Body, at: datetime) -> bool:
-    event = validate(Event, dict(body))
-    end = ends_at(event, parse_datetime(body["modificationDateTime"]))
-    return end is None or end > at
+def _end(body: Body) -> datetime | None:
+    return ends_at(validate(Event, dict(body)), parse_datetime(body["modificationDateTime"]))
+
+
+def _check(equal: Mapping[str, str], program_id: str | None, subscribed: frozenset[str]) -> None:
+    """Refuses values that the parameter's schema does not allow."""
+    given = {**equal, **({"programID": program_id} if program_id is not None else {})}
+    for name, value in given.items():
+        if not 1 <= len(value) <= 128:
+            raise RefusedRequest(HTTPStatus.BAD_REQUEST, f"query {name}: 1 to 128 characters are allowed")
+        if name.endswith("ID") and _OBJECT_ID.fullmatch(value) is None:
+            raise RefusedRequest(
+                HTTPStatus.BAD_REQUEST, f"query {name}: {value[:40]!r}; letters, digits, - and _ are allowed"
+            )
+    strange = sorted(subscribed - set(ObjectType))
+    if strange:
+        raise RefusedRequest(
+            HTTPStatus.BAD_REQUEST, f"query objects: {strange[0][:40]!r}; allowed: {', '.join(ObjectType)}"
+        )

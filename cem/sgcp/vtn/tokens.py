@@ -11,12 +11,16 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote_plus
 
 from cem.sgcp.vtn.answers import RefusedRequest, json_answer
+from cem.sgcp.vtn.turnstile import Turnstile
 from cem.wire.http import HttpRequest, HttpResponse
 from cem.wire.openadr3 import AuthError, ClientCredentialResponse, Scope, to_json
 
 _NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 _MAX_TOKENS_PER_CLIENT = 64
 _MAX_FIELDS = 16
+_FAILURES_OF_CLIENT = 10  # a minute, from one address: a wrong secret that is tried again and again
+_FAILURES_OF_ADDRESS = 100  # a minute: many houses may be behind one address
+_TOKENS_OF_CLIENT = 120  # a minute
 _READS = frozenset({Scope.READ_ALL, Scope.READ_BL, Scope.READ_TARGETS, Scope.READ_VEN_OBJECTS})
 
 
@@ -87,10 +91,16 @@ class _TokenRefusal(Exception):  # noqa: N818
 
 
 class Tokens:
-    """Issues opaque tokens and knows what they allow; in memory, a restart makes clients fetch anew on 401."""
+    """Issues opaque tokens and knows what they allow; in memory, a restart makes clients fetch anew on 401.
+
+    Who asks too often waits: wrong credentials are counted by address and by address and client, good ones by client.
+    """
 
     def __init__(self, clients: Iterable[Client], lifetime: timedelta, new_token: Callable[[], str]) -> None:
         self._clients = {client.id: client for client in clients}
+        self._failed_from = Turnstile(_FAILURES_OF_ADDRESS)
+        self._failed_as = Turnstile(_FAILURES_OF_CLIENT)
+        self._issued = Turnstile(_TOKENS_OF_CLIENT)
         self._lifetime = lifetime
         self._new_token = new_token
         self._grants: dict[str, Grant] = {}
@@ -99,7 +109,7 @@ class Tokens:
         """The token endpoint: credentials as HTTP Basic or in the form body."""
         try:
             form = _form(request)
-            client = self._client(request, form)
+            client = self._known(request, form, now)
             if form.get("grant_type") != "client_credentials":
                 seen = form.get("grant_type")
                 error = "unsupported_grant_type" if seen else "invalid_request"
@@ -107,6 +117,8 @@ class Tokens:
             scopes = _scopes(form.get("scope", ""), SCOPES[client.role])
         except _TokenRefusal as refusal:
             return _auth_error(refusal)
+        self._issued.demand(client.id, now)
+        self._issued.count(client.id, now)
         token = self._new_token()
         self._prune(client.id, now)
         self._grants[token] = Grant(client.id, client.role, scopes, now + self._lifetime)
@@ -132,6 +144,20 @@ class Tokens:
                 {"www-authenticate": 'Bearer error="invalid_token"'},
             )
         return grant
+
+    def _known(self, request: HttpRequest, form: dict[str, str], now: datetime) -> Client:
+        """The client of the credentials; who failed too often is not even compared."""
+        basic = _basic(request)
+        claimed = f"{request.peer} {basic[0] if basic is not None else form.get('client_id', '')}"
+        self._failed_from.demand(request.peer, now)
+        self._failed_as.demand(claimed, now)
+        try:
+            return self._client(request, form)
+        except _TokenRefusal as refusal:
+            if refusal.error == "invalid_client":
+                self._failed_from.count(request.peer, now)
+                self._failed_as.count(claimed, now)
+            raise
 
     def _client(self, request: HttpRequest, form: dict[str, str]) -> Client:
         basic = _basic(request)

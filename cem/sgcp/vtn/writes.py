@@ -3,15 +3,17 @@
 The metadata of a request's body are ignored (Definition, "POST and PUT"); an objectType of something else is refused.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 from cem.sgcp.vtn.answers import RefusedRequest
+from cem.sgcp.vtn.notices import GIVEN_UP
 from cem.sgcp.vtn.objects import Body, Objects
 from cem.sgcp.vtn.privacy import Sight
 from cem.sgcp.vtn.tokens import Grant, Role
+from cem.wire.http import HttpRequest
 from cem.wire.openadr3 import (
     EventRequest,
     Message,
@@ -30,17 +32,38 @@ from cem.wire.openadr3 import (
 )
 
 METADATA = ("id", "createdDateTime", "modificationDateTime", "objectType")
+_JSON_TYPES = ("", "application/json")
+MAX_CALLBACKS = 8  # of one subscription: each is called before the subscription is made
 Draft = dict[str, Any]
+Proofs = Mapping["Callback", str | None]
+"""Callbacks that were asked for the echo: None for a right one, else what was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """A callback of a subscription, as it is to be asked for its echo."""
+
+    url: str
+    bearer_token: str | None = field(repr=False)
+
+
+class UnprovenCallbacksError(Exception):
+    """These callbacks must be asked for their echo before the write can be judged."""
+
+    def __init__(self, callbacks: Iterable[Callback]) -> None:
+        super().__init__()
+        self.callbacks = tuple(callbacks)
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A write by a client: the decoded body, and what was there before (None for POST)."""
+    """A write by a client: the decoded body, what was there before (None for POST), what callbacks echoed."""
 
     draft: Draft
     existing: Body | None
     grant: Grant
     objects: Objects
+    proofs: Proofs
 
     @property
     def by_ven(self) -> bool:
@@ -50,7 +73,9 @@ class Write:
     def knows(self, kind: ObjectType, object_id: str) -> bool:
         """Whether there is such an object that the client may see; what it may not see does not exist for it."""
         body = self.objects.get(kind, object_id)
-        return body is not None and Sight.of(self.grant, self.objects).sees(kind, body, self.objects)
+        return body is not None and Sight.of(self.grant.client_id, self.grant.role, self.objects).sees(
+            kind, body, self.objects
+        )
 
     def others(self, kind: ObjectType) -> list[Body]:
         """All objects of a type but the one that is replaced."""
@@ -66,11 +91,16 @@ def _conflict(detail: str) -> RefusedRequest:
     return RefusedRequest(HTTPStatus.CONFLICT, detail)
 
 
-def read_draft(kind: ObjectType, body: bytes) -> Draft:
-    """The body of a POST or PUT as JSON values, checked against its schema; refuses with 400."""
+def read_draft(kind: ObjectType, request: HttpRequest) -> Draft:
+    """The body of a POST or PUT as JSON values, checked against its schema; refuses with 400 or 415."""
     message: type[Message] = _REQUESTS[kind]
+    content = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content not in _JSON_TYPES and not content.endswith("+json"):
+        raise RefusedRequest(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"content type {content[:80]!r}; application/json is allowed"
+        )
     try:
-        decoded = decode(message, body)
+        decoded = decode(message, request.body)
         draft = to_json(decoded)
         _check_type(kind, draft.get("objectType", kind))
         for name in METADATA:
@@ -91,17 +121,20 @@ def _check_type(kind: ObjectType, seen: object) -> None:
 
 
 def _check_operations(subscription: Subscription) -> None:
+    urls = {entry.callback_url for entry in subscription.object_operations}
+    if len(urls) > MAX_CALLBACKS:
+        raise WireError("objectOperations", f"{len(urls)} different callbacks; {MAX_CALLBACKS} are allowed")
     for number, entry in enumerate(subscription.object_operations):
         path = f"objectOperations[{number}]"
-        for field, seen, allowed in (
+        for name, seen, allowed in (
             ("objects", entry.objects, ObjectType),
             ("operations", entry.operations, Operation),
         ):
             strange = sorted(set(seen) - set(allowed))
             if strange:
-                raise WireError(f"{path}.{field}", f"{strange[0]!r}; allowed: {', '.join(allowed)}")
+                raise WireError(f"{path}.{name}", f"{strange[0]!r}; allowed: {', '.join(allowed)}")
         if not entry.callback_url.lower().startswith(("http://", "https://")):
-            raise WireError(f"{path}.callbackUrl", f"{entry.callback_url[:80]!r}; an http or https URL is allowed")
+            raise WireError(f"{path}.callbackUrl", f"{entry.callback_url[:80]!r}; an https URL is allowed")
 
 
 def _program(write: Write) -> Draft:
@@ -130,8 +163,8 @@ def _report(write: Write) -> Draft:
         raise _conflict(f"eventID {event_id!r}: no such event")
     draft = {**write.draft, "clientID": write.grant.client_id}
     if write.existing is None:
-        for other in write.objects.all(ObjectType.REPORT):
-            if other["eventID"] == event_id and _report_content(other) == _report_content(draft):
+        for other in write.objects.referring(ObjectType.REPORT, "eventID", event_id):
+            if other["clientID"] == draft["clientID"] and _report_content(other) == _report_content(draft):
                 raise _conflict(f"this very report exists as {other['id']}; change it with PUT /reports/{other['id']}")
     return draft
 
@@ -147,8 +180,17 @@ def _subscription(write: Write) -> Draft:
     program_id = write.draft.get("programID")
     if program_id is not None and not write.knows(ObjectType.PROGRAM, program_id):
         raise _conflict(f"programID {program_id!r}: no such program")
+    callbacks = dict.fromkeys(
+        Callback(entry["callbackUrl"], entry.get("bearerToken")) for entry in write.draft["objectOperations"]
+    )
+    unproven = [callback for callback in callbacks if callback not in write.proofs]
+    if unproven:
+        raise UnprovenCallbacksError(unproven)
+    for callback in callbacks:
+        if (fault := write.proofs[callback]) is not None:
+            raise _bad(f"subscription: callbackUrl {callback.url[:200]}: {fault}")
     owner = write.existing["clientID"] if write.existing is not None else write.grant.client_id
-    return {**write.draft, "clientID": owner}
+    return {name: value for name, value in write.draft.items() if name != GIVEN_UP} | {"clientID": owner}
 
 
 def _ven(write: Write) -> Draft:
@@ -170,8 +212,9 @@ def _resource(write: Write) -> Draft:
     if draft.setdefault("clientID", ven["clientID"]) != ven["clientID"]:
         raise _bad(f"resource: clientID: {draft['clientID']!r} is not the client of ven {draft['venID']}")
     name = draft["resourceName"]
-    siblings = (other for other in write.others(ObjectType.RESOURCE) if other["venID"] == draft["venID"])
-    if any(other["resourceName"] == name for other in siblings):
+    own_id = write.existing["id"] if write.existing is not None else None
+    siblings = write.objects.referring(ObjectType.RESOURCE, "venID", draft["venID"])
+    if any(other["resourceName"] == name and other["id"] != own_id for other in siblings):
         raise _conflict(f"ven {draft['venID']} has a resource named {name!r}; resourceName is unique in its ven")
     return draft
 

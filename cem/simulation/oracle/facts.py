@@ -123,7 +123,12 @@ LOCKED = 1
 LOCK_LONGEST_S = 7200.0
 """SG Ready: a heat pump may be locked for two hours a day."""
 
-SILENT = frozenset({"silence", "disconnect", "reboot", "slow", "busy", "garbage", "nan"})
+SILENT = frozenset(
+    {
+        *("silence", "disconnect", "reboot", "slow", "busy", "garbage", "nan"),
+        *("short_answer", "half_answer", "wrong_unit", "hang_up"),
+    }
+)
 """Faults of a device that then gives nothing of use."""
 NOTHING: frozenset[str] = frozenset()
 DARK = frozenset({"silence"})

@@ -1,6 +1,7 @@
 """The oracle: every invariant at every step of a bench, against the plant's true state."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cem.config.sitefile import SiteFile
@@ -16,15 +17,16 @@ from cem.simulation.oracle.seen import Bounds, Invariant, Seen, Violation, Write
 from cem.simulation.oracle.storage import DeviceEnvelope, NoHunting, OneDirection, Reserve
 from cem.simulation.oracle.switching import Car, Ramp, Spread, Switching
 from cem.simulation.oracle.wires import Block, blocks
+from cem.simulation.plant import Truth, has_registers
 
 PLAIN = (
     Fuse, ImportLimit, ExportLimit, GuaranteedLeast, Reserve, DeviceEnvelope, OneDirection, Switching, Ramp, Spread,
     Car, NoHunting, FreshData, Feeding, Failsafe, MostRestrictive, HandBack, Autonomy, Recovery, Resources, Promise,
 )  # fmt: skip
 """The invariants that need nothing but the site and its bounds."""
-WIRED = (Bumpless, ArmedFirst, AllowList)
+WIRED = (Bumpless, ArmedFirst)
 """Those that also need the register maps."""
-INVARIANTS = tuple(sorted({made.name for made in (*PLAIN, *WIRED)}, key=lambda name: int(name[1:])))
+INVARIANTS = tuple(sorted({made.name for made in (*PLAIN, *WIRED, AllowList)}, key=lambda name: int(name[1:])))
 """The names of all."""
 
 
@@ -60,9 +62,12 @@ class Oracle:
         self._boxes = BoxTruth(site, bench.plant.home)
         bounds = bounds or Bounds.of(site, bench.step_s)
         maps = {device: self._blocks(simulated) for simulated, device in self._devices.items()}
-        self._registers = frozenset(simulated for simulated, device in self._devices.items() if maps[device])
+        self._registers = frozenset(simulated for simulated in self._devices if has_registers(self._plant, simulated))
+        owned = {device: own for sim, device in self._devices.items() if (own := self._plant.owned(sim)) is not None}
+        self._profiled = frozenset(owned)
         judges: list[Invariant] = [make(site, bounds) for make in PLAIN]
         judges += [make(site, bounds, maps) for make in WIRED]
+        judges.append(AllowList(maps, owned))
         self._judges = [*(judge for judge in judges if judge.name not in leave_out), *also]
         self._writes: list[Write] = []
         self._gateway: object = None
@@ -82,6 +87,13 @@ class Oracle:
         except KeyError:
             return ()
 
+    def _known(self, write: Write, truth: Truth) -> Write:
+        """With what a device with a profile made of it: nobody else can read its registers."""
+        if write.device_id not in self._profiled:
+            return write
+        simulated = self._facts.simulated(write.device_id)
+        return replace(write, hands_back=simulated is not None and not truth.devices[simulated].remote, profiled=True)
+
     def _wrote(self, simulated: str, what: bytes) -> None:
         if self._next_on_write is not None:
             self._next_on_write(simulated, what)
@@ -99,7 +111,7 @@ class Oracle:
         at_s = facts.at_s
         self._follow_gateway(at_s)
         now = self._bench.clock.now()
-        writes, self._writes = tuple(self._writes), []
+        writes, self._writes = tuple(self._known(write, step.truth) for write in self._writes), []
         gateway = self._bench.gateway
 
         def limits(side: str) -> Any:
@@ -122,7 +134,7 @@ class Oracle:
             gateway.board.outcomes() if gateway is not None else (),
             {task.config.id: task.controls for task in gateway.devices} if gateway is not None else {},
             self._status(),
-            gateway.loop.health.last_ms if gateway is not None else 0.0,
+            gateway.loop.health.last_own_ms if gateway is not None else 0.0,
         )
         found = [violation for judge in self._judges for violation in judge.observe(seen)]
         self.violations += found

@@ -93,10 +93,12 @@ class Bumpless:
         block = self._storage.get(device)
         mine = [write for write in seen.writes if write.device_id == device and not write.by_topic]
         shares = [s for write in mine if block and (s := storage_share(block, written(write.what))) is not None]
-        if key not in self._first or not shares:
+        powers = [share * ((ratings.max_charge_w if share > 0 else ratings.max_discharge_w) or 0.0) for share in shares]
+        powers += [battery.held_w for write in mine if write.profiled and battery.held_w is not None]
+        if key not in self._first or not powers:
             return []
         self._first.discard(key)
-        told = shares[0] * ((ratings.max_charge_w if shares[0] > 0 else ratings.max_discharge_w) or 0.0)
+        told = powers[0]
         present = self._present.get(key, battery.power_w)
         found = []
         if abs(told) > 1.1 * abs(present) + 100.0:
@@ -110,8 +112,10 @@ class Bumpless:
 
     def _charger(self, seen: Seen, charger: ChargerFact) -> list[Violation]:
         key = charger.resource.id
-        mine = [write.what for write in seen.writes if write.device_id == charger.resource.device_id and write.by_topic]
-        told = next((amps for what in mine if (amps := amps_told(what)) is not None), None)
+        mine = [write for write in seen.writes if write.device_id == charger.resource.device_id]
+        told = next((amps for write in mine if write.by_topic and (amps := amps_told(write.what)) is not None), None)
+        if any(write.profiled for write in mine):
+            told = charger.offered_a
         if key not in self._first:
             return []
         if told is None:

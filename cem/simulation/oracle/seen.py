@@ -47,6 +47,8 @@ class Write:
     device_id: str  # the site file's
     what: bytes
     by_topic: bool
+    profiled: bool = False  # the registers are a maker's own, so that only the device itself knows what they mean
+    hands_back: bool = False  # of such a device: nothing of anybody's is in force after it
 
 
 @dataclass(frozen=True, slots=True)

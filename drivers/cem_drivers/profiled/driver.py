@@ -1,6 +1,7 @@
 """The driver of Modbus devices with a profile: checks a device table, builds devices, looks what answers."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from cem.driver import (
     BadAnswer,
@@ -15,12 +16,15 @@ from cem.driver import (
     Role,
     WrongDevice,
 )
-from cem_drivers.modbus import bus_faults, open_bus
+from cem_drivers.modbus import Bus, bus_faults, open_bus
 from cem_drivers.profiled.catalogue import find_profile, profile_ids, shipped_profiles
 from cem_drivers.profiled.device import ProfiledDevice
 from cem_drivers.profiled.identity import identify
 from cem_drivers.profiled.link import with_defaults
+from cem_drivers.profiled.reader import Reader
 from cem_drivers.profiled.schema import Profile
+from cem_drivers.profiled.values import Known
+from cem_drivers.table import LinkTable
 
 SURE = 0.9
 UNSURE = 0.5  # no serial number tells one such device from the next
@@ -58,23 +62,44 @@ class ProfiledDriver:
     async def probe(
         self, link: Mapping[str, str | int | float | bool], context: DriverContext, timeout_s: float
     ) -> list[Found]:
-        """Which profile's identity answers at an address; only profiles that can tell a stranger are tried."""
+        """Which profile's identity answers at an address; only profiles that can tell a stranger are tried, or the one
+        that a person has named in `profile`. Raises NoAnswer, WrongDevice, BadAnswer, Refused for that one."""
+        named = link.get("profile")
+        if named is not None:
+            return [await self._named(str(named), link, context, timeout_s)]
         found: list[Found] = []
         for profile in shipped_profiles().values():
-            if not _tells_strangers(profile) or link.get("port", profile.link.port) != profile.link.port:
+            if not _tells_strangers(profile) or not _may_be_at(profile, link):
                 continue
             try:
                 one = await _probe(profile, link, context, timeout_s)
             except NoAnswer:
+                if profile.identify.unit not in {None, link.get("unit")}:
+                    continue  # it would have told who it is at another unit, and nobody is there
                 return found  # nobody there: the others would wait as long
-            if one is not None:
-                found.append(one)
+            except (WrongDevice, BadAnswer, Refused):
+                continue
+            found.append(one)
         return found
 
+    @staticmethod
+    async def _named(name: str, link: LinkTable, context: DriverContext, timeout_s: float) -> Found:
+        profile, faults = find_profile(name)
+        if profile is None:
+            raise WrongDevice("; ".join(faults))
+        bare = {key: value for key, value in link.items() if key != "profile"}
+        found = await _probe(profile, bare, context, timeout_s)
+        unit = {"unit": profile.link.unit} if "unit" not in bare else {}
+        return replace(found, profile=name, link={**bare, **unit}, confidence=SURE)
 
-async def _probe(
-    profile: Profile, link: Mapping[str, str | int | float | bool], context: DriverContext, timeout_s: float
-) -> Found | None:
+
+def _may_be_at(profile: Profile, link: LinkTable) -> bool:
+    """Whether a profile's device may be at this port: its own, or one that is no maker's, as behind a converter."""
+    port = link.get("port", profile.link.port)
+    return port == profile.link.port or all(port != other.link.port for other in shipped_profiles().values())
+
+
+async def _probe(profile: Profile, link: LinkTable, context: DriverContext, timeout_s: float) -> Found:
     full = with_defaults(link, profile)
     if profile.identify.unit is not None:
         full["unit"] = profile.identify.unit
@@ -82,14 +107,51 @@ async def _probe(
     bus.timeout_s = min(bus.timeout_s, timeout_s)
     try:
         identity = await identify(bus, profile, profile.id)
-    except (WrongDevice, BadAnswer, Refused):
-        return None
+        known = {} if profile.identify.unit is not None else await _told(profile, bus, context)
     finally:
         bus.close()
+    if profile.identify.unit is not None:
+        known = await _told_at(profile, link, context, timeout_s)
     offered = _offered(profile)
-    resources = tuple((Role(role), Ratings(), offered & _of_role(role)) for role in profile.roles)
+    resources = tuple((Role(role), _ratings(profile, role, known), offered & _of_role(role)) for role in profile.roles)
     sure = SURE if identity.serial and profile.identify.weak is None else UNSURE
     return Found("modbus", profile.id, identity, dict(link), resources, sure)
+
+
+async def _told_at(profile: Profile, link: LinkTable, context: DriverContext, timeout_s: float) -> Mapping[str, Known]:
+    """What is told at the unit of the link, where another one tells who it is."""
+    bus = open_bus(with_defaults(link, profile), context)
+    bus.timeout_s = min(bus.timeout_s, timeout_s)
+    try:
+        return await _told(profile, bus, context)
+    finally:
+        bus.close()
+
+
+async def _told(profile: Profile, bus: Bus, context: DriverContext) -> Mapping[str, Known]:
+    """All values once; none where the device gives none, for whoever it is has been told already."""
+    reader = Reader(profile, bus, context.monotonic, profile.id)
+    try:
+        await reader.read_all()
+    except (NoAnswer, BadAnswer, Refused):
+        return {}
+    return reader.known
+
+
+def _ratings(profile: Profile, role: str, known: Mapping[str, Known]) -> Ratings:
+    """What a device tells of its own size, for good: what it can take at the moment is none of it."""
+
+    def told(name: object) -> float | None:
+        value = known[name].value if isinstance(name, str) and name in known else name
+        return float(value) if isinstance(value, float | int) and value > 0 else None
+
+    if role == "pv":
+        return Ratings(max_generation_w=told("pv.rating_w"))
+    if role == "battery":
+        return Ratings(capacity_wh=told("battery.capacity_wh"))
+    limit = next((row.limits.max for row in profile.control if row.id == "ev.limit_a"), None)
+    largest = limit[1:] if isinstance(limit, str) else None  # a plain number is the format's, not this charger's
+    return Ratings(max_current_a=told(largest)) if role == "ev" else Ratings()
 
 
 def _tells_strangers(profile: Profile) -> bool:

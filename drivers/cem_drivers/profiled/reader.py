@@ -12,6 +12,9 @@ from cem_drivers.profiled.values import Known, from_raws
 FAST_S = 2.0
 """Groups read at least this often are read whole; blocks of the others take turns."""
 
+NOT_THERE = frozenset({1, 2, 3})
+"""Exceptions that say that a register is not there; of any other one, such as busy (6), it is asked again."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -52,16 +55,20 @@ class Reader:
         self._blocks = list(blocks_of(profile))
         self._raws: dict[str, tuple[bytes, float]] = {}
         self.known: dict[str, Known] = {}
+        self._answered = False  # in this round
+        self._put_off: Refused | None = None
 
     async def read_all(self) -> None:
-        """Every block once. Raises NoAnswer, BadAnswer."""
+        """Every block once. Raises NoAnswer, BadAnswer; Refused where the device gives nothing for now."""
+        self._begin()
         waiting = list(self._blocks)
         while waiting:
             waiting += await self._read(waiting.pop(0))
         self._conclude()
 
     async def read_due(self) -> None:
-        """The fast blocks that are due and the slow one that waits longest. Raises NoAnswer, BadAnswer."""
+        """The fast blocks that are due and the slow one that waits longest. Raises as `read_all`."""
+        self._begin()
         now_s = self._monotonic()
         due = [block for block in self._blocks if now_s >= block.due_s - 0.05]
         slow = [block for block in due if self._profile.group[block.group].period_s > FAST_S]
@@ -83,7 +90,11 @@ class Reader:
         try:
             raw = await self._bus.read(block.span.address, block.span.count, block.function)
         except Refused as error:
-            return self._without(block, error)
+            if error.code in NOT_THERE:
+                return self._without(block, error)
+            self._put_off = error
+            return []
+        self._answered = True
         taken_at_s = self._monotonic()
         block.due_s = taken_at_s + self._profile.group[block.group].period_s
         for row in block.rows:
@@ -103,7 +114,12 @@ class Reader:
             _LOG.warning("%s: %s; %s stays unknown", self._name, error, row.id)
         return []
 
+    def _begin(self) -> None:
+        self._answered, self._put_off = False, None
+
     def _conclude(self) -> None:
+        if self._put_off is not None and not self._answered:
+            raise self._put_off
         self.known = from_raws(self._profile, self._raws)
 
 

@@ -1,7 +1,7 @@
 """Model 101 or 103 for whatever an inverter carries, and the status of its connections, model 122."""
 
-from hw_sim.devices.modbus_front import LiveValues
 from hw_sim.devices.sunspec import Model, Value, factor_for
+from hw_sim.devices.sunspec_front import LiveValues
 from hw_sim.physics.house import House
 from hw_sim.truth import Supply
 

@@ -1,9 +1,9 @@
 """The PV inverter: SunSpec models 1, 101 or 103, 120, 123."""
 
 from hw_sim.devices.ac_side import ac_factors, ac_model, ac_values
-from hw_sim.devices.modbus_front import ModbusFront
 from hw_sim.devices.pv_control import PvControl
 from hw_sim.devices.sunspec import Model, Value
+from hw_sim.devices.sunspec_front import SunSpecFront
 from hw_sim.physics.house import House
 from hw_sim.physics.pv import Roof
 from hw_sim.specs import DeviceSpec
@@ -21,7 +21,7 @@ def roof_state(roof: Roof) -> int:
     return _THROTTLED if roof.limit_w is not None and roof.limit_w < roof.available_w else _MPPT
 
 
-class Inverter(ModbusFront):
+class Inverter(SunSpecFront):
     """Registers in front of one roof. `W` is positive when generating, as SunSpec says."""
 
     def __init__(self, spec: DeviceSpec, house: House) -> None:

@@ -4,7 +4,7 @@ import random
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
-from hw_sim.devices.distort import METER, Delayed, distorted
+from hw_sim.devices.distort import SUNSPEC, Delayed, distorted
 from hw_sim.devices.front import Front
 from hw_sim.devices.grid_values import grid_values
 from hw_sim.devices.p1_text import d0_telegram, p1_telegram
@@ -28,6 +28,7 @@ class LineMeter(Front):
         self._next_s = 0.0
         self._number = 0
         self._frozen: dict[str, Value] | None = None
+        self._shown: dict[str, Value] = {}
         self._zone = ZoneInfo(house.home.zone)
 
     def report(self) -> None:
@@ -55,7 +56,9 @@ class LineMeter(Front):
         if not self.condition.frozen:
             self._frozen = None
             live = self._late() if self.spec.report_delay_s > 0.0 else grid_values(self.house)
-            return dict(distorted(METER, live, self.condition, self.spec.round_w))
+            shown = distorted(live, self.condition, self.spec.round_w, SUNSPEC, stuck=self._shown)
+            self._shown = dict(shown)
+            return self._shown
         if self._frozen is None:
             self._frozen = grid_values(self.house)
         return self._frozen

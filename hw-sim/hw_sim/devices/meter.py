@@ -1,14 +1,14 @@
 """The meter at the connection point: SunSpec models 1, 203."""
 
 from hw_sim.devices.grid_values import grid_values
-from hw_sim.devices.modbus_front import ModbusFront
 from hw_sim.devices.sunspec import Model, Value, factor_for
+from hw_sim.devices.sunspec_front import SunSpecFront
 from hw_sim.homefile import Home
 from hw_sim.physics.house import House
 from hw_sim.specs import DeviceSpec
 
 
-def _largest_w(home: Home) -> float:
+def largest_w(home: Home) -> float:
     """What may flow at most in either direction, for the choice of the scale factor."""
     load = (
         home.load.base_w + 5.0 * home.load.profile_w + home.load.extra_w + sum(a.power_w for a in home.load.appliance)
@@ -20,7 +20,7 @@ def _largest_w(home: Home) -> float:
     return max(load + battery + cars + heat + relays, sum(pv.rating_w for pv in home.pv) + battery)
 
 
-class Meter(ModbusFront):
+class Meter(SunSpecFront):
     """Registers in front of the connection point. `W` is positive for import; TotWhImp and TotWhExp only grow.
 
     Interpretation: SunSpec leaves the meter's direction to the installation; here positive is what the house takes.
@@ -29,7 +29,7 @@ class Meter(ModbusFront):
     """
 
     def __init__(self, spec: DeviceSpec, house: House) -> None:
-        largest = _largest_w(house.home)
+        largest = largest_w(house.home)
         watts = factor_for(largest)
         factors = {
             "A_SF": factor_for(largest / 230.0, finest=-2),

@@ -1,156 +1,45 @@
-"""A SunSpec device: models from live parts, controls that are parts of their own."""
+"""What every device on Modbus has: its register banks, and the faults that befall registers and values alike."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
-
-from hw_sim.devices.distort import Delayed, distorted
-from hw_sim.devices.front import Front, Held
-from hw_sim.devices.sunspec import Model, SunSpecDevice, Value, common
+from hw_sim.devices.front import Front
 from hw_sim.faults import Condition
 from hw_sim.physics.house import House
+from hw_sim.registers import Bank
 from hw_sim.specs import DeviceSpec
-from hw_sim.truth import Hold
 
-
-class ControlPart(Protocol):
-    """The control of one plant through one model."""
-
-    number: int  # of the model
-    plant: str
-
-    def attach(self, device: SunSpecDevice) -> None:
-        """Its registers lie in this device."""
-
-    def allows(self, name: str, value: float) -> bool:
-        """Whether a value may be stored."""
-
-    def stored(self, names: frozenset[str]) -> None:
-        """A write was taken: timers."""
-
-    def apply(self) -> None:
-        """Brings the registers to the plant."""
-
-    def ran_out(self) -> bool:
-        """True when a timer has changed registers."""
-
-    def to_defaults(self) -> None:
-        """As after a restart."""
-
-    def hold(self) -> Hold:
-        """What it understands its command to be."""
-
-    def commands(self) -> Held:
-        """The registers as held."""
-
-    def contest(self, value: float | None) -> None:
-        """Somebody else writes."""
+_DRIFT_W = 60.0
+"""A minute, where a fault does not say how much."""
 
 
 class ModbusFront(Front):
-    """Registers in front of some plants. `controls` are parts; a model's live values may be shown late or wrong."""
+    """Registers in front of some plants, in `banks` by unit id; the first is the one that is meant by itself."""
 
-    def __init__(
-        self,
-        spec: DeviceSpec,
-        house: House,
-        serial: str,
-        title: str,
-        models: list[Model],
-        controls: Sequence[ControlPart] = (),
-    ) -> None:
+    def __init__(self, spec: DeviceSpec, house: House, serial: str) -> None:
         super().__init__(spec, house, serial)
-        self._controls = {part.number: part for part in controls}
-        self._late = {model.number: Delayed(model.live) for model in models if model.live is not None}
-        self._scaled: list[int] = []
-        self._all = [common("hw-sim", title, self.serial, "1.0"), *models]
-        self.device = SunSpecDevice(self._all, self)
-        self.bank = self.device.bank
-        for part in controls:
-            part.attach(self.device)
+        self.banks: dict[int, Bank] = {}
+        self._drifts_from_s = 0.0
 
-    # --- its registers ask ---
+    @property
+    def drifted_w(self) -> float:
+        """How far its powers are off by now, because its measurement drifts."""
+        drift = self.condition.faults.get("drift")
+        if drift is None:
+            return 0.0
+        per_minute = _DRIFT_W if drift.value is None else drift.value
+        return per_minute * (self.house.elapsed_s - self._drifts_from_s) / 60.0
 
-    def version(self) -> int:
-        """Another number when live values may have changed."""
-        return self.house.steps
-
-    def seen(self, model: Model) -> Mapping[str, Value]:
-        """The live values of a model as the device shows them now."""
-        assert model.live is not None
-        spec = self.spec
-        late = spec.report_every_s > 0.0 or spec.report_delay_s > 0.0
-        values = self._late[model.number]() if late else model.live()
-        if not self.condition.faults and spec.round_w <= 0.0:
-            return values
-        return distorted(model.number, values, self.condition, spec.round_w)
-
-    def allows(self, number: int, name: str, value: float) -> bool:
-        """Whether a value may be stored."""
-        part = self._controls.get(number)
-        return part is None or part.allows(name, value)
-
-    def stored(self, number: int, names: frozenset[str]) -> None:
-        """A write was taken."""
-        for name in names:
-            self.count(f"{number}.{name}")
-        part = self._controls.get(number)
-        if part is not None:
-            part.stored(names)
-            self.changed()
-
-    # --- a front ---
-
-    def apply(self) -> None:
-        """Brings the registers to the plants."""
-        for part in self._controls.values():
-            part.apply()
-
-    def timers(self) -> None:
-        """The revert timers."""
-        for part in self._controls.values():
-            if part.ran_out():
-                self.changed_by_itself()
-
-    def to_defaults(self) -> None:
-        """The controls are volatile."""
-        for part in self._controls.values():
-            part.to_defaults()
-
-    def holds(self) -> dict[str, Hold]:
-        """By plant."""
-        return {part.plant: part.hold() for part in self._controls.values()}
-
-    def commands(self) -> Held:
-        """Model and point to the value as held."""
-        return {f"{n}.{name}": value for n, part in self._controls.items() for name, value in part.commands().items()}
-
-    def contest(self, value: float | None) -> None:
-        """Somebody else writes to the last of its controls: a hybrid's battery."""
-        if self._controls:
-            list(self._controls.values())[-1].contest(value)
-
-    def take(self, condition: Condition) -> None:
-        """From now on the device is in this condition."""
-        super().take(condition)
-        self.bank.frozen = condition.frozen
-        self.bank.refuses_writes = condition.refuses_writes
-        for number in self._scaled:
-            self.device.put_factor(number, "W_SF", 0)
-        self._scaled = []
-        scale = condition.faults.get("scale")
-        if scale is not None:
-            self._scaled = [model.number for model in self._all if "W_SF" in model.factors]
-            for number in self._scaled:
-                self.device.put_factor(number, "W_SF", 1 if scale.value is None else round(scale.value))
-        self.device.put(1, "SN", self.shown_serial)
-        self.device.forget()
+    @property
+    def timers_lie(self) -> bool:
+        """Whether its time-outs are taken, read back, and never run out."""
+        return "lying_timer" in self.condition
 
     def record(self) -> None:
         """Called after each step: keeps what will be shown later."""
-        spec = self.spec
-        if spec.report_every_s > 0.0 or spec.report_delay_s > 0.0:
-            for late in self._late.values():
-                late.record(self.house.elapsed_s, spec.report_every_s, spec.report_delay_s)
 
-
-LiveValues = Callable[[], Mapping[str, Value]]
+    def take(self, condition: Condition) -> None:
+        """From now on the device is in this condition."""
+        if "drift" in condition and "drift" not in self.condition:
+            self._drifts_from_s = self.house.elapsed_s
+        super().take(condition)
+        for bank in self.banks.values():
+            bank.frozen = condition.frozen
+            bank.refuses_writes = condition.refuses_writes

@@ -2,10 +2,10 @@
 
 from hw_sim.devices.ac_side import ac_factors, ac_model, ac_values, status_model
 from hw_sim.devices.inverter import roof_state
-from hw_sim.devices.modbus_front import ModbusFront
 from hw_sim.devices.pv_control import PvControl
 from hw_sim.devices.storage_control import StorageControl
 from hw_sim.devices.sunspec import Model, Value, factor_for
+from hw_sim.devices.sunspec_front import SunSpecFront
 from hw_sim.physics.house import House
 from hw_sim.specs import BatterySpec, DeviceSpec
 
@@ -31,7 +31,7 @@ def _plate(house: House, rating_w: float, plant: BatterySpec) -> Model:
     return Model(120, scales, values)
 
 
-class Storage(ModbusFront):
+class Storage(SunSpecFront):
     """Registers in front of one battery. Model 103 `W` is positive when discharging to AC, as SunSpec says."""
 
     def __init__(self, spec: DeviceSpec, house: House) -> None:
@@ -58,7 +58,7 @@ class Storage(ModbusFront):
         return live
 
 
-class Hybrid(ModbusFront):
+class Hybrid(SunSpecFront):
     """One inverter for a roof and a battery: 103 is the sum of both, 160 tells them apart, 123 limits the roof.
 
     Interpretation: its strings' DC power is given as what they bring to the AC side, and the modules that begin with

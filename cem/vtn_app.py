@@ -1,0 +1,118 @@
+"""The composition of a VTN: its pure core, its store, its socket, and the ways to callbacks, broker and network."""
+
+import asyncio
+import logging
+import secrets
+import ssl
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cem.io.callback_guard import CallbackGuard, Network
+from cem.io.clock import SystemClock
+from cem.io.http_server import HttpServer
+from cem.io.mdns_announcement import Announcement, MdnsAnnouncement, host_name, own_addresses
+from cem.io.mqtt_publisher import Broker, MqttPublisher
+from cem.io.object_store import ObjectStore
+from cem.io.webhooks import Webhooks
+from cem.model.errors import GridError
+from cem.runtime.vtn import VtnService
+from cem.sgcp.vtn.handler import BASE_PATH, Vtn, VtnConfig
+from cem.sgcp.vtn.objects import Objects
+from cem.sgcp.vtn.tokens import Client
+from cem.sgcp.vtn.topics import MqttOffer
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VtnSettings:
+    """What a VTN is run with. Without `data` objects are kept in memory; `mdns_name` None announces nothing."""
+
+    clients: tuple[Client, ...]
+    host: str = "127.0.0.1"
+    port: int = 0
+    data: Path | None = None
+    tls: ssl.SSLContext | None = None
+    public_url: str = ""
+    webhook_networks: tuple[Network, ...] = ()
+    webhook_tls: ssl.SSLContext | None = None
+    broker: Broker | None = None
+    mqtt: MqttOffer | None = None  # as clients are told of the broker
+    mdns_name: str | None = None
+
+
+@asynccontextmanager
+async def running_vtn(settings: VtnSettings) -> AsyncIterator[int]:
+    """Runs a VTN and gives its port; raises StoreError, OSError and GridError when it can't start."""
+    clock = SystemClock()
+    store = ObjectStore.open(settings.data)
+    try:
+        config = VtnConfig(
+            clients=settings.clients,
+            new_id=lambda: uuid.uuid4().hex,
+            new_token=lambda: secrets.token_urlsafe(32),
+            public_url=settings.public_url,
+            mqtt=settings.mqtt,
+        )
+        webhooks = Webhooks(CallbackGuard(settings.webhook_networks), tls=settings.webhook_tls)
+        publisher = None if settings.broker is None else MqttPublisher(settings.broker)
+        changed = asyncio.Event()
+        service = VtnService(
+            Vtn(config, Objects(store.load())),
+            store.commit,
+            lambda: clock.now().wall,
+            webhooks,
+            publisher,
+            changed.set,
+        )
+        server = HttpServer(service.exchange, tls=settings.tls)
+        if publisher is not None:
+            publisher.start()
+        try:
+            port = await server.start(settings.host, settings.port)
+            announcing = asyncio.create_task(_announce(settings, port, service, changed))
+            try:
+                yield port
+            finally:
+                announcing.cancel()
+                await asyncio.gather(announcing, return_exceptions=True)
+        finally:
+            await server.stop()
+            await webhooks.close()
+            await service.close()
+            if publisher is not None:
+                await asyncio.to_thread(publisher.stop)
+    finally:
+        store.close()
+
+
+async def _announce(settings: VtnSettings, port: int, service: VtnService, changed: asyncio.Event) -> None:
+    """Announces the VTN while it runs; without mDNS it goes on all the same, and says so."""
+    if settings.mdns_name is None:
+        return
+    try:
+        announcement = MdnsAnnouncement(
+            Announcement(
+                settings.mdns_name,
+                host_name(),
+                port,
+                settings.tls is not None,
+                BASE_PATH,
+                own_addresses(settings.host),
+                await service.program_names(),
+            )
+        )
+        await announcement.start()
+    except (OSError, ValueError, GridError) as error:
+        _log.warning("not announced in the local network: %s; VENs need the address", error)
+        return
+    try:
+        while True:
+            await changed.wait()
+            changed.clear()
+            await announcement.rename_programs(await service.program_names())
+    finally:
+        await announcement.stop()
