@@ -114,7 +114,7 @@ class ServedHome:
     def _line_of(self, spec: DeviceSpec) -> LineEndpoint:
         line = self.simulation.line(spec.id)
         if spec.line == "pty":
-            return PtyLineEndpoint(line, None if spec.path is None else Path(spec.path))
+            return PtyLineEndpoint(line, Path(spec.tty) if spec.tty is not None else None)
         return TcpLineEndpoint(line, spec.host, self._ports.get(spec.id, spec.port))
 
     def _link_of(self, spec: DeviceSpec) -> TopicLink:

@@ -245,7 +245,6 @@ class DeviceSpec(Table):
     serial: str = Field(default="", max_length=32)
     topic_prefix: str | None = None  # None: as the maker has it
     line: Literal["tcp", "pty"] = "tcp"  # of what speaks by itself: behind a serial server, or a pseudo terminal
-    path: str | None = None  # of a pseudo terminal: a link to it that stays the same
     dead_time_s: float = Field(default=0.0, ge=0)  # from a write to its effect
     report_every_s: float = Field(default=0.0, ge=0)  # measured values stand still in between
     report_delay_s: float = Field(default=0.0, ge=0)  # they are as old as this

@@ -192,8 +192,8 @@ def test_a_serial_server_takes_one_client_and_keeps_its_port() -> None:
     asyncio.run(main())
 
 
-def test_the_home_file_takes_a_path_for_a_terminal_only() -> None:
-    device = '[[device]]\nid = "m"\nkind = "p1.meter"\npath = "/tmp/x"\n'
-    with pytest.raises(HomeError, match=r"device\.0\.path: for line = 'pty' only"):
+def test_the_home_file_takes_a_name_for_a_terminal_only() -> None:
+    device = '[[device]]\nid = "m"\nkind = "p1.meter"\ntty = "/tmp/x"\n'
+    with pytest.raises(HomeError, match=r"device\.0\.tty: for line = 'pty' only"):
         parse_home(HOUSE + device, "test")
-    assert parse_home(HOUSE + device + 'line = "pty"\n', "test").device[0].path == "/tmp/x"
+    assert parse_home(HOUSE + device + 'line = "pty"\n', "test").device[0].tty == "/tmp/x"
