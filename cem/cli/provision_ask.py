@@ -30,7 +30,7 @@ def ask_missing(answers: Answers) -> Answers:
     tariff = dict(site.get("tariff", {}))
     find = answers.find
     modbus, mqtt = find.modbus, find.mqtt
-    while not modbus and not mqtt:
+    while not (modbus or mqtt or find.gpio):
         modbus = _ask_addresses("Modbus devices (HOST:PORT/UNIT, blanks between, empty for none)", LinkKind.MODBUS_TCP)
         mqtt = _ask_addresses("MQTT brokers (HOST:PORT, blanks between, empty for none)", LinkKind.MQTT)
         if not modbus and not mqtt:

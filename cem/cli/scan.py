@@ -38,7 +38,8 @@ def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bo
     serial:DEVICE, serial-tcp://HOST:PORT, or `serial` for every serial port of this machine: up to 12 s a baud rate.
 
     Many devices can't be told from others by what they say: =PROFILE behind an address says what is there, such as
-    192.0.2.41:502=keba.p30.
+    192.0.2.41:502=keba.p30. What hangs on this board's own pins can't be found: gpio:WIRE=PIN,... names it, and its
+    serial number comes back.
 
     Ends with 0 when something was found, else with 1.
 

@@ -8,12 +8,13 @@ from cem.commissioning.plausible import awaited, counters_back, faults, missing
 from cem.commissioning.result import Result, Step, Verdict
 from cem.model.errors import DeviceError
 from cem.model.reading import Value
-from cem.model.resource import POINTS, Resource
+from cem.model.resource import POINTS, Contact, Resource
 
 COMPLETE_WITHIN_S = 15.0
 """A device that pushes may need this long until everything has arrived once."""
 BETWEEN_S = 1.0
 SHOWN = (
+    *(contact.value for contact in Contact),
     "power_w",
     "soc_pct",
     "state",

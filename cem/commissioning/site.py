@@ -29,6 +29,8 @@ class FindTable(Table):
     modbus: tuple[str, ...] = ()
     mqtt: tuple[str, ...] = ()
     serial: tuple[str, ...] = ()  # lines of meters that speak by themselves
+    gpio: tuple[str, ...] = ()  # what is wired to the board's own pins, such as "contact_1=17,contact_2=27"
+    try_contacts: tuple[str, ...] = ()  # serial numbers or ids whose contacts may be switched for a moment
     grid: str | None = None  # serial number of the meter at the connection point
     read_only: tuple[str, ...] = ()  # serial numbers or ids never to be written
     max_power_w: dict[str, Power] = Field(
@@ -51,7 +53,8 @@ class Answers:
         """Every address with its kind."""
         modbus = [(text, LinkKind.MODBUS_TCP) for text in self.find.modbus]
         brokers = [(text, LinkKind.MQTT) for text in self.find.mqtt]
-        return [*modbus, *brokers, *((text, LinkKind.SERIAL) for text in self.find.serial)]
+        lines = [(text, LinkKind.SERIAL) for text in self.find.serial]
+        return [*modbus, *brokers, *lines, *((text, LinkKind.GPIO) for text in self.find.gpio)]
 
 
 def with_age_limit(answers: Answers, meter_every_s: float | None) -> tuple[Answers, tuple[str, ...]]:

@@ -18,6 +18,7 @@ _METER = re.compile(r"^serial:(?P<device>/[^@\s]+)(?:@(?P<baud>\d{3,6}))?$")
 _METER_TCP = re.compile(r"^serial-tcp://(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^/:\s]+):(?P<port>\d{1,5})$")
 ALL_PORTS = "serial"
 """Stands for every serial port of this machine."""
+_DECIMAL = re.compile(r"^[0-9]+\.[0-9]+$")
 _SERIAL = re.compile(r"^rtu:(?P<device>/[^@\s]+)(?:@(?P<baud>\d{3,7})(?P<parity>[NEO]?)(?:/(?P<units>[\d,-]*))?)?$")
 
 
@@ -48,11 +49,14 @@ _MODBUS = frozenset({LinkKind.MODBUS_TCP, LinkKind.MODBUS_RTU_TCP, LinkKind.MODB
 def parse_target(text: str, kind: LinkKind | None = None) -> list[Link]:
     """The links of HOST[:PORT][/UNITS], UNITS being such as 1 or 1,200 or 1-4, optionally with modbus:// or mqtt://.
 
+    What hangs on the board's own pins is named: gpio:WIRE=PIN,... with the keys of the gpio driver's link table.
     Without a kind both are meant, unless the port is MQTT's own. Also rtu-tcp:// and tls:// with the same, and
     rtu:DEVICE[@BAUD[PARITY][/UNITS]] for a serial line. A meter that speaks by itself is at serial:DEVICE[@BAUD] or
     serial-tcp://HOST:PORT; `serial` alone is every serial port. With =PROFILE behind it a person says what is there:
     the link then carries `profile`, and no unit where none is given. Raises ValueError with a sentence.
     """
+    if kind is LinkKind.GPIO or text.strip().startswith("gpio:"):
+        return [_wires(text)]
     text, said, profile = text.strip().partition("=")
     if said and not profile:
         raise ValueError(f"{text + said!r}: a profile is missing behind =, such as keba.p30 or mine.toml")
@@ -126,6 +130,17 @@ def _meter(text: str, kind: LinkKind | None) -> list[Link] | None:
             "no usual one, or serial-tcp://HOST:PORT"
         )
     return None
+
+
+def _wires(text: str) -> Link:
+    """The link table of gpio:contact_1=17,contact_2=27,s0=22,pulses_per_kwh=1000."""
+    link: dict[str, str | int | float | bool] = {"kind": LinkKind.GPIO.value}
+    for part in text.strip().removeprefix("gpio:").split(","):
+        name, equals, value = (word.strip() for word in part.partition("="))
+        if not (name and equals and value):
+            raise ValueError(f"{text!r}: WIRE=PIN,... is meant, such as gpio:contact_1=17,contact_2=27")
+        link[name] = int(value) if value.isdigit() else float(value) if _DECIMAL.match(value) else value
+    return link
 
 
 def _units(text: str, units: str | None) -> list[int]:

@@ -46,7 +46,7 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
             goals=tuple(ChargeGoal(g.resource, g.ready_by, g.energy_wh, g.soc_pct) for g in table.goal),
             batteries=tuple(BatteryPolicy(b.resource, b.reserve_pct, b.grid_charge, b.into_car) for b in table.battery),
             circuits=tuple(circuit(c, table.connection) for c in table.circuit),
-            loads=tuple(LoadPolicy(p.resource, p.runs, p.min_on_s, p.min_off_s) for p in table.load),
+            loads=tuple(LoadPolicy(p.resource, **p.model_dump(exclude={"resource"})) for p in table.load),
             policy=ControlPolicy(
                 table.control.guaranteed_minimum,
                 table.control.ramp_w_per_s,

@@ -204,6 +204,8 @@ class LoadTable(Table):
     runs: Annotated[LoadRun, Field(strict=False)] = LoadRun.BY_ITSELF
     min_on_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
     min_off_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
+    comfort_min_c: Annotated[float, Field(ge=5, le=90)] | None = None
+    comfort_max_c: Annotated[float, Field(ge=5, le=90)] | None = None
 
 
 class ProgrammeTable(Table):

@@ -2,6 +2,8 @@
 
 import logging
 import ssl
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _KEEPALIVE_S = 30
 _CONNECT_TIMEOUT_S = 5.0
 _RECONNECT_S = (1, 60)
-_QUEUE = 1000
+_QUEUE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class MqttPublisher:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._client: paho.Client | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vtn-mqtt")
         self._full = False
 
     def start(self) -> None:
@@ -68,22 +71,27 @@ class MqttPublisher:
         client.loop_start()
         self._client = client
 
-    def publish(self, topic: str, payload: bytes) -> None:
-        """Sends now, or once connected again; when the queue is full it is dropped, and that is said once."""
-        if self._client is None:
-            return
-        result = self._client.publish(topic, payload, qos=1, retain=False)
-        full = result.rc == paho.MQTT_ERR_QUEUE_SIZE
-        if full and not self._full:
-            _log.warning("broker %s: %d notifications wait; further ones are dropped", self._broker.uri, _QUEUE)
-        self._full = full
+    def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Sends now, or once connected again; when the queue is full they are dropped, and that is said once."""
+        self._thread.submit(self._publish, messages)  # thousands of vens are thousands of messages
 
     def stop(self) -> None:
-        """Disconnects and ends the network thread."""
+        """Sends what was handed over, disconnects and ends the threads."""
+        self._thread.shutdown()
         client, self._client = self._client, None
         if client is not None:
             client.disconnect()
             client.loop_stop()
+
+    def _publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        if self._client is None:
+            return
+        for topic, payload in messages:
+            result = self._client.publish(topic, payload, qos=1, retain=False)
+            full = result.rc == paho.MQTT_ERR_QUEUE_SIZE
+            if full and not self._full:
+                _log.warning("broker %s: %d notifications wait; further ones are dropped", self._broker.uri, _QUEUE)
+            self._full = full
 
     def _password(self) -> str | None:
         if self._broker.password_file is None:

@@ -137,8 +137,7 @@ class DeviceTask:
             now_s = self._clock.now().mono_s
             self.alive_at_s = now_s
             if now_s >= due_s:
-                with self._patience:
-                    readings = await self._device.poll()
+                readings = await self._patience.over(self._device.poll())
                 self.quality.came(now_s)
                 self._online()
                 self._board.post(readings)
@@ -150,10 +149,10 @@ class DeviceTask:
                     await self._writer.release_all()
                 return
             self._mail.clear()
-            if not self._writer.idle(self._clock.now().mono_s):
-                with self._patience:
-                    await self._writer.write_due()
-            await signalled(self._mail, due_s - self._clock.now().mono_s)
+            if not self._writer.idle(now_s):
+                await self._patience.over(self._writer.write_due())
+                now_s = self._clock.now().mono_s
+            await signalled(self._mail, due_s - now_s)
 
     def _lost(self, error: BaseException) -> float:
         """Counts a miss and says how long to wait; one miss is mended by connecting anew and is no news."""

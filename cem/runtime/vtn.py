@@ -39,8 +39,8 @@ class Callbacks(Protocol):
 class Publisher(Protocol):
     """The way to the broker."""
 
-    def publish(self, topic: str, payload: bytes) -> None:
-        """Has a notification published; never waits."""
+    def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Has notifications published, topic and payload each; never waits."""
 
 
 class VtnService:
@@ -113,9 +113,8 @@ class VtnService:
     def _tell(self, news: News) -> None:
         for call in news.calls:
             self._callbacks.call(call.subscription_id, call.callback_url, call.bearer_token, call.body)
-        if self._publisher is not None:
-            for publication in news.publications:
-                self._publisher.publish(publication.topic, publication.payload)
+        if self._publisher is not None and news.publications:
+            self._publisher.publish([(one.topic, one.payload) for one in news.publications])
 
     def _gave_up(self, subscription_id: str, url: str, reason: str) -> None:
         """Marks the subscription, so that its owner and the business logic can see it, over a restart too."""

@@ -103,6 +103,7 @@ class SimulatedHome:
         self._effects = Effects(self.house, self.fronts)
         self._timeline = Timeline((*home.event, *home.fault), self.house.start, self.house.calendar)
         self._restarts = 0
+        self._dark = False
         self._happen()
 
     def _add(self, spec: DeviceSpec, link_of: Callable[[DeviceSpec], TopicLink] | None) -> None:
@@ -222,9 +223,15 @@ class SimulatedHome:
             self._restarts = self.house.island.restarts
             for front in self.fronts.values():
                 front.reboot()
+        self._supply()
+
+    def _supply(self) -> None:
+        """Devices have voltage or none."""
         dark = not self.house.island.voltages_v[0] and not self.house.island.voltages_v[1]
-        for unit in self._units.values():
-            unit.powered = not dark
+        if dark is not self._dark:
+            self._dark = dark
+            for unit in self._units.values():
+                unit.powered = not dark
 
     async def start(self) -> None:
         """Brings the devices to their broker; `run` does so by itself."""

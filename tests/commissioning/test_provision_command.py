@@ -217,7 +217,7 @@ def test_an_unknown_time_zone_is_told_before_any_device_is_asked(tmp_path: Path)
     [
         (
             "[find]\nmodbs = []",
-            "find.modbs: unknown key; allowed: modbus, mqtt, serial, grid, read_only, max_power_w "
+            "find.modbs: unknown key; allowed: modbus, mqtt, serial, gpio, try_contacts, grid, read_only, max_power_w "
             "(did you mean 'modbus'?)",
         ),
         ("[[device]]\nid = 1", "device: seen in an answers file; devices are found at the addresses in [find]"),

@@ -69,63 +69,65 @@ def topics_for(rest: list[str], grant: Grant, objects: Objects, offer: MqttOffer
     """The topics of a path below /notifiers/mqtt/topics; refuses with 403 or 404.
 
     Interpretation: the yaml names the scope read_all for programs and their events, which VENs lack, though they
-    are meant for them; a VEN gets the topics of what every client may see. Topics of a single object have no CREATE.
+    are meant for them. A VEN gets the topics of its first ven that sees the program, or of what every client sees.
+    Topics of a single object have no CREATE.
     """
     if offer is None:
         raise RefusedRequest(HTTPStatus.NOT_FOUND, "this VTN has no MQTT notifier; GET /notifiers lists what it has")
     base = offer.prefix
     match rest:
         case ["programs"]:
-            return _of_list(f"{base}/{_shared(grant)}/programs")
+            return _of_list(f"{base}/{_audience(None, grant, objects)}/programs")
         case ["programs", program_id]:
-            _demand_open_program(program_id, grant, objects)
-            return _of_object(f"{base}/{_shared(grant)}/programs/{program_id}")
+            return _of_object(f"{base}/{_audience(program_id, grant, objects)}/programs/{program_id}")
         case ["programs", program_id, "events"]:
-            _demand_open_program(program_id, grant, objects)
-            return _of_list(f"{base}/{_shared(grant)}/programs/{program_id}/events")
+            return _of_list(f"{base}/{_audience(program_id, grant, objects)}/programs/{program_id}/events")
         case [segment] if segment in _LISTS:
             grant.demand(Scope.READ_BL, Scope.READ_ALL)
             return _of_list(f"{base}/bl/{segment}")
         case ["vens", ven_id]:
-            return _of_object(_ven_topic(base, _own_ven(ven_id, grant, objects)))
+            return _of_object(f"{base}/{_of_ven(_own_ven(ven_id, grant, objects))}")
         case ["vens", ven_id, ("events" | "programs" | "resources") as segment]:
-            return _of_list(f"{_ven_topic(base, _own_ven(ven_id, grant, objects))}/{segment}")
+            return _of_list(f"{base}/{_of_ven(_own_ven(ven_id, grant, objects))}/{segment}")
     raise RefusedRequest(HTTPStatus.NOT_FOUND, "no such topics in OpenADR 3.1.0")
 
 
 def audiences(kind: ObjectType, body: Body, objects: Objects, offer: MqttOffer) -> Iterator[tuple[str, Sight]]:
     """Where an operation on an object belongs, without the operation at its end, and as whom to look at it."""
-    base, segment, own_id = offer.prefix, _SEGMENTS[kind], body["id"]
+    base, segment = offer.prefix, _SEGMENTS[kind]
     everything = Sight("", sees_all=True)
     yield f"{base}/bl/{segment}", everything
     if kind in (ObjectType.PROGRAM, ObjectType.EVENT):
-        narrower = f"programs/{own_id}" if kind is ObjectType.PROGRAM else f"programs/{body['programID']}/events"
-        yield f"{base}/bl/{narrower}", everything
-        yield f"{base}/all/{narrower}", Sight.of_anybody()
+        narrow = f"programs/{body['id']}" if kind is ObjectType.PROGRAM else f"programs/{body['programID']}/events"
+        anybody = Sight.of_anybody()
+        yield f"{base}/bl/{narrow}", everything
+        yield f"{base}/all/{narrow}", anybody
         if kind is ObjectType.PROGRAM:
-            yield f"{base}/all/programs", Sight.of_anybody()
+            yield f"{base}/all/programs", anybody
         for ven in objects.all(ObjectType.VEN):
             if _is_fit(ven["clientID"]):
-                yield f"{_ven_topic(base, ven)}/{segment}", Sight.of_ven(ven, objects)
+                sight, own = Sight.of_ven(ven, objects), f"{base}/{_of_ven(ven)}"
+                yield f"{own}/{segment}", sight
+                yield f"{own}/{narrow}", sight
     elif kind is ObjectType.VEN and _is_fit(body["clientID"]):
-        yield _ven_topic(base, body), everything
+        yield f"{base}/{_of_ven(body)}", everything
     elif kind is ObjectType.RESOURCE and _is_fit(body["clientID"]):
         yield f"{base}/ven/{body['clientID']}/{body['venID']}/resources", everything
 
 
-def _shared(grant: Grant) -> str:
-    return "bl" if grant.role is Role.BL else "all"
-
-
-def _demand_open_program(program_id: str, grant: Grant, objects: Objects) -> None:
-    body = objects.get(ObjectType.PROGRAM, program_id)
-    sight = Sight.of(grant.client_id, grant.role, objects)
-    if body is None or not sight.sees(ObjectType.PROGRAM, body, objects):
-        raise RefusedRequest(HTTPStatus.NOT_FOUND, f"no program {program_id[:128]!r}")
-    if grant.role is Role.VEN and body.get("targets"):
-        raise RefusedRequest(
-            HTTPStatus.NOT_FOUND, "a program with targets has no topic of its own; ask for those of your ven"
-        )
+def _audience(program_id: str | None, grant: Grant, objects: Objects) -> str:
+    """The audience that a client belongs to, for a program if one is named; 404 when it sees no such program."""
+    sights: list[tuple[str, Sight]] = [("all", Sight.of_anybody())]
+    if grant.role is Role.BL:
+        sights = [("bl", Sight("", sees_all=True))]
+    elif _is_fit(grant.client_id):
+        own = objects.referring(ObjectType.VEN, "clientID", grant.client_id)
+        sights = [*((_of_ven(ven), Sight.of_ven(ven, objects)) for ven in own), *sights]
+    program = None if program_id is None else objects.get(ObjectType.PROGRAM, program_id)
+    for audience, sight in sights:
+        if program_id is None or (program is not None and sight.sees(ObjectType.PROGRAM, program, objects)):
+            return audience
+    raise RefusedRequest(HTTPStatus.NOT_FOUND, f"no program {str(program_id)[:128]!r}")
 
 
 def _own_ven(ven_id: str, grant: Grant, objects: Objects) -> Body:
@@ -141,8 +143,8 @@ def _own_ven(ven_id: str, grant: Grant, objects: Objects) -> Body:
     return body
 
 
-def _ven_topic(base: str, ven: Body) -> str:
-    return f"{base}/ven/{ven['clientID']}/{ven['id']}"
+def _of_ven(ven: Body) -> str:
+    return f"ven/{ven['clientID']}/{ven['id']}"
 
 
 def _is_fit(client_id: str) -> bool:

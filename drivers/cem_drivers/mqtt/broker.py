@@ -13,6 +13,8 @@ _LOG = logging.getLogger(__name__)
 DEFAULT_PORT = 1883
 OnMessage = Callable[[str, bytes, bool], None]
 OnConnection = Callable[[bool], None]
+MOST_WAYS = 4096
+"""Topics whose listeners are remembered; a broker that makes up ever more of them fills no memory."""
 
 
 @dataclass(eq=False, slots=True)
@@ -32,11 +34,13 @@ class Broker:
         self.connected = False
         self._port = port
         self._subscriptions: list[Subscription] = []
+        self._ways: dict[str, tuple[Subscription, ...]] = {}  # topic to who hears it, as far as one came
         self._started = False
 
     async def subscribe(self, subscription: Subscription) -> None:
         """Adds a subscription, and connects with the first one."""
         self._subscriptions.append(subscription)
+        self._ways.clear()
         if not self._started:
             self._started = True
             await self._port.start(self._take, self._connection)
@@ -48,6 +52,7 @@ class Broker:
         """Removes a subscription; harmless when repeated."""
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)
+            self._ways.clear()
 
     def publish(self, topic: str, payload: bytes) -> bool:
         """Sends now or not at all; says which."""
@@ -70,9 +75,17 @@ class Broker:
             self._port.subscribe(topic_filter)
 
     def _take(self, topic: str, payload: bytes, retained: bool) -> None:
-        for subscription in tuple(self._subscriptions):
-            if any(matches(topic_filter, topic) for topic_filter in subscription.topic_filters):
-                subscription.on_message(topic, payload, retained)
+        ways = self._ways.get(topic)
+        if ways is None:
+            if len(self._ways) >= MOST_WAYS:
+                self._ways.clear()
+            ways = self._ways[topic] = tuple(
+                subscription
+                for subscription in self._subscriptions
+                if any(matches(topic_filter, topic) for topic_filter in subscription.topic_filters)
+            )
+        for subscription in ways:
+            subscription.on_message(topic, payload, retained)
 
 
 @dataclass(slots=True)

@@ -52,6 +52,14 @@ class MqttDevice:
         self._identity: Identity | None = None
         self._owners = {row.id: OwnersValues(row) for row in profile.control}
         self._asked_at_s = float("-inf")
+        self._rows = [
+            (
+                row,
+                row.id.partition(".")[2],
+                tuple(one.id for one in config.resources if one.role == row.id.split(".")[0]),
+            )
+            for row in profile.point
+        ]  # each with its point and the resources that have it
         self._contacts = {
             row.id: ContactControl(config.id, config.serial, row, profile.rpc, context.monotonic)
             for row in profile.contacts
@@ -103,16 +111,12 @@ class MqttDevice:
             await self._ask(self._reached()[1])
         messages = self._living()[1].messages
         readings: list[Reading] = []
-        for row in self._profile.point:
-            role, point = row.id.split(".", 1)
+        for row, point, resource_ids in self._rows:
             taken_at_s = messages.taken_at_s(row)
             if taken_at_s is None:
                 continue  # a retained value has no age
-            readings += [
-                Reading(resource.id, point, messages.value(row), taken_at_s)
-                for resource in self._config.resources
-                if resource.role == role
-            ]
+            value = messages.value(row)
+            readings += [Reading(resource_id, point, value, taken_at_s) for resource_id in resource_ids]
         return readings
 
     async def write(self, resource_id: str, control: Control, value: float) -> None:

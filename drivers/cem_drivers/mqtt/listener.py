@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from cem.driver import NoAnswer
-from cem_drivers.mqtt.broker import Broker, Subscription
+from cem_drivers.mqtt.broker import MOST_WAYS, Broker, Subscription
 from cem_drivers.mqtt.messages import Messages, Payload, UnreadableError
 from cem_drivers.mqtt.profile import Profile
 from cem_drivers.mqtt.rpc import Answer, Requests, notice
@@ -36,6 +36,7 @@ class Listener:
         self._presence = profile.identify.serial if self._rpc is None else self._rpc.presence
         pattern = self.base("\0").split("/")
         self._depth, self._serial_level = len(pattern), pattern.index("\0")
+        self._places: dict[str, tuple[str | None, str]] = {}  # topics as `_split` took them apart
         own = self.base(serial or "+") + "/#"
         everybody = f"{self.base('+')}/{self._presence}"  # to name the wrong one when it is there
         topics = (own, everybody) if self._rpc is None else (own, everybody, self._requests.answers_topic)
@@ -156,7 +157,13 @@ class Listener:
 
     def _split(self, topic: str) -> tuple[str | None, str]:
         """The serial number in a topic, and what follows the device's own part."""
-        levels = topic.split("/")
-        if len(levels) <= self._depth:
-            return None, ""
-        return levels[self._serial_level], "/".join(levels[self._depth :])
+        known = self._places.get(topic)
+        if known is None:
+            if len(self._places) >= MOST_WAYS:
+                self._places.clear()
+            levels = topic.split("/")
+            known = (None, "")
+            if len(levels) > self._depth:
+                known = (levels[self._serial_level], "/".join(levels[self._depth :]))
+            self._places[topic] = known
+        return known

@@ -28,22 +28,29 @@ class Messages:
 
     def __init__(self) -> None:
         self._held: dict[str, Message] = {}
+        self._values: dict[str, Value] = {}  # points as worked out of what is held
+        self._told_by: dict[str, set[str]] = {}  # topic to those of them that depend on it
         self.live_at_s: float | None = None  # the last sign of life on any topic
 
     def take(self, topic: str, payload: bytes, retained: bool, now_s: float) -> None:
         """Takes a message in; raises UnreadableError for one that is not JSON."""
         try:
-            parsed: Payload = json.loads(payload, parse_constant=_no_constant)
+            parsed: Payload = _DECODER.decode(payload.decode(json.detect_encoding(payload), "surrogatepass"))
         except (ValueError, UnicodeDecodeError, RecursionError) as error:
             raise UnreadableError(f"{topic}: {payload[:60]!r} is not JSON") from error
-        self._held[topic] = Message(parsed, None if retained else now_s)
+        self._hold(topic, Message(parsed, None if retained else now_s))
         if not retained:
             self.live_at_s = now_s
 
     def put(self, topic: str, payload: Payload, now_s: float) -> None:
         """Takes in what the device answered to a question, as a live message of a topic."""
-        self._held[topic] = Message(payload, now_s)
+        self._hold(topic, Message(payload, now_s))
         self.live_at_s = now_s
+
+    def _hold(self, topic: str, message: Message) -> None:
+        self._held[topic] = message
+        for point in self._told_by.pop(topic, ()):
+            self._values.pop(point, None)
 
     def overlay(self, topic: str, changes: Mapping[str, Payload], now_s: float) -> None:
         """Lays changes over the last whole message, whose age stays: what is not among them was not measured anew.
@@ -55,7 +62,7 @@ class Messages:
         if known is not None and isinstance(known.payload, dict):
             merged: dict[str, Payload] = {**known.payload, **changes}
             merged = {key: value for key, value in merged.items() if value is not None}
-            self._held[topic] = Message(merged, known.live_at_s)
+            self._hold(topic, Message(merged, known.live_at_s))
 
     def forget_times(self) -> None:
         """After a lost connection: what is held stays known, its age does not."""
@@ -73,15 +80,26 @@ class Messages:
 
     def taken_at_s(self, row: PointRow) -> float | None:
         """When a point was last known to be so: None while only retained messages are known."""
-        if not all(topic in self._held for topic in row.topics):
-            return None
-        if row.on_change:
-            return self.live_at_s
-        times = [self._held[topic].live_at_s for topic in row.topics]
-        return None if None in times else min(at for at in times if at is not None)
+        oldest_s = math.inf
+        for topic in row.topics:
+            message = self._held.get(topic)
+            if message is None:
+                return None
+            if not row.on_change:
+                if message.live_at_s is None:
+                    return None
+                oldest_s = min(oldest_s, message.live_at_s)
+        return self.live_at_s if row.on_change else oldest_s
 
     def value(self, row: PointRow) -> Value:
         """A point's value; None where the device says null, a code without a meaning, or what can't be."""
+        if row.id not in self._values:
+            self._values[row.id] = self._value(row)
+            for topic in row.topics:
+                self._told_by.setdefault(topic, set()).add(row.id)
+        return self._values[row.id]
+
+    def _value(self, row: PointRow) -> Value:
         if row.cases:
             return _in_range(self.case(row.cases), row)
         payload = self.payload(row.topic or "")
@@ -151,3 +169,6 @@ def _in_range(value: Value, row: PointRow) -> Value:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from cem_drivers.mqtt.messages import Payload, UnreadableError
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 MOST_OPEN = 1024
 """So many requests may wait for an answer; older ones are given up."""
 
@@ -50,7 +51,7 @@ class Requests:
         for old in [number for number in self._into if number <= self._number - MOST_OPEN]:
             del self._into[old]
         frame = {"id": self._number, "src": self.source, "method": method, "params": dict(params)}
-        return self._number, json.dumps(frame, separators=(",", ":")).encode()
+        return self._number, _ENCODER.encode(frame).encode()
 
     def take(self, payload: bytes) -> tuple[str, Mapping[str, Payload]] | None:
         """Takes an answer in; (into, its result) where it counts as messages. Raises UnreadableError."""
