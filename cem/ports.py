@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
@@ -212,6 +213,50 @@ class StreamPort(Protocol):
         """Listens no more; never raises, harmless when repeated."""
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A device that calls in: the path it calls, the subprotocols it offers, its name and password if it gives any."""
+
+    path: str
+    protocols: tuple[str, ...] = ()
+    user: str | None = None
+    password: bytes | None = None
+    peer: str = ""  # from where, for people
+
+
+class TextStream(Protocol):
+    """One connection that a device made: whole text messages both ways."""
+
+    async def recv(self) -> str:
+        """The next message; raises ConnectionError when there will be none."""
+
+    async def send(self, text: str) -> None:
+        """Sends one message; raises ConnectionError."""
+
+    async def close(self) -> None:
+        """Ends the connection; never raises."""
+
+
+class CallSink(Protocol):
+    """What becomes of devices that call in."""
+
+    def admit(self, caller: Caller) -> str | int:
+        """The subprotocol that is spoken with it, or the HTTP status with which it is refused."""
+
+    async def serve(self, caller: Caller, protocol: str, stream: TextStream) -> None:
+        """The whole conversation with an admitted one; ends when it is over, never raises."""
+
+
+class CallPort(Protocol):
+    """A place at which devices call in, in memory or real."""
+
+    async def start(self, sink: CallSink) -> None:
+        """Listens from now on; raises OSError where that is not possible."""
+
+    async def stop(self) -> None:
+        """Ends all conversations and listens no more; never raises."""
+
+
 class PduPorts(Protocol):
     """Gives the in-memory link for a link table of the site file."""
 
@@ -228,6 +273,12 @@ class StreamPorts(Protocol):
     """Gives the in-memory line for a link table of the site file."""
 
     def __call__(self, link: Mapping[str, str | int | float | bool], /) -> StreamPort: ...
+
+
+class CallPorts(Protocol):
+    """Gives the in-memory place to call for a link table of the site file."""
+
+    def __call__(self, link: Mapping[str, str | int | float | bool], /) -> CallPort: ...
 
 
 class LevelSink(Protocol):
@@ -282,9 +333,22 @@ class Monotonic(Protocol):
     def __call__(self) -> float: ...
 
 
+class WallClock(Protocol):
+    """Aware UTC: for devices that must be told the time, never for measuring it."""
+
+    def __call__(self) -> datetime: ...
+
+
+def utc_now() -> datetime:
+    """The machine's own time."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class DriverContext:
-    """What a driver gets from the house. `pdu`, `topics`, `streams` and `pins`, where set, replace the real transports.
+    """What a driver gets from the house.
+
+    `pdu`, `topics`, `streams`, `pins` and `calls`, where set, replace the real transports.
 
     Without `keep` nothing outlives a restart.
     """
@@ -295,6 +359,8 @@ class DriverContext:
     streams: StreamPorts | None = None
     pins: PinPorts | None = None
     keep: Keep | None = None
+    calls: CallPorts | None = None
+    wall: WallClock = utc_now
 
 
 class Driver(Protocol):

@@ -29,6 +29,8 @@ def found_line(address: str, found: Found) -> str:
     profile = f", profile {found.profile}" if found.profile else ""
     parts = "; ".join(_part(role.value, ratings, sorted(controls)) for role, ratings, controls in found.resources)
     parts = parts or "nothing that plays a role"
+    if (caller := found.details.get("calls_in_as")) is not None:
+        address = f"{address}: {caller} calls in"
     return f"{address}: {who}, serial {found.identity.serial or 'not told'}: {parts} (driver {found.driver}{profile})"
 
 

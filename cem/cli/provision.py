@@ -59,6 +59,9 @@ Say = Callable[[str], None]
     help="A meter's line: /dev/..., serial-tcp://HOST:PORT, or serial for every port; repeatable.",
 )
 @click.option("--gpio", multiple=True, metavar="WIRE=PIN,...", help="What is wired to this board's pins; repeatable.")
+@click.option(
+    "--ocpp", multiple=True, metavar="LISTEN[:PORT]", help="An address of this machine at which EV chargers call in."
+)
 @click.option("--grid", metavar="SERIAL", help="Which meter is at the connection point, where there are several.")
 @click.option("--read-only", multiple=True, metavar="SERIAL", help="A device never to be written; repeatable.")
 @click.option(
@@ -102,19 +105,15 @@ def provision(
     order = Order(out, scope, dry_run=dry_run, force=options["force"], installer=options["installer"])
     tools = Tools(load_drivers(), DriverContext(time.monotonic), SystemClock(), __version__)
     try:
-        finding = asyncio.run(find(order, answers, tools, lambda seen: _say_all(say, sighting_lines(seen))))
-        _show_proposal(finding, say)
-        if interactive and not click.confirm("Test these devices now? Each control moves for some seconds", err=True):
-            _stop(["nothing was written"], PROBLEM)
-        if interactive and not dry_run:
-            order = changed(order, scope=changed(scope, consent=scope.consent | _ask_contacts(finding, scope)))
-        outcome = asyncio.run(prove(order, finding, tools, lambda result: _say_all(say, result_lines(result))))
+        outcome = asyncio.run(_provisioned(order, answers, tools, say, interactive))
     except SiteFileError as error:
         _stop(["what was found and answered makes no site file:", *error.faults], PROBLEM)
     except CemError as error:
         _stop([str(error)], PROBLEM)
     except OSError as error:
         _stop([f"{error.filename or out}: {error.strerror}; choose another --out, or check its folder"], PROBLEM)
+    if outcome is None:
+        _stop(["nothing was written"], PROBLEM)
     _show_outcome(outcome, order, say)
     if as_json:
         path = None if outcome.record_path is None else str(outcome.record_path)
@@ -131,6 +130,19 @@ def _ask_contacts(finding: Finding, scope: Scope) -> frozenset[str]:
         and not scope.consents(device.id, device.serial)
         and click.confirm(f"Switch {device.id} ({device.name}) for a moment, to see that it follows?", err=True)
     )
+
+
+async def _provisioned(order: Order, answers: Answers, tools: Tools, say: Say, asks: bool) -> Outcome | None:
+    """Finds, shows and proves, all in one go: a charger that called in stays connected. None where a person says no."""
+    finding = await find(order, answers, tools, lambda seen: _say_all(say, sighting_lines(seen)))
+    _show_proposal(finding, say)
+    question = "Test these devices now? Each control moves for some seconds"
+    if asks and not await asyncio.to_thread(click.confirm, question, err=True):
+        return None
+    if asks and not order.dry_run:
+        consent = await asyncio.to_thread(_ask_contacts, finding, order.scope)
+        order = changed(order, scope=changed(order.scope, consent=order.scope.consent | consent))
+    return await prove(order, finding, tools, lambda result: _say_all(say, result_lines(result)))
 
 
 def _answers(out: Path, answers_file: Path | None, options: dict[str, Any], interactive: bool) -> Answers:
@@ -151,8 +163,8 @@ def _answers(out: Path, answers_file: Path | None, options: dict[str, Any], inte
     try:
         if not all_links(answers):
             faults.append(
-                "no address to look at: give --modbus HOST:PORT/UNIT, --mqtt HOST:PORT or --serial LINE, or"
-                " --gpio WIRE=PIN,... for what is wired to this board's pins; each repeatable"
+                "no address to look at: give --modbus HOST:PORT/UNIT, --mqtt HOST:PORT, --serial LINE or "
+                "--ocpp LISTEN:PORT, or --gpio WIRE=PIN,... for what is wired to this board's pins; each repeatable"
             )
     except ValueError as error:
         faults.append(str(error))

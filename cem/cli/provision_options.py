@@ -69,6 +69,7 @@ def with_options(answers: Answers, options: dict[str, Any], folder: Path) -> Ans
         serial=(*find.serial, *options["serial"]),
         gpio=(*find.gpio, *options["gpio"]),
         try_contacts=(*find.try_contacts, *options["try_contact"]),
+        ocpp=(*find.ocpp, *options["ocpp"]),
         grid=options["grid"] or find.grid,
         read_only=(*find.read_only, *options["read_only"]),
         max_power_w=find.max_power_w | dict(map(_power, options["max_power"])),

@@ -41,6 +41,9 @@ def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bo
     192.0.2.41:502=keba.p30. What hangs on this board's own pins can't be found: gpio:WIRE=PIN,... names it, and its
     serial number comes back.
 
+    ocpp://HOST:PORT is an address of this machine, such as ocpp://0.0.0.0:8887: EV chargers that call in there within
+    24 s are told, and none is written.
+
     Ends with 0 when something was found, else with 1.
 
     Example: cem scan 192.0.2.40:502/1-3 mqtt://192.0.2.10:1883
@@ -70,7 +73,7 @@ def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bo
     if not any(sighting.found for sighting in sightings):
         hint = "" if sightings else "; this machine has no serial port" if "serial" in addresses else ""
         click.echo(
-            f"nothing found: check power, cable, address, unit, and whether Modbus or MQTT is on{hint}", err=True
+            f"nothing found: check power, cable, address, unit, and whether Modbus, MQTT or OCPP is on{hint}", err=True
         )
         sys.exit(1)
 

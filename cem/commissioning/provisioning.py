@@ -87,7 +87,7 @@ async def find(
     if not found:
         raise NothingFound(
             f"nothing that a driver knows answers at {', '.join(searched)}; "
-            "check power, cable, address and unit, and whether Modbus or MQTT is switched on in the device"
+            "check power, cable, address and unit, and whether Modbus, MQTT or OCPP is switched on in the device"
         )
     connection = answers.connection()
     proposal = propose(

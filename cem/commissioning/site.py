@@ -31,6 +31,7 @@ class FindTable(Table):
     serial: tuple[str, ...] = ()  # lines of meters that speak by themselves
     gpio: tuple[str, ...] = ()  # what is wired to the board's own pins, such as "contact_1=17,contact_2=27"
     try_contacts: tuple[str, ...] = ()  # serial numbers or ids whose contacts may be switched for a moment
+    ocpp: tuple[str, ...] = ()  # addresses of this machine at which chargers call in
     grid: str | None = None  # serial number of the meter at the connection point
     read_only: tuple[str, ...] = ()  # serial numbers or ids never to be written
     max_power_w: dict[str, Power] = Field(
@@ -54,7 +55,8 @@ class Answers:
         modbus = [(text, LinkKind.MODBUS_TCP) for text in self.find.modbus]
         brokers = [(text, LinkKind.MQTT) for text in self.find.mqtt]
         lines = [(text, LinkKind.SERIAL) for text in self.find.serial]
-        return [*modbus, *brokers, *lines, *((text, LinkKind.GPIO) for text in self.find.gpio)]
+        calls = [(text, LinkKind.OCPP) for text in self.find.ocpp]
+        return [*modbus, *brokers, *lines, *calls, *((text, LinkKind.GPIO) for text in self.find.gpio)]
 
 
 def with_age_limit(answers: Answers, meter_every_s: float | None) -> tuple[Answers, tuple[str, ...]]:

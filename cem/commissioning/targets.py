@@ -8,11 +8,11 @@ from cem.driver import BUILT_IN, serial_ports
 
 Link = Mapping[str, str | int | float | bool]
 
-MODBUS_PORT, MODBUS_TLS_PORT, MQTT_PORT = 502, 802, 1883
+MODBUS_PORT, MODBUS_TLS_PORT, MQTT_PORT, OCPP_PORT = 502, 802, 1883, 8887
 HIGHEST_UNIT = 247  # Modbus over serial line 1.02, 2.2; 255 is used over TCP
 
 _TARGET = re.compile(
-    r"^(?:(?P<kind>modbus|mqtt|rtu-tcp|tls)://)?(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^/:\s]+)(?::(?P<port>\d{1,5}))?(?:/(?P<units>[\d,-]*))?$"
+    r"^(?:(?P<kind>modbus|mqtt|rtu-tcp|tls|ocpp)://)?(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^/:\s]+)(?::(?P<port>\d{1,5}))?(?:/(?P<units>[\d,-]*))?$"
 )
 _METER = re.compile(r"^serial:(?P<device>/[^@\s]+)(?:@(?P<baud>\d{3,6}))?$")
 _METER_TCP = re.compile(r"^serial-tcp://(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^/:\s]+):(?P<port>\d{1,5})$")
@@ -32,6 +32,7 @@ class LinkKind(StrEnum):
     MQTT = "mqtt"
     SERIAL = "serial"  # a meter that speaks by itself, on a port of this machine
     SERIAL_TCP = "serial-tcp"  # the same behind a serial server
+    OCPP = "ocpp"
     GPIO = "gpio"
 
 
@@ -40,6 +41,7 @@ _NAMED = {
     "rtu-tcp": LinkKind.MODBUS_RTU_TCP,
     "tls": LinkKind.MODBUS_TLS,
     "mqtt": LinkKind.MQTT,
+    "ocpp": LinkKind.OCPP,
 }
 
 
@@ -50,10 +52,11 @@ def parse_target(text: str, kind: LinkKind | None = None) -> list[Link]:
     """The links of HOST[:PORT][/UNITS], UNITS being such as 1 or 1,200 or 1-4, optionally with modbus:// or mqtt://.
 
     What hangs on the board's own pins is named: gpio:WIRE=PIN,... with the keys of the gpio driver's link table.
-    Without a kind both are meant, unless the port is MQTT's own. Also rtu-tcp:// and tls:// with the same, and
-    rtu:DEVICE[@BAUD[PARITY][/UNITS]] for a serial line. A meter that speaks by itself is at serial:DEVICE[@BAUD] or
-    serial-tcp://HOST:PORT; `serial` alone is every serial port. With =PROFILE behind it a person says what is there:
-    the link then carries `profile`, and no unit where none is given. Raises ValueError with a sentence.
+    Without a kind both are meant, unless the port is MQTT's own. Also rtu-tcp:// and tls:// with the same,
+    rtu:DEVICE[@BAUD[PARITY][/UNITS]] for a serial line, and ocpp://HOST[:PORT] for an address of this machine at which
+    chargers call in. A meter that speaks by itself is at serial:DEVICE[@BAUD] or serial-tcp://HOST:PORT; `serial` alone
+    is every serial port. With =PROFILE behind it a person says what is there: the link then carries `profile`, and no
+    unit where none is given. Raises ValueError with a sentence.
     """
     if kind is LinkKind.GPIO or text.strip().startswith("gpio:"):
         return [_wires(text)]
@@ -94,6 +97,10 @@ def _links_of(text: str, kind: LinkKind | None) -> list[Link]:
     if port is not None and not 1 <= port <= 65535:
         raise ValueError(f"{text!r}: port {port} does not exist; 1 to 65535 do")
     kind = kind or named or (LinkKind.MQTT if port == MQTT_PORT else None)
+    if kind is LinkKind.OCPP:
+        if match["units"]:
+            raise ValueError(f"{text!r}: chargers call in at an address of this machine, such as ocpp://0.0.0.0:8887")
+        return [{"kind": "ocpp", "listen": host, "port": port or OCPP_PORT}]
     links: list[Link] = []
     if kind is not LinkKind.MQTT:
         default = MODBUS_TLS_PORT if kind is LinkKind.MODBUS_TLS else MODBUS_PORT
@@ -160,7 +167,7 @@ def address(link: Link) -> str:
     if link.get("kind") == LinkKind.GPIO:
         rest = {"kind", "role", "board", "simulated_file", "chip", "pulses_per_kwh", "counter_wh", "debounce_ms"}
         return "pins " + ", ".join(f"{name} {value}" for name, value in link.items() if name not in rest)
-    where = str(link.get("host", link.get("device", link.get("port", "?"))))
-    if "host" in link and "port" in link:
+    where = str(link.get("host", link.get("listen", link.get("device", link.get("port", "?")))))
+    if ("host" in link or "listen" in link) and "port" in link:
         where = f"[{where}]:{link['port']}" if ":" in where else f"{where}:{link['port']}"
     return f"{where} unit {link['unit']}" if "unit" in link else where

@@ -8,6 +8,9 @@ from cem.model.reading import Reading, Value
 from cem.model.resource import POINTS, Contact, Control, Ratings, Resource, Role
 from cem.ports import (
     ByteSink,
+    Caller,
+    CallPort,
+    CallSink,
     Complains,
     Complaint,
     ConnectionSink,
@@ -28,6 +31,7 @@ from cem.ports import (
     SpeaksSeldom,
     Storage,
     StreamPort,
+    TextStream,
     TopicPort,
 )
 
@@ -38,6 +42,9 @@ __all__ = [
     "SG_READY",
     "BadAnswer",
     "ByteSink",
+    "CallPort",
+    "CallSink",
+    "Caller",
     "Complains",
     "Complaint",
     "ConnectionSink",
@@ -68,6 +75,7 @@ __all__ = [
     "SpeaksSeldom",
     "Storage",
     "StreamPort",
+    "TextStream",
     "TopicPort",
     "Value",
     "WrongDevice",

@@ -37,6 +37,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "p1.meter": (),
     "sml.meter": (),
     "d0.meter": (),
+    "ocpp.charger": ("ev",),
     "gpio.sg_ready": ("heat_pump",),
     "gpio.relay": ("relay_load",),
     "gpio.pulses": ("pv",),

@@ -8,7 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 from hw_sim.broker import EmbeddedBroker
+from hw_sim.call_websocket import WebSocketCall
+from hw_sim.calls import CallLink
 from hw_sim.devices import charger, shelly
+from hw_sim.devices.ocpp_charger import dial_of
 from hw_sim.files import save_state
 from hw_sim.happenings import BROKER
 from hw_sim.homefile import Home
@@ -21,6 +24,8 @@ from hw_sim.specs import DeviceSpec
 from hw_sim.topics import TopicLink
 
 STEP_S = 0.2
+CENTRAL_PORT = 8887
+"""Where chargers call when nobody says otherwise."""
 _log = logging.getLogger("hw_sim")
 
 Addresses = dict[str, object]
@@ -72,12 +77,13 @@ class ServedHome:
                 seed=self._seed,
                 step_s=self._step_s,
                 link_of=self._link_of,
+                call_of=self._call_of,
                 after_step=self._keep if self._state is not None else None,
             )
             if self._saved is not None:
                 self.simulation.restore(self._saved)
             for spec in self.home.device:
-                if spec.over_mqtt or spec.on_pins:
+                if spec.over_mqtt or spec.calls_in or spec.on_pins:
                     continue
                 if spec.on_line:
                     self._lines[spec.id] = line = self._line_of(spec)
@@ -122,6 +128,13 @@ class ServedHome:
         client_id = _topic(spec).replace("/", "-")
         return PahoLink(mqtt.host, self._ports["mqtt"], client_id, will_of(spec), mqtt.username, mqtt.password)
 
+    def _call_of(self, spec: DeviceSpec) -> CallLink:
+        return WebSocketCall(self._url(spec), dial_of(spec), spec.ca_file)
+
+    def _url(self, spec: DeviceSpec) -> str:
+        """Where a device calls: as it says, else at its host, where `port` 0 means the usual one."""
+        return spec.calls or f"ws://{spec.host}:{self._ports.get(spec.id, spec.port) or CENTRAL_PORT}"
+
     def _endpoint_of(self, spec: DeviceSpec) -> Endpoint:
         unit = self.simulation.modbus(spec.id)
         if spec.link == "rtu":
@@ -147,6 +160,13 @@ class ServedHome:
             elif spec.on_line:
                 where = self._lines[spec.id].address()
                 devices[spec.id] = {"kind": spec.kind, **where, "serial": self.simulation.serial(spec.id)}
+            elif spec.calls_in:
+                devices[spec.id] = {
+                    "kind": spec.kind,
+                    "calls": self._url(spec),
+                    "identity": spec.called,
+                    "serial": self.simulation.serial(spec.id),
+                }
             elif spec.on_pins:
                 assert self._pins is not None
                 devices[spec.id] = {

@@ -6,12 +6,13 @@ from pathlib import Path
 import click
 
 from cem_drivers.mqtt.profile import parse_profile as parse_mqtt
+from cem_drivers.ocpp.profile import parse_profile as parse_ocpp
 from cem_drivers.profiled.catalogue import parse_profile as parse_modbus
-from cem_drivers.profiles.store import MODBUS, MQTT, SERIAL, family_of
+from cem_drivers.profiles.store import MODBUS, MQTT, OCPP, SERIAL, family_of
 from cem_drivers.profiles.table import table
 from cem_drivers.serial.profile import parse_profile as parse_serial
 
-PARSERS = {MODBUS: parse_modbus, MQTT: parse_mqtt, SERIAL: parse_serial}
+PARSERS = {MODBUS: parse_modbus, MQTT: parse_mqtt, OCPP: parse_ocpp, SERIAL: parse_serial}
 
 
 @click.group()

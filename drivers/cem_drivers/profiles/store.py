@@ -12,7 +12,7 @@ T = TypeVar("T")
 Parse = Callable[[str], tuple[T | None, list[str]]]
 
 SUFFIX = ".toml"
-MODBUS, MQTT, SERIAL = "modbus", "mqtt", "serial"
+MODBUS, MQTT, OCPP, SERIAL = "modbus", "mqtt", "ocpp", "serial"
 """The formats of profiles, named as their drivers."""
 
 
@@ -29,6 +29,8 @@ def family_of(source: str) -> str:
     """Which of the formats a profile is written in, seen without parsing it."""
     if 'kinds = ["mqtt"]' in source:
         return MQTT
+    if 'kinds = ["ocpp"]' in source:
+        return OCPP
     return SERIAL if 'kinds = ["serial"' in source else MODBUS
 
 

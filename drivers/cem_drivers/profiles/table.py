@@ -2,22 +2,28 @@
 
 from cem_drivers.mqtt.profile import Profile as MqttProfile
 from cem_drivers.mqtt.profile import shipped_profiles as mqtt_profiles
+from cem_drivers.ocpp.profile import Profile as OcppProfile
+from cem_drivers.ocpp.profile import shipped_profiles as ocpp_profiles
 from cem_drivers.profiled.catalogue import shipped_profiles as modbus_profiles
 from cem_drivers.profiled.schema import Profile
 from cem_drivers.serial.profile import Profile as SerialProfile
 from cem_drivers.serial.profile import shipped_profiles as serial_profiles
+
+AnyProfile = Profile | MqttProfile | OcppProfile | SerialProfile
 
 HEADER = (
     "| profile | device | roles | link | controls | without us | status | source |\n|---|---|---|---|---|---|---|---|"
 )
 
 
-AnyProfile = Profile | MqttProfile | SerialProfile
-
-
 def table() -> str:
     """One line a profile, by id; what is only a draft has no control that would be written."""
-    profiles: dict[str, AnyProfile] = {**modbus_profiles(), **mqtt_profiles(), **serial_profiles()}
+    profiles: dict[str, AnyProfile] = {
+        **modbus_profiles(),
+        **mqtt_profiles(),
+        **ocpp_profiles(),
+        **serial_profiles(),
+    }
     return "\n".join([HEADER, *(_line(profiles[name]) for name in sorted(profiles))])
 
 
@@ -41,13 +47,13 @@ def _line(profile: AnyProfile) -> str:
 def _controls(profile: AnyProfile) -> list[str]:
     if isinstance(profile, SerialProfile):
         return []  # meters that speak by themselves take no commands
-    return [row.id for row in (profile.controls if isinstance(profile, MqttProfile) else profile.control)]
+    return [row.id for row in (profile.control if isinstance(profile, Profile) else profile.controls)]
 
 
 def _without_us(profile: AnyProfile) -> list[str]:
     if isinstance(profile, SerialProfile):
         return []
-    if isinstance(profile, MqttProfile):
+    if not isinstance(profile, Profile):
         return [control.falls_back_to for control in profile.controls]
     return [
         control.device_timeout.falls_back_to if control.device_timeout is not None else control.falls_back_to or ""
