@@ -35,7 +35,7 @@ def found_line(address: str, found: Found) -> str:
 
 
 def model_lines(found: Found, values: bool = False) -> list[str]:
-    """The models that a device describes itself by, where its driver tells them; with all their values if wanted."""
+    """What a driver tells of a device: the models that it describes itself by, and, if wanted, all values read."""
     models = found.details.get("models")
     lines: list[str] = []
     for model in models if isinstance(models, list) else []:
@@ -49,7 +49,7 @@ def model_lines(found: Found, values: bool = False) -> list[str]:
             groups = model.get("groups")
             for number, group in enumerate(groups if isinstance(groups, list) else [], 1):
                 lines += _value_lines(group, f"[{number}]")
-    return lines
+    return lines + (_value_lines(found.details.get("values")) if values else [])
 
 
 def _value_lines(points: Json, prefix: str = "") -> list[str]:

@@ -26,12 +26,17 @@ from cem.ports import DriverContext
     type=click.FloatRange(0.2, 10),
     help="Patience for one answer, s.",
 )
-@click.option("--values", is_flag=True, help="Every value of every model that a device describes itself by.")
+@click.option(
+    "--values",
+    is_flag=True,
+    help="Every value that a device tells: of the models that it describes itself by, or of its profile.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bool) -> None:
     """Shows what answers at ADDRESS: HOST:PORT, with /UNIT, /1,200 or /1-4 for Modbus units; nothing is written.
 
-    A network such as 192.0.2.0/24 is looked through for Modbus at port 502 and MQTT at port 1883.
+    A network such as 192.0.2.0/24 is looked through for Modbus at ports 502 and 1502, each device at the unit that
+    it is delivered with, and MQTT at port 1883.
 
     Other links: rtu-tcp://HOST:PORT/UNIT, tls://HOST:PORT/UNIT, and rtu:DEVICE@BAUD/UNIT with E or O behind the baud
     rate for a parity bit. Many devices can't be told from others by what they say: =PROFILE behind an address says
@@ -73,8 +78,8 @@ def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bo
 def _inhabited(network: IPv4Network, timeout_s: float) -> list[Link]:
     """What takes a connection in a network; says on stderr what is looked for, and when there is nothing."""
     hosts = sum(1 for _ in network.hosts())
-    click.echo(f"{network}: a network; looking at ports 502 and 1883 of its {hosts} hosts", err=True)
+    click.echo(f"{network}: a network; looking at ports 502, 1502 and 1883 of its {hosts} hosts", err=True)
     links = asyncio.run(sweep(network, timeout_s))
     if not links:
-        click.echo(f"{network}: no host takes a connection at port 502 (Modbus) or 1883 (MQTT)", err=True)
+        click.echo(f"{network}: no host takes a connection at port 502 or 1502 (Modbus) or 1883 (MQTT)", err=True)
     return links

@@ -7,6 +7,7 @@ from enum import StrEnum
 Link = Mapping[str, str | int | float | bool]
 
 MODBUS_PORT, MODBUS_TLS_PORT, MQTT_PORT, OCPP_PORT = 502, 802, 1883, 8887
+INVERTERS_PORT = 1502  # where KOSTAL and SolarEdge inverters are delivered to answer
 HIGHEST_UNIT = 247  # Modbus over serial line 1.02, 2.2; 255 is used over TCP
 
 _TARGET = re.compile(
