@@ -2,6 +2,7 @@
 
 from cem.commissioning.discover import Sighting
 from cem.commissioning.result import Result, Step, Verdict
+from cem.commissioning.targets import address
 from cem.model.resource import Ratings
 from cem.ports import Found, Json
 
@@ -17,21 +18,22 @@ RATING_WORDS = {
 
 def sighting_lines(sighting: Sighting) -> list[str]:
     """What was seen at one address."""
-    lines = [found_line(sighting.address, found) for found in sighting.found]
+    asked = sighting.link  # a driver says at which unit it found something
+    lines = [found_line(address({**found.link, **asked}), found) for found in sighting.found]
     if not lines:
         lines.append(f"{sighting.address}: {sighting.instead or 'nothing that a driver knows'}")
     return lines + [f"{sighting.address}: {trouble}" for trouble in sighting.trouble]
 
 
-def found_line(address: str, found: Found) -> str:
+def found_line(where: str, found: Found) -> str:
     """One device in one line."""
     who = " ".join(f"{found.identity.maker} {found.identity.model} {found.identity.version}".split())
     profile = f", profile {found.profile}" if found.profile else ""
     parts = "; ".join(_part(role.value, ratings, sorted(controls)) for role, ratings, controls in found.resources)
     parts = parts or "nothing that plays a role"
     if (caller := found.details.get("calls_in_as")) is not None:
-        address = f"{address}: {caller} calls in"
-    return f"{address}: {who}, serial {found.identity.serial or 'not told'}: {parts} (driver {found.driver}{profile})"
+        where = f"{where}: {caller} calls in"
+    return f"{where}: {who}, serial {found.identity.serial or 'not told'}: {parts} (driver {found.driver}{profile})"
 
 
 def model_lines(found: Found, values: bool = False) -> list[str]:

@@ -34,9 +34,9 @@ from cem.ports import DriverContext
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def scan(addresses: tuple[str, ...], timeout_s: float, values: bool, as_json: bool) -> None:
     """Shows what answers at ADDRESS: HOST:PORT, with /UNIT, /1,200 or /1-4 for Modbus units; nothing is written.
+    Without a unit each kind of device is looked for at the one that it is delivered with.
 
-    A network such as 192.0.2.0/24 is looked through for Modbus at ports 502 and 1502, each device at the unit that
-    it is delivered with, and MQTT at port 1883.
+    A network such as 192.0.2.0/24 is looked through for Modbus at ports 502 and 1502, and MQTT at port 1883.
 
     Other links: rtu-tcp://HOST:PORT/UNIT, tls://HOST:PORT/UNIT, and rtu:DEVICE@BAUD/UNIT with E or O behind the baud
     rate for a parity bit. Many devices can't be told from others by what they say: =PROFILE behind an address says
