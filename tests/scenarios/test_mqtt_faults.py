@@ -188,7 +188,7 @@ def _login(folder: Path, password: str) -> dict[str, str | float]:
 @every_broker
 def test_f28_in_a_flood_the_newest_value_wins_and_no_other_device_is_forgotten(kind: str, tmp_path: Path) -> None:
     broker = broker_of(kind, tmp_path)
-    count = 6000 if kind == "mosquitto" else 800
+    count = 3000 if kind == "mosquitto" else 400
 
     async def act() -> None:
         rod, plug = peer(ROD, broker.port), peer(PLUG, broker.port)

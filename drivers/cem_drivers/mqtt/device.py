@@ -204,7 +204,7 @@ class MqttDevice:
                 f"{self.id}: nothing under {self._told_where(listener)} at the broker {broker.name} in "
                 f"{self._timeout_s:g} s. Check that MQTT is switched on in the device, its broker and its topic prefix"
             )
-        serial = told("serial")
+        serial = told("serial") if names.weak is None else self._topics.prefix
         if insisted is not None and serial != insisted:
             raise WrongDevice(self._other_serial(serial))
         if insisted is None and "serial" not in self._config.link and len(listener.seen) > 1:
