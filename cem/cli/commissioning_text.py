@@ -38,6 +38,12 @@ def found_line(address: str, found: Found) -> str:
     return f"{address}: {who}, serial {serial}: {parts} (driver {found.driver}{profile}{sure})"
 
 
+def advice_lines(found: Found) -> list[str]:
+    """What the owner has to do, so that a device that speaks by itself tells all that it can."""
+    advice = found.details.get("advice")
+    return [f"    {line}" for line in advice] if isinstance(advice, list) else []
+
+
 def model_lines(found: Found, values: bool = False) -> list[str]:
     """The models that a device describes itself by, where its driver tells them; with all their values if wanted."""
     models = found.details.get("models")

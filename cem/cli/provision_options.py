@@ -67,6 +67,7 @@ def with_options(answers: Answers, options: dict[str, Any], folder: Path) -> Ans
     find = FindTable(
         modbus=(*find.modbus, *options["modbus"]),
         mqtt=(*find.mqtt, *options["mqtt"]),
+        serial=(*find.serial, *options["serial"]),
         gpio=(*find.gpio, *options["gpio"]),
         try_contacts=(*find.try_contacts, *options["try_contact"]),
         ocpp=(*find.ocpp, *options["ocpp"]),

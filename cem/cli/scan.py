@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from cem.cli.broker_options import broker_options, given_login
-from cem.cli.commissioning_text import model_lines, service_json, sighting_json, sighting_lines
+from cem.cli.commissioning_text import advice_lines, model_lines, service_json, sighting_json, sighting_lines
 from cem.commissioning.discover import PROBE_TIMEOUT_S, discover
 from cem.commissioning.services import KNOWN, in_words
 from cem.commissioning.sweep import network_of, sweep
@@ -51,9 +51,12 @@ def scan(
     place of an address lists what devices announce of themselves in the network: brokers, Shelly, ESPHome, VTNs.
 
     Other links: rtu-tcp://HOST:PORT/UNIT, tls://HOST:PORT/UNIT, and rtu:DEVICE@BAUD/UNIT with E or O behind the baud
-    rate for a parity bit. Many devices can't be told from others by what they say: =PROFILE behind an address says
-    what is there, such as 192.0.2.41:502=keba.p30. What hangs on this board's own pins can't be found:
-    gpio:WIRE=PIN,... names it, and its serial number comes back.
+    rate for a parity bit. Meters that speak by themselves (P1, SML, IEC 62056-21 mode D) are listened to at
+    serial:DEVICE, serial-tcp://HOST:PORT, or `serial` for every serial port of this machine: up to 12 s a baud rate.
+
+    Many devices can't be told from others by what they say: =PROFILE behind an address says what is there, such as
+    192.0.2.41:502=keba.p30. What hangs on this board's own pins can't be found: gpio:WIRE=PIN,... names it, and its
+    serial number comes back.
 
     ocpp://HOST:PORT is an address of this machine, such as ocpp://0.0.0.0:8887: EV chargers that call in there within
     24 s are told, and none is written.
@@ -86,10 +89,15 @@ def scan(
         for sighting in sightings:
             for line in sighting_lines(sighting):
                 click.echo(line)
-            for line in (line for found in sighting.found for line in model_lines(found, values)):
+            for line in (
+                line for found in sighting.found for line in (*advice_lines(found), *model_lines(found, values))
+            ):
                 click.echo(line)
     if not services and not any(sighting.found for sighting in sightings):
-        click.echo("nothing found: check power, cable, address, unit, and whether Modbus, MQTT or OCPP is on", err=True)
+        hint = "" if sightings else "; this machine has no serial port" if "serial" in addresses else ""
+        click.echo(
+            f"nothing found: check power, cable, address, unit, and whether Modbus, MQTT or OCPP is on{hint}", err=True
+        )
         sys.exit(1)
 
 

@@ -11,7 +11,7 @@ from cem.commissioning.proposal import Proposal, propose
 from cem.commissioning.record import Record, write_record
 from cem.commissioning.result import Step, Verdict
 from cem.commissioning.running import gateway_answers, refusal
-from cem.commissioning.site import Answers, assemble
+from cem.commissioning.site import Answers, assemble, with_age_limit
 from cem.commissioning.targets import Link, address, parse_target
 from cem.config.build import device_config
 from cem.config.schema import ApiTable, DeviceTable, SiteTable
@@ -105,7 +105,8 @@ async def find(
         read_only=answers.find.read_only,
         max_power_w=answers.find.max_power_w,
     )
-    proposal = replace(proposal, notes=(*proposal.notes, *left_out))
+    answers, slow = with_age_limit(answers, proposal.meter_every_s)
+    proposal = replace(proposal, notes=(*proposal.notes, *left_out, *slow))
     table = assemble(answers, proposal.devices, order.out.parent, tools.drivers)
     return Finding(started_at, searched, proposal, table)
 

@@ -6,8 +6,10 @@ from cem_drivers.ocpp.profile import Profile as OcppProfile
 from cem_drivers.ocpp.profile import shipped_profiles as ocpp_profiles
 from cem_drivers.profiled.catalogue import shipped_profiles as modbus_profiles
 from cem_drivers.profiled.schema import Profile
+from cem_drivers.serial.profile import Profile as SerialProfile
+from cem_drivers.serial.profile import shipped_profiles as serial_profiles
 
-AnyProfile = Profile | MqttProfile | OcppProfile
+AnyProfile = Profile | MqttProfile | OcppProfile | SerialProfile
 
 HEADER = """| profile | maker | model | roles | link | controls | failsafe | status | source |
 |---|---|---|---|---|---|---|---|---|"""
@@ -15,13 +17,17 @@ HEADER = """| profile | maker | model | roles | link | controls | failsafe | sta
 
 def table() -> str:
     """One line a profile, by id; what is only a draft has no control that would be written."""
-    profiles: dict[str, AnyProfile] = {**modbus_profiles(), **mqtt_profiles(), **ocpp_profiles()}
+    profiles: dict[str, AnyProfile] = {
+        **modbus_profiles(),
+        **mqtt_profiles(),
+        **ocpp_profiles(),
+        **serial_profiles(),
+    }
     return "\n".join([HEADER, *(_line(profiles[name]) for name in sorted(profiles))])
 
 
 def _line(profile: AnyProfile) -> str:
-    rows = profile.control if isinstance(profile, Profile) else profile.controls
-    controls = ", ".join(f"`{control.id}`" for control in rows)
+    controls = ", ".join(f"`{name}`" for name in _controls(profile))
     if profile.status == "draft" and controls:
         controls += " (described, not written)"
     cells = [
@@ -39,6 +45,8 @@ def _line(profile: AnyProfile) -> str:
 
 
 def _maker(profile: AnyProfile) -> str:
+    if isinstance(profile, SerialProfile):
+        return "any"  # the dialect is a standard; the meter tells its maker by its number
     if isinstance(profile, OcppProfile):
         return "any" if profile.identify.vendor == ".*" else profile.identify.vendor
     return profile.identify.maker
@@ -50,7 +58,15 @@ def _model(profile: AnyProfile) -> str:
     return profile.title if title[:1].islower() else title
 
 
+def _controls(profile: AnyProfile) -> list[str]:
+    if isinstance(profile, SerialProfile):
+        return []  # meters that speak by themselves take no commands
+    return [row.id for row in (profile.control if isinstance(profile, Profile) else profile.controls)]
+
+
 def _without_us(profile: AnyProfile) -> list[str]:
+    if isinstance(profile, SerialProfile):
+        return []
     if not isinstance(profile, Profile):
         return [control.falls_back_to for control in profile.controls]
     return [
