@@ -13,7 +13,7 @@ from cem.sgcp.vtn.notices import FILTERED, GIVEN_UP, News, news_of
 from cem.sgcp.vtn.objects import Change, Objects
 from cem.sgcp.vtn.privacy import TARGETED, Sight
 from cem.sgcp.vtn.queries import Filter, Query
-from cem.sgcp.vtn.tokens import Client, Grant, Role, Tokens
+from cem.sgcp.vtn.tokens import Client, Grant, Issued, Role, Tokens
 from cem.sgcp.vtn.topics import MqttOffer, notifiers, topics_for
 from cem.sgcp.vtn.writes import CHECKS, Callback, Draft, Proofs, UnprovenCallbacksError, Write, read_draft
 from cem.wire.http import HttpRequest, HttpResponse
@@ -35,6 +35,7 @@ class Outcome:
     answer: HttpResponse
     changes: tuple[Change, ...] = ()
     unproven: tuple[Callback, ...] = ()
+    issued: Issued | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,8 @@ class Vtn:
                 return Outcome(json_answer(HTTPStatus.OK, {"tokenURL": url}))
             case ["auth", "token"]:
                 _demand_method(request, "POST")
-                return Outcome(self._tokens.issue(request, now))
+                answer, issued = self._tokens.issue(request, now)
+                return Outcome(answer, issued=issued)
             case ["notifiers"]:
                 _demand_method(request, "GET")
                 self._tokens.grant(request, now)  # any client with a token may ask, though the yaml names read_all

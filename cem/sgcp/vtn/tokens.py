@@ -83,6 +83,15 @@ class Grant:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A token that was just given out."""
+
+    client_id: str
+    token: str = field(repr=False)
+    lifetime_s: float
+
+
 class _TokenRefusal(Exception):  # noqa: N818
     def __init__(self, error: str, description: str, basic: bool = False) -> None:
         super().__init__(description)
@@ -105,7 +114,7 @@ class Tokens:
         self._new_token = new_token
         self._grants: dict[str, Grant] = {}
 
-    def issue(self, request: HttpRequest, now: datetime) -> HttpResponse:
+    def issue(self, request: HttpRequest, now: datetime) -> tuple[HttpResponse, Issued | None]:
         """The token endpoint: credentials as HTTP Basic or in the form body."""
         try:
             form = _form(request)
@@ -116,7 +125,7 @@ class Tokens:
                 raise _TokenRefusal(error, f"grant_type is {seen!r}; it must be 'client_credentials'")
             scopes = _scopes(form.get("scope", ""), SCOPES[client.role])
         except _TokenRefusal as refusal:
-            return _auth_error(refusal)
+            return _auth_error(refusal), None
         self._issued.demand(client.id, now)
         self._issued.count(client.id, now)
         token = self._new_token()
@@ -125,7 +134,8 @@ class Tokens:
         answer = ClientCredentialResponse(
             access_token=token, expires_in=int(self._lifetime.total_seconds()), scope=" ".join(sorted(scopes))
         )
-        return json_answer(HTTPStatus.OK, to_json(answer), _NO_STORE)
+        issued = Issued(client.id, token, self._lifetime.total_seconds())
+        return json_answer(HTTPStatus.OK, to_json(answer), _NO_STORE), issued
 
     def grant(self, request: HttpRequest, now: datetime) -> Grant:
         """What the request's bearer token allows; refuses with 401."""
