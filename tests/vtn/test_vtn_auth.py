@@ -193,3 +193,43 @@ def test_a_token_with_fewer_scopes_can_do_less() -> None:
             assert (await site.raw("GET", "/vens", headers=headers)).status == 403
 
     asyncio.run(main())
+
+
+def test_who_tries_too_many_secrets_waits_and_nobody_else_does() -> None:
+    async def main() -> None:
+        async with running_site() as site:
+
+            async def ask(client: str, secret: str) -> tuple[int, str | None]:
+                form = urlencode({**GRANT, "client_id": client, "client_secret": secret}).encode()
+                answer = await site.raw("POST", "/auth/token", headers={"Content-Type": FORM}, body=form)
+                return answer.status, answer.headers.get("retry-after")
+
+            for _ in range(10):
+                assert await ask("home", "wrong") == (401, None)
+            assert await ask("home", "wrong") == (429, "61")
+            assert await ask("home", SECRETS["home"]) == (429, "61")
+            assert (await ask("other", SECRETS["other"]))[0] == 200
+            site.clock.advance(timedelta(seconds=60))
+            assert (await ask("home", SECRETS["home"]))[0] == 200
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("accept", "kind"), [("application/problem+json, */*", "problem+json"), ("*/*", "json")])
+def test_problems_have_the_content_type_that_is_asked_for(accept: str, kind: str) -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            answer = await site.raw("GET", "/programs", headers={"Accept": accept}, content_type=f"application/{kind}")
+            assert (answer.status, answer.json["status"]) == (401, 401)
+
+    asyncio.run(main())
+
+
+def test_a_body_that_says_it_is_no_json_is_not_read() -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            headers = {"Authorization": f"Bearer {await site.token('bl')}", "Content-Type": "text/xml"}
+            answer = await site.raw("POST", "/programs", headers=headers, body=b'{"programName": "p"}')
+            assert answer.status == 415
+
+    asyncio.run(main())

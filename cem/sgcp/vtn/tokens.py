@@ -19,7 +19,7 @@ _NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 _MAX_TOKENS_PER_CLIENT = 64
 _MAX_FIELDS = 16
 _FAILURES_OF_CLIENT = 10  # a minute, from one address: a wrong secret that is tried again and again
-_FAILURES_OF_ADDRESS = 100  # a minute: many houses may be behind one address
+_FAILURES_OF_ADDRESS = 1000  # a minute: many houses may be behind one address
 _TOKENS_OF_CLIENT = 120  # a minute
 _READS = frozenset({Scope.READ_ALL, Scope.READ_BL, Scope.READ_TARGETS, Scope.READ_VEN_OBJECTS})
 
