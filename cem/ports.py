@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cem.model.plan import Plan, PlanRequest
 from cem.model.reading import Reading
@@ -112,6 +113,32 @@ class Device(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Complaint:
+    """What stands in the way of a device that answers all the same, and what its owner can do about it."""
+
+    says: str
+    do: str
+
+
+@runtime_checkable
+class Complains(Protocol):
+    """A device that can say more to its owner than whether it answers."""
+
+    @property
+    def complaint(self) -> Complaint | None:
+        """What is wrong now; None while all is well."""
+
+
+@runtime_checkable
+class SpeaksSeldom(Protocol):
+    """A device that answers nobody and says by itself who it is: opening it takes more patience than others need."""
+
+    @property
+    def opens_within_s(self) -> float:
+        """After so long `open` has ended, one way or the other; at most 14 s."""
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a driver found at an address: enough to write a [[device]] table."""
 
@@ -122,6 +149,7 @@ class Found:
     resources: tuple[tuple[Role, Ratings, frozenset[Control]], ...]
     confidence: float  # 0 to 1
     details: Mapping[str, Json] = field(default_factory=dict)  # whatever else the driver saw, for `cem scan`
+    every_s: float | None = None  # how often it tells new values, where that is seldom; None: when it is asked
     contacts: frozenset[Contact] = frozenset()  # of the role contacts: which are wired
 
 
@@ -163,6 +191,72 @@ class TopicPort(Protocol):
         """Disconnects; never raises."""
 
 
+class ByteSink(Protocol):
+    """Called with each piece that arrives."""
+
+    def __call__(self, data: bytes, /) -> None: ...
+
+
+class LossSink(Protocol):
+    """Called once when a line is lost: pulled out, or hung up."""
+
+    def __call__(self, error: Exception, /) -> None: ...
+
+
+class StreamPort(Protocol):
+    """A line on which a device speaks by itself: serial, over TCP, or in memory. Callbacks run in the event loop."""
+
+    async def start(self, on_bytes: ByteSink, on_lost: LossSink) -> None:
+        """Begins to listen; raises OSError where the line is not there or somebody else reads it."""
+
+    def stop(self) -> None:
+        """Listens no more; never raises, harmless when repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A device that calls in: the path it calls, the subprotocols it offers, its name and password if it gives any."""
+
+    path: str
+    protocols: tuple[str, ...] = ()
+    user: str | None = None
+    password: bytes | None = None
+    peer: str = ""  # from where, for people
+
+
+class TextStream(Protocol):
+    """One connection that a device made: whole text messages both ways."""
+
+    async def recv(self) -> str:
+        """The next message; raises ConnectionError when there will be none."""
+
+    async def send(self, text: str) -> None:
+        """Sends one message; raises ConnectionError."""
+
+    async def close(self) -> None:
+        """Ends the connection; never raises."""
+
+
+class CallSink(Protocol):
+    """What becomes of devices that call in."""
+
+    def admit(self, caller: Caller) -> str | int:
+        """The subprotocol that is spoken with it, or the HTTP status with which it is refused."""
+
+    async def serve(self, caller: Caller, protocol: str, stream: TextStream) -> None:
+        """The whole conversation with an admitted one; ends when it is over, never raises."""
+
+
+class CallPort(Protocol):
+    """A place at which devices call in, in memory or real."""
+
+    async def start(self, sink: CallSink) -> None:
+        """Listens from now on; raises OSError where that is not possible."""
+
+    async def stop(self) -> None:
+        """Ends all conversations and listens no more; never raises."""
+
+
 class PduPorts(Protocol):
     """Gives the in-memory link for a link table of the site file."""
 
@@ -173,6 +267,18 @@ class TopicPorts(Protocol):
     """Gives the in-memory broker connection for a link table of the site file."""
 
     def __call__(self, link: Mapping[str, str | int | float | bool], /) -> TopicPort: ...
+
+
+class StreamPorts(Protocol):
+    """Gives the in-memory line for a link table of the site file."""
+
+    def __call__(self, link: Mapping[str, str | int | float | bool], /) -> StreamPort: ...
+
+
+class CallPorts(Protocol):
+    """Gives the in-memory place to call for a link table of the site file."""
+
+    def __call__(self, link: Mapping[str, str | int | float | bool], /) -> CallPort: ...
 
 
 class LevelSink(Protocol):
@@ -227,9 +333,22 @@ class Monotonic(Protocol):
     def __call__(self) -> float: ...
 
 
+class WallClock(Protocol):
+    """Aware UTC: for devices that must be told the time, never for measuring it."""
+
+    def __call__(self) -> datetime: ...
+
+
+def utc_now() -> datetime:
+    """The machine's own time."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class DriverContext:
-    """What a driver gets from the house. `pdu`, `topics` and `pins`, where set, replace the real transports.
+    """What a driver gets from the house.
+
+    `pdu`, `topics`, `streams`, `pins` and `calls`, where set, replace the real transports.
 
     Without `keep` nothing outlives a restart.
     """
@@ -237,8 +356,11 @@ class DriverContext:
     monotonic: Monotonic
     pdu: PduPorts | None = None
     topics: TopicPorts | None = None
+    streams: StreamPorts | None = None
     pins: PinPorts | None = None
     keep: Keep | None = None
+    calls: CallPorts | None = None
+    wall: WallClock = utc_now
 
 
 class Driver(Protocol):

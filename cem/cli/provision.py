@@ -12,10 +12,12 @@ from typing import Any, NoReturn
 import click
 
 from cem import __version__
+from cem.cli.broker_options import broker_options
 from cem.cli.commissioning_text import result_lines, sighting_lines
 from cem.cli.provision_ask import ask_missing, system_timezone
 from cem.cli.provision_options import site_options, with_options
 from cem.commissioning.examination import Scope, if_it_stops
+from cem.commissioning.proposal import SWITCHED
 from cem.commissioning.provisioning import Finding, Order, Outcome, Tools, all_links, find, prove
 from cem.commissioning.record import record_json
 from cem.commissioning.result import Verdict
@@ -51,10 +53,27 @@ Say = Callable[[str], None]
     help="A Modbus device, with rtu-tcp:// or tls:// in front where it is so reached; repeatable.",
 )
 @click.option("--mqtt", multiple=True, metavar="HOST:PORT", help="An MQTT broker; repeatable.")
+@broker_options
+@click.option(
+    "--serial",
+    multiple=True,
+    metavar="LINE",
+    help="A meter's line: /dev/..., serial-tcp://HOST:PORT, or serial for every port; repeatable.",
+)
+@click.option("--gpio", multiple=True, metavar="WIRE=PIN,...", help="What is wired to this board's pins; repeatable.")
+@click.option(
+    "--ocpp", multiple=True, metavar="LISTEN[:PORT]", help="An address of this machine at which EV chargers call in."
+)
 @click.option("--grid", metavar="SERIAL", help="Which meter is at the connection point, where there are several.")
 @click.option("--read-only", multiple=True, metavar="SERIAL", help="A device never to be written; repeatable.")
 @click.option(
     "--max-power", multiple=True, metavar="SERIAL=W", help="What a switched load or a heat pump draws; repeatable."
+)
+@click.option(
+    "--try-contact",
+    multiple=True,
+    metavar="SERIAL",
+    help="A relay or heat pump that may be switched for a moment, to see that it follows; repeatable.",
 )
 @site_options
 @click.option("--installer", help="Your name, for the commissioning record.")
@@ -70,8 +89,9 @@ def provision(
     """Finds the devices at the addresses given, tests each, and writes the site file that `cem run` starts from.
 
     Every control is set to a safe value, read back, and handed back; a battery also proves that the meter counts the
-    right way round. All results go into commissioning-<UTC>.json beside the site file. Ends with 0 when all is well,
-    with 1 when a check failed, with 2 when something needed was not given.
+    right way round. A relay or heat pump is switched only with consent (--try-contact, or when asked). All results go
+    into commissioning-<UTC>.json beside the site file. Ends with 0 when all is well, with 1 when a check failed, with
+    2 when something needed was not given.
 
     Example: cem provision --out site.toml --modbus 192.0.2.40:502/1 --mqtt 192.0.2.10:1883 --phases 3 --fuse-a 35
     """
@@ -83,26 +103,48 @@ def provision(
     if out.exists() and not (replace or dry_run):
         _stop([f"{out} is there already; --replace writes over it and keeps the old one as {out.name}.old"], WRONG_USE)
     answers = _answers(out, answers_file, options, interactive)
-    scope = Scope(write=not dry_run, sign=not options["no_sign_test"])
+    scope = Scope(not dry_run, not options["no_sign_test"], frozenset(answers.find.try_contacts))
     order = Order(out, scope, dry_run=dry_run, force=options["force"], installer=options["installer"])
     tools = Tools(load_drivers(), DriverContext(time.monotonic), SystemClock(), __version__)
     try:
-        finding = asyncio.run(find(order, answers, tools, lambda seen: _say_all(say, sighting_lines(seen))))
-        _show_proposal(finding, say)
-        if interactive and not click.confirm("Test these devices now? Each control moves for some seconds", err=True):
-            _stop(["nothing was written"], PROBLEM)
-        outcome = asyncio.run(prove(order, finding, tools, lambda result: _say_all(say, result_lines(result))))
+        outcome = asyncio.run(_provisioned(order, answers, tools, say, interactive))
     except SiteFileError as error:
         _stop(["what was found and answered makes no site file:", *error.faults], PROBLEM)
     except CemError as error:
         _stop([str(error)], PROBLEM)
     except OSError as error:
         _stop([f"{error.filename or out}: {error.strerror}; choose another --out, or check its folder"], PROBLEM)
+    if outcome is None:
+        _stop(["nothing was written"], PROBLEM)
     _show_outcome(outcome, order, say)
     if as_json:
         path = None if outcome.record_path is None else str(outcome.record_path)
         click.echo(json.dumps(record_json(outcome.record) | {"record_file": path}, indent=2, ensure_ascii=False))
     sys.exit(0 if outcome.record.passed else PROBLEM)
+
+
+def _ask_contacts(finding: Finding, scope: Scope) -> frozenset[str]:
+    """The devices whose contacts the owner lets be switched for a moment; nothing is switched without that."""
+    return frozenset(
+        device.id
+        for device in finding.table.device
+        if SWITCHED & {control for resource in device.resource for control in resource.controls}
+        and not scope.consents(device.id, device.serial)
+        and click.confirm(f"Switch {device.id} ({device.name}) for a moment, to see that it follows?", err=True)
+    )
+
+
+async def _provisioned(order: Order, answers: Answers, tools: Tools, say: Say, asks: bool) -> Outcome | None:
+    """Finds, shows and proves, all in one go: a charger that called in stays connected. None where a person says no."""
+    finding = await find(order, answers, tools, lambda seen: _say_all(say, sighting_lines(seen)))
+    _show_proposal(finding, say)
+    question = "Test these devices now? Each control moves for some seconds"
+    if asks and not await asyncio.to_thread(click.confirm, question, err=True):
+        return None
+    if asks and not order.dry_run:
+        consent = await asyncio.to_thread(_ask_contacts, finding, order.scope)
+        order = changed(order, scope=changed(order.scope, consent=order.scope.consent | consent))
+    return await prove(order, finding, tools, lambda result: _say_all(say, result_lines(result)))
 
 
 def _answers(out: Path, answers_file: Path | None, options: dict[str, Any], interactive: bool) -> Answers:
@@ -122,7 +164,10 @@ def _answers(out: Path, answers_file: Path | None, options: dict[str, Any], inte
     faults = [*answer_faults(answers, out.parent), *faults]
     try:
         if not all_links(answers):
-            faults.append("no address to look at: give --modbus HOST:PORT/UNIT or --mqtt HOST:PORT, each repeatable")
+            faults.append(
+                "no address to look at: give --modbus HOST:PORT/UNIT, --mqtt HOST:PORT, --serial LINE or "
+                "--ocpp LISTEN:PORT, or --gpio WIRE=PIN,... for what is wired to this board's pins; each repeatable"
+            )
     except ValueError as error:
         faults.append(str(error))
     if faults:

@@ -29,13 +29,14 @@ def ask_missing(answers: Answers) -> Answers:
     connection = dict(site.get("connection", {}))
     tariff = dict(site.get("tariff", {}))
     find = answers.find
-    modbus, mqtt = find.modbus, find.mqtt
-    while not modbus and not mqtt:
+    modbus, mqtt, ocpp = find.modbus, find.mqtt, find.ocpp
+    while not (modbus or mqtt or ocpp or find.gpio):
         modbus = _ask_addresses("Modbus devices (HOST:PORT/UNIT, blanks between, empty for none)", LinkKind.MODBUS_TCP)
         mqtt = _ask_addresses("MQTT brokers (HOST:PORT, blanks between, empty for none)", LinkKind.MQTT)
-        if not modbus and not mqtt:
+        ocpp = _ask_addresses("Addresses here at which chargers call in (HOST:PORT, empty for none)", LinkKind.OCPP)
+        if not modbus and not mqtt and not ocpp:
             click.echo("at least one address is needed; cem scan 192.0.2.0/24 looks through a network", err=True)
-    find = find.model_copy(update={"modbus": modbus, "mqtt": mqtt})
+    find = find.model_copy(update={"modbus": modbus, "mqtt": mqtt, "ocpp": ocpp})
     _ask(site, "name", "Name of the home", "Home", str)
     _ask(site, "timezone", "Time zone", system_timezone(), _known_timezone)
     _ask(connection, "phases", "Phases at the connection point", 3, click.IntRange(1, 3))

@@ -13,6 +13,10 @@ PROBE_TIMEOUT_S = 2.0
 """Patience for one answer while probing."""
 LONGEST_PROBE_S = 30.0
 """Patience for one driver at one address."""
+NOBODY_CALLS = (
+    "no charger called in. In the charger, set this machine's address as the OCPP central system (ws://HOST:PORT/), "
+    "and a name for it; it tries again within a minute or after a restart"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ async def discover(
     ordered = list(links)
     groups: dict[tuple[object, ...], list[int]] = {}
     for index, link in enumerate(ordered):
-        groups.setdefault((link.get("host"), link.get("port"), link.get("device")), []).append(index)
+        place = link.get("host", link.get("listen"))
+        groups.setdefault((place, link.get("port"), link.get("device")), []).append(index)
     sightings: dict[int, Sighting] = {}
 
     async def look(indices: list[int]) -> None:
@@ -92,11 +97,23 @@ async def _look_at(link: Link, drivers: Mapping[str, Driver], context: DriverCon
                     best[serial] = found
     if link.get("kind") == LinkKind.GPIO:  # nothing stands behind a pin that could be knocked at
         return Sighting(link, tuple(best.values()), tuple(trouble))
-    real = (context.topics if link.get("kind") == LinkKind.MQTT else context.pdu) is None
-    if best or not real:
+    if trouble and not best and link.get("kind") in {LinkKind.SERIAL, LinkKind.SERIAL_TCP}:
+        return Sighting(link, (), (), trouble[0].partition(": ")[2])  # who listened knows better than who knocks
+    if best or not _real(link, context):
         return Sighting(link, tuple(best.values()), tuple(trouble))
+    if link.get("kind") == LinkKind.OCPP:
+        return Sighting(link, (), tuple(trouble), "" if trouble else NOBODY_CALLS)
     seen = await knock(link, timeout_s)
     return Sighting(link, (), tuple(trouble), seen.words, seen.reached)
+
+
+def _real(link: Link, context: DriverContext) -> bool:
+    """Whether it is a link of the world, and not one in memory."""
+    if link.get("kind") == LinkKind.OCPP:
+        return context.calls is None
+    if link.get("kind") in {LinkKind.SERIAL, LinkKind.SERIAL_TCP}:
+        return context.streams is None
+    return (context.topics if link.get("kind") == LinkKind.MQTT else context.pdu) is None
 
 
 def _faults(driver: Driver, link: Link) -> list[str]:

@@ -16,10 +16,15 @@ OnResult = Callable[[Result], None]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What may be tried: writing at all, and the step of the battery."""
+    """What may be tried: writing at all, the step of the battery, and the contacts of the devices in `consent`."""
 
     write: bool = True
     sign: bool = True
+    consent: frozenset[str] = frozenset()  # serial numbers or device ids
+
+    def consents(self, device_id: str, serial: str | None) -> bool:
+        """Whether the owner lets this device's contacts be switched for a moment."""
+        return device_id in self.consent or serial in self.consent
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ async def _examine_one(bench: Bench, fuse_w: float, scope: Scope, tell: OnResult
                 name = f"{resource.id} {control}"
                 tell(Result(Step.WRITE, bench.config.id, name, Verdict.SKIPPED, f"not written: {why}"))
         return
-    for result in await check_writing(bench):
+    for result in await check_writing(bench, scope.consents(bench.config.id, bench.config.serial)):
         tell(result)
 
 

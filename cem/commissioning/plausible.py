@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cem.model.reading import Value
-from cem.model.resource import POINTS, Resource, Role
+from cem.model.resource import POINTS, Control, Resource, Role
 
 LOWEST_V, HIGHEST_V = 180.0, 260.0  # around a nominal 230 V
 NOMINAL_V = 230.0
@@ -22,8 +22,9 @@ REQUIRED: dict[Role, tuple[str, ...]] = {
     Role.EV: ("state",),
     Role.HEAT_PUMP: (),
     Role.LOAD: ("power_w",),
+    Role.CONTACTS: (),
 }
-"""What a resource of each role must tell to be of use."""
+"""What a resource of each role must tell to be of use; contacts tell of each that is wired."""
 
 WANTED: dict[Role, tuple[str, ...]] = {Role.EV: ("current_a",)}
 """What is waited for beyond that, because a check is better with it."""
@@ -46,8 +47,14 @@ def awaited(resource: Resource, values: Mapping[str, Value]) -> bool:
 
 
 def missing(resource: Resource, values: Mapping[str, Value]) -> list[str]:
-    """The required points that did not come. A PV inverter asleep tells no power: that is no fault."""
-    return [point for point in REQUIRED[resource.role] if point not in values or _unknown(resource, point, values)]
+    """The required points that did not come. A PV inverter asleep tells no power: that is no fault.
+
+    A load that is switched by us needs no meter: what it draws is in its ratings.
+    """
+    required = (*REQUIRED[resource.role], *sorted(contact.value for contact in resource.contacts))
+    if Control.LOAD_ON in resource.controls and resource.ratings.max_power_w is not None:
+        required = ()
+    return [point for point in required if point not in values or _unknown(resource, point, values)]
 
 
 def _unknown(resource: Resource, point: str, values: Mapping[str, Value]) -> bool:

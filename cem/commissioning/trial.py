@@ -1,11 +1,12 @@
 """Which value a write check sets: safe for the house, and different enough that its effect shows."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cem.commissioning.plausible import number
 from cem.model.reading import Value
-from cem.model.resource import Control, Resource
+from cem.model.resource import Control, Resource, SgReady
 from cem.ports import ControlSpec
 
 BATTERY_STEP_W = 500.0
@@ -27,6 +28,9 @@ NEVER_TRIED = {
     Control.LOAD_ON: "nobody knows what an appliance does when it is switched for some seconds",
 }
 """Controls for which no trial is harmless, and why."""
+WITH_CONSENT = frozenset({Control.HEAT_PUMP_SG_READY, Control.LOAD_ON})
+"""Of those, what is tried nevertheless where the owner says so."""
+DRAWS_W = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Trial:
     low: float = 0.0
     high: float = 0.0
     why_no_effect: str = ""
+    maybe: bool = False  # the effect need not come: nobody can say what an appliance wants
     restore: float | None = None  # the owner's own setting, to be written back before the release
 
     def shows(self, values: Mapping[str, Value]) -> bool:
@@ -47,8 +52,15 @@ class Trial:
         return seen is not None and self.low <= seen <= self.high
 
 
-def trial(spec: ControlSpec, resource: Resource, values: Mapping[str, Value], held: float | None) -> Trial | None:
-    """The value to try from the present readings and what the device holds now; None when none is safe to choose."""
+def trial(
+    spec: ControlSpec, resource: Resource, values: Mapping[str, Value], held: float | None, consent: bool = False
+) -> Trial | None:
+    """The value to try from the present readings and what the device holds now; None when none is safe to choose.
+
+    `consent`: the owner lets contacts be switched for a moment.
+    """
+    if spec.control in NEVER_TRIED and not (consent and spec.control in WITH_CONSENT):
+        return None
     match spec.control:
         case Control.PV_LIMIT_W:
             return _less_sun(spec, resource, values)
@@ -56,8 +68,24 @@ def trial(spec: ControlSpec, resource: Resource, values: Mapping[str, Value], he
             return _battery_step(spec, resource, values)
         case Control.EV_LIMIT_A:
             return _small_current(spec, resource, values, held)
-        case Control.EV_PHASES | Control.HEAT_PUMP_SG_READY | Control.LOAD_ON:
+        case Control.LOAD_ON:
+            return _other_position(values)
+        case Control.HEAT_PUMP_SG_READY:
+            why = "a heat pump starts when it wants to, so only the contacts prove it: look at its own display"
+            return Trial(float(SgReady.FORCED), "both contacts closed for a moment", why_no_effect=why)
+        case Control.EV_PHASES:
             return None  # see NEVER_TRIED
+
+
+def _other_position(values: Mapping[str, Value]) -> Trial:
+    """Off where something is drawn, which must show; else on, after which it may draw."""
+    power_w = number(values, "power_w")
+    if power_w is not None and power_w > DRAWS_W:
+        return Trial(0.0, "off for a moment", "power_w", -DRAWS_W, DRAWS_W)
+    if "power_w" not in values:
+        return Trial(1.0, "on for a moment", why_no_effect="nothing measures what it draws: listen to the relay")
+    why = "nothing is drawn: it may want nothing now, so look whether the relay moved"
+    return Trial(1.0, "on for a moment", "power_w", DRAWS_W, math.inf, why, maybe=True)
 
 
 def tolerance(spec: ControlSpec, value: float) -> float:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from cem.commissioning.bench import Bench
 from cem.commissioning.read_check import point_in_words
 from cem.commissioning.result import Result, Step, Verdict
-from cem.commissioning.trial import NEVER_TRIED, Trial, tolerance, trial
+from cem.commissioning.trial import NEVER_TRIED, WITH_CONSENT, Trial, tolerance, trial
 from cem.model.errors import DeviceError
 from cem.model.resource import Control, Resource
 from cem.ports import ControlSpec
@@ -15,16 +15,22 @@ from cem.ports import ControlSpec
 HELD_WITHIN_S = 5.0
 RELEASED_WITHIN_S = 5.0
 LOOK_EVERY_S = 0.5
+MAYBE_WITHIN_S = 20.0  # for an effect that need not come
 
 
-async def check_writing(bench: Bench) -> list[Result]:
-    """Two results per control of an open device: writing and releasing. The release is tried whatever came before."""
+async def check_writing(bench: Bench, consent: bool = False) -> list[Result]:
+    """Two results per control of an open device: writing and releasing. The release is tried whatever came before.
+
+    `consent`: the owner lets contacts be switched for a moment, too.
+    """
     specs = {(spec.resource_id, spec.control): spec for spec in bench.device.controls()}
     results: list[Result] = []
     for resource in bench.config.resources:
         for control in sorted(resource.controls):
             spec = specs.get((resource.id, control))
-            results += [_not_offered(bench, resource, control)] if spec is None else await _try(bench, resource, spec)
+            results += (
+                [_not_offered(bench, resource, control)] if spec is None else await _try(bench, resource, spec, consent)
+            )
     return results
 
 
@@ -33,15 +39,16 @@ def subject(spec: ControlSpec) -> str:
     return f"{spec.resource_id} {spec.control}"
 
 
-async def _try(bench: Bench, resource: Resource, spec: ControlSpec) -> list[Result]:
+async def _try(bench: Bench, resource: Resource, spec: ControlSpec, consent: bool) -> list[Result]:
     device_id = bench.config.id
-    if (harm := NEVER_TRIED.get(spec.control)) is not None:
+    harm = NEVER_TRIED.get(spec.control)
+    if harm is not None and not (consent and spec.control in WITH_CONSENT):
         return [Result(Step.WRITE, device_id, subject(spec), Verdict.SKIPPED, f"not tried: {harm}")]
     attempt: Trial | None = None
     try:
         values = (await bench.values()).get(resource.id, {})
         held = await bench.read_back(spec)
-        attempt = trial(spec, resource, values, held)
+        attempt = trial(spec, resource, values, held, consent)
         if attempt is None:
             why = "no safe value can be chosen: the device tells neither what it does nor what it can"
             return [Result(Step.WRITE, device_id, subject(spec), Verdict.SKIPPED, why)]
@@ -66,16 +73,17 @@ async def _written(bench: Bench, resource: Resource, spec: ControlSpec, attempt:
         return attempt.shows((await bench.values()).get(spec.resource_id, {}))
 
     held = await eventually(bench, is_held, HELD_WITHIN_S)
-    effective = attempt.effect_point is not None and await eventually(bench, is_effective, spec.effect_within_s)
+    within_s = min(spec.effect_within_s, MAYBE_WITHIN_S) if attempt.maybe else spec.effect_within_s
+    effective = attempt.effect_point is not None and await eventually(bench, is_effective, within_s)
     back = await bench.read_back(spec)
     seen = (await bench.values()).get(spec.resource_id, {}).get(attempt.effect_point or "")
-    unit = spec.control.value.rpartition("_")[2].upper()
-    told = f"{attempt.words}: read back {'nothing' if back is None else f'{back:.6g} {unit}'}"
+    unit = "" if spec.control in WITH_CONSENT else spec.control.value.rpartition("_")[2].upper()
+    told = f"{attempt.words}: read back {'nothing' if back is None else f'{back:.6g} {unit}'.strip()}"
     effect = attempt.why_no_effect
-    if attempt.effect_point is not None:
+    if attempt.effect_point is not None and (effective or not attempt.maybe):
         effect = point_in_words(resource, attempt.effect_point, seen)
     values = {"value": attempt.value, "read_back": back, "effect": seen}
-    if attempt.effect_point is not None and not effective:
+    if attempt.effect_point is not None and not effective and not attempt.maybe:
         verdict, advice = Verdict.FAILED, "accepted is not effective: check the device's control settings and its mode"
     elif not held and not effective:
         verdict, advice = Verdict.FAILED, "the device does not keep what is written: check its control settings"

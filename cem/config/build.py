@@ -46,7 +46,7 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
             goals=tuple(ChargeGoal(g.resource, g.ready_by, g.energy_wh, g.soc_pct) for g in table.goal),
             batteries=tuple(BatteryPolicy(b.resource, b.reserve_pct, b.grid_charge, b.into_car) for b in table.battery),
             circuits=tuple(circuit(c, table.connection) for c in table.circuit),
-            loads=tuple(LoadPolicy(p.resource, p.runs, p.min_on_s, p.min_off_s) for p in table.load),
+            loads=tuple(LoadPolicy(p.resource, **p.model_dump(exclude={"resource"})) for p in table.load),
             policy=ControlPolicy(
                 table.control.guaranteed_minimum,
                 table.control.ramp_w_per_s,
@@ -58,7 +58,9 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
             identity=identity(table),
         ),
         devices=devices,
-        providers=tuple(provider(p, read_secret(folder / p.client_secret_file)) for p in table.provider),
+        providers=tuple(
+            provider(p, read_secret(folder / p.client_secret_file), table.connection) for p in table.provider
+        ),
         store_folder=folder / table.store.folder,
         socket_path=folder / table.api.socket,
         tick_s=table.control.tick_s,
@@ -141,6 +143,8 @@ def tariff(table: TariffTable, zone: str, currency: str) -> Tariff:
         currency=currency,
         base_price_per_kwh=table.base_price_per_kwh,
         export_price_per_kwh=table.export_price_per_kwh,
+        ghg_price_per_t=table.ghg_price_per_t,
+        load_shape_per_kwh=table.load_shape_per_kwh,
         periods=tuple(
             TariffPeriod(p.start, p.end, p.import_price_per_kwh, frozenset(WEEKDAYS.index(day) for day in p.days))
             for p in table.period
@@ -148,11 +152,18 @@ def tariff(table: TariffTable, zone: str, currency: str) -> Tariff:
     )
 
 
-def provider(table: ProviderTable, secret: str) -> Provider:
+SHED_SHARES = (0.5, 0.25, 0.0)
+"""Of the fuse's power that load-shed levels 1, 2 and 3 leave where the site file does not say."""
+
+
+def provider(table: ProviderTable, secret: str, connection: ConnectionTable) -> Provider:
     """One provider with its secret."""
-    values = table.model_dump(exclude={"programme", "client_secret_file", "allow_plain_http"})
+    values = table.model_dump(exclude={"programme", "client_secret_file", "allow_plain_http", "shed_import_w"})
     programmes = tuple(Programme(p.name, p.mandatory) for p in table.programme)
-    return replace(Provider(**values), client_secret=secret, programmes=programmes)
+    fuse_w = connection.fuse_a * connection.phases * connection.nominal_voltage_v
+    half, quarter, least = (share * fuse_w for share in SHED_SHARES)
+    shed_w = table.shed_import_w or (half, quarter, least)
+    return replace(Provider(**values), client_secret=secret, programmes=programmes, shed_import_w=shed_w)
 
 
 def read_secret(path: Path) -> str:

@@ -146,6 +146,18 @@ def load_policy_without_load(draft: Draft) -> Iterator[str]:
     yield from duplicates(uses, "one [[load]] per load")
 
 
+def comfort_reversed(draft: Draft) -> Iterator[str]:
+    """A comfort band has room in it, and is a heat pump's: nothing else tells a temperature."""
+    roles = {item.id: item.role for _, _, item in draft.resources()}
+    for index, policy in draft.loads.items():
+        low_c, high_c = policy.comfort_min_c, policy.comfort_max_c
+        path = f"load[{index}].comfort_min_c"
+        if low_c is not None and high_c is not None and low_c >= high_c:
+            yield fault(path, shown(low_c), f"below comfort_max_c ({high_c:g})")
+        if (low_c, high_c) != (None, None) and roles.get(policy.resource, Role.HEAT_PUMP) is not Role.HEAT_PUMP:
+            yield fault(path, f"{policy.resource!r} tells no temperature", "a comfort band is of a heat_pump")
+
+
 def circuit_twice(draft: Draft) -> Iterator[str]:
     """Circuit ids are unique."""
     ids = ((f"circuit[{i}].id", circuit.id) for i, circuit in draft.circuits.items())
@@ -190,6 +202,7 @@ WISH_CHECKS: tuple[Check, ...] = (
     battery_policy_without_battery,
     battery_policy_twice,
     load_policy_without_load,
+    comfort_reversed,
     circuit_twice,
     circuit_of_strangers,
 )

@@ -26,9 +26,10 @@ def share_of_nothing(draft: Draft) -> Iterator[str]:
             continue
         untold = [roof for roof, pv in roofs if pv.max_generation_w is None and draft.sure(f"{roof}.max_generation_w")]
         if untold or (not roofs and draft.devices_whole):
+            where = f"{untold[0]} tells none" if untold else "there is no roof"
             yield fault(
                 f"{path}.max_generation_w",
-                f"missing, and {untold[0] if untold else 'no roof'} tells no power of which {shares[0]} leaves a share",
+                f"missing, and {where}: {shares[0]} leaves a share of it",
                 "give the installed power here, or max_generation_w of every roof",
             )
 

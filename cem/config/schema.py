@@ -131,6 +131,8 @@ class TariffTable(Table):
 
     base_price_per_kwh: Price
     export_price_per_kwh: Price = 0.0
+    ghg_price_per_t: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    load_shape_per_kwh: Annotated[float, Field(ge=0, le=100)] = 0.1
     period: tuple[PeriodTable, ...] = ()
 
 
@@ -204,6 +206,8 @@ class LoadTable(Table):
     runs: Annotated[LoadRun, Field(strict=False)] = LoadRun.BY_ITSELF
     min_on_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
     min_off_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
+    comfort_min_c: Annotated[float, Field(ge=5, le=90)] | None = None
+    comfort_max_c: Annotated[float, Field(ge=5, le=90)] | None = None
 
 
 class ProgrammeTable(Table):
@@ -230,6 +234,7 @@ class ProviderTable(Table):
     default_import_limit_w: Power | None = None
     default_export_limit_w: Power | None = None
     report_interval_s: Annotated[float, Field(ge=1, le=86_400)] = 60.0
+    shed_import_w: tuple[Power, Power, Power] | None = None  # at load-shed levels 1, 2, 3
     request_timeout_s: Annotated[float, Field(ge=0.5, le=120)] = 10.0
     retry_max_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
     reconnect_jitter_s: Annotated[float, Field(ge=0, le=3600)] = 10.0

@@ -1,17 +1,25 @@
 """The authority matrix at both ends of the decision: what comes in from the grid, and what goes out to a device."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
-from cem.model.authority import Authority, Domain, Granted, Variable, authorise
+from cem.model.authority import Authority, Domain, Granted, Variable, authorise, span
 from cem.model.envelope import SITE, Envelope
 from cem.model.resource import Control, Resource
 from cem.model.site import Site
+from cem.model.values import replace
+
+VARIABLE = {control: Variable(control.value) for control in Control}
+POWERS = frozenset({Control.BATTERY_SETPOINT_W, Control.PV_LIMIT_W})
+LEAST = {control: 6.0 if control is Control.EV_LIMIT_A else 0.0 for control in Control}
+"""Of what is no power: nothing, or at least so much (IEC 61851-1)."""
+MOST = 1e300
 
 
-def admitted(site: Site, envelopes: Iterable[Envelope]) -> tuple[Envelope, ...]:
+def admitted(site: Site, envelopes: Sequence[Envelope]) -> tuple[Envelope, ...]:
     """The grid's envelopes within its authority: finite, and clamped to what a limit may be; the rest is dropped."""
+    if not envelopes:
+        return ()
     context = Authority(fuse_w=site.connection.fuse_w)
     result = []
     for envelope in envelopes:
@@ -34,11 +42,27 @@ def _granted(variable: Variable, value: float, context: Authority) -> float | No
     return answer.value if isinstance(answer, Granted) else None
 
 
-def guarded(resource: Resource, control: Control, value: float | None, reason: str) -> tuple[float | None, str]:
+def rated(site: Site) -> Mapping[tuple[str, Control], tuple[float, float, Authority]]:
+    """(lowest, highest, rated envelope) of every control of every resource; the bounds are finite."""
+    found = {}
+    for resource in site.resources:
+        for control in Control:
+            context = bounds_of(resource, control)
+            low, high = span(VARIABLE[control], context)
+            found[resource.id, control] = (max(low, -MOST), min(high, MOST), context)
+    return found
+
+
+def guarded(
+    site: Site, resource: Resource, control: Control, value: float | None, reason: str
+) -> tuple[float | None, str]:
     """A set point within the ratings of its device: (value, reason). A value that nobody may set hands it back."""
     if value is None:
         return None, reason
-    answer = authorise(Domain.OPTIMISER, Variable(control.value), value, bounds_of(resource, control))
+    low, high, context = site.once(rated)[resource.id, control]
+    if low <= value <= high and (control in POWERS or (value == int(value) and not 0.0 < value < LEAST[control])):
+        return value, reason  # what `authorise` grants as it is
+    answer = authorise(Domain.OPTIMISER, VARIABLE[control], value, context)
     if isinstance(answer, Granted):
         return answer.value, f"{reason}; {answer.words}" if answer.clamped else reason
     return None, f"handed back: {answer.words}"

@@ -1,7 +1,6 @@
 """Batteries: what each should do this tick, from the plan's regime and the meter."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from cem.control import deaf as deafness
 from cem.control import words
@@ -15,7 +14,7 @@ from cem.control.spreading import CHANCE, IMPORT
 from cem.control.tuning import BATTERY_DEAD_BAND_W, MOVE_SHARE
 from cem.model.envelope import Band, Envelope, Rank
 from cem.model.request import RequestKind
-from cem.model.values import value
+from cem.model.values import replace, value
 
 
 @value(frozen=True, slots=True)
@@ -56,18 +55,17 @@ def choose(scene: Scene, around: Surroundings, last_w: dict[str, float]) -> list
     """One choice per battery that can be read; updates `last_w`."""
     deaf = deafness.stores(scene)
     steered = [b for b in scene.picture.batteries if b.resource.id not in deaf]
-    fixed_w = sum(b.power_w for b in scene.picture.batteries if b.resource.id in deaf)
+    fixed_w = sum([b.power_w for b in scene.picture.batteries if b.resource.id in deaf])
     bands = {b.resource.id: _own(scene, around, b) for b in scene.picture.batteries}
     choices = _wanted(scene, around, steered, bands, fixed_w)
     choices = [_gently(scene, choice, bands[choice.battery.resource.id], last_w) for choice in choices]
     choices = _aligned(choices)
     edges = _edges(scene, around, fixed_w)
     for edge in edges:
-        excess = sum(c.power_w for c in choices) - edge.power_w
+        excess = sum([c.power_w for c in choices]) - edge.power_w
         if excess > 0 if edge.is_import else excess < 0:
             choices = _moved(scene, around, choices, edge, excess)
-    for edge in edges:
-        choices = _in_turn(choices, edge)
+    choices = _in_turns(choices, edges)
     for battery in scene.picture.batteries:
         if battery.resource.id in deaf:
             reason = "does not follow: the house is run without it, and it is tried again"
@@ -204,7 +202,9 @@ def _why(follows: Regime, power_w: float, surplus_w: float, deficit_w: float) ->
 
 def _clamped(choice: BatteryChoice, own: Band) -> BatteryChoice:
     power_w = own.clamp(choice.power_w)
-    by = own.min_by if power_w > choice.power_w else own.max_by if power_w < choice.power_w else None
+    if power_w == choice.power_w:
+        return choice
+    by = own.min_by if power_w > choice.power_w else own.max_by
     if by is None:
         return replace(choice, power_w=power_w)
     ability = by.source == choice.battery.resource.id  # its rating is no news to the owner: the wish stays the reason
@@ -224,7 +224,7 @@ def _gently(scene: Scene, choice: BatteryChoice, own: Band, last_w: Mapping[str,
         power_w = min(max(power_w, before - step), before + step)
     if choice.battery.resource.id not in last_w:  # the first word to it: not more than it does already
         power_w = min(max(power_w, -abs(measured)), abs(measured))
-    return replace(choice, power_w=own.clamp(power_w))
+    return BatteryChoice(choice.battery, own.clamp(power_w), choice.rank, choice.source, choice.reason)
 
 
 def _damped(target_w: float, last_w: float) -> float:
@@ -271,7 +271,7 @@ def _waits(scene: Scene, around: Surroundings, house_w: float) -> list[Edge]:
             continue
         edge_w = waiting.limit_w if is_import else -waiting.limit_w
         kept_w = edge_w - house_w - max(0.0, around.reserved_w - around.at_once_w if is_import else around.ev_w)
-        have_w = sum(w for w in present_w if (w > 0.0) == is_import)
+        have_w = sum([w for w in present_w if (w > 0.0) == is_import])
         most_w = max(kept_w, have_w) if is_import else min(kept_w, have_w)
         edges.append(Edge(waiting.by, most_w, is_import, keeps=True))
         if waiting.firm:
@@ -307,7 +307,7 @@ def _moved(
             powers[key] = power_w
     if abs(left) > 1e-9 and left * excess_w > 0 and not edge.keeps:
         same = [c.battery for c in choices if powers[c.battery.resource.id] * left <= 0]
-        total = sum(powers[b.resource.id] for b in same) - left
+        total = sum([powers[b.resource.id] for b in same]) - left
         powers |= {key: hard[key].clamp(power) for key, power in _shared(scene, total, same, hard).items()}
     return [
         choice if powers[choice.battery.resource.id] == choice.power_w else _bound(scene, choice, powers, by)
@@ -315,14 +315,26 @@ def _moved(
     ]
 
 
-def _in_turn(choices: list[BatteryChoice], edge: Edge) -> list[BatteryChoice]:
+def _in_turns(choices: list[BatteryChoice], edges: Sequence[Edge]) -> list[BatteryChoice]:
     """Whoever is to take over from another battery waits until that one has made room: some are slow to follow."""
-    sign = 1.0 if edge.is_import else -1.0
-    beyond = [max(0.0, sign * (c.battery.power_w - c.power_w)) for c in choices]  # has not gone back so far yet
-    excess_w = sign * (sum(c.power_w for c in choices) - edge.power_w) + sum(beyond)
+    behind_w: dict[float, float] = {}  # what has not gone back so far yet, by the sign of an edge
+    total_w = sum([c.power_w for c in choices])
+    for edge in edges:
+        sign = 1.0 if edge.is_import else -1.0
+        if sign not in behind_w:
+            behind_w[sign] = sum([max(0.0, sign * (c.battery.power_w - c.power_w)) for c in choices])
+        excess_w = sign * (total_w - edge.power_w) + behind_w[sign]
+        if excess_w > 0.0 and behind_w[sign] > 0.0:
+            choices = _in_turn(choices, sign, excess_w)
+            total_w = sum([c.power_w for c in choices])
+            behind_w.clear()
+    return choices
+
+
+def _in_turn(choices: list[BatteryChoice], sign: float, excess_w: float) -> list[BatteryChoice]:
     # back to what it does, and never beyond zero: it would feed another one
     rises = [max(0.0, sign * c.power_w - max(0.0, sign * c.battery.power_w)) for c in choices]
-    if excess_w <= 0.0 or sum(beyond) <= 0.0 or sum(rises) <= 0.0:
+    if sum(rises) <= 0.0:
         return choices
     share = min(1.0, excess_w / sum(rises))
     reason = "waits until another battery has made room"

@@ -1,20 +1,21 @@
 """Every bound that is not the grid's own: fuse, contract, ratings, reserve, the owner's acts."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 
 from cem.control import words
-from cem.control.picture import BatteryPicture, Picture
+from cem.control.picture import Picture
 from cem.control.tuning import RESERVE_HYSTERESIS_PCT
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Role
-from cem.model.site import Site
+from cem.model.site import BatteryPolicy, Site
 from cem.model.tick import Inputs
+from cem.model.values import replace
 
 
-def site_envelopes(site: Site) -> list[Envelope]:
+def site_envelopes(site: Site) -> tuple[Envelope, ...]:
     """What the fuse and the contract allow at the connection point."""
     connection = site.connection
     fuse = connection.fuse_w
@@ -25,11 +26,13 @@ def site_envelopes(site: Site) -> list[Envelope]:
     if connection.export_limit_w is not None:
         reason = f"contract: export at most {words.power(connection.export_limit_w)}"
         envelopes.append(Envelope(SITE, -connection.export_limit_w, None, Rank.OBLIGATION, "contract", reason))
-    return envelopes
+    return tuple(envelopes)
 
 
 def with_owners_reserves(site: Site, inputs: Inputs) -> Site:
     """The site with the reserves that the owner asked for in place of the site file's."""
+    if not inputs.requests:
+        return site
     asked = {
         request.resource_id: request.target_soc_pct
         for request in reversed(in_force(inputs.requests, inputs.now.wall))
@@ -44,10 +47,19 @@ def with_owners_reserves(site: Site, inputs: Inputs) -> Site:
         )
         for resource in site.of(Role.BATTERY)
     ]
-    return replace(site, batteries=tuple(policies))
+    wanted, known = tuple(policies), site.once(_reserved)
+    if wanted not in known:
+        known.clear()
+        known[wanted] = replace(site, batteries=wanted)
+    return known[wanted]
 
 
-def released(requests: Iterable[UserRequest], resource_id: str, now: datetime) -> UserRequest | None:
+def _reserved(_site: Site) -> dict[tuple[BatteryPolicy, ...], Site]:
+    """The site as it was last asked for with other reserves: they hold for hours."""
+    return {}
+
+
+def released(requests: Sequence[UserRequest], resource_id: str, now: datetime) -> UserRequest | None:
     """The owner's act that leaves a battery to its own control, if the newest of its acts is one."""
     act = act_on(requests, resource_id, now)
     return act if act is not None and act.kind is RequestKind.RELEASE else None
@@ -80,7 +92,7 @@ def battery_envelopes(site: Site, picture: Picture, locked: frozenset[str]) -> l
                 battery.max_charge_w,
                 Rank.SAFETY,
                 resource.id,
-                _ability(battery),
+                _ability(battery.max_charge_w, battery.max_discharge_w),
             )
         )
         if resource.id in locked:
@@ -91,16 +103,16 @@ def battery_envelopes(site: Site, picture: Picture, locked: frozenset[str]) -> l
     return envelopes
 
 
-def _ability(battery: BatteryPicture) -> str:
-    return (
-        f"the battery takes at most {words.power(battery.max_charge_w)} "
-        f"and gives at most {words.power(battery.max_discharge_w)} now"
-    )
+@lru_cache(maxsize=256)
+def _ability(charge_w: float, discharge_w: float) -> str:
+    return f"the battery takes at most {words.power(charge_w)} and gives at most {words.power(discharge_w)} now"
 
 
 def user_envelopes(requests: Sequence[UserRequest], now: datetime) -> list[Envelope]:
     """The owner's acts that narrow: holding what a battery stores, pausing a car."""
-    envelopes = []
+    envelopes: list[Envelope] = []
+    if not requests:
+        return envelopes
     for resource_id in sorted({request.resource_id for request in requests}):
         act = act_on(requests, resource_id, now)
         if act is not None and act.kind is RequestKind.HOLD:
@@ -110,11 +122,13 @@ def user_envelopes(requests: Sequence[UserRequest], now: datetime) -> list[Envel
     return envelopes
 
 
-def act_on(requests: Iterable[UserRequest], resource_id: str, now: datetime) -> UserRequest | None:
+def act_on(requests: Sequence[UserRequest], resource_id: str, now: datetime) -> UserRequest | None:
     """What the owner wants of a resource now: the newest of the acts that steer it; older ones do not count under it.
 
     A reserve is none of them: it stands beside what steers the battery.
     """
+    if not requests:
+        return None
     own = (r for r in in_force(requests, now) if r.resource_id == resource_id and r.kind is not RequestKind.RESERVE)
     return next(own, None)
 

@@ -1,7 +1,6 @@
 """What a charging point would like to draw, before limits: the owner's acts, goals, the plan and the price of now."""
 
 import math
-from dataclasses import replace
 
 from cem.control import words
 from cem.control.bounds import act_on
@@ -14,6 +13,7 @@ from cem.control.wishes import ASKED, LATE, Wish, most_a
 from cem.model.envelope import Rank
 from cem.model.plan import Intent, IntentKind, Slot
 from cem.model.request import RequestKind
+from cem.model.values import replace
 
 
 def wish(scene: Scene, charger: ChargerPicture) -> Wish:

@@ -1,7 +1,6 @@
 """What is known of a car from how it behaved: whether it draws, how much, below which current it stops."""
 
 import math
-from dataclasses import replace
 
 from cem.control.memory import LONG_AGO_S, ChargerMemory
 from cem.control.picture import ChargerPicture
@@ -14,6 +13,7 @@ from cem.control.tuning import (
     EV_SPARE_A,
     EV_STOPS_BELOW_A,
 )
+from cem.model.values import replace
 
 
 def observed(charger: ChargerPicture, before: ChargerMemory | None, now_s: float) -> ChargerMemory:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 from cem.control import charger_state, phases
 from cem.control.car_wishes import wish
@@ -16,7 +15,7 @@ from cem.control.sharing import Claim, Share
 from cem.control.tuning import EV_DRAWS_W, EV_MIN_OFF_S, EV_MIN_ON_S, EV_STEP_UP_SHARE, EV_TURN_S
 from cem.control.wishes import ASKED, IDLE, LATE, Wish, most_a
 from cem.model.envelope import Band, Rank
-from cem.model.values import value
+from cem.model.values import replace, value
 
 PRIORITY = 5.0
 

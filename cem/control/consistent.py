@@ -4,10 +4,10 @@ A wrong word order, a scale factor that changed between two reads, or an overflo
 whatever the size of the number. Where a meter tells only its power there is nothing to compare.
 """
 
-import math
 from collections.abc import Mapping
+from math import isfinite
 
-from cem.model.reading import Reading
+from cem.model.reading import NUMBERS, Reading
 
 TOGETHER_S = 0.05
 """Values of one transaction bear the same time; others are not compared."""
@@ -18,6 +18,8 @@ AMPERE_STEP = 1.0
 HIGHEST_SHARE_V = 1.3
 LOWEST_HZ, HIGHEST_HZ = 40.0, 70.0
 PHASES = (1, 2, 3)
+OF_PHASE = tuple((phase, f"power_l{phase}_w", f"voltage_l{phase}_v", f"current_l{phase}_a") for phase in PHASES)
+COMPARED = ("power_w", "frequency_hz", *(point for _, *points in OF_PHASE for point in points))
 
 
 def contradiction(points: Mapping[str, Reading], nominal_voltage_v: float) -> str:
@@ -25,24 +27,25 @@ def contradiction(points: Mapping[str, Reading], nominal_voltage_v: float) -> st
     power = points.get("power_w")
     if power is None:
         return ""
-
-    def number(point: str) -> float | None:
+    at_s = power.taken_at_s
+    told: dict[str, float] = {}
+    for point in COMPARED:
         reading = points.get(point)
-        if reading is None or not isinstance(reading.value, int | float) or not math.isfinite(reading.value):
-            return None
-        return float(reading.value) if abs(reading.taken_at_s - power.taken_at_s) <= TOGETHER_S else None
-
-    frequency = number("frequency_hz")
+        if reading is None or abs(reading.taken_at_s - at_s) > TOGETHER_S:
+            continue
+        if isinstance(reading.value, NUMBERS) and isfinite(reading.value):
+            told[point] = float(reading.value)
+    frequency = told.get("frequency_hz")
     if frequency is not None and frequency != 0.0 and not LOWEST_HZ <= frequency <= HIGHEST_HZ:
         return f"{frequency:g} Hz cannot be"
-    total_w, phases_w = number("power_w"), [number(f"power_l{phase}_w") for phase in PHASES]
-    told_w = [power_w for power_w in phases_w if power_w is not None]
+    total_w = told.get("power_w")
+    told_w = [told[power_point] for _, power_point, _, _ in OF_PHASE if power_point in told]
     if total_w is not None and len(told_w) == len(PHASES):
         apart_w = abs(sum(told_w) - total_w)
         if apart_w > max(SUM_W, SUM_SHARE * max(abs(total_w), abs(sum(told_w)))):
             return f"{total_w:.0f} W in all, but the phases make {sum(told_w):.0f} W"
-    for phase, power_w in zip(PHASES, phases_w, strict=True):
-        volt, ampere = number(f"voltage_l{phase}_v"), number(f"current_l{phase}_a")
+    for phase, power_point, volt_point, ampere_point in OF_PHASE:
+        power_w, volt, ampere = told.get(power_point), told.get(volt_point), told.get(ampere_point)
         if volt is not None and volt > HIGHEST_SHARE_V * nominal_voltage_v:
             return f"{volt:.0f} V on phase L{phase} cannot be"
         if power_w is None or volt is None or ampere is None:

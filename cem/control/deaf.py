@@ -13,7 +13,11 @@ CONSUMERS = STORES | {WriteState.REFUSED, WriteState.BLOCKED}
 
 def stores(scene: Scene) -> frozenset[str]:
     """The batteries that do not follow."""
-    return frozenset(o.resource_id for o in scene.inputs.outcomes if o.state in STORES)
+    return scene.once(_stores)
+
+
+def _stores(scene: Scene) -> frozenset[str]:
+    return frozenset([o.resource_id for o in scene.inputs.outcomes if o.state in STORES])
 
 
 def shared(scene: Scene, claims: Iterable[Claim], pools: Pools, drawn_w: Mapping[str, float]) -> dict[str, Share]:
@@ -22,7 +26,7 @@ def shared(scene: Scene, claims: Iterable[Claim], pools: Pools, drawn_w: Mapping
     `drawn_w`: the measured power of each consumer.
     """
     claims = tuple(claims)
-    ids = frozenset(o.resource_id for o in scene.inputs.outcomes if o.state in CONSUMERS)
+    ids = frozenset([o.resource_id for o in scene.inputs.outcomes if o.state in CONSUMERS])
     deaf = [c for c in claims if c.id in ids and c.id in drawn_w and c.use["site"] > 0.0]
     if not deaf:
         return share(claims, pools)

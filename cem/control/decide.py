@@ -1,10 +1,10 @@
 """The decision of one tick: fold the bounds, share what is left, follow the plan within it, say why."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 from cem.control import (
+    asked,
     batteries,
     bounds,
     chargers,
@@ -23,7 +23,7 @@ from cem.control.droop import droop_envelopes
 from cem.control.fold import fold
 from cem.control.guarantee import guaranteed_w
 from cem.control.headline import headline, mode
-from cem.control.limits import Limits, limits
+from cem.control.limits import POOLS, Limits, limits
 from cem.control.memory import ChargerMemory, Memory, SwitchMemory
 from cem.control.picture import Picture, look
 from cem.control.plausible import Screened, counted, screen
@@ -39,6 +39,7 @@ from cem.model.resource import Role
 from cem.model.setpoint import Decision, Mode
 from cem.model.site import Site
 from cem.model.tick import Inputs
+from cem.model.values import replace
 
 
 def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = False) -> tuple[Decision, Memory]:
@@ -48,14 +49,15 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
     """
     site = bounds.with_owners_reserves(site, inputs)
     screened = screen(site, inputs.snapshot, memory.seen)
-    inputs = replace(inputs, snapshot=screened.snapshot)
+    if screened.snapshot is not inputs.snapshot:
+        inputs = replace(inputs, snapshot=screened.snapshot)
     memory = presence.followed(memory, site, inputs)
     watched = signs.watch(site, inputs.snapshot, memory.signs)
     lost = phase_loss.lost_phases(site, inputs.snapshot)
     seen = look(site, inputs.snapshot, SKEW_S)
     places = phase_place.watched(site, seen, lost, memory.places, inputs.now.mono_s)
     if places.doubts(inputs.now.mono_s):
-        site = phase_place.placeless(site)
+        site = site.once(phase_place.placeless)
         seen = look(site, inputs.snapshot, SKEW_S)
     picture, phases_a = phase_loss.guarded(seen, lost, memory.phases_a)
     picture, moved, loads_w = steady(picture, memory, inputs.now.mono_s)
@@ -76,6 +78,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         managed=memory.managed | {battery.resource.id for battery in picture.batteries},
         dropped=counted(memory.dropped, screened.dropped),
     )
+    inputs, known = asked.definite(inputs, known, picture)
     scene = _scene(site, inputs, known, picture, prices, grids, explained)
     if picture.grid_w is None:
         decision, known = _blind(scene)
@@ -107,8 +110,9 @@ def _scene(
     explained: bool,
 ) -> Scene:
     envelopes = (
-        *bounds.site_envelopes(site),
+        *site.once(bounds.site_envelopes),
         *grids,
+        *asked.dispatch_envelopes(inputs, picture),
         *bounds.battery_envelopes(site, picture, memory.reserve_locked),
         *signs.sign_envelopes(site, memory.signs, inputs.now.mono_s),
         *droop_envelopes(site, picture),
@@ -122,7 +126,7 @@ def _scene(
         envelopes,
         memory,
         prices,
-        guaranteed_w(site),
+        site.once(guaranteed_w),
         spreading.waits(site, memory, inputs.now.mono_s),
         _by_subject(envelopes),
         explained,
@@ -188,11 +192,11 @@ def _surroundings(
 ) -> batteries.Surroundings:
     """What is left for the batteries when the consumers have theirs."""
     site, room = scene.site, left.pools.room
-    phases = [f"L{phase}" for phase in range(1, site.connection.phases + 1)]
-    worst = min(phases, key=lambda pool: room[pool])
+    phases = [POOLS[phase] for phase in range(1, site.connection.phases + 1)]
+    worst = min(phases, key=room.__getitem__)
     volts = site.connection.nominal_voltage_v * len(phases)
     circuits: dict[str, tuple[float, Envelope]] = {}
-    for battery in scene.picture.batteries:
+    for battery in scene.picture.batteries if site.circuits else ():
         ratings = battery.resource.ratings
         for circuit in site.circuits:
             if battery.resource.id not in circuit.members:
@@ -205,17 +209,17 @@ def _surroundings(
             kept = circuits.get(battery.resource.id)
             if kept is None or tightest[0] < kept[0]:
                 circuits[battery.resource.id] = tightest
-    granted_w = sum((p.limit_a or 0.0) * p.charger.watts_per_amp for p in points)
-    granted_w += sum(r.switched.power_w or 0.0 for r in relays)
-    idle_w = sum(c.power_w for c in scene.picture.chargers if not c.plugged)
+    granted_w = sum([(p.limit_a or 0.0) * p.charger.watts_per_amp for p in points])
+    granted_w += sum([r.switched.power_w or 0.0 for r in relays])
+    idle_w = sum([c.power_w for c in scene.picture.chargers if not c.plugged])
     return batteries.Surroundings(
         ev_w=scene.picture.ev_w,
-        reserved_w=sum(p.reserved_w for p in points) + idle_w,
+        reserved_w=sum([p.reserved_w for p in points]) + idle_w,
         granted_w=granted_w,
         fuse_w=room[worst] * volts,
         fuse_by=left.behind[worst],
         circuits_w=circuits,
-        at_once_w=sum(p.reserved_w for p in points if p.at_once),
+        at_once_w=sum([p.reserved_w for p in points if p.at_once]),
     )
 
 

@@ -18,7 +18,7 @@ def split(
     weights = {b.resource.id: _weight(b, sign, caps_w[b.resource.id], reserve[b.resource.id]) for b in batteries}
     open_ids = sorted(key for key in given if caps_w[key] > 0.0)
     while open_ids and left > 1e-9:
-        whole = sum(weights[key] for key in open_ids)
+        whole = sum([weights[key] for key in open_ids])
         if whole <= 0.0:
             break
         full = [key for key in open_ids if given[key] + left * weights[key] / whole >= caps_w[key] - 1e-9]

@@ -16,7 +16,7 @@ LARGE_HEAT_W = 11_000.0
 """Heat pumps that draw more than this together keep a share of their power in place of the first 4.2 kW."""
 LARGE_HEAT_SHARE = 0.4
 
-STEERED = frozenset({Control.BATTERY_SETPOINT_W, Control.EV_LIMIT_A, Control.HEAT_PUMP_SG_READY})
+STEERED = frozenset({Control.BATTERY_SETPOINT_W, Control.EV_LIMIT_A})
 
 
 def minimum_14a_w(devices: int, heat_w: float = 0.0) -> float:
@@ -40,7 +40,7 @@ def guaranteed_w(site: Site) -> float:
     """
     if site.policy.guaranteed_minimum is GuaranteedMinimum.NONE:
         return 0.0
-    heat_w = sum(r.ratings.max_power_w or 0.0 for r in site.of(Role.HEAT_PUMP) if r.controls & STEERED)
+    heat_w = sum(r.ratings.max_power_w or 0.0 for r in site.of(Role.HEAT_PUMP) if r.controls)
     devices = sum(_counts(site, resource) for resource in site.resources) + (heat_w > MINIMUM_W)
     return minimum_14a_w(devices, heat_w)
 

@@ -23,6 +23,8 @@ def mode(scene: Scene) -> Mode:
 
 def grid_bounds(scene: Scene) -> str:
     """The edges that a provider set, in words; '' when none did."""
+    if not scene.inputs.directive.envelopes:
+        return ""
     sources = {envelope.source for envelope in scene.inputs.directive.envelopes}
     edges = ((scene.band.max_by, scene.band.max_w, "import"), (scene.band.min_by, scene.band.min_w, "export"))
     return ", ".join(

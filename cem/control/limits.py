@@ -16,6 +16,7 @@ from cem.model.site import Circuit, Site
 from cem.model.values import value
 
 SURPLUS = "surplus"
+SWITCHED = frozenset({Role.HEAT_PUMP, Role.LOAD})
 WAIT = "wait"
 """The pool of what may flow while the house waits by chance after an event."""
 
@@ -26,6 +27,10 @@ class Limits:
 
     pools: Pools
     behind: Mapping[str, Envelope]
+
+
+POOLS = {phase: f"L{phase}" for phase in (1, 2, 3)}
+"""The pools of the main fuse."""
 
 
 def on_phases(resource: Resource, phases: int, site_phases: int) -> tuple[int, ...]:
@@ -39,7 +44,7 @@ def use_of(site: Site, resource: Resource, watts: float, amperes: float, phases:
     """What one unit takes from each pool, when the unit is so many watts and amperes per phase."""
     use = {"site": watts, SURPLUS: watts, WAIT: watts}
     for phase in on_phases(resource, phases, site.connection.phases):
-        use[f"L{phase}"] = amperes
+        use[POOLS[phase]] = amperes
     for circuit in site.circuits:
         if resource.id in circuit.members:
             if circuit.limit_w is not None:
@@ -55,8 +60,9 @@ def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
     `moved_w`: the present measured power of each consumer that is given out (cars, heat pumps, loads). Batteries count
     as idle: they give way to consumers, and what they add is no room for a car. One that does not follow gives no way.
     """
-    fixed_w = sum(max(0.0, b.power_w) for b in scene.picture.batteries if b.resource.id in stores(scene))
-    base_w = scene.house_w + fixed_w - sum(w for key, w in moved_w.items() if _is_switched(scene.site, key))
+    deaf = stores(scene)
+    fixed_w = sum([max(0.0, b.power_w) for b in scene.picture.batteries if b.resource.id in deaf]) if deaf else 0
+    base_w = scene.house_w + fixed_w - sum([w for key, w in moved_w.items() if _is_switched(scene.site, key)])
     room: dict[str, float] = {}
     behind: dict[str, Envelope] = {}
     by = scene.band.max_by
@@ -68,12 +74,20 @@ def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
     room[SURPLUS] = -base_w
     _wait(scene, moved_w, base_w, room, behind)
     for phase, unmoved_a in enumerate(_unmoved_a(scene, moved_w, base_w), start=1):
-        room[f"L{phase}"] = scene.site.connection.fuse_a - unmoved_a
-        reason = f"main fuse {scene.site.connection.fuse_a:g} A on phase L{phase}"
-        behind[f"L{phase}"] = Envelope(SITE, None, scene.site.connection.fuse_w, Rank.SAFETY, "fuse", reason)
+        room[POOLS[phase]] = scene.site.connection.fuse_a - unmoved_a
+    behind |= scene.site.once(_of_fuse)
     for circuit in scene.site.circuits:
         _circuit(scene, circuit, moved_w, room, behind)
     return Limits(Pools(room), behind)
+
+
+def _of_fuse(site: Site) -> dict[str, Envelope]:
+    """What stands behind the phases of the main fuse."""
+    fuse_a, fuse_w = site.connection.fuse_a, site.connection.fuse_w
+    return {
+        POOLS[phase]: Envelope(SITE, None, fuse_w, Rank.SAFETY, "fuse", f"main fuse {fuse_a:g} A on phase L{phase}")
+        for phase in range(1, site.connection.phases + 1)
+    }
 
 
 def _wait(
@@ -95,7 +109,7 @@ def _wait(
 
 
 def _is_switched(site: Site, resource_id: str) -> bool:
-    return site.resource(resource_id).role in {Role.HEAT_PUMP, Role.LOAD}
+    return site.resource(resource_id).role in SWITCHED
 
 
 def _unmoved_a(scene: Scene, moved_w: Mapping[str, float], base_w: float) -> list[float]:

@@ -1,7 +1,6 @@
 """PV: curtailed only by what the connection point's band leaves, after the batteries took their part."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from cem.control import words
 from cem.control.batteries import BatteryChoice
@@ -12,7 +11,7 @@ from cem.control.spreading import EXPORT
 from cem.control.tuning import EXPORT_MARGIN_W
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.resource import Control
-from cem.model.values import value
+from cem.model.values import replace, value
 
 
 @value(frozen=True, slots=True)
@@ -38,10 +37,10 @@ def choose(scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 
         free = [PvChoice(pv, None, Rank.PLAN, "rule", "generates what the sun gives") for pv in pvs]
         return [_own(scene, choice) for choice in free]
     # of the batteries only what they really take counts: one that does not follow must not open the roof
-    taken = sum(min(choice.power_w, choice.battery.power_w) for choice in batteries)
-    fixed = sum(-pv.power_w for pv in picture.pvs if pv not in pvs)
+    taken = sum([min(choice.power_w, choice.battery.power_w) for choice in batteries])
+    fixed = sum([-pv.power_w for pv in picture.pvs if pv not in pvs])
     allowed = max(0.0, (picture.load_w or 0.0) + picture.ev_w + taken - leaving_w - least_w - EXPORT_MARGIN_W - fixed)
-    rated = sum(_rating(pv) for pv in pvs)
+    rated = sum([_rating(pv) for pv in pvs])
     choices = []
     for pv in pvs:
         share = _rating(pv) / rated if rated > 0 else 1.0 / len(pvs)

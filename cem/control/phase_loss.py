@@ -4,13 +4,12 @@ Nobody can then say what flows on that phase. For the fuse it counts as the wors
 carried when it was last seen; so nothing may draw more there than it did.
 """
 
-from dataclasses import replace
-
 from cem.control.picture import Picture
 from cem.control.presence import BACK_SHARE, GONE_SHARE
 from cem.model.reading import Snapshot
 from cem.model.resource import Role
 from cem.model.site import Site
+from cem.model.values import replace
 
 
 def lost_phases(site: Site, snapshot: Snapshot) -> tuple[int, ...]:
@@ -18,13 +17,16 @@ def lost_phases(site: Site, snapshot: Snapshot) -> tuple[int, ...]:
     connection = site.connection
     for meter in site.of(Role.GRID):
         volts = {
-            phase: snapshot.number(meter.id, f"voltage_l{phase}_v", connection.meter_stale_s)
-            for phase in range(1, connection.phases + 1)
+            phase: snapshot.number(meter.id, point, connection.meter_stale_s) for phase, point in site.once(_points)
         }
         told = {phase: value / connection.nominal_voltage_v for phase, value in volts.items() if value is not None}
         if any(share >= BACK_SHARE for share in told.values()):
             return tuple(phase for phase, share in told.items() if share < GONE_SHARE)
     return ()
+
+
+def _points(site: Site) -> tuple[tuple[int, str], ...]:
+    return tuple((phase, f"voltage_l{phase}_v") for phase in range(1, site.connection.phases + 1))
 
 
 def guarded(

@@ -4,12 +4,10 @@ What is known to draw on a phase is the least that the meter must show there, wh
 clearly less for some seconds, nobody knows any longer where anything single-phase is: then the worst phase counts.
 """
 
-from dataclasses import replace
-
 from cem.control.picture import Picture
 from cem.model.resource import Resource, Role
 from cem.model.site import Site
-from cem.model.values import value
+from cem.model.values import replace, value
 
 DRAWS_A = 6.0
 """Less than this says nothing."""

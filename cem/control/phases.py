@@ -1,11 +1,10 @@
 """One or three phases: so that a car can use a small surplus, or fit under a small limit."""
 
-from dataclasses import replace
-
 from cem.control.memory import ChargerMemory
 from cem.control.picture import ChargerPicture
 from cem.control.tuning import EV_DRAWS_W, EV_PHASES_PAUSE_S, EV_PHASES_SURE_S, EV_STEP_UP_SHARE
 from cem.model.resource import Control
+from cem.model.values import replace
 
 
 def switchable(charger: ChargerPicture) -> bool:

@@ -4,7 +4,7 @@ from cem.control.tuning import EV_DRAWS_W
 from cem.model.reading import Snapshot
 from cem.model.resource import Resource, Role
 from cem.model.site import Site
-from cem.model.values import value
+from cem.model.values import lazy, value
 
 LOWEST_HZ, HIGHEST_HZ = 40.0, 70.0
 """Beyond these there is no frequency, whatever is told."""
@@ -80,7 +80,7 @@ class SwitchedPicture:
         return self.resource.ratings.max_power_w or 0.0
 
 
-@value(frozen=True, slots=True)
+@value(frozen=True, slots=False)
 class Picture:
     """The house now. `grid_w` None: the meter is stale; then `load_w` is None too."""
 
@@ -94,25 +94,25 @@ class Picture:
     phases_a: tuple[float, ...] | None = None  # signed current per phase at the meter; None: it does not tell
     frequency_hz: float | None = None
 
-    @property
+    @lazy
     def pv_w(self) -> float:
         """Sum of the PV systems (negative when generating)."""
-        return sum(pv.power_w for pv in self.pvs)
+        return sum([pv.power_w for pv in self.pvs])
 
-    @property
+    @lazy
     def ev_w(self) -> float:
         """Sum of the charging points."""
-        return sum(charger.power_w for charger in self.chargers)
+        return sum([charger.power_w for charger in self.chargers])
 
-    @property
+    @lazy
     def switched_w(self) -> float:
         """Sum of the heat pumps and loads, as far as somebody measures them; the load has them in it."""
-        return sum(max(0.0, switched.power_w or 0.0) for switched in self.switched)
+        return sum([max(0.0, switched.power_w or 0.0) for switched in self.switched])
 
-    @property
+    @lazy
     def battery_w(self) -> float:
         """Sum of the batteries."""
-        return sum(battery.power_w for battery in self.batteries)
+        return sum([battery.power_w for battery in self.batteries])
 
 
 def look(site: Site, snapshot: Snapshot, skew_s: float) -> Picture:
@@ -128,11 +128,15 @@ def look(site: Site, snapshot: Snapshot, skew_s: float) -> Picture:
     grid = _grid_w(site, snapshot)
     load = None
     if grid is not None:
-        load = grid - sum(b.power_w for b in batteries) - sum(c.power_w for c in chargers) - sum(p.power_w for p in pvs)
+        load = (
+            grid
+            - sum([b.power_w for b in batteries])
+            - sum([c.power_w for c in chargers])
+            - sum([p.power_w for p in pvs])
+        )
     switched = tuple(
         SwitchedPicture(r, snapshot.number(r.id, "power_w", stale_s), snapshot.text(r.id, "state", stale_s))
-        for r in (*site.of(Role.HEAT_PUMP), *site.of(Role.LOAD))
-        if r.controls
+        for r in site.once(_steered)
     )
     return Picture(
         grid,
@@ -147,14 +151,19 @@ def look(site: Site, snapshot: Snapshot, skew_s: float) -> Picture:
     )
 
 
+def _steered(site: Site) -> tuple[Resource, ...]:
+    """The heat pumps and loads that can be steered."""
+    return tuple(one for one in (*site.of(Role.HEAT_PUMP), *site.of(Role.LOAD)) if one.controls)
+
+
 def _phases_a(site: Site, snapshot: Snapshot) -> tuple[float, ...] | None:
     """From the powers of the phases, which have a sign; else from their currents, all taken as drawn from the grid."""
     connection = site.connection
     for meter in site.of(Role.GRID):
         found = []
-        for phase in range(1, connection.phases + 1):
-            power = snapshot.number(meter.id, f"power_l{phase}_w", connection.meter_stale_s)
-            current = snapshot.number(meter.id, f"current_l{phase}_a", connection.meter_stale_s)
+        for power_point, current_point in site.once(_phase_points):
+            power = snapshot.number(meter.id, power_point, connection.meter_stale_s)
+            current = snapshot.number(meter.id, current_point, connection.meter_stale_s)
             if power is not None:
                 # the current is what heats the fuse: where both are told, the larger one in the power's direction
                 drawn = max(abs(power) / connection.nominal_voltage_v, abs(current or 0.0))
@@ -165,6 +174,10 @@ def _phases_a(site: Site, snapshot: Snapshot) -> tuple[float, ...] | None:
                 return None
         return tuple(found)
     return None
+
+
+def _phase_points(site: Site) -> tuple[tuple[str, str], ...]:
+    return tuple((f"power_l{phase}_w", f"current_l{phase}_a") for phase in range(1, site.connection.phases + 1))
 
 
 def _frequency_hz(site: Site, snapshot: Snapshot) -> float | None:

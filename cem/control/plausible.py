@@ -1,8 +1,6 @@
 """Readings that cannot be true: dropped before anything is decided on them (a stuck value, a spike, not a number)."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 
 from cem.control.consistent import contradiction
@@ -15,10 +13,10 @@ from cem.control.tuning import (
     IMPLAUSIBLE_FUSES,
     IMPLAUSIBLE_RATINGS,
 )
-from cem.model.reading import Reading, Snapshot
+from cem.model.reading import NUMBERS, Reading, Snapshot
 from cem.model.resource import Resource, Role
 from cem.model.site import Site
-from cem.model.values import value
+from cem.model.values import replace, value
 
 COUNTERS: Mapping[Role, tuple[str | None, str | None]] = MappingProxyType(
     {
@@ -61,16 +59,18 @@ def screen(site: Site, snapshot: Snapshot, before: Mapping[str, Seen]) -> Screen
     changed: dict[str, Mapping[str, Reading]] = {}
     notes: dict[str, str] = {}
     dropped: dict[str, Dropped] = {}
+    most_w = site.once(most_believed)
     for resource in site.resources:
         points, last = snapshot.readings.get(resource.id), before.get(resource.id)
         if not points:
             if last is not None:
                 seen[resource.id] = last
             continue
-        bad = [p for p, r in points.items() if isinstance(r.value, float) and not math.isfinite(r.value)]
+        # of what is not finite the difference to itself is no number
+        bad = [p for p, r in points.items() if isinstance(r.value, float) and r.value - r.value != 0.0]
         replaced = {p: Reading(resource.id, p, None, points[p].taken_at_s) for p in bad}
         power = None if "power_w" in replaced else _number(points.get("power_w"))
-        why = "" if power is None else _unbelievable(site, resource, points, power, last)
+        why = "" if power is None else _unbelievable(site, resource, points, power, last, most_w[resource.id])
         dropped |= _dropped(resource, points, last, bad, why, snapshot.mono_s)
         if power is not None and why:
             notes[resource.id] = why
@@ -110,10 +110,10 @@ def counted(before: Mapping[str, Dropped], new: Mapping[str, Dropped]) -> Mappin
 
 
 def _unbelievable(
-    site: Site, resource: Resource, points: Mapping[str, Reading], power_w: float, last: Seen | None
+    site: Site, resource: Resource, points: Mapping[str, Reading], power_w: float, last: Seen | None, most: float
 ) -> str:
     """Why a power is not believed, in words; '' when it is."""
-    if abs(power_w) > (most := most_believed_w(site, resource)):
+    if abs(power_w) > most:
         return f"{power_w:.0f} W is dropped: more than {most:.0f} W cannot be"
     if resource.role is not Role.GRID:
         return ""
@@ -125,6 +125,11 @@ def _unbelievable(
     again = last.doubted_at_s < points["power_w"].taken_at_s and abs(last.doubted_w - power_w) <= 0.2 * abs(power_w)
     believed = again or abs(last.value) > FUSE_CARRIES * site.connection.fuse_w
     return "" if believed else f"{power_w:.0f} W is more than the fuse carries for long: believed when it comes twice"
+
+
+def most_believed(site: Site) -> Mapping[str, float]:
+    """`most_believed_w` of every resource by its id."""
+    return {resource.id: most_believed_w(site, resource) for resource in site.resources}
 
 
 def most_believed_w(site: Site, resource: Resource) -> float:
@@ -143,7 +148,7 @@ def most_believed_w(site: Site, resource: Resource) -> float:
 
 
 def _number(reading: Reading | None) -> float | None:
-    return float(reading.value) if reading is not None and isinstance(reading.value, int | float) else None
+    return float(reading.value) if reading is not None and isinstance(reading.value, NUMBERS) else None
 
 
 def _before(resource: Resource, points: Mapping[str, Reading], last: Seen | None) -> dict[str, Reading]:

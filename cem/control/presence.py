@@ -11,8 +11,6 @@ own. A meter that never showed a voltage says nothing by showing none. The grid'
 on; whatever was shed or planned waits.
 """
 
-from dataclasses import replace
-
 from cem.control.memory import Memory
 from cem.control.tuning import RETURN_LEAST_S, RETURN_MOST_S
 from cem.model.directive import GridPresence
@@ -20,6 +18,7 @@ from cem.model.reading import Snapshot
 from cem.model.resource import Role
 from cem.model.site import Site
 from cem.model.tick import Inputs
+from cem.model.values import replace
 
 GONE_SHARE = 0.2
 BACK_SHARE = 0.85
@@ -31,7 +30,7 @@ def voltage(site: Site, snapshot: Snapshot) -> bool | None:
     """Whether the meter sees the grid's voltage; None: neither clearly there nor clearly gone, or it is silent."""
     connection = site.connection
     for meter in site.of(Role.GRID):
-        told = [snapshot.number(meter.id, point, connection.meter_stale_s) for point in _points(site)]
+        told = [snapshot.number(meter.id, point, connection.meter_stale_s) for point in site.once(_points)]
         volts = [value / connection.nominal_voltage_v for value in told if value is not None]
         power_w = snapshot.number(meter.id, "power_w", connection.meter_stale_s)
         if not volts or len(volts) < len(told):
@@ -85,4 +84,4 @@ def _points(site: Site) -> tuple[str, ...]:
 
 def _tells(site: Site, snapshot: Snapshot) -> bool:
     """Whether the meter is one that tells voltages at all."""
-    return any(snapshot.reading(meter.id, point) for meter in site.of(Role.GRID) for point in _points(site))
+    return any(snapshot.reading(meter.id, point) for meter in site.of(Role.GRID) for point in site.once(_points))

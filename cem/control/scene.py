@@ -1,9 +1,10 @@
 """Everything that the choosers of one tick look at."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 from cem.control import words
 from cem.control.memory import Memory
@@ -18,12 +19,14 @@ from cem.model.plan import Intent, Slot
 from cem.model.resource import Role
 from cem.model.site import Site
 from cem.model.tick import Inputs
-from cem.model.values import value
+from cem.model.values import lazy, value
+
+T = TypeVar("T")
 
 
-@value(frozen=True, slots=True)
+@value(frozen=True, slots=False)
 class Scene:
-    """The house, this tick's inputs, and the folded band of the connection point."""
+    """The house, this tick's inputs, and the folded band of the connection point; what follows is worked out once."""
 
     site: Site
     inputs: Inputs
@@ -37,12 +40,24 @@ class Scene:
     own: Mapping[str, tuple[Envelope, ...]] = field(default_factory=lambda: MappingProxyType({}))  # by subject
     explained: bool = False  # whether the terms behind each set point are wanted
 
-    @property
+    def once(self, work: Callable[["Scene"], T]) -> T:
+        """What a pure function makes of this scene: worked out when it is asked for the first time."""
+        known = self._worked_out
+        if work not in known:
+            known[work] = work(self)
+        found: T = known[work]
+        return found
+
+    @lazy
+    def _worked_out(self) -> dict[Callable[["Scene"], Any], Any]:
+        return {}
+
+    @lazy
     def now(self) -> datetime:
         """The wall clock of this tick."""
         return self.inputs.now.wall
 
-    @property
+    @lazy
     def now_s(self) -> float:
         """The monotonic clock of this tick."""
         return self.inputs.now.mono_s
@@ -53,7 +68,7 @@ class Scene:
         read = {charger.resource.id for charger in self.picture.chargers}
         return any(resource.id not in read for resource in self.site.of(Role.EV))
 
-    @property
+    @lazy
     def hidden_car(self) -> bool:
         """Whether a car may be in the load: where none was seen, only if the load has grown by what a car takes."""
         read = {charger.resource.id for charger in self.picture.chargers}
@@ -66,17 +81,17 @@ class Scene:
         least_w = min(resource.ratings.min_current_a * resource.ratings.nominal_voltage_v for resource in unread)
         return (self.picture.load_w or 0.0) - self.picture.switched_w - known_w >= least_w
 
-    @property
+    @lazy
     def house_w(self) -> float:
         """What is not a car or a battery: negative when the sun gives more than the house takes."""
         return (self.picture.load_w or 0.0) + self.picture.pv_w
 
-    @property
+    @lazy
     def islanded(self) -> bool:
         """The grid's voltage is not there, or has not been back for long enough to count on it."""
         return self.memory.islanded
 
-    @property
+    @lazy
     def gone(self) -> bool:
         """The grid's voltage is not there now."""
         return gone(self.memory)
@@ -86,7 +101,7 @@ class Scene:
         """The first tick of this run: nothing starts with a jump."""
         return self.memory.decided_at_s is None
 
-    @property
+    @lazy
     def slot(self) -> Slot | None:
         """The plan's slot for now; None without a valid plan, a trusted clock or a grid."""
         if self.inputs.plan is None or not self.inputs.now.trusted or self.islanded:

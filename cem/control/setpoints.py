@@ -1,7 +1,6 @@
 """From choices to set points: values in the device's unit, guarded once more, each with every term that narrowed it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from types import MappingProxyType
 
 from cem.control import words
@@ -19,6 +18,7 @@ from cem.model.envelope import Rank
 from cem.model.resource import Control, Resource
 from cem.model.setpoint import Decision, Setpoint
 from cem.model.site import Site
+from cem.model.values import replace
 
 Choice = ChargerChoice | BatteryChoice | PvChoice | SwitchedChoice
 
@@ -66,7 +66,7 @@ def _made(
     scene: Scene, limits: Limits, choice: Choice, resource: Resource, control: Control, value: float | None
 ) -> Setpoint:
     demanded = choice.rank <= Rank.OBLIGATION
-    held, reason = guarded(resource, control, value, choice.reason)
+    held, reason = guarded(scene.site, resource, control, value, choice.reason)
     terms = narrowings(scene, resource, choice.source, reason, limits) if scene.explained else ()
     return Setpoint(resource.id, control, held, LEASE_S, choice.rank, choice.source, reason, demanded, terms)
 

@@ -1,7 +1,6 @@
 """Is the grid meter the right way round? What the batteries move must show at the meter with the same sign."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 from cem.control.memory import SignMemory
@@ -10,6 +9,7 @@ from cem.model.envelope import Envelope, Rank
 from cem.model.reading import Snapshot
 from cem.model.resource import Role
 from cem.model.site import Site
+from cem.model.values import replace
 
 REASON = "the grid meter counts backwards: a battery that charges shows as less import. Turn the meter or its sensors"
 DOUBT_SHARE = 0.1  # of the rating, while it is tried again

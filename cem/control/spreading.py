@@ -11,7 +11,6 @@ of, end at once.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -23,7 +22,7 @@ from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.request import RequestKind
 from cem.model.site import Site
 from cem.model.tick import Inputs
-from cem.model.values import value
+from cem.model.values import replace, value
 
 IMPORT, EXPORT = "import", "export"
 CHANCE = "chance"

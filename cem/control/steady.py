@@ -1,11 +1,11 @@
 """What the house itself takes, told apart from what we move: meters and devices do not show a change together."""
 
 import math
-from dataclasses import replace
 
 from cem.control.memory import Memory
 from cem.control.picture import Picture
 from cem.control.tuning import EV_FOLLOW_S, LOAD_SURE_TICKS, METER_LATE_S, SKEW_HOLD_S
+from cem.model.values import replace
 
 SAME_SHARE = 0.1
 SAME_W = 100.0
@@ -54,7 +54,7 @@ def apart(picture: Picture) -> frozenset[str]:
 
 def _commanded_w(picture: Picture, memory: Memory, now_s: float) -> float:
     """What batteries and cars will do once they have followed the last command."""
-    total = sum(memory.batteries_w.get(b.resource.id, b.power_w) for b in picture.batteries)
+    total = sum([memory.batteries_w.get(b.resource.id, b.power_w) for b in picture.batteries])
     for charger in picture.chargers:
         known = memory.chargers.get(charger.resource.id)
         changed_s = -math.inf if known is None else max(known.offered_at_s, known.switched_at_s)

@@ -1,9 +1,9 @@
 """Heat pumps (SG Ready) and switched loads: which state each should be in this tick."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from zoneinfo import ZoneInfo
 
+from cem.control.comfort import Comfort, comfort, temperature_c
 from cem.control.island import AFTER_OUTAGE, priority, returning
 from cem.control.limits import SURPLUS, Limits, use_of
 from cem.control.memory import LONG_AGO_S, SwitchMemory
@@ -26,7 +26,7 @@ from cem.model.plan import IntentKind
 from cem.model.resource import Control, SgReady
 from cem.model.setpoint import Health
 from cem.model.site import LoadRun
-from cem.model.values import value
+from cem.model.values import replace, value
 
 MORE = "+"
 """The claim of a heat pump for what it would store beyond its own need."""
@@ -90,6 +90,14 @@ def claims(scene: Scene, powers_w: Mapping[str, float], shed: frozenset[str]) ->
 
 
 def _memory(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
+    return scene.once(_memories)[switched.resource.id]
+
+
+def _memories(scene: Scene) -> dict[str, SwitchMemory]:
+    return {switched.resource.id: _looked_at(scene, switched) for switched in scene.picture.switched}
+
+
+def _looked_at(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
     """What was last set; where the device went back by itself, its own state, since now.
 
     It did when it tells so, for long or since it was reached again, and when it was not reached for longer than the
@@ -201,6 +209,8 @@ def _wants_more(scene: Scene, switched: SwitchedPicture) -> str | None:
     device = scene.inputs.devices.get(switched.resource.device_id)
     if device is not None and scene.now_s <= device.since_s:
         return None  # just reached: its state is looked at first
+    if comfort(scene, switched.resource) is Comfort.WARM:
+        return None
     buys = scene.prices.import_per_kwh
     if buys is not None and buys < 0.0:
         return "price"
@@ -219,6 +229,10 @@ def _lock_used_up(scene: Scene, memory: SwitchMemory) -> bool:
 
 def _today(scene: Scene) -> int:
     """The day of the house."""
+    return scene.once(_day)
+
+
+def _day(scene: Scene) -> int:
     return scene.now.astimezone(ZoneInfo(scene.site.zone)).toordinal()
 
 
@@ -236,7 +250,9 @@ def _load_claim(
         intent = scene.intent(switched.resource.id)
         planned = intent is not None and intent.kind is IntentKind.CHARGE_TO
         wanted = not scene.islanded and not (intent is not None and intent.kind is IntentKind.HOLD)
-        if not planned:
+        felt = comfort(scene, switched.resource)
+        wanted = (wanted and felt is not Comfort.WARM) or (felt is Comfort.COLD and not scene.islanded)
+        if not planned and felt is not Comfort.COLD:
             claim = replace(claim, drains=frozenset(), entry=0.0 if on else SURPLUS_ON_SHARE)
     off = switched.resource.id in shed or returning(scene, switched.resource.id)
     if on and for_s < policy.min_on_s and not off and not scene.islanded:
@@ -277,7 +293,7 @@ def choices(
 def leaving_w(found: Iterable[SwitchedChoice]) -> float:
     """What is drawn now by loads that are switched off with this tick; heat pumps end in their own time."""
     off = (choice for choice in found if choice.control is Control.LOAD_ON and choice.value == 0.0)
-    return sum(max(0.0, choice.switched.power_w or 0.0) for choice in off)
+    return sum([max(0.0, choice.switched.power_w or 0.0) for choice in off])
 
 
 def _remembered(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, state: int) -> SwitchMemory:
@@ -314,7 +330,7 @@ def _heat_pump(
         said = {
             "price": "stores all the heat it can: a kWh costs less than nothing",
             "plan": "stores heat as planned",
-            "sun": "stores the sun's surplus as heat",
+            "sun": _of_the_sun(scene),
         }
         source = {"price": scene.prices.source, "plan": "plan", "sun": "rule"}[wants or "sun"]
         now = replace(now, value=float(state), source=source, reason=said[wants or "sun"])
@@ -324,6 +340,13 @@ def _heat_pump(
         words = f"stays for {HEAT_PUMP_MIN_STAY_S / 60:.0f} min in one state"
         return replace(now, value=float(memory.state), reason=words)
     return now
+
+
+def _of_the_sun(scene: Scene) -> str:
+    """The sun's part is given out by priority: what comes after a heat pump may draw from the grid meanwhile."""
+    if (scene.picture.grid_w or 0.0) > EV_DRAWS_W:
+        return "stores the sun as heat; what others take beyond it comes from the grid"
+    return "stores the sun's surplus as heat"
 
 
 def _load(
@@ -344,7 +367,8 @@ def _load(
         reason, rank, source = _denied(scene, switched, got, limits, shed)
         return replace(own, value=0.0, rank=rank, source=source, reason=reason, bound_by=got.bound_by), memory
     on = memory.state == 1
-    if got.level > 0.0 and not on:
+    felt = comfort(scene, switched.resource)
+    if got.level > 0.0 and not on and felt is not Comfort.COLD:
         since_s = scene.now_s if memory.wanted_since_s is None else memory.wanted_since_s
         if scene.now_s - since_s < LOAD_SURE_S:
             waiting = replace(own, value=0.0, reason="waits until the surplus has lasted a minute")
@@ -355,16 +379,18 @@ def _load(
         words = "stays on for its minimum time" if on and for_s < policy.min_on_s else "runs on what the sun leaves"
         intent = scene.intent(switched.resource.id)
         planned = intent is not None and intent.kind is IntentKind.CHARGE_TO
-        return replace(
-            own, value=1.0, source="plan" if planned else "rule", reason="runs as planned" if planned else words
-        ), memory
+        words = "runs as planned" if planned else words
+        if felt is Comfort.COLD:
+            words = f"heats: {temperature_c(scene, switched.resource):.0f} °C is below what its owner wants"
+        return replace(own, value=1.0, source="plan" if planned else "rule", reason=words), memory
     if scene.islanded and switched.resource.id not in shed:
         why = "the house runs without the grid" if scene.gone else "the grid has only just come back"
         return replace(own, value=0.0, rank=Rank.SAFETY, source="island", reason=f"off: {why}"), memory
     if not on and _silent(scene, switched):
         return replace(own, value=0.0, reason="off until its device answers again"), memory
     if got.bound_by in {SURPLUS, None} and switched.resource.id not in shed:
-        return replace(own, value=0.0, reason="waits for the sun"), memory
+        words = "is warm enough" if felt is Comfort.WARM else "waits for the sun"
+        return replace(own, value=0.0, reason=words), memory
     reason, rank, source = _denied(scene, switched, got, limits, shed)
     return replace(own, value=0.0, rank=rank, source=source, reason=reason, bound_by=got.bound_by), memory
 

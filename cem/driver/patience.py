@@ -1,13 +1,18 @@
 """A time-out for what is done again and again: one timer for all calls."""
 
 import asyncio
+from collections.abc import Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 
 class Patience:
-    """A time-out for calls that one task makes again and again, one at a time: `with patience: await call()`.
+    """A time-out for calls that are made again and again, one at a time: `await patience.over(call())`.
 
-    Raises TimeoutError like asyncio.timeout. Its timer is not made and cancelled with each call but moved on when it
-    finds that the call it watches began later. `seconds` may be set anew between two calls.
+    Raises TimeoutError like asyncio.timeout. A call that is done without having to wait costs nothing. The timer is not
+    made and cancelled with each call but moved on when it finds that the call it watches began later. `seconds` may be
+    set anew between two calls.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -18,7 +23,27 @@ class Patience:
         self._expired = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def __enter__(self) -> None:
+    async def over(self, call: Coroutine[Any, Any, T]) -> T:
+        """What the call gives."""
+        try:
+            awaited = call.send(None)
+        except StopIteration as done:
+            at_once: T = done.value
+            return at_once
+        self._begin()
+        try:
+            given = await _Begun(call, awaited)
+        except asyncio.CancelledError as error:
+            if self._end():
+                raise TimeoutError from error
+            raise
+        except BaseException:
+            self._end()
+            raise
+        self._end()
+        return given
+
+    def _begin(self) -> None:
         task = asyncio.current_task()
         assert task is not None
         assert self._task is None
@@ -41,8 +66,33 @@ class Patience:
         self._expired = True
         self._task.cancel()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+    def _end(self) -> bool:
+        """Whether it was this time-out that cancelled the task, and nobody else."""
         task, self._task = self._task, None
         assert task is not None
-        if self._expired and task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            raise TimeoutError from error
+        return self._expired and task.uncancel() <= self._cancelling
+
+
+class _Begun(Generic[T]):
+    """The rest of a call that waits for something already."""
+
+    def __init__(self, call: Coroutine[Any, Any, T], awaited: Any) -> None:
+        self._call = call
+        self._awaited = awaited
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        call, awaited = self._call, self._awaited
+        try:
+            while True:
+                try:
+                    came = yield awaited
+                except GeneratorExit:
+                    call.close()
+                    raise
+                except BaseException as error:  # noqa: BLE001 - it is the call's, whatever it is
+                    awaited = call.throw(error)
+                else:
+                    awaited = call.send(came)
+        except StopIteration as done:
+            given: T = done.value
+            return given

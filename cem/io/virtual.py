@@ -13,10 +13,13 @@ import select
 import selectors
 import struct
 import termios
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import Context
 from datetime import datetime, timedelta
+from heapq import heappush
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 from cem.model.time import Instant
@@ -54,12 +57,20 @@ class _JumpingSelector(selectors.BaseSelector):
     def __init__(self, loop: _Jumps) -> None:
         self._loop = loop
         self._inner = selectors.EpollSelector()
+        self._alone = True  # only the loop's own wake-up is registered
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.register(fileobj, events, data)
+        key = self._inner.register(fileobj, events, data)
+        self._count()
+        return key
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._inner.unregister(fileobj)
+        key = self._inner.unregister(fileobj)
+        self._count()
+        return key
+
+    def _count(self) -> None:
+        self._alone = len(self._inner.get_map()) <= 1
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._inner.modify(fileobj, events, data)
@@ -72,6 +83,11 @@ class _JumpingSelector(selectors.BaseSelector):
 
     def select(self, timeout: float | None = None) -> _Ready:
         """What is ready now; else jumps by `timeout`, or waits in real time for an executor job."""
+        if self._alone and timeout is not None and not self._loop.is_held:
+            # nothing but the loop's own wake-up, whose callers have put their callbacks into the loop already
+            if timeout > 0.0:
+                self._loop.advance(timeout)
+            return []
         ready = self._inner.select(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready
@@ -122,6 +138,12 @@ class _JumpingSelector(selectors.BaseSelector):
 class VirtualEventLoop(asyncio.SelectorEventLoop):
     """An event loop on virtual time; `time()` starts at ORIGIN_S and moves only by jumps to the next timer."""
 
+    # of the base class, where they have no type
+    _debug: bool
+    _closed: bool
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[asyncio.TimerHandle]
+
     def __init__(self) -> None:
         self._virtual_s = ORIGIN_S
         self._holds = 0
@@ -139,6 +161,37 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
     def is_held(self) -> bool:
         """Whether the clock stands still for an executor job or inside `held`."""
         return self._holds > 0
+
+    def call_soon(
+        self, callback: Callable[[*_Arguments], object], *args: *_Arguments, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Like the base class's, in one step: a simulated second has dozens of them."""
+        if self._debug or self._closed:
+            return super().call_soon(callback, *args, context=context)
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(
+        self, when: float, callback: Callable[[*_Arguments], object], *args: *_Arguments, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Like the base class's, in one step."""
+        if self._debug or self._closed:
+            return super().call_at(when, callback, *args, context=context)
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heappush(self._scheduled, timer)
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[*_Arguments], object],
+        *args: *_Arguments,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Like the base class's, in one step."""
+        return self.call_at(self._virtual_s + delay, callback, *args, context=context)
 
     def advance(self, by_s: float) -> None:
         """Moves the clock; only the selector calls it."""
@@ -201,6 +254,8 @@ class VirtualClock:
         self._origin_s = loop.time()
         self._last: Instant | None = None
         self.trusted = trusted
+        self.monotonic: Callable[[], float] = loop.time
+        """The monotonic half of `now` alone."""
 
     def now(self) -> Instant:
         """The present virtual instant; the same object while the loop's clock stands still."""
@@ -210,10 +265,6 @@ class VirtualClock:
             wall = self._start + timedelta(seconds=mono_s - self._origin_s)
             last = self._last = Instant(wall, mono_s, self.trusted)
         return last
-
-    def monotonic(self) -> float:
-        """The monotonic half of `now` alone."""
-        return self._loop.time()
 
     def step_wall(self, by: timedelta) -> None:
         """Makes the wall clock jump, as a time synchronisation or a wrong setting does; the monotonic one does not."""

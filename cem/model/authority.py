@@ -247,5 +247,10 @@ def _range(variable: Variable, context: Authority) -> tuple[float, float, str]:
     return (0.0 if variable in MAGNITUDES else least), most, ""
 
 
+def span(variable: Variable, context: Authority) -> tuple[float, float]:
+    """(lowest, highest) that a variable may be set to."""
+    return _range(variable, context)[:2]
+
+
 def _side(value: float | None) -> str:
     return "open" if value is None else f"{value:g}"

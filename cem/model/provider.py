@@ -36,6 +36,7 @@ class Provider:
     request_timeout_s: float = 10.0
     retry_max_s: float = 300.0
     spread_s: float | None = None  # the longest wait by chance after the end of its events; None: the site's
+    shed_import_w: tuple[float, float, float] = (11_000.0, 4200.0, 0.0)  # what load-shed levels 1, 2 and 3 leave
     reconnect_jitter_s: float = 10.0  # the first return after a loss waits uniformly up to this
 
     @property

@@ -7,6 +7,8 @@ from types import MappingProxyType
 from cem.model.values import value
 
 Value = float | str | None
+NUMBERS = (float, int)
+"""For isinstance: `float | int` is made anew each time that it is come by."""
 
 
 @value(frozen=True, slots=True)
@@ -37,10 +39,12 @@ class Snapshot:
 
     def number(self, resource_id: str, point: str, max_age_s: float) -> float | None:
         """The value if it is a number and not older than `max_age_s`, else None. There is no silent default."""
-        reading = self.reading(resource_id, point)
-        if reading is None or not isinstance(reading.value, float | int):
+        points = self.readings.get(resource_id)
+        reading = None if points is None else points.get(point)
+        if reading is None or self.mono_s - reading.taken_at_s > max_age_s:
             return None
-        return float(reading.value) if self.mono_s - reading.taken_at_s <= max_age_s else None
+        held = reading.value
+        return float(held) if isinstance(held, NUMBERS) else None
 
     def text(self, resource_id: str, point: str, max_age_s: float) -> str | None:
         """The value if it is text and not older than `max_age_s`, else None."""

@@ -1,14 +1,18 @@
 """The site as the control knows it: fixed from the start, with nothing reachable."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import time
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 from cem.model.chance import share
 from cem.model.resource import Resource, Role
 from cem.model.tariff import Tariff
+from cem.model.values import lazy
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ class LoadPolicy:
     runs: LoadRun = LoadRun.BY_ITSELF
     min_on_s: float = 300.0
     min_off_s: float = 300.0
+    comfort_min_c: float | None = None  # a heat pump whose store is colder heats now
+    comfort_max_c: float | None = None  # one whose store is as warm stores no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +115,9 @@ class ControlPolicy:
         return self.spread_by.get(source, self.spread_s)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Site:
-    """Everything that does not change while the gateway runs."""
+    """Everything that does not change while the gateway runs, and what follows from it alone, worked out once."""
 
     name: str
     zone: str
@@ -130,21 +136,48 @@ class Site:
         """Uniform on [0, 1) over houses, the same whenever it is asked."""
         return share(self.identity or self.name, occasion)
 
+    def once(self, work: Callable[["Site"], T]) -> T:
+        """What a pure function makes of this site: worked out when it is asked for the first time."""
+        known = self._worked_out
+        if work not in known:
+            known[work] = work(self)
+        found: T = known[work]
+        return found
+
     def of(self, role: Role) -> tuple[Resource, ...]:
         """The resources of a role, in the site file's order."""
-        return tuple(resource for resource in self.resources if resource.role is role)
+        return self._by_role[role]
 
     def resource(self, resource_id: str) -> Resource:
         """The resource of that id; KeyError if there is none."""
-        for resource in self.resources:
-            if resource.id == resource_id:
-                return resource
-        raise KeyError(resource_id)
+        return self._by_id[resource_id]
 
     def battery_policy(self, resource_id: str) -> BatteryPolicy:
         """The policy of a battery, the defaults where the site file says nothing."""
-        return next((p for p in self.batteries if p.resource_id == resource_id), BatteryPolicy(resource_id))
+        return self._battery_policies.get(resource_id) or BatteryPolicy(resource_id)
 
     def load_policy(self, resource_id: str) -> LoadPolicy:
         """The policy of a load or heat pump, the defaults where the site file says nothing."""
-        return next((p for p in self.loads if p.resource_id == resource_id), LoadPolicy(resource_id))
+        return self._load_policies.get(resource_id) or LoadPolicy(resource_id)
+
+    @lazy
+    def _worked_out(self) -> dict[Callable[["Site"], Any], Any]:
+        return {}
+
+    @lazy
+    def _by_role(self) -> dict[Role, tuple[Resource, ...]]:
+        return {role: tuple(one for one in self.resources if one.role is role) for role in Role}
+
+    @lazy
+    def _by_id(self) -> dict[str, Resource]:
+        return {resource.id: resource for resource in reversed(self.resources)}
+
+    @lazy
+    def _battery_policies(self) -> dict[str, BatteryPolicy]:
+        said = {policy.resource_id: policy for policy in reversed(self.batteries)}
+        return {one.id: BatteryPolicy(one.id) for one in self.resources} | said
+
+    @lazy
+    def _load_policies(self) -> dict[str, LoadPolicy]:
+        said = {policy.resource_id: policy for policy in reversed(self.loads)}
+        return {one.id: LoadPolicy(one.id) for one in self.resources} | said

@@ -26,16 +26,19 @@ class Board:
     def post(self, readings: Iterable[Reading]) -> None:
         """Takes readings in; an older one never replaces a newer one."""
         told: set[str] = set()
+        resource_id, points = "", dict[str, Reading]()
         for reading in readings:
-            points = self._readings.setdefault(reading.resource_id, {})
+            if reading.resource_id != resource_id:
+                resource_id = reading.resource_id
+                points = self._readings.setdefault(resource_id, {})
+                self._frozen.pop(resource_id, None)
             known = points.get(reading.point)
             if known is None or reading.taken_at_s >= known.taken_at_s:
                 points[reading.point] = reading
-                self._frozen.pop(reading.resource_id, None)
                 if reading.resource_id in self._watched and (known is None or known.value != reading.value):
                     told.add(reading.resource_id)
-        for resource_id in told:
-            self._watched[resource_id]()
+        for watched_id in told:
+            self._watched[watched_id]()
 
     def watch(self, resource_ids: Iterable[str], on_change: Callable[[], None]) -> None:
         """Calls `on_change` as soon as a value of one of these resources is another than before."""
@@ -54,7 +57,7 @@ class Board:
 
     def health(self, device_id: str) -> DeviceState:
         """A device's health; STARTING before its task said anything."""
-        return self._devices.get(device_id, DeviceState(device_id, Health.STARTING, 0.0))
+        return self._devices.get(device_id) or DeviceState(device_id, Health.STARTING, 0.0)
 
     def set_outcome(self, outcome: Outcome) -> None:
         """Notes what became of a set point."""

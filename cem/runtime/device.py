@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from cem.driver.patience import Patience
 from cem.model.errors import DeviceError, WrongDevice
 from cem.model.setpoint import DeviceState, Health, Setpoint
-from cem.ports import Clock, ControlSpec, Device, DeviceConfig, Identity, StateStore
+from cem.ports import Clock, Complains, Complaint, ControlSpec, Device, DeviceConfig, Identity, SpeaksSeldom, StateStore
 from cem.runtime.board import Board
 from cem.runtime.quality import LineQuality
 from cem.runtime.waiting import Signal, signalled
@@ -51,6 +51,7 @@ class DeviceTask:
         )
         self._misses = 0
         self._patience = Patience(CALL_TIMEOUT_S)
+        self._open_s = device.opens_within_s + 1.0 if isinstance(device, SpeaksSeldom) else CALL_TIMEOUT_S
         self._mail = Signal()
         self._stopping = Signal()
         self._jitter = random.Random(config.id)  # noqa: S311 - spreads retries, no secret
@@ -65,10 +66,15 @@ class DeviceTask:
         self._stopping.set()
         self._mail.set()
 
+    @property
+    def complaint(self) -> Complaint | None:
+        """What the device itself says stands in its way, though it answers."""
+        return self._device.complaint if isinstance(self._device, Complains) else None
+
     async def look(self) -> None:
         """Opens, reads once and closes, before anything is decided on; `run` opens anew. No device makes it raise."""
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
+            async with asyncio.timeout(self._open_s):
                 await self._device.open()
                 self._board.post(await self._device.poll())
         except (DeviceError, TimeoutError) as error:
@@ -102,7 +108,7 @@ class DeviceTask:
             await signalled(self._stopping, wait_s * self._jitter.uniform(0.8, 1.2))
 
     async def _open(self) -> None:
-        async with asyncio.timeout(CALL_TIMEOUT_S):
+        async with asyncio.timeout(self._open_s):
             self.identity = await self._device.open()
             self.controls = tuple(self._device.controls())
             await self._writer.opened(self.controls)
@@ -131,8 +137,7 @@ class DeviceTask:
             now_s = self._clock.now().mono_s
             self.alive_at_s = now_s
             if now_s >= due_s:
-                with self._patience:
-                    readings = await self._device.poll()
+                readings = await self._patience.over(self._device.poll())
                 self.quality.came(now_s)
                 self._online()
                 self._board.post(readings)
@@ -144,10 +149,10 @@ class DeviceTask:
                     await self._writer.release_all()
                 return
             self._mail.clear()
-            if not self._writer.idle(self._clock.now().mono_s):
-                with self._patience:
-                    await self._writer.write_due()
-            await signalled(self._mail, due_s - self._clock.now().mono_s)
+            if not self._writer.idle(now_s):
+                await self._patience.over(self._writer.write_due())
+                now_s = self._clock.now().mono_s
+            await signalled(self._mail, due_s - now_s)
 
     def _lost(self, error: BaseException) -> float:
         """Counts a miss and says how long to wait; one miss is mended by connecting anew and is no news."""

@@ -107,6 +107,9 @@ class ControlLoop:
         self._least_lease_s = LEASE_TICKS * tick_s
         self._wake = Signal()
         self._owner = {resource.id: task for task in devices for resource in task.config.resources}
+        self._measured = tuple(
+            resource.id for resource in site.resources if resource.role not in {Role.GRID, Role.CONTACTS}
+        )
         self.memory = Memory()
         self.health = TickHealth()
         self.last: Ticked | None = None
@@ -171,11 +174,12 @@ class ControlLoop:
             task.post(mail, now.mono_s, self._least_lease_s)
 
     def _report(self, inputs: Inputs) -> None:
+        if not self._sessions:
+            return
         connection = self._site.connection
         powers: dict[str, float | None] = {
-            resource.id: inputs.snapshot.number(resource.id, "power_w", connection.device_stale_s)
-            for resource in self._site.resources
-            if resource.role not in {Role.GRID, Role.CONTACTS}
+            resource_id: inputs.snapshot.number(resource_id, "power_w", connection.device_stale_s)
+            for resource_id in self._measured
         }
         meters = self._site.of(Role.GRID)
         powers[SITE] = inputs.snapshot.number(meters[0].id, "power_w", connection.meter_stale_s) if meters else None

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cem.model.errors import CemError, Refused
-from cem.model.reading import Reading
+from cem.model.reading import NUMBERS, Reading
 from cem.model.resource import Control
 from cem.model.setpoint import Outcome, Setpoint, WriteState
 from cem.model.time import Instant
@@ -63,6 +63,7 @@ class Writer:
         self._clock = clock
         self._read_only = read_only
         self._held: dict[Key, _Held] = {}
+        self._watched: frozenset[str] = frozenset()  # the points on which an effect must show
         self._mail: dict[Key, tuple[Setpoint, float]] = {}
 
     def post(self, setpoints: Iterable[Setpoint], now_s: float, least_lease_s: float = 0.0) -> bool:
@@ -79,6 +80,7 @@ class Writer:
         """Forgets what was written before: nothing assumes that the last write survived."""
         budgets = await self._budgets()
         self._held = {(spec.resource_id, spec.control): _Held(spec) for spec in controls}
+        self._watched = frozenset(spec.effect_point for spec in controls if spec.effect_point is not None)
         for key, held in self._held.items():
             row = budgets.get(_name(key))
             if isinstance(row, dict):
@@ -253,14 +255,14 @@ class Writer:
 
     def observe(self, readings: Iterable[Reading]) -> None:
         """Looks for the effect of what was written on the measured points."""
-        watched = {spec.effect_point for held in self._held.values() if (spec := held.spec).effect_point is not None}
+        watched = self._watched
         if not watched:
             return
         now = self._clock.now()
         measured: Mapping[tuple[str, str], float] = {
             (r.resource_id, r.point): float(r.value)
             for r in readings
-            if r.point in watched and isinstance(r.value, float | int) and r.taken_at_s > 0
+            if r.point in watched and isinstance(r.value, NUMBERS) and r.taken_at_s > 0
         }
         for held in self._held.values():
             spec = held.spec

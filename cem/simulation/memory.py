@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from cem.model.reading import NUMBERS
 from cem.model.resource import Role
 from cem.model.setpoint import Decision
 from cem.model.site import Site
@@ -91,7 +92,7 @@ class MinuteMemory:
         powers: dict[str, float] = {}
         for resource_id, series in self._series.items():
             reading = inputs.snapshot.reading(resource_id, "power_w")
-            if reading is not None and isinstance(reading.value, float | int):
+            if reading is not None and isinstance(reading.value, NUMBERS):
                 series.add(minute, reading.taken_at_s, reading.value)
                 powers[resource_id] = reading.value
         self._sum(inputs, wall_s, powers)

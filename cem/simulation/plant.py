@@ -15,10 +15,26 @@ from pydantic import ValidationError
 
 from cem.io.virtual import VirtualClock
 from cem.model.errors import CemError
-from cem.ports import ConnectionSink, DriverContext, LevelSink, MessageSink, PduPort, PinPort, TopicPort
+from cem.ports import (
+    ByteSink,
+    Caller,
+    CallPort,
+    CallSink,
+    ConnectionSink,
+    DriverContext,
+    LevelSink,
+    LossSink,
+    MessageSink,
+    PduPort,
+    PinPort,
+    StreamPort,
+    TopicPort,
+)
+from hw_sim.calls import Dial, Line
 from hw_sim.cross_checks import faults_of_fault
 from hw_sim.happenings import FaultSpec
 from hw_sim.home import Home, HomeError, home_of, in_words, table_of, text_of
+from hw_sim.lines import MemoryLine
 from hw_sim.pins import PinProcess
 from hw_sim.profiled.find import catalogue
 from hw_sim.scenario import Scenario as TiedHome
@@ -52,10 +68,20 @@ __all__ = [
 Link = Mapping[str, str | int | float | bool]
 BROKER = "broker"
 """The host that stands for the home's broker in memory."""
+CENTRAL = "switchboard"
+"""The address that stands for where chargers call in, in memory."""
 BOARD = "board"
 """Who is written to at a pin on which nothing hangs."""
 WRITING_FUNCTIONS = frozenset({5, 6, 15, 16, 22, 23})
 """Function codes of Modbus that change something at the device."""
+OCPP_PORT = 8887
+WRITING_ACTIONS = frozenset(
+    {
+        *("SetChargingProfile", "ClearChargingProfile", "ChangeConfiguration", "SetVariables"),
+        *("RemoteStartTransaction", "RequestStartTransaction"),
+    }
+)
+"""What a central system says that changes something at the charger."""
 
 
 class HomeUnusable(CemError):  # noqa: N818 - the field's word
@@ -113,20 +139,25 @@ def begins_at(home: Home, text: str | None) -> datetime | None:
 
 
 def links_of(home: SimulatedHome) -> list[Link]:
-    """The link tables under which a home's devices are found: one per Modbus device and per thing on pins, one for
-    the broker. What stands there with a profile is known to whoever set it up."""
+    """The link tables under which a home's devices are found: one per Modbus device, per line and per thing on pins,
+    one for the broker, one for all that call in. What stands there with a profile is known to whoever set it up."""
     links: list[Link] = []
-    brokered = False
+    brokered = calling = False
     for spec in home.home.device:
-        if spec.on_pins:
+        if spec.calls_in:
+            calling = True
+        elif spec.on_pins:
             links.append(_wired(spec))
+        elif spec.on_line:
+            links.append({"kind": "serial", "device": spec.id})
         elif has_registers(home, spec.id):
             kind = "rtu-tcp" if spec.link in LINES else "tcp"
             profile = {"profile": _named(spec.profile)} if spec.profile is not None else {}
             links.append({"kind": kind, "host": spec.id, "port": home.port(spec.id), "unit": spec.unit, **profile})
         else:
             brokered = True
-    return [*links, {"kind": "mqtt", "host": BROKER, "port": 1883}] if brokered else links
+    links += [{"kind": "mqtt", "host": BROKER, "port": 1883}] if brokered else []
+    return [*links, {"kind": "ocpp", "listen": CENTRAL, "port": OCPP_PORT}] if calling else links
 
 
 def _named(profile: str) -> str:
@@ -159,8 +190,9 @@ def has_registers(home: SimulatedHome, device_id: str) -> bool:
 class Wire:
     """The links in memory between drivers and simulated devices, and what went over them.
 
-    `writes` counts what left the gateway by the simulated device's id: Modbus requests that change something, and
-    messages published. `on_write` is called with (device id, the bytes or the topic with its payload).
+    `writes` counts what left the gateway by the simulated device's id: Modbus requests that change something, messages
+    published, and what changes a charger that called in. `on_write` is called with (device id, the bytes or the topic
+    with its payload).
     """
 
     home: SimulatedHome
@@ -170,7 +202,15 @@ class Wire:
 
     def context(self) -> DriverContext:
         """What the drivers get."""
-        return DriverContext(self.clock.monotonic, self._pdu, self._topics, _Pins(self))
+        return DriverContext(
+            self.clock.monotonic,
+            pdu=self._pdu,
+            topics=self._topics,
+            streams=self._streams,
+            pins=_Pins(self),
+            calls=self._calls,
+            wall=self._wall,
+        )
 
     def device_of(self, serial: str) -> str | None:
         """The simulated device with that serial number."""
@@ -197,6 +237,20 @@ class Wire:
         del link
         return _CountedTopics(self)
 
+    def _streams(self, link: Link) -> StreamPort:
+        return _Line(self.home.line(str(link["device"])))
+
+    def _calls(self, link: Link) -> CallPort:
+        del link
+        return _CountedCalls(self)
+
+    def _wall(self) -> datetime:
+        return self.clock.now().wall
+
+    def caller(self, identity: str) -> str | None:
+        """The simulated device that calls under that name."""
+        return next((spec.id for spec in self.home.home.device if spec.calls_in and spec.called == identity), None)
+
 
 def _only_asks(topic: str, payload: bytes) -> bool:
     """Whether a message is a request that reads (JSON-RPC: Component.GetSomething)."""
@@ -219,6 +273,25 @@ class _CountedPdus:
         if pdu[0] in WRITING_FUNCTIONS:
             self._wire.wrote(self._id, pdu)
         return await self._unit.exchange(unit, pdu)
+
+
+class _Line:
+    """The line of a meter that speaks by itself: nothing can be written to it."""
+
+    def __init__(self, line: MemoryLine) -> None:
+        self._line = line
+        self._listening = False
+
+    async def start(self, on_bytes: ByteSink, on_lost: LossSink) -> None:
+        """Listens; raises ConnectionError where the line is down or somebody else listens."""
+        self._line.listen(on_bytes, on_lost)
+        self._listening = True
+
+    def stop(self) -> None:
+        """Listens no more."""
+        if self._listening:
+            self._listening = False
+            self._line.leave()
 
 
 class _CountedTopics:
@@ -246,6 +319,59 @@ class _CountedTopics:
     async def stop(self) -> None:
         """Disconnects."""
         await self._client.stop()
+
+
+class _CountedCalls:
+    """Where the home's chargers call in."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._sink: CallSink
+
+    async def start(self, sink: CallSink) -> None:
+        """Answers from now on."""
+        self._sink = sink
+        self._wire.home.switchboard.answer(self._pick, self._serve)
+
+    async def stop(self) -> None:
+        """Answers no more."""
+        await self._wire.home.switchboard.hang_up(self._serve)
+
+    def _pick(self, dial: Dial) -> str | int:
+        return self._sink.admit(_caller(dial))
+
+    async def _serve(self, dial: Dial, protocol: str, line: Line) -> None:
+        stream = _CountedLine(self._wire, self._wire.caller(dial.path) or dial.path, line)
+        await self._sink.serve(_caller(dial), protocol, stream)
+
+
+def _caller(dial: Dial) -> Caller:
+    password = None if dial.password is None else dial.password.encode()
+    return Caller(dial.path, dial.protocols, dial.user, password, "the home")
+
+
+class _CountedLine:
+    """One charger's connection."""
+
+    def __init__(self, wire: Wire, device_id: str, line: Line) -> None:
+        self._wire = wire
+        self._id = device_id
+        self._line = line
+
+    async def recv(self) -> str:
+        """The next message."""
+        return await self._line.recv()
+
+    async def send(self, text: str) -> None:
+        """Sends one message."""
+        frame = json.loads(text)
+        if frame[0] == 2 and frame[2] in WRITING_ACTIONS:
+            self._wire.wrote(self._id, text.encode())
+        await self._line.send(text)
+
+    async def close(self) -> None:
+        """Hangs up."""
+        await self._line.close()
 
 
 class _Pins:

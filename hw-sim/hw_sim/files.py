@@ -39,13 +39,18 @@ def load_state(path: Path) -> SavedHome | None:
         raise FileError(f"{path}: not a state file of hw-sim ({exc}); remove it to start anew") from exc
 
 
+_ELSEWHERE = frozenset({"calls", "socket", "device"})
+"""What a device has in place of a port: where it calls, its board's socket, its serial line."""
+
+
 def load_ports(path: Path) -> dict[str, int]:
     """Device id (and "mqtt") to port from a port file; {} if there is none yet. Raises FileError for another file."""
     if not path.exists():
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        ports = {name: int(entry["port"]) for name, entry in content["devices"].items() if "device" not in entry}
+        devices = content["devices"].items()
+        ports = {name: int(entry["port"]) for name, entry in devices if not _ELSEWHERE & entry.keys()}
         if content.get("mqtt"):
             ports["mqtt"] = int(content["mqtt"]["port"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from hw_sim.specs import ON_PINS, OVER_MQTT, PROFILE, Id, Percent, Phase, Table
+from hw_sim.specs import CALLING, ON_LINE, ON_PINS, OVER_MQTT, PROFILE, Id, Percent, Phase, Table
 
 EventKind = Literal[
     "weather", "load", "arrive", "leave", "draw_off", "voltage", "frequency", "grid_loss", "quirk", "contact"
@@ -44,6 +44,11 @@ FaultKind = Literal[
     "bms",
     "bms_lost",
     "unplug",
+    "bad_crc",
+    "cut",
+    "noise",
+    "no_sign",
+    "no_pin",
     "broken_wire",
 ]
 BROKER = "broker"
@@ -140,31 +145,32 @@ EVENTS: dict[str, EventRule] = {
 }
 
 _MODBUS = frozenset({"sunspec.meter", "sunspec.inverter", "sunspec.battery", "sunspec.hybrid", PROFILE})
-_ALL = _MODBUS | OVER_MQTT
-_CONTROLLED = _ALL - {"sunspec.meter"}
-_METER = frozenset({"sunspec.meter", PROFILE})
+_ALL = _MODBUS | OVER_MQTT | ON_LINE | CALLING
+_CONTROLLED = _ALL - {"sunspec.meter"} - ON_LINE
+_METER = frozenset({"sunspec.meter", PROFILE}) | ON_LINE
 _NO_KEYS: frozenset[str] = frozenset()
 
 FAULTS: dict[str, FaultRule] = {
     "silence": FaultRule(devices=_ALL),
     "disconnect": FaultRule(devices=_ALL),
-    "refuse_writes": FaultRule(devices=_ALL),
+    "refuse_writes": FaultRule(devices=_ALL - ON_LINE),
     "freeze": FaultRule(devices=_ALL),
     "ineffective": FaultRule(devices=_CONTROLLED),
     "stuck": FaultRule(devices=_ALL),
     "nan": FaultRule(devices=_ALL),
     "reboot": FaultRule(_NO_KEYS, _ALL, 10.0),
     "second_master": FaultRule(frozenset({"value", "period_s"}), _CONTROLLED),
-    "scale": FaultRule(frozenset({"value"}), _MODBUS, 1.0),
+    "scale": FaultRule(frozenset({"value"}), _MODBUS | CALLING, 1.0),
     "spike": FaultRule(frozenset({"value"}), _ALL, 1.0),
     "sign": FaultRule(devices=_METER),
     "phase_lost": FaultRule(frozenset({"phase"}), _METER),
     "phases_swapped": FaultRule(devices=_METER),
     "stranger": FaultRule(devices=_ALL),
     "busy": FaultRule(frozenset({"value"}), _MODBUS),
-    "slow": FaultRule(frozenset({"delay_s"}), _MODBUS),
+    "slow": FaultRule(frozenset({"delay_s"}), _MODBUS | CALLING),
     "foreign_answer": FaultRule(devices=_MODBUS),
     "garbage": FaultRule(devices=_ALL),
+    "flood": FaultRule(frozenset({"rate_per_s"}), OVER_MQTT | CALLING),
     "duplicate": FaultRule(devices=_MODBUS),
     "short_answer": FaultRule(devices=_MODBUS),
     "half_answer": FaultRule(devices=_MODBUS),
@@ -173,12 +179,16 @@ FAULTS: dict[str, FaultRule] = {
     "half_open": FaultRule(devices=_MODBUS),
     "drift": FaultRule(frozenset({"value"}), _MODBUS),
     "lying_timer": FaultRule(devices=_MODBUS - {"sunspec.meter"}),
-    "flood": FaultRule(frozenset({"rate_per_s"}), OVER_MQTT),
     "stale_retained": FaultRule(devices=OVER_MQTT),
     "broker_down": FaultRule(devices=frozenset({BROKER})),
     "bms": FaultRule(frozenset({"charge", "discharge"}), frozenset({"sunspec.battery", "sunspec.hybrid", PROFILE})),
     "bms_lost": FaultRule(frozenset({"delay_s"}), frozenset({"sunspec.battery", "sunspec.hybrid"})),
-    "unplug": FaultRule(devices=frozenset({"goe.charger", PROFILE})),
+    "unplug": FaultRule(devices=frozenset({"goe.charger", "ocpp.charger", PROFILE})),
+    "bad_crc": FaultRule(devices=ON_LINE - {"d0.meter"}),
+    "cut": FaultRule(devices=ON_LINE),
+    "noise": FaultRule(devices=ON_LINE),
+    "no_sign": FaultRule(devices=ON_LINE),
+    "no_pin": FaultRule(devices=ON_LINE),
     "broken_wire": FaultRule(devices=frozenset(ON_PINS) - {"gpio.relay", "gpio.sg_ready"}),
 }
 

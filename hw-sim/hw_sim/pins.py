@@ -146,8 +146,9 @@ class PinSocket:
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
-        """Listens; raises OSError."""
-        self.path.unlink(missing_ok=True)
+        """Listens; raises OSError. A socket that a dead process left there goes, no other file does."""
+        if self.path.is_socket():
+            self.path.unlink()
         self._server = await asyncio.start_unix_server(self._serve, self.path)
         self.path.chmod(0o600)
 

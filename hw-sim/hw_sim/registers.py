@@ -33,6 +33,9 @@ class Bank(Protocol):
     def read(self, address: int, count: int, function: int = READ_HOLDING) -> list[int]:
         """Words from `address` on; raises ModbusFault."""
 
+    def read_bytes(self, address: int, count: int, function: int = READ_HOLDING) -> bytes:
+        """As `read`, two bytes each, most significant first."""
+
     def write(self, address: int, values: Sequence[int], function: int = WRITE_MANY) -> None:
         """Stores all or none; raises ModbusFault."""
 
@@ -52,7 +55,8 @@ class RegisterBank:
 
     `refresh(first, last)` runs before a read and may `put` fresh words for that range. `accept(changes)` gets every
     write as address to word before it is stored; it raises ModbusFault to refuse all of it. `refused` hears of
-    every write that was answered with an exception.
+    every write that was answered with an exception. `held` is what stands in the registers, two bytes each, most
+    significant first, for whoever puts many.
     """
 
     def __init__(
@@ -67,39 +71,43 @@ class RegisterBank:
         self.base = base
         self.frozen = False  # values stand still; a write is answered, and neither kept nor obeyed
         self.refuses_writes = False  # every write is exception 4
-        self._words = list(words)
+        self.held = bytearray(struct.pack(f">{len(words)}H", *words))
         self._writable = writable
         self._refresh = refresh
         self._accept = accept
         self._refused = refused
 
     def __len__(self) -> int:
-        return len(self._words)
+        return len(self.held) // 2
 
     def put(self, address: int, words: Sequence[int]) -> None:
         """Stores words from the device's side."""
-        at = address - self.base
-        self._words[at : at + len(words)] = words
+        struct.pack_into(f">{len(words)}H", self.held, 2 * (address - self.base), *words)
 
     def word(self, address: int) -> int:
         """One word as it stands, with no refresh; 0 where there is none."""
-        at = address - self.base
-        return self._words[at] if 0 <= at < len(self._words) else 0
+        at = 2 * (address - self.base)
+        return int.from_bytes(self.held[at : at + 2], "big") if at >= 0 else 0
 
     def _range(self, address: int, count: int) -> int:
-        at = address - self.base
-        if at < 0 or at + count > len(self._words):
+        """Where in `held` these registers begin."""
+        at = 2 * (address - self.base)
+        if at < 0 or at + 2 * count > len(self.held):
             raise ModbusFault(ILLEGAL_ADDRESS)
         return at
 
     def read(self, address: int, count: int, function: int = READ_HOLDING) -> list[int]:
         """Words from `address` on, whatever the function; raises ModbusFault 2 outside, 3 for more than 125 or none."""
+        return list(struct.unpack(f">{count}H", self.read_bytes(address, count, function)))
+
+    def read_bytes(self, address: int, count: int, function: int = READ_HOLDING) -> bytes:
+        """As `read`, two bytes each, most significant first."""
         if not 1 <= count <= MAX_READ:
             raise ModbusFault(ILLEGAL_VALUE)
         at = self._range(address, count)
         if not self.frozen:
             self._refresh(address, address + count - 1)
-        return self._words[at : at + count]
+        return bytes(self.held[at : at + 2 * count])
 
     def write(self, address: int, values: Sequence[int], function: int = WRITE_MANY) -> None:
         """Stores all or none; raises ModbusFault 2 where a register isn't there or is read-only, 3 for a bad value."""
@@ -123,15 +131,17 @@ class RegisterBank:
             return
         if self._accept is not None:
             self._accept(changes)
-        self._words[at : at + len(values)] = values
+        struct.pack_into(f">{len(values)}H", self.held, at, *values)
+
+
+_TWO = struct.Struct(">HH").unpack
 
 
 def _read_answer(bank: Bank, function: int, body: bytes) -> bytes:
     if len(body) != 4:
         raise ModbusFault(ILLEGAL_VALUE)
-    address, count = struct.unpack(">HH", body)
-    words = bank.read(address, count, function)
-    return struct.pack(f">BB{count}H", function, 2 * count, *words)
+    address, count = _TWO(body)
+    return bytes((function, 2 * count)) + bank.read_bytes(address, count, function)
 
 
 def _write_one_answer(bank: Bank, function: int, body: bytes) -> bytes:

@@ -8,10 +8,14 @@ from datetime import datetime
 from pathlib import Path
 
 from hw_sim.broker import EmbeddedBroker
+from hw_sim.call_websocket import WebSocketCall
+from hw_sim.calls import CallLink
 from hw_sim.devices import charger, shelly
+from hw_sim.devices.ocpp_charger import dial_of
 from hw_sim.files import save_state
 from hw_sim.happenings import BROKER
 from hw_sim.homefile import Home
+from hw_sim.lines import LineEndpoint, PtyLineEndpoint, TcpLineEndpoint
 from hw_sim.modbus_server import Endpoint, PtyEndpoint, TcpEndpoint
 from hw_sim.paho_link import PahoLink
 from hw_sim.pins import PinSocket
@@ -20,6 +24,8 @@ from hw_sim.specs import DeviceSpec
 from hw_sim.topics import TopicLink
 
 STEP_S = 0.2
+CENTRAL_PORT = 8887
+"""Where chargers call when nobody says otherwise."""
 _log = logging.getLogger("hw_sim")
 
 Addresses = dict[str, object]
@@ -50,6 +56,7 @@ class ServedHome:
         self._state = state
         self._step_s = step_s
         self._endpoints: dict[str, Endpoint] = {}
+        self._lines: dict[str, LineEndpoint] = {}
         self._broker: EmbeddedBroker | None = None
         self._pins: PinSocket | None = None
         self._pin_path = Path(home.gpio.socket).absolute()
@@ -70,12 +77,17 @@ class ServedHome:
                 seed=self._seed,
                 step_s=self._step_s,
                 link_of=self._link_of,
+                call_of=self._call_of,
                 after_step=self._keep if self._state is not None else None,
             )
             if self._saved is not None:
                 self.simulation.restore(self._saved)
             for spec in self.home.device:
-                if spec.over_mqtt or spec.on_pins:
+                if spec.over_mqtt or spec.calls_in or spec.on_pins:
+                    continue
+                if spec.on_line:
+                    self._lines[spec.id] = line = self._line_of(spec)
+                    await line.start()
                     continue
                 endpoint = self._endpoint_of(spec)
                 await endpoint.start()
@@ -89,6 +101,8 @@ class ServedHome:
                 await self._pins.stop()
             for endpoint in self._endpoints.values():
                 await endpoint.stop()
+            for line in self._lines.values():
+                await line.stop()
             if self._broker is not None:
                 await self._broker.stop()
 
@@ -103,10 +117,23 @@ class ServedHome:
             port = self._broker.port
         self._ports["mqtt"] = port
 
+    def _line_of(self, spec: DeviceSpec) -> LineEndpoint:
+        line = self.simulation.line(spec.id)
+        if spec.line == "pty":
+            return PtyLineEndpoint(line, Path(spec.tty) if spec.tty is not None else None)
+        return TcpLineEndpoint(line, spec.host, self._ports.get(spec.id, spec.port))
+
     def _link_of(self, spec: DeviceSpec) -> TopicLink:
         mqtt = self.home.mqtt
         client_id = _topic(spec).replace("/", "-")
         return PahoLink(mqtt.host, self._ports["mqtt"], client_id, will_of(spec), mqtt.username, mqtt.password)
+
+    def _call_of(self, spec: DeviceSpec) -> CallLink:
+        return WebSocketCall(self._url(spec), dial_of(spec), spec.ca_file)
+
+    def _url(self, spec: DeviceSpec) -> str:
+        """Where a device calls: as it says, else at its host, where `port` 0 means the usual one."""
+        return spec.calls or f"ws://{spec.host}:{self._ports.get(spec.id, spec.port) or CENTRAL_PORT}"
 
     def _endpoint_of(self, spec: DeviceSpec) -> Endpoint:
         unit = self.simulation.modbus(spec.id)
@@ -129,6 +156,16 @@ class ServedHome:
                     "port": self._ports["mqtt"],
                     "serial": self.simulation.serial(spec.id),
                     "topic": _topic(spec),
+                }
+            elif spec.on_line:
+                where = self._lines[spec.id].address()
+                devices[spec.id] = {"kind": spec.kind, **where, "serial": self.simulation.serial(spec.id)}
+            elif spec.calls_in:
+                devices[spec.id] = {
+                    "kind": spec.kind,
+                    "calls": self._url(spec),
+                    "identity": spec.called,
+                    "serial": self.simulation.serial(spec.id),
                 }
             elif spec.on_pins:
                 assert self._pins is not None
@@ -178,6 +215,12 @@ class ServedHome:
                     await endpoint.stop()
                 elif not down and not endpoint.listening:
                     await self._reopen(device_id, endpoint)
+            for device_id, line in self._lines.items():
+                down = self.simulation.fronts[device_id].condition.disconnected
+                if down and line.listening:
+                    await line.stop()
+                elif not down and not line.listening:
+                    await self._reopen(device_id, line)
             await asyncio.sleep(self._step_s)
 
     async def _follow_broker(self) -> None:
@@ -194,7 +237,7 @@ class ServedHome:
                 _log.warning("broker: %s; trying again with the next step", exc)
 
     @staticmethod
-    async def _reopen(device_id: str, endpoint: Endpoint) -> None:
+    async def _reopen(device_id: str, endpoint: Endpoint | LineEndpoint) -> None:
         try:
             await endpoint.start()
         except OSError as exc:

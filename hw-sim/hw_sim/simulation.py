@@ -5,12 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from hw_sim.devices import charger, shelly
+from hw_sim.calls import CallLink, Switchboard
+from hw_sim.devices import charger, ocpp_charger, shelly
 from hw_sim.devices.charger import Charger
 from hw_sim.devices.front import Front
 from hw_sim.devices.inverter import Inverter
+from hw_sim.devices.line_meter import LineMeter
 from hw_sim.devices.meter import Meter
 from hw_sim.devices.modbus_front import ModbusFront
+from hw_sim.devices.ocpp_charger import OcppCharger
 from hw_sim.devices.pin_fronts import ContactsFront, PinFront, PulseFront, SgReadyFront
 from hw_sim.devices.pin_fronts import RelayFront as RelayOnPins
 from hw_sim.devices.relays import HeatPumpFront, RelayFront
@@ -20,6 +23,7 @@ from hw_sim.effects import Effects
 from hw_sim.faults import Faults
 from hw_sim.happenings import BROKER, EventSpec
 from hw_sim.homefile import Home
+from hw_sim.lines import MemoryLine
 from hw_sim.memory_broker import MemoryBroker
 from hw_sim.modbus import ModbusUnit
 from hw_sim.physics.house import House, Saved, Truth
@@ -66,7 +70,8 @@ class SavedHome:
 
 
 class SimulatedHome:
-    """A home with its devices. `broker` is in memory; `link_of` gives real links to one in its place.
+    """A home with its devices. `broker` and `switchboard` are in memory; `link_of` and `call_of` give real links to
+    a broker and to a central system in their places.
     `after_step` is called at the end of each step, before anyone can read what it brought.
 
     `run` steps every `step_s` of the event loop's time with asyncio.sleep alone, so a virtual loop can drive it.
@@ -81,12 +86,14 @@ class SimulatedHome:
         seed: int | None = None,
         step_s: float = 1.0,
         link_of: Callable[[DeviceSpec], TopicLink] | None = None,
+        call_of: Callable[[DeviceSpec], CallLink] | None = None,
         after_step: Callable[[], None] | None = None,
     ) -> None:
         self.home = home
         self.house = House(home, start, seed)
         self.faults = Faults()
         self.broker = MemoryBroker()
+        self.switchboard = Switchboard()
         self.pins = PinBoard(home.gpio.serial, home.gpio.keeps_outputs)
         self.step_s = step_s
         self.fronts: dict[str, Front] = {}
@@ -94,20 +101,37 @@ class SimulatedHome:
         self._units: dict[str, ModbusUnit] = {}
         self._on_modbus: list[ModbusFront] = []
         self._on_mqtt: list[TopicFront] = []
+        self._on_line: dict[str, LineMeter] = {}
+        self._calling: list[OcppCharger] = []
         self._on_pins: list[PinFront] = []
         for spec in home.device:
-            self._add(spec, link_of)
+            self._add(spec, link_of, call_of)
         self._effects = Effects(self.house, self.fronts)
         self._timeline = Timeline((*home.event, *home.fault), self.house.start, self.house.calendar)
         self._restarts = 0
+        self._dark = False
         self._happen()
 
-    def _add(self, spec: DeviceSpec, link_of: Callable[[DeviceSpec], TopicLink] | None) -> None:
+    def _add(
+        self,
+        spec: DeviceSpec,
+        link_of: Callable[[DeviceSpec], TopicLink] | None,
+        call_of: Callable[[DeviceSpec], CallLink] | None,
+    ) -> None:
+        if spec.calls_in:
+            call = self.switchboard.call(ocpp_charger.dial_of(spec)) if call_of is None else call_of(spec)
+            caller = OcppCharger(spec, self.house, call)
+            self._calling.append(caller)
+            self.fronts[spec.id] = caller
+            return
         if spec.over_mqtt:
             link = self.broker.client(will_of(spec)) if link_of is None else link_of(spec)
             speaker = _ON_MQTT[spec.kind](spec, self.house, link)
             self._on_mqtt.append(speaker)
             self.fronts[spec.id] = speaker
+            return
+        if spec.on_line:
+            self._on_line[spec.id] = self.fronts[spec.id] = LineMeter(spec, self.house)
             return
         if spec.on_pins:
             wired = _ON_PINS[spec.kind](spec, self.house, self.pins)
@@ -126,6 +150,12 @@ class SimulatedHome:
         if device_id not in self._units:
             raise KeyError(f"no Modbus device '{device_id}'; known: {', '.join(self._units) or 'none'}")
         return self._units[device_id]
+
+    def line(self, device_id: str) -> MemoryLine:
+        """The in-memory line of a device that speaks by itself. Raises KeyError for another id."""
+        if device_id not in self._on_line:
+            raise KeyError(f"no device '{device_id}' on a line; known: {', '.join(self._on_line) or 'none'}")
+        return self._on_line[device_id].line
 
     def port(self, device_id: str) -> int:
         """The TCP port at which such a device listens. Raises KeyError for an unknown id."""
@@ -181,6 +211,10 @@ class SimulatedHome:
             modbus.record()
         for speaker in self._on_mqtt:
             speaker.report()
+        for meter in self._on_line.values():
+            meter.report()
+        for caller in self._calling:
+            caller.report()
         if self._after_step is not None:
             self._after_step()
 
@@ -208,25 +242,38 @@ class SimulatedHome:
             self._restarts = self.house.island.restarts
             for front in self.fronts.values():
                 front.reboot()
+        self._supply()
+
+    def _supply(self) -> None:
+        """Devices have voltage or none."""
         dark = not self.house.island.voltages_v[0] and not self.house.island.voltages_v[1]
-        for unit in self._units.values():
-            unit.powered = not dark
+        if dark is not self._dark:
+            self._dark = dark
+            for unit in self._units.values():
+                unit.powered = not dark
 
     async def start(self) -> None:
-        """Brings the devices to their broker; `run` does so by itself."""
+        """Brings the devices to their broker, and has them call; `run` does so by itself."""
         for speaker in self._on_mqtt:
             await speaker.start()
+        for caller in self._calling:
+            await caller.start()
 
     async def follow(self) -> None:
         """Takes devices off their broker, or back to it, as their conditions say; `run` does so after each step."""
         for speaker in self._on_mqtt:
             if speaker.online is speaker.kept_off:
                 await speaker.follow()
+        for caller in self._calling:
+            if caller.online is caller.kept_off or caller.calls_again():
+                await caller.follow()
 
     async def stop(self) -> None:
-        """Takes the devices off their broker."""
+        """Takes the devices off their broker; those that called hang up."""
         for speaker in self._on_mqtt:
             await speaker.stop()
+        for caller in self._calling:
+            await caller.stop()
 
     async def run(self) -> None:
         """Steps until it is cancelled."""

@@ -21,11 +21,17 @@ Kind = Literal[
     "goe.charger",
     "shelly.relay",
     "shelly.heat_pump",
+    "p1.meter",
+    "sml.meter",
+    "d0.meter",
+    "ocpp.charger",
     "gpio.sg_ready",
     "gpio.relay",
     "gpio.pulses",
     "gpio.contacts",
 ]
+CALLING = frozenset({"ocpp.charger"})
+"""The kinds that call in at a central system."""
 LinkName = Literal["tcp", "rtu-tcp", "rtu"]
 LINES = frozenset({"rtu-tcp", "rtu"})
 """The links behind which there is a serial line."""
@@ -38,8 +44,9 @@ ON_PINS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "gpio.pulses": (frozenset({"s0"}), frozenset()),
     "gpio.contacts": (frozenset(), frozenset({"w3", "s1", "s2", "w4"})),
 }
-"""The kinds on the pins of a simulated board: the pins that each needs, and those that it may have. All others are
-Modbus devices."""
+"""The kinds on the pins of a simulated board: the pins that each needs, and those that it may have."""
+ON_LINE = frozenset({"p1.meter", "sml.meter", "d0.meter"})
+"""The kinds that speak by themselves on a line. All others are Modbus devices."""
 Pin = Annotated[int, Field(ge=0, le=27)]
 
 
@@ -240,19 +247,47 @@ class DeviceSpec(Table):
     falls_back: str | None = None  # after its own time-out: own, pause, keep or a number; None: what the profile says
     serial: str = Field(default="", max_length=32)
     topic_prefix: str | None = None  # None: as the maker has it
+    line: Literal["tcp", "pty"] = "tcp"  # of what speaks by itself: behind a serial server, or a pseudo terminal
     dead_time_s: float = Field(default=0.0, ge=0)  # from a write to its effect
     report_every_s: float = Field(default=0.0, ge=0)  # measured values stand still in between
     report_delay_s: float = Field(default=0.0, ge=0)  # they are as old as this
     round_w: float = Field(default=0.0, ge=0)  # powers are rounded to multiples
+    calls: str = Field(default="", pattern="^(wss?://.+)?$")  # the central system's address, without its own name
+    ca_file: str | None = None  # whom it trusts where it calls over TLS
+    identity: str = Field(default="", pattern="^[^/]{0,48}$")  # the name under which it calls; "": the id in capitals
+    password: str | None = None  # shown when it calls
+    version: Literal["1.6", "2.0.1"] = "1.6"
+    rate_unit: Literal["A", "W", "A,W"] = "A,W"  # of the limits that it takes
+    meter_every_s: float = Field(default=60.0, ge=0)  # in a charge, until somebody sets it otherwise; 0: never
+    default_a: float | None = Field(default=None, ge=0, le=32)  # its owner's default where nobody says anything
+    clock_off_s: float = 0.0  # its clock is ahead by this, and does not follow the central system's
+    needs_start: bool = False  # no charge begins without an identifier
+    triggers: bool = True  # it sends what it is asked for (TriggerMessage)
+    switches_phases: bool = False  # from three to one, while nothing flows
     pins: dict[str, Pin] = {}  # gpio: which pin each of its wires is on, by BCM number
     active_low: bool = False  # gpio: the relay board pulls in on a low level
     nc: bool = False  # gpio: what hangs there is on normally closed contacts
     pulses_per_kwh: float = Field(default=1000.0, gt=0)  # gpio, of s0
 
     @property
+    def on_line(self) -> bool:
+        """Whether it speaks by itself on a line."""
+        return self.kind in ON_LINE
+
+    @property
     def over_mqtt(self) -> bool:
         """Whether it speaks over the broker."""
         return self.kind in OVER_MQTT
+
+    @property
+    def calls_in(self) -> bool:
+        """Whether it calls in at a central system."""
+        return self.kind in CALLING
+
+    @property
+    def called(self) -> str:
+        """The name under which it calls in."""
+        return self.identity or self.id.upper()
 
     @property
     def on_pins(self) -> bool:

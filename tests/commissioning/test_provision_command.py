@@ -119,7 +119,11 @@ def test_a_home_is_provisioned_over_real_sockets(addresses: dict[str, dict[str, 
     [
         ((), "connection: missing; every site file needs it; give --phases and --fuse-a"),
         (("--phases", "3"), "connection.fuse_a: missing; every [connection] needs it; give --fuse-a"),
-        (HOME, "no address to look at: give --modbus HOST:PORT/UNIT or --mqtt HOST:PORT"),
+        (
+            HOME,
+            "no address to look at: give --modbus HOST:PORT/UNIT, --mqtt HOST:PORT, --serial LINE or "
+            "--ocpp LISTEN:PORT, or --gpio WIRE=PIN,...",
+        ),
         ((*HOME, "--modbus", "h:502/3-"), "units are such as /1"),
         ((*HOME, "--currency", "euro"), "currency: 'euro' seen; needed: three capital letters"),
         ((*HOME, "--provider", "https://v/"), "--provider also needs --ven-name, --client-id, --client-secret-file"),
@@ -153,9 +157,9 @@ def test_a_person_is_asked_only_for_what_is_missing() -> None:
     @click.command()
     def ask() -> None:
         answers = ask_missing(Answers({"name": "Ours", "timezone": "Europe/Berlin"}))
-        click.echo(json.dumps([answers.site, answers.find.modbus, answers.find.mqtt]))
+        click.echo(json.dumps([answers.site, answers.find.modbus, answers.find.mqtt, answers.find.ocpp]))
 
-    answer = CliRunner().invoke(ask, input="h:502/1 nonsense/x\nh:502/1\n\n1\n25\n0.31\n\n")
+    answer = CliRunner().invoke(ask, input="h:502/1 nonsense/x\nh:502/1\n\n0.0.0.0\n1\n25\n0.31\n\n")
     assert answer.exit_code == 0, answer.output
     assert json.loads(answer.stdout) == [
         {
@@ -166,6 +170,7 @@ def test_a_person_is_asked_only_for_what_is_missing() -> None:
         },
         ["h:502/1"],
         [],
+        ["0.0.0.0"],
     ]
     assert "'nonsense/x' is no address" in answer.stderr
     assert "Name of the home" not in answer.stderr
@@ -185,13 +190,13 @@ def _asked(text: str) -> tuple[Answers, str]:
 
 
 def test_an_unknown_time_zone_is_asked_again_at_once() -> None:
-    answers, screen = _asked("h:502\n\n\nbogus\nEurope/Berlin\n\n\n\n\n")
+    answers, screen = _asked("h:502\n\n\n\nbogus\nEurope/Berlin\n\n\n\n\n")
     assert answers.site["timezone"] == "Europe/Berlin"
     assert "'bogus' is no time zone" in screen
 
 
 def test_the_addresses_come_first_and_are_asked_again_when_empty() -> None:
-    answers, screen = _asked("\n\n\nbroker\n\nUTC\n\nnan\n16\n\n\n")
+    answers, screen = _asked("\n\n\n\nbroker\n\n\nUTC\n\nnan\n16\n\n\n")
     assert answers.find.mqtt == ("broker",)
     assert screen.count("at least one address is needed") == 1
     assert answers.site["connection"] == {"phases": 3, "fuse_a": 16.0}
@@ -217,7 +222,8 @@ def test_an_unknown_time_zone_is_told_before_any_device_is_asked(tmp_path: Path)
     [
         (
             "[find]\nmodbs = []",
-            "find.modbs: unknown key; allowed: modbus, mqtt, grid, read_only, max_power_w (did you mean 'modbus'?)",
+            "find.modbs: unknown key; allowed: modbus, mqtt, serial, gpio, try_contacts, ocpp, grid, read_only, "
+            "max_power_w, broker (did you mean 'modbus'?)",
         ),
         ("[[device]]\nid = 1", "device: seen in an answers file; devices are found at the addresses in [find]"),
         ("name = 3", "name: 3 seen; text in quotes is needed"),

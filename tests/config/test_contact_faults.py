@@ -56,7 +56,11 @@ def test_a_box_is_read_from_the_file(tmp_path: Path) -> None:
     ("old", "new", "fault"),
     [
         ('guaranteed_minimum = "14a"', "", "device[2].resource[0].contacts: 'w4' dims to the guaranteed minimum"),
-        (", max_generation_w = 8000", "", "device[2].resource[0].max_generation_w: missing, and device[1].resource[0]"),
+        (
+            ", max_generation_w = 8000",
+            "",
+            "device[2].resource[0].max_generation_w: missing, and device[1].resource[0] tells none",
+        ),
         (', contacts = ["w3", "w4"]', "", "device[2].resource[0].contacts: missing on a resource of the role contacts"),
         (
             'contacts = ["w3", "w4"]',

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cem.control.authority import admitted
+from cem.control.authority import VARIABLE, admitted, bounds_of, guarded
 from cem.model.authority import DAY_S, MAY, Authority, Domain, Granted, Refusal, Variable, authorise
 from cem.model.envelope import SITE, Envelope, Rank
-from support.houses import house
+from cem.model.resource import Control, Resource
+from support.houses import BATTERY, BOILER, CAR, HEAT_PUMP, PV, house
 
 HOUSE = Authority(least=-5000.0, most=5000.0, fuse_w=24000.0, contract_minimum_w=4200.0)
 anything = st.floats(allow_nan=True, allow_infinity=True)
@@ -95,3 +96,21 @@ def test_limits_of_the_grid_that_are_no_numbers_do_not_reach_the_decision() -> N
     bad = Envelope(SITE, None, math.nan, Rank.OBLIGATION, "utility", "limit")
     endless = Envelope("battery", -math.inf, None, Rank.PROGRAMME, "market", "limit")
     assert admitted(house(), (bad, good, endless)) == (good,)
+
+
+@given(
+    anything | st.sampled_from([0.0, -0.0, 5.9, 6.0, 6.5, 16.0, 1.0, 2.0, 3.0, 4.0, -5000.0, 5000.0, 1e300]),
+    st.sampled_from([PV, BATTERY, CAR, HEAT_PUMP, BOILER]),
+    st.sampled_from(Control),
+)
+def test_a_set_point_leaves_the_decision_as_the_matrix_grants_it(
+    value: float, resource: Resource, control: Control
+) -> None:
+    site = house(PV, BATTERY, CAR, HEAT_PUMP, BOILER)
+    answer = authorise(Domain.OPTIMISER, VARIABLE[control], value, bounds_of(resource, control))
+    held, reason = guarded(site, resource, control, value, "as planned")
+    if isinstance(answer, Granted):
+        assert held == answer.value
+        assert reason == (f"as planned; {answer.words}" if answer.clamped else "as planned")
+    else:
+        assert (held, reason) == (None, f"handed back: {answer.words}")

@@ -9,10 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cem.control import Memory, decide
+from cem.control.phase_place import PlaceMemory
+from cem.io.frozen_json import decode, encode
+from cem.model import values
 from cem.model.directive import Directive
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.plan import Intent, IntentKind
 from cem.model.reading import Snapshot, Value
+from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Control, Ratings, Resource, Role
 from cem.model.setpoint import Decision, Setpoint
 from cem.model.site import ElectricalConnection, Site
@@ -23,6 +27,7 @@ from support.houses import (
     CAR,
     GRID,
     HEAT_PUMP,
+    NOON,
     PV,
     SECOND_BATTERY,
     SECOND_CAR,
@@ -275,3 +280,44 @@ def test_a_step_of_five_kilowatts_is_back_below_the_limit_within_three_ticks_and
     home.load_w = 7500.0
     home.run(3 + int(5 * lag_s))
     assert home.grid_w() <= 4000.0 + 80
+
+
+requests = st.builds(
+    UserRequest,
+    id=st.just("r"),
+    resource_id=st.sampled_from(["battery", "second", "car"]),
+    kind=st.sampled_from([RequestKind.RESERVE, RequestKind.HOLD, RequestKind.PAUSE, RequestKind.CHARGE_NOW]),
+    until=st.just(NOON + timedelta(hours=2)),
+    made_at=st.just(NOON - timedelta(hours=2)),
+    target_soc_pct=st.sampled_from([20.0, 50.0]),
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(images(), directives, intents, st.lists(requests, max_size=2)), min_size=2, max_size=8))
+def test_what_is_kept_of_a_site_between_ticks_changes_no_decision(
+    course: list[tuple[Snapshot, Directive, dict[str, Intent], list[UserRequest]]],
+) -> None:
+    memory, anew_memory = Memory(), Memory()
+    for number, (image, directive, wanted, acts) in enumerate(course):
+        given_now = inputs(
+            replace(image, mono_s=image.mono_s + number),
+            directive=directive,
+            plan=plan(wanted),
+            requests=tuple(acts),
+            wall=NOON + timedelta(seconds=number),
+        )
+        decision, memory = decide(LARGE, given_now, memory)
+        # a site that was never asked anything, and a memory equal to the other, not the same
+        anew, anew_memory = decide(replace(LARGE), given_now, decode(Memory, encode(anew_memory)))
+        assert anew == decision
+        assert anew_memory == memory
+
+
+@given(st.floats(-1e4, 1e4), st.floats(-1e4, 1e4), st.sampled_from(Rank))
+def test_a_value_is_replaced_as_a_dataclass_is(low: float, high: float, rank: Rank) -> None:
+    envelope = Envelope("battery", low, high, Rank.PLAN, "rule", "as it comes")
+    assert values.replace(envelope, max_w=low, rank=rank) == replace(envelope, max_w=low, rank=rank)
+    assert values.replace(LARGE, name="other") == replace(LARGE, name="other")
+    assert values.replace(PlaceMemory(1.0), missing_since_s=None) == PlaceMemory(None)
+    assert values.replace(envelope) == envelope

@@ -3,7 +3,9 @@
 import asyncio
 import importlib.util
 import itertools
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -169,6 +171,32 @@ def test_without_lgpio_nothing_stands_in_for_it() -> None:
             await device.open()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("raise FileNotFoundError(2, 'No such file or directory', '.lgd-nfy0')", "working directory is writable"),
+        ("class error(Exception): ...", "Check that this machine is a Raspberry Pi|group gpio"),
+    ],
+)
+def test_what_is_wrong_with_lgpio_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, words: str
+) -> None:
+    constants = "BOTH_EDGES RISING_EDGE FALLING_EDGE SET_PULL_NONE SET_BIAS_DISABLE SET_BIAS_PULL_UP SET_BIAS_PULL_DOWN"
+    (tmp_path / "lgpio.py").write_text("\n".join([module, *(f"{name} = 0" for name in constants.split())]))
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("lgpio", "gpiozero.pins.lgpio"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    async def main() -> None:
+        device = DRIVER.device(pins_config(RELAY, Role.LOAD, LOAD_ON), DriverContext(time.monotonic))
+        with pytest.raises(NoAnswer, match=words):
+            await device.open()
+
+    asyncio.run(main())
+    for name in ("lgpio", "gpiozero.pins.lgpio"):
+        sys.modules.pop(name, None)
 
 
 @pytest.mark.parametrize(

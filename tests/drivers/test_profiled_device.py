@@ -209,6 +209,19 @@ def test_a_register_that_is_refused_costs_only_its_own_point(caplog: pytest.LogC
     assert sum("frequency_hz" in record.message for record in caplog.records) == 1
 
 
+def test_a_device_that_is_busy_when_it_is_asked_who_it_is_is_no_wrong_one() -> None:
+    async def act(bench: ProfileBench) -> None:
+        bench.image.refuses = frozenset({3})  # exception 4: not now
+        device = bench.device(bench.config(bench.serial))
+        with pytest.raises(Refused):
+            await device.open()
+        bench.image.refuses = frozenset()
+        assert (await device.open()).serial == bench.serial
+        await device.close()
+
+    play(bench_of("abb.b23"), act)
+
+
 def test_what_is_refused_for_now_is_asked_again() -> None:
     async def act(bench: ProfileBench) -> None:
         device = bench.device(bench.config(bench.serial))

@@ -108,7 +108,7 @@ def blocks() -> list[str]:
 def test_the_example_in_the_readme_is_a_right_home_and_shows_every_key() -> None:
     example = blocks()[0]
     home = parse_home(example, "README.md")
-    assert len(home.device) == 4
+    assert len(home.device) == 5
     assert {key for key in keys(Home) if not re.search(rf"\b{key}\b", example)} == set()
 
 

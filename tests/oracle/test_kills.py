@@ -40,6 +40,8 @@ def test_no_promise_is_broken_by_a_kill_at_any_tick(home: str, seed: int) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10, 30))
-@pytest.mark.parametrize("home", ["demo.toml", "small-fuse.toml", "farm.toml", "two-cars.toml", "heat-pump.toml"])
+@pytest.mark.parametrize(
+    "home", ["demo.toml", "small-fuse.toml", "farm.toml", "two-cars.toml", "heat-pump.toml", "contacts.toml"]
+)
 def test_no_promise_is_broken_by_kills_in_any_home(home: str, seed: int) -> None:
     assert _hour_of_kills(home, seed, (1, 200)) == []

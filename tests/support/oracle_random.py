@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HOMES = ROOT / "hw-sim" / "homes"
 FOLDER = ROOT / "tests" / "scenarios" / "faults"
 
+PROFILE = "profile"
+"""The kind of a simulated device that a maker's profile describes."""
 FAULTS = ("silence", "disconnect", "refuse_writes", "freeze")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 GRID: list[dict[str, Any]] = [
@@ -39,14 +42,17 @@ def known(home: str) -> Known:
     kinds = {spec.kind for spec in found.device}
     return Known(
         tuple(spec.id for spec in found.device),
-        any("charger" in kind for kind in kinds),
-        any("battery" in kind or "storage" in kind for kind in kinds),
+        any("charger" in kind for kind in kinds) or (PROFILE in kinds and bool(found.ev)),
+        any("battery" in kind or "storage" in kind for kind in kinds) or (PROFILE in kinds and bool(found.battery)),
     )
 
 
+@cache
 def homes() -> tuple[str, ...]:
-    """The homes that the random house plays: every ready-made one."""
-    return tuple(sorted(path.name for path in HOMES.glob("*.toml")))
+    """The homes that the random house plays: every ready-made one, but for makers' devices, which are asked for by
+    name: so each seed keeps its home."""
+    names = sorted(path.name for path in HOMES.glob("*.toml"))
+    return tuple(name for name in names if all(spec.kind != PROFILE for spec in open_home(HOMES / name).device))
 
 
 def site_for(home: str) -> dict[str, Any]:

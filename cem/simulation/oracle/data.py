@@ -14,8 +14,10 @@ from cem.simulation.oracle.wires import (
     WMAX_LIM_ON,
     WMAX_LIM_TIMER,
     Block,
+    releases_call,
     stray,
     switched,
+    wears,
     written,
 )
 
@@ -150,8 +152,10 @@ class Feeding:
 
 
 def _releases(write: Write) -> bool:
-    """Whether it hands something back: register values all 0, the charger's own mode, a contact for good."""
+    """Whether it hands something back: registers all 0, the charger's own mode, a contact for good, a profile's end."""
     if write.by_topic:
+        if releases_call(write.what):
+            return True
         contact = switched(write.what)
         return write.what.endswith(b"frc/set 0") if contact is None else "toggle_after" not in contact
     return write.hands_back if write.profiled else not any(written(write.what).values())
@@ -193,7 +197,7 @@ class ArmedFirst:
 
 
 class AllowList:
-    """I29: only registers and topics that are meant to be written are written."""
+    """I29: only registers, topics and settings that are meant to be written are, and a charging profile has an end."""
 
     name = "I29"
 
@@ -250,7 +254,7 @@ class Resources:
             found.append(Violation(self.name, seen.at_s, f"99 ticks of 100 within {self.LONGEST_MS:g} ms", what, ""))
         for write in seen.writes:
             budget = self._budget(seen, write.device_id)
-            if budget is None or (write.by_topic and b"/set " not in write.what):
+            if budget is None or (write.by_topic and not wears(write.what)):
                 continue
             day = self._days[write.device_id] = [
                 *(at for at in self._days.get(write.device_id, []) if at > write.at_s - DAY_S),

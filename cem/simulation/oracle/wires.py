@@ -1,4 +1,4 @@
-"""What went over the wires, read without any of the product's own code: SunSpec addresses, Modbus writes, topics."""
+"""What went over the wires, read without any of the product's own code: SunSpec, Modbus writes, topics, OCPP calls."""
 
 import json
 from collections.abc import Mapping
@@ -23,6 +23,11 @@ SWITCH_SET, SWITCH_PARAMS = "Switch.Set", frozenset({"id", "on", "toggle_after"}
 """The one request that may switch a contact, and its parameters (JSON-RPC on the topic `rpc`)."""
 CONTACTS = 2
 """A device has at most so many contacts, counted from 0."""
+SETTINGS = frozenset({"MeterValueSampleInterval", "MeterValuesSampledData", "TxUpdatedInterval", "TxUpdatedMeasurands"})
+"""What may be set for good at a charger that calls in."""
+LONGEST_LEASE_S = 1200
+"""A charging profile may hold so long, the time before now in which it begins included."""
+VOLTS = 230.0
 PINS_OUT = frozenset({"relay", "contact_1", "contact_2"})
 """The wires at a board's pins that may be driven; all others are inputs."""
 PIN = "pin/"
@@ -88,10 +93,65 @@ def written(pdu: bytes) -> dict[int, int]:
 
 def amps_told(message: bytes) -> float | None:
     """The current that a charger's command asks for, 0 where it switches off; None: another command."""
+    if (call := called(message)) is not None:
+        return _profile_amps(call[1]) if call[0] == "SetChargingProfile" else None
     topic, _, payload = message.partition(b" ")
     if topic.endswith(b"/amp/set"):
         return float(payload)
     return 0.0 if topic.endswith(b"/frc/set") and payload == b"1" else None
+
+
+def called(message: bytes) -> tuple[str, dict[str, Any]] | None:
+    """Action and payload of what a central system asks (OCPP-J); None for any other message."""
+    if not message.startswith(b"[2,"):
+        return None
+    frame = json.loads(message)
+    return str(frame[2]), frame[3]
+
+
+def _schedule(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The schedule of a charging profile in 1.6 or 2.0.1; {} where there is none."""
+    profile = payload.get("csChargingProfiles", payload.get("chargingProfile", {}))
+    schedule = profile.get("chargingSchedule", {})
+    return dict(schedule[0] if isinstance(schedule, list) else schedule)
+
+
+def _profile_amps(payload: Mapping[str, Any]) -> float | None:
+    schedule = _schedule(payload)
+    first = schedule.get("chargingSchedulePeriod", [{}])[0]
+    if "limit" not in first:
+        return None
+    watts_per_amp = VOLTS * first.get("numberPhases", 3) if schedule.get("chargingRateUnit") == "W" else 1.0
+    return float(first["limit"]) / watts_per_amp
+
+
+def _stray_call(action: str, payload: Mapping[str, Any]) -> str | None:
+    """What of a call is not meant to be: a profile without an end, another one's taken away, another setting."""
+    match action:
+        case "SetChargingProfile":
+            lasts_s = _schedule(payload).get("duration")
+            return None if isinstance(lasts_s, int) and lasts_s <= LONGEST_LEASE_S else f"{action} without an end"
+        case "ClearChargingProfile":
+            fits = {"id", "chargingProfileId"} & payload.keys()
+            return None if fits else f"{action} of everything"
+        case "ChangeConfiguration":
+            names = {payload.get("key")}
+        case "SetVariables":
+            names = {one["variable"]["name"] for one in payload["setVariableData"]}
+        case _:
+            return action
+    return None if names <= SETTINGS else f"{action} of {', '.join(map(str, names - SETTINGS))}"
+
+
+def releases_call(message: bytes) -> bool:
+    """Whether a call takes a charging profile away."""
+    call = called(message)
+    return call is not None and call[0] == "ClearChargingProfile"
+
+
+def wears(message: bytes) -> bool:
+    """Whether a message is kept in a device's memory: a value that is set, a charging profile or a setting."""
+    return b"/set " in message or called(message) is not None
 
 
 def switched(message: bytes) -> dict[str, Any] | None:
@@ -99,7 +159,7 @@ def switched(message: bytes) -> dict[str, Any] | None:
     topic, _, payload = message.partition(b" ")
     if topic.startswith(PIN.encode()):
         return {"id": topic.decode().removeprefix(PIN), "on": payload.decode()}
-    if not topic.endswith(b"/rpc"):
+    if called(message) is not None or not topic.endswith(b"/rpc"):
         return None
     frame = json.loads(payload)
     params = frame.get("params")
@@ -108,6 +168,8 @@ def switched(message: bytes) -> dict[str, Any] | None:
 
 def stray(message: bytes) -> str | None:
     """What of a message is on no list, in words; None where all of it is meant to be written."""
+    if (call := called(message)) is not None:
+        return _stray_call(*call)
     topic = message.partition(b" ")[0].decode()
     if any(topic.endswith(f"/{allowed}") for allowed in TOPICS):
         return None

@@ -206,6 +206,8 @@ def _own_pins(link: LinkTable) -> Board:
         factories = importlib.import_module("gpiozero.pins.lgpio")
     except ImportError as error:
         raise NoAnswer(f"{name}: the package {error.name or 'lgpio'} is missing. {INSTALL}") from error
+    except OSError as error:  # lgpio opens a pipe in the working directory as soon as it is imported
+        raise NoAnswer(f"{name}: lgpio: {error}. Check that the service's working directory is writable") from error
     try:
         factory = factories.LGPIOFactory(chip)
     except importlib.import_module("gpiozero").GPIOZeroError as error:

@@ -13,6 +13,7 @@ from typing import Any
 from cem.driver import LevelSink
 
 LONGEST_LINE = 65_536
+HANGS_UP_S = 1.0
 
 
 class SocketPins:
@@ -54,9 +55,13 @@ class SocketPins:
         self._writer.write(json.dumps({"pin": pin, "high": high}).encode() + b"\n")
 
     async def stop(self) -> None:
-        """Closes the socket."""
+        """Closes the socket once the other end has read everything: it hangs up when it has."""
         listening, self._listening = self._listening, None
         writer, self._writer = self._writer, None
+        if writer is not None and listening is not None and not listening.done():
+            with contextlib.suppress(OSError):
+                writer.write_eof()
+                await asyncio.wait([listening], timeout=HANGS_UP_S)
         if listening is not None:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)

@@ -2,7 +2,7 @@
 
 from cem_drivers.modbus.bus import Bus, link_statistics, open_bus
 from cem_drivers.modbus.link import Link, LinkStatistics
-from cem_drivers.modbus.pdu import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, MAX_READ, Function
+from cem_drivers.modbus.pdu import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, MAX_READ, NOT_THERE, Function
 from cem_drivers.modbus.planner import Read, Span, plan_reads, split_span
 from cem_drivers.modbus.table import BUS_KEYS, BUS_KEYS_OF, KINDS, bus_faults
 
@@ -13,6 +13,7 @@ __all__ = [
     "ILLEGAL_FUNCTION",
     "KINDS",
     "MAX_READ",
+    "NOT_THERE",
     "Bus",
     "Function",
     "Link",

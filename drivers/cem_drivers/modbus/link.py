@@ -99,13 +99,15 @@ class Link:
 
         `insist`: even a unit that has been silent is asked; for a scan, which meets silent addresses.
         """
-        async with self._lock:
-            if not insist:
+        await self._lock.acquire()
+        try:
+            if self._silence.units and not insist:
                 self._spare(unit)
             began_s = self._monotonic()
             whole = silent = False
             try:
-                await self._ready(unit, timeout_s)
+                if self._transport.settles or not self._transport.up:
+                    await self._ready(unit, timeout_s)
                 result = answer_to(pdu, await self._exchange(unit, pdu, timeout_s))
                 whole = True
             except Refused as error:
@@ -130,6 +132,8 @@ class Link:
                     self._transport.fail()
                 self._note(unit, whole, silent, began_s)
             return result
+        finally:
+            self._lock.release()
 
     def _spare(self, unit: int) -> None:
         """Raises NoAnswer for a unit that has been silent, for so long that the others keep their rate."""
@@ -150,7 +154,7 @@ class Link:
             self._missed = unit
             now_s = self._monotonic()
             self._silence.silent(unit, now_s, now_s - began_s + self._transport.slowest_s)
-        elif whole:
+        elif whole and self._silence.units:
             self._silence.answered(unit)
 
     async def _ready(self, unit: int, timeout_s: float) -> None:
@@ -183,8 +187,7 @@ class Link:
         began_s = self._monotonic()
         try:
             self._patience.seconds = timeout_s
-            with self._patience:
-                answer = await self._transport.exchange(unit, pdu)
+            answer = await self._patience.over(self._transport.exchange(unit, pdu))
         except TimeoutError as error:
             heard = self._transport.heard()
             if heard:

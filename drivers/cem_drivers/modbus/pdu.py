@@ -6,6 +6,7 @@ Source: Modbus Application Protocol Specification V1.1b3, clauses 6.3, 6.4, 6.6,
 import struct
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import lru_cache
 
 from cem.driver import BadAnswer, Refused
 
@@ -14,6 +15,9 @@ MAX_WRITE = 123  # registers in one request, clause 6.12
 
 ILLEGAL_FUNCTION = 1
 ILLEGAL_ADDRESS = 2
+
+NOT_THERE = frozenset({1, 2, 3})
+"""Exceptions that say that a register is not there; after any other one, such as busy (6), it is asked for again."""
 
 _EXCEPTIONS = {
     1: "illegal function",
@@ -41,6 +45,7 @@ READS = frozenset({1, 2, 3, 4, 7, 12, 17, 20, 24, 43})
 """Function codes that change nothing; every other one counts as a write."""
 
 
+@lru_cache(maxsize=1024)
 def read_request(function: Function, address: int, count: int) -> bytes:
     """Asks for `count` registers from wire address `address` on; ValueError outside the protocol's bounds."""
     if not 1 <= count <= MAX_READ or not 0 <= address <= 0x10000 - count:
@@ -74,8 +79,8 @@ def answer_to(request: bytes, answer: bytes) -> bytes:
         raise Refused(f"refused function {function} with exception {code} ({meaning})", code)
     if not answer or answer[0] != function:
         raise BadAnswer(f"answered {answer[:4].hex() or 'nothing'} to function {function}", answer)
-    if function in (Function.READ_HOLDING, Function.READ_INPUT):
-        size = 2 * struct.unpack_from(">H", request, 3)[0]
+    if function in (3, 4):
+        size = 2 * (request[3] << 8 | request[4])
         if len(answer) != size + 2 or answer[1] != size:
             raise BadAnswer(f"{size // 2} registers asked, {max(len(answer) - 2, 0) / 2:g} answered", answer)
         return answer[2:]

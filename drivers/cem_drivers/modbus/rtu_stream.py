@@ -28,6 +28,7 @@ class RtuStream:
     """
 
     connect_s = 0.5
+    settles = True
 
     def __init__(self, gap_s: float, frame_gap_s: float, slowest_s: float = SLOWEST_ANSWER_S) -> None:
         self.gap_s = max(gap_s, frame_gap_s)

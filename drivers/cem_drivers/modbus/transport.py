@@ -28,6 +28,8 @@ class Transport(Protocol):
     """Answers seen after their time-out."""
     slowest_s: float
     """The slowest answer known; 0 where answers carry the number of their question."""
+    settles: bool
+    """Whether `settle` may have anything to wait for."""
 
     @property
     def up(self) -> bool:
@@ -109,6 +111,7 @@ class PymodbusTcp:
 
     slowest_s = 0.0
     late = 0
+    settles = False
 
     def __init__(self, host: str, port: int, tls: Tls | None = None) -> None:
         self.connect_s = 0.5 if tls is None else 4.0  # small devices need seconds for a handshake
@@ -206,6 +209,7 @@ class InMemory:
     connect_s = 0.5
     slowest_s = 0.0
     late = 0
+    settles = False
 
     def __init__(self, port: PduPort) -> None:
         self.opened = 0

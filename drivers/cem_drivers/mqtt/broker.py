@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 
 from cem.driver import DriverContext, TopicPort
 from cem_drivers.mqtt.paho_topics import BrokerAddress, PahoTopics
+from cem_drivers.mqtt.topics import matches
 from cem_drivers.table import LinkTable, flag, number, text
 
 _LOG = logging.getLogger(__name__)
-DEFAULT_PORT = 1883
+DEFAULT_PORT, TLS_PORT = 1883, 8883
 OnMessage = Callable[[str, bytes, bool], None]
 OnConnection = Callable[[bool], None]
+MOST_WAYS = 4096
+"""Topics whose listeners are remembered; a broker that makes up ever more of them fills no memory."""
 
 
 @dataclass(eq=False, slots=True)
@@ -32,11 +35,13 @@ class Broker:
         self.connected = False
         self._port = port
         self._subscriptions: list[Subscription] = []
+        self._ways: dict[str, tuple[Subscription, ...]] = {}  # topic to who hears it, as far as one came
         self._started = False
 
     async def subscribe(self, subscription: Subscription) -> None:
         """Adds a subscription, and connects with the first one."""
         self._subscriptions.append(subscription)
+        self._ways.clear()
         if not self._started:
             self._started = True
             await self._port.start(self._take, self._connection)
@@ -48,6 +53,7 @@ class Broker:
         """Removes a subscription; harmless when repeated."""
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)
+            self._ways.clear()
 
     def publish(self, topic: str, payload: bytes) -> bool:
         """Sends now or not at all; says which."""
@@ -70,9 +76,17 @@ class Broker:
             self._port.subscribe(topic_filter)
 
     def _take(self, topic: str, payload: bytes, retained: bool) -> None:
-        for subscription in tuple(self._subscriptions):
-            if any(matches(topic_filter, topic) for topic_filter in subscription.topic_filters):
-                subscription.on_message(topic, payload, retained)
+        ways = self._ways.get(topic)
+        if ways is None:
+            if len(self._ways) >= MOST_WAYS:
+                self._ways.clear()
+            ways = self._ways[topic] = tuple(
+                subscription
+                for subscription in self._subscriptions
+                if any(matches(topic_filter, topic) for topic_filter in subscription.topic_filters)
+            )
+        for subscription in ways:
+            subscription.on_message(topic, payload, retained)
 
 
 @dataclass(slots=True)
@@ -111,6 +125,8 @@ class BrokerRegistry:
 
 def broker_address(link: LinkTable, default_port: int = DEFAULT_PORT) -> BrokerAddress:
     """The broker of a checked link table."""
+    if flag(link, "tls") and default_port == DEFAULT_PORT:
+        default_port = TLS_PORT
     return BrokerAddress(
         host=text(link, "host", ""),
         port=int(number(link, "port", default_port)),
@@ -118,18 +134,9 @@ def broker_address(link: LinkTable, default_port: int = DEFAULT_PORT) -> BrokerA
         password_file=text(link, "password_file", "") or None,
         tls=flag(link, "tls"),
         ca_file=text(link, "ca_file", "") or None,
+        cert_file=text(link, "cert_file", "") or None,
+        key_file=text(link, "key_file", "") or None,
     )
-
-
-def matches(topic_filter: str, topic: str) -> bool:
-    """Whether a topic falls under a filter (MQTT 3.1.1 clause 4.7; topics beginning with $ are not for us)."""
-    wanted, levels = topic_filter.split("/"), topic.split("/")
-    for index, want in enumerate(wanted):
-        if want == "#":
-            return True
-        if index >= len(levels) or want not in ("+", levels[index]):
-            return False
-    return len(wanted) == len(levels)
 
 
 BROKERS = BrokerRegistry()

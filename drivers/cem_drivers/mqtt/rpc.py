@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from cem_drivers.mqtt.messages import Payload, UnreadableError
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 MOST_OPEN = 1024
 """So many requests may wait for an answer; older ones are given up."""
 
@@ -23,9 +24,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What a device told unasked: the changes by component."""
+    """What a device told unasked: the changes by component, and when by its own clock (Unix seconds), if it says."""
 
     changes: Mapping[str, Mapping[str, Payload]]
+    at: float | None = None
 
 
 class Requests:
@@ -50,7 +52,7 @@ class Requests:
         for old in [number for number in self._into if number <= self._number - MOST_OPEN]:
             del self._into[old]
         frame = {"id": self._number, "src": self.source, "method": method, "params": dict(params)}
-        return self._number, json.dumps(frame, separators=(",", ":")).encode()
+        return self._number, _ENCODER.encode(frame).encode()
 
     def take(self, payload: bytes) -> tuple[str, Mapping[str, Payload]] | None:
         """Takes an answer in; (into, its result) where it counts as messages. Raises UnreadableError."""
@@ -85,7 +87,9 @@ def notice(payload: bytes) -> Notice:
     params = frame.get("params")
     if frame.get("method") != "NotifyStatus" or not isinstance(params, dict):
         return Notice({})
-    return Notice({name: changes for name, changes in params.items() if isinstance(changes, dict)})
+    told = params.get("ts")
+    at = float(told) if isinstance(told, int | float) and not isinstance(told, bool) else None
+    return Notice({name: changes for name, changes in params.items() if isinstance(changes, dict)}, at)
 
 
 def _object(payload: bytes) -> dict[str, Payload]:

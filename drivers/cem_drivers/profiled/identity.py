@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from cem.driver import Identity, Refused, Value, WrongDevice
-from cem_drivers.modbus import Bus, Function
+from cem_drivers.modbus import NOT_THERE, Bus, Function
 from cem_drivers.profiled.codec import bits_of, decode
 from cem_drivers.profiled.schema import Identify, IdentifyRow, Profile
 
@@ -18,12 +18,14 @@ class Seen:
 
 
 async def identify(bus: Bus, profile: Profile, name: str) -> Identity:
-    """Reads every identifying register. Raises WrongDevice when one does not match, NoAnswer, BadAnswer."""
+    """Reads every identifying register. Raises WrongDevice when one does not match, NoAnswer, BadAnswer, Refused."""
     seen: list[Seen] = []
     for row in profile.identify.points:
         try:
             raw = await bus.read(row.at, row.words, Function(row.fc))
         except Refused as error:
+            if error.code not in NOT_THERE:
+                raise  # busy, or ill: that tells nothing about who it is
             raise WrongDevice(
                 f"{name}: {error}, where a {profile.title} tells who it is; nothing is written. "
                 "Check address, unit and profile"

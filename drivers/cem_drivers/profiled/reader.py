@@ -5,15 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from cem.driver import Refused
-from cem_drivers.modbus import Bus, Function, Span, plan_reads
+from cem_drivers.modbus import NOT_THERE, Bus, Function, Span, plan_reads
 from cem_drivers.profiled.schema import Profile, ValueRow
 from cem_drivers.profiled.values import Known, from_raws
 
 FAST_S = 2.0
 """Groups read at least this often are read whole; blocks of the others take turns."""
-
-NOT_THERE = frozenset({1, 2, 3})
-"""Exceptions that say that a register is not there; of any other one, such as busy (6), it is asked again."""
 
 _LOG = logging.getLogger(__name__)
 

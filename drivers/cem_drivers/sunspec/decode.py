@@ -45,8 +45,16 @@ class Reader:
         self.names = tuple(point.name for point in chosen if point.name in wanted)
         self._points = tuple(point for point in chosen if point.type != "sunssf" or point.name in wanted)
         self._scales = tuple((index, point.name) for index, point in enumerate(chosen) if point.type == "sunssf")
-        self._indices = tuple(index for index, point in enumerate(chosen) if point in self._points)
+        self._told = tuple(
+            (point.name, point, index, _SENTINELS.get(point.type))
+            for index, point in enumerate(chosen)
+            if point in self._points
+        )
         self._struct = _packed(chosen)
+
+    def raw(self, block: bytes) -> tuple[int | float | bytes, ...]:
+        """What all the points hold, not yet scaled."""
+        return self._struct.unpack_from(block)
 
     def values(self, block: bytes) -> dict[str, Value]:
         """The values by point name. `block` begins with the model's identifier word."""
@@ -56,10 +64,16 @@ class Reader:
             scale = raw[index]
             if -MAX_SCALE <= scale <= MAX_SCALE:
                 scales[name] = scale
-        return {
-            point.name: _value(point, raw[index], scales)
-            for point, index in zip(self._points, self._indices, strict=True)
-        }
+        values: dict[str, Value] = {}
+        for name, point, index, sentinel in self._told:
+            held = raw[index]
+            if held.__class__ is not int:
+                values[name] = _value(point, held, scales)
+            elif held == sentinel:
+                values[name] = None
+            else:
+                values[name] = _scaled(point, held, scales)
+        return values
 
 
 def group_values(definition: Definition, length: int, block: bytes) -> list[dict[str, Value]]:
@@ -142,6 +156,10 @@ def _value(point: Point, raw: int | float | bytes, scales: dict[str | int | None
         return raw if math.isfinite(raw) else None
     if raw == _SENTINELS.get(point.type):
         return None
+    return _scaled(point, raw, scales)
+
+
+def _scaled(point: Point, raw: int, scales: dict[str | int | None, int]) -> float | None:
     if point.sf is None:
         return float(raw)
     scale = point.sf if isinstance(point.sf, int) else scales.get(point.sf)

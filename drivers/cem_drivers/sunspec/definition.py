@@ -4,7 +4,7 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
@@ -16,7 +16,7 @@ _FORMATS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Point:
     """One point of a model. Offsets and sizes are registers, counted from the model's identifier word."""
 
@@ -27,13 +27,13 @@ class Point:
     sf: str | int | None
     symbols: Mapping[int, str]
 
-    @property
+    @cached_property
     def format(self) -> str:
         """The struct format of the raw value."""
         return _FORMATS.get(self.type, f"{2 * self.size}s")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Definition:
     """One model: its fixed points, and the points of its repeating group with offsets from the group's begin."""
 
@@ -45,7 +45,7 @@ class Definition:
     curve: tuple[Point, ...] = ()  # of the group that has groups within: one curve without its points
     curve_point: tuple[Point, ...] = ()  # one point of a curve
 
-    @property
+    @cached_property
     def fixed_size(self) -> int:
         """Registers of the fixed part, identifier and length words included."""
         return self.fixed[-1].offset + self.fixed[-1].size
@@ -57,10 +57,11 @@ class Definition:
 
     def point(self, name: str) -> Point:
         """A fixed point by name; KeyError if the model has none."""
-        for point in self.fixed:
-            if point.name == name:
-                return point
-        raise KeyError(name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Point]:
+        return {point.name: point for point in reversed(self.fixed)}
 
 
 @cache

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cem.driver import (
     Control,
@@ -54,6 +55,15 @@ SLOW_PERIOD_S = 30.0
 _LOG = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The points of a resource as they follow from an image that had changed so often."""
+
+    image: Image
+    changes: int
+    points: dict[str, Value]
+
+
 class SunSpecDevice:
     """A device of the site file behind one unit of one link."""
 
@@ -65,7 +75,8 @@ class SunSpecDevice:
         self._generation = 0
         self._images: dict[Map, Image] = {}
         self._sources: dict[str, Source] = {}  # resource id -> where its readings come from
-        self._wanted: dict[bool, dict[Map, tuple[Model, ...]]] = {}  # by whether the slow ones are due
+        self._known: dict[str, _Known] = {}  # by resource id
+        self._wanted: dict[bool, tuple[tuple[Image, tuple[Model, ...]], ...]] = {}  # by whether the slow ones are due
         self._surfaces: dict[tuple[str, Control], ControlSurface] = {}
         self._heartbeats: dict[str, Heartbeat] = {}  # resource id -> of the device that carries its controls
         self._held: set[tuple[str, Control]] = set()
@@ -104,13 +115,14 @@ class SunSpecDevice:
         slow = now_s - self._slow_at_s >= SLOW_PERIOD_S
         await self._read_all(slow)
         taken_at_s = self._context.monotonic()
-        for resource_id in {resource_id for resource_id, _ in self._held}:
-            if resource_id in self._heartbeats:
-                await self._heartbeats[resource_id].beat()
+        if self._heartbeats:
+            for resource_id in {resource_id for resource_id, _ in self._held}:
+                if resource_id in self._heartbeats:
+                    await self._heartbeats[resource_id].beat()
         return [
-            Reading(resource.id, point, value, taken_at_s)
-            for resource in self._config.resources
-            for point, value in self._points(self._sources[resource.id]).items()
+            Reading(resource_id, point, value, taken_at_s)
+            for resource_id in self._sources
+            for point, value in self._points_of(resource_id).items()
         ]
 
     async def write(self, resource_id: str, control: Control, value: float) -> None:
@@ -143,7 +155,7 @@ class SunSpecDevice:
         """Lets go of the link."""
         bus, self._bus = self._bus, None
         self._device = None
-        self._images, self._sources, self._surfaces, self._wanted = {}, {}, {}, {}
+        self._images, self._sources, self._surfaces, self._wanted, self._known = {}, {}, {}, {}, {}
         if bus is not None:
             bus.close()
 
@@ -293,8 +305,7 @@ class SunSpecDevice:
         wanted = self._wanted.get(slow)
         if wanted is None:
             wanted = self._wanted[slow] = self._models(slow)
-        for device, models in wanted.items():
-            image = self._images[device]
+        for image, models in wanted:
             known = len(image.refused)
             before = () if known == 0 else tuple(image.refused)
             await image.read(models)
@@ -304,12 +315,21 @@ class SunSpecDevice:
         if slow:
             self._slow_at_s = self._context.monotonic()
 
-    def _models(self, slow: bool) -> dict[Map, tuple[Model, ...]]:
+    def _models(self, slow: bool) -> tuple[tuple[Image, tuple[Model, ...]], ...]:
         """What a round of reading asks of each device of the map."""
         wanted: dict[Map, dict[Model, None]] = {device: {} for device in self._images}
         for source in self._sources.values():
             wanted[source.map].update((model, None) for model in source.models if slow or model.id not in SLOW)
-        return {device: tuple(models) for device, models in wanted.items()}
+        return tuple((self._images[device], tuple(models)) for device, models in wanted.items())
+
+    def _points_of(self, resource_id: str) -> dict[str, Value]:
+        """The points of a resource, worked out anew only when a register has changed."""
+        known = self._known.get(resource_id)
+        if known is None or known.image.changes != known.changes:
+            source = self._sources[resource_id]
+            image = self._images[source.map]
+            known = self._known[resource_id] = _Known(image, image.changes, self._points(source))
+        return known.points
 
     def _points(self, source: Source) -> dict[str, Value]:
         image = self._images[source.map]

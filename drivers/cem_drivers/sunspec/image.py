@@ -30,7 +30,8 @@ class _Round:
     """A round of reading whose models are all known and lie whole in one read each: what nearly every poll is."""
 
     models: tuple[Model, ...]
-    reads: tuple[tuple[int, int, tuple[tuple[Model, int, int], ...]], ...]  # address, count, (model, begin, end)
+    reads: tuple[tuple[int, int, tuple[tuple[Model, _Layout, int, int], ...]], ...]
+    """(address, count, what lies in it: (model, its layout, begin, end))."""
 
 
 class Image:
@@ -50,6 +51,7 @@ class Image:
         self.values: dict[int, dict[str, Value]] = {}
         self.modules: dict[int, list[dict[str, Value]]] = {}
         self.refused: dict[Model, str] = {}  # and why
+        self.changes = 0  # of `values` and `modules`, counted
         self.max_read = max_read
         self._bus = bus
         self._everything = everything
@@ -76,8 +78,8 @@ class Image:
                     raise
                 self._rounds.clear()
                 return False
-            for model, begin, end in parts:
-                self._take(model, self._layouts[model], block[begin:end])
+            for model, layout, begin, end in parts:
+                self._take(model, layout, block[begin:end])
         return True
 
     async def _carefully(self, models: tuple[Model, ...]) -> None:
@@ -102,13 +104,13 @@ class Image:
         layouts = [self._layouts[model] for model in models if model not in self.refused]
         if len(layouts) < len(models) or any(layout.holes or len(layout.spans) != 1 for layout in layouts):
             return
-        owner = {layout.spans[0]: model for layout, model in zip(layouts, models, strict=True)}
+        owner = {layout.spans[0]: (model, layout) for layout, model in zip(layouts, models, strict=True)}
         reads = tuple(
             (
                 read.span.address,
                 read.span.count,
                 tuple(
-                    (owner[span], 2 * (span.address - read.span.address), 2 * (span.end - read.span.address))
+                    (*owner[span], 2 * (span.address - read.span.address), 2 * (span.end - read.span.address))
                     for span in read.covers
                 ),
             )
@@ -209,7 +211,13 @@ class Image:
             return
         known = definition(model.id)
         assert known is not None
+        reader = layout.reader
+        same = reader is not None and not known.group and self._shown.get(model.id) is layout
+        if same and reader is not None and reader.raw(block) == reader.raw(layout.block):
+            layout.block = block  # other registers than those that anybody looks at
+            return
         layout.block = block
+        self.changes += 1
         self._shown[model.id] = layout
         if known.group:
             self.modules[model.id] = self._groups(model, known, layout, block)

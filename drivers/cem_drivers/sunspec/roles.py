@@ -6,6 +6,7 @@ description of W); a meter's W is positive on import (models 201 to 214, TotWhIm
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cem.driver import Ratings, Role, Value
 from cem_drivers.sunspec.definition import definition
@@ -95,9 +96,11 @@ def find_source(maps: list[Map], role: Role, hybrid: bool) -> Source | None:
 def number(values: Values, *candidates: tuple[int, str]) -> float | None:
     """The first of the candidates (model, point) that has a number."""
     for model, name in candidates:
-        value = values.get(model, {}).get(name)
-        if isinstance(value, float):
-            return value
+        held = values.get(model)
+        if held is not None:
+            value = held.get(name)
+            if isinstance(value, float):
+                return value
     return None
 
 
@@ -138,17 +141,41 @@ def _minus(value: float | None) -> float | None:
     return None if value is None else 0.0 - value
 
 
-def _magnitude(value: float | None) -> float | None:
-    return None if value is None else abs(value)
-
-
 def _symbol(values: Values, model: int, name: str) -> str | None:
     """The word of an enumeration in lower case, the number where the definition has no word for it."""
     value = values.get(model, {}).get(name)
+    return _word(model, name, int(value)) if isinstance(value, float) else None
+
+
+@lru_cache(maxsize=1024)
+def _word(model: int, name: str, code: int) -> str | None:
     known = definition(model)
-    if not isinstance(value, float) or known is None:
-        return None
-    return known.point(name).symbols.get(int(value), str(int(value))).lower().replace(" ", "_")
+    return None if known is None else known.point(name).symbols.get(code, str(code)).lower().replace(" ", "_")
+
+
+def _as_is(value: float) -> float:
+    return value
+
+
+def _turned(value: float) -> float:
+    return 0.0 - value
+
+
+_METER_POINTS: tuple[tuple[str, str, Callable[[float], float], Callable[[float], float]], ...] = (
+    ("power_w", "W", _as_is, _turned),
+    *(
+        row
+        for line, phase in enumerate("ABC", 1)
+        for row in (
+            (f"power_l{line}_w", f"Wph{phase}", _as_is, _turned),
+            (f"current_l{line}_a", f"Aph{phase}", abs, abs),
+            (f"voltage_l{line}_v", f"PhVph{phase}", _as_is, _as_is),
+        )
+    ),
+    ("frequency_hz", "Hz", _as_is, _as_is),
+)
+"""Point, the meter's name for it, and what makes it ours: with the meter as it should be, and turned round."""
+_COUNTERS = (("import_wh", "TotWhImp", "TotWhExp"), ("export_wh", "TotWhExp", "TotWhImp"))
 
 
 def grid_points(source: Source, values: Values, meter_sign: int) -> dict[str, Value]:
@@ -156,26 +183,15 @@ def grid_points(source: Source, values: Values, meter_sign: int) -> dict[str, Va
     assert source.meter is not None
     read = values.get(source.meter.id, {})
     points: dict[str, Value] = {}
-
-    def put(point: str, name: str, convert: Callable[[float | None], float | None]) -> None:
+    for point, name, right, turned in _METER_POINTS:
         if name in read:
             value = read[name]
-            points[point] = convert(value if isinstance(value, float) else None)
-
-    def power(value: float | None) -> float | None:
-        return value if meter_sign > 0 else _minus(value)
-
-    def as_is(value: float | None) -> float | None:
-        return value
-
-    put("power_w", "W", power)
-    for line, phase in enumerate("ABC", 1):
-        put(f"power_l{line}_w", f"Wph{phase}", power)
-        put(f"current_l{line}_a", f"Aph{phase}", _magnitude)
-        put(f"voltage_l{line}_v", f"PhVph{phase}", as_is)
-    put("frequency_hz", "Hz", as_is)
-    put("import_wh", "TotWhImp" if meter_sign > 0 else "TotWhExp", as_is)
-    put("export_wh", "TotWhExp" if meter_sign > 0 else "TotWhImp", as_is)
+            points[point] = (right if meter_sign > 0 else turned)(value) if isinstance(value, float) else None
+    for point, right_name, turned_name in _COUNTERS:
+        name = right_name if meter_sign > 0 else turned_name
+        if name in read:
+            value = read[name]
+            points[point] = value if isinstance(value, float) else None
     return points
 
 

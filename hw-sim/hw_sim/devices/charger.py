@@ -188,8 +188,10 @@ class Charger(TopicFront):
             self._next_heartbeat_s = now_s + _HEARTBEAT_S
             for key, value in self._clock().items():
                 self._tell(key, value)
+        sent = self._sent
         for key, value in self.values().items():
-            self._tell(key, value, only_changes=True)
+            if key not in sent or sent[key] != value:
+                self._tell(key, value)
         self._tell("nrg", self._nrg(), only_changes=not due, measured=True)
 
     def _tell(self, key: str, value: Json, only_changes: bool = False, measured: bool = False) -> None:

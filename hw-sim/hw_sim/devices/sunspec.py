@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from struct import Struct
 from typing import Protocol
 
 from hw_sim.devices import layouts
@@ -25,6 +26,8 @@ _SIZES = {
     "acc64": 4,
 }
 _SIGNED = frozenset({"i16", "sf"})
+_NUMBERS = (float, int)
+_WORD = Struct(">H").pack_into
 _UNIMPLEMENTED = {
     "u16": 0xFFFF,
     "enum16": 0xFFFF,
@@ -171,13 +174,37 @@ class Owner(Protocol):
         """A write was refused."""
 
 
+@dataclass(slots=True)
+class _Live:
+    """A model with live values, and what is known of them.
+
+    `quick` has, for each point whose values are numbers in one register, where in the bank it lies, what to divide
+    by, and the least and most that fits; `shown` the live values as they stand in the registers.
+    """
+
+    model: Model
+    begin: int
+    end: int
+    quick: dict[str, tuple[int, float, int, int]]
+    fresh: int | None = None  # the owner's version
+    shown: dict[str, Value] = field(default_factory=dict)
+
+
+def _quick(model: Model) -> dict[str, tuple[int, float, int, int]]:
+    found = {}
+    for name, point in model.points.items():
+        factor = model.factor(point)
+        if point.size == 1 and (factor is not None or point.scale is None):
+            low, high = (-0x7FFF, 32767) if point.kind in _SIGNED else (0, 65534)
+            found[name] = (2 * (model.address - BASE + point.offset), 10.0**factor if factor else 1.0, low, high)
+    return found
+
+
 class SunSpecDevice:
     """A chain of models at 40000 behind one RegisterBank."""
 
     def __init__(self, models: list[Model], owner: Owner) -> None:
         self._owner = owner
-        self._fresh: dict[int, int] = {}
-        self._shown: dict[int, dict[str, Value]] = {}  # live values as they stand in the registers
         self._models = {model.number: model for model in models}
         words = list(_START)
         address = BASE + 2
@@ -186,11 +213,11 @@ class SunSpecDevice:
             words.extend(model.initial())
             address += 2 + model.length
         words.extend(_END)
-        self._live = tuple(
-            (number, model.address, model.address + 2 + model.length)
+        self._live = {
+            number: _Live(model, model.address, model.address + 2 + model.length, _quick(model))
             for number, model in self._models.items()
             if model.live is not None
-        )
+        }
         self._writable = {at: point for model in models for at, point in model.writable().items()}
         self._model_at = {at: model for model in models for at in model.writable()}
         self.bank = RegisterBank(
@@ -202,22 +229,31 @@ class SunSpecDevice:
 
     def forget(self) -> None:
         """The next read looks at the live values anew."""
-        self._fresh.clear()
-        self._shown.clear()
+        for live in self._live.values():
+            live.fresh = None
+            live.shown.clear()
 
     def _refresh(self, first: int, last: int) -> None:
         version = self._owner.version()
-        for number, begin, end in self._live:
-            if begin > last or end <= first or self._fresh.get(number) == version:
+        for live in self._live.values():
+            if live.fresh != version and live.begin <= last and live.end > first:
+                live.fresh = version
+                self._show(live)
+
+    def _show(self, live: _Live) -> None:
+        """Puts what has changed into the registers."""
+        model, shown, quick, held = live.model, live.shown, live.quick, self.bank.held
+        for name, value in self._owner.seen(model).items():
+            if name in shown and shown[name] == value:
                 continue
-            self._fresh[number] = version
-            model = self._models[number]
-            shown = self._shown.setdefault(number, {})
-            for name, value in self._owner.seen(model).items():
-                if name not in shown or shown[name] != value:
-                    shown[name] = value
-                    point = model.points[name]
-                    self.bank.put(begin + point.offset, point.words(value, model.factor(point)))
+            shown[name] = value
+            if name in quick and isinstance(value, _NUMBERS):
+                at, divisor, low, high = quick[name]
+                number = round(value / divisor)
+                _WORD(held, at, (low if number < low else min(number, high)) & 0xFFFF)
+            else:
+                point = model.points[name]
+                self.bank.put(live.begin + point.offset, point.words(value, model.factor(point)))
 
     def _accept(self, changes: Mapping[int, int]) -> None:
         names: dict[int, set[str]] = {}
@@ -255,7 +291,8 @@ class SunSpecDevice:
         """Stores a point from the device's side."""
         model = self._models[number]
         point = model.points[name]
-        self._shown.pop(number, None)
+        if number in self._live:
+            self._live[number].shown.clear()
         self.bank.put(model.address + point.offset, point.words(value, model.factor(point)))
 
     def put_factor(self, number: int, name: str, off: int) -> None:

@@ -1,0 +1,58 @@
+"""The gateway in a house of makers' devices: a hybrid inverter, a serial meter and a charger, each by its profile."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cem.simulation.harness import Bench
+from cem.simulation.oracle.judge import Oracle
+from cem.simulation.plant import Home, home_in, open_home, read_table
+from support.virtual_home import HOMES
+
+MAKERS = HOMES / "makers.toml"
+NOON = datetime(2026, 6, 15, 10, 0, tzinfo=UTC)
+MIDNIGHT = datetime(2026, 6, 14, 22, 0, tzinfo=UTC)
+STEP_S = 10.0
+
+
+def with_faults(*faults: dict[str, Any]) -> Home:
+    """The house, and what goes wrong in it."""
+    return home_in({**read_table(MAKERS), "fault": list(faults)}, MAKERS)
+
+
+def test_an_hour_with_devices_that_fail_breaks_no_promise() -> None:
+    home = with_faults(
+        {"kind": "half_open", "target": "wallbox", "at_s": 600, "for_s": 60},
+        {"kind": "short_answer", "target": "meter", "at_s": 900, "for_s": 40},
+        {"kind": "reboot", "target": "plenticore", "at_s": 1500, "for_s": 60},
+        {"kind": "second_master", "target": "plenticore", "at_s": 2000, "for_s": 15, "value": 3000.0},
+    )
+    with Bench(home, start=NOON, seed=3, step_s=STEP_S) as bench:
+        oracle = Oracle(bench)
+        bench.advance(2700)
+        assert oracle.violations == []
+        assert oracle.steps >= 260
+        devices = bench.truth().devices
+        assert devices["plenticore"].writes["battery.setpoint_w 1034"] > 50
+        assert devices["wallbox"].writes["ev.limit_a 1210"] > 50
+        assert devices["plenticore"].foreign_writes >= 1
+        assert {device.id: device.profile for device in bench.site_file.devices} == {
+            "hybrid": "kostal.plenticore",
+            "meter": "eastron.sdm630",
+            "charger": "alfen.eve",
+        }
+        assert {status.id for status in bench.status().devices} == {"hybrid", "meter", "charger"}
+
+
+@pytest.mark.slow
+def test_a_day_breaks_no_promise() -> None:
+    with Bench(open_home(MAKERS), start=MIDNIGHT, seed=17, step_s=STEP_S) as bench:
+        oracle = Oracle(bench)
+        before = bench.truth()
+        bench.advance(86400)
+        after = bench.truth()
+        assert oracle.violations == []
+        assert after.charged_wh - before.charged_wh > 2000
+        assert after.ev_wh - before.ev_wh > 20_000
+        assert after.pv_wh - before.pv_wh > 20_000
