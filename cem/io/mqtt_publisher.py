@@ -79,9 +79,14 @@ class MqttPublisher:
         self._thread.submit(self._publish, messages)  # thousands of vens are thousands of messages
 
     async def publish_and_wait(self, messages: Sequence[tuple[str, bytes]], timeout_s: float) -> bool:
-        """Sends, and says whether the broker acknowledged all of it in time; what waits is sent later all the same."""
-        sent = asyncio.wrap_future(self._thread.submit(self._publish, messages))
-        for info in await sent:
+        """Sends, and says whether the broker acknowledged all of it in time; what waits is sent later all the same.
+
+        While the broker is away nobody waits for it.
+        """
+        sent = await asyncio.wrap_future(self._thread.submit(self._publish, messages))
+        if self._client is None or not self._client.is_connected():
+            return False
+        for info in sent:
             try:
                 await asyncio.to_thread(info.wait_for_publish, timeout_s)
             except (RuntimeError, ValueError):  # not connected, or the queue is full
