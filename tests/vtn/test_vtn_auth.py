@@ -2,12 +2,15 @@
 
 import asyncio
 import base64
+import json
 from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
 
-from support.vtn_site import SECRETS, running_site
+from cem.sgcp.vtn.handler import BASE_PATH
+from cem.wire.http import HttpRequest
+from support.vtn_site import NOON, SECRETS, new_vtn, running_site
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -126,16 +129,26 @@ def test_the_scheme_of_the_token_is_case_insensitive() -> None:
 
 def test_a_clients_oldest_tokens_go_when_it_fetches_too_many() -> None:
     async def main() -> None:
-        async with running_site() as site:
+        async with running_site(tokens_per_client=8) as site:
             await site.token("other")
             await site.token("home")
             form = urlencode({**GRANT, **OWN}).encode()
-            for _ in range(64):
+            for _ in range(8):
                 assert (await site.raw("POST", "/auth/token", headers={"Content-Type": FORM}, body=form)).status == 200
             assert (await site.ask("home", "GET", "/events")).status == 401
             assert (await site.ask("other", "GET", "/events")).status == 200
 
     asyncio.run(main())
+
+
+def test_two_thousand_devices_may_share_one_client() -> None:
+    vtn = new_vtn()
+    form = urlencode({**GRANT, **OWN}).encode()
+    ask = HttpRequest("POST", f"{BASE_PATH}/auth/token", body=form, peer="192.0.2.1")
+    tokens = [json.loads(vtn.respond(ask, NOON).answer.body)["access_token"] for _ in range(2000)]
+    for token in (tokens[0], tokens[-1]):
+        read = HttpRequest("GET", f"{BASE_PATH}/events", headers={"authorization": f"Bearer {token}"})
+        assert vtn.respond(read, NOON).answer.status == 200
 
 
 FORBIDDEN = [

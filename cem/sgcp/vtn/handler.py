@@ -76,6 +76,7 @@ class VtnConfig:
     base_path: str = BASE_PATH
     public_url: str = ""  # scheme://host[:port] in /auth/server; empty: as the client addressed us
     token_lifetime: timedelta = timedelta(hours=1)
+    tokens_per_client: int = 4096  # that are valid at the same time
     max_objects_per_ven: int = 10_000  # of each type, so that one VEN can't fill the disk
     max_subscriptions_per_ven: int = 100  # each may make calls of every change
     mqtt: MqttOffer | None = None
@@ -87,7 +88,7 @@ class Vtn:
     def __init__(self, config: VtnConfig, objects: Objects) -> None:
         self._config = config
         self._objects = objects
-        self._tokens = Tokens(config.clients, config.token_lifetime, config.new_token)
+        self._tokens = Tokens(config.clients, config.new_token, config.token_lifetime, config.tokens_per_client)
         self._roles = {client.id: client.role for client in config.clients}
 
     def respond(self, request: HttpRequest, now: datetime, proofs: Proofs = _NO_PROOFS) -> Outcome:
