@@ -58,6 +58,7 @@ class TcpEndpoint:
         self._rtu = rtu
         self._server: asyncio.Server | None = None
         self._open: dict[asyncio.Task[None], int] = {}  # connection to how many the device had forgotten before
+        self._readers: dict[asyncio.Task[None], asyncio.StreamReader] = {}
 
     @property
     def listening(self) -> bool:
@@ -90,18 +91,27 @@ class TcpEndpoint:
         task = asyncio.current_task()
         assert task is not None
         most = self.unit.max_clients
-        if most is not None and sum(lost == self.unit.lost for lost in self._open.values()) >= most:
+        if most is not None and self._clients() >= most:
             self.turned_away += 1
             writer.transport.abort()
             return
         self._open[task] = self.unit.lost
+        self._readers[task] = reader
         try:
             await (self._serve_rtu(reader, writer) if self._rtu else self._serve_tcp(reader, writer))
         except (asyncio.IncompleteReadError, OSError, asyncio.CancelledError):
             return  # hung up, or stopped; asyncio's server would report a cancellation as an error
         finally:
             self._open.pop(task, None)
+            self._readers.pop(task, None)
             writer.transport.abort()
+
+    def _clients(self) -> int:
+        """Connections that count: neither forgotten nor ended by the other side, though an answer may be on its way."""
+        return sum(
+            lost == self.unit.lost and not (self._readers[task].at_eof() or self._readers[task].exception())
+            for task, lost in self._open.items()
+        )
 
     async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:

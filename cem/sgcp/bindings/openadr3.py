@@ -163,7 +163,7 @@ class Binding:
                 count += 1
             if max(count, number) > self.bounds.max_intervals:
                 raise Unusable(f"more than {self.bounds.max_intervals} intervals")
-        return _merged(stretches), tuple(unsupported), units
+        return merged(stretches), tuple(unsupported), units
 
     def _signals(
         self, period: Period, number: int, reader: Reader, unsupported: dict[str, None]
@@ -209,7 +209,7 @@ def _order(kind: SignalKind, number: int, value: float) -> tuple[float | str, ..
     return (value,) if kind in LIMITS else (-number,)
 
 
-def _merged(stretches: Mapping[SignalKind | None, list[Stretch[float]]]) -> list[EventInterval]:
+def merged(stretches: Mapping[SignalKind | None, list[Stretch[float]]]) -> list[EventInterval]:
     """Intervals that do not overlap.
 
     Interpretation: where intervals of one event overlap, the strictest limit holds, and otherwise the later interval.

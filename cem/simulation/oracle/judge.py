@@ -17,7 +17,7 @@ from cem.simulation.oracle.seen import Bounds, Invariant, Seen, Violation, Write
 from cem.simulation.oracle.storage import DeviceEnvelope, NoHunting, OneDirection, Reserve
 from cem.simulation.oracle.switching import Car, Ramp, Spread, Switching
 from cem.simulation.oracle.wires import Block, blocks
-from cem.simulation.plant import Truth, has_registers
+from cem.simulation.plant import has_registers
 
 PLAIN = (
     Fuse, ImportLimit, ExportLimit, GuaranteedLeast, Reserve, DeviceEnvelope, OneDirection, Switching, Ramp, Spread,
@@ -64,7 +64,8 @@ class Oracle:
         maps = {device: self._blocks(simulated) for simulated, device in self._devices.items()}
         self._registers = frozenset(simulated for simulated in self._devices if has_registers(self._plant, simulated))
         owned = {device: own for sim, device in self._devices.items() if (own := self._plant.owned(sim)) is not None}
-        self._profiled = frozenset(owned)
+        self._profiled = frozenset(sim for sim, device in self._devices.items() if device in owned)
+        self._open: dict[str, int] = {}  # by such a device the place of its last write, until it is known what it meant
         judges: list[Invariant] = [make(site, bounds) for make in PLAIN]
         judges += [make(site, bounds, maps) for make in WIRED]
         judges.append(AllowList(maps, owned))
@@ -87,18 +88,28 @@ class Oracle:
         except KeyError:
             return ()
 
-    def _known(self, write: Write, truth: Truth) -> Write:
-        """With what a device with a profile made of it: nobody else can read its registers."""
-        if write.device_id not in self._profiled:
-            return write
-        simulated = self._facts.simulated(write.device_id)
-        return replace(write, hands_back=simulated is not None and not truth.devices[simulated].remote, profiled=True)
-
     def _wrote(self, simulated: str, what: bytes) -> None:
         if self._next_on_write is not None:
             self._next_on_write(simulated, what)
+        self._conclude(simulated)
         device = self._devices.get(simulated, simulated)
         self._writes.append(Write(self._plant.house.elapsed_s, device, what, simulated not in self._registers))
+        if simulated in self._profiled:
+            self._open[simulated] = len(self._writes) - 1
+
+    def _conclude(self, simulated: str) -> None:
+        """What a device with a profile has made of the last write: its registers mean what only it knows."""
+        index = self._open.pop(simulated, None)
+        if index is None:
+            return
+        holds = [hold for hold in self._plant.fronts[simulated].holds().values() if hold.remote]
+        self._writes[index] = replace(
+            self._writes[index],
+            profiled=True,
+            hands_back=not holds,
+            held_w=next((hold.upper_w for hold in holds if hold.upper_w is not None), None),
+            offered_a=next((hold.offered_a for hold in holds if hold.offered_a is not None), None),
+        )
 
     def _step(self, step: Step) -> None:
         if self._next_on_step is not None:
@@ -111,7 +122,9 @@ class Oracle:
         at_s = facts.at_s
         self._follow_gateway(at_s)
         now = self._bench.clock.now()
-        writes, self._writes = tuple(self._known(write, step.truth) for write in self._writes), []
+        for simulated in list(self._open):
+            self._conclude(simulated)
+        writes, self._writes = tuple(self._writes), []
         gateway = self._bench.gateway
 
         def limits(side: str) -> Any:

@@ -94,7 +94,7 @@ class Bumpless:
         mine = [write for write in seen.writes if write.device_id == device and not write.by_topic]
         shares = [s for write in mine if block and (s := storage_share(block, written(write.what))) is not None]
         powers = [share * ((ratings.max_charge_w if share > 0 else ratings.max_discharge_w) or 0.0) for share in shares]
-        powers += [battery.held_w for write in mine if write.profiled and battery.held_w is not None]
+        powers += [write.held_w for write in mine if write.held_w is not None]
         if key not in self._first or not powers:
             return []
         self._first.discard(key)
@@ -114,8 +114,7 @@ class Bumpless:
         key = charger.resource.id
         mine = [write for write in seen.writes if write.device_id == charger.resource.device_id]
         told = next((amps for write in mine if write.by_topic and (amps := amps_told(write.what)) is not None), None)
-        if any(write.profiled for write in mine):
-            told = charger.offered_a
+        told = next((write.offered_a for write in mine if write.offered_a is not None), told)
         if key not in self._first:
             return []
         if told is None:

@@ -49,6 +49,8 @@ class Write:
     by_topic: bool
     profiled: bool = False  # the registers are a maker's own, so that only the device itself knows what they mean
     hands_back: bool = False  # of such a device: nothing of anybody's is in force after it
+    held_w: float | None = None  # of such a device: what its battery is told after it, charging positive
+    offered_a: float | None = None  # of such a device: what its car is told after it
 
 
 @dataclass(frozen=True, slots=True)
