@@ -1,10 +1,10 @@
 """The few Protocols through which the core meets the world."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cem.model.plan import Plan, PlanRequest
 from cem.model.reading import Reading
@@ -117,6 +117,32 @@ class Device(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Complaint:
+    """What stands in the way of a device that answers all the same, and what its owner can do about it."""
+
+    says: str
+    do: str
+
+
+@runtime_checkable
+class Complains(Protocol):
+    """A device that can say more to its owner than whether it answers."""
+
+    @property
+    def complaint(self) -> Complaint | None:
+        """What is wrong now; None while all is well."""
+
+
+@runtime_checkable
+class SpeaksSeldom(Protocol):
+    """A device that answers nobody and says by itself who it is: opening it takes more patience than others need."""
+
+    @property
+    def opens_within_s(self) -> float:
+        """After so long `open` has ended, one way or the other; at most 14 s."""
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a driver found at an address: enough to write a [[device]] table."""
 
@@ -127,6 +153,7 @@ class Found:
     resources: tuple[tuple[Role, Ratings, frozenset[Control]], ...]
     confidence: float  # 0 to 1
     details: Mapping[str, Json] = field(default_factory=dict)  # whatever else the driver saw, for `cem scan`
+    every_s: float | None = None  # how often it tells new values, where that is seldom; None: when it is asked
     contacts: frozenset[Contact] = frozenset()  # of the role contacts: which are wired
 
 
@@ -166,6 +193,28 @@ class TopicPort(Protocol):
 
     async def stop(self) -> None:
         """Disconnects; never raises."""
+
+
+class ByteSink(Protocol):
+    """Called with each piece that arrives."""
+
+    def __call__(self, data: bytes, /) -> None: ...
+
+
+class LossSink(Protocol):
+    """Called once when a line is lost: pulled out, or hung up."""
+
+    def __call__(self, error: Exception, /) -> None: ...
+
+
+class StreamPort(Protocol):
+    """A line on which a device speaks by itself: serial, over TCP, or in memory. Callbacks run in the event loop."""
+
+    async def start(self, on_bytes: ByteSink, on_lost: LossSink) -> None:
+        """Begins to listen; raises OSError where the line is not there or somebody else reads it."""
+
+    def stop(self) -> None:
+        """Listens no more; never raises, harmless when repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +271,12 @@ class TopicPorts(Protocol):
     """Gives the in-memory broker connection for a link table of the site file."""
 
     def __call__(self, link: Mapping[str, str | int | float | bool], /) -> TopicPort: ...
+
+
+class StreamPorts(Protocol):
+    """Gives the in-memory line for a link table of the site file."""
+
+    def __call__(self, link: Mapping[str, str | int | float | bool], /) -> StreamPort: ...
 
 
 class CallPorts(Protocol):
@@ -295,7 +350,9 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class DriverContext:
-    """What a driver gets from the house. `pdu`, `topics`, `pins` and `calls`, where set, replace the real transports.
+    """What a driver gets from the house.
+
+    `pdu`, `topics`, `streams`, `pins` and `calls`, where set, replace the real transports.
 
     Without `keep` nothing outlives a restart.
     """
@@ -303,6 +360,7 @@ class DriverContext:
     monotonic: Monotonic
     pdu: PduPorts | None = None
     topics: TopicPorts | None = None
+    streams: StreamPorts | None = None
     pins: PinPorts | None = None
     keep: Keep | None = None
     calls: CallPorts | None = None
@@ -435,6 +493,38 @@ class Http(Protocol):
 
     async def close(self) -> None:
         """Closes the connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLogin:
+    """A broker and how to enter it. Certificates are PEM texts; None: the system's authorities, and none of our own."""
+
+    uris: tuple[str, ...]  # mqtt://host[:port] or mqtts://host[:port], the first that works
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_pem: str | None = None
+    certificate_pem: str | None = None
+    key_pem: str | None = field(default=None, repr=False)
+
+
+class NoticeTopics(Protocol):
+    """Listens to topics of a broker. What arrives is a hint, never truth."""
+
+    async def start(
+        self,
+        topics: Sequence[str],
+        login: Callable[[], Awaitable[BrokerLogin]],
+        on_notice: Callable[[], None],
+        on_connection: Callable[[str], None],
+    ) -> None:
+        """Begins to connect and goes on trying, asking for a login before each try. Never raises.
+
+        `on_notice` is called for every message and for every connection; `on_connection` with '' when connected,
+        else with what is wrong, in words.
+        """
+
+    async def stop(self) -> None:
+        """Disconnects."""
 
 
 class Watchdog(Protocol):

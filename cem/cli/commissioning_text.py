@@ -2,7 +2,9 @@
 
 from cem.commissioning.discover import Sighting
 from cem.commissioning.result import Result, Step, Verdict
+from cem.commissioning.services import KNOWN, place
 from cem.commissioning.targets import address
+from cem.io.mdns_services import Announced
 from cem.model.resource import Ratings
 from cem.ports import Found, Json
 
@@ -31,9 +33,17 @@ def found_line(where: str, found: Found) -> str:
     profile = f", profile {found.profile}" if found.profile else ""
     parts = "; ".join(_part(role.value, ratings, sorted(controls)) for role, ratings, controls in found.resources)
     parts = parts or "nothing that plays a role"
+    sure = f", {found.confidence:.0%} sure" if found.profile else ""
+    serial = found.identity.serial or "not told"
     if (caller := found.details.get("calls_in_as")) is not None:
         where = f"{where}: {caller} calls in"
-    return f"{where}: {who}, serial {found.identity.serial or 'not told'}: {parts} (driver {found.driver}{profile})"
+    return f"{where}: {who}, serial {serial}: {parts} (driver {found.driver}{profile}{sure})"
+
+
+def advice_lines(found: Found) -> list[str]:
+    """What the owner has to do, so that a device that speaks by itself tells all that it can."""
+    advice = found.details.get("advice")
+    return [f"    {line}" for line in advice] if isinstance(advice, list) else []
 
 
 def model_lines(found: Found, values: bool = False) -> list[str]:
@@ -72,6 +82,20 @@ def sighting_json(sighting: Sighting) -> dict[str, Json]:
         "found": [_found_json(found) for found in sighting.found],
         "trouble": list(sighting.trouble),
         "instead": sighting.instead or None,
+    }
+
+
+def service_json(service: Announced) -> dict[str, Json]:
+    """What is announced by mDNS, as JSON."""
+    known = KNOWN[service.kind]
+    return {
+        "address": place(service),
+        "service": service.kind,
+        "name": service.name,
+        "addresses": list(service.addresses),
+        "what": known.what(service).removesuffix(":"),
+        "further": known.further(service) or None,
+        "says": dict(service.says),
     }
 
 

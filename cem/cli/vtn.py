@@ -13,7 +13,10 @@ from pathlib import Path
 
 import click
 
-from cem.cli.vtn_orders import event, json_option, program, report, ven
+from cem.cli.vtn_event import event
+from cem.cli.vtn_peers import report, subscription, ven
+from cem.cli.vtn_print import json_option
+from cem.cli.vtn_program import program
 from cem.io.callback_guard import Network
 from cem.io.mqtt_publisher import Broker
 from cem.io.object_store import StoreError
@@ -35,7 +38,7 @@ def vtn(ctx: click.Context) -> None:
         ctx.invoke(serve)
 
 
-for _group in (program, event, report, ven):
+for _group in (program, event, report, ven, subscription):
     vtn.add_command(_group)
 
 

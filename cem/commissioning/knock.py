@@ -24,6 +24,14 @@ NO_HOST = "no such host name in this network"
 UNKNOWN = "answers, but no driver knows it"
 UNKNOWN_LINE = "the serial line is there, but nothing that a driver knows answers: check unit, baud rate and wires"
 
+SILENT_LINE = (
+    "the serial line is there, but no meter speaks on it: check that the head sits on the meter's eye or the cable in "
+    "its P1 port; a P1 port may have to be switched on by the grid operator, an optical one by the meter's PIN"
+)
+SILENT_SERVER = (
+    "takes the connection, but no meter speaks on it: check the serial server's baud rate and the meter's head"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Knock:
@@ -51,7 +59,8 @@ async def connects(host: str, port: int, timeout_s: float) -> Knock | None:
 async def knock(link: Link, timeout_s: float) -> Knock:
     """Asks in the link's own protocol, then in the other one; only reads. Never raises for what is out there."""
     if "host" not in link or "port" not in link:
-        return _line(Path(str(link.get("device", ""))))
+        words = SILENT_LINE if link.get("kind") == LinkKind.SERIAL else UNKNOWN_LINE
+        return _line(Path(str(link.get("device", ""))), words)
     host, port = str(link["host"]), int(link["port"])
     if (failed := await connects(host, port, timeout_s)) is not None:
         return failed
@@ -62,6 +71,8 @@ async def knock(link: Link, timeout_s: float) -> Knock:
         if await _modbus(host, port, 1, timeout_s) is not None:
             return Knock(True, f"answers Modbus, not MQTT: ask it as modbus://{_place(host, port)}")
         return Knock(True, "takes the connection, but answers neither MQTT nor Modbus at unit 1")
+    if link.get("kind") == LinkKind.SERIAL_TCP:
+        return Knock(True, SILENT_SERVER)
     if link.get("kind") != LinkKind.MODBUS_TCP:
         return Knock(True, "takes the connection, but nothing that a driver knows answers")
     unit = int(link.get("unit", 1))
@@ -81,8 +92,8 @@ async def _ended(writer: asyncio.StreamWriter) -> None:
             await writer.wait_closed()
 
 
-def _line(device: Path) -> Knock:
-    return Knock(True, UNKNOWN_LINE) if device.exists() else Knock(False, f"no such serial line: {device}")
+def _line(device: Path, words: str) -> Knock:
+    return Knock(True, words) if device.exists() else Knock(False, f"no such serial line: {device}")
 
 
 def _place(host: str, port: int) -> str:

@@ -330,7 +330,7 @@ def _heat_pump(
         said = {
             "price": "stores all the heat it can: a kWh costs less than nothing",
             "plan": "stores heat as planned",
-            "sun": "stores the sun's surplus as heat",
+            "sun": _of_the_sun(scene),
         }
         source = {"price": scene.prices.source, "plan": "plan", "sun": "rule"}[wants or "sun"]
         now = replace(now, value=float(state), source=source, reason=said[wants or "sun"])
@@ -340,6 +340,13 @@ def _heat_pump(
         words = f"stays for {HEAT_PUMP_MIN_STAY_S / 60:.0f} min in one state"
         return replace(now, value=float(memory.state), reason=words)
     return now
+
+
+def _of_the_sun(scene: Scene) -> str:
+    """The sun's part is given out by priority: what comes after a heat pump may draw from the grid meanwhile."""
+    if (scene.picture.grid_w or 0.0) > EV_DRAWS_W:
+        return "stores the sun as heat; what others take beyond it comes from the grid"
+    return "stores the sun's surplus as heat"
 
 
 def _load(

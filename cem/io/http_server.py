@@ -40,7 +40,7 @@ class HttpServer:
     async def start(self, host: str, port: int) -> int:
         """Listens and returns the port, the free one that was found for port 0; raises OSError."""
         app = web.Application(client_max_size=self._bounds.max_body_bytes)
-        app.router.add_route("*", "/{path:.*}", self._serve)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._serve)
         app.on_response_prepare.append(_without_banner)
         runner = web.AppRunner(
             app, access_log=None, keepalive_timeout=self._bounds.keepalive_s, shutdown_timeout=2.0, handle_signals=False

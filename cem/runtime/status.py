@@ -233,9 +233,19 @@ class StatusSource:
         return self._dated(troubles, inputs.now.wall)
 
     def _lines(self, inputs: Inputs) -> list[Trouble]:
-        """Devices that answer, but too often not rightly."""
+        """Devices that answer, but too often not rightly, or not all that is needed."""
         online = {d.device_id for d in inputs.devices.values() if d.health is Health.ONLINE}
-        return [
+        complaints = [
+            Trouble(
+                f"complaint.{task.config.id}",
+                f"{task.config.name}: {complaint.says}",
+                "it is used as far as it goes",
+                f"{complaint.do}.",
+            )
+            for task in self._tasks
+            if task.config.id in online and (complaint := task.complaint) is not None
+        ]
+        return complaints + [
             Trouble(
                 f"line.{task.config.id}",
                 f"{task.config.name}: {words}",

@@ -119,7 +119,11 @@ def test_a_home_is_provisioned_over_real_sockets(addresses: dict[str, dict[str, 
     [
         ((), "connection: missing; every site file needs it; give --phases and --fuse-a"),
         (("--phases", "3"), "connection.fuse_a: missing; every [connection] needs it; give --fuse-a"),
-        (HOME, "no address to look at: give --modbus HOST:PORT/UNIT, --mqtt HOST:PORT or --ocpp LISTEN:PORT"),
+        (
+            HOME,
+            "no address to look at: give --modbus HOST:PORT/UNIT, --mqtt HOST:PORT, --serial LINE or "
+            "--ocpp LISTEN:PORT, or --gpio WIRE=PIN,...",
+        ),
         ((*HOME, "--modbus", "h:502/3-"), "units are such as /1"),
         ((*HOME, "--currency", "euro"), "currency: 'euro' seen; needed: three capital letters"),
         ((*HOME, "--provider", "https://v/"), "--provider also needs --ven-name, --client-id, --client-secret-file"),
@@ -218,8 +222,8 @@ def test_an_unknown_time_zone_is_told_before_any_device_is_asked(tmp_path: Path)
     [
         (
             "[find]\nmodbs = []",
-            "find.modbs: unknown key; allowed: modbus, mqtt, gpio, try_contacts, ocpp, grid, read_only, max_power_w "
-            "(did you mean 'modbus'?)",
+            "find.modbs: unknown key; allowed: modbus, mqtt, serial, gpio, try_contacts, ocpp, grid, read_only, "
+            "max_power_w, broker (did you mean 'modbus'?)",
         ),
         ("[[device]]\nid = 1", "device: seen in an answers file; devices are found at the addresses in [find]"),
         ("name = 3", "name: 3 seen; text in quotes is needed"),

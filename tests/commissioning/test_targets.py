@@ -17,6 +17,11 @@ TCP = LinkKind.MODBUS_TCP
         ("192.0.2.4:1883", None, [{"kind": "mqtt", "host": "192.0.2.4", "port": 1883}]),
         ("mqtt://192.0.2.4:5021", None, [{"kind": "mqtt", "host": "192.0.2.4", "port": 5021}]),
         ("modbus://192.0.2.4:1883", None, [{"kind": "tcp", "host": "192.0.2.4", "port": 1883}]),
+        ("serial:/dev/ttyUSB0", None, [{"kind": "serial", "device": "/dev/ttyUSB0"}]),
+        ("serial:/dev/ttyUSB0@9600", None, [{"kind": "serial", "device": "/dev/ttyUSB0", "baud": 9600}]),
+        ("/dev/ttyUSB0", LinkKind.SERIAL, [{"kind": "serial", "device": "/dev/ttyUSB0"}]),
+        ("serial-tcp://192.0.2.4:2001", None, [{"kind": "serial-tcp", "host": "192.0.2.4", "port": 2001}]),
+        ("serial-tcp://[::1]:2001", LinkKind.SERIAL, [{"kind": "serial-tcp", "host": "::1", "port": 2001}]),
         (
             "192.0.2.4:5021",
             None,
@@ -74,6 +79,14 @@ def test_several_units_make_several_links() -> None:
 def test_what_is_no_address_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(ValueError, match=r"needed|exist|units are|a unit is|profile is missing"):
         parse_target(text)
+
+
+@pytest.mark.parametrize("text", ["serial:ttyUSB0", "serial:/dev/x@a", "serial-tcp://h", "serial-tcp://h:99999"])
+def test_what_is_no_line_of_a_meter_is_refused_with_a_sentence(text: str) -> None:
+    with pytest.raises(ValueError, match="is no line of a meter; needed: a device such as"):
+        parse_target(text)
+    with pytest.raises(ValueError, match="is no line of a meter"):
+        parse_target("192.0.2.4:2001", LinkKind.SERIAL)
 
 
 def test_an_address_of_the_other_kind_is_refused() -> None:

@@ -178,6 +178,17 @@ def test_a_heat_pump_is_locked_for_two_hours_a_day_at_most() -> None:
     assert watts(decision, "heat_pump") == SgReady.NORMAL
 
 
+@pytest.mark.parametrize(("car_w", "said"), [(0.0, "the sun's surplus"), (11040.0, "others take beyond it comes from")])
+def test_a_heat_pump_that_stores_the_sun_before_the_car_does_not_call_it_surplus(car_w: float, said: str) -> None:
+    car: dict[str, Value] = {"power_w": car_w, "state": "C" if car_w else "A"}
+    pump: dict[str, Value] = {"power_w": 1500.0}
+    image = snapshot({"grid": {"power_w": car_w - 2500.0}, "car": car, "heat_pump": pump})
+    stores = Memory(switches={"heat_pump": SwitchMemory(SgReady.RECOMMENDED, 0.0)}, decided_at_s=999.0)
+    decision, _ = decide(house(GRID, CAR, HEAT_PUMP), inputs(image), stores)
+    assert of(decision, "heat_pump").value == SgReady.RECOMMENDED
+    assert said in of(decision, "heat_pump").reason
+
+
 @pytest.mark.parametrize(("limit_w", "state"), [(2000.0, SgReady.LOCKED), (None, None)])
 def test_without_a_meter_a_heat_pump_is_locked_while_a_limit_holds(limit_w: float | None, state: int | None) -> None:
     directive = Directive() if limit_w is None else limited(limit_w)

@@ -159,3 +159,16 @@ def schema_faults(schema: str, body: object) -> list[str]:
     root = {"$ref": f"#/components/schemas/{schema}", "components": components}
     validator = OAS30Validator(root, format_checker=oas30_format_checker)
     return [f"{'/'.join(str(step) for step in error.path)}: {error.message}" for error in validator.iter_errors(body)]
+
+
+def openapi_document() -> dict[str, Any]:
+    """The published OpenAPI document, with the answers of vens and resources made possible (see `schema_faults`)."""
+    document = json.loads((SPECIFICATION / "paths.json").read_text(encoding="utf-8"))
+    schemas = copy.deepcopy(_schemas()["schemas"])
+    for name, request in (("ven", "BlVenRequest"), ("resource", "BlResourceRequest")):
+        answer = copy.deepcopy(schemas[request])
+        answer["properties"]["objectType"].pop("enum")
+        schemas[f"{request}Answer"] = answer
+        schemas[name]["allOf"][1] = {"$ref": f"#/components/schemas/{request}Answer"}
+    document["components"]["schemas"] = schemas
+    return cast(dict[str, Any], document)

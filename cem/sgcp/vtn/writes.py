@@ -3,6 +3,7 @@
 The metadata of a request's body are ignored (Definition, "POST and PUT"); an objectType of something else is refused.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -32,6 +33,7 @@ from cem.wire.openadr3 import (
 )
 
 METADATA = ("id", "createdDateTime", "modificationDateTime", "objectType")
+_TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
 _JSON_TYPES = ("", "application/json")
 MAX_CALLBACKS = 8  # of one subscription: each is called before the subscription is made
 Draft = dict[str, Any]
@@ -135,6 +137,8 @@ def _check_operations(subscription: Subscription) -> None:
                 raise WireError(f"{path}.{name}", f"{strange[0]!r}; allowed: {', '.join(allowed)}")
         if not entry.callback_url.lower().startswith(("http://", "https://")):
             raise WireError(f"{path}.callbackUrl", f"{entry.callback_url[:80]!r}; an https URL is allowed")
+        if entry.bearer_token is not None and _TOKEN.fullmatch(entry.bearer_token) is None:
+            raise WireError(f"{path}.bearerToken", "has characters that a header can't carry, or none")
 
 
 def _program(write: Write) -> Draft:
@@ -196,6 +200,8 @@ def _subscription(write: Write) -> Draft:
 def _ven(write: Write) -> Draft:
     """Only business logic writes clientID and targets; from a VEN they are ignored and stay what they were."""
     draft = _owned_by_ven(write) if write.by_ven else dict(write.draft)
+    if write.existing is not None:
+        draft.setdefault("clientID", write.existing["clientID"])
     if not draft.get("clientID"):
         raise _bad("ven: clientID: is missing; business logic says whose ven it is")
     name = draft["venName"]

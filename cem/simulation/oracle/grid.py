@@ -81,9 +81,10 @@ class GridTruth:
             line.windows[event_id] = tuple(_windows(event))
 
     def restarted(self) -> None:
-        """A new gateway knows what the former one accepted, but has heard nobody yet."""
+        """A new gateway knows what the former one accepted, but has heard nobody yet, unless in this very instant."""
         for line in self._lines:
-            line.heard_s = None
+            if line.heard_s != self._at_s:
+                line.heard_s = None
 
     def limits(
         self,
