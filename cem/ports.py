@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol
 
+from cem.model.market import MarketPrice
 from cem.model.plan import Plan, PlanRequest
 from cem.model.reading import Reading
 from cem.model.resource import Contact, Control, Ratings, Resource, Role
@@ -340,6 +341,7 @@ class StateKind(StrEnum):
     REGISTRATION = "registration"  # identifiers that a provider gave us
     DECISION = "decision"  # changes of what was decided and why
     DRIVER = "driver"  # what drivers keep over a restart, key device
+    TARIFF = "tariff"  # the known prices of a dynamic tariff, key provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,6 +430,19 @@ class Http(Protocol):
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> HttpAnswer:
         """One exchange, redirects not followed; raises GridError when there was no answer or it was too big."""
+
+    async def close(self) -> None:
+        """Closes the connections."""
+
+
+class PriceSource(Protocol):
+    """Where the prices of a dynamic tariff come from."""
+
+    async def prices(self, start: datetime, end: datetime) -> tuple[MarketPrice, ...]:
+        """What is published for [start, end) (aware), oldest first, without overlap; () where nothing is yet.
+
+        Raises GridError with the cause in words, and takes nothing of an answer that is not wholly understood.
+        """
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from cem.model.market import DynamicTariff
 from cem.model.provider import Provider
 from cem.model.site import Site
 from cem.ports import DeviceConfig
@@ -30,3 +31,4 @@ class SiteFile:
     tick_s: float = 1.0
     plan: PlanSettings = PlanSettings()
     read_only: bool = False
+    dynamic: DynamicTariff | None = None
