@@ -23,6 +23,8 @@ from cem.io.notify import ServiceManager
 from cem.io.plan_worker import WorkerPlanner
 from cem.io.replay_journal import REPLAY_FOLDER, ReplayJournal
 from cem.io.state_store import SqliteStateStore
+from cem.io.tariffs import price_source
+from cem.model.market import PriceService
 from cem.model.provider import Provider
 from cem.model.resource import Role
 from cem.model.status import EnergyToday, Status
@@ -36,6 +38,7 @@ from cem.ports import (
     Http,
     Journal,
     Planner,
+    PriceSource,
     StateStore,
     TickRecorder,
     Watchdog,
@@ -52,6 +55,7 @@ from cem.runtime.planner import PlannerTask
 from cem.runtime.remember import MemoryKeeper
 from cem.runtime.requests import RequestBook
 from cem.runtime.status import StatusSource, Trouble
+from cem.runtime.tariff import TariffTask
 from cem.runtime.ven import VenSession
 from cem.runtime.ven_notices import Ears
 from cem.runtime.ven_settlement import Books
@@ -60,6 +64,7 @@ from cem.sgcp.point import ConnectionPoint
 
 log = logging.getLogger(__name__)
 
+PRICES_TIMEOUT_S = 30.0
 HAND_BACK_S = 5.0  # all devices together; each has two seconds of its own
 YOUNG = 20_000
 """Objects made since, and not freed by their count, before cycles are looked for. A tick makes thousands, hardly one in
@@ -84,6 +89,7 @@ class World:
     ears: Callable[[Provider], Ears] = lambda _provider: Ears()  # what its notifications are listened for with
     local_api: bool = True
     recorder: TickRecorder | None = None
+    prices: Callable[[PriceService], PriceSource] | None = None  # of a dynamic tariff; None: nobody can be asked
     chance: Random = field(default_factory=SystemRandom)  # back-off and offsets
     boot: str = ""  # names this start of the machine; '': nobody can tell
 
@@ -105,6 +111,8 @@ class Gateway:
             zone=site.zone,
         )
         self.contacts = ContactWatch(site, self.point, self.board, world.store, world.clock, self._grid_changed)
+        self.tariff = self._tariff_task()
+        self._grid = self.tariff or self.contacts
         self._clients = [world.http(provider) for provider in site_file.providers]
         self.sessions = [
             self._session(provider, http) for provider, http in zip(site_file.providers, self._clients, strict=True)
@@ -119,7 +127,7 @@ class Gateway:
             site,
             self.board,
             world.clock,
-            self.contacts,
+            self._grid,
             world.journal,
             world.watchdog,
             devices=self.devices,
@@ -137,6 +145,22 @@ class Gateway:
             today=world.today,
             troubles=self._troubles,
             read_only=site_file.read_only,
+            tariff=lambda now: None if self.tariff is None else self.tariff.status(now),
+        )
+
+    def _tariff_task(self) -> TariffTask | None:
+        world, dynamic = self._world, self._site_file.dynamic
+        if dynamic is None or world.prices is None:
+            return None
+        return TariffTask(
+            self._site_file.site,
+            dynamic,
+            world.prices(dynamic.service),
+            self.contacts,
+            world.store,
+            world.clock,
+            world.chance,
+            self._grid_changed,
         )
 
     def _device_task(self, config: DeviceConfig) -> DeviceTask:
@@ -179,7 +203,7 @@ class Gateway:
             self._world.history,
             self.board,
             self._world.clock,
-            self.contacts.directive,
+            self.contacts.directive if self.tariff is None else self.tariff.planned,
             self.requests.in_force,
             every_s=settings.every_s,
             timeout_s=settings.timeout_s,
@@ -212,6 +236,8 @@ class Gateway:
         for session in self.sessions:
             await session.restore()
         await self.contacts.restore()
+        if self.tariff is not None:
+            await self.tariff.restore()
         self.loop.memory = await self.keeper.restore(self._world.clock.now())
         await asyncio.gather(*(task.look() for task in self.devices if _signals(task.config)))
         self.loop.tick()  # limits that were stored hold before any device is open
@@ -234,6 +260,8 @@ class Gateway:
                 group.create_task(contained(f"{provider.id}: its session", session.run))
                 for provider, session in zip(self._site_file.providers, self.sessions, strict=True)
             ]
+            if self.tariff is not None:
+                services.append(group.create_task(contained("tariff", self.tariff.run)))
             if self.planning is not None:
                 services.append(group.create_task(self.planning.run()))
             devices = [group.create_task(task.run()) for task in self.devices]
@@ -251,6 +279,8 @@ class Gateway:
     async def _close(self) -> None:
         for client in self._clients:
             await client.close()
+        if self.tariff is not None:
+            await self.tariff.close()
         if self._world.planner is not None:
             await self._world.planner.close()
         await self._world.journal.close()
@@ -284,6 +314,10 @@ class Gateway:
         if self.planning is not None and self.planning.trouble:
             effect = "the last plan holds until it expires, then simple rules"
             troubles.append(Trouble("planner", self.planning.trouble, effect, "Nothing to do unless it stays."))
+        if self.tariff is not None and (prices := self.tariff.trouble(self._world.clock.now().wall)):
+            effect = "the site's own tariff counts instead"
+            advice = "Check the internet connection, and [tariff.dynamic] in the site file."
+            troubles.append(Trouble("tariff", prices, effect, advice))
         return troubles
 
 
@@ -336,5 +370,6 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
         disk_troubles=lambda: (*store.alarms, *history.alarms, *(recorder.alarms if recorder is not None else ())),
         recorder=recorder,
         boot=boot_id(),
+        prices=lambda service: price_source(service, AiohttpClient(PRICES_TIMEOUT_S)),
     )
     return Gateway(site_file, world)

@@ -9,12 +9,16 @@ from cem.config.schema import (
     CircuitTable,
     ConnectionTable,
     DeviceTable,
+    DynamicTable,
+    GridFeeTable,
+    PeriodTable,
     ProviderTable,
     ResourceTable,
     SiteTable,
     TariffTable,
 )
 from cem.config.sitefile import PlanSettings, ProviderLink, SiteFile
+from cem.model.market import DynamicTariff, Markup, PriceService
 from cem.model.provider import Programme, Provider
 from cem.model.resource import Ratings, Resource
 from cem.model.site import (
@@ -67,6 +71,9 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
         tick_s=table.control.tick_s,
         plan=PlanSettings(table.plan.enabled, table.plan.every_s, table.plan.timeout_s),
         read_only=table.read_only,
+        dynamic=None
+        if table.tariff.dynamic is None
+        else dynamic(table.tariff.dynamic, folder, table.timezone, table.currency),
     )
 
 
@@ -147,8 +154,41 @@ def tariff(table: TariffTable, zone: str, currency: str) -> Tariff:
         ghg_price_per_t=table.ghg_price_per_t,
         load_shape_per_kwh=table.load_shape_per_kwh,
         periods=tuple(
-            TariffPeriod(p.start, p.end, p.import_price_per_kwh, frozenset(WEEKDAYS.index(day) for day in p.days))
+            TariffPeriod(p.start, p.end, p.import_price_per_kwh, _weekdays(p), frozenset(p.months))
             for p in table.period
+        ),
+    )
+
+
+def _weekdays(period: PeriodTable | GridFeeTable) -> frozenset[int]:
+    return frozenset(WEEKDAYS.index(day) for day in period.days)
+
+
+def dynamic(table: DynamicTable, folder: Path, zone: str, currency: str) -> DynamicTariff:
+    """The dynamic tariff with its token; raises OSError when the file has gone since the checks."""
+    fees = tuple(
+        TariffPeriod(fee.start, fee.end, fee.per_kwh, _weekdays(fee), frozenset(fee.months)) for fee in table.grid_fee
+    )
+    return DynamicTariff(
+        PriceService(
+            provider=table.provider,
+            currency=currency,
+            country=table.country or "",
+            area=table.area or "",
+            sequence=table.sequence,
+            tariff_code=table.tariff_code or "",
+            export_tariff_code=table.export_tariff_code or "",
+            home=table.home or "",
+            token="" if table.token_file is None else read_secret(folder / table.token_file),
+            url=table.url,
+        ),
+        Markup(
+            grid_fees=Tariff(zone, currency, table.grid_fee_per_kwh, 0.0, fees),
+            per_kwh=table.per_kwh,
+            percent=table.percent,
+            vat_percent=table.vat_percent,
+            export_at_market=table.export == "market",
+            export_fee_per_kwh=table.export_fee_per_kwh,
         ),
     )
 

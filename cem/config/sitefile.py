@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cem.model.market import DynamicTariff
 from cem.model.provider import Provider
 from cem.model.site import Site
 from cem.ports import DeviceConfig
@@ -44,3 +45,4 @@ class SiteFile:
     plan: PlanSettings = PlanSettings()
     read_only: bool = False
     provider_links: Mapping[str, ProviderLink] = field(default_factory=dict)  # by provider id
+    dynamic: DynamicTariff | None = None

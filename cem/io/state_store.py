@@ -60,8 +60,18 @@ def decisions_by_key(database: Database) -> None:
 @MIGRATIONS()
 def values_of_drivers(database: Database) -> None:
     """A file of a former version has no table for what drivers keep."""
+    _one_more_table(database, StateKind.DRIVER)
+
+
+@MIGRATIONS()
+def prices_of_a_tariff(database: Database) -> None:
+    """A file of a former version has no table for the prices of a dynamic tariff."""
+    _one_more_table(database, StateKind.TARIFF)
+
+
+def _one_more_table(database: Database, kind: StateKind) -> None:
     database.execute(
-        f'CREATE TABLE IF NOT EXISTS "{StateKind.DRIVER.value}" (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, '
+        f'CREATE TABLE IF NOT EXISTS "{kind.value}" (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, '
         "value TEXT NOT NULL, crc INTEGER NOT NULL) STRICT"
     )
 
