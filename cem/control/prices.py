@@ -40,6 +40,7 @@ def prices_now(site: Site, inputs: Inputs) -> Prices:
             if window.export_price_per_kwh is not None:
                 export_price, source, until = window.export_price_per_kwh, window.source, window.end
             spread = window.spread
+    import_price += inputs.directive.weight_at(now, site.tariff)
     return Prices(import_price, export_price, source, until, spread)
 
 
