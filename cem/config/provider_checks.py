@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from cem.config.build import host_and_port
 from cem.config.draft import Draft
-from cem.config.schema import ProviderTable
 from cem.config.words import duplicates, fault, shown
 from cem.model.provider import Notify
 
@@ -58,16 +57,31 @@ def url_unusable(draft: Draft) -> Iterator[str]:
             )
 
 
+def credentials_lacking(draft: Draft) -> Iterator[str]:
+    """OpenADR 3.1 needs a client's name and secret; a 2.0b VEN signs with the key of its certificate."""
+    for index, provider in draft.providers.items():
+        if provider.binding == "openadr3":
+            for key in ("client_id", "client_secret_file"):
+                if not getattr(provider, key) and draft.sure(f"provider[{index}].{key}"):
+                    yield fault(f"provider[{index}].{key}", "missing", "a value is needed with OpenADR 3.1")
+            for key in ("vtn_fingerprint", "legacy_suites"):
+                if getattr(provider, key):
+                    yield fault(f"provider[{index}].{key}", "set", "it belongs to OpenADR 2.0b alone")
+        elif provider.vtn_fingerprint and not provider.client_certificate_file:
+            allowed = "client_certificate_file and client_key_file are needed to sign"
+            yield fault(f"provider[{index}].vtn_fingerprint", "no certificate of our own", allowed)
+
+
 def secret_file_unusable(draft: Draft) -> Iterator[str]:
     """The secret is in a file of its own that nobody else can read."""
     for index, provider in draft.providers.items():
-        if problem := secret_problem(draft, provider):
+        if provider.client_secret_file and (problem := secret_problem(draft, provider.client_secret_file)):
             yield fault(f"provider[{index}].client_secret_file", *problem)
 
 
-def secret_problem(draft: Draft, provider: ProviderTable) -> tuple[str, str] | None:
+def secret_problem(draft: Draft, name: str) -> tuple[str, str] | None:
     """(what was seen, what is allowed) about one secret file, or None."""
-    path = (draft.folder / provider.client_secret_file).absolute()
+    path = (draft.folder / name).absolute()
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -186,6 +200,7 @@ PROVIDER_CHECKS: tuple[Callable[[Draft], Iterator[str]], ...] = (
     same_ven_twice,
     programme_twice,
     url_unusable,
+    credentials_lacking,
     secret_file_unusable,
     files_unusable,
     callback_unusable,

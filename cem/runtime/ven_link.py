@@ -48,7 +48,7 @@ class VenLink:
         return self._point.service(self._provider.id, self._clock.now()).link.state
 
     async def follow(self, turn: Callable[[], Awaitable[None]], rest: Callable[[], Awaitable[None]]) -> None:
-        """Takes one turn after the other until cancelled, a rest after each; after a failure with jitter, ever longer."""
+        """Takes one turn after the other until cancelled, a rest after each, ever longer ones after failures."""
         tries = 0
         while True:
             try:
