@@ -10,9 +10,11 @@ Interpretation:
 - a cancelled event is agreed to (optIn), as is a test, which is never acted on.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from urllib.parse import unquote
 
 from cem.model.event import EventInterval, GridEvent, SignalKind
 from cem.model.provider import Provider
@@ -118,7 +120,7 @@ class Binding2b:
 
     def _programme(self, context: str) -> str:
         """The site file names a programme by its marketContext or by the last part of it."""
-        last = context.rstrip("/").rpartition("/")[2]
+        last = unquote(re.split("[/:]", context.rstrip("/"))[-1])
         return last if last in self._agreed() else context
 
     def _event(
