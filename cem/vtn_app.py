@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from cem.io.broker_accounts import BrokerAccounts
 from cem.io.callback_guard import CallbackGuard, Network
 from cem.io.clock import SystemClock
 from cem.io.http_server import HttpServer
@@ -23,8 +24,8 @@ from cem.runtime.vtn import VtnService
 from cem.runtime.vtn2b import Vtn2bService
 from cem.sgcp.vtn.handler import BASE_PATH, Vtn, VtnConfig
 from cem.sgcp.vtn.objects import Objects
-from cem.sgcp.vtn.tokens import Client
-from cem.sgcp.vtn.topics import MqttOffer
+from cem.sgcp.vtn.tokens import Client, Role
+from cem.sgcp.vtn.topics import MqttLogin, MqttOffer
 from cem.sgcp.vtn2b.handler import Admitted, Config2b, Vtn2b
 from cem.wire.openadr2b.signature import Signer
 
@@ -67,6 +68,7 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[int]:
         )
         webhooks = Webhooks(CallbackGuard(settings.webhook_networks), tls=settings.webhook_tls)
         publisher = None if settings.broker is None else MqttPublisher(settings.broker)
+        accounts = _accounts(settings, publisher)
         changed = asyncio.Event()
         objects = Objects(store.load())
         service = VtnService(
@@ -75,6 +77,7 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[int]:
             lambda: clock.now().wall,
             webhooks,
             publisher,
+            accounts,
             changed.set,
         )
         old = Config2b(
@@ -87,6 +90,8 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[int]:
         server = HttpServer(both.exchange if settings.vens_2b else service.exchange, tls=settings.tls)
         if publisher is not None:
             publisher.start()
+        if accounts is not None:
+            accounts.start((client.id, client.role is Role.BL) for client in settings.clients)
         try:
             port = await server.start(settings.host, settings.port)
             announcing = asyncio.create_task(_announce(settings, port, service, changed))
@@ -103,6 +108,16 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[int]:
                 await asyncio.to_thread(publisher.stop)
     finally:
         store.close()
+
+
+def _accounts(settings: VtnSettings, publisher: MqttPublisher | None) -> BrokerAccounts | None:
+    """Where clients log in at the broker with their tokens, the accounts there are ours to keep."""
+    offer, broker = settings.mqtt, settings.broker
+    if publisher is None or broker is None or offer is None or offer.login is MqttLogin.ANONYMOUS:
+        return None
+    if broker.username is None:
+        raise GridError("to keep the clients' accounts at the broker a user of our own is needed")
+    return BrokerAccounts(publisher, offer.prefix)
 
 
 async def _announce(settings: VtnSettings, port: int, service: VtnService, changed: asyncio.Event) -> None:

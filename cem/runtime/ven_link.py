@@ -48,7 +48,8 @@ class VenLink:
         return self._point.service(self._provider.id, self._clock.now()).link.state
 
     async def follow(self, turn: Callable[[], Awaitable[None]], rest: Callable[[], Awaitable[None]]) -> None:
-        """Takes one turn after the other until cancelled, a rest after each, ever longer ones after failures."""
+        """One turn after the other until cancelled, `rest` between them; after a failure it waits with jitter, ever
+        longer."""
         tries = 0
         while True:
             try:
