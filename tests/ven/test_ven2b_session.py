@@ -23,13 +23,17 @@ from cem.sgcp.opt.cut import OptOut
 from cem.sgcp.point import ConnectionPoint
 from cem.wire.openadr2b import decode, encode
 from cem.wire.openadr2b.messages import (
+    CanceledOpt,
     CanceledPartyRegistration,
     CanceledReport,
+    CancelOpt,
     CancelPartyRegistration,
     CancelReport,
     CreatedEvent,
+    CreatedOpt,
     CreatedPartyRegistration,
     CreatedReport,
+    CreateOpt,
     CreatePartyRegistration,
     CreateReport,
     DistributeEvent,
@@ -103,6 +107,10 @@ class ScriptedVtn:
             return self.distribution()
         if isinstance(message, Poll) and self.queue:
             return self.queue.pop(0)
+        if isinstance(message, CreateOpt):
+            return CreatedOpt(response=FINE, opt_id=message.opt_id)
+        if isinstance(message, CancelOpt):
+            return CanceledOpt(response=FINE, opt_id=message.opt_id)
         if isinstance(message, RegisterReport):
             return RegisteredReport(response=FINE, requests=self.requests)
         if isinstance(message, UpdateReport):
@@ -265,6 +273,47 @@ def test_the_owner_s_opting_out_is_told_and_an_obligation_is_not_opted_out_of(ma
 
     vtn = played(play, programmes=(Programme("dimming", mandatory),))
     assert [a.opt_type for a in vtn.got(CreatedEvent)[0].answers] == [opt]
+
+
+VOLUNTARY = (Programme("dimming", mandatory=False),)
+
+
+def test_the_owner_s_opting_out_is_an_opt_of_its_own_and_is_taken_back_after_a_restart_too() -> None:
+    async def story(clock: VirtualClock) -> None:
+        vtn = ScriptedVtn(events=[event()])
+        outs = [OptOut(T0, T0 + timedelta(hours=2), "e1"), OptOut(T0, T0 + timedelta(hours=3))]
+        home = Home(clock, vtn, programmes=VOLUNTARY)
+        home.start()
+        await asyncio.sleep(1.0)
+        home.point.opt_out([*outs, OptOut(T0, T0 + timedelta(hours=2), "nobody's"), OptOut(T0, T0)])
+        await asyncio.sleep(45.0)
+        created = vtn.got(CreateOpt)
+        assert [service for service, message in vtn.heard if isinstance(message, CreateOpt)] == ["EiOpt"] * 2
+        (of_event,) = [opt for opt in created if opt.event is not None]
+        (of_time,) = [opt for opt in created if opt.availability is not None]
+        assert of_event.event.event_id == "e1"
+        assert [(s.start, s.duration) for s in of_time.availability.stretches] == [(T0, timedelta(hours=3))]
+        await home.stop()
+
+        again = Home(clock, vtn, home.store, programmes=VOLUNTARY)
+        again.point.opt_out(outs[:1])
+        again.start()
+        await asyncio.sleep(25.0)
+        assert [opt.opt_id for opt in vtn.got(CancelOpt)] == [of_time.opt_id]
+        assert len(vtn.got(CreateOpt)) == 2
+        await again.stop()
+
+    run_virtual(story, T0)
+
+
+def test_a_vtn_without_the_service_of_opts_is_no_fault_of_the_link() -> None:
+    async def play(home: Home, vtn: ScriptedVtn) -> None:
+        vtn.answer = lambda message: HttpAnswer(404, {}, b"") if isinstance(message, CreateOpt) else None
+        home.point.opt_out([OptOut(T0, T0 + timedelta(hours=2))])
+        await asyncio.sleep(45.0)
+        assert home.link.state is LinkState.ONLINE
+
+    assert len(played(play, programmes=VOLUNTARY).got(CreateOpt)) == 1
 
 
 def test_reports_come_in_time_and_what_fails_comes_later_whole() -> None:
