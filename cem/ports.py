@@ -1,6 +1,6 @@
 """The few Protocols through which the core meets the world."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -99,8 +99,12 @@ class Device(Protocol):
     async def poll(self) -> Sequence[Reading]:
         """One round of reading; a device that pushes returns what arrived, each with its own `taken_at_s`."""
 
-    async def write(self, resource_id: str, control: Control, value: float) -> None:
-        """Sets a value; arms the device's own timer first where it has one. Never resends blindly."""
+    async def write(self, resource_id: str, control: Control, value: float) -> float | None:
+        """Sets a value; arms the device's own timer first where it has one. Never resends blindly.
+
+        Gives what it set where the device can't take the whole value now, such as a battery that is nearly full;
+        None: as asked.
+        """
 
     async def read_back(self, resource_id: str, control: Control) -> float | None:
         """The value as the device holds it now; None where it can't be read."""
@@ -398,6 +402,7 @@ class StateKind(StrEnum):
     REGISTRATION = "registration"  # identifiers that a provider gave us
     DECISION = "decision"  # changes of what was decided and why
     DRIVER = "driver"  # what drivers keep over a restart, key device
+    SETTLEMENT = "settlement"  # events that are over, settled, key provider/event/start
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,6 +494,38 @@ class Http(Protocol):
 
     async def close(self) -> None:
         """Closes the connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLogin:
+    """A broker and how to enter it. Certificates are PEM texts; None: the system's authorities, and none of our own."""
+
+    uris: tuple[str, ...]  # mqtt://host[:port] or mqtts://host[:port], the first that works
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_pem: str | None = None
+    certificate_pem: str | None = None
+    key_pem: str | None = field(default=None, repr=False)
+
+
+class NoticeTopics(Protocol):
+    """Listens to topics of a broker. What arrives is a hint, never truth."""
+
+    async def start(
+        self,
+        topics: Sequence[str],
+        login: Callable[[], Awaitable[BrokerLogin]],
+        on_notice: Callable[[], None],
+        on_connection: Callable[[str], None],
+    ) -> None:
+        """Begins to connect and goes on trying, asking for a login before each try. Never raises.
+
+        `on_notice` is called for every message and for every connection; `on_connection` with '' when connected,
+        else with what is wrong, in words.
+        """
+
+    async def stop(self) -> None:
+        """Disconnects."""
 
 
 class Watchdog(Protocol):

@@ -14,20 +14,27 @@ from cem.ports import Clock, Http, StateKind, StateStore
 from cem.runtime.ven_client import VtnClient, VtnFailure
 from cem.runtime.ven_events import EventFetcher
 from cem.runtime.ven_link import LOST, VenLink
+from cem.runtime.ven_notices import Ears, Notices
 from cem.runtime.ven_registration import Registration
 from cem.runtime.ven_reports import UsageReports
 from cem.runtime.ven_rows import commit
+from cem.runtime.ven_settlement import Books, Settlements
+from cem.runtime.waiting import Signal
 from cem.sgcp.durable import own_rows
 from cem.sgcp.point import ConnectionPoint
 
 _LOG = logging.getLogger(__name__)
 _BACKLOG_PAUSE_S = 1.0
+_SETTLE_EVERY_S = 30.0
+_BETWEEN_HINTS_S = 0.2
+"""Notifications may come by the thousand; a fetch answers all that came before it."""
 
 
 class VenSession:
     """One provider's session. `wake` is called when the directive changed and the control loop should not wait.
 
     `resources` are what is registered with the provider and reported one by one; the site is always reported.
+    `ears` are what notifications are listened for with, `books` what events are settled by; None: they are not.
     """
 
     def __init__(
@@ -41,6 +48,8 @@ class VenSession:
         wake: Callable[[], None],
         *,
         resources: Sequence[Resource] = (),
+        ears: Ears | None = None,
+        books: Books | None = None,
     ) -> None:
         self._provider = provider
         self._point = point
@@ -52,6 +61,10 @@ class VenSession:
         self._registration = Registration(provider, self._client, store, resources)
         self._events = EventFetcher(provider, self._client, store, clock, random)
         self._reports = UsageReports(provider, self._client, store, [resource.id for resource in resources])
+        self._hint = Signal()
+        self._begun_s = 0.0  # of the turn that runs or ran last
+        self._notices = Notices(provider, self._client, ears or Ears(), self._hint.set)
+        self._settlements = None if books is None else Settlements(provider, self._client, store, books)
         self._closed = asyncio.Event()
         self._restored = False
         self._was_online = False
@@ -68,6 +81,8 @@ class VenSession:
         await self._events.restore()
         await self._registration.restore()
         await self._reports.restore(now)
+        if self._settlements is not None:
+            await self._settlements.restore()
         self._point.reports_queued(own, len(self._reports), now)
         self._restored = True
 
@@ -80,14 +95,30 @@ class VenSession:
         """Follows the provider until cancelled. Failures of the link never leave it."""
         if not self._restored:
             await self.restore()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(), name=f"{self._provider.id} events")
-            tasks.create_task(self._deliver(), name=f"{self._provider.id} reports")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow(), name=f"{self._provider.id} events")
+                tasks.create_task(self._deliver(), name=f"{self._provider.id} reports")
+                if self._settlements is not None:
+                    tasks.create_task(self._settle(self._settlements), name=f"{self._provider.id} settlements")
+        finally:
+            await self._notices.close()
 
     # --- the link and the events -------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        await self._link.follow(self._turn, lambda: self._provider.poll_s)
+        await self._link.follow(self._heeding, self._rest)
+
+    async def _heeding(self) -> None:
+        """A turn; what is notified from here on asks for another."""
+        self._begun_s = self._clock.now().mono_s
+        self._hint.clear()
+        await self._turn()
+
+    async def _rest(self) -> None:
+        """Until the next poll, or a notification."""
+        if await self._hint.wait(self._provider.poll_s):
+            await asyncio.sleep(max(0.0, self._begun_s + _BETWEEN_HINTS_S - self._clock.now().mono_s))
 
     async def _turn(self) -> None:
         if self._link.state in LOST:
@@ -107,6 +138,7 @@ class VenSession:
         await self._registration.ensure()
         self._events.forget_programs()
         await self._fetch()
+        await self._notices.ensure(self._registration.ven_id, self._events.program_ids, self._registration.targets)
         self._was_online = True
         await self._link.synchronised()
         self._closed.set()
@@ -157,6 +189,23 @@ class VenSession:
             self._point.reports_queued(self._provider.id, len(self._reports), self._clock.now())
             if delay_s:
                 await asyncio.sleep(delay_s)
+
+    async def _settle(self, settlements: Settlements) -> None:
+        """Events that are over, as soon as the record of them is there."""
+        told = False
+        while True:
+            now = self._clock.now()
+            if now.trusted:
+                await settlements.settle(self._accepted(), now.wall)
+            if self._link_state() is LinkState.ONLINE:
+                try:
+                    await settlements.send()
+                    told = False
+                except VtnFailure as fault:
+                    if not told:
+                        _LOG.warning("%s; the settlement is kept and sent again. %s", fault.detail, fault.advice)
+                    told = True
+            await asyncio.sleep(_SETTLE_EVERY_S)
 
     def _accepted(self) -> Mapping[str, GridEvent]:
         return self._point.events(self._provider.id, self._clock.now())

@@ -102,7 +102,7 @@ class Ven2bSession:
         if not self._restored:
             await self.restore()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._link.follow(self._turn, self._pause_s), name=f"{self._provider.id} events")
+            tasks.create_task(self._link.follow(self._turn, self._rest), name=f"{self._provider.id} events")
             tasks.create_task(self._deliver(), name=f"{self._provider.id} reports")
 
     async def leave(self) -> None:
@@ -111,8 +111,8 @@ class Ven2bSession:
 
     # --- the link and the queue --------------------------------------------------------------------------------
 
-    def _pause_s(self) -> float:
-        return max(self._provider.poll_s, self._registration.poll_every.total_seconds())
+    async def _rest(self) -> None:
+        await asyncio.sleep(max(self._provider.poll_s, self._registration.poll_every.total_seconds()))
 
     async def _turn(self) -> None:
         if self._link.state in LOST or self._registration.registration_id is None:

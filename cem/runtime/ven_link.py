@@ -47,8 +47,9 @@ class VenLink:
         """The state at this moment."""
         return self._point.service(self._provider.id, self._clock.now()).link.state
 
-    async def follow(self, turn: Callable[[], Awaitable[None]], pause_s: Callable[[], float]) -> None:
-        """Takes one turn after the other until cancelled; after a failure it waits with jitter, ever longer."""
+    async def follow(self, turn: Callable[[], Awaitable[None]], rest: Callable[[], Awaitable[None]]) -> None:
+        """One turn after the other until cancelled, `rest` between them; after a failure it waits with jitter, ever
+        longer."""
         tries = 0
         while True:
             try:
@@ -56,12 +57,11 @@ class VenLink:
             except VtnFailure as fault:
                 tries += 1
                 await self.failed(fault)
-                delay_s = max(self.backoff_s(tries), fault.wait_s)
+                await asyncio.sleep(max(self.backoff_s(tries), fault.wait_s))
             else:
                 tries = 0
                 self._words = ""
-                delay_s = pause_s()
-            await asyncio.sleep(delay_s)
+                await rest()
 
     async def answered(self) -> LinkState:
         """Notes an authenticated success."""

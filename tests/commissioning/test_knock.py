@@ -139,7 +139,7 @@ def test_a_network_too_large_to_look_through_is_refused(text: str) -> None:
 def test_a_sweep_finds_what_takes_a_connection() -> None:
     async def ask(port: int) -> str:
         found = await sweep(IPv4Network("127.0.0.0/30"), 1.0, {port: LinkKind.MODBUS_TCP, 9: LinkKind.MQTT})
-        assert found == [{"kind": "tcp", "host": "127.0.0.1", "port": port, "unit": 1}]
+        assert found == [{"kind": "tcp", "host": "127.0.0.1", "port": port}]
         return ""
 
     assert asyncio.run(_served(modbus, ask)) == ""
