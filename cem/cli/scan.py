@@ -52,8 +52,9 @@ def scan(
     """Shows what answers at ADDRESS: HOST:PORT, with /UNIT, /1,200 or /1-4 for Modbus units; nothing is written.
     Without a unit each kind of device is looked for at the one that it is delivered with.
 
-    A network such as 192.0.2.0/24 is looked through for Modbus at ports 502 and 1502, and MQTT at port 1883. The word
-    mdns in place of an address lists what announces itself in the network: brokers, Shelly, ESPHome, VTNs.
+    A network such as 192.0.2.0/24 is looked through for Modbus at ports 502 and 1502, and MQTT at port 1883. The
+    word mdns in place of an address lists what devices announce of themselves in the network: brokers, Shelly,
+    ESPHome, VTNs.
 
     Other links: rtu-tcp://HOST:PORT/UNIT, tls://HOST:PORT/UNIT, and rtu:DEVICE@BAUD/UNIT with E or O behind the baud
     rate for a parity bit. Meters that speak by themselves (P1, SML, IEC 62056-21 mode D) are listened to at
