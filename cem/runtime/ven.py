@@ -197,7 +197,7 @@ class VenSession:
             now = self._clock.now()
             if now.trusted:
                 await settlements.settle(self._accepted(), now.wall)
-            if self._link_state() is LinkState.ONLINE:
+            if self._link.state is LinkState.ONLINE:
                 try:
                     await settlements.send()
                     told = False
