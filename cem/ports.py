@@ -99,8 +99,12 @@ class Device(Protocol):
     async def poll(self) -> Sequence[Reading]:
         """One round of reading; a device that pushes returns what arrived, each with its own `taken_at_s`."""
 
-    async def write(self, resource_id: str, control: Control, value: float) -> None:
-        """Sets a value; arms the device's own timer first where it has one. Never resends blindly."""
+    async def write(self, resource_id: str, control: Control, value: float) -> float | None:
+        """Sets a value; arms the device's own timer first where it has one. Never resends blindly.
+
+        Gives what it set where the device can't take the whole value now, such as a battery that is nearly full;
+        None: as asked.
+        """
 
     async def read_back(self, resource_id: str, control: Control) -> float | None:
         """The value as the device holds it now; None where it can't be read."""

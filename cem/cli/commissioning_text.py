@@ -3,6 +3,7 @@
 from cem.commissioning.discover import Sighting
 from cem.commissioning.result import Result, Step, Verdict
 from cem.commissioning.services import KNOWN, place
+from cem.commissioning.targets import address
 from cem.io.mdns_services import Announced
 from cem.model.resource import Ratings
 from cem.ports import Found, Json
@@ -19,13 +20,14 @@ RATING_WORDS = {
 
 def sighting_lines(sighting: Sighting) -> list[str]:
     """What was seen at one address."""
-    lines = [found_line(sighting.address, found) for found in sighting.found]
+    asked = sighting.link  # a driver says at which unit it found something
+    lines = [found_line(address({**found.link, **asked}), found) for found in sighting.found]
     if not lines:
         lines.append(f"{sighting.address}: {sighting.instead or 'nothing that a driver knows'}")
     return lines + [f"{sighting.address}: {trouble}" for trouble in sighting.trouble]
 
 
-def found_line(address: str, found: Found) -> str:
+def found_line(where: str, found: Found) -> str:
     """One device in one line."""
     who = " ".join(f"{found.identity.maker} {found.identity.model} {found.identity.version}".split())
     profile = f", profile {found.profile}" if found.profile else ""
@@ -34,8 +36,8 @@ def found_line(address: str, found: Found) -> str:
     sure = f", {found.confidence:.0%} sure" if found.profile else ""
     serial = found.identity.serial or "not told"
     if (caller := found.details.get("calls_in_as")) is not None:
-        address = f"{address}: {caller} calls in"
-    return f"{address}: {who}, serial {serial}: {parts} (driver {found.driver}{profile}{sure})"
+        where = f"{where}: {caller} calls in"
+    return f"{where}: {who}, serial {serial}: {parts} (driver {found.driver}{profile}{sure})"
 
 
 def advice_lines(found: Found) -> list[str]:
@@ -45,7 +47,7 @@ def advice_lines(found: Found) -> list[str]:
 
 
 def model_lines(found: Found, values: bool = False) -> list[str]:
-    """The models that a device describes itself by, where its driver tells them; with all their values if wanted."""
+    """What a driver tells of a device: the models that it describes itself by, and, if wanted, all values read."""
     models = found.details.get("models")
     lines: list[str] = []
     for model in models if isinstance(models, list) else []:
@@ -59,7 +61,7 @@ def model_lines(found: Found, values: bool = False) -> list[str]:
             groups = model.get("groups")
             for number, group in enumerate(groups if isinstance(groups, list) else [], 1):
                 lines += _value_lines(group, f"[{number}]")
-    return lines
+    return lines + (_value_lines(found.details.get("values")) if values else [])
 
 
 def _value_lines(points: Json, prefix: str = "") -> list[str]:

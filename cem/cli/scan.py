@@ -35,7 +35,11 @@ MDNS = "mdns"
 )
 @broker_options
 @click.option("--interface", "interfaces", multiple=True, metavar="IP", help="Network card for mdns, by its address.")
-@click.option("--values", is_flag=True, help="Every value of every model that a device describes itself by.")
+@click.option(
+    "--values",
+    is_flag=True,
+    help="Every value that a device tells: of the models that it describes itself by, or of its profile.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def scan(
     addresses: tuple[str, ...],
@@ -46,9 +50,11 @@ def scan(
     **login: Any,
 ) -> None:
     """Shows what answers at ADDRESS: HOST:PORT, with /UNIT, /1,200 or /1-4 for Modbus units; nothing is written.
+    Without a unit each kind of device is looked for at the one that it is delivered with.
 
-    A network such as 192.0.2.0/24 is looked through for Modbus at port 502 and MQTT at port 1883. The word mdns in
-    place of an address lists what devices announce of themselves in the network: brokers, Shelly, ESPHome, VTNs.
+    A network such as 192.0.2.0/24 is looked through for Modbus at ports 502 and 1502, and MQTT at port 1883. The
+    word mdns in place of an address lists what devices announce of themselves in the network: brokers, Shelly,
+    ESPHome, VTNs.
 
     Other links: rtu-tcp://HOST:PORT/UNIT, tls://HOST:PORT/UNIT, and rtu:DEVICE@BAUD/UNIT with E or O behind the baud
     rate for a parity bit. Meters that speak by themselves (P1, SML, IEC 62056-21 mode D) are listened to at
@@ -118,8 +124,8 @@ def _announced(timeout_s: float, interfaces: tuple[str, ...]) -> list[Announced]
 def _inhabited(network: IPv4Network, timeout_s: float) -> list[Link]:
     """What takes a connection in a network; says on stderr what is looked for, and when there is nothing."""
     hosts = sum(1 for _ in network.hosts())
-    click.echo(f"{network}: a network; looking at ports 502 and 1883 of its {hosts} hosts", err=True)
+    click.echo(f"{network}: a network; looking at ports 502, 1502 and 1883 of its {hosts} hosts", err=True)
     links = asyncio.run(sweep(network, timeout_s))
     if not links:
-        click.echo(f"{network}: no host takes a connection at port 502 (Modbus) or 1883 (MQTT)", err=True)
+        click.echo(f"{network}: no host takes a connection at port 502 or 1502 (Modbus) or 1883 (MQTT)", err=True)
     return links

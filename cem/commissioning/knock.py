@@ -22,6 +22,7 @@ REFUSED = "refused: a host answers there, but nothing listens at this port"
 NO_ANSWER = "no answer: nothing has this address, or it is switched off, or a firewall is in between"
 NO_HOST = "no such host name in this network"
 UNKNOWN = "answers, but no driver knows it"
+SAY_WHAT = "if you know what it is, say so with =PROFILE behind the address: many devices don't tell"
 UNKNOWN_LINE = "the serial line is there, but nothing that a driver knows answers: check unit, baud rate and wires"
 
 SILENT_LINE = (
@@ -108,8 +109,9 @@ async def _modbus(host: str, port: int, unit: int, timeout_s: float) -> str | No
     if len(answer) < 9 or answer[:4] != question[:4] or answer[7] & 0x7F != 3:
         return None
     if answer[7] & 0x80 and answer[8] in NOBODY_BEHIND:
-        return f"a Modbus gateway answers, but nothing behind it at unit {unit}"
-    return f"{UNKNOWN} (Modbus)"
+        nobody = f"a Modbus gateway answers, but nothing behind it at unit {unit}"
+        return f"{nobody}: try other units, such as /1,71,200,247,255; {SAY_WHAT}"
+    return f"{UNKNOWN} (Modbus); {SAY_WHAT}"
 
 
 async def _mqtt(host: str, port: int, timeout_s: float) -> str | None:

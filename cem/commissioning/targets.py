@@ -10,6 +10,7 @@ from cem.driver import BUILT_IN, serial_ports
 Link = Mapping[str, str | int | float | bool]
 
 MODBUS_PORT, MODBUS_TLS_PORT, MQTT_PORT, OCPP_PORT = 502, 802, 1883, 8887
+INVERTERS_PORT = 1502  # where KOSTAL and SolarEdge inverters are delivered to answer
 HIGHEST_UNIT = 247  # Modbus over serial line 1.02, 2.2; 255 is used over TCP
 
 _TARGET = re.compile(
@@ -70,6 +71,7 @@ class BrokerLogin:
 def parse_target(text: str, kind: LinkKind | None = None) -> list[Link]:
     """The links of HOST[:PORT][/UNITS], UNITS being such as 1 or 1,200 or 1-4, optionally with modbus:// or mqtt://.
 
+    Without units each driver looks where its devices are delivered to answer; on a serial line that is unit 1.
     What hangs on the board's own pins is named: gpio:WIRE=PIN,... with the keys of the gpio driver's link table.
     Without a kind both are meant, unless the port is MQTT's own. Also rtu-tcp:// and tls:// with the same,
     rtu:DEVICE[@BAUD[PARITY][/UNITS]] for a serial line, and ocpp://HOST[:PORT] for an address of this machine at which
@@ -123,10 +125,8 @@ def _links_of(text: str, kind: LinkKind | None) -> list[Link]:
     links: list[Link] = []
     if kind is not LinkKind.MQTT:
         default = MODBUS_TLS_PORT if kind is LinkKind.MODBUS_TLS else MODBUS_PORT
-        links += [
-            {"kind": (kind or LinkKind.MODBUS_TCP).value, "host": host, "port": port or default, "unit": unit}
-            for unit in _units(text, match["units"])
-        ]
+        link: Link = {"kind": (kind or LinkKind.MODBUS_TCP).value, "host": host, "port": port or default}
+        links += [{**link, "unit": unit} for unit in _units(text, match["units"])] if match["units"] else [link]
     if kind is LinkKind.MQTT or (kind is None and not match["units"]):
         links.append({"kind": "mqtt", "host": host, "port": port or MQTT_PORT})
     return links

@@ -33,6 +33,7 @@ SG_READY_WORDS: Mapping[int, str] = {
     SgReady.FORCED: "told to store heat",
 }
 UNHAPPY = frozenset({WriteState.REFUSED, WriteState.NOT_EFFECTIVE, WriteState.CONTESTED, WriteState.BLOCKED})
+EXPLAINED = UNHAPPY | {WriteState.ACCEPTED, WriteState.EFFECTIVE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,19 +368,24 @@ def outcome_in_words(outcome: Outcome) -> str:
         WriteState.RELEASED: "runs by itself",
         WriteState.BLOCKED: "not sent",
     }[outcome.state]
-    return f"{word}: {outcome.detail}" if outcome.detail and outcome.state in UNHAPPY else word
+    return f"{word}: {outcome.detail}" if outcome.detail and outcome.state in EXPLAINED else word
 
 
 def _effect_of_loss(device: DeviceStatus) -> str:
-    roles: Mapping[Role, str] = {
+    alone: dict[Role, str] = {
+        Role.BATTERY: "the battery is not steered",
+        Role.EV: "the car is not steered",
+        Role.PV: "the sun's power is unknown",
+    }
+    effects: dict[Role, str] = alone | {
         Role.GRID: "the battery idles and the car is reduced, then paused, until the meter answers",
-        Role.BATTERY: f"it is not steered: {device.if_i_die}",
-        Role.EV: f"the car is not steered: {device.if_i_die}",
-        Role.PV: f"its power is unknown: {device.if_i_die}",
         Role.CONTACTS: "what can't be read counts as signalled: its limits hold",
     }
-    effects = [roles[r.role] for r in device.resources if r.role in roles]
-    return "; ".join(dict.fromkeys(effects)) or "its values are unknown"
+    roles = [resource.role for resource in device.resources]
+    told = list(dict.fromkeys(effects[role] for role in roles if role in effects))
+    if any(role in alone for role in roles):
+        told.append(f"the device by itself: {device.if_i_die}")
+    return "; ".join(told) or "its values are unknown"
 
 
 def _effect_of_link(state: LinkState) -> str:

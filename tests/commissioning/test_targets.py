@@ -11,12 +11,12 @@ TCP = LinkKind.MODBUS_TCP
     ("text", "kind", "links"),
     [
         ("192.0.2.4:5021/3", TCP, [{"kind": "tcp", "host": "192.0.2.4", "port": 5021, "unit": 3}]),
-        ("meter.local", TCP, [{"kind": "tcp", "host": "meter.local", "port": 502, "unit": 1}]),
-        ("[fe80::1]:502", TCP, [{"kind": "tcp", "host": "fe80::1", "port": 502, "unit": 1}]),
+        ("meter.local", TCP, [{"kind": "tcp", "host": "meter.local", "port": 502}]),
+        ("[fe80::1]:502", TCP, [{"kind": "tcp", "host": "fe80::1", "port": 502}]),
         ("broker", LinkKind.MQTT, [{"kind": "mqtt", "host": "broker", "port": 1883}]),
         ("192.0.2.4:1883", None, [{"kind": "mqtt", "host": "192.0.2.4", "port": 1883}]),
         ("mqtt://192.0.2.4:5021", None, [{"kind": "mqtt", "host": "192.0.2.4", "port": 5021}]),
-        ("modbus://192.0.2.4:1883", None, [{"kind": "tcp", "host": "192.0.2.4", "port": 1883, "unit": 1}]),
+        ("modbus://192.0.2.4:1883", None, [{"kind": "tcp", "host": "192.0.2.4", "port": 1883}]),
         ("serial:/dev/ttyUSB0", None, [{"kind": "serial", "device": "/dev/ttyUSB0"}]),
         ("serial:/dev/ttyUSB0@9600", None, [{"kind": "serial", "device": "/dev/ttyUSB0", "baud": 9600}]),
         ("/dev/ttyUSB0", LinkKind.SERIAL, [{"kind": "serial", "device": "/dev/ttyUSB0"}]),
@@ -26,7 +26,7 @@ TCP = LinkKind.MODBUS_TCP
             "192.0.2.4:5021",
             None,
             [
-                {"kind": "tcp", "host": "192.0.2.4", "port": 5021, "unit": 1},
+                {"kind": "tcp", "host": "192.0.2.4", "port": 5021},
                 {"kind": "mqtt", "host": "192.0.2.4", "port": 5021},
             ],
         ),
@@ -52,7 +52,7 @@ def test_a_person_may_say_what_is_there(text: str, kind: LinkKind | None, link: 
 
 
 def test_any_way_to_a_modbus_device_will_do_where_one_is_meant() -> None:
-    assert parse_target("tls://h", TCP) == [{"kind": "tls", "host": "h", "port": 802, "unit": 1}]
+    assert parse_target("tls://h", TCP) == [{"kind": "tls", "host": "h", "port": 802}]
 
 
 def test_several_units_make_several_links() -> None:
@@ -94,6 +94,6 @@ def test_an_address_of_the_other_kind_is_refused() -> None:
         parse_target("modbus://h:502", LinkKind.MQTT)
 
 
-@pytest.mark.parametrize(("text", "words"), [("h:502/7", "h:502 unit 7"), ("[::1]:502", "[::1]:502 unit 1")])
+@pytest.mark.parametrize(("text", "words"), [("h:502/7", "h:502 unit 7"), ("[::1]:502", "[::1]:502")])
 def test_a_link_is_shown_as_an_address(text: str, words: str) -> None:
     assert address(parse_target(text, TCP)[0]) == words
