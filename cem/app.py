@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random, SystemRandom
+from zoneinfo import ZoneInfo
 
 from cem.config.sitefile import ProviderLink, SiteFile
 from cem.io.callback_server import CallbackServer
@@ -53,6 +54,7 @@ from cem.runtime.requests import RequestBook
 from cem.runtime.status import StatusSource, Trouble
 from cem.runtime.ven import VenSession
 from cem.runtime.ven_notices import Ears
+from cem.runtime.ven_settlement import Books
 from cem.runtime.why import explain
 from cem.sgcp.point import ConnectionPoint
 
@@ -159,7 +161,15 @@ class Gateway:
             self._grid_changed,
             resources=reported,
             ears=world.ears(provider),
+            books=self._books(),
         )
+
+    def _books(self) -> Books | None:
+        site = self._site_file.site
+        meters = site.of(Role.GRID)
+        if not meters:
+            return None
+        return Books(self._world.history, f"{meters[0].id}.power_w", ZoneInfo(site.zone), site.tariff.currency)
 
     def _planner_task(self, planner: Planner) -> PlannerTask:
         settings = self._site_file.plan

@@ -402,6 +402,7 @@ class StateKind(StrEnum):
     REGISTRATION = "registration"  # identifiers that a provider gave us
     DECISION = "decision"  # changes of what was decided and why
     DRIVER = "driver"  # what drivers keep over a restart, key device
+    SETTLEMENT = "settlement"  # events that are over, settled, key provider/event/start
 
 
 @dataclass(frozen=True, slots=True)

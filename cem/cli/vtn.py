@@ -160,7 +160,7 @@ def serve(
         _tls(tls_cert, tls_key),
         public_url.rstrip("/"),
         networks,
-        None if webhook_ca is None else ssl.create_default_context(cafile=webhook_ca),
+        _trusting(webhook_ca),
         None if mqtt_uri is None else Broker(mqtt_uri, mqtt_user, mqtt_password_file, mqtt_ca),
         None if mqtt_uri is None else MqttOffer(mqtt_public or (mqtt_uri,), login, mqtt_prefix),
         mdns_name,
@@ -185,6 +185,15 @@ def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
     except (ssl.SSLError, OSError) as error:
         raise click.ClickException(f"{cert}: {error}; give a PEM chain and its key") from error
     return context
+
+
+def _trusting(authorities: Path | None) -> ssl.SSLContext | None:
+    if authorities is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except (ssl.SSLError, OSError) as error:
+        raise click.ClickException(f"{authorities}: {error}; give the authorities' certificates in PEM") from error
 
 
 def _from_file(path: Path | None) -> tuple[Client, ...]:

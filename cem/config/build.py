@@ -169,7 +169,7 @@ SHED_SHARES = (0.5, 0.25, 0.0)
 def provider(table: ProviderTable, secret: str, connection: ConnectionTable) -> Provider:
     """One provider with its secret."""
     values = table.model_dump(exclude={"programme", "allow_plain_http", "shed_import_w", "callback_url", *_LINK_KEYS})
-    programmes = tuple(Programme(p.name, p.mandatory) for p in table.programme)
+    programmes = tuple(Programme(p.name, p.mandatory, p.incentive_per_kwh) for p in table.programme)
     fuse_w = connection.fuse_a * connection.phases * connection.nominal_voltage_v
     half, quarter, least = (share * fuse_w for share in SHED_SHARES)
     first_w, second_w, third_w = table.shed_import_w or (half, quarter, least)

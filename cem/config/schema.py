@@ -216,6 +216,7 @@ class ProgrammeTable(Table):
 
     name: Text
     mandatory: bool = False
+    incentive_per_kwh: Annotated[float, Field(ge=0, le=1000)] | None = None
 
 
 class ProviderTable(Table):

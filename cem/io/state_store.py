@@ -66,6 +66,15 @@ def values_of_drivers(database: Database) -> None:
     )
 
 
+@MIGRATIONS()
+def settled_events(database: Database) -> None:
+    """A file of a former version has no table for settled events."""
+    database.execute(
+        f'CREATE TABLE IF NOT EXISTS "{StateKind.SETTLEMENT.value}" (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, '
+        "value TEXT NOT NULL, crc INTEGER NOT NULL) STRICT"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     """One row as it is written; without a text it is removed."""

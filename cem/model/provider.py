@@ -19,6 +19,7 @@ class Programme:
 
     name: str
     mandatory: bool = False
+    incentive_per_kwh: float | None = None  # paid for each kWh below the baseline, in the tariff's currency
 
 
 @dataclass(frozen=True, slots=True)

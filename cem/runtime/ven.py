@@ -18,12 +18,14 @@ from cem.runtime.ven_notices import Ears, Notices
 from cem.runtime.ven_registration import Registration
 from cem.runtime.ven_reports import UsageReports
 from cem.runtime.ven_rows import commit
+from cem.runtime.ven_settlement import Books, Settlements
 from cem.runtime.waiting import Signal
 from cem.sgcp.durable import own_rows
 from cem.sgcp.point import ConnectionPoint
 
 _LOG = logging.getLogger(__name__)
 _BACKLOG_PAUSE_S = 1.0
+_SETTLE_EVERY_S = 30.0
 _BETWEEN_HINTS_S = 0.2
 """Notifications may come by the thousand; a fetch answers all that came before it."""
 
@@ -32,7 +34,7 @@ class VenSession:
     """One provider's session. `wake` is called when the directive changed and the control loop should not wait.
 
     `resources` are what is registered with the provider and reported one by one; the site is always reported.
-    `ears` are what notifications are listened for with.
+    `ears` are what notifications are listened for with, `books` what events are settled by; None: they are not.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class VenSession:
         *,
         resources: Sequence[Resource] = (),
         ears: Ears | None = None,
+        books: Books | None = None,
     ) -> None:
         self._provider = provider
         self._point = point
@@ -61,6 +64,7 @@ class VenSession:
         self._hint = Signal()
         self._begun_s = 0.0  # of the turn that runs or ran last
         self._notices = Notices(provider, self._client, ears or Ears(), self._hint.set)
+        self._settlements = None if books is None else Settlements(provider, self._client, store, books)
         self._closed = asyncio.Event()
         self._restored = False
         self._was_online = False
@@ -77,6 +81,8 @@ class VenSession:
         await self._events.restore()
         await self._registration.restore()
         await self._reports.restore(now)
+        if self._settlements is not None:
+            await self._settlements.restore()
         self._point.reports_queued(own, len(self._reports), now)
         self._restored = True
 
@@ -93,6 +99,8 @@ class VenSession:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow(), name=f"{self._provider.id} events")
                 tasks.create_task(self._deliver(), name=f"{self._provider.id} reports")
+                if self._settlements is not None:
+                    tasks.create_task(self._settle(self._settlements), name=f"{self._provider.id} settlements")
         finally:
             await self._notices.close()
 
@@ -181,6 +189,23 @@ class VenSession:
             self._point.reports_queued(self._provider.id, len(self._reports), self._clock.now())
             if delay_s:
                 await asyncio.sleep(delay_s)
+
+    async def _settle(self, settlements: Settlements) -> None:
+        """Events that are over, as soon as the record of them is there."""
+        told = False
+        while True:
+            now = self._clock.now()
+            if now.trusted:
+                await settlements.settle(self._accepted(), now.wall)
+            if self._link.state is LinkState.ONLINE:
+                try:
+                    await settlements.send()
+                    told = False
+                except VtnFailure as fault:
+                    if not told:
+                        _LOG.warning("%s; the settlement is kept and sent again. %s", fault.detail, fault.advice)
+                    told = True
+            await asyncio.sleep(_SETTLE_EVERY_S)
 
     def _accepted(self) -> Mapping[str, GridEvent]:
         return self._point.events(self._provider.id, self._clock.now())

@@ -72,7 +72,7 @@ def test_scan_shows_every_device_of_the_home(addresses: dict[str, dict[str, Any]
 def test_scan_of_nothing_ends_with_one() -> None:
     answer = CliRunner().invoke(scan, [f"modbus://{NOBODY}", "--timeout", "0.2"])
     assert answer.exit_code == 1
-    assert answer.stdout == f"127.0.0.1:9 unit 1: {REFUSED}\n"
+    assert answer.stdout == f"127.0.0.1:9: {REFUSED}\n"
     assert "nothing found: check power" in answer.stderr
 
 
@@ -149,7 +149,7 @@ def test_a_site_file_is_not_written_over_unasked(tmp_path: Path) -> None:
 def test_nothing_found_ends_with_one(tmp_path: Path) -> None:
     answer = called("--out", str(tmp_path / "site.toml"), *HOME, "--modbus", NOBODY)
     assert answer.exit_code == 1
-    assert "nothing that a driver knows answers at 127.0.0.1:9 unit 1" in answer.stderr
+    assert "nothing that a driver knows answers at 127.0.0.1:9" in answer.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,7 +1,11 @@
-"""What is announced in the network by mDNS: heard over loopback, and said in words."""
+"""What is announced in the network by mDNS: heard over loopback, and said in words.
+
+All of a machine hear each other there, so names are this process's own, and what others announce is looked over.
+"""
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +19,7 @@ from cem.commissioning.services import KNOWN, in_words
 from cem.io.mdns_services import Announced, announced
 
 HERE = ("127.0.0.1",)
+MINE = f"-{os.getpid()}"
 
 
 @asynccontextmanager
@@ -31,7 +36,12 @@ async def _announcing(*services: ServiceInfo) -> AsyncIterator[None]:
 def _service(kind: str, name: str, port: int, **says: str) -> ServiceInfo:
     full = f"{kind}.local."
     return ServiceInfo(
-        full, f"{name}.{full}", port=port, server="box.local.", parsed_addresses=list(HERE), properties=says
+        full,
+        f"{name}{MINE}.{full}",
+        port=port,
+        server=f"box{MINE}.local.",
+        parsed_addresses=list(HERE),
+        properties=says,
     )
 
 
@@ -45,10 +55,10 @@ def test_services_that_are_known_are_heard_with_where_they_are_and_others_are_le
         async with _announcing(SHELLY, BROKER, PRINTER):
             return await announced(KNOWN, 0.5, HERE)
 
-    found = asyncio.run(main())
+    found = [service for service in asyncio.run(main()) if service.name.endswith(MINE)]
     assert [(service.kind, service.name, service.port) for service in found] == [
-        ("_mqtt._tcp", "broker", 1884),
-        ("_shelly._tcp", "shellypro3em-aabb", 80),
+        ("_mqtt._tcp", f"broker{MINE}", 1884),
+        ("_shelly._tcp", f"shellypro3em-aabb{MINE}", 80),
     ]
     assert all(service.addresses == HERE for service in found)
     said = found[1].says["ver"]
@@ -66,14 +76,19 @@ def test_a_scan_lists_what_is_announced_and_how_to_go_on() -> None:
 
     status, text, as_json = asyncio.run(main())
     assert status == 0
-    assert "127.0.0.1:1884: an MQTT broker, announced as 'broker' (_mqtt._tcp); cem scan mqtt://127.0.0.1:1884" in text
+    broker = f"127.0.0.1:1884: an MQTT broker, announced as 'broker{MINE}' (_mqtt._tcp); cem scan mqtt://127.0.0.1:1884"
+    assert broker in text
     assert "a Shelly device: Pro3EM 1.4.4" in text
-    first, second = json.loads(as_json)
+    first, second = (service for service in json.loads(as_json) if service["name"].endswith(MINE))
     assert (first["service"], first["further"]) == ("_mqtt._tcp", "cem scan mqtt://127.0.0.1:1884")
     assert second["says"]["app"] == "Pro3EM"
 
 
-def test_a_network_where_nothing_is_announced_is_told_as_such() -> None:
+def test_a_network_where_nothing_is_announced_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object) -> list[Announced]:
+        return []
+
+    monkeypatch.setattr("cem.cli.scan.announced", nothing)
     result = CliRunner().invoke(scan, ["mdns", "--interface", "127.0.0.1", "--timeout", "0.2"])
     assert result.exit_code == 1
     assert "nothing announced that this gateway knows" in result.stderr

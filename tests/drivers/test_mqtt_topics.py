@@ -70,6 +70,8 @@ def test_more_than_ten_unreadable_messages_in_a_minute_mute_a_topic_and_no_other
     assert told[1:STRIKES] == [None] * (STRIKES - 1)
     assert str(told[STRIKES]).startswith("more than 10 unreadable messages in 60 s")
     assert mutes.muted("bad", STRIKES + MUTED_S - 1)
+    assert mutes.present(STRIKES) == ["bad"]
+    assert mutes.present(STRIKES + MUTED_S) == []
     assert not mutes.muted("good", STRIKES)
     assert not mutes.muted("bad", STRIKES + MUTED_S)
     assert mutes.dropped == STRIKES + 2

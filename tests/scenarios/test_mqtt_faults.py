@@ -11,7 +11,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from cem.driver import Control, NoAnswer
+from cem.driver import Complains, Control, NoAnswer
 from cem_drivers.mqtt.broker import BROKERS
 from cem_drivers.mqtt.inbound import MOST
 from support.brokers import MOSQUITTO, Broker, broker_of, with_our_rules
@@ -140,6 +140,12 @@ def test_f27_nonsense_on_a_topic_costs_that_topic_alone(
                 await rogue.say("rod/sensor/power/state", payload)
             await rogue.say("rod/switch/relay/state", "ON")
             await rod.reads("state", "on")
+            assert isinstance(rod.device, Complains)
+            assert isinstance(plug.device, Complains)
+            complaint = rod.device.complaint
+            assert complaint is not None
+            assert complaint.says == "What comes on rod/sensor/power/state can't be read"
+            assert plug.device.complaint is None
             power = (await rod.readings()).get("power_w")
             assert power is None or power.value in {None, 0.0}
             assert isinstance((await plug.power()).value, float)
@@ -188,7 +194,7 @@ def _login(folder: Path, password: str) -> dict[str, str | float]:
 @every_broker
 def test_f28_in_a_flood_the_newest_value_wins_and_no_other_device_is_forgotten(kind: str, tmp_path: Path) -> None:
     broker = broker_of(kind, tmp_path)
-    count = 6000 if kind == "mosquitto" else 800
+    count = 3000 if kind == "mosquitto" else 400
 
     async def act() -> None:
         rod, plug = peer(ROD, broker.port), peer(PLUG, broker.port)

@@ -16,6 +16,8 @@ MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sb
 READY_S = 10.0
 DEPLOY = Path(__file__).parents[2] / "deploy" / "mosquitto"
 OPEN = "allow_anonymous true\n"
+LISTENER = "listener 1883 127.0.0.1\n"
+"""Is moved to a free port, in its place: what stands behind it is of this listener."""
 
 
 class Broker(Protocol):
@@ -33,7 +35,7 @@ class Broker(Protocol):
 
 
 class Mosquitto:
-    """One Mosquitto with a configuration of its own; `settings` is everything but the listener."""
+    """One Mosquitto with a configuration of its own; `settings` may have LISTENER in them."""
 
     def __init__(self, folder: Path, settings: str = OPEN, of_listener: str = "") -> None:
         assert MOSQUITTO is not None
@@ -41,7 +43,10 @@ class Mosquitto:
         self.log = folder / "mosquitto.log"
         self._file = folder / "mosquitto.conf"
         user = "user root\n" if os.geteuid() == 0 else ""  # else it can't read what belongs to this test
-        self._file.write_text(f"{user}{settings}\nlistener {self.port} 127.0.0.1\n{of_listener}\n")
+        here = f"listener {self.port} 127.0.0.1\n"
+        if LISTENER not in settings:
+            settings += f"\n{LISTENER}"
+        self._file.write_text(f"{user}{settings.replace(LISTENER, here)}{of_listener}\n")
         self._process: subprocess.Popen[bytes] | None = None
 
     @staticmethod
@@ -84,8 +89,7 @@ def with_our_rules(folder: Path, users: dict[str, str]) -> Mosquitto:
     """Mosquitto with the shipped configuration, its files and its port moved here."""
     passwords = folder / "cem.passwd"
     passwords.touch(0o600)
-    settings = (DEPLOY / "cem.conf").read_text().replace("listener 1883 127.0.0.1\n", "")
-    settings = settings.replace("/etc/mosquitto/cem.passwd", str(passwords))
+    settings = (DEPLOY / "cem.conf").read_text().replace("/etc/mosquitto/cem.passwd", str(passwords))
     broker = Mosquitto(folder, settings.replace("/etc/mosquitto/cem.acl", str(DEPLOY / "cem.acl")))
     broker.allow(passwords, users)
     return broker

@@ -18,6 +18,7 @@ from cem.model.resource import Resource
 from cem.ports import Clock
 from cem.runtime.ven import VenSession
 from cem.runtime.ven_notices import Ears
+from cem.runtime.ven_settlement import Books
 from cem.sgcp.point import ConnectionPoint
 from support.ven_world import MemoryStore
 
@@ -164,8 +165,10 @@ class Home:
         store: MemoryStore | None = None,
         resources: tuple[Resource, ...] = (),
         ears: Ears | None = None,
+        books: Books | None = None,
     ) -> None:
         self.ears = ears
+        self.books = books
         self.provider = provider
         self.clock = clock
         self.store = store or MemoryStore()
@@ -188,6 +191,7 @@ class Home:
             self._wake,
             resources=self.resources,
             ears=self.ears,
+            books=self.books,
         )
         await self.session.restore()
         self._tasks = [asyncio.create_task(self.session.run()), asyncio.create_task(self._tick())]

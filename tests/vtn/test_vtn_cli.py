@@ -200,6 +200,19 @@ def test_clients_come_from_a_file_too(tmp_path: Path) -> None:
     assert (result.exit_code, "clients.txt" in result.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("option", ["--webhook-ca", "--tls-cert"])
+def test_a_file_that_is_no_certificate_is_named(tmp_path: Path, option: str) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_text("this is no certificate", encoding="ascii")
+    result = CliRunner().invoke(vtn, ["serve", option, str(path)])
+    assert (result.exit_code, "ca.pem" in result.stderr) == (1, True)
+
+
+def test_tokens_at_the_broker_need_a_user_of_our_own() -> None:
+    result = CliRunner().invoke(vtn, ["serve", "--mqtt", "mqtt://127.0.0.1:9", "--mqtt-login", "token"])
+    assert (result.exit_code, "a user of our own" in result.stderr) == (1, True)
+
+
 def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     yield path, command
     if isinstance(command, click.Group):

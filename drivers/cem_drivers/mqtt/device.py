@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from cem.driver import (
+    Complaint,
     Control,
     ControlSpec,
     DeviceConfig,
@@ -79,6 +80,17 @@ class MqttDevice:
     def id(self) -> str:
         """The device's id in the site file."""
         return self._config.id
+
+    @property
+    def complaint(self) -> Complaint | None:
+        """Topics that are not listened to, as they said too much that can't be read."""
+        muted = self._listener.muted() if self._listener is not None else []
+        if not muted:
+            return None
+        return Complaint(
+            f"What comes on {', '.join(muted)} can't be read",
+            "See who else may publish there (deploy/mosquitto/), and check the device's firmware and the profile",
+        )
 
     async def open(self) -> Identity:
         """Connects to the broker and waits for the identity, which may be retained, and for one live message.
@@ -204,7 +216,7 @@ class MqttDevice:
                 f"{self.id}: nothing under {self._told_where(listener)} at the broker {broker.name} in "
                 f"{self._timeout_s:g} s. Check that MQTT is switched on in the device, its broker and its topic prefix"
             )
-        serial = told("serial")
+        serial = told("serial") if names.weak is None else self._topics.prefix
         if insisted is not None and serial != insisted:
             raise WrongDevice(self._other_serial(serial))
         if insisted is None and "serial" not in self._config.link and len(listener.seen) > 1:

@@ -23,9 +23,9 @@ def found_device(profile: Profile, link: Mapping[str, str | int | float | bool],
         value = None if spot is None else pointed(told.get(spot.topic), spot.json_pointer)
         return "" if value is None or isinstance(value, dict | list) else str(value)
 
-    serial = said("serial")
-    if not serial:
+    if not said("serial"):
         return None
+    serial = said("serial") if profile.identify.weak is None else ""
     identity = Identity(profile.identify.maker, said("model"), serial, said("version"))
     written = frozenset(Control(control.id) for control in profile.controls if profile.status != "draft")
     ratings = Ratings(max_current_a=_positive(said("rating")), phases=profile.identify.phases or 3)

@@ -33,7 +33,7 @@ class Listener:
         self.results: dict[str, str] = {}  # topic -> what the device answered to the last write
         self.since_s = monotonic()  # of the present connection
         self.connections = 0  # how often the broker was connected
-        self.mutes = Mutes()
+        self._mutes = Mutes()
         self._owner = owner
         self._profile = profile
         self._topics = topics
@@ -68,6 +68,12 @@ class Listener:
     def topic(self, relative: str) -> str:
         """A topic of the device in full."""
         return self._topics.whole(relative, self.serial or "")
+
+    def muted(self) -> list[str]:
+        """The topics, in full, that are not listened to now since they said too much that can't be read."""
+        whole = {pick.into: topic_filter for topic_filter, pick in self._picks}
+        whole[self._requests.answers_topic] = self._requests.answers_topic
+        return [whole.get(key) or self.topic(key) for key in self._mutes.present(self._monotonic())]
 
     async def start(self, broker: Broker) -> None:
         """Subscribes; raises OSError where the broker's credentials can't be read."""
@@ -178,7 +184,7 @@ class Listener:
     def _guarded(self, key: str, topic: str, payload: bytes, retained: bool, pick: Pick | None = None) -> None:
         """Takes a message in; one that can't be read is left out, and a topic of many such is not listened to."""
         now_s = self._monotonic()
-        if self.mutes.muted(key, now_s):
+        if self._mutes.muted(key, now_s):
             return
         try:
             if not payload:
@@ -188,7 +194,7 @@ class Listener:
             else:
                 self._take(key, topic, payload, retained, pick)
         except UnreadableError as error:
-            told = self.mutes.strike(key, now_s)
+            told = self._mutes.strike(key, now_s)
             if told is not None:
                 _LOG.warning("%s: %s; %s", self._owner, error, told)
 
@@ -212,7 +218,7 @@ class Listener:
         try:
             told = self._requests.take(payload)
         except UnreadableError as error:
-            words = self.mutes.strike("answers", self._monotonic())
+            words = self._mutes.strike(self._requests.answers_topic, self._monotonic())
             if words is not None:
                 _LOG.warning("%s: %s; such messages are left out", self._owner, error)
             return

@@ -26,6 +26,10 @@ class Mutes:
         self.dropped += 1
         return True
 
+    def present(self, now_s: float) -> list[str]:
+        """The topics that are not listened to now."""
+        return sorted(topic for topic, until_s in self._until_s.items() if now_s < until_s)
+
     def strike(self, topic: str, now_s: float) -> str | None:
         """An unreadable message came; says what to tell of it: nothing, that it is the first, or that it mutes."""
         self.dropped += 1

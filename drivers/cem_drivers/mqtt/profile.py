@@ -80,7 +80,9 @@ class Identify(Table):
     version: str | None = None
     max_current_a: str | None = None  # the largest current that the device was set up for
     phases: int | None = Field(default=None, ge=1, le=3)  # None: those of the house
-    weak: str | None = None  # why there is no serial number: what stands for it is only a name in topics
+    weak: str | None = (
+        None  # why there is no serial number: `serial` is only what must be told, the prefix stands for it
+    )
 
     def spots(self) -> dict[str, Spot]:
         """What is told where, by the name of the key."""
