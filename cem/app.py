@@ -3,18 +3,22 @@
 import asyncio
 import gc
 import logging
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random, SystemRandom
+from zoneinfo import ZoneInfo
 
-from cem.config.sitefile import SiteFile
+from cem.config.sitefile import ProviderLink, SiteFile
+from cem.io.callback_server import CallbackServer
 from cem.io.clock import SystemClock
 from cem.io.database import boot_id
 from cem.io.history import HistoryJournal
 from cem.io.http_client import AiohttpClient
 from cem.io.local_api import LocalApi
+from cem.io.mqtt_notices import MqttNotices
 from cem.io.notify import ServiceManager
 from cem.io.plan_worker import WorkerPlanner
 from cem.io.replay_journal import REPLAY_FOLDER, ReplayJournal
@@ -53,6 +57,8 @@ from cem.runtime.requests import RequestBook
 from cem.runtime.status import StatusSource, Trouble
 from cem.runtime.tariff import TariffTask
 from cem.runtime.ven import VenSession
+from cem.runtime.ven_notices import Ears
+from cem.runtime.ven_settlement import Books
 from cem.runtime.why import explain
 from cem.sgcp.point import ConnectionPoint
 
@@ -80,6 +86,7 @@ class World:
     context: DriverContext
     today: Callable[[datetime], EnergyToday]
     disk_troubles: Callable[[], Sequence[str]]
+    ears: Callable[[Provider], Ears] = lambda _provider: Ears()  # what its notifications are listened for with
     local_api: bool = True
     recorder: TickRecorder | None = None
     prices: Callable[[PriceService], PriceSource] | None = None  # of a dynamic tariff; None: nobody can be asked
@@ -177,7 +184,16 @@ class Gateway:
             world.chance,
             self._grid_changed,
             resources=reported,
+            ears=world.ears(provider),
+            books=self._books(),
         )
+
+    def _books(self) -> Books | None:
+        site = self._site_file.site
+        meters = site.of(Role.GRID)
+        if not meters:
+            return None
+        return Books(self._world.history, f"{meters[0].id}.power_w", ZoneInfo(site.zone), site.tariff.currency)
 
     def _planner_task(self, planner: Planner) -> PlannerTask:
         settings = self._site_file.plan
@@ -310,6 +326,24 @@ def _signals(config: DeviceConfig) -> bool:
     return any(resource.role is Role.CONTACTS for resource in config.resources)
 
 
+def _http(provider: Provider, link: ProviderLink) -> Http:
+    """Raises OSError for certificates that can't be read."""
+    tls = None
+    if link.ca_file is not None or link.certificate_file is not None:
+        tls = ssl.create_default_context(cafile=link.ca_file)
+        if link.certificate_file is not None:
+            tls.load_cert_chain(link.certificate_file, link.key_file)
+    return AiohttpClient(provider.request_timeout_s, ssl_context=tls)
+
+
+def _ears(link: ProviderLink) -> Ears:
+    callback = None
+    if link.callback is not None:
+        host, port = link.callback
+        callback = CallbackServer(host, port, link.callback_certificate_file, link.callback_key_file)
+    return Ears(MqttNotices(), callback)
+
+
 async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, replay: bool = True) -> Gateway:
     """The gateway on this machine: its clock, its disk, its network; `replay` keeps the replay journal."""
     clock = SystemClock()
@@ -327,7 +361,8 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
         journal=history,
         history=history,
         planner=WorkerPlanner(site_file.plan.timeout_s) if site_file.plan.enabled else None,
-        http=lambda provider: AiohttpClient(provider.request_timeout_s),
+        http=lambda provider: _http(provider, site_file.provider_links[provider.id]),
+        ears=lambda provider: _ears(site_file.provider_links[provider.id]),
         watchdog=ServiceManager(),
         drivers=drivers,
         context=DriverContext(time.monotonic),

@@ -1,10 +1,10 @@
 """The few Protocols through which the core meets the world."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cem.model.market import MarketPrice
 from cem.model.plan import Plan, PlanRequest
@@ -100,8 +100,12 @@ class Device(Protocol):
     async def poll(self) -> Sequence[Reading]:
         """One round of reading; a device that pushes returns what arrived, each with its own `taken_at_s`."""
 
-    async def write(self, resource_id: str, control: Control, value: float) -> None:
-        """Sets a value; arms the device's own timer first where it has one. Never resends blindly."""
+    async def write(self, resource_id: str, control: Control, value: float) -> float | None:
+        """Sets a value; arms the device's own timer first where it has one. Never resends blindly.
+
+        Gives what it set where the device can't take the whole value now, such as a battery that is nearly full;
+        None: as asked.
+        """
 
     async def read_back(self, resource_id: str, control: Control) -> float | None:
         """The value as the device holds it now; None where it can't be read."""
@@ -111,6 +115,32 @@ class Device(Protocol):
 
     async def close(self) -> None:
         """Lets go of the link; never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What stands in the way of a device that answers all the same, and what its owner can do about it."""
+
+    says: str
+    do: str
+
+
+@runtime_checkable
+class Complains(Protocol):
+    """A device that can say more to its owner than whether it answers."""
+
+    @property
+    def complaint(self) -> Complaint | None:
+        """What is wrong now; None while all is well."""
+
+
+@runtime_checkable
+class SpeaksSeldom(Protocol):
+    """A device that answers nobody and says by itself who it is: opening it takes more patience than others need."""
+
+    @property
+    def opens_within_s(self) -> float:
+        """After so long `open` has ended, one way or the other; at most 14 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +154,7 @@ class Found:
     resources: tuple[tuple[Role, Ratings, frozenset[Control]], ...]
     confidence: float  # 0 to 1
     details: Mapping[str, Json] = field(default_factory=dict)  # whatever else the driver saw, for `cem scan`
+    every_s: float | None = None  # how often it tells new values, where that is seldom; None: when it is asked
     contacts: frozenset[Contact] = frozenset()  # of the role contacts: which are wired
 
 
@@ -163,6 +194,28 @@ class TopicPort(Protocol):
 
     async def stop(self) -> None:
         """Disconnects; never raises."""
+
+
+class ByteSink(Protocol):
+    """Called with each piece that arrives."""
+
+    def __call__(self, data: bytes, /) -> None: ...
+
+
+class LossSink(Protocol):
+    """Called once when a line is lost: pulled out, or hung up."""
+
+    def __call__(self, error: Exception, /) -> None: ...
+
+
+class StreamPort(Protocol):
+    """A line on which a device speaks by itself: serial, over TCP, or in memory. Callbacks run in the event loop."""
+
+    async def start(self, on_bytes: ByteSink, on_lost: LossSink) -> None:
+        """Begins to listen; raises OSError where the line is not there or somebody else reads it."""
+
+    def stop(self) -> None:
+        """Listens no more; never raises, harmless when repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +272,12 @@ class TopicPorts(Protocol):
     """Gives the in-memory broker connection for a link table of the site file."""
 
     def __call__(self, link: Mapping[str, str | int | float | bool], /) -> TopicPort: ...
+
+
+class StreamPorts(Protocol):
+    """Gives the in-memory line for a link table of the site file."""
+
+    def __call__(self, link: Mapping[str, str | int | float | bool], /) -> StreamPort: ...
 
 
 class CallPorts(Protocol):
@@ -292,7 +351,9 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class DriverContext:
-    """What a driver gets from the house. `pdu`, `topics`, `pins` and `calls`, where set, replace the real transports.
+    """What a driver gets from the house.
+
+    `pdu`, `topics`, `streams`, `pins` and `calls`, where set, replace the real transports.
 
     Without `keep` nothing outlives a restart.
     """
@@ -300,6 +361,7 @@ class DriverContext:
     monotonic: Monotonic
     pdu: PduPorts | None = None
     topics: TopicPorts | None = None
+    streams: StreamPorts | None = None
     pins: PinPorts | None = None
     keep: Keep | None = None
     calls: CallPorts | None = None
@@ -342,6 +404,7 @@ class StateKind(StrEnum):
     DECISION = "decision"  # changes of what was decided and why
     DRIVER = "driver"  # what drivers keep over a restart, key device
     TARIFF = "tariff"  # the known prices of a dynamic tariff, key provider
+    SETTLEMENT = "settlement"  # events that are over, settled, key provider/event/start
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,6 +509,38 @@ class PriceSource(Protocol):
 
     async def close(self) -> None:
         """Closes the connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLogin:
+    """A broker and how to enter it. Certificates are PEM texts; None: the system's authorities, and none of our own."""
+
+    uris: tuple[str, ...]  # mqtt://host[:port] or mqtts://host[:port], the first that works
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_pem: str | None = None
+    certificate_pem: str | None = None
+    key_pem: str | None = field(default=None, repr=False)
+
+
+class NoticeTopics(Protocol):
+    """Listens to topics of a broker. What arrives is a hint, never truth."""
+
+    async def start(
+        self,
+        topics: Sequence[str],
+        login: Callable[[], Awaitable[BrokerLogin]],
+        on_notice: Callable[[], None],
+        on_connection: Callable[[str], None],
+    ) -> None:
+        """Begins to connect and goes on trying, asking for a login before each try. Never raises.
+
+        `on_notice` is called for every message and for every connection; `on_connection` with '' when connected,
+        else with what is wrong, in words.
+        """
+
+    async def stop(self) -> None:
+        """Disconnects."""
 
 
 class Watchdog(Protocol):

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cem.io.broker_accounts import BrokerAccounts
 from cem.io.callback_guard import CallbackGuard, Network
 from cem.io.clock import SystemClock
 from cem.io.http_server import HttpServer
@@ -21,8 +22,8 @@ from cem.model.errors import GridError
 from cem.runtime.vtn import VtnService
 from cem.sgcp.vtn.handler import BASE_PATH, Vtn, VtnConfig
 from cem.sgcp.vtn.objects import Objects
-from cem.sgcp.vtn.tokens import Client
-from cem.sgcp.vtn.topics import MqttOffer
+from cem.sgcp.vtn.tokens import Client, Role
+from cem.sgcp.vtn.topics import MqttLogin, MqttOffer
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[int]:
         )
         webhooks = Webhooks(CallbackGuard(settings.webhook_networks), tls=settings.webhook_tls)
         publisher = None if settings.broker is None else MqttPublisher(settings.broker)
+        accounts = _accounts(settings, publisher)
         changed = asyncio.Event()
         service = VtnService(
             Vtn(config, Objects(store.load())),
@@ -66,11 +68,14 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[int]:
             lambda: clock.now().wall,
             webhooks,
             publisher,
+            accounts,
             changed.set,
         )
         server = HttpServer(service.exchange, tls=settings.tls)
         if publisher is not None:
             publisher.start()
+        if accounts is not None:
+            accounts.start((client.id, client.role is Role.BL) for client in settings.clients)
         try:
             port = await server.start(settings.host, settings.port)
             announcing = asyncio.create_task(_announce(settings, port, service, changed))
@@ -87,6 +92,16 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[int]:
                 await asyncio.to_thread(publisher.stop)
     finally:
         store.close()
+
+
+def _accounts(settings: VtnSettings, publisher: MqttPublisher | None) -> BrokerAccounts | None:
+    """Where clients log in at the broker with their tokens, the accounts there are ours to keep."""
+    offer, broker = settings.mqtt, settings.broker
+    if publisher is None or broker is None or offer is None or offer.login is MqttLogin.ANONYMOUS:
+        return None
+    if broker.username is None:
+        raise GridError("to keep the clients' accounts at the broker a user of our own is needed")
+    return BrokerAccounts(publisher, offer.prefix)
 
 
 async def _announce(settings: VtnSettings, port: int, service: VtnService, changed: asyncio.Event) -> None:

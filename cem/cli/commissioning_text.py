@@ -2,6 +2,9 @@
 
 from cem.commissioning.discover import Sighting
 from cem.commissioning.result import Result, Step, Verdict
+from cem.commissioning.services import KNOWN, place
+from cem.commissioning.targets import address
+from cem.io.mdns_services import Announced
 from cem.model.resource import Ratings
 from cem.ports import Found, Json
 
@@ -17,25 +20,34 @@ RATING_WORDS = {
 
 def sighting_lines(sighting: Sighting) -> list[str]:
     """What was seen at one address."""
-    lines = [found_line(sighting.address, found) for found in sighting.found]
+    asked = sighting.link  # a driver says at which unit it found something
+    lines = [found_line(address({**found.link, **asked}), found) for found in sighting.found]
     if not lines:
         lines.append(f"{sighting.address}: {sighting.instead or 'nothing that a driver knows'}")
     return lines + [f"{sighting.address}: {trouble}" for trouble in sighting.trouble]
 
 
-def found_line(address: str, found: Found) -> str:
+def found_line(where: str, found: Found) -> str:
     """One device in one line."""
     who = " ".join(f"{found.identity.maker} {found.identity.model} {found.identity.version}".split())
     profile = f", profile {found.profile}" if found.profile else ""
     parts = "; ".join(_part(role.value, ratings, sorted(controls)) for role, ratings, controls in found.resources)
     parts = parts or "nothing that plays a role"
+    sure = f", {found.confidence:.0%} sure" if found.profile else ""
+    serial = found.identity.serial or "not told"
     if (caller := found.details.get("calls_in_as")) is not None:
-        address = f"{address}: {caller} calls in"
-    return f"{address}: {who}, serial {found.identity.serial or 'not told'}: {parts} (driver {found.driver}{profile})"
+        where = f"{where}: {caller} calls in"
+    return f"{where}: {who}, serial {serial}: {parts} (driver {found.driver}{profile}{sure})"
+
+
+def advice_lines(found: Found) -> list[str]:
+    """What the owner has to do, so that a device that speaks by itself tells all that it can."""
+    advice = found.details.get("advice")
+    return [f"    {line}" for line in advice] if isinstance(advice, list) else []
 
 
 def model_lines(found: Found, values: bool = False) -> list[str]:
-    """The models that a device describes itself by, where its driver tells them; with all their values if wanted."""
+    """What a driver tells of a device: the models that it describes itself by, and, if wanted, all values read."""
     models = found.details.get("models")
     lines: list[str] = []
     for model in models if isinstance(models, list) else []:
@@ -49,7 +61,7 @@ def model_lines(found: Found, values: bool = False) -> list[str]:
             groups = model.get("groups")
             for number, group in enumerate(groups if isinstance(groups, list) else [], 1):
                 lines += _value_lines(group, f"[{number}]")
-    return lines
+    return lines + (_value_lines(found.details.get("values")) if values else [])
 
 
 def _value_lines(points: Json, prefix: str = "") -> list[str]:
@@ -70,6 +82,20 @@ def sighting_json(sighting: Sighting) -> dict[str, Json]:
         "found": [_found_json(found) for found in sighting.found],
         "trouble": list(sighting.trouble),
         "instead": sighting.instead or None,
+    }
+
+
+def service_json(service: Announced) -> dict[str, Json]:
+    """What is announced by mDNS, as JSON."""
+    known = KNOWN[service.kind]
+    return {
+        "address": place(service),
+        "service": service.kind,
+        "name": service.name,
+        "addresses": list(service.addresses),
+        "what": known.what(service).removesuffix(":"),
+        "further": known.further(service) or None,
+        "says": dict(service.says),
     }
 
 

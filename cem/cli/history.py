@@ -31,7 +31,11 @@ TIMES = "2026-03-01, 2026-03-01T14:00, today, yesterday or '7 days'"
 @click.option(
     "--by", type=click.Choice(["hour", "day"]), help="Length of a row. [default: hour up to two days, else day]"
 )
-@click.option("--show", type=click.Choice(["energy", "decisions", "events"]), help="One part only; CSV shows energy.")
+@click.option(
+    "--show",
+    type=click.Choice(["energy", "decisions", "events", "settlements"]),
+    help="One part only; CSV shows energy.",
+)
 @click.option(
     "--format",
     "form",
@@ -58,7 +62,9 @@ def history(
     config: Path | None,
     folder: Path | None,
 ) -> None:
-    """Energy and cost per hour or day, what was decided and why, and the grid's events, while the gateway runs or not.
+    """Energy and cost per hour or day, what was decided and why, the grid's events and how they were settled.
+
+    The gateway may run or not.
 
     Exit code 1 when there is no record, or nothing in it for that time.
 
@@ -77,18 +83,21 @@ def history(
     if last <= first:
         raise click.UsageError(f"--to {last.isoformat()} is not after --from {first.isoformat()}")
     form = "json" if as_json else form
-    parts = (show,) if show else (("energy",) if form == "csv" else ("energy", "decisions", "events"))
+    parts = (show,) if show else (("energy",) if form == "csv" else ("energy", "decisions", "events", "settlements"))
     by_day = by == "day" or (by is None and last - first > timedelta(days=2))
     energy = reader.energy(first, last, zone, by_day=by_day) if "energy" in parts else []
     decisions = reader.decisions(first, last) if "decisions" in parts else []
     events = reader.events(first, last) if "events" in parts else []
+    settlements = reader.settlements(first, last) if "settlements" in parts else []
     if form == "json":
-        click.echo(json.dumps(_as_json(parts, currency, energy, decisions, events), indent=2, ensure_ascii=False))
+        click.echo(
+            json.dumps(_as_json(parts, currency, energy, decisions, events, settlements), indent=2, ensure_ascii=False)
+        )
     elif form == "csv":
-        _write_csv(parts[0], energy, decisions, events)
+        _write_csv(parts[0], energy, decisions, events, settlements)
     else:
-        _write_tables(parts, zone, currency, energy, decisions, events)
-    if not (energy or decisions or events):
+        _write_tables(parts, zone, currency, energy, decisions, events, settlements)
+    if not (energy or decisions or events or settlements):
         click.echo(f"nothing is recorded from {first.isoformat()} to {last.isoformat()}", err=True)
         sys.exit(1)
 
@@ -148,6 +157,7 @@ def _as_json(
     energy: Sequence[EnergyRow],
     decisions: Sequence[Noted],
     events: Sequence[Noted],
+    settlements: Sequence[Noted],
 ) -> dict[str, Json]:
     shown: dict[str, Json] = {"currency": currency}
     if "energy" in parts:
@@ -156,7 +166,37 @@ def _as_json(
         shown["decisions"] = [{"at": noted.key, **noted.value} for noted in decisions]
     if "events" in parts:
         shown["events"] = [noted.value for noted in events]
+    if "settlements" in parts:
+        shown["settlements"] = [noted.value for noted in settlements]
     return shown
+
+
+SETTLED = ("from", "to", "event", "asked kW", "baseline kW", "delivered kW", "verdict", "saved kWh", "earned")
+
+
+def _settled_cells(value: dict[str, Json]) -> list[tuple[str, ...]]:
+    """One row for each part of a settled event."""
+    parts = value.get("parts")
+    who = f"{value.get('provider')}: {value.get('name')}"
+    return [
+        (
+            str(part.get("start")),
+            str(part.get("end")),
+            who,
+            _kilo(part.get("asked_w") if str(part.get("asks")).endswith("_w") else None),
+            _kilo(part.get("baseline_w")),
+            _kilo(part.get("delivered_w")),
+            str(part.get("verdict")),
+            _kilo(part.get("shed_wh")),
+            "" if part.get("incentive") is None else f"{part['incentive']} {value.get('currency')}",
+        )
+        for part in (parts if isinstance(parts, list) else [])
+        if isinstance(part, dict)
+    ]
+
+
+def _kilo(value: Json) -> str:
+    return f"{value / 1000:.2f}" if isinstance(value, int | float) else ""
 
 
 def _decision_words(value: dict[str, Json]) -> str:
@@ -181,7 +221,13 @@ def _event_cells(value: dict[str, Json]) -> tuple[str, str, str, str]:
     return first, last, f"{value.get('provider')}: {value.get('name')}", ", ".join(dict.fromkeys(asks))
 
 
-def _write_csv(part: str, energy: Sequence[EnergyRow], decisions: Sequence[Noted], events: Sequence[Noted]) -> None:
+def _write_csv(
+    part: str,
+    energy: Sequence[EnergyRow],
+    decisions: Sequence[Noted],
+    events: Sequence[Noted],
+    settlements: Sequence[Noted],
+) -> None:
     writer = csv.writer(sys.stdout)
     if part == "energy":
         writer.writerow(["start", "end", "import_wh", "export_wh", "pv_wh", "cost", "minutes"])
@@ -189,6 +235,9 @@ def _write_csv(part: str, energy: Sequence[EnergyRow], decisions: Sequence[Noted
     elif part == "decisions":
         writer.writerow(["at", "mode", "why"])
         writer.writerows([noted.key, noted.value.get("mode"), _decision_words(noted.value)] for noted in decisions)
+    elif part == "settlements":
+        writer.writerow(SETTLED)
+        writer.writerows(cells for noted in settlements for cells in _settled_cells(noted.value))
     else:
         writer.writerow(["from", "to", "event", "asks"])
         writer.writerows(_event_cells(noted.value) for noted in events)
@@ -201,6 +250,7 @@ def _write_tables(
     energy: Sequence[EnergyRow],
     decisions: Sequence[Noted],
     events: Sequence[Noted],
+    settlements: Sequence[Noted],
 ) -> None:
     from rich import box
     from rich.console import Console
@@ -229,6 +279,8 @@ def _write_tables(
         write("Decisions", ["at", "mode", "why"], rows)
     if "events" in parts and events:
         write("Grid events", ["from", "to", "event", "asks"], [_event_cells(noted.value) for noted in events])
+    if "settlements" in parts and settlements:
+        write("Settled events", SETTLED, [cells for noted in settlements for cells in _settled_cells(noted.value)])
 
 
 def _local(key: str, zone: ZoneInfo) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from cem import __version__
+from cem.cli.broker_options import broker_options
 from cem.cli.commissioning_text import result_lines, sighting_lines
 from cem.cli.provision_ask import ask_missing, system_timezone
 from cem.cli.provision_options import site_options, with_options
@@ -52,6 +53,13 @@ Say = Callable[[str], None]
     help="A Modbus device, with rtu-tcp:// or tls:// in front where it is so reached; repeatable.",
 )
 @click.option("--mqtt", multiple=True, metavar="HOST:PORT", help="An MQTT broker; repeatable.")
+@broker_options
+@click.option(
+    "--serial",
+    multiple=True,
+    metavar="LINE",
+    help="A meter's line: /dev/..., serial-tcp://HOST:PORT, or serial for every port; repeatable.",
+)
 @click.option("--gpio", multiple=True, metavar="WIRE=PIN,...", help="What is wired to this board's pins; repeatable.")
 @click.option(
     "--ocpp", multiple=True, metavar="LISTEN[:PORT]", help="An address of this machine at which EV chargers call in."
@@ -157,8 +165,8 @@ def _answers(out: Path, answers_file: Path | None, options: dict[str, Any], inte
     try:
         if not all_links(answers):
             faults.append(
-                "no address to look at: give --modbus HOST:PORT/UNIT, --mqtt HOST:PORT or --ocpp LISTEN:PORT, or "
-                "--gpio WIRE=PIN,... for what is wired to this board's pins; each repeatable"
+                "no address to look at: give --modbus HOST:PORT/UNIT, --mqtt HOST:PORT, --serial LINE or "
+                "--ocpp LISTEN:PORT, or --gpio WIRE=PIN,... for what is wired to this board's pins; each repeatable"
             )
     except ValueError as error:
         faults.append(str(error))

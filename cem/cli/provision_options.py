@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from cem.cli.broker_options import given_login
 from cem.commissioning.site import Answers, FindTable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,12 +67,14 @@ def with_options(answers: Answers, options: dict[str, Any], folder: Path) -> Ans
     find = FindTable(
         modbus=(*find.modbus, *options["modbus"]),
         mqtt=(*find.mqtt, *options["mqtt"]),
+        serial=(*find.serial, *options["serial"]),
         gpio=(*find.gpio, *options["gpio"]),
         try_contacts=(*find.try_contacts, *options["try_contact"]),
         ocpp=(*find.ocpp, *options["ocpp"]),
         grid=options["grid"] or find.grid,
         read_only=(*find.read_only, *options["read_only"]),
         max_power_w=find.max_power_w | dict(map(_power, options["max_power"])),
+        broker=find.broker.model_copy(update=given_login(options)),
     )
     return replace(answers, site=site, find=find)
 

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import click
 
-from cem.cli.vtn_orders import event, json_option, program, report, ven
+from cem.cli.vtn_event import event
+from cem.cli.vtn_peers import report, subscription, ven
+from cem.cli.vtn_print import json_option
+from cem.cli.vtn_program import program
 from cem.io.callback_guard import Network
 from cem.io.mqtt_publisher import Broker
 from cem.io.object_store import StoreError
@@ -35,7 +38,7 @@ def vtn(ctx: click.Context) -> None:
         ctx.invoke(serve)
 
 
-for _group in (program, event, report, ven):
+for _group in (program, event, report, ven, subscription):
     vtn.add_command(_group)
 
 
@@ -157,7 +160,7 @@ def serve(
         _tls(tls_cert, tls_key),
         public_url.rstrip("/"),
         networks,
-        None if webhook_ca is None else ssl.create_default_context(cafile=webhook_ca),
+        _trusting(webhook_ca),
         None if mqtt_uri is None else Broker(mqtt_uri, mqtt_user, mqtt_password_file, mqtt_ca),
         None if mqtt_uri is None else MqttOffer(mqtt_public or (mqtt_uri,), login, mqtt_prefix),
         mdns_name,
@@ -182,6 +185,15 @@ def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
     except (ssl.SSLError, OSError) as error:
         raise click.ClickException(f"{cert}: {error}; give a PEM chain and its key") from error
     return context
+
+
+def _trusting(authorities: Path | None) -> ssl.SSLContext | None:
+    if authorities is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except (ssl.SSLError, OSError) as error:
+        raise click.ClickException(f"{authorities}: {error}; give the authorities' certificates in PEM") from error
 
 
 def _from_file(path: Path | None) -> tuple[Client, ...]:

@@ -3,10 +3,12 @@
 import asyncio
 import base64
 import functools
+import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import click
@@ -20,6 +22,7 @@ from cem.wire.openadr3 import (
     decode,
     decode_list,
     encode,
+    to_json,
 )
 
 _PAGE = 50
@@ -96,9 +99,26 @@ class Vtn:
         """Posts an object and returns it as the VTN made it."""
         return decode(kind, await self._ask("POST", f"/{segment}", body=encode(message)))
 
+    async def one(self, kind: type[M], segment: str, object_id: str) -> M:
+        """One object."""
+        return decode(kind, await self._ask("GET", f"/{segment}/{_segment(object_id)}"))
+
+    async def named(self, kind: type[M], segment: str, attribute: str, name: str) -> M:
+        """The object of a name that is unique in the VTN."""
+        found = [one for one in await self.every(kind, segment, **{attribute: name}) if _named(one, attribute, name)]
+        if not found:
+            raise click.ClickException(
+                f"no {segment.removesuffix('s')} named {name!r}; see cem vtn {segment[:-1]} list"
+            )
+        return found[0]
+
+    async def replace(self, kind: type[M], segment: str, object_id: str, message: Message) -> M:
+        """Puts an object in the place of another and returns it as the VTN made it."""
+        return decode(kind, await self._ask("PUT", f"/{segment}/{_segment(object_id)}", body=encode(message)))
+
     async def remove(self, kind: type[M], segment: str, object_id: str) -> M:
         """Deletes an object and returns it as it was."""
-        return decode(kind, await self._ask("DELETE", f"/{segment}/{object_id}"))
+        return decode(kind, await self._ask("DELETE", f"/{segment}/{_segment(object_id)}"))
 
     async def _log_in(self) -> None:
         info = decode(AuthServerInfo, await self._ask("GET", "/auth/server"))
@@ -129,6 +149,14 @@ class Vtn:
         return body
 
 
+def _named(message: Message, attribute: str, name: str) -> bool:
+    return bool(to_json(message).get(attribute) == name)
+
+
+def _segment(object_id: str) -> str:
+    return quote(object_id, safe="")
+
+
 def _words(body: bytes) -> str:
     try:
         problem = decode(Problem, body)
@@ -136,6 +164,17 @@ def _words(body: bytes) -> str:
         return repr(body[:200].decode("utf-8", "replace"))
     told = problem.model_extra or {}
     return repr(problem.detail or told.get("error_description") or problem.title or "no detail")[1:-1]
+
+
+async def every(access: Access, kind: type[M], segment: str, **query: str) -> list[M]:
+    """All objects of a collection, in a session of its own."""
+    async with Vtn(access) as vtn:
+        return await vtn.every(kind, segment, **query)
+
+
+def shown(message: Message) -> str:
+    """An object as JSON for reading."""
+    return json.dumps(to_json(message), indent=2)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from cem.model.errors import BadAnswer, DeviceError, NoAnswer
 from cem.model.reading import Value
 from cem.model.resource import Control
-from cem.ports import ControlSpec, Device, DeviceConfig, DriverContext, Identity
+from cem.ports import Complains, Complaint, ControlSpec, Device, DeviceConfig, DriverContext, Identity
 
 CALL_TIMEOUT_S = 15.0
 """Patience for one call of a driver."""
@@ -25,6 +25,11 @@ class Bench:
         self.context = context
         self._values: dict[str, dict[str, Value]] = {}
         self._written_at_s: dict[tuple[str, Control], float] = {}
+
+    @property
+    def complaint(self) -> Complaint | None:
+        """What the device says stands in its way, though it answers."""
+        return self.device.complaint if isinstance(self.device, Complains) else None
 
     async def open(self) -> Identity:
         """Connects and identifies."""

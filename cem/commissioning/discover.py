@@ -97,6 +97,8 @@ async def _look_at(link: Link, drivers: Mapping[str, Driver], context: DriverCon
                     best[serial] = found
     if link.get("kind") == LinkKind.GPIO:  # nothing stands behind a pin that could be knocked at
         return Sighting(link, tuple(best.values()), tuple(trouble))
+    if trouble and not best and link.get("kind") in {LinkKind.SERIAL, LinkKind.SERIAL_TCP}:
+        return Sighting(link, (), (), trouble[0].partition(": ")[2])  # who listened knows better than who knocks
     if best or not _real(link, context):
         return Sighting(link, tuple(best.values()), tuple(trouble))
     if link.get("kind") == LinkKind.OCPP:
@@ -109,6 +111,8 @@ def _real(link: Link, context: DriverContext) -> bool:
     """Whether it is a link of the world, and not one in memory."""
     if link.get("kind") == LinkKind.OCPP:
         return context.calls is None
+    if link.get("kind") in {LinkKind.SERIAL, LinkKind.SERIAL_TCP}:
+        return context.streams is None
     return (context.topics if link.get("kind") == LinkKind.MQTT else context.pdu) is None
 
 

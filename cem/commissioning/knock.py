@@ -22,7 +22,16 @@ REFUSED = "refused: a host answers there, but nothing listens at this port"
 NO_ANSWER = "no answer: nothing has this address, or it is switched off, or a firewall is in between"
 NO_HOST = "no such host name in this network"
 UNKNOWN = "answers, but no driver knows it"
+SAY_WHAT = "if you know what it is, say so with =PROFILE behind the address: many devices don't tell"
 UNKNOWN_LINE = "the serial line is there, but nothing that a driver knows answers: check unit, baud rate and wires"
+
+SILENT_LINE = (
+    "the serial line is there, but no meter speaks on it: check that the head sits on the meter's eye or the cable in "
+    "its P1 port; a P1 port may have to be switched on by the grid operator, an optical one by the meter's PIN"
+)
+SILENT_SERVER = (
+    "takes the connection, but no meter speaks on it: check the serial server's baud rate and the meter's head"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,8 @@ async def connects(host: str, port: int, timeout_s: float) -> Knock | None:
 async def knock(link: Link, timeout_s: float) -> Knock:
     """Asks in the link's own protocol, then in the other one; only reads. Never raises for what is out there."""
     if "host" not in link or "port" not in link:
-        return _line(Path(str(link.get("device", ""))))
+        words = SILENT_LINE if link.get("kind") == LinkKind.SERIAL else UNKNOWN_LINE
+        return _line(Path(str(link.get("device", ""))), words)
     host, port = str(link["host"]), int(link["port"])
     if (failed := await connects(host, port, timeout_s)) is not None:
         return failed
@@ -62,6 +72,8 @@ async def knock(link: Link, timeout_s: float) -> Knock:
         if await _modbus(host, port, 1, timeout_s) is not None:
             return Knock(True, f"answers Modbus, not MQTT: ask it as modbus://{_place(host, port)}")
         return Knock(True, "takes the connection, but answers neither MQTT nor Modbus at unit 1")
+    if link.get("kind") == LinkKind.SERIAL_TCP:
+        return Knock(True, SILENT_SERVER)
     if link.get("kind") != LinkKind.MODBUS_TCP:
         return Knock(True, "takes the connection, but nothing that a driver knows answers")
     unit = int(link.get("unit", 1))
@@ -81,8 +93,8 @@ async def _ended(writer: asyncio.StreamWriter) -> None:
             await writer.wait_closed()
 
 
-def _line(device: Path) -> Knock:
-    return Knock(True, UNKNOWN_LINE) if device.exists() else Knock(False, f"no such serial line: {device}")
+def _line(device: Path, words: str) -> Knock:
+    return Knock(True, words) if device.exists() else Knock(False, f"no such serial line: {device}")
 
 
 def _place(host: str, port: int) -> str:
@@ -97,8 +109,9 @@ async def _modbus(host: str, port: int, unit: int, timeout_s: float) -> str | No
     if len(answer) < 9 or answer[:4] != question[:4] or answer[7] & 0x7F != 3:
         return None
     if answer[7] & 0x80 and answer[8] in NOBODY_BEHIND:
-        return f"a Modbus gateway answers, but nothing behind it at unit {unit}"
-    return f"{UNKNOWN} (Modbus)"
+        nobody = f"a Modbus gateway answers, but nothing behind it at unit {unit}"
+        return f"{nobody}: try other units, such as /1,71,200,247,255; {SAY_WHAT}"
+    return f"{UNKNOWN} (Modbus); {SAY_WHAT}"
 
 
 async def _mqtt(host: str, port: int, timeout_s: float) -> str | None:

@@ -39,6 +39,7 @@ class Proposal:
 
     devices: tuple[DeviceTable, ...]
     notes: tuple[str, ...]
+    meter_every_s: float | None = None  # how often the meter at the connection point tells new values, where seldom
 
 
 def propose(
@@ -66,6 +67,10 @@ def propose(
         device_id = _free(_device_id([role for role, _, _ in resources]), device_ids)
         device_ids.add(device_id)
         serial = item.identity.serial or None
+        advice = item.details.get("advice")
+        notes += (
+            [f"{device_id}: {line}" for line in advice if isinstance(line, str)] if isinstance(advice, list) else []
+        )
         locked = serial is None or serial in read_only or device_id in read_only
         if serial is None:
             notes.append(f"{device_id} at {address(item.link)} tells no serial number: it is only read, never written")
@@ -89,7 +94,7 @@ def propose(
                 ),
             )
         )
-    return Proposal(tuple(devices), tuple(notes))
+    return Proposal(tuple(devices), tuple(notes), None if meter is None else meter.every_s)
 
 
 def _once(found: Iterable[Found], notes: list[str]) -> list[Found]:

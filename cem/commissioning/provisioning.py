@@ -1,7 +1,7 @@
 """The two halves of provisioning: finding what is there, and proving it and writing it down."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -11,18 +11,22 @@ from cem.commissioning.proposal import Proposal, propose
 from cem.commissioning.record import Record, write_record
 from cem.commissioning.result import Step, Verdict
 from cem.commissioning.running import gateway_answers, refusal
-from cem.commissioning.site import Answers, assemble
+from cem.commissioning.site import Answers, assemble, with_age_limit
 from cem.commissioning.targets import Link, address, parse_target
 from cem.config.build import device_config
 from cem.config.schema import ApiTable, DeviceTable, SiteTable
 from cem.config.write import SITE_MODE, write_atomically, write_site
 from cem.model.errors import CemError
 from cem.model.resource import Role
-from cem.ports import Clock, Driver, DriverContext
+from cem.ports import Clock, Driver, DriverContext, Found
 
 
 class GatewayRuns(CemError):  # noqa: N818 - the field's word
     """A gateway holds this site's devices; nothing was touched."""
+
+
+SURE_ENOUGH = 0.5
+"""What a driver is less sure of is not put into a site file."""
 
 
 class NothingFound(CemError):  # noqa: N818
@@ -82,12 +86,15 @@ async def find(
     started_at = tools.clock.now().wall
     links = all_links(answers)
     sightings = await discover(links, tools.drivers, tools.context, on_sighting)
-    found = [item for sighting in sightings for item in sighting.found]
+    seen = [item for sighting in sightings for item in sighting.found]
+    found = [item for item in seen if item.confidence >= SURE_ENOUGH]
+    left_out = [_left_out(item) for item in seen if item not in found]
     searched = tuple(address(link) for link in links)
     if not found:
         raise NothingFound(
             f"nothing that a driver knows answers at {', '.join(searched)}; "
             "check power, cable, address and unit, and whether Modbus, MQTT or OCPP is switched on in the device"
+            + "".join(f"; {words}" for words in left_out)
         )
     connection = answers.connection()
     proposal = propose(
@@ -98,6 +105,8 @@ async def find(
         read_only=answers.find.read_only,
         max_power_w=answers.find.max_power_w,
     )
+    answers, slow = with_age_limit(answers, proposal.meter_every_s)
+    proposal = replace(proposal, notes=(*proposal.notes, *left_out, *slow))
     table = assemble(answers, proposal.devices, order.out.parent, tools.drivers)
     return Finding(started_at, searched, proposal, table)
 
@@ -135,8 +144,17 @@ async def prove(order: Order, finding: Finding, tools: Tools, on_result: OnResul
 
 def all_links(answers: Answers) -> list[Link]:
     """Every link of the answers' addresses, each once; raises ValueError with a sentence."""
-    links = [link for text, kind in answers.targets() for link in parse_target(text, kind)]
+    login = answers.find.login()
+    links = [login.of(link) for text, kind in answers.targets() for link in parse_target(text, kind)]
     return [link for index, link in enumerate(links) if link not in links[:index]]
+
+
+def _left_out(found: Found) -> str:
+    who = f"{found.identity.maker} {found.identity.serial}".strip()
+    return (
+        f"{who} may be a device of profile {found.profile}, only {found.confidence:.0%} sure: it is left out; "
+        "name it in the site file if it is one"
+    )
 
 
 def keep_old(path: Path) -> None:

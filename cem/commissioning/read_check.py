@@ -61,17 +61,19 @@ async def check_reading(bench: Bench, fuse_w: float) -> list[Result]:
             for resource in bench.config.resources
         ]
     return [
-        _judged(bench.config.id, resource, first.get(resource.id, {}), values.get(resource.id, {}), fuse_w)
+        _judged(bench, resource, first.get(resource.id, {}), values.get(resource.id, {}), fuse_w)
         for resource in bench.config.resources
     ]
 
 
 async def _complete_round(bench: Bench) -> Values:
-    """Readings of every point that is waited for, or what there is after COMPLETE_WITHIN_S."""
+    """Readings of every point that is waited for; what there is after COMPLETE_WITHIN_S, or of one that complains."""
     until_s = bench.context.monotonic() + COMPLETE_WITHIN_S
     values: Values = await bench.values()
-    while bench.context.monotonic() < until_s and any(
-        awaited(resource, values.get(resource.id, {})) for resource in bench.config.resources
+    while (
+        bench.complaint is None
+        and bench.context.monotonic() < until_s
+        and any(awaited(resource, values.get(resource.id, {})) for resource in bench.config.resources)
     ):
         await asyncio.sleep(BETWEEN_S)
         values = await bench.values()
@@ -79,14 +81,17 @@ async def _complete_round(bench: Bench) -> Values:
 
 
 def _judged(
-    device_id: str, resource: Resource, first: Mapping[str, Value], values: Mapping[str, Value], fuse_w: float
+    bench: Bench, resource: Resource, first: Mapping[str, Value], values: Mapping[str, Value], fuse_w: float
 ) -> Result:
     lost = missing(resource, values)
+    device_id, complaint = bench.config.id, bench.complaint
     wrong = [*faults(resource, values, fuse_w), *counters_back(resource, first, values)]
     if lost:
         wrong.insert(0, f"{', '.join(lost)} missing")
     if wrong:
         advice = "the profile or the register order is wrong for this device, or it is faulty; do not steer by it"
+        if lost and complaint is not None:
+            wrong[0], advice = f"{wrong[0]}: {complaint.says}", complaint.do
         return Result(Step.READ, device_id, resource.id, Verdict.FAILED, "; ".join(wrong), advice, dict(values))
     return Result(Step.READ, device_id, resource.id, Verdict.PASSED, in_words(resource, values), values=dict(values))
 

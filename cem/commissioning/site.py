@@ -1,13 +1,13 @@
 """Puts the answers of a person and the devices found together into a site file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
 
-from cem.commissioning.targets import LinkKind
+from cem.commissioning.targets import BrokerLogin, LinkKind
 from cem.config.checks import SITE_CHECKS
 from cem.config.draft import draft
 from cem.config.load import check_table, read_raw
@@ -17,8 +17,20 @@ from cem.config.schema_faults import schema_faults
 from cem.model.errors import SiteFileError
 from cem.ports import Driver
 
+INTERVALS = 2.5
+"""A value may be so many of its meter's intervals old: one may be lost."""
 PLACEHOLDER: dict[str, Any] = {"id": "x", "driver": "x", "link": {}, "resource": [{"id": "x", "role": "grid"}]}
 """Stands for the devices while the answers are checked before any is known."""
+
+
+class BrokerTable(Table):
+    """`[find.broker]` of an answers file: how to enter the MQTT brokers. Files are beside the answers file."""
+
+    username: str | None = None
+    password_file: str | None = None
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
 
 
 class FindTable(Table):
@@ -26,6 +38,7 @@ class FindTable(Table):
 
     modbus: tuple[str, ...] = ()
     mqtt: tuple[str, ...] = ()
+    serial: tuple[str, ...] = ()  # lines of meters that speak by themselves
     gpio: tuple[str, ...] = ()  # what is wired to the board's own pins, such as "contact_1=17,contact_2=27"
     try_contacts: tuple[str, ...] = ()  # serial numbers or ids whose contacts may be switched for a moment
     ocpp: tuple[str, ...] = ()  # addresses of this machine at which chargers call in
@@ -34,6 +47,11 @@ class FindTable(Table):
     max_power_w: dict[str, Power] = Field(
         default={}
     )  # by serial number or id: what a switched load or a heat pump draws
+    broker: BrokerTable = BrokerTable()
+
+    def login(self) -> BrokerLogin:
+        """The same for links."""
+        return BrokerLogin(**self.broker.model_dump())
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +68,35 @@ class Answers:
     def targets(self) -> list[tuple[str, LinkKind]]:
         """Every address with its kind."""
         modbus = [(text, LinkKind.MODBUS_TCP) for text in self.find.modbus]
-        mqtt = [(text, LinkKind.MQTT) for text in self.find.mqtt]
-        ocpp = [(text, LinkKind.OCPP) for text in self.find.ocpp]
-        return modbus + mqtt + ocpp + [(text, LinkKind.GPIO) for text in self.find.gpio]
+        brokers = [(text, LinkKind.MQTT) for text in self.find.mqtt]
+        lines = [(text, LinkKind.SERIAL) for text in self.find.serial]
+        calls = [(text, LinkKind.OCPP) for text in self.find.ocpp]
+        return [*modbus, *brokers, *lines, *calls, *((text, LinkKind.GPIO) for text in self.find.gpio)]
+
+
+def with_age_limit(answers: Answers, meter_every_s: float | None) -> tuple[Answers, tuple[str, ...]]:
+    """The answers with an age limit that fits a meter which tells new values so seldom, unless they have one."""
+    connection = answers.site.get("connection", {})
+    if meter_every_s is None or "meter_stale_s" in connection:
+        return answers, ()
+    stale_s = INTERVALS * meter_every_s
+    if stale_s <= ConnectionTable.model_fields["meter_stale_s"].default:
+        return answers, ()
+    note = f"the meter tells new values every {meter_every_s:g} s only: its age limit is set to {stale_s:g} s"
+    return replace(answers, site=answers.site | {"connection": connection | {"meter_stale_s": stale_s}}), (note,)
 
 
 def read_answers(path: Path) -> Answers:
     """An answers file: a site file without [[device]], with [find]; raises SiteFileError with every fault."""
     raw = read_raw(path)
     find = raw.pop("find", {})
+    broker = find.get("broker") if isinstance(find, dict) else None
+    if isinstance(broker, dict):
+        beside = path.absolute().parent
+        find["broker"] = {
+            key: str(beside / value) if key.endswith("_file") and isinstance(value, str) else value
+            for key, value in broker.items()
+        }
     try:
         table = FindTable.model_validate(find)
     except ValidationError as error:

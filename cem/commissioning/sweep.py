@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network
 
 from cem.commissioning.knock import connects
-from cem.commissioning.targets import MODBUS_PORT, MQTT_PORT, Link, LinkKind
+from cem.commissioning.targets import INVERTERS_PORT, MODBUS_PORT, MQTT_PORT, Link, LinkKind
 
 WIDEST_PREFIX = 24
 NARROWEST_PREFIX = 30
 AT_ONCE = 64
 """Connections at a time: a home's router survives that."""
-PORTS: Mapping[int, LinkKind] = {MODBUS_PORT: LinkKind.MODBUS_TCP, MQTT_PORT: LinkKind.MQTT}
+PORTS: Mapping[int, LinkKind] = {
+    MODBUS_PORT: LinkKind.MODBUS_TCP,
+    INVERTERS_PORT: LinkKind.MODBUS_TCP,
+    MQTT_PORT: LinkKind.MQTT,
+}
 
 _NETWORK = re.compile(r"^(\d{1,3}(?:\.\d{1,3}){3})/(\d{1,2})$")
 
@@ -40,7 +44,10 @@ def network_of(text: str) -> IPv4Network | None:
 
 
 async def sweep(network: IPv4Network, timeout_s: float, ports: Mapping[int, LinkKind] = PORTS) -> list[Link]:
-    """A link, at unit 1 for Modbus, for every host and port that takes a connection; in the order of the hosts."""
+    """A link for every host and port that takes a connection, in the order of the hosts.
+
+    No unit is named: each driver looks where its devices are delivered to answer.
+    """
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def is_open(host: str, port: int) -> bool:
@@ -53,6 +60,5 @@ async def sweep(network: IPv4Network, timeout_s: float, ports: Mapping[int, Link
     found: list[Link] = []
     for (host, port), task in zip(places, tasks, strict=True):
         if task.result():
-            unit: Link = {} if ports[port] is LinkKind.MQTT else {"unit": 1}
-            found.append({"kind": ports[port].value, "host": host, "port": port, **unit})
+            found.append({"kind": ports[port].value, "host": host, "port": port})
     return found

@@ -17,7 +17,7 @@ from cem.config.schema import (
     SiteTable,
     TariffTable,
 )
-from cem.config.sitefile import PlanSettings, SiteFile
+from cem.config.sitefile import PlanSettings, ProviderLink, SiteFile
 from cem.model.market import DynamicTariff, Markup, PriceService
 from cem.model.provider import Programme, Provider
 from cem.model.resource import Ratings, Resource
@@ -62,7 +62,10 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
             identity=identity(table),
         ),
         devices=devices,
-        providers=tuple(provider(p, read_secret(folder / p.client_secret_file)) for p in table.provider),
+        providers=tuple(
+            provider(p, read_secret(folder / p.client_secret_file), table.connection) for p in table.provider
+        ),
+        provider_links={p.id: provider_link(p, folder) for p in table.provider},
         store_folder=folder / table.store.folder,
         socket_path=folder / table.api.socket,
         tick_s=table.control.tick_s,
@@ -148,6 +151,8 @@ def tariff(table: TariffTable, zone: str, currency: str) -> Tariff:
         currency=currency,
         base_price_per_kwh=table.base_price_per_kwh,
         export_price_per_kwh=table.export_price_per_kwh,
+        ghg_price_per_t=table.ghg_price_per_t,
+        load_shape_per_kwh=table.load_shape_per_kwh,
         periods=tuple(
             TariffPeriod(p.start, p.end, p.import_price_per_kwh, _weekdays(p), frozenset(p.months))
             for p in table.period
@@ -188,11 +193,59 @@ def dynamic(table: DynamicTable, folder: Path, zone: str, currency: str) -> Dyna
     )
 
 
-def provider(table: ProviderTable, secret: str) -> Provider:
+_LINK_KEYS = (
+    "client_secret_file",
+    "ca_file",
+    "client_certificate_file",
+    "client_key_file",
+    "callback_listen",
+    "callback_certificate_file",
+    "callback_key_file",
+)
+SHED_SHARES = (0.5, 0.25, 0.0)
+"""Of the fuse's power that load-shed levels 1, 2 and 3 leave where the site file does not say."""
+
+
+def provider(table: ProviderTable, secret: str, connection: ConnectionTable) -> Provider:
     """One provider with its secret."""
-    values = table.model_dump(exclude={"programme", "client_secret_file", "allow_plain_http"})
-    programmes = tuple(Programme(p.name, p.mandatory) for p in table.programme)
-    return replace(Provider(**values), client_secret=secret, programmes=programmes)
+    values = table.model_dump(exclude={"programme", "allow_plain_http", "shed_import_w", "callback_url", *_LINK_KEYS})
+    programmes = tuple(Programme(p.name, p.mandatory, p.incentive_per_kwh) for p in table.programme)
+    fuse_w = connection.fuse_a * connection.phases * connection.nominal_voltage_v
+    half, quarter, least = (share * fuse_w for share in SHED_SHARES)
+    first_w, second_w, third_w = table.shed_import_w or (half, quarter, least)
+    return replace(
+        Provider(**values),
+        client_secret=secret,
+        programmes=programmes,
+        shed_import_w=(first_w, second_w, third_w),
+        callback_url=table.callback_url or "",
+    )
+
+
+def provider_link(table: ProviderTable, folder: Path) -> ProviderLink:
+    """The files and the socket of one provider."""
+
+    def beside(name: str | None) -> Path | None:
+        return None if name is None else folder / name
+
+    listen = None if table.callback_listen is None else host_and_port(table.callback_listen)
+    return ProviderLink(
+        beside(table.ca_file),
+        beside(table.client_certificate_file),
+        beside(table.client_key_file),
+        listen,
+        beside(table.callback_certificate_file),
+        beside(table.callback_key_file),
+    )
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """What is listened on, from host:port or [host]:port; raises ValueError."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
+        raise ValueError("host:port, such as 0.0.0.0:8443")
+    return host, int(port)
 
 
 def read_secret(path: Path) -> str:

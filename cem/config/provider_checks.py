@@ -6,8 +6,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cem.config.build import host_and_port
 from cem.config.draft import Draft
 from cem.config.words import duplicates, fault, shown
+from cem.model.provider import Notify
 
 LARGEST_SECRET = 4096
 """Bytes; a secret file that is bigger is some other file."""
@@ -85,6 +87,74 @@ def secret_problem(folder: Path, name: str) -> tuple[str, str] | None:
     return None
 
 
+def files_unusable(draft: Draft) -> Iterator[str]:
+    """Certificates are there, each with its key, and no key is open to others."""
+    for index, provider in draft.providers.items():
+        path = f"provider[{index}]"
+        for certificate, key in (
+            ("client_certificate_file", "client_key_file"),
+            ("callback_certificate_file", "callback_key_file"),
+        ):
+            if (getattr(provider, certificate) is None) is not (getattr(provider, key) is None):
+                yield fault(
+                    f"{path}.{certificate}",
+                    "one of certificate and key",
+                    f"{certificate} and {key} are needed together",
+                )
+        for name in ("ca_file", "client_certificate_file", "callback_certificate_file"):
+            yield from _unreadable(draft, f"{path}.{name}", getattr(provider, name), private=False)
+        for name in ("client_key_file", "callback_key_file"):
+            yield from _unreadable(draft, f"{path}.{name}", getattr(provider, name), private=True)
+
+
+def _unreadable(draft: Draft, path: str, name: str | None, *, private: bool) -> Iterator[str]:
+    if name is None:
+        return
+    file = (draft.folder / name).absolute()
+    try:
+        status = file.stat()
+    except OSError as error:
+        yield fault(path, f"{file}: {error.strerror}", "a file in PEM form is needed")
+        return
+    if not stat.S_ISREG(status.st_mode):
+        yield fault(path, f"{file} is not a file", "a file in PEM form is needed")
+    elif private and status.st_mode & 0o077:
+        yield fault(path, f"{file} is open to others (mode {status.st_mode & 0o777:04o})", f"0600: chmod 600 {file}")
+
+
+def callback_unusable(draft: Draft) -> Iterator[str]:
+    """A callback needs the address that the provider calls and the socket that is listened on."""
+    for index, provider in draft.providers.items():
+        path = f"provider[{index}]"
+        if (provider.callback_url is None) is not (provider.callback_listen is None):
+            yield fault(
+                f"{path}.callback_url", "one of url and listen", "callback_url and callback_listen are needed together"
+            )
+        if provider.notify is Notify.WEBHOOK and provider.callback_url is None:
+            yield fault(
+                f"{path}.notify", shown(provider.notify.value), "callback_url and callback_listen are needed for it"
+            )
+        if provider.callback_url is not None:
+            parts = urlsplit(provider.callback_url)
+            plain = parts.scheme == "http" and (provider.allow_plain_http or _is_loopback(parts.hostname or ""))
+            if not parts.hostname or parts.query or not (parts.scheme == "https" or plain):
+                yield fault(f"{path}.callback_url", shown(provider.callback_url), "https://host[:port]/path is needed")
+        if provider.callback_listen is not None:
+            try:
+                host_and_port(provider.callback_listen)
+            except ValueError as error:
+                yield fault(f"{path}.callback_listen", shown(provider.callback_listen), f"{error} is needed")
+
+
+def shed_levels_unusable(draft: Draft) -> Iterator[str]:
+    """Each of the three levels leaves no more than the one before."""
+    for index, provider in draft.providers.items():
+        levels_w = provider.shed_import_w
+        if levels_w is not None and (len(levels_w) != 3 or list(levels_w) != sorted(levels_w, reverse=True)):
+            allowed = "three powers in W, for levels 1, 2 and 3, none above the one before"
+            yield fault(f"provider[{index}].shed_import_w", f"{list(levels_w)} seen", allowed)
+
+
 def stale_before_second_poll(draft: Draft) -> Iterator[str]:
     """A link is not stale before a second poll could have succeeded."""
     for index, provider in draft.providers.items():
@@ -120,6 +190,9 @@ PROVIDER_CHECKS: tuple[Callable[[Draft], Iterator[str]], ...] = (
     programme_twice,
     url_unusable,
     secret_file_unusable,
+    files_unusable,
+    callback_unusable,
+    shed_levels_unusable,
     stale_before_second_poll,
     default_limit_above_fuse,
 )

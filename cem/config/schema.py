@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
+from cem.model.provider import Notify
 from cem.model.resource import Contact, Control, Role
 from cem.model.site import GuaranteedMinimum, LoadRun
 
@@ -167,6 +168,8 @@ class TariffTable(Table):
 
     base_price_per_kwh: Price
     export_price_per_kwh: Price = 0.0
+    ghg_price_per_t: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    load_shape_per_kwh: Annotated[float, Field(ge=0, le=100)] = 0.1
     period: tuple[PeriodTable, ...] = ()
     dynamic: DynamicTable | None = None
 
@@ -250,6 +253,7 @@ class ProgrammeTable(Table):
 
     name: Text
     mandatory: bool = False
+    incentive_per_kwh: Annotated[float, Field(ge=0, le=1000)] | None = None
 
 
 class ProviderTable(Table):
@@ -262,6 +266,14 @@ class ProviderTable(Table):
     client_id: Text
     client_secret_file: Text
     allow_plain_http: bool = False
+    ca_file: Text | None = None
+    client_certificate_file: Text | None = None
+    client_key_file: Text | None = None
+    notify: Annotated[Notify, Field(strict=False)] = Notify.AUTO
+    callback_url: Text | None = None
+    callback_listen: Text | None = None
+    callback_certificate_file: Text | None = None
+    callback_key_file: Text | None = None
     poll_s: Annotated[float, Field(ge=0.5, le=86_400)] = 30.0
     stale_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
     fallback_voluntary_s: Annotated[float, Field(ge=0, le=604_800)] = 1800.0
@@ -269,6 +281,7 @@ class ProviderTable(Table):
     default_import_limit_w: Power | None = None
     default_export_limit_w: Power | None = None
     report_interval_s: Annotated[float, Field(ge=1, le=86_400)] = 60.0
+    shed_import_w: tuple[Power, ...] | None = None  # at load-shed levels 1, 2, 3
     request_timeout_s: Annotated[float, Field(ge=0.5, le=120)] = 10.0
     retry_max_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
     reconnect_jitter_s: Annotated[float, Field(ge=0, le=3600)] = 10.0

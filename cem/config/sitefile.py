@@ -1,6 +1,7 @@
 """The site file as the rest of the house gets it: checked, with defaults filled in and paths resolved."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cem.model.market import DynamicTariff
@@ -19,6 +20,18 @@ class PlanSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderLink:
+    """What the way to one provider is made of on this machine; None: the system's authorities, nothing, no callback."""
+
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    callback: tuple[str, int] | None = None  # host and port that are listened on
+    callback_certificate_file: Path | None = None
+    callback_key_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SiteFile:
     """A whole, faultless site file. `read_only`: no write leaves the box, whatever a device's own flag says."""
 
@@ -32,3 +45,4 @@ class SiteFile:
     plan: PlanSettings = PlanSettings()
     read_only: bool = False
     dynamic: DynamicTariff | None = None
+    provider_links: Mapping[str, ProviderLink] = field(default_factory=dict)  # by provider id

@@ -14,7 +14,11 @@ from cem.control.spreading import CHANCE, IMPORT
 from cem.control.tuning import BATTERY_DEAD_BAND_W, MOVE_SHARE
 from cem.model.envelope import Band, Envelope, Rank
 from cem.model.request import RequestKind
+from cem.model.setpoint import Demand, Seldom
 from cem.model.values import replace, value
+
+OWN_CONTROL = "its own control follows the house; each set point would wear out its memory"
+STANDS_STILL = "it stands still: each set point wears out its memory"
 
 
 @value(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class BatteryChoice:
     rank: Rank
     source: str
     reason: str
+    demand: Demand | None = None  # by safety or an obligation; what it can take and give itself is none
+    seldom: Seldom | None = None
 
 
 @value(frozen=True, slots=True)
@@ -125,6 +131,8 @@ def _wanted(
                 r.rank,
                 r.source,
                 _why(r, bands[b.resource.id].clamp(powers.get(b.resource.id, 0.0)), surplus, deficit),
+                Demand.EXACTLY if r.rank <= Rank.OBLIGATION else None,
+                _seldom(scene, b, r, bands[b.resource.id], powers.get(b.resource.id, 0.0), surplus, around.ev_w),
             ),
             bands[b.resource.id],
         )
@@ -176,6 +184,25 @@ def _shared(
     return split(total_w, batteries, caps, reserve)
 
 
+def _seldom(
+    scene: Scene, battery: BatteryPicture, follows: Regime, own: Band, power_w: float, surplus_w: float, ev_w: float
+) -> Seldom:
+    """What one that is written a few times a day is told: a power that stays, nothing, or its own control.
+
+    A power that follows the house would hold for a quarter of an hour what was right for a moment.
+    """
+    policy = scene.site.battery_policy(battery.resource.id)
+    from_grid = follows.charge_w > 0 and policy.grid_charge
+    if follows.asked or from_grid or (follows.feed_w > 0 and power_w < 0):
+        return Seldom(float(round(own.clamp(power_w))), follows.asked)
+    if surplus_w > 0:
+        by_itself = follows.stores
+    else:
+        into_car = (ev_w > 0.0 or scene.hidden_car) and not policy.into_car
+        by_itself = follows.covers and own.min_w < 0.0 and not into_car and scene.picture.load_w is not None
+    return Seldom(None, OWN_CONTROL) if by_itself else Seldom(0.0, STANDS_STILL)
+
+
 def _why(follows: Regime, power_w: float, surplus_w: float, deficit_w: float) -> str:
     """The regime's words for what it does now, with the power that it can really move."""
     if follows.asked:
@@ -210,7 +237,11 @@ def _clamped(choice: BatteryChoice, own: Band) -> BatteryChoice:
     ability = by.source == choice.battery.resource.id  # its rating is no news to the owner: the wish stays the reason
     if ability and power_w != 0.0:
         return replace(choice, power_w=power_w, rank=by.rank)
-    return replace(choice, power_w=power_w, rank=by.rank, source=by.source, reason=by.reason)
+    demand = None if ability else _demand(by, at_most=power_w < choice.power_w)
+    seldom = choice.seldom if ability else None
+    return replace(
+        choice, power_w=power_w, rank=by.rank, source=by.source, reason=by.reason, demand=demand, seldom=seldom
+    )
 
 
 def _gently(scene: Scene, choice: BatteryChoice, own: Band, last_w: Mapping[str, float]) -> BatteryChoice:
@@ -224,7 +255,7 @@ def _gently(scene: Scene, choice: BatteryChoice, own: Band, last_w: Mapping[str,
         power_w = min(max(power_w, before - step), before + step)
     if choice.battery.resource.id not in last_w:  # the first word to it: not more than it does already
         power_w = min(max(power_w, -abs(measured)), abs(measured))
-    return BatteryChoice(choice.battery, own.clamp(power_w), choice.rank, choice.source, choice.reason)
+    return replace(choice, power_w=own.clamp(power_w))
 
 
 def _damped(target_w: float, last_w: float) -> float:
@@ -238,7 +269,9 @@ def _aligned(choices: list[BatteryChoice]) -> list[BatteryChoice]:
     if not any(choice.power_w > 0 for choice in choices):
         return choices
     reason = "stands still while another battery charges"
-    return [replace(choice, power_w=0.0, reason=reason) if choice.power_w < 0 else choice for choice in choices]
+    return [
+        replace(choice, power_w=0.0, reason=reason, seldom=None) if choice.power_w < 0 else choice for choice in choices
+    ]
 
 
 def _edges(scene: Scene, around: Surroundings, fixed_w: float) -> list[Edge]:
@@ -310,7 +343,7 @@ def _moved(
         total = sum([powers[b.resource.id] for b in same]) - left
         powers |= {key: hard[key].clamp(power) for key, power in _shared(scene, total, same, hard).items()}
     return [
-        choice if powers[choice.battery.resource.id] == choice.power_w else _bound(scene, choice, powers, by)
+        choice if powers[choice.battery.resource.id] == choice.power_w else _bound(scene, choice, powers, edge)
         for choice in choices
     ]
 
@@ -339,14 +372,23 @@ def _in_turn(choices: list[BatteryChoice], sign: float, excess_w: float) -> list
     share = min(1.0, excess_w / sum(rises))
     reason = "waits until another battery has made room"
     return [
-        replace(choice, power_w=choice.power_w - sign * share * rise, reason=reason) if rise > 0.0 else choice
+        replace(choice, power_w=choice.power_w - sign * share * rise, reason=reason, seldom=None)
+        if rise > 0.0
+        else choice
         for choice, rise in zip(choices, rises, strict=True)
     ]
 
 
-def _bound(scene: Scene, choice: BatteryChoice, powers: Mapping[str, float], by: Envelope) -> BatteryChoice:
+def _bound(scene: Scene, choice: BatteryChoice, powers: Mapping[str, float], edge: Edge) -> BatteryChoice:
+    by = edge.by
     power_w = powers[choice.battery.resource.id]
     verb = "gives" if power_w < 0 else "takes" if power_w > 0 else "stands still, taking"
     why = by.reason if by.source == CHANCE else f"to keep within the {scene.bound(by)}"
     reason = f"{verb} {words.power(power_w)}{':' if by.source == CHANCE else ''} {why}"
-    return BatteryChoice(choice.battery, power_w, by.rank, by.source, reason)
+    return BatteryChoice(choice.battery, power_w, by.rank, by.source, reason, _demand(by, at_most=edge.is_import))
+
+
+def _demand(by: Envelope, *, at_most: bool) -> Demand | None:
+    if by.rank > Rank.OBLIGATION:
+        return None
+    return Demand.AT_MOST if at_most else Demand.AT_LEAST

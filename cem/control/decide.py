@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from cem.control import (
+    asked,
     batteries,
     bounds,
     chargers,
@@ -77,6 +78,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         managed=memory.managed | {battery.resource.id for battery in picture.batteries},
         dropped=counted(memory.dropped, screened.dropped),
     )
+    inputs, known = asked.definite(inputs, known, picture)
     scene = _scene(site, inputs, known, picture, prices, grids, explained)
     if picture.grid_w is None:
         decision, known = _blind(scene)
@@ -110,6 +112,7 @@ def _scene(
     envelopes = (
         *site.once(bounds.site_envelopes),
         *grids,
+        *asked.dispatch_envelopes(inputs, picture),
         *bounds.battery_envelopes(site, picture, memory.reserve_locked),
         *signs.sign_envelopes(site, memory.signs, inputs.now.mono_s),
         *droop_envelopes(site, picture),

@@ -1,12 +1,13 @@
 """Following the plan by regime and marginal value: what to do with surplus and deficit, never a power to chase."""
 
 from cem.control import words
+from cem.control.asked import charge_target
 from cem.control.bounds import act_on
 from cem.control.island import AFTER_OUTAGE, returning
 from cem.control.picture import BatteryPicture
 from cem.control.prices import clearly_more
 from cem.control.scene import Scene
-from cem.control.tuning import STORAGE_EFFICIENCY
+from cem.control.tuning import RESERVE_HYSTERESIS_PCT, STORAGE_EFFICIENCY
 from cem.model.directive import Dispatch
 from cem.model.envelope import SITE, Rank
 from cem.model.plan import Intent, IntentKind
@@ -53,6 +54,13 @@ def regime(scene: Scene, battery: BatteryPicture) -> Regime:
         site_w = asked.power_w if asked.subject == SITE else None
         own_w = None if asked.subject == SITE else asked.power_w
         return Regime(asked.rank, asked.source, target_w=own_w, site_w=site_w, asked=asked.reason)
+    target = None if scene.islanded else charge_target(scene.inputs, battery)
+    if target is not None and not (owner is not None and target[0].rank > Rank.USER):
+        asks, soc_pct = target
+        if battery.soc_pct < soc_pct:
+            return Regime(asks.rank, asks.source, charge_w=battery.max_charge_w, covers=False, asked=asks.reason)
+        held = battery.soc_pct <= soc_pct + RESERVE_HYSTERESIS_PCT
+        return Regime(asks.rank, asks.source, stores=False, covers=not held, asked=asks.reason)
     intent = scene.intent(resource_id)
     if intent is None:
         source = "rule" if scene.slot is None else "plan"

@@ -51,6 +51,7 @@ def to_json(memory: Memory, now: Instant) -> dict[str, Json]:
             }
             for side, limit in sorted(memory.imposed.items())
         },
+        "begun_w": dict(sorted(memory.begun_w.items())),
         "releases": [
             {
                 "side": r.side,
@@ -95,6 +96,7 @@ def from_json(document: Json, now: Instant) -> Memory:
         for key, row in _rows(document.get("switches"))
     }
     locked = document.get("reserve_locked")
+    begun = document.get("begun_w")
     back = at(document, "grid_back_ago_s")
     return Memory(
         reserve_locked=frozenset(str(item) for item in locked) if isinstance(locked, list) else frozenset(),
@@ -103,6 +105,7 @@ def from_json(document: Json, now: Instant) -> Memory:
         voltage_seen=document.get("voltage_seen") is True,
         grid_back_at_s=None if back == LONG_AGO_S else back,
         grid_back=str(document.get("grid_back", "")),
+        begun_w={k: _number(v) for k, v in begun.items() if _is_number(v)} if isinstance(begun, dict) else {},
         imposed={side: _imposed(row) for side, row in _rows(document.get("imposed"))},
         releases=tuple(
             Release(
@@ -139,6 +142,7 @@ def lasting(memory: Memory) -> tuple[object, ...]:
         memory.grid_back_at_s,
         tuple(sorted(memory.imposed.items())),
         memory.releases,
+        tuple(sorted(memory.begun_w.items())),
         memory.voltage_seen,
     )
 

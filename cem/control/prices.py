@@ -42,6 +42,7 @@ def prices_now(site: Site, inputs: Inputs) -> Prices:
             if window.import_price_per_kwh is not None or window.export_price_per_kwh is not None:
                 source, until = window.source, window.end
             spread = window.spread
+    import_price += inputs.directive.weight_at(now, site.tariff)
     return Prices(import_price, export_price, source, until, spread)
 
 

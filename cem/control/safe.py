@@ -5,10 +5,11 @@ from cem.control.scene import Scene
 from cem.control.tuning import LEASE_S, METER_LOST_STOP_S, START_S
 from cem.model.envelope import Envelope, Rank
 from cem.model.resource import Control, Role
-from cem.model.setpoint import Setpoint
+from cem.model.setpoint import Demand, Setpoint
 
 REASON = "the grid meter is silent"
 UNMANAGED = "its management tells no state of charge"
+IDLE = f"idle: {UNMANAGED}"
 
 
 def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
@@ -93,7 +94,7 @@ def unmanaged(scene: Scene) -> tuple[str, ...]:
 def idle(resource_ids: tuple[str, ...]) -> tuple[Setpoint, ...]:
     """A battery without its management stands still: what it told of its limits is not used any longer."""
     return tuple(
-        Setpoint(key, Control.BATTERY_SETPOINT_W, 0.0, LEASE_S, Rank.SAFETY, key, f"idle: {UNMANAGED}", demanded=True)
+        Setpoint(key, Control.BATTERY_SETPOINT_W, 0.0, LEASE_S, Rank.SAFETY, key, IDLE, Demand.EXACTLY)
         for key in resource_ids
     )
 
@@ -106,4 +107,5 @@ def _charger(scene: Scene, charger: ChargerPicture, lost_for_s: float, *, fits: 
 
 
 def _safe(resource_id: str, control: Control, value: float, what: str) -> Setpoint:
-    return Setpoint(resource_id, control, value, LEASE_S, Rank.SAFETY, "meter", f"{what}: {REASON}", demanded=True)
+    demand = Demand.EXACTLY if control is Control.BATTERY_SETPOINT_W else Demand.AT_MOST
+    return Setpoint(resource_id, control, value, LEASE_S, Rank.SAFETY, "meter", f"{what}: {REASON}", demand)

@@ -16,7 +16,7 @@ from cem.control.terms import narrowings
 from cem.control.tuning import LEASE_S
 from cem.model.envelope import Rank
 from cem.model.resource import Control, Resource
-from cem.model.setpoint import Decision, Setpoint
+from cem.model.setpoint import Decision, Demand, Setpoint
 from cem.model.site import Site
 from cem.model.values import replace
 
@@ -59,16 +59,24 @@ def _battery(scene: Scene, limits: Limits, store: BatteryChoice) -> Setpoint:
         store = replace(store, rank=Rank.USER, source=release.by, reason=reason)
         power = None
     made_of = _made(scene, limits, store, resource, Control.BATTERY_SETPOINT_W, power)
-    return replace(made_of, watched=False) if scene.gone else made_of
+    return replace(made_of, watched=not scene.gone, seldom=None if scene.gone or power is None else store.seldom)
 
 
 def _made(
     scene: Scene, limits: Limits, choice: Choice, resource: Resource, control: Control, value: float | None
 ) -> Setpoint:
-    demanded = choice.rank <= Rank.OBLIGATION
     held, reason = guarded(scene.site, resource, control, value, choice.reason)
     terms = narrowings(scene, resource, choice.source, reason, limits) if scene.explained else ()
-    return Setpoint(resource.id, control, held, LEASE_S, choice.rank, choice.source, reason, demanded, terms)
+    return Setpoint(resource.id, control, held, LEASE_S, choice.rank, choice.source, reason, _demanded(choice), terms)
+
+
+def _demanded(choice: Choice) -> Demand | None:
+    """What of it safety or an obligation demands: of a limit not to exceed it, of a switch its position."""
+    if isinstance(choice, BatteryChoice):
+        return choice.demand
+    if choice.rank > Rank.OBLIGATION:
+        return None
+    return Demand.EXACTLY if isinstance(choice, SwitchedChoice) else Demand.AT_MOST
 
 
 def shown(site: Site, decision: Decision) -> Decision:

@@ -2,13 +2,17 @@
 
 from cem.driver.contacts import SG_READY, moving_order
 from cem.driver.patience import Patience
+from cem.driver.serial_ports import BUILT_IN, BY_ID, serial_ports
 from cem.model.errors import BadAnswer, DeviceError, NoAnswer, Refused, WrongDevice
 from cem.model.reading import Reading, Value
 from cem.model.resource import POINTS, Contact, Control, Ratings, Resource, Role
 from cem.ports import (
+    ByteSink,
     Caller,
     CallPort,
     CallSink,
+    Complains,
+    Complaint,
     ConnectionSink,
     ControlSpec,
     Device,
@@ -20,21 +24,29 @@ from cem.ports import (
     Json,
     Keep,
     LevelSink,
+    LossSink,
     MessageSink,
     PduPort,
     PinPort,
+    SpeaksSeldom,
     Storage,
+    StreamPort,
     TextStream,
     TopicPort,
 )
 
 __all__ = [
+    "BUILT_IN",
+    "BY_ID",
     "POINTS",
     "SG_READY",
     "BadAnswer",
+    "ByteSink",
     "CallPort",
     "CallSink",
     "Caller",
+    "Complains",
+    "Complaint",
     "ConnectionSink",
     "Contact",
     "Control",
@@ -49,6 +61,7 @@ __all__ = [
     "Json",
     "Keep",
     "LevelSink",
+    "LossSink",
     "MessageSink",
     "NoAnswer",
     "Patience",
@@ -59,10 +72,13 @@ __all__ = [
     "Refused",
     "Resource",
     "Role",
+    "SpeaksSeldom",
     "Storage",
+    "StreamPort",
     "TextStream",
     "TopicPort",
     "Value",
     "WrongDevice",
     "moving_order",
+    "serial_ports",
 ]

@@ -23,6 +23,7 @@ class ServerBounds:
     """What a client may ask of the server's memory and patience."""
 
     max_body_bytes: int = 1024 * 1024
+    max_line_bytes: int = 64 * 1024  # of the request line; a query may name many targets
     body_timeout_s: float = 10.0
     keepalive_s: float = 30.0
 
@@ -43,7 +44,12 @@ class HttpServer:
         app.router.add_route("*", r"/{path:[\s\S]*}", self._serve)
         app.on_response_prepare.append(_without_banner)
         runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=self._bounds.keepalive_s, shutdown_timeout=2.0, handle_signals=False
+            app,
+            access_log=None,
+            keepalive_timeout=self._bounds.keepalive_s,
+            shutdown_timeout=2.0,
+            handle_signals=False,
+            max_line_size=self._bounds.max_line_bytes,
         )
         await runner.setup()
         self._runner = runner

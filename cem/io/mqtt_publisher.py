@@ -1,8 +1,9 @@
 """The VTN's way to its broker: publishes notifications over paho-mqtt, reconnects by itself, keeps a bounded queue."""
 
+import asyncio
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ class MqttPublisher:
         self._broker = broker
         self._client: paho.Client | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vtn-mqtt")
+        self._sinks: dict[str, Callable[[bytes], None]] = {}
         self._full = False
 
     def start(self) -> None:
@@ -66,6 +68,7 @@ class MqttPublisher:
         except (OSError, UnicodeDecodeError) as error:
             raise GridError(f"broker {self._broker.uri}: {error}; check the password file and the CA file") from error
         client.on_connect = self._connected
+        client.on_message = self._arrived
         client.on_disconnect = self._disconnected
         client.connect_async(host, port, _KEEPALIVE_S)
         client.loop_start()
@@ -75,6 +78,27 @@ class MqttPublisher:
         """Sends now, or once connected again; when the queue is full they are dropped, and that is said once."""
         self._thread.submit(self._publish, messages)  # thousands of vens are thousands of messages
 
+    async def publish_and_wait(self, messages: Sequence[tuple[str, bytes]], timeout_s: float) -> bool:
+        """Sends, and says whether the broker acknowledged all of it in time; what waits is sent later all the same.
+
+        While the broker is away nobody waits for it.
+        """
+        sent = await asyncio.wrap_future(self._thread.submit(self._publish, messages))
+        if self._client is None or not self._client.is_connected():
+            return False
+        for info in sent:
+            try:
+                await asyncio.to_thread(info.wait_for_publish, timeout_s)
+            except (RuntimeError, ValueError):  # not connected, or the queue is full
+                return False
+            if not info.is_published():
+                return False
+        return True
+
+    def listen(self, topic: str, sink: Callable[[bytes], None]) -> None:
+        """Has what comes on a topic handed over, in the network thread; call it before `start`."""
+        self._sinks[topic] = sink
+
     def stop(self) -> None:
         """Sends what was handed over, disconnects and ends the threads."""
         self._thread.shutdown()
@@ -83,15 +107,18 @@ class MqttPublisher:
             client.disconnect()
             client.loop_stop()
 
-    def _publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+    def _publish(self, messages: Sequence[tuple[str, bytes]]) -> list[paho.MQTTMessageInfo]:
+        infos: list[paho.MQTTMessageInfo] = []
         if self._client is None:
-            return
+            return infos
         for topic, payload in messages:
             result = self._client.publish(topic, payload, qos=1, retain=False)
             full = result.rc == paho.MQTT_ERR_QUEUE_SIZE
             if full and not self._full:
                 _log.warning("broker %s: %d notifications wait; further ones are dropped", self._broker.uri, _QUEUE)
             self._full = full
+            infos.append(result)
+        return infos
 
     def _password(self) -> str | None:
         if self._broker.password_file is None:
@@ -113,6 +140,13 @@ class MqttPublisher:
             _log.warning("broker %s refuses us: %s; trying again", self._broker.uri, reason)
         else:
             _log.info("broker %s: connected", self._broker.uri)
+            for topic in self._sinks:
+                client.subscribe(topic, qos=1)
+
+    def _arrived(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+        sink = self._sinks.get(message.topic)
+        if sink is not None:
+            sink(bytes(message.payload))
 
     def _disconnected(
         self,

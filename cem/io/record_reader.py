@@ -80,6 +80,16 @@ class RecordReader:
         found = [Noted(key, value) for key, text in rows if isinstance(value := json.loads(text), dict)]
         return [event for event in found if _overlaps(event.value, since, until)]
 
+    def settlements(self, since: datetime, until: datetime) -> list[Noted]:
+        """The settled events of which a part lies in [since, until), oldest first."""
+        with self._open("state.db") as connection:
+            tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'settlement'").fetchall()
+            if not tables:
+                return []  # a record of a former version
+            rows = connection.execute("SELECT key, value FROM settlement ORDER BY id").fetchall()
+        found = [Noted(key, value) for key, text in rows if isinstance(value := json.loads(text), dict)]
+        return [noted for noted in found if _overlaps({"intervals": _spans(noted.value)}, since, until)]
+
     @contextmanager
     def _open(self, name: str) -> Iterator[sqlite3.Connection]:
         path = self._folder / name
@@ -123,6 +133,12 @@ def _next(midnight: datetime, zone: ZoneInfo) -> datetime:
 
 def _key(at: datetime) -> str:
     return at.astimezone(UTC).isoformat()
+
+
+def _spans(settlement: dict[str, Json]) -> list[Json]:
+    parts = settlement.get("parts")
+    kept = parts if isinstance(parts, list) else []
+    return [[part.get("start"), part.get("end")] for part in kept if isinstance(part, dict)]
 
 
 def _overlaps(event: dict[str, Json], since: datetime, until: datetime) -> bool:

@@ -1,5 +1,6 @@
 """What the grid side tells the control, folded to the present moment, and the two states of the grid."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
@@ -50,6 +51,32 @@ class Dispatch:
     source: str
     reason: str
     until: datetime | None
+    since: datetime | None = None
+    change: bool = False  # `power_w` is a change against what the subject took when it began
+
+
+@value(frozen=True, slots=True)
+class ChargeTarget:
+    """What batteries should hold now; one of `soc_pct` and `energy_wh` is given. The subject is one battery or SITE."""
+
+    subject: str
+    soc_pct: float | None
+    energy_wh: float | None
+    rank: Rank
+    source: str
+    reason: str
+    until: datetime | None
+
+
+@value(frozen=True, slots=True)
+class WeightWindow:
+    """What weighs on consumption during [start, end) beside its price: it steers, and is on no bill."""
+
+    start: datetime
+    end: datetime | None
+    ghg_g_per_kwh: float | None
+    load_shape: float | None  # 0 to 1: how welcome consumption is
+    source: str
 
 
 @value(frozen=True, slots=True)
@@ -96,6 +123,8 @@ class Directive:
     dispatches: tuple[Dispatch, ...] = ()
     prices: tuple[PriceWindow, ...] = ()  # present and future
     limits: tuple[LimitWindow, ...] = ()  # present and future, for the plan
+    charges: tuple[ChargeTarget, ...] = ()  # in force now
+    weights: tuple[WeightWindow, ...] = ()  # present and future
     links: tuple[LinkStatus, ...] = ()
     events: tuple[EventSummary, ...] = ()
     grid: GridPresence = GridPresence.UNKNOWN
@@ -112,3 +141,15 @@ class Directive:
             tariff.import_price_per_kwh(at) if import_price is None else import_price,
             tariff.export_price_per_kwh if export_price is None else export_price,
         )
+
+    def weight_at(self, at: datetime, tariff: Tariff) -> float:
+        """What weighs on a kWh bought at an instant beside its price."""
+        return weight_at(self.weights, at, tariff)
+
+
+def weight_at(windows: Iterable[WeightWindow], at: datetime, tariff: Tariff) -> float:
+    """What the first of the windows that covers an instant weighs on a kWh bought."""
+    for window in windows:
+        if window.start <= at and (window.end is None or at < window.end):
+            return tariff.weight_per_kwh(window.ghg_g_per_kwh, window.load_shape)
+    return 0.0

@@ -28,6 +28,14 @@ class SignalKind(StrEnum):
     DISPATCH_W = "dispatch_w"  # absolute power asked of the target, import positive
     DEFAULT_IMPORT_LIMIT_W = "default_import_limit_w"  # subscribed capacity: what holds without an event or a link
     DEFAULT_EXPORT_LIMIT_W = "default_export_limit_w"
+    RESERVED_IMPORT_W = "reserved_import_w"  # granted beyond the subscribed capacity, magnitude
+    RESERVED_EXPORT_W = "reserved_export_w"
+    DISPATCH_CHANGE_W = "dispatch_change_w"  # against what the target took before, import positive
+    CHARGE_TARGET_PCT = "charge_target_pct"  # state of charge of batteries, 0 to 100
+    CHARGE_TARGET_WH = "charge_target_wh"  # energy held by a battery
+    LOAD_SHED_LEVEL = "load_shed_level"  # 0 normal to 3 emergency; the limit that it means stands beside it
+    GHG_G_PER_KWH = "ghg_g_per_kwh"
+    LOAD_SHAPE = "load_shape"  # 0 to 1: how welcome consumption is
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +65,4 @@ class GridEvent:
     randomise: timedelta = timedelta()  # drawn once, already in the intervals; kept for the record
     currency: str | None = None
     unsupported: tuple[str, ...] = ()  # payload types that we answer as not supported
+    notices: tuple[str, ...] = ()  # what it tells people

@@ -1,6 +1,16 @@
 """One energy service at the Smart Grid Connection Point: who it is, and what holds when its link is lost."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Notify(StrEnum):
+    """How a provider tells us of changes; polling goes on beneath."""
+
+    AUTO = "auto"  # over its broker where it has one, else by calling us back where that is set up
+    POLL = "poll"
+    MQTT = "mqtt"
+    WEBHOOK = "webhook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,6 +19,7 @@ class Programme:
 
     name: str
     mandatory: bool = False
+    incentive_per_kwh: float | None = None  # paid for each kWh below the baseline, in the tariff's currency
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,8 @@ class Provider:
     binding: str = "openadr3"
     programmes: tuple[Programme, ...] = ()
     poll_s: float = 30.0
+    notify: Notify = Notify.AUTO
+    callback_url: str = ""  # under which the provider reaches our callback; empty: it can't
     stale_s: float | None = None
     fallback_voluntary_s: float = 1800.0  # from HOLD with nothing scheduled, for voluntary programmes
     fallback_open_ended_s: float = 14400.0  # open-ended direct control, at the latest
@@ -36,6 +49,7 @@ class Provider:
     request_timeout_s: float = 10.0
     retry_max_s: float = 300.0
     spread_s: float | None = None  # the longest wait by chance after the end of its events; None: the site's
+    shed_import_w: tuple[float, float, float] = (11_000.0, 4200.0, 0.0)  # what load-shed levels 1, 2 and 3 leave
     reconnect_jitter_s: float = 10.0  # the first return after a loss waits uniformly up to this
 
     @property

@@ -25,6 +25,31 @@ class Narrowing:
     binding: bool = False
 
 
+class Demand(StrEnum):
+    """What safety or an obligation demands of a control: at most the value, at least the value, or the value itself."""
+
+    AT_MOST = "at most"
+    AT_LEAST = "at least"
+    EXACTLY = "exactly"
+
+    def broken_by(self, held: float | None, value: float) -> bool:
+        """Whether a device that holds `held` (None: nothing of ours) does other than demanded."""
+        if held is None or self is Demand.EXACTLY:
+            return held != value
+        return held > value if self is Demand.AT_MOST else held < value
+
+
+@value(frozen=True, slots=True)
+class Seldom:
+    """What a device is told in place of a value that follows the house, where each write wears its memory out.
+
+    `value` None: its own control does the same.
+    """
+
+    value: float | None
+    reason: str
+
+
 @value(frozen=True, slots=True)
 class Setpoint:
     """A value for one control, valid for `lease_s` from the tick that made it. Value None hands the control back."""
@@ -36,11 +61,12 @@ class Setpoint:
     rank: Rank  # of what bound the value
     source: str
     reason: str  # in words, for the owner
-    demanded: bool = False  # by safety or an obligation: may exceed a write budget
+    demanded: Demand | None = None  # by safety or an obligation: what keeps it may exceed a write budget
     bound_by: tuple[Narrowing, ...] = ()  # every term that narrowed it, the binding one first
     watched: bool = (
         True  # its effect must show; False for a battery that makes the house's voltage: it gives what is due
     )
+    seldom: Seldom | None = None  # for a device that may be written a few times a day; None: the value itself
 
 
 class WriteState(StrEnum):

@@ -44,6 +44,13 @@ class Tariff:
     base_price_per_kwh: float
     export_price_per_kwh: float
     periods: tuple[TariffPeriod, ...] = ()
+    ghg_price_per_t: float = 0.0  # what a tonne of greenhouse gas weighs for the owner
+    load_shape_per_kwh: float = 0.1  # what it weighs to consume where a load shape does not want it
+
+    def weight_per_kwh(self, ghg_g_per_kwh: float | None, load_shape: float | None) -> float:
+        """What is added to the import price for decisions (OpenADR 3.1 Definition, "local price"); on no bill."""
+        ghg = 0.0 if ghg_g_per_kwh is None else ghg_g_per_kwh * self.ghg_price_per_t / 1e6
+        return ghg + (0.0 if load_shape is None else (1.0 - load_shape) * self.load_shape_per_kwh)
 
     def import_price_per_kwh(self, at: datetime) -> float:
         """The contract's import price at an aware instant."""

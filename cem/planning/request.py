@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final, Protocol
 
-from cem.model.directive import LimitWindow, PriceWindow
+from cem.model.directive import LimitWindow, PriceWindow, WeightWindow, weight_at
 from cem.model.plan import EvNeed, PlanRequest
 from cem.model.resource import Control, Resource, Role
 from cem.model.site import Site
@@ -35,6 +35,7 @@ def build_request(
     history: Mapping[str, list[tuple[int, float]]],
     prices: Sequence[PriceWindow],
     limits: Sequence[LimitWindow],
+    weights: Sequence[WeightWindow] = (),
     *,
     horizon_s: int = 86400,
     step_s: int = 900,
@@ -43,11 +44,12 @@ def build_request(
 
     `now` is aware. `history` holds minute means by signal 'resource.point' in the house's signs (oldest first, gaps
     left out): `site.load_w`, or `<meter>.power_w` with the devices' own, and `<pv>.power_w`. Prices of grid events
-    override the contract's where they cover (the first that does), limits only narrow it; a window that covers part of
-    a slot counts for its share of time. Batteries without a known `soc_pct` or capacity are left out.
+    override the contract's where they cover (the first that does), `weights` are added to the import price, limits only
+    narrow the contract's; a window that covers part of a slot counts for its share of time. Batteries without a known
+    `soc_pct` or capacity are left out.
     """
     edges = slot_edges(now, horizon_s, step_s)
-    import_price, export_price = _prices(site.tariff, prices, edges)
+    import_price, export_price = _prices(site.tariff, prices, edges, weights)
     import_limit, export_limit = _limits(site, limits, edges)
     needs = tuple(ev_needs)
     needed = {need.resource_id for need in needs}
@@ -82,7 +84,7 @@ def _is_planned(resource: Resource, soc_pct: Mapping[str, float], needed: set[st
 
 
 def _prices(
-    tariff: Tariff, windows: Sequence[PriceWindow], edges: Sequence[datetime]
+    tariff: Tariff, windows: Sequence[PriceWindow], edges: Sequence[datetime], weights: Sequence[WeightWindow] = ()
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Import and export price per slot; a price that is not a number is as good as none."""
     into = [w for w in windows if w.import_price_per_kwh is not None and math.isfinite(w.import_price_per_kwh)]
@@ -90,9 +92,10 @@ def _prices(
 
     def buy(at: datetime) -> float:
         window = next((w for w in into if _covers(w, at)), None)
+        weight = weight_at(weights, at, tariff)
         if window is None or window.import_price_per_kwh is None:
-            return tariff.import_price_per_kwh(at)
-        return window.import_price_per_kwh
+            return tariff.import_price_per_kwh(at) + weight
+        return window.import_price_per_kwh + weight
 
     def sell(at: datetime) -> float:
         window = next((w for w in out if _covers(w, at)), None)
@@ -102,7 +105,7 @@ def _prices(
 
     odd = any((t.hour * 60 + t.minute) % 15 or t.second for p in tariff.periods for t in (p.start, p.end))
     return (
-        tuple(_mean(buy, a, b, _cuts(into, a, b, every_minute=odd)) for a, b in _pairs(edges)),
+        tuple(_mean(buy, a, b, _cuts([*into, *weights], a, b, every_minute=odd)) for a, b in _pairs(edges)),
         tuple(_mean(sell, a, b, _cuts(out, a, b)) for a, b in _pairs(edges)),
     )
 

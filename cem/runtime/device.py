@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from cem.driver.patience import Patience
 from cem.model.errors import DeviceError, WrongDevice
 from cem.model.setpoint import DeviceState, Health, Setpoint
-from cem.ports import Clock, ControlSpec, Device, DeviceConfig, Identity, StateStore
+from cem.ports import Clock, Complains, Complaint, ControlSpec, Device, DeviceConfig, Identity, SpeaksSeldom, StateStore
 from cem.runtime.board import Board
 from cem.runtime.quality import LineQuality
 from cem.runtime.waiting import Signal, signalled
@@ -51,6 +51,7 @@ class DeviceTask:
         )
         self._misses = 0
         self._patience = Patience(CALL_TIMEOUT_S)
+        self._open_s = device.opens_within_s + 1.0 if isinstance(device, SpeaksSeldom) else CALL_TIMEOUT_S
         self._mail = Signal()
         self._stopping = Signal()
         self._jitter = random.Random(config.id)  # noqa: S311 - spreads retries, no secret
@@ -65,10 +66,15 @@ class DeviceTask:
         self._stopping.set()
         self._mail.set()
 
+    @property
+    def complaint(self) -> Complaint | None:
+        """What the device itself says stands in its way, though it answers."""
+        return self._device.complaint if isinstance(self._device, Complains) else None
+
     async def look(self) -> None:
         """Opens, reads once and closes, before anything is decided on; `run` opens anew. No device makes it raise."""
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
+            async with asyncio.timeout(self._open_s):
                 await self._device.open()
                 self._board.post(await self._device.poll())
         except (DeviceError, TimeoutError) as error:
@@ -102,7 +108,7 @@ class DeviceTask:
             await signalled(self._stopping, wait_s * self._jitter.uniform(0.8, 1.2))
 
     async def _open(self) -> None:
-        async with asyncio.timeout(CALL_TIMEOUT_S):
+        async with asyncio.timeout(self._open_s):
             self.identity = await self._device.open()
             self.controls = tuple(self._device.controls())
             await self._writer.opened(self.controls)

@@ -120,6 +120,7 @@ class PlannerTask:
             history,
             directive.prices,
             directive.limits,
+            directive.weights,
         )
         request = await asyncio.get_running_loop().run_in_executor(None, problem)
         try:

@@ -34,6 +34,7 @@ SG_READY_WORDS: Mapping[int, str] = {
     SgReady.FORCED: "told to store heat",
 }
 UNHAPPY = frozenset({WriteState.REFUSED, WriteState.NOT_EFFECTIVE, WriteState.CONTESTED, WriteState.BLOCKED})
+EXPLAINED = UNHAPPY | {WriteState.ACCEPTED, WriteState.EFFECTIVE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +237,19 @@ class StatusSource:
         return self._dated(troubles, inputs.now.wall)
 
     def _lines(self, inputs: Inputs) -> list[Trouble]:
-        """Devices that answer, but too often not rightly."""
+        """Devices that answer, but too often not rightly, or not all that is needed."""
         online = {d.device_id for d in inputs.devices.values() if d.health is Health.ONLINE}
-        return [
+        complaints = [
+            Trouble(
+                f"complaint.{task.config.id}",
+                f"{task.config.name}: {complaint.says}",
+                "it is used as far as it goes",
+                f"{complaint.do}.",
+            )
+            for task in self._tasks
+            if task.config.id in online and (complaint := task.complaint) is not None
+        ]
+        return complaints + [
             Trouble(
                 f"line.{task.config.id}",
                 f"{task.config.name}: {words}",
@@ -361,19 +372,24 @@ def outcome_in_words(outcome: Outcome) -> str:
         WriteState.RELEASED: "runs by itself",
         WriteState.BLOCKED: "not sent",
     }[outcome.state]
-    return f"{word}: {outcome.detail}" if outcome.detail and outcome.state in UNHAPPY else word
+    return f"{word}: {outcome.detail}" if outcome.detail and outcome.state in EXPLAINED else word
 
 
 def _effect_of_loss(device: DeviceStatus) -> str:
-    roles: Mapping[Role, str] = {
+    alone: dict[Role, str] = {
+        Role.BATTERY: "the battery is not steered",
+        Role.EV: "the car is not steered",
+        Role.PV: "the sun's power is unknown",
+    }
+    effects: dict[Role, str] = alone | {
         Role.GRID: "the battery idles and the car is reduced, then paused, until the meter answers",
-        Role.BATTERY: f"it is not steered: {device.if_i_die}",
-        Role.EV: f"the car is not steered: {device.if_i_die}",
-        Role.PV: f"its power is unknown: {device.if_i_die}",
         Role.CONTACTS: "what can't be read counts as signalled: its limits hold",
     }
-    effects = [roles[r.role] for r in device.resources if r.role in roles]
-    return "; ".join(dict.fromkeys(effects)) or "its values are unknown"
+    roles = [resource.role for resource in device.resources]
+    told = list(dict.fromkeys(effects[role] for role in roles if role in effects))
+    if any(role in alone for role in roles):
+        told.append(f"the device by itself: {device.if_i_die}")
+    return "; ".join(told) or "its values are unknown"
 
 
 def _effect_of_link(state: LinkState) -> str:

@@ -13,23 +13,28 @@ from cem.model.time import Instant
 from cem.ports import Clock, Http, StateKind, StateStore
 from cem.runtime.ven_client import VtnClient, VtnFailure
 from cem.runtime.ven_events import EventFetcher
+from cem.runtime.ven_link import LOST, VenLink
+from cem.runtime.ven_notices import Ears, Notices
 from cem.runtime.ven_registration import Registration
 from cem.runtime.ven_reports import UsageReports
 from cem.runtime.ven_rows import commit
+from cem.runtime.ven_settlement import Books, Settlements
+from cem.runtime.waiting import Signal
 from cem.sgcp.durable import own_rows
 from cem.sgcp.point import ConnectionPoint
 
 _LOG = logging.getLogger(__name__)
-_LOST = (LinkState.HOLD, LinkState.FALLBACK, LinkState.RESYNC)
-_FIRST_RETRY_S = 2.0
 _BACKLOG_PAUSE_S = 1.0
-_CONTACT_STORED_EVERY_S = 3600.0
+_SETTLE_EVERY_S = 30.0
+_BETWEEN_HINTS_S = 0.2
+"""Notifications may come by the thousand; a fetch answers all that came before it."""
 
 
 class VenSession:
     """One provider's session. `wake` is called when the directive changed and the control loop should not wait.
 
     `resources` are what is registered with the provider and reported one by one; the site is always reported.
+    `ears` are what notifications are listened for with, `books` what events are settled by; None: they are not.
     """
 
     def __init__(
@@ -43,6 +48,8 @@ class VenSession:
         wake: Callable[[], None],
         *,
         resources: Sequence[Resource] = (),
+        ears: Ears | None = None,
+        books: Books | None = None,
     ) -> None:
         self._provider = provider
         self._point = point
@@ -54,12 +61,14 @@ class VenSession:
         self._registration = Registration(provider, self._client, store, resources)
         self._events = EventFetcher(provider, self._client, store, clock, random)
         self._reports = UsageReports(provider, self._client, store, [resource.id for resource in resources])
+        self._hint = Signal()
+        self._begun_s = 0.0  # of the turn that runs or ran last
+        self._notices = Notices(provider, self._client, ears or Ears(), self._hint.set)
+        self._settlements = None if books is None else Settlements(provider, self._client, store, books)
         self._closed = asyncio.Event()
         self._restored = False
         self._was_online = False
-        self._state: LinkState | None = None
-        self._words = ""
-        self._contact_stored_s = float("-inf")
+        self._link = VenLink(provider, point, store, clock, random, wake, self._online)
 
     async def restore(self) -> None:
         """Takes in what was stored: limits are in force from here on, before any contact."""
@@ -72,6 +81,8 @@ class VenSession:
         await self._events.restore()
         await self._registration.restore()
         await self._reports.restore(now)
+        if self._settlements is not None:
+            await self._settlements.restore()
         self._point.reports_queued(own, len(self._reports), now)
         self._restored = True
 
@@ -84,50 +95,52 @@ class VenSession:
         """Follows the provider until cancelled. Failures of the link never leave it."""
         if not self._restored:
             await self.restore()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(), name=f"{self._provider.id} events")
-            tasks.create_task(self._deliver(), name=f"{self._provider.id} reports")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow(), name=f"{self._provider.id} events")
+                tasks.create_task(self._deliver(), name=f"{self._provider.id} reports")
+                if self._settlements is not None:
+                    tasks.create_task(self._settle(self._settlements), name=f"{self._provider.id} settlements")
+        finally:
+            await self._notices.close()
 
     # --- the link and the events -------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        tries = 0
-        while True:
-            try:
-                await self._turn()
-            except VtnFailure as fault:
-                tries += 1
-                await self._failed(fault)
-                delay_s = max(self._backoff_s(tries), fault.wait_s)
-            else:
-                tries = 0
-                self._words = ""
-                delay_s = self._provider.poll_s
-            await asyncio.sleep(delay_s)
+        await self._link.follow(self._heeding, self._rest)
+
+    async def _heeding(self) -> None:
+        """A turn; what is notified from here on asks for another."""
+        self._begun_s = self._clock.now().mono_s
+        self._hint.clear()
+        await self._turn()
+
+    async def _rest(self) -> None:
+        """Until the next poll, or a notification."""
+        if await self._hint.wait(self._provider.poll_s):
+            await asyncio.sleep(max(0.0, self._begun_s + _BETWEEN_HINTS_S - self._clock.now().mono_s))
 
     async def _turn(self) -> None:
-        if self._link_state() in _LOST:
+        if self._link.state in LOST:
             await self._resynchronise()
         else:
             await self._fetch()
-            state = self._point.answered(self._provider.id, self._clock.now())
-            await self._settled(state)
-            if state is LinkState.RESYNC:
+            if await self._link.answered() is LinkState.RESYNC:
                 await self._resynchronise()
 
     async def _resynchronise(self) -> None:
         """Credentials, registration, full fetch, difference; until all of it is done what held goes on holding."""
-        own = self._provider.id
         self._client.forget_token()
         await self._registration.probe()
-        await self._settled(self._point.answered(own, self._clock.now()))
+        await self._link.answered()
         if self._was_online and self._provider.reconnect_jitter_s > 0:
             await asyncio.sleep(self._random.uniform(0.0, self._provider.reconnect_jitter_s))
         await self._registration.ensure()
         self._events.forget_programs()
         await self._fetch()
+        await self._notices.ensure(self._registration.ven_id, self._events.program_ids, self._registration.targets)
         self._was_online = True
-        await self._settled(self._point.synchronised(own, self._clock.now()))
+        await self._link.synchronised()
         self._closed.set()
 
     async def _fetch(self) -> None:
@@ -145,35 +158,9 @@ class VenSession:
         if changed:
             self._wake()
 
-    async def _failed(self, fault: VtnFailure) -> None:
-        state = self._point.failed(self._provider.id, self._clock.now(), fault.detail, fault.advice)
-        if fault.detail != self._words:
-            self._words = fault.detail
-            _LOG.warning("%s; link %s. %s", fault.detail, state, fault.advice)
-        await self._settled(state)
-
-    async def _settled(self, state: LinkState) -> None:
-        """Notes a change of state: in the log, on disk, and for the control loop."""
-        now = self._clock.now()
-        if state is not self._state:
-            _LOG.info("%s: link %s", self._provider.id, state)
-            self._wake()
-            if state is LinkState.ONLINE and len(self._reports):
-                self._closed.set()
-        due = state is LinkState.ONLINE and now.mono_s - self._contact_stored_s >= _CONTACT_STORED_EVERY_S
-        if due or (state is not self._state and state is not LinkState.RESYNC):
-            self._contact_stored_s = now.mono_s
-            await commit(self._store, [self._point.limit_row(self._provider.id, now)], self._provider.id)
-        self._state = state
-
-    def _link_state(self) -> LinkState:
-        return self._point.service(self._provider.id, self._clock.now()).link.state
-
-    def _backoff_s(self, tries: int) -> float:
-        """Full jitter: uniform up to a bound that doubles, so that many gateways never come at once."""
-        first_s = min(_FIRST_RETRY_S, self._provider.poll_s)
-        bound_s = min(self._provider.retry_max_s, first_s * 2 ** min(tries, 20))
-        return self._random.uniform(first_s / 4, bound_s)
+    def _online(self) -> None:
+        if len(self._reports):
+            self._closed.set()
 
     # --- reports -----------------------------------------------------------------------------------------------
 
@@ -184,14 +171,14 @@ class VenSession:
             await self._closed.wait()
             self._closed.clear()
             delay_s = 0.0
-            if self._link_state() is LinkState.ONLINE:
+            if self._link.state is LinkState.ONLINE:
                 try:
                     more = await self._reports.deliver_window(self._clock.now, self._events.listed, self._accepted())
                 except VtnFailure as fault:
                     tries += 1
                     if tries == 1:
                         _LOG.warning("%s; the report is kept and sent again. %s", fault.detail, fault.advice)
-                    delay_s = max(self._backoff_s(tries), fault.wait_s)
+                    delay_s = max(self._link.backoff_s(tries), fault.wait_s)
                     self._closed.set()
                 else:
                     tries = 0
@@ -202,6 +189,23 @@ class VenSession:
             self._point.reports_queued(self._provider.id, len(self._reports), self._clock.now())
             if delay_s:
                 await asyncio.sleep(delay_s)
+
+    async def _settle(self, settlements: Settlements) -> None:
+        """Events that are over, as soon as the record of them is there."""
+        told = False
+        while True:
+            now = self._clock.now()
+            if now.trusted:
+                await settlements.settle(self._accepted(), now.wall)
+            if self._link.state is LinkState.ONLINE:
+                try:
+                    await settlements.send()
+                    told = False
+                except VtnFailure as fault:
+                    if not told:
+                        _LOG.warning("%s; the settlement is kept and sent again. %s", fault.detail, fault.advice)
+                    told = True
+            await asyncio.sleep(_SETTLE_EVERY_S)
 
     def _accepted(self) -> Mapping[str, GridEvent]:
         return self._point.events(self._provider.id, self._clock.now())

@@ -133,6 +133,10 @@ class VtnClient:
         self._expect(answer, 200, f"PUT {path}")
         return self._read(kind, answer, f"PUT {path}")
 
+    async def token(self) -> str | None:
+        """A valid bearer token, for what takes the VTN's tokens beside it; None without credentials."""
+        return await self._valid_token()
+
     async def _read_list(
         self, kind: type[T], answer: HttpAnswer, path: str, kept: Callable[[T], T] | None
     ) -> tuple[Sequence[T], Sequence[WireError]]:

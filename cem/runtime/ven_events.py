@@ -56,6 +56,11 @@ class EventFetcher:
                 self._shares[key.removeprefix(prefix)] = min(max(float(value), -1.0), 1.0)
         self._stored_shares = set(self._shares)
 
+    @property
+    def program_ids(self) -> tuple[str, ...]:
+        """The programs that we see."""
+        return tuple(sorted(self._programs))
+
     def forget_programs(self) -> None:
         """Makes the next listing fetch the programs anew."""
         self._listings_until_programs = 0

@@ -35,6 +35,11 @@ class Registration:
         ven_id = row.get("ven_id") if isinstance(row, dict) else None
         self._ven_id = ven_id if isinstance(ven_id, str) else None
 
+    @property
+    def ven_id(self) -> str | None:
+        """The identifier of our ven; None without a registration."""
+        return None if self._refused else self._ven_id
+
     async def probe(self) -> None:
         """The smallest authenticated request; raises VtnFailure while the VTN cannot be used."""
         await self._client.every(wire.Program, "/programs")

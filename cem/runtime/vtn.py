@@ -43,6 +43,13 @@ class Publisher(Protocol):
         """Has notifications published, topic and payload each; never waits."""
 
 
+class Accounts(Protocol):
+    """The clients' accounts at the broker."""
+
+    async def admit(self, client_id: str, token: str, lifetime_s: float) -> None:
+        """Lets a client in with its token until that expires."""
+
+
 class VtnService:
     """Carries out requests. Commits and answers in the order in which requests come; needs a running loop.
 
@@ -57,6 +64,7 @@ class VtnService:
         now: Callable[[], datetime],
         callbacks: Callbacks,
         publisher: Publisher | None = None,
+        accounts: Accounts | None = None,
         programs_changed: Callable[[], None] | None = None,
     ) -> None:
         self._vtn = vtn
@@ -64,6 +72,7 @@ class VtnService:
         self._now = now
         self._callbacks = callbacks
         self._publisher = publisher
+        self._accounts = accounts
         self._programs_changed = programs_changed
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vtn")
         self._marking: set[asyncio.Future[News]] = set()
@@ -76,6 +85,9 @@ class VtnService:
             faults = await asyncio.gather(*(self._callbacks.prove(c.url, c.bearer_token) for c in outcome.unproven))
             proofs = dict(zip(outcome.unproven, faults, strict=True))
             outcome, news = await self._in_turn(self._carry_out, request, proofs)
+        if outcome.issued is not None and self._accounts is not None:
+            issued = outcome.issued
+            await self._accounts.admit(issued.client_id, issued.token, issued.lifetime_s)
         for change in outcome.changes:
             if change.kind == ObjectType.SUBSCRIPTION and change.body is None:
                 self._callbacks.forget(change.id)

@@ -38,7 +38,9 @@ class _Held:
     spec: ControlSpec
     setpoint: Setpoint | None = None
     expires_s: float = 0.0
-    written: float | None = None  # what we wrote last, None: nothing since the device was opened
+    written: float | None = None  # what it took of what we wrote last, None: nothing since the device was opened
+    asked: float | None = None  # what we asked for then: more, where it could not take the whole
+    less: str = ""  # in words that it took less
     written_at_s: float = float("-inf")
     known: bool = False  # whether the device's state has been looked at since it was opened
     mismatch_since_s: float | None = None
@@ -101,12 +103,11 @@ class Writer:
             if mail is None:
                 continue
             setpoint, expires_s = mail
-            if setpoint.value is None or held.abandoned or now_s >= expires_s:
+            value = _told(held.spec, setpoint)
+            if value is None or held.abandoned or now_s >= expires_s:
                 if not held.known or held.written is not None:
                     return False
-            elif setpoint.value != held.written or (
-                held.spec.refresh_s is not None and now_s - held.written_at_s >= held.spec.refresh_s
-            ):
+            elif held.written is None or value != held.asked or _stale(held, now_s):
                 return False
         return True
 
@@ -118,7 +119,7 @@ class Writer:
             if mail is None:
                 continue
             held.setpoint, held.expires_s = mail
-            value = held.setpoint.value if now.mono_s < held.expires_s else None
+            value = _told(held.spec, held.setpoint) if now.mono_s < held.expires_s else None
             try:
                 if value is None or held.abandoned:
                     await self._hand_back(held, now)
@@ -139,17 +140,18 @@ class Writer:
             return
         if now.mono_s < held.quiet_until_s:
             return
-        changed = held.written is None or abs(value - held.written) > spec.dead_band
-        refresh = spec.refresh_s is not None and now.mono_s - held.written_at_s >= spec.refresh_s
+        changed = held.written is None or held.asked is None or abs(value - held.asked) > spec.dead_band
+        refresh = _stale(held, now.mono_s)
         if not changed and not refresh:
             return
         interval = spec.min_interval_s
         if spec.storage in WEARS_OUT:
             interval = max(interval, FLASH_MIN_INTERVAL_S)
-        demanded = held.setpoint is not None and held.setpoint.demanded
+        demand = held.setpoint.demanded if held.setpoint is not None else None
+        demanded = demand is not None and (refresh or demand.broken_by(held.written, value))
         if now.mono_s - held.written_at_s < interval and not demanded:
             return
-        if not await self._spend(held, now, demanded):
+        if not await self._spend(held, now, may_exceed=demanded):
             self._tell(held, WriteState.BLOCKED, value, now, "today's write budget of its flash is used up")
             return
         if refresh and not changed and await self._contested(held, now):
@@ -162,20 +164,22 @@ class Writer:
             return
         if held.first:
             value = await self._without_bump(held, value)
-        await self._device.write(spec.resource_id, spec.control, value)
+        took = await self._device.write(spec.resource_id, spec.control, value)
+        took = value if took is None else took
         back = await self._device.read_back(spec.resource_id, spec.control)
-        held.written, held.written_at_s, held.known = value, now.mono_s, True
-        if back is not None and abs(back - value) > _tolerance(spec, value):
+        held.written, held.asked, held.written_at_s, held.known = took, value, now.mono_s, True
+        held.less = ""
+        if back is not None and abs(back - took) > _tolerance(spec, took):
             # what was refused was no command: the first one is still to come, and nobody else has changed anything
-            held.written = back
+            held.written = held.asked = back
             held.quiet_until_s = now.mono_s + RETRY_REFUSED_S
-            self._tell(held, WriteState.REFUSED, value, now, f"wrote {value:g}, the device holds {back:g}")
+            self._tell(held, WriteState.REFUSED, value, now, f"wrote {took:g}, the device holds {back:g}")
             return
+        if abs(took - value) > _tolerance(spec, value):
+            held.less = f"held at {took:g}: of {value:g} the device can't take more now"
         held.first = False
-        if held.state is not WriteState.EFFECTIVE:
-            self._tell(held, WriteState.ACCEPTED, value, now, "")
-        else:
-            self._tell(held, WriteState.EFFECTIVE, value, now, "")
+        state = WriteState.EFFECTIVE if held.state is WriteState.EFFECTIVE else WriteState.ACCEPTED
+        self._tell(held, state, took, now, held.less)
 
     async def _without_bump(self, held: _Held, value: float) -> float:
         """The first command after a start asks for no more than flows, or may flow, already; the next tick may.
@@ -211,8 +215,8 @@ class Writer:
         held.written = held.mismatch_since_s = None  # what follows meanwhile is the other's word
         return True
 
-    async def _spend(self, held: _Held, now: Instant, demanded: bool) -> bool:
-        """Counts a write against the budget on disk, before it is made; a demanded one may exceed it."""
+    async def _spend(self, held: _Held, now: Instant, *, may_exceed: bool) -> bool:
+        """Counts a write against the budget on disk, before it is made; False where there is none left."""
         budget = held.spec.daily_budget
         if held.spec.storage in WEARS_OUT:
             budget = FLASH_DAILY_BUDGET if budget is None else min(budget, FLASH_DAILY_BUDGET)
@@ -221,7 +225,7 @@ class Writer:
         today = now.wall.date().isoformat()
         if held.budget_day != today:
             held.budget_day, held.writes_today = today, 0
-        if held.writes_today >= budget and not demanded:
+        if held.writes_today >= budget and not may_exceed:
             return False
         held.writes_today += 1
         row = Put(
@@ -244,14 +248,17 @@ class Writer:
         if not held.known and await self._device.read_back(spec.resource_id, spec.control) is None:
             held.known = True
             return
+        await self._spend(held, now, may_exceed=True)  # it wears like any other; holding on would be worse
         await self._device.release(spec.resource_id, spec.control)
-        expired = held.setpoint is not None and held.setpoint.value is not None
+        expired = held.setpoint is not None and _told(spec, held.setpoint) is not None
         held.known, held.written, held.mismatch_since_s = True, None, None
         if held.abandoned:
             held.abandoned = False  # it stays told as not followed
             return
         state = WriteState.EXPIRED if expired else WriteState.RELEASED
-        self._tell(held, state, None, now, "handed back to the device's own control")
+        seldom = held.setpoint.seldom if held.setpoint is not None and spec.storage in WEARS_OUT else None
+        why = f": {seldom.reason}" if seldom is not None and not expired else ""
+        self._tell(held, state, None, now, f"handed back to the device's own control{why}")
 
     def observe(self, readings: Iterable[Reading]) -> None:
         """Looks for the effect of what was written on the measured points."""
@@ -277,7 +284,7 @@ class Writer:
             if _effective(spec, held.written, value):
                 held.mismatch_since_s = None
                 if held.state is not WriteState.EFFECTIVE:
-                    self._tell(held, WriteState.EFFECTIVE, held.written, now, "")
+                    self._tell(held, WriteState.EFFECTIVE, held.written, now, held.less)
             elif held.mismatch_since_s is None:
                 held.mismatch_since_s = now.mono_s
             elif now.mono_s - held.mismatch_since_s > spec.effect_within_s:
@@ -315,6 +322,20 @@ class Writer:
 
 def _name(key: Key) -> str:
     return f"{key[0]}/{key[1]}"
+
+
+def _told(spec: ControlSpec, setpoint: Setpoint) -> float | None:
+    """What a device is told: where writes wear it out, what stands in place of a value that follows the house."""
+    seldom = setpoint.seldom
+    return setpoint.value if seldom is None or spec.storage not in WEARS_OUT else seldom.value
+
+
+def _stale(held: _Held, now_s: float) -> bool:
+    """Whether it must be written again: by its own rule, or because it may take more by now."""
+    due_s = held.spec.refresh_s
+    if held.less:
+        due_s = RETRY_REFUSED_S if due_s is None else min(due_s, RETRY_REFUSED_S)
+    return due_s is not None and now_s - held.written_at_s >= due_s
 
 
 def _tolerance(spec: ControlSpec, value: float) -> float:

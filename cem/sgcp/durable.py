@@ -8,6 +8,7 @@ EVENT = "event"  # accepted grid events, key provider/event
 OFFSET = "offset"  # the share of randomizeStart once drawn, key provider/event
 LIMIT = "limit"  # default limits and the last contact, key provider
 OUTBOX = "outbox"  # report intervals not yet acknowledged, key provider/usage/resource/interval
+SETTLEMENT = "settlement"  # events that are over, settled, key provider/event/start
 REGISTRATION = "registration"  # identifiers that a provider gave us, key provider
 
 

@@ -4,20 +4,31 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cem.model.directive import Directive, Dispatch, LimitWindow, LinkState, LinkStatus, PriceWindow
+from cem.model.directive import (
+    ChargeTarget,
+    Directive,
+    Dispatch,
+    LimitWindow,
+    LinkState,
+    LinkStatus,
+    PriceWindow,
+    WeightWindow,
+)
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.event import GridEvent, SignalKind
 from cem.model.time import Instant
 from cem.sgcp.events.arbitration import (
+    CHARGES,
+    DIRECT,
     LONG_PAST,
     SIDES,
     Piece,
     Pieces,
-    dispatch_pieces,
     limit_pieces,
     price_pieces,
     price_windows,
     rank_of,
+    subject_pieces,
 )
 from cem.sgcp.events.shown import listed
 from cem.sgcp.events.timeline import interval_after, status_changes
@@ -41,6 +52,9 @@ class _Orders:
     imported: Pieces
     exported: Pieces
     dispatch: dict[str, Pieces]
+    charges: dict[str, Pieces]
+    ghg: Pieces
+    shape: Pieces
 
 
 class Folding:
@@ -51,7 +65,7 @@ class Folding:
         self._currency = currency
         self._zone = zone
         self._key: tuple[object, ...] = ()
-        self._orders = _Orders((), Pieces(), Pieces(), {})
+        self._orders = _Orders((), Pieces(), Pieces(), {}, {}, Pieces(), Pieces())
 
     def directive(self, services: Sequence[Service], now: Instant, outs: Sequence[OptOut] = ()) -> Directive:
         """The directive at `now` without what the owner opted out of; `next_change_at` knows the events, no links."""
@@ -71,6 +85,8 @@ class Folding:
             dispatches=tuple(self._dispatches(wall)),
             prices=tuple(self._prices(wall)),
             limits=tuple(_limit_windows(orders.limits, wall)),
+            charges=tuple(self._charges(wall)),
+            weights=tuple(_weights(orders.ghg.from_now(wall), orders.shape.from_now(wall), wall)),
             links=tuple(_status(s, len(own)) for s, own in zip(services, shown, strict=True)),
             events=tuple(summary for own in shown for summary in own),
             next_change_at=self._next_change(services, wall),
@@ -96,7 +112,10 @@ class Folding:
             tuple(sides),
             price_pieces(priced, SignalKind.IMPORT_PRICE_PER_KWH),
             price_pieces(priced, SignalKind.EXPORT_PRICE_PER_KWH),
-            dispatch_pieces(steering, self._resources),
+            subject_pieces(steering, self._resources, DIRECT),
+            subject_pieces(steering, self._resources, CHARGES),
+            price_pieces(steering, SignalKind.GHG_G_PER_KWH),
+            price_pieces(steering, SignalKind.LOAD_SHAPE),
         )
 
     def _is_our_currency(self, event: GridEvent) -> bool:
@@ -143,12 +162,33 @@ class Folding:
             piece = pieces.at(now)
             if piece is None or piece.event is None:
                 continue
-            way = "take" if piece.value >= 0 else "give"
-            reason = (
-                f"{piece.event.provider_id}: {way} {kilowatts(abs(piece.value))} "
-                f"{until_words(piece.end, now, self._zone)} (event {piece.event.name})"
+            change = piece.kind is SignalKind.DISPATCH_CHANGE_W
+            ways = ("take", "give") if not change else ("take more, by", "take less, by")
+            reason = self._reason_of(piece.event, f"{ways[piece.value < 0]} {kilowatts(abs(piece.value))}", piece, now)
+            source = piece.event.provider_id
+            yield Dispatch(
+                subject, piece.value, rank_of(piece.event), source, reason, piece.end, piece.start, change=change
             )
-            yield Dispatch(subject, piece.value, rank_of(piece.event), piece.event.provider_id, reason, piece.end)
+
+    def _reason_of(self, event: GridEvent, asks: str, piece: Piece, now: datetime) -> str:
+        return f"{event.provider_id}: {asks} {until_words(piece.end, now, self._zone)} (event {event.name})"
+
+    def _charges(self, now: datetime) -> Iterator[ChargeTarget]:
+        for subject, pieces in self._orders.charges.items():
+            piece = pieces.at(now)
+            if piece is None or piece.event is None:
+                continue
+            in_pct = piece.kind is SignalKind.CHARGE_TARGET_PCT
+            asks = f"hold {piece.value:g} %" if in_pct else f"hold {piece.value / 1000:g} kWh"
+            yield ChargeTarget(
+                subject,
+                piece.value if in_pct else None,
+                None if in_pct else piece.value,
+                rank_of(piece.event),
+                piece.event.provider_id,
+                self._reason_of(piece.event, asks, piece, now),
+                piece.end,
+            )
 
     def _prices(self, now: datetime) -> Iterator[PriceWindow]:
         orders = self._orders
@@ -165,6 +205,9 @@ class Folding:
             orders.imported,
             orders.exported,
             *orders.dispatch.values(),
+            *orders.charges.values(),
+            orders.ghg,
+            orders.shape,
         ]
         edges = [edge for pieces in all_pieces if (edge := pieces.next_edge(now)) is not None]
         for service in services:
@@ -173,6 +216,13 @@ class Folding:
                 following = interval_after(event, now)
                 edges += [] if following is None else [following.start]
         return min(edges, default=None)
+
+
+def _weights(ghg: Sequence[Piece], shape: Sequence[Piece], now: datetime) -> Iterator[WeightWindow]:
+    for window in price_windows(ghg, shape):
+        if window.end is None or window.end > now:
+            grams, welcome = window.import_price_per_kwh, window.export_price_per_kwh
+            yield WeightWindow(window.start, window.end, grams, welcome, window.source)
 
 
 def _without_connection(link: Link, *, lasts: bool) -> str:

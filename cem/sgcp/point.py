@@ -20,7 +20,7 @@ from cem.sgcp.durable import Json, Row
 from cem.sgcp.events.store import Difference, Listing
 from cem.sgcp.folding import Folding
 from cem.sgcp.link import supervision
-from cem.sgcp.opt.cut import OptOut
+from cem.sgcp.opt.cut import OptOut, remaining
 from cem.sgcp.service import Service, restored
 
 
@@ -113,6 +113,10 @@ class ConnectionPoint:
         """What the owner does not take part in, from now on; it replaces what was said before."""
         if tuple(outs) != self._outs:
             self._outs, self._made = tuple(outs), None
+
+    def opted_out(self, event: GridEvent) -> bool:
+        """Whether the owner leaves an event out, or any of its time."""
+        return remaining([event], self._outs) != [event]
 
     def contacts(self, states: Sequence[ContactState]) -> None:
         """What the grid operator's contacts show, from now on; it replaces what they showed before."""

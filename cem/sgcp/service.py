@@ -13,7 +13,7 @@ from cem.model.provider import Provider
 from cem.model.time import Instant
 from cem.sgcp import durable
 from cem.sgcp.durable import Json, Row, row_key
-from cem.sgcp.events.arbitration import SIDES, DefaultLimit, is_endless
+from cem.sgcp.events.arbitration import DIRECT, SIDES, DefaultLimit, is_endless
 from cem.sgcp.events.rows import event_of, event_row
 from cem.sgcp.events.store import Difference, EventStore, Listing
 from cem.sgcp.events.timeline import signals_at
@@ -65,8 +65,7 @@ class Service:
         else:
             covered = bool(kinds & _STEERS)
         endless = any(
-            is_endless(interval, ENDLESS) and (kind is SignalKind.DISPATCH_W or kind in _LIMIT.values())
-            for _, interval, kind, _ in in_force
+            is_endless(interval, ENDLESS) and kind in (*DIRECT, *_LIMIT.values()) for _, interval, kind, _ in in_force
         )
         return Schedule(covered, endless)
 

@@ -16,6 +16,13 @@ _ASKS = {
     SignalKind.DEFAULT_EXPORT_LIMIT_W: "export at most {kw} where no limit is scheduled",
     SignalKind.IMPORT_PRICE_PER_KWH: "import at {money}{currency}/kWh",
     SignalKind.EXPORT_PRICE_PER_KWH: "export at {money}{currency}/kWh",
+    SignalKind.RESERVED_IMPORT_W: "import {kw} more than subscribed",
+    SignalKind.RESERVED_EXPORT_W: "export {kw} more than subscribed",
+    SignalKind.CHARGE_TARGET_PCT: "batteries at {plain} %",
+    SignalKind.CHARGE_TARGET_WH: "battery at {kwh} kWh",
+    SignalKind.LOAD_SHED_LEVEL: "load shed level {plain}",
+    SignalKind.GHG_G_PER_KWH: "{plain} g of greenhouse gas per kWh",
+    SignalKind.LOAD_SHAPE: "load shape {plain}",
 }
 
 
@@ -43,9 +50,13 @@ def asked(signals: Mapping[SignalKind, float], currency: str | None = None) -> s
         if kind is SignalKind.DISPATCH_W:
             way = "take" if value >= 0 else "give"
             phrases.append(f"{way} {kilowatts(abs(value))}")
+        elif kind is SignalKind.DISPATCH_CHANGE_W:
+            way = "more" if value >= 0 else "less"
+            phrases.append(f"take {kilowatts(abs(value))} {way} than before")
         else:
             money = f" {currency}" if currency else ""
-            phrases.append(_ASKS[kind].format(kw=_limit(value), money=_money(value), currency=money))
+            texts = {"kw": _limit(value), "money": _money(value), "plain": f"{value:g}", "kwh": f"{value / 1000:g}"}
+            phrases.append(_ASKS[kind].format(currency=money, **texts))
     return ", ".join(phrases)
 
 

@@ -16,21 +16,25 @@ from pydantic import ValidationError
 from cem.io.virtual import VirtualClock
 from cem.model.errors import CemError
 from cem.ports import (
+    ByteSink,
     Caller,
     CallPort,
     CallSink,
     ConnectionSink,
     DriverContext,
     LevelSink,
+    LossSink,
     MessageSink,
     PduPort,
     PinPort,
+    StreamPort,
     TopicPort,
 )
 from hw_sim.calls import Dial, Line
 from hw_sim.cross_checks import faults_of_fault
 from hw_sim.happenings import FaultSpec
 from hw_sim.home import Home, HomeError, home_of, in_words, table_of, text_of
+from hw_sim.lines import MemoryLine
 from hw_sim.pins import PinProcess
 from hw_sim.profiled.find import catalogue
 from hw_sim.scenario import Scenario as TiedHome
@@ -135,8 +139,8 @@ def begins_at(home: Home, text: str | None) -> datetime | None:
 
 
 def links_of(home: SimulatedHome) -> list[Link]:
-    """The link tables under which a home's devices are found: one per Modbus device and per thing on pins, one for
-    the broker, one for all that call in. What stands there with a profile is known to whoever set it up."""
+    """The link tables under which a home's devices are found: one per Modbus device, per line and per thing on pins,
+    one for the broker, one for all that call in. What stands there with a profile is known to whoever set it up."""
     links: list[Link] = []
     brokered = calling = False
     for spec in home.home.device:
@@ -144,6 +148,8 @@ def links_of(home: SimulatedHome) -> list[Link]:
             calling = True
         elif spec.on_pins:
             links.append(_wired(spec))
+        elif spec.on_line:
+            links.append({"kind": "serial", "device": spec.id})
         elif has_registers(home, spec.id):
             kind = "rtu-tcp" if spec.link in LINES else "tcp"
             profile = {"profile": _named(spec.profile)} if spec.profile is not None else {}
@@ -196,8 +202,15 @@ class Wire:
 
     def context(self) -> DriverContext:
         """What the drivers get."""
-        clock = self.clock.monotonic
-        return DriverContext(clock, self._pdu, self._topics, _Pins(self), calls=self._calls, wall=self._wall)
+        return DriverContext(
+            self.clock.monotonic,
+            pdu=self._pdu,
+            topics=self._topics,
+            streams=self._streams,
+            pins=_Pins(self),
+            calls=self._calls,
+            wall=self._wall,
+        )
 
     def device_of(self, serial: str) -> str | None:
         """The simulated device with that serial number."""
@@ -223,6 +236,9 @@ class Wire:
     def _topics(self, link: Link) -> TopicPort:
         del link
         return _CountedTopics(self)
+
+    def _streams(self, link: Link) -> StreamPort:
+        return _Line(self.home.line(str(link["device"])))
 
     def _calls(self, link: Link) -> CallPort:
         del link
@@ -257,6 +273,25 @@ class _CountedPdus:
         if pdu[0] in WRITING_FUNCTIONS:
             self._wire.wrote(self._id, pdu)
         return await self._unit.exchange(unit, pdu)
+
+
+class _Line:
+    """The line of a meter that speaks by itself: nothing can be written to it."""
+
+    def __init__(self, line: MemoryLine) -> None:
+        self._line = line
+        self._listening = False
+
+    async def start(self, on_bytes: ByteSink, on_lost: LossSink) -> None:
+        """Listens; raises ConnectionError where the line is down or somebody else listens."""
+        self._line.listen(on_bytes, on_lost)
+        self._listening = True
+
+    def stop(self) -> None:
+        """Listens no more."""
+        if self._listening:
+            self._listening = False
+            self._line.leave()
 
 
 class _CountedTopics:

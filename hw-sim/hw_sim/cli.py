@@ -67,7 +67,8 @@ def _line(addresses: Addresses) -> str:
             parts.append(f"{name} calls {entry['calls']} as {entry['identity']}")
             continue
         where = str(entry["device"]) if "device" in entry else f"{entry['host']}:{entry['port']}"
-        parts.append(f"{name} {where} unit {entry['unit']}" if "unit" in entry else f"{name} {where} {entry['topic']}")
+        more = f" unit {entry['unit']}" if "unit" in entry else f" {entry['topic']}" if "topic" in entry else ""
+        parts.append(f"{name} {where}{more}")
     return "listening: " + "; ".join(parts)
 
 

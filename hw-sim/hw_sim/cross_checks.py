@@ -85,6 +85,8 @@ def _device_faults(home: Home, tables: dict[str, str]) -> list[str]:
         elif device.on_pins:
             faults += [f"device.{i}.pins.{fault}" for fault in _pin_faults(device, pins)]
         else:
+            if device.on_line and device.tty is not None and device.line != "pty":
+                faults.append(f"device.{i}.tty: for line = 'pty' only")
             if device.port and device.port in ports:
                 faults.append(f"device.{i}.port: {device.port} is taken already")
             ports.add(device.port)
@@ -115,11 +117,10 @@ def _faults_of(home: Home, device: DeviceSpec, tables: dict[str, str], fronted: 
     faults = [
         f"{key}: only a '{PROFILE}' has one" for key in ("profile", "falls_back") if getattr(device, key) is not None
     ]
-    faults += [
-        f"{key}: only a Modbus device has one"
-        for key in ("link", "tty")
-        if (device.over_mqtt or device.on_pins) and getattr(device, key)
-    ]
+    if device.link and (device.over_mqtt or device.calls_in or device.on_pins or device.on_line):
+        faults.append("link: only a Modbus device has one")
+    if device.tty and (device.over_mqtt or device.calls_in or device.on_pins):
+        faults.append("tty: only a device on a serial line has one")
     if faults:
         return faults
     needed = NEEDS[device.kind]

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from hw_sim.specs import CALLING, ON_PINS, OVER_MQTT, PROFILE, Id, Percent, Phase, Table
+from hw_sim.specs import CALLING, ON_LINE, ON_PINS, OVER_MQTT, PROFILE, Id, Percent, Phase, Table
 
 EventKind = Literal[
     "weather", "load", "arrive", "leave", "draw_off", "voltage", "frequency", "grid_loss", "quirk", "contact"
@@ -44,6 +44,11 @@ FaultKind = Literal[
     "bms",
     "bms_lost",
     "unplug",
+    "bad_crc",
+    "cut",
+    "noise",
+    "no_sign",
+    "no_pin",
     "broken_wire",
 ]
 BROKER = "broker"
@@ -140,15 +145,15 @@ EVENTS: dict[str, EventRule] = {
 }
 
 _MODBUS = frozenset({"sunspec.meter", "sunspec.inverter", "sunspec.battery", "sunspec.hybrid", PROFILE})
-_ALL = _MODBUS | OVER_MQTT | CALLING
-_CONTROLLED = _ALL - {"sunspec.meter"}
-_METER = frozenset({"sunspec.meter", PROFILE})
+_ALL = _MODBUS | OVER_MQTT | ON_LINE | CALLING
+_CONTROLLED = _ALL - {"sunspec.meter"} - ON_LINE
+_METER = frozenset({"sunspec.meter", PROFILE}) | ON_LINE
 _NO_KEYS: frozenset[str] = frozenset()
 
 FAULTS: dict[str, FaultRule] = {
     "silence": FaultRule(devices=_ALL),
     "disconnect": FaultRule(devices=_ALL),
-    "refuse_writes": FaultRule(devices=_ALL),
+    "refuse_writes": FaultRule(devices=_ALL - ON_LINE),
     "freeze": FaultRule(devices=_ALL),
     "ineffective": FaultRule(devices=_CONTROLLED),
     "stuck": FaultRule(devices=_ALL),
@@ -179,6 +184,11 @@ FAULTS: dict[str, FaultRule] = {
     "bms": FaultRule(frozenset({"charge", "discharge"}), frozenset({"sunspec.battery", "sunspec.hybrid", PROFILE})),
     "bms_lost": FaultRule(frozenset({"delay_s"}), frozenset({"sunspec.battery", "sunspec.hybrid"})),
     "unplug": FaultRule(devices=frozenset({"goe.charger", "ocpp.charger", PROFILE})),
+    "bad_crc": FaultRule(devices=ON_LINE - {"d0.meter"}),
+    "cut": FaultRule(devices=ON_LINE),
+    "noise": FaultRule(devices=ON_LINE),
+    "no_sign": FaultRule(devices=ON_LINE),
+    "no_pin": FaultRule(devices=ON_LINE),
     "broken_wire": FaultRule(devices=frozenset(ON_PINS) - {"gpio.relay", "gpio.sg_ready"}),
 }
 

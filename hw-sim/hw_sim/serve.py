@@ -15,6 +15,7 @@ from hw_sim.devices.ocpp_charger import dial_of
 from hw_sim.files import save_state
 from hw_sim.happenings import BROKER
 from hw_sim.homefile import Home
+from hw_sim.lines import LineEndpoint, PtyLineEndpoint, TcpLineEndpoint
 from hw_sim.modbus_server import Endpoint, PtyEndpoint, TcpEndpoint
 from hw_sim.paho_link import PahoLink
 from hw_sim.pins import PinSocket
@@ -55,6 +56,7 @@ class ServedHome:
         self._state = state
         self._step_s = step_s
         self._endpoints: dict[str, Endpoint] = {}
+        self._lines: dict[str, LineEndpoint] = {}
         self._broker: EmbeddedBroker | None = None
         self._pins: PinSocket | None = None
         self._pin_path = Path(home.gpio.socket).absolute()
@@ -83,6 +85,10 @@ class ServedHome:
             for spec in self.home.device:
                 if spec.over_mqtt or spec.calls_in or spec.on_pins:
                     continue
+                if spec.on_line:
+                    self._lines[spec.id] = line = self._line_of(spec)
+                    await line.start()
+                    continue
                 endpoint = self._endpoint_of(spec)
                 await endpoint.start()
                 self._endpoints[spec.id] = endpoint
@@ -95,6 +101,8 @@ class ServedHome:
                 await self._pins.stop()
             for endpoint in self._endpoints.values():
                 await endpoint.stop()
+            for line in self._lines.values():
+                await line.stop()
             if self._broker is not None:
                 await self._broker.stop()
 
@@ -108,6 +116,12 @@ class ServedHome:
             await self._broker.start()
             port = self._broker.port
         self._ports["mqtt"] = port
+
+    def _line_of(self, spec: DeviceSpec) -> LineEndpoint:
+        line = self.simulation.line(spec.id)
+        if spec.line == "pty":
+            return PtyLineEndpoint(line, Path(spec.tty) if spec.tty is not None else None)
+        return TcpLineEndpoint(line, spec.host, self._ports.get(spec.id, spec.port))
 
     def _link_of(self, spec: DeviceSpec) -> TopicLink:
         mqtt = self.home.mqtt
@@ -143,6 +157,9 @@ class ServedHome:
                     "serial": self.simulation.serial(spec.id),
                     "topic": _topic(spec),
                 }
+            elif spec.on_line:
+                where = self._lines[spec.id].address()
+                devices[spec.id] = {"kind": spec.kind, **where, "serial": self.simulation.serial(spec.id)}
             elif spec.calls_in:
                 devices[spec.id] = {
                     "kind": spec.kind,
@@ -198,6 +215,12 @@ class ServedHome:
                     await endpoint.stop()
                 elif not down and not endpoint.listening:
                     await self._reopen(device_id, endpoint)
+            for device_id, line in self._lines.items():
+                down = self.simulation.fronts[device_id].condition.disconnected
+                if down and line.listening:
+                    await line.stop()
+                elif not down and not line.listening:
+                    await self._reopen(device_id, line)
             await asyncio.sleep(self._step_s)
 
     async def _follow_broker(self) -> None:
@@ -214,7 +237,7 @@ class ServedHome:
                 _log.warning("broker: %s; trying again with the next step", exc)
 
     @staticmethod
-    async def _reopen(device_id: str, endpoint: Endpoint) -> None:
+    async def _reopen(device_id: str, endpoint: Endpoint | LineEndpoint) -> None:
         try:
             await endpoint.start()
         except OSError as exc:

@@ -10,6 +10,7 @@ from hw_sim.devices import charger, ocpp_charger, shelly
 from hw_sim.devices.charger import Charger
 from hw_sim.devices.front import Front
 from hw_sim.devices.inverter import Inverter
+from hw_sim.devices.line_meter import LineMeter
 from hw_sim.devices.meter import Meter
 from hw_sim.devices.modbus_front import ModbusFront
 from hw_sim.devices.ocpp_charger import OcppCharger
@@ -22,6 +23,7 @@ from hw_sim.effects import Effects
 from hw_sim.faults import Faults
 from hw_sim.happenings import BROKER, EventSpec
 from hw_sim.homefile import Home
+from hw_sim.lines import MemoryLine
 from hw_sim.memory_broker import MemoryBroker
 from hw_sim.modbus import ModbusUnit
 from hw_sim.physics.house import House, Saved, Truth
@@ -99,6 +101,7 @@ class SimulatedHome:
         self._units: dict[str, ModbusUnit] = {}
         self._on_modbus: list[ModbusFront] = []
         self._on_mqtt: list[TopicFront] = []
+        self._on_line: dict[str, LineMeter] = {}
         self._calling: list[OcppCharger] = []
         self._on_pins: list[PinFront] = []
         for spec in home.device:
@@ -127,6 +130,9 @@ class SimulatedHome:
             self._on_mqtt.append(speaker)
             self.fronts[spec.id] = speaker
             return
+        if spec.on_line:
+            self._on_line[spec.id] = self.fronts[spec.id] = LineMeter(spec, self.house)
+            return
         if spec.on_pins:
             wired = _ON_PINS[spec.kind](spec, self.house, self.pins)
             self._on_pins.append(wired)
@@ -144,6 +150,12 @@ class SimulatedHome:
         if device_id not in self._units:
             raise KeyError(f"no Modbus device '{device_id}'; known: {', '.join(self._units) or 'none'}")
         return self._units[device_id]
+
+    def line(self, device_id: str) -> MemoryLine:
+        """The in-memory line of a device that speaks by itself. Raises KeyError for another id."""
+        if device_id not in self._on_line:
+            raise KeyError(f"no device '{device_id}' on a line; known: {', '.join(self._on_line) or 'none'}")
+        return self._on_line[device_id].line
 
     def port(self, device_id: str) -> int:
         """The TCP port at which such a device listens. Raises KeyError for an unknown id."""
@@ -199,6 +211,8 @@ class SimulatedHome:
             modbus.record()
         for speaker in self._on_mqtt:
             speaker.report()
+        for meter in self._on_line.values():
+            meter.report()
         for caller in self._calling:
             caller.report()
         if self._after_step is not None:

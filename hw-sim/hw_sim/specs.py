@@ -21,6 +21,9 @@ Kind = Literal[
     "goe.charger",
     "shelly.relay",
     "shelly.heat_pump",
+    "p1.meter",
+    "sml.meter",
+    "d0.meter",
     "ocpp.charger",
     "gpio.sg_ready",
     "gpio.relay",
@@ -41,8 +44,9 @@ ON_PINS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "gpio.pulses": (frozenset({"s0"}), frozenset()),
     "gpio.contacts": (frozenset(), frozenset({"w3", "s1", "s2", "w4"})),
 }
-"""The kinds on the pins of a simulated board: the pins that each needs, and those that it may have. All others are
-Modbus devices."""
+"""The kinds on the pins of a simulated board: the pins that each needs, and those that it may have."""
+ON_LINE = frozenset({"p1.meter", "sml.meter", "d0.meter"})
+"""The kinds that speak by themselves on a line. All others are Modbus devices."""
 Pin = Annotated[int, Field(ge=0, le=27)]
 
 
@@ -243,6 +247,7 @@ class DeviceSpec(Table):
     falls_back: str | None = None  # after its own time-out: own, pause, keep or a number; None: what the profile says
     serial: str = Field(default="", max_length=32)
     topic_prefix: str | None = None  # None: as the maker has it
+    line: Literal["tcp", "pty"] = "tcp"  # of what speaks by itself: behind a serial server, or a pseudo terminal
     dead_time_s: float = Field(default=0.0, ge=0)  # from a write to its effect
     report_every_s: float = Field(default=0.0, ge=0)  # measured values stand still in between
     report_delay_s: float = Field(default=0.0, ge=0)  # they are as old as this
@@ -263,6 +268,11 @@ class DeviceSpec(Table):
     active_low: bool = False  # gpio: the relay board pulls in on a low level
     nc: bool = False  # gpio: what hangs there is on normally closed contacts
     pulses_per_kwh: float = Field(default=1000.0, gt=0)  # gpio, of s0
+
+    @property
+    def on_line(self) -> bool:
+        """Whether it speaks by itself on a line."""
+        return self.kind in ON_LINE
 
     @property
     def over_mqtt(self) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from cem.cli.commissioning_text import model_lines
 from cem.commissioning.discover import Sighting, discover
 from cem.commissioning.targets import Link, parse_target
 from cem.config.drivers import load_drivers
@@ -12,7 +13,7 @@ from hw_sim.modbus_server import TcpEndpoint
 from support.profiled_homes import file_of, profiled_home
 
 
-def seen(name: str, suffix: str, *, rtu: bool = False) -> Sighting:
+def seen(name: str, suffix: str | None, *, rtu: bool = False) -> Sighting:
     """What is seen of a simulated device of a profile at an address that ends so."""
 
     async def main() -> Sighting:
@@ -21,7 +22,9 @@ def seen(name: str, suffix: str, *, rtu: bool = False) -> Sighting:
         endpoint = TcpEndpoint(home.modbus("dev"), "127.0.0.1", 0, rtu=rtu)
         await endpoint.start()
         scheme = "rtu-tcp" if rtu else "modbus"
-        links: list[Link] = parse_target(f"{scheme}://127.0.0.1:{endpoint.port}{suffix}")
+        links: list[Link] = parse_target(f"{scheme}://127.0.0.1:{endpoint.port}{suffix or ''}")
+        if suffix is None:  # as a sweep through a network gives it
+            links = [{"kind": "tcp", "host": "127.0.0.1", "port": endpoint.port}]
         (sighting,) = await discover(
             links, load_drivers(), DriverContext(asyncio.get_running_loop().time), timeout_s=0.4
         )
@@ -64,6 +67,19 @@ def test_a_device_that_does_not_is_found_where_a_person_says_what_it_is(name: st
     assert (found.profile, found.identity.serial) == (name, profiled_home(name).serial("dev"))
     assert "profile" not in found.link
     assert found.link["unit"] == profiled_home(name).modbus("dev").unit
+
+
+@pytest.mark.parametrize(("name", "unit"), [("kostal.plenticore", 71), ("huawei.sun2000", 1)])
+def test_a_sweep_looks_at_the_unit_that_a_device_is_delivered_with(name: str, unit: int) -> None:
+    (found,) = seen(name, None).found
+    assert (found.profile, found.link["unit"]) == (name, unit)
+
+
+def test_what_a_device_tells_is_shown_beside_its_display() -> None:
+    (found,) = seen("eastron.sdm630", "=eastron.sdm630", rtu=True).found
+    shown = model_lines(found, values=True)
+    assert any(line.strip().startswith("grid.voltage_l1_v = 2") for line in shown)
+    assert model_lines(found) == []
 
 
 def test_a_profile_of_ones_own_may_be_named() -> None:

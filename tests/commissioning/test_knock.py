@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from cem.cli.scan import scan
 from cem.commissioning.discover import discover
-from cem.commissioning.knock import NO_ANSWER, NO_HOST, REFUSED, UNKNOWN, knock
+from cem.commissioning.knock import NO_ANSWER, NO_HOST, REFUSED, SAY_WHAT, UNKNOWN, knock
 from cem.commissioning.sweep import network_of, sweep
 from cem.commissioning.targets import Link, LinkKind
 from cem.ports import DriverContext
@@ -68,8 +68,8 @@ def _told(answer: Answer, kind: str) -> str:
 @pytest.mark.parametrize(
     ("answer", "kind", "words"),
     [
-        (modbus, "tcp", f"{UNKNOWN} (Modbus)"),
-        (gateway, "tcp", "a Modbus gateway answers, but nothing behind it at unit 3"),
+        (modbus, "tcp", f"{UNKNOWN} (Modbus); {SAY_WHAT}"),
+        (gateway, "tcp", "a Modbus gateway answers, but nothing behind it at unit 3: try other units"),
         (broker(0), "tcp", "answers MQTT, not Modbus: ask it as mqtt://127.0.0.1:"),
         (lambda _: b"", "tcp", "takes the connection, but answers neither Modbus at unit 3 nor MQTT"),
         (broker(0), "mqtt", "a broker answers (MQTT), but no device that a driver knows"),
@@ -139,7 +139,7 @@ def test_a_network_too_large_to_look_through_is_refused(text: str) -> None:
 def test_a_sweep_finds_what_takes_a_connection() -> None:
     async def ask(port: int) -> str:
         found = await sweep(IPv4Network("127.0.0.0/30"), 1.0, {port: LinkKind.MODBUS_TCP, 9: LinkKind.MQTT})
-        assert found == [{"kind": "tcp", "host": "127.0.0.1", "port": port, "unit": 1}]
+        assert found == [{"kind": "tcp", "host": "127.0.0.1", "port": port}]
         return ""
 
     assert asyncio.run(_served(modbus, ask)) == ""

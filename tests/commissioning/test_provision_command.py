@@ -72,7 +72,7 @@ def test_scan_shows_every_device_of_the_home(addresses: dict[str, dict[str, Any]
 def test_scan_of_nothing_ends_with_one() -> None:
     answer = CliRunner().invoke(scan, [f"modbus://{NOBODY}", "--timeout", "0.2"])
     assert answer.exit_code == 1
-    assert answer.stdout == f"127.0.0.1:9 unit 1: {REFUSED}\n"
+    assert answer.stdout == f"127.0.0.1:9: {REFUSED}\n"
     assert "nothing found: check power" in answer.stderr
 
 
@@ -119,7 +119,11 @@ def test_a_home_is_provisioned_over_real_sockets(addresses: dict[str, dict[str, 
     [
         ((), "connection: missing; every site file needs it; give --phases and --fuse-a"),
         (("--phases", "3"), "connection.fuse_a: missing; every [connection] needs it; give --fuse-a"),
-        (HOME, "no address to look at: give --modbus HOST:PORT/UNIT, --mqtt HOST:PORT or --ocpp LISTEN:PORT"),
+        (
+            HOME,
+            "no address to look at: give --modbus HOST:PORT/UNIT, --mqtt HOST:PORT, --serial LINE or "
+            "--ocpp LISTEN:PORT, or --gpio WIRE=PIN,...",
+        ),
         ((*HOME, "--modbus", "h:502/3-"), "units are such as /1"),
         ((*HOME, "--currency", "euro"), "currency: 'euro' seen; needed: three capital letters"),
         ((*HOME, "--provider", "https://v/"), "--provider also needs --ven-name, --client-id, --client-secret-file"),
@@ -145,7 +149,7 @@ def test_a_site_file_is_not_written_over_unasked(tmp_path: Path) -> None:
 def test_nothing_found_ends_with_one(tmp_path: Path) -> None:
     answer = called("--out", str(tmp_path / "site.toml"), *HOME, "--modbus", NOBODY)
     assert answer.exit_code == 1
-    assert "nothing that a driver knows answers at 127.0.0.1:9 unit 1" in answer.stderr
+    assert "nothing that a driver knows answers at 127.0.0.1:9" in answer.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -218,8 +222,8 @@ def test_an_unknown_time_zone_is_told_before_any_device_is_asked(tmp_path: Path)
     [
         (
             "[find]\nmodbs = []",
-            "find.modbs: unknown key; allowed: modbus, mqtt, gpio, try_contacts, ocpp, grid, read_only, max_power_w "
-            "(did you mean 'modbus'?)",
+            "find.modbs: unknown key; allowed: modbus, mqtt, serial, gpio, try_contacts, ocpp, grid, read_only, "
+            "max_power_w, broker (did you mean 'modbus'?)",
         ),
         ("[[device]]\nid = 1", "device: seen in an answers file; devices are found at the addresses in [find]"),
         ("name = 3", "name: 3 seen; text in quotes is needed"),

@@ -185,7 +185,9 @@ def test_a_driver_that_cannot_be_imported_does_not_stop_the_others(
 def test_the_installed_drivers_are_found_by_name() -> None:
     drivers = load_drivers()
     assert (
-        [driver.name for driver in drivers.values()] == list(drivers) == ["gpio", "modbus", "mqtt", "ocpp", "sunspec"]
+        [driver.name for driver in drivers.values()]
+        == list(drivers)
+        == ["gpio", "modbus", "mqtt", "ocpp", "serial", "sunspec"]
     )
 
 

@@ -75,6 +75,7 @@ def test_signs_are_those_of_the_house(case: Case) -> None:
         await stage.pass_s(6)
         truth = stage.home.truth()
         true_w = {"meter": truth.grid_w, "inverter": truth.pv_w, "battery": truth.battery_w, "wallbox": truth.ev_w}
+        true_w |= dict.fromkeys(("p1-meter", "sml-meter", "d0-meter"), truth.grid_w)
         true_w |= {"relay": truth.relay_w, "heat-pump": truth.heat_pump_w}
         power_w = _power(await device.poll())
         assert power_w == pytest.approx(true_w[case.name], abs=1.0)

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cem.driver import BadAnswer, DeviceError, DriverContext, NoAnswer
+from cem.driver import BadAnswer, DeviceError, DriverContext, NoAnswer, serial_ports
 from cem_drivers.modbus import Bus, open_bus
 from cem_drivers.modbus.rtu import crc16, find_answer, framed, gap_s
-from cem_drivers.modbus.rtu_serial import serial_devices
 from support.serial_line import SerialLine, counting, serial_line
 
 CONTEXT = DriverContext(time.monotonic)
@@ -211,5 +210,5 @@ def test_two_units_share_the_line_with_one_question_at_a_time(tmp_path: Path) ->
 def test_adapters_are_found_by_their_lasting_names(tmp_path: Path) -> None:
     (tmp_path / "usb-FTDI_A1-if00-port0").touch()
     (tmp_path / "usb-CH340-if00-port0").touch()
-    assert [Path(name).name for name in serial_devices(tmp_path)] == ["usb-CH340-if00-port0", "usb-FTDI_A1-if00-port0"]
-    assert serial_devices(tmp_path / "nowhere") == []
+    assert [Path(name).name for name in serial_ports(tmp_path)] == ["usb-CH340-if00-port0", "usb-FTDI_A1-if00-port0"]
+    assert serial_ports(tmp_path / "nowhere") == []

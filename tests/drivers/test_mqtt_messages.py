@@ -1,13 +1,12 @@
 """What a device said last, and what its points make of it: kept between polls, and never older than the messages."""
 
-import json
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cem_drivers.mqtt.messages import Messages
-from cem_drivers.mqtt.profile import PointRow
+from cem_drivers.mqtt.rows import PointRow
 
 ROWS = [
     PointRow.model_validate(row)
@@ -15,6 +14,8 @@ ROWS = [
         {"id": "ev.power_w", "topic": "nrg", "json": "/11"},
         {"id": "ev.current_a", "topic": "nrg", "json": ["/4", "/5"], "fold": "max"},
         {"id": "ev.state", "topic": "car", "map": {"1": "A", "2": "C"}, "on_change": True},
+        {"id": "ev.phases", "topic": "nrg", "by_id": {"ids": "amp", "are": [5, 7]}, "fold": "max"},
+        {"id": "ev.soc_pct", "topic": ["wh", "amp"], "fold": "sum", "missing": "zero", "count": "frc"},
         {"id": "ev.session_wh", "topic": "wh", "factor": 2.0, "range": [0.0, 100.0]},
         {
             "id": "ev.limit_a",
@@ -29,7 +30,7 @@ payloads = st.sampled_from(
     [0, 1, 2, 6, 16, 99, None, True, False, "x", [0.0] * 4 + [5, 7] + [0] * 5 + [1200.5], [1], {"11": 3, "4": 1}]
 )
 said = st.tuples(
-    st.sampled_from(["take", "retained", "put", "overlay", "forget"]),
+    st.sampled_from(["take", "retained", "put", "overlay", "drop", "forget"]),
     st.sampled_from(["nrg", "car", "wh", "frc", "alw", "amp", "other"]),
     payloads,
 )
@@ -38,13 +39,15 @@ said = st.tuples(
 def tell(messages: Messages, how: str, topic: str, payload: Any, now_s: float) -> None:
     """One message, or what else changes what is held."""
     if how in {"take", "retained"}:
-        messages.take(topic, json.dumps(payload).encode(), how == "retained", now_s)
+        messages.take(topic, payload, how == "retained", now_s)
     elif how == "put":
         messages.put(topic, payload, now_s)
     elif how == "overlay":
         messages.overlay(topic, {"11": payload}, now_s)
+    elif how == "drop":
+        messages.drop(topic)
     else:
-        messages.forget_times()
+        messages.forget()
 
 
 @given(st.lists(said, max_size=12))

@@ -9,7 +9,7 @@ import pytest
 from cem.driver import Control, Device, DeviceConfig, DriverContext, NoAnswer, Ratings, Refused, Resource, Role
 from cem_drivers.ocpp import DRIVER
 from cem_drivers.ocpp.profile import parse_profile, profile_for, shipped_profiles
-from cem_drivers.profiles.store import ocpp_texts
+from cem_drivers.profiles.store import OCPP, family_texts
 from support.ocpp_bench import OcppBench
 
 LIMIT, PHASES = Control.EV_LIMIT_A, Control.EV_PHASES
@@ -225,7 +225,7 @@ def test_a_restart_of_the_charger_keeps_the_limit_and_is_identified_again() -> N
 
 def family(tmp_path: Path, quirks: str) -> str:
     """A site's own profile: the generic one with other habits."""
-    text = ocpp_texts()["ocpp.generic"].replace("ocpp.generic", "mine") + f"\n[quirks]\n{quirks}\n"
+    text = family_texts(OCPP)["ocpp.generic"].replace("ocpp.generic", "mine") + f"\n[quirks]\n{quirks}\n"
     path = tmp_path / "mine.toml"
     path.write_text(text, encoding="utf-8")
     return str(path)
@@ -288,7 +288,7 @@ def test_a_family_is_known_by_what_its_chargers_say_of_themselves(vendor: str, m
 @pytest.mark.parametrize("name", shipped_profiles())
 def test_every_profile_names_its_sources_and_is_named_by_its_id(name: str) -> None:
     profile = shipped_profiles()[name]
-    assert name in ocpp_texts()
+    assert name in family_texts(OCPP)
     assert all(len(evidence.doc) > 10 and evidence.says for evidence in profile.evidence)
     assert profile.limit.device_timeout_s == profile.limit.lease_s
 
@@ -305,7 +305,7 @@ def test_every_profile_names_its_sources_and_is_named_by_its_id(name: str) -> No
     ],
 )
 def test_a_faulty_profile_is_told_with_its_fault(was: str, becomes: str, words: str) -> None:
-    text = ocpp_texts()["ocpp.generic"]
+    text = family_texts(OCPP)["ocpp.generic"]
     assert was in text
     profile, faults = parse_profile(text.replace(was, becomes, 1))
     assert profile is None

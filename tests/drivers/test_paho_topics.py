@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cem_drivers.mqtt.broker import matches
-from cem_drivers.mqtt.paho_topics import INBOUND_MAX, BrokerAddress, PahoTopics
+from cem_drivers.mqtt.inbound import LARGEST, MOST, Inbound
+from cem_drivers.mqtt.paho_topics import BrokerAddress, PahoTopics
+from cem_drivers.mqtt.topics import matches
 from hw_sim.broker import EmbeddedBroker
 
 
@@ -93,18 +94,33 @@ def test_it_comes_back_by_itself_and_nothing_is_sent_afterwards() -> None:
     _with_broker(act)
 
 
-def test_a_loop_that_does_not_keep_up_loses_the_oldest_messages_only() -> None:
-    async def main() -> None:
-        ear = _Ear(1)
-        await ear.start()
-        for index in range(INBOUND_MAX + 10):
-            ear.topics._inbound.append(("a", str(index).encode(), False))
-        ear.topics._drain()
-        assert len(ear.messages) == INBOUND_MAX
-        assert (ear.messages[0][1], ear.messages[-1][1]) == (b"10", str(INBOUND_MAX + 9).encode())
-        await ear.topics.stop()
+def test_beyond_the_bound_the_topic_that_floods_loses_its_oldest_and_no_other_loses_any() -> None:
+    inbound = Inbound()
+    assert inbound.put("quiet", b"first", True)
+    for index in range(2 * MOST):
+        assert not inbound.put("flood", str(index).encode(), False)
+    assert not inbound.put("late", b"last", False)
+    assert not inbound.put("late", b"x" * (LARGEST + 1), False)
+    assert len(inbound) == MOST
+    assert inbound.dropped == MOST + 3
+    taken = inbound.take(1)
+    while batch := inbound.take(100):
+        taken += batch
+    flood = [int(payload) for topic, payload, _ in taken if topic == "flood"]
+    assert flood == list(range(2 * MOST - len(flood), 2 * MOST))
+    assert [payload for topic, payload, _ in taken if topic == "late"] == [b"last"]
+    assert len(inbound) == 0
 
-    asyncio.run(main())
+
+def test_a_flood_of_topics_costs_the_oldest_and_payloads_are_bounded_together() -> None:
+    inbound = Inbound()
+    for index in range(MOST + 10):
+        inbound.put(f"topic/{index}", b"1", False)
+    assert inbound.take(1) == [("topic/10", b"1", False)]
+    inbound.clear()
+    for _ in range(40):
+        inbound.put("large", b"x" * LARGEST, False)
+    assert sum(1 for topic, _, _ in inbound.take(2 * MOST) if topic == "large") == 16
 
 
 def test_an_unreadable_password_file_is_told(tmp_path: Path) -> None:

@@ -189,6 +189,32 @@ def test_the_heartbeat_runs_while_a_control_is_held_and_only_then() -> None:
     assert stage.held(715, "ControllerHb") == 11
 
 
+@pytest.mark.parametrize(("local", "counted"), [(0, [65534, 0, 1, 2]), (1, [65533] * 4)])
+def test_a_battery_bank_hears_from_us_while_its_set_point_is_held_unless_it_is_in_local_control(
+    local: int, counted: list[int]
+) -> None:
+    bank = named(802, {"CtrlHb": 65533, "LocRemCtl": local, "State": 3, "SoC": 55})
+    stage = bench(DER_MEASURED, DER_RATED, der(), STORED, bank)
+
+    async def act(device: Device) -> None:
+        await device.poll()
+        assert stage.held(802, "CtrlHb") == 65533
+        await device.write("battery", BATTERY, 1000)
+        seen = [stage.held(802, "CtrlHb")]
+        for _ in range(3):
+            stage.now_s += 1.0
+            await device.poll()
+            seen.append(stage.held(802, "CtrlHb"))
+        assert seen == counted
+        await device.release("battery", BATTERY)
+        stage.now_s += 5.0
+        await device.poll()
+        assert stage.held(802, "CtrlHb") == counted[-1]
+
+    run(stage, sunspec_config(LINK, Role.BATTERY), act)
+    assert stage.held(802, "SetOp") == 0
+
+
 def test_a_device_in_local_control_is_not_written() -> None:
     stage = bench(DER_MEASURED, DER_RATED, der(), STORED, named(715, {"LocRemCtl": 1}))
 

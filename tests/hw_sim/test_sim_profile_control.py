@@ -7,7 +7,7 @@ import pytest
 
 from cem.driver import Device
 from cem_drivers.profiled.catalogue import shipped_profiles
-from hw_sim.physics.battery import FREE
+from hw_sim.physics.battery import FREE, Band
 from hw_sim.profiled.steering import Fallback, fallback_of
 from support.profiled_homes import SimulatedBench, profiled_home
 from support.sim_homes import write
@@ -17,13 +17,19 @@ CONTROLS = [(name, index) for name, profile in PROFILES.items() for index in ran
 TIMED = [(name, index) for name, index in CONTROLS if PROFILES[name].control[index].device_timeout is not None]
 LINGERS = {"vestel.evc04": 6.0, "abb.terra-ac": 0.0}
 """Chargers whose watchdog nobody ends: with no heartbeat, or nobody who asks, they fall back though released, to A."""
+STILL = Band(0.0, 0.0)
+INCLUDING = [(name, index) for name, index in CONTROLS if PROFILES[name].control[index].includes]
 Act = Callable[[SimulatedBench, Device], Awaitable[None]]
 
 
 def bench_of(name: str, index: int, device: str = "") -> SimulatedBench:
     """A profile, lifted from draft where it is one."""
     lifted = PROFILES[name].model_copy(update={"status": "documented"})
-    return SimulatedBench(lifted, index, device=device)
+    bench = SimulatedBench(lifted, index, device=device)
+    if lifted.control[index].includes:
+        bench.home.house.batteries["battery"].soc_wh = 10_000.0  # full: it takes nothing, whatever it is told
+        bench.home.step(1.0)
+    return bench
 
 
 def play(bench: SimulatedBench, act: Act) -> None:
@@ -108,6 +114,27 @@ def test_every_value_moves_the_physics_and_the_release_gives_it_back(name: str, 
             assert follows(bench, LINGERS[name]) == ""
         else:
             assert by_itself(bench), "released, and later something else"
+
+    play(bench_of(name, index), act)
+
+
+@pytest.mark.parametrize(("name", "index"), INCLUDING)
+@pytest.mark.parametrize(("battery_w", "gives_w"), [(1500.0, 1500.0), (-1000.0, 4000.0), (0.0, 3000.0)])
+def test_a_limit_of_what_the_inverter_gives_leaves_the_roof_what_its_battery_takes(
+    name: str, index: int, battery_w: float, gives_w: float
+) -> None:
+    async def act(bench: SimulatedBench, device: Device) -> None:
+        house = bench.home.house
+        house.batteries["battery"].soc_wh = 5000.0
+        house.batteries["battery"].band = Band(battery_w, battery_w)
+        await watched(bench, device, 40)
+        await told(bench, device, 3000.0)
+        house.batteries["battery"].band = Band(battery_w, battery_w)  # a write to its inverter has lifted it
+        await watched(bench, device, 12)
+        assert follows(bench, 3000.0) == ""
+        house.batteries["battery"].band = STILL  # the same power comes out of the inverter, whatever the battery does
+        await watched(bench, device, 12)
+        assert follows(bench, gives_w) == ""
 
     play(bench_of(name, index), act)
 

@@ -10,6 +10,7 @@ import pytest
 from cem.model.request import RequestKind
 from cem.model.setpoint import Health, Mode
 from cem.model.status import Status
+from support.brokers import MOSQUITTO
 from support.mqtt_client import MqttEar
 from support.stand import WALLBOX, Stand, all_online, all_well, device, stand
 from support.waiting import until_blocking
@@ -61,9 +62,25 @@ def test_a_battery_that_drops_its_connections_is_named_and_taken_up_again(tmp_pa
         house.until(lambda status: not status.alarms)
 
 
-@pytest.mark.parametrize("how", ["kill", pytest.param("blackhole", marks=pytest.mark.slow)])
-def test_a_lost_broker_silences_the_charger_and_no_command_outlives_it(tmp_path: Path, how: str) -> None:
-    with stand(tmp_path, broker_apart=True) as house:
+REAL = [
+    pytest.mark.slow,
+    pytest.mark.skipif(MOSQUITTO is None, reason="no Mosquitto on this machine: apt-get install mosquitto"),
+]
+
+
+@pytest.mark.parametrize(
+    ("how", "mosquitto"),
+    [
+        ("kill", None),
+        pytest.param("blackhole", None, marks=pytest.mark.slow),
+        pytest.param("kill", MOSQUITTO, marks=REAL, id="kill-mosquitto"),
+        pytest.param("blackhole", MOSQUITTO, marks=REAL, id="blackhole-mosquitto"),
+    ],
+)
+def test_a_lost_broker_silences_the_charger_and_no_command_outlives_it(
+    tmp_path: Path, how: str, mosquitto: str | None
+) -> None:
+    with stand(tmp_path, broker_apart=True, mosquitto=mosquitto) as house:
         house.broker.start()
         proxy = house.detour("mqtt")
         house.start()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cem.model.event import EventStatus, GridEvent, SignalKind
-from cem.sgcp.events.arbitration import DefaultLimit, dispatch_pieces, limit_pieces, price_pieces
+from cem.sgcp.events.arbitration import DIRECT, DefaultLimit, limit_pieces, price_pieces, subject_pieces
 from cem.sgcp.events.rows import event_of, event_row
 from cem.sgcp.events.store import EventStore, Listing, Rejection
 from cem.sgcp.events.sweep import Stretch, winners
@@ -219,7 +219,7 @@ def test_dispatch_goes_to_the_resource_that_an_event_targets_else_to_the_site() 
     power = {SignalKind.DISPATCH_W: -2000.0}
     site = grid_event("s", (0, 100, power), targets=("group-1",))
     battery = grid_event("b", (0, 100, power), targets=("battery",))
-    assert set(dispatch_pieces([(0, site), (0, battery)], frozenset({"battery"}))) == {"site", "battery"}
+    assert set(subject_pieces([(0, site), (0, battery)], frozenset({"battery"}), DIRECT)) == {"site", "battery"}
 
 
 def test_a_cancelled_event_does_not_come_back_by_an_older_listing() -> None:

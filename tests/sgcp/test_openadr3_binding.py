@@ -182,9 +182,9 @@ def test_an_events_descriptor_outranks_its_programs() -> None:
 
 
 def test_an_unknown_payload_type_is_kept_and_the_rest_is_acted_on() -> None:
-    payloads = [{"type": "GHG", "values": [300]}, {"type": "IMPORT_CAPACITY_LIMIT", "values": [4]}]
+    payloads = [{"type": "X_PRIVATE", "values": [300]}, {"type": "IMPORT_CAPACITY_LIMIT", "values": [4]}]
     event = bind(wire_event(intervalPeriod={"start": NOON}, intervals=[{"id": 0, "payloads": payloads}]))
-    assert event.unsupported == ("GHG",)
+    assert event.unsupported == ("X_PRIVATE",)
     assert event.intervals[0].signals == {SignalKind.IMPORT_LIMIT_W: 4000.0}
 
 

@@ -7,22 +7,39 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from cem.driver import (
+    ByteSink,
     ConnectionSink,
     Control,
     Device,
     DeviceConfig,
     Driver,
     DriverContext,
+    LossSink,
     MessageSink,
     PduPort,
     Role,
+    StreamPort,
     TopicPort,
 )
 from cem_drivers.mqtt import DRIVER as MQTT
+from cem_drivers.serial import DRIVER as SERIAL
 from cem_drivers.sunspec import DRIVER as SUNSPEC
+from hw_sim.devices.line_meter import LineMeter
 from hw_sim.simulation import SimulatedHome
-from support.driver_devices import mqtt_config, sunspec_config
-from support.sim_homes import BATTERY, EV, HEAT_PUMP, METER, NOON, PV, RELAY, home
+from support.driver_devices import mqtt_config, serial_config, sunspec_config
+from support.sim_homes import (
+    BATTERY,
+    D0_METER,
+    EV,
+    HEAT_PUMP,
+    METER,
+    NOON,
+    P1_METER,
+    PV,
+    RELAY,
+    SML_METER,
+    home,
+)
 
 Link = Mapping[str, str | int | float | bool]
 
@@ -42,12 +59,16 @@ class Case:
     @property
     def link(self) -> Link:
         """The link table."""
+        if self.driver is SERIAL:
+            return {"host": "memory", "port": 2001}
         return {"host": "memory", "timeout_s": 0.3 if self.driver is MQTT else 0.1}
 
     def config(self, serial: str | None, read_only: bool = False) -> DeviceConfig:
         """The device table."""
         if self.driver is MQTT:
             return mqtt_config(self.link, self.role, self.profile, serial, read_only)
+        if self.driver is SERIAL:
+            return serial_config(self.link, self.role, self.profile, serial)
         return sunspec_config(self.link, self.role, serial=serial, read_only=read_only)
 
 
@@ -66,7 +87,30 @@ CASES = (
         "shelly.sg-ready",
         (HEAT_PUMP, METER),
     ),
+    Case("p1-meter", SERIAL, Role.GRID, None, (), "p1.dsmr", (PV, BATTERY, P1_METER)),
+    Case("sml-meter", SERIAL, Role.GRID, None, (), "sml.generic", (PV, BATTERY, SML_METER)),
+    Case("d0-meter", SERIAL, Role.GRID, None, (), "d0.push", (PV, BATTERY, D0_METER)),
 )
+
+
+@dataclass
+class MemoryStream:
+    """The line of a simulated meter. `at_once`: it speaks when somebody begins to listen, as its time stands still."""
+
+    meter: LineMeter
+    at_once: bool = True
+    listening: bool = False
+
+    async def start(self, on_bytes: ByteSink, on_lost: LossSink) -> None:
+        self.meter.line.listen(on_bytes, on_lost)
+        self.listening = True
+        if self.meter.reachable and self.at_once:
+            asyncio.get_running_loop().call_soon(self.meter.speak)
+
+    def stop(self) -> None:
+        if self.listening:
+            self.listening = False
+            self.meter.line.leave()
 
 
 @dataclass
@@ -119,7 +163,7 @@ class Scene:
     def context(self) -> DriverContext:
         """In-memory transports."""
         pdus = None
-        if self.case.driver is not MQTT:
+        if self.case.driver is SUNSPEC:
             port = _CountedPdus(self.home.modbus(self.case.name), self.writes)
 
             def pdus(_link: Link) -> PduPort:
@@ -128,7 +172,12 @@ class Scene:
         def topics(_link: Link) -> TopicPort:
             return _CountedTopics(self.home.broker.client(), self.writes, self._breathe)
 
-        return DriverContext(lambda: self.home.house.elapsed_s, pdus, topics)
+        def streams(_link: Link) -> StreamPort:
+            meter = self.home.fronts[self.case.name]
+            assert isinstance(meter, LineMeter)
+            return MemoryStream(meter)
+
+        return DriverContext(lambda: self.home.house.elapsed_s, pdus, topics, streams)
 
     def _breathe(self) -> None:
         """The charger's counter of milliseconds, if it says anything at all."""

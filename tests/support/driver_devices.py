@@ -32,6 +32,12 @@ def charger_config(link: Link, serial: str | None = "012345", read_only: bool = 
     return mqtt_config(link, Role.EV, "go-e.v2", serial, read_only)
 
 
+def serial_config(link: Link, role: Role, profile: str, serial: str | None = None) -> DeviceConfig:
+    """A meter that speaks by itself."""
+    measured = Resource(role.value, role, "dev", role.value)
+    return DeviceConfig("dev", "Device", "serial", link, (measured,), profile=profile, serial=serial)
+
+
 def mqtt_config(link: Link, role: Role, profile: str, serial: str | None, read_only: bool = False) -> DeviceConfig:
     """A device behind a broker, by its profile."""
     resources = (resource(role),)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -48,7 +49,7 @@ class HookServer:
 
 
 @asynccontextmanager
-async def running_hooks() -> AsyncIterator[HookServer]:
+async def running_hooks(tls: ssl.SSLContext | None = None) -> AsyncIterator[HookServer]:
     """Starts one on a free port and stops it again."""
     hooks = HookServer()
     app = web.Application()
@@ -57,8 +58,8 @@ async def running_hooks() -> AsyncIterator[HookServer]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        hooks.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        hooks.url = f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}/hook"
         yield hooks
     finally:
         await runner.cleanup()

@@ -17,6 +17,8 @@ from cem.model.provider import Provider
 from cem.model.resource import Resource
 from cem.ports import Clock
 from cem.runtime.ven import VenSession
+from cem.runtime.ven_notices import Ears
+from cem.runtime.ven_settlement import Books
 from cem.sgcp.point import ConnectionPoint
 from support.ven_world import MemoryStore
 
@@ -157,8 +159,16 @@ class Home:
     """A session with one provider over real HTTP, its connection point, and the ticks of a control loop."""
 
     def __init__(
-        self, provider: Provider, clock: Clock, store: MemoryStore | None = None, resources: tuple[Resource, ...] = ()
+        self,
+        provider: Provider,
+        clock: Clock,
+        store: MemoryStore | None = None,
+        resources: tuple[Resource, ...] = (),
+        ears: Ears | None = None,
+        books: Books | None = None,
     ) -> None:
+        self.ears = ears
+        self.books = books
         self.provider = provider
         self.clock = clock
         self.store = store or MemoryStore()
@@ -180,6 +190,8 @@ class Home:
             Random(7),
             self._wake,
             resources=self.resources,
+            ears=self.ears,
+            books=self.books,
         )
         await self.session.restore()
         self._tasks = [asyncio.create_task(self.session.run()), asyncio.create_task(self._tick())]

@@ -46,6 +46,9 @@ METER = """
 id = "meter"
 kind = "sunspec.meter"
 """
+P1_METER = METER.replace('"meter"', '"p1-meter"').replace("sunspec.meter", "p1.meter")
+SML_METER = METER.replace('"meter"', '"sml-meter"').replace("sunspec.meter", "sml.meter")
+D0_METER = METER.replace('"meter"', '"d0-meter"').replace("sunspec.meter", "d0.meter")
 RELAY = """
 [[relay_load]]
 id = "boiler"

@@ -46,11 +46,12 @@ def free_ports(count: int) -> list[int]:
 class Process:
     """One process that is known by its own id."""
 
-    def __init__(self, name: str, folder: Path, *command: str, speaks: bool = True) -> None:
+    def __init__(self, name: str, folder: Path, *command: str, speaks: bool = True, listens: int | None = None) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self._command = [str(BIN / command[0]), *command[1:]]
         self._speaks = speaks  # prints one line when it is ready
+        self._listens = listens  # takes connections at this port when it is ready
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> dict[str, Any]:
@@ -59,6 +60,8 @@ class Process:
             self._process = subprocess.Popen(
                 self._command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.PIPE, text=True, cwd=ROOT
             )
+        if self._listens is not None:
+            until_blocking(self._takes_connections)
         if not self._speaks:
             return {}
         assert self._process.stdout is not None
@@ -66,6 +69,10 @@ class Process:
         assert line, f"{self.name} ended at once: {self.words()}"
         said: dict[str, Any] = json.loads(line)
         return said
+
+    def _takes_connections(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._listens)) == 0
 
     def say(self, word: str) -> None:
         """One line to its stdin, answered with ok."""
@@ -123,6 +130,7 @@ class Stand:
         plan: bool = False,
         battery_pct: float = 50.0,
         faults: str = "",
+        mosquitto: str | None = None,
     ) -> None:
         self.folder = folder
         names = ("meter", "inverter", "battery", "mqtt", "vtn")
@@ -146,6 +154,9 @@ class Stand:
             "vtn", folder, "cem", "vtn", "serve", "--port", port, "--client-file", clients, "--data", data, "--json"
         )
         self.broker = Process("broker", folder, "hw-sim", "broker", "--port", str(self.ports["mqtt"]), "--json")
+        if mosquitto is not None:  # without a configuration it listens on this machine alone, and to everybody on it
+            port_here = self.ports["mqtt"]
+            self.broker = Process("broker", folder, mosquitto, "-p", str(port_here), speaks=False, listens=port_here)
         self.gateway = Process("gateway", folder, "cem", "run", "--config", str(self.site_file), speaks=False)
         self._detours: list[Process] = []
 
@@ -301,10 +312,18 @@ def seconds_since(began_s: float) -> float:
 
 @contextmanager
 def stand(
-    folder: Path, *, broker_apart: bool = False, plan: bool = False, battery_pct: float = 50.0, faults: str = ""
+    folder: Path,
+    *,
+    broker_apart: bool = False,
+    plan: bool = False,
+    battery_pct: float = 50.0,
+    faults: str = "",
+    mosquitto: str | None = None,
 ) -> Iterator[Stand]:
-    """A stand whose processes are all gone afterwards."""
-    one = Stand(folder, broker_apart=broker_apart, plan=plan, battery_pct=battery_pct, faults=faults)
+    """A stand whose processes are all gone afterwards. `mosquitto`: that program is the broker, if it is apart."""
+    one = Stand(
+        folder, broker_apart=broker_apart, plan=plan, battery_pct=battery_pct, faults=faults, mosquitto=mosquitto
+    )
     try:
         yield one
     finally:

@@ -1,4 +1,4 @@
-"""One real device under its real task, in real time: what the gateway makes of a wire that a test spoils."""
+"""One real device under its real task: what the gateway makes of a wire that a test spoils."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +10,7 @@ from cem.io.clock import SystemClock
 from cem.io.state_store import SqliteStateStore
 from cem.model.reading import Value
 from cem.model.setpoint import Health
-from cem.ports import Device, DeviceConfig
+from cem.ports import Clock, Device, DeviceConfig
 from cem.runtime.board import Board
 from cem.runtime.device import DeviceTask
 
@@ -21,7 +21,7 @@ class Supervised:
 
     board: Board
     task: DeviceTask
-    clock: SystemClock
+    clock: Clock
 
     @property
     def health(self) -> Health:
@@ -42,9 +42,14 @@ class Supervised:
 
 
 @asynccontextmanager
-async def supervised(device: Device, config: DeviceConfig, folder: Path) -> AsyncIterator[Supervised]:
-    """The device's task runs until the end of the block; a task that ended by itself fails the test."""
-    clock, board = SystemClock(), Board()
+async def supervised(
+    device: Device, config: DeviceConfig, folder: Path, clock: Clock | None = None
+) -> AsyncIterator[Supervised]:
+    """The device's task runs until the end of the block; a task that ended by itself fails the test.
+
+    In real time, unless a `clock` is given.
+    """
+    clock, board = clock or SystemClock(), Board()
     store = SqliteStateStore(folder / "state.db", clock)
     task = DeviceTask(config, device, board, store, clock, read_only=False)
     running = asyncio.create_task(task.run())

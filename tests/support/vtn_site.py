@@ -106,6 +106,7 @@ class Site:
         headers: dict[str, str] | None = None,
         body: bytes | None = None,
         query: list[tuple[str, str]] | None = None,
+        content_type: str = "application/json",
     ) -> Answer:
         """One exchange; the answer is checked against its schema."""
         data = None if body is None else io.BytesIO(body)
@@ -114,7 +115,7 @@ class Site:
             answer = Answer(
                 response.status, json.loads(text), {name.lower(): value for name, value in response.headers.items()}
             )
-        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["content-type"] == content_type
         assert "server" not in answer.headers
         assert _faults(path, answer) == []
         return answer

@@ -2,10 +2,18 @@
 
 import asyncio
 import socket
+import ssl
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from cem.io.callback_guard import CallbackFault, CallbackGuard, Target
 from cem.io.webhooks import WebhookBounds, Webhooks
@@ -109,5 +117,43 @@ def test_what_was_judged_is_what_is_connected_to_and_nobody_is_asked_again(monke
             assert "not a public one" in fault
             assert len(hooks.challenged) == 1
             await webhooks.close()
+
+    asyncio.run(main())
+
+
+def _authority(folder: Path, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's certificate for a host by an authority of its own; the server's context, and one that trusts it."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    chain, secret = folder / "chain.pem", folder / "key.pem"
+    chain.write_bytes(certificate.public_bytes(Encoding.PEM))
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(chain, secret)
+    return server, ssl.create_default_context(cafile=chain)
+
+
+def test_a_certificate_must_be_right_for_the_name_in_the_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        server, trusting = _authority(tmp_path, "hooks.test")
+        async with running_hooks(server) as hooks:
+            names = _Rebinding(["127.0.0.1"])
+            monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", names.getaddrinfo)
+            guard, port = CallbackGuard([ip_network("127.0.0.0/8")]), hooks.url.split(":")[2]
+            for host, tls, fault in (
+                ("hooks.test", trusting, None),
+                ("other.test", trusting, "its certificate was not accepted"),
+                ("hooks.test", None, "its certificate was not accepted"),
+            ):
+                webhooks = Webhooks(guard, WebhookBounds(2.0, ()), tls)
+                assert await webhooks.prove(f"https://{host}:{port}", None) == fault, (host, fault)
 
     asyncio.run(main())

@@ -2,12 +2,15 @@
 
 import asyncio
 import base64
+import json
 from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
 
-from support.vtn_site import SECRETS, running_site
+from cem.sgcp.vtn.handler import BASE_PATH
+from cem.wire.http import HttpRequest
+from support.vtn_site import NOON, SECRETS, new_vtn, running_site
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -126,16 +129,26 @@ def test_the_scheme_of_the_token_is_case_insensitive() -> None:
 
 def test_a_clients_oldest_tokens_go_when_it_fetches_too_many() -> None:
     async def main() -> None:
-        async with running_site() as site:
+        async with running_site(tokens_per_client=8) as site:
             await site.token("other")
             await site.token("home")
             form = urlencode({**GRANT, **OWN}).encode()
-            for _ in range(64):
+            for _ in range(8):
                 assert (await site.raw("POST", "/auth/token", headers={"Content-Type": FORM}, body=form)).status == 200
             assert (await site.ask("home", "GET", "/events")).status == 401
             assert (await site.ask("other", "GET", "/events")).status == 200
 
     asyncio.run(main())
+
+
+def test_two_thousand_devices_may_share_one_client() -> None:
+    vtn = new_vtn()
+    form = urlencode({**GRANT, **OWN}).encode()
+    ask = HttpRequest("POST", f"{BASE_PATH}/auth/token", body=form, peer="192.0.2.1")
+    tokens = [json.loads(vtn.respond(ask, NOON).answer.body)["access_token"] for _ in range(2000)]
+    for token in (tokens[0], tokens[-1]):
+        read = HttpRequest("GET", f"{BASE_PATH}/events", headers={"authorization": f"Bearer {token}"})
+        assert vtn.respond(read, NOON).answer.status == 200
 
 
 FORBIDDEN = [
@@ -191,5 +204,45 @@ def test_a_token_with_fewer_scopes_can_do_less() -> None:
             headers = {"Authorization": f"Bearer {answer.json['access_token']}"}
             assert (await site.raw("GET", "/events", headers=headers)).status == 200
             assert (await site.raw("GET", "/vens", headers=headers)).status == 403
+
+    asyncio.run(main())
+
+
+def test_who_tries_too_many_secrets_waits_and_nobody_else_does() -> None:
+    async def main() -> None:
+        async with running_site() as site:
+
+            async def ask(client: str, secret: str) -> tuple[int, str | None]:
+                form = urlencode({**GRANT, "client_id": client, "client_secret": secret}).encode()
+                answer = await site.raw("POST", "/auth/token", headers={"Content-Type": FORM}, body=form)
+                return answer.status, answer.headers.get("retry-after")
+
+            for _ in range(10):
+                assert await ask("home", "wrong") == (401, None)
+            assert await ask("home", "wrong") == (429, "61")
+            assert await ask("home", SECRETS["home"]) == (429, "61")
+            assert (await ask("other", SECRETS["other"]))[0] == 200
+            site.clock.advance(timedelta(seconds=60))
+            assert (await ask("home", SECRETS["home"]))[0] == 200
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("accept", "kind"), [("application/problem+json, */*", "problem+json"), ("*/*", "json")])
+def test_problems_have_the_content_type_that_is_asked_for(accept: str, kind: str) -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            answer = await site.raw("GET", "/programs", headers={"Accept": accept}, content_type=f"application/{kind}")
+            assert (answer.status, answer.json["status"]) == (401, 401)
+
+    asyncio.run(main())
+
+
+def test_a_body_that_says_it_is_no_json_is_not_read() -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            headers = {"Authorization": f"Bearer {await site.token('bl')}", "Content-Type": "text/xml"}
+            answer = await site.raw("POST", "/programs", headers=headers, body=b'{"programName": "p"}')
+            assert answer.status == 415
 
     asyncio.run(main())

@@ -86,6 +86,69 @@ def test_reports_and_vens_are_listed() -> None:
     asyncio.run(main())
 
 
+def test_an_event_is_changed_in_part_or_put_from_a_file(tmp_path: Path) -> None:
+    def work(_site: Site, cem: Callable[..., Result]) -> None:
+        cem("program", "add", "limits")
+        made = cem(*ADD, "--value", "5", "--start", "2026-01-15T12:00:00Z", "--duration", "PT10M", "--json")
+        old = json.loads(made.stdout)
+        options = ["--value", "3.5", "--duration", "PT20M", "--priority", "1", "--target", "street-1"]
+        new = json.loads(cem("event", "change", old["id"], *options, "--json").stdout)
+        assert new["intervals"][0]["payloads"][0]["values"] == [3.5]
+        assert new["intervalPeriod"] == {"start": "2026-01-15T12:00:00Z", "duration": "PT20M"}
+        assert (new["priority"], new["targets"]) == (1, ["street-1"])
+        assert new["payloadDescriptors"] == old["payloadDescriptors"]
+        shown = cem("event", "show", old["id"])
+        assert json.loads(shown.stdout) == new
+        file = tmp_path / "event.json"
+        two = [{"id": n, "payloads": [{"type": "IMPORT_CAPACITY_LIMIT", "values": [n]}]} for n in (0, 1)]
+        file.write_text(json.dumps({**new, "intervals": two, "ours": {"kept": 1}}), encoding="utf-8")
+        put = json.loads(cem("event", "put", str(file), "--id", old["id"], "--json").stdout)
+        assert (put["id"], put["ours"], len(put["intervals"])) == (old["id"], {"kept": 1}, 2)
+        refused = cem("event", "change", old["id"], "--value", "1")
+        assert (refused.exit_code, "event put" in refused.stderr) == (1, True)
+        assert cem("event", "put", str(file)).exit_code == 0
+        assert len(json.loads(cem("event", "list", "--json").stdout)) == 2
+        file.write_text("{}", encoding="utf-8")
+        assert cem("event", "put", str(file)).exit_code == 2
+
+    _with_site(work)
+
+
+def test_programs_and_vens_are_shown_granted_and_removed() -> None:
+    def work(_site: Site, cem: Callable[..., Result]) -> None:
+        cem("program", "add", "limits", "--target", "street-1")
+        assert json.loads(cem("program", "show", "limits").stdout)["targets"] == ["street-1"]
+        assert "targets street-1" in cem("ven", "add", "house-7", "--client", "home", "--target", "street-1").stdout
+        assert "targets a, b" in cem("ven", "grant", "house-7", "--target", "a", "--target", "b").stdout
+        assert [one["targets"] for one in json.loads(cem("ven", "show", "house-7", "--json").stdout)] == [["a", "b"]]
+        assert "targets" not in cem("ven", "grant", "house-7").stdout
+        assert cem("ven", "remove", "house-7").exit_code == 0
+        assert cem("ven", "show", "house-7").exit_code == 1
+        assert cem("program", "remove", "limits").stdout.startswith("removed ")
+        missing = cem("program", "show", "limits")
+        assert (missing.exit_code, "cem vtn program list" in missing.stderr) == (1, True)
+
+    _with_site(work)
+
+
+def test_subscriptions_are_listed_and_removed() -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            made = await site.made("home", "/subscriptions", {"clientName": "c", "objectOperations": [site.hook()]})
+            env = {"CEM_VTN_URL": site.url, "CEM_VTN_CLIENT_SECRET": "bl:secret"}
+
+            def cem(*arguments: str) -> Result:
+                return CliRunner().invoke(vtn, list(arguments), env=env)
+
+            listed = await asyncio.to_thread(cem, "subscription", "list")
+            assert f"EVENT: CREATE, UPDATE  to {site.hooks.url}" in listed.stdout
+            gone = await asyncio.to_thread(cem, "subscription", "remove", made["id"])
+            assert gone.stdout.startswith(f"removed {made['id']}")
+            assert (await site.ask("home", "GET", "/subscriptions")).json == []
+
+    asyncio.run(main())
+
+
 def test_a_refusal_exits_1_with_the_vtns_words() -> None:
     def work(_site: Site, cem: Callable[..., Result]) -> None:
         cem("program", "add", "limits")
@@ -112,6 +175,11 @@ WRONG = [
     [*ADD, "--value", "5", "--duration", "PT1H", "--start", "tomorrow"],
     [*ADD, "--value", "5", "--duration", "PT1H", "--priority", "-1"],
     ["event", "list", "--nope"],
+    ["event", "change", "x"],
+    ["event", "put", "no-such-file.json"],
+    ["ven", "add", "house"],
+    ["serve", "--webhook-network", "192.168.178.1/24"],
+    ["serve", "--mqtt", "http://broker"],
     ["serve", "--client", "a:b:king"],
     ["serve", "--client", "a:b:bl", "--client", "a:c:ven"],
     ["serve", "--tls-key", __file__],
@@ -130,6 +198,19 @@ def test_clients_come_from_a_file_too(tmp_path: Path) -> None:
     path.write_text("# ours\nbl:s3:cret:bl\n\nhome:x:nobody\n", encoding="utf-8")
     result = CliRunner().invoke(vtn, ["serve", "--client-file", str(path)])
     assert (result.exit_code, "clients.txt" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("option", ["--webhook-ca", "--tls-cert"])
+def test_a_file_that_is_no_certificate_is_named(tmp_path: Path, option: str) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_text("this is no certificate", encoding="ascii")
+    result = CliRunner().invoke(vtn, ["serve", option, str(path)])
+    assert (result.exit_code, "ca.pem" in result.stderr) == (1, True)
+
+
+def test_tokens_at_the_broker_need_a_user_of_our_own() -> None:
+    result = CliRunner().invoke(vtn, ["serve", "--mqtt", "mqtt://127.0.0.1:9", "--mqtt-login", "token"])
+    assert (result.exit_code, "a user of our own" in result.stderr) == (1, True)
 
 
 def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

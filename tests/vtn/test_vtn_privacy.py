@@ -78,6 +78,17 @@ def test_a_ven_never_learns_targets_that_it_was_not_granted() -> None:
     asyncio.run(main())
 
 
+def test_a_query_may_name_many_targets() -> None:
+    async def main() -> None:
+        async with running_site() as site:
+            await _granted(site)
+            await _events(site)
+            query = [("targets", f"{number:0128}") for number in range(200)]
+            assert await site.names("home", "/events", "eventName", [*query, ("targets", "c")]) == ["c"]
+
+    asyncio.run(main())
+
+
 def test_what_a_ven_may_not_see_does_not_exist_for_it() -> None:
     async def main() -> None:
         async with running_site() as site:

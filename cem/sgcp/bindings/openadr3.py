@@ -8,7 +8,8 @@ from types import MappingProxyType
 
 from cem.model.event import EventInterval, GridEvent, SignalKind
 from cem.model.provider import Provider
-from cem.sgcp.bindings.openadr3_payloads import LIMITS, SIGNALS, Units, numbers, units_of
+from cem.sgcp.bindings.openadr3_catalogue import EVENT_PAYLOADS, Form, Treatment, limits_flow
+from cem.sgcp.bindings.openadr3_payloads import LIMITS, Reader, Units, units_of
 from cem.sgcp.bindings.openadr3_rooms import Rooms
 from cem.sgcp.bindings.openadr3_schedule import Period, Unusable, periods
 from cem.sgcp.events.store import Listing, Rejection
@@ -18,6 +19,9 @@ from cem.wire.openadr3 import Event, Program, WireError, encode, parse_datetime
 LOWEST_PRIORITY = 2**31
 """Interpretation: an event without a priority comes after all that have one (0 is the highest, User Guide 7.1)."""
 
+_DIRECT = (SignalKind.DISPATCH_W, SignalKind.DISPATCH_CHANGE_W)
+_MOST_WORDS = 200
+_MOST_NOTICES = 10
 _METADATA = {"id", "object_type", "created_date_time", "modification_date_time"}
 
 
@@ -138,6 +142,7 @@ class Binding:
             randomise=_shift_of(event, shares.get(event.id, 0.0)),
             currency=units.currency(),
             unsupported=unsupported,
+            notices=_notices(event),
         )
 
     def _intervals(
@@ -145,6 +150,7 @@ class Binding:
     ) -> tuple[list[EventInterval], tuple[str, ...], Units]:
         window = (now - timedelta(hours=1), now + self.bounds.ahead)
         units = units_of(event, program)
+        reader = Reader(self.provider, units, self.bounds.max_power_w, self.bounds.max_price_per_kwh)
         stretches: dict[SignalKind | None, list[Stretch[float]]] = {None: []}
         unsupported: dict[str, None] = {}
         count = 0
@@ -152,34 +158,39 @@ class Binding:
             if period.end is not None and period.end <= period.start:
                 continue
             stretches[None].append(Stretch(period.start, period.end, (number,), 0.0))
-            for kind, stretch in self._signals(period, number, units, unsupported):
+            for kind, stretch in self._signals(period, number, reader, unsupported):
                 stretches.setdefault(kind, []).append(stretch)
                 count += 1
             if max(count, number) > self.bounds.max_intervals:
                 raise Unusable(f"more than {self.bounds.max_intervals} intervals")
-        return _merged(stretches), tuple(unsupported), units
+        return merged(stretches), tuple(unsupported), units
 
     def _signals(
-        self, period: Period, number: int, units: Units, unsupported: dict[str, None]
+        self, period: Period, number: int, reader: Reader, unsupported: dict[str, None]
     ) -> Iterable[tuple[SignalKind, Stretch[float]]]:
         for payload in period.interval.payloads:
-            kind = SIGNALS.get(payload.type)
-            if kind is None:
+            meaning = EVENT_PAYLOADS.get(payload.type)
+            if meaning is None or meaning.treatment is Treatment.NOT_SUPPORTED:
                 unsupported[payload.type] = None
                 continue
             try:
-                values = numbers(payload, kind, units, self.bounds.max_power_w, self.bounds.max_price_per_kwh)
+                asked = list(reader.signals(payload, meaning))
             except LookupError as unknown:
                 unsupported[str(unknown.args[0])] = None
                 continue
             length = None if period.end is None else period.end - period.start
-            if kind is SignalKind.DISPATCH_W and length is not None and length > self.bounds.dispatch_length:
-                hours = self.bounds.dispatch_length / timedelta(hours=1)
-                raise Unusable(f"direct control for {length / timedelta(hours=1):g} h; at most {hours:g} h is taken")
-            yield from ((kind, s) for s in _sub_intervals(period, number, kind, values))
+            for kind, values in asked:
+                if kind in _DIRECT and length is not None and length > self.bounds.dispatch_length:
+                    hours = self.bounds.dispatch_length / timedelta(hours=1)
+                    raise Unusable(
+                        f"direct control for {length / timedelta(hours=1):g} h; at most {hours:g} h is taken"
+                    )
+                yield from ((kind, s) for s in _sub_intervals(period, number, kind, values))
 
 
-def _sub_intervals(period: Period, number: int, kind: SignalKind, values: list[float]) -> Iterable[Stretch[float]]:
+def _sub_intervals(
+    period: Period, number: int, kind: SignalKind, values: Sequence[float | None]
+) -> Iterable[Stretch[float]]:
     """Several values divide the interval into equal parts (User Guide 7.3, multi-value payloads)."""
     if len(values) > 1 and period.end is None:
         raise Unusable(f"interval {period.interval.id} never ends and has {len(values)} values")
@@ -187,10 +198,18 @@ def _sub_intervals(period: Period, number: int, kind: SignalKind, values: list[f
     for index, value in enumerate(values):
         start = period.start if part is None else period.start + index * part
         end = period.end if part is None or index == len(values) - 1 else start + part
-        yield Stretch(start, end, (value,) if kind in LIMITS else (-number,), value)
+        if value is not None:
+            yield Stretch(start, end, _order(kind, number, value), value)
 
 
-def _merged(stretches: Mapping[SignalKind | None, list[Stretch[float]]]) -> list[EventInterval]:
+def _order(kind: SignalKind, number: int, value: float) -> tuple[float | str, ...]:
+    """The strictest counts first where an event says two things at once, else the later interval."""
+    if kind is SignalKind.LOAD_SHED_LEVEL:
+        return (-value,)
+    return (value,) if kind in LIMITS else (-number,)
+
+
+def merged(stretches: Mapping[SignalKind | None, list[Stretch[float]]]) -> list[EventInterval]:
     """Intervals that do not overlap.
 
     Interpretation: where intervals of one event overlap, the strictest limit holds, and otherwise the later interval.
@@ -237,7 +256,20 @@ def _types(event: Event) -> set[str]:
 
 
 def _has_limits(event: Event) -> bool:
-    return any(SIGNALS.get(payload_type) in LIMITS for payload_type in _types(event))
+    return any(limits_flow(payload_type) for payload_type in _types(event))
+
+
+def _notices(event: Event) -> tuple[str, ...]:
+    """What the event tells people: its alerts with their words."""
+    told: dict[str, None] = {}
+    for interval in event.intervals:
+        for payload in interval.payloads:
+            meaning = EVENT_PAYLOADS.get(payload.type)
+            if meaning is not None and meaning.form is Form.WORDS and meaning.treatment is not Treatment.NOT_SUPPORTED:
+                words = " ".join(str(v) for v in payload.values if isinstance(v, str)).split()
+                alert = payload.type.removeprefix("ALERT_").replace("_", " ").lower()
+                told[f"alert: {alert}{': ' if words else ''}{' '.join(words)[:_MOST_WORDS]}"] = None
+    return tuple(told)[:_MOST_NOTICES]
 
 
 def _words(fault: WireError) -> str:

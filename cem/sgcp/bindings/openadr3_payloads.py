@@ -1,30 +1,29 @@
 """What the payloads of an OpenADR 3.1 event ask, in our signals and units (Definition, tables 1 and 9)."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cem.model.event import SignalKind
+from cem.model.provider import Provider
+from cem.sgcp.bindings.openadr3_catalogue import Form, Meaning
 from cem.sgcp.bindings.openadr3_schedule import Unusable
 from cem.wire.openadr3 import Event, EventPayload, EventPayloadDescriptor, PayloadDescriptor, Program, ValuesMap
 
-SIGNALS: dict[str, SignalKind] = {
-    EventPayload.IMPORT_CAPACITY_LIMIT: SignalKind.IMPORT_LIMIT_W,
-    EventPayload.EXPORT_CAPACITY_LIMIT: SignalKind.EXPORT_LIMIT_W,
-    EventPayload.IMPORT_CAPACITY_SUBSCRIPTION: SignalKind.DEFAULT_IMPORT_LIMIT_W,
-    EventPayload.EXPORT_CAPACITY_SUBSCRIPTION: SignalKind.DEFAULT_EXPORT_LIMIT_W,
-    "CAPACITY_SUBSCRIPTION": SignalKind.DEFAULT_IMPORT_LIMIT_W,  # as the User Guide's example 8.10.2-1 writes it
-    EventPayload.PRICE: SignalKind.IMPORT_PRICE_PER_KWH,
-    EventPayload.EXPORT_PRICE: SignalKind.EXPORT_PRICE_PER_KWH,
-    EventPayload.DISPATCH_SETPOINT: SignalKind.DISPATCH_W,
-}
 LIMITS = frozenset({SignalKind.IMPORT_LIMIT_W, SignalKind.EXPORT_LIMIT_W})
-DEFAULTS = frozenset({SignalKind.DEFAULT_IMPORT_LIMIT_W, SignalKind.DEFAULT_EXPORT_LIMIT_W})
-PRICES = frozenset({SignalKind.IMPORT_PRICE_PER_KWH, SignalKind.EXPORT_PRICE_PER_KWH})
+MAGNITUDES = LIMITS | {
+    SignalKind.DEFAULT_IMPORT_LIMIT_W,
+    SignalKind.DEFAULT_EXPORT_LIMIT_W,
+    SignalKind.RESERVED_IMPORT_W,
+    SignalKind.RESERVED_EXPORT_W,
+}
+SHED_LEVELS = 3
 
 POWER_UNITS = {"KW": 1000.0, "W": 1.0, "MW": 1_000_000.0}
 """Interpretation: a power without units is in kW, as the User Guide's chapter 8.10 says of capacities."""
 ENERGY_UNITS = {"KWH": 1.0, "MWH": 0.001, "WH": 1000.0}
+MOST_PLAIN = 1e6
+"""Of a number without a unit of ours: a million grams a kWh is nothing that exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +60,83 @@ def units_of(event: Event, program: Program | None) -> Units:
     return Units(found)
 
 
-def numbers(payload: ValuesMap, kind: SignalKind, units: Units, max_power_w: float, max_price: float) -> list[float]:
-    """The payload's values in our units, one per sub-interval. Raises Unusable for what must not be acted on.
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads payloads of one event. `max_power_w` and `max_price` per kWh bound what is believed."""
 
-    A unit that we do not know is Unusable for a limit, and LookupError for everything else.
-    """
-    given = payload.numbers()
-    if not given or len(given) != len(payload.values):
-        raise Unusable(f"{payload.type} without numbers")
-    if kind in PRICES:
-        factor = _factor(payload, units, "KWH", ENERGY_UNITS, must=False)
-        values = [value * factor for value in given]
-        bound, unit = max_price, "per kWh"
-    else:
-        factor = _factor(payload, units, "KW", POWER_UNITS, must=kind in LIMITS)
-        values = [value * factor for value in given]
-        bound, unit = max_power_w, "W"
+    provider: Provider
+    units: Units
+    max_power_w: float
+    max_price: float
+
+    def signals(self, payload: ValuesMap, meaning: Meaning) -> Iterator[tuple[SignalKind, Sequence[float | None]]]:
+        """What a payload asks: signals with one value per sub-interval, None where there is none.
+
+        Raises Unusable for what must not be acted on.
+        A unit that we do not know is Unusable for a limit, and LookupError for everything else.
+        """
+        if meaning.form is Form.WORDS:
+            yield from self._alert(meaning)
+            return
+        assert meaning.signal is not None
+        given = payload.numbers()
+        if not given or len(given) != len(payload.values):
+            raise Unusable(f"{payload.type} without numbers")
+        kind, values = self._read(payload, meaning, meaning.signal, given)
+        yield kind, values
+        if kind is SignalKind.LOAD_SHED_LEVEL and any(values):
+            yield SignalKind.IMPORT_LIMIT_W, [self._shed_w(level) for level in values]
+
+    def _alert(self, meaning: Meaning) -> Iterator[tuple[SignalKind, Sequence[float | None]]]:
+        if meaning.level:
+            limit_w = meaning.import_limit_w
+            yield SignalKind.LOAD_SHED_LEVEL, [float(meaning.level)]
+            yield SignalKind.IMPORT_LIMIT_W, [self._shed_w(meaning.level) if limit_w is None else limit_w]
+        if meaning.charge_pct is not None:
+            yield SignalKind.CHARGE_TARGET_PCT, [meaning.charge_pct]
+
+    def _shed_w(self, level: float) -> float | None:
+        """What a level leaves of the import; level 0 limits nothing."""
+        return self.provider.shed_import_w[int(level) - 1] if level else None
+
+    def _read(
+        self, payload: ValuesMap, meaning: Meaning, kind: SignalKind, given: Sequence[float]
+    ) -> tuple[SignalKind, list[float]]:
+        match meaning.form:
+            case Form.POWER:
+                return kind, self._powers(payload, kind, given)
+            case Form.PRICE:
+                factor = _factor(payload, self.units, "KWH", ENERGY_UNITS, must=False)
+                return kind, _within(payload, [v * factor for v in given], -self.max_price, self.max_price, "per kWh")
+            case Form.LEVEL:
+                if any(value != int(value) for value in given):
+                    raise Unusable(f"{payload.type} of {given[0]:g}; the levels are whole numbers")
+                return kind, _within(payload, list(given), 0.0, SHED_LEVELS, "")
+            case Form.SHARE:
+                return kind, _within(payload, list(given), 0.0, 1.0, "")
+            case Form.CHARGE if self.units.units(payload.type, "PERCENT") != "PERCENT":
+                factor = 1000.0 / _factor(payload, self.units, "KWH", ENERGY_UNITS, must=False)
+                energies = [value * factor for value in given]
+                return SignalKind.CHARGE_TARGET_WH, _within(payload, energies, 0.0, self.max_power_w, "Wh")
+            case Form.CHARGE:
+                return kind, _within(payload, list(given), 0.0, 100.0, "%")
+            case _:
+                return kind, _within(payload, list(given), 0.0, MOST_PLAIN, "")
+
+    def _powers(self, payload: ValuesMap, kind: SignalKind, given: Sequence[float]) -> list[float]:
+        must = kind in LIMITS
+        factor = _factor(payload, self.units, "KW", POWER_UNITS, must=must)
+        values = _within(payload, [v * factor for v in given], -self.max_power_w, self.max_power_w, "W")
+        if kind in MAGNITUDES and min(values) < 0:
+            raise Unusable(f"{payload.type} of {min(values):g} W; a limit is zero or more")
+        return values
+
+
+def _within(payload: ValuesMap, values: list[float], low: float, high: float, unit: str) -> list[float]:
     for value in values:
-        if abs(value) > bound:
-            raise Unusable(f"{payload.type} of {value:g} {unit}; at most {bound:g} is believed")
-        if value < 0 and kind in LIMITS | DEFAULTS:
-            raise Unusable(f"{payload.type} of {value:g} W; a limit is zero or more")
+        if not low <= value <= high:
+            allowed = f"at most {high:g}" if low == -high else f"{low:g} to {high:g}"
+            raise Unusable(f"{payload.type} of {value:g}{f' {unit}' if unit else ''}; {allowed} is believed")
     return values
 
 

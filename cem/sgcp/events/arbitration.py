@@ -7,7 +7,7 @@ none last), then the provider that the site file names first, then the event rec
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -20,6 +20,9 @@ LONG_PAST = datetime.min.replace(tzinfo=UTC)
 
 _LIMIT = {"import": SignalKind.IMPORT_LIMIT_W, "export": SignalKind.EXPORT_LIMIT_W}
 _DEFAULT = {"import": SignalKind.DEFAULT_IMPORT_LIMIT_W, "export": SignalKind.DEFAULT_EXPORT_LIMIT_W}
+_RESERVED = {"import": SignalKind.RESERVED_IMPORT_W, "export": SignalKind.RESERVED_EXPORT_W}
+DIRECT = (SignalKind.DISPATCH_W, SignalKind.DISPATCH_CHANGE_W)
+CHARGES = (SignalKind.CHARGE_TARGET_PCT, SignalKind.CHARGE_TARGET_WH)
 SIDES = ("import", "export")
 
 
@@ -32,6 +35,7 @@ class Piece:
     value: float
     event: GridEvent | None = None
     subscription: bool = False
+    kind: SignalKind | None = None  # where several kinds compete for one thing
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +85,12 @@ def limit_pieces(
     the subscription counts whenever it was to begin.
     """
     claims: list[Stretch[Piece]] = []
+    events = list(events)
+    reserved = _pieces(list(_reservations(events, side))) if trusted else Pieces()
     for event in events:
         for interval in event.intervals if not event.test else ():
             claims += _limit_claims(event, interval, side, default, trusted, endless)
+    claims += [more for claim in claims for more in _with_reserved(claim, reserved)]
     if default.limit_w is not None and (default.in_force or default.stands_in):
         order = (0.0, default.limit_w) if default.stands_in else (2.0, default.limit_w)
         claims.append(Stretch(LONG_PAST, None, order, Piece(LONG_PAST, None, default.limit_w)))
@@ -106,6 +113,31 @@ def _limit_claims(
         yield Stretch(start, end, (1.0, subscribed, event.id), piece)
 
 
+def _reservations(events: Iterable[GridEvent], side: str) -> Iterator[Stretch[Piece]]:
+    """Capacity granted beyond the subscription. Interpretation: where several run at once the smallest counts."""
+    for event in events:
+        for interval in event.intervals if not event.test else ():
+            value = interval.signals.get(_RESERVED[side])
+            if value is not None:
+                yield Stretch(
+                    interval.start, interval.end, (value, event.id), Piece(interval.start, None, value, event)
+                )
+
+
+def _with_reserved(claim: Stretch[Piece], reserved: Pieces) -> Iterator[Stretch[Piece]]:
+    """A subscription's claim raised while a reservation runs; it goes before the bare subscription."""
+    if not claim.value.subscription:
+        return
+    for piece in reserved.pieces:
+        start = max(claim.start, piece.start)
+        end = min(claim.end or FAR_FUTURE, piece.end or FAR_FUTURE)
+        if start < end:
+            value = claim.value.value + piece.value
+            until = None if end == FAR_FUTURE else end
+            order = (0.5, *claim.order[1:])
+            yield Stretch(start, until, order, replace(claim.value, start=start, end=until, value=value))
+
+
 def is_endless(interval: EventInterval, endless: timedelta) -> bool:
     """Whether an interval has no end, or one so far off that it counts as none."""
     return interval.end is None or interval.end - interval.start > endless
@@ -116,14 +148,17 @@ def price_pieces(events: Iterable[tuple[int, GridEvent]], kind: SignalKind) -> P
     return _pieces(list(_ranked(events, kind)))
 
 
-def dispatch_pieces(events: Iterable[tuple[int, GridEvent]], resources: frozenset[str]) -> dict[str, Pieces]:
-    """Direct control over time by subject: the resources that an event targets, else the whole site."""
+def subject_pieces(
+    events: Iterable[tuple[int, GridEvent]], resources: frozenset[str], kinds: Sequence[SignalKind]
+) -> dict[str, Pieces]:
+    """What competes for one subject over time: the resources that an event targets, else the whole site."""
     claims: dict[str, list[Stretch[Piece]]] = {}
     for place, event in events:
         subjects = [target for target in event.targets if target in resources] or [SITE]
-        for stretch in _ranked([(place, event)], SignalKind.DISPATCH_W):
-            for subject in subjects:
-                claims.setdefault(subject, []).append(stretch)
+        for kind in kinds:
+            for stretch in _ranked([(place, event)], kind):
+                for subject in subjects:
+                    claims.setdefault(subject, []).append(stretch)
     return {subject: _pieces(found) for subject, found in sorted(claims.items())}
 
 
@@ -135,7 +170,9 @@ def _ranked(events: Iterable[tuple[int, GridEvent]], kind: SignalKind) -> Iterat
         for interval in event.intervals:
             value = interval.signals.get(kind)
             if value is not None:
-                yield Stretch(interval.start, interval.end, order, Piece(interval.start, interval.end, value, event))
+                yield Stretch(
+                    interval.start, interval.end, order, Piece(interval.start, interval.end, value, event, kind=kind)
+                )
 
 
 def rank_of(event: GridEvent) -> Rank:
@@ -162,8 +199,5 @@ def price_windows(imported: Sequence[Piece], exported: Sequence[Piece]) -> Itera
 
 
 def _pieces(claims: Sequence[Stretch[Piece]]) -> Pieces:
-    found = tuple(
-        Piece(start, end, won.value.value, won.value.event, won.value.subscription)
-        for start, end, won in winners(claims)
-    )
+    found = tuple(replace(won.value, start=start, end=end) for start, end, won in winners(claims))
     return Pieces(found, tuple(piece.start for piece in found))

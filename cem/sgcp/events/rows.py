@@ -31,6 +31,7 @@ def event_row(event: GridEvent) -> Json:
         "randomise_s": event.randomise.total_seconds(),
         "currency": event.currency,
         "unsupported": list(event.unsupported),
+        "notices": list(event.notices),
     }
 
 
@@ -55,6 +56,7 @@ def event_of(row: Json) -> GridEvent:
             randomise=timedelta(seconds=_number(row["randomise_s"])),
             currency=None if currency is None else _text(currency),
             unsupported=tuple(_text(entry) for entry in _list(row["unsupported"])),
+            notices=tuple(_text(entry) for entry in _list(row.get("notices", []))),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"a stored event cannot be read: {error}") from error

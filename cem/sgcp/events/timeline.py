@@ -58,6 +58,7 @@ def summary(event: GridEvent, now: datetime, cancelled: bool = False) -> EventSu
     at = interval_at(event, now) or interval_after(event, now)
     shown = at or (event.intervals[-1] if event.intervals else None)
     phrases = [asked(shown.signals, event.currency)] if shown is not None else []
+    phrases += event.notices[:MOST_NAMED]
     if event.unsupported:
         phrases.append(f"not supported: {', '.join(event.unsupported[:MOST_NAMED])}")
     return EventSummary(

@@ -34,6 +34,10 @@ class Outbox:
             if held is None or held.missing:
                 self._waiting[key] = usage
 
+    def all(self) -> list[Usage]:
+        """All that waits."""
+        return list(self._waiting.values())
+
     def window_of(self, at: datetime) -> datetime:
         """The start of the report window that an instant lies in."""
         epoch = datetime.fromtimestamp(0, UTC)

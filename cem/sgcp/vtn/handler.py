@@ -13,7 +13,7 @@ from cem.sgcp.vtn.notices import FILTERED, GIVEN_UP, News, news_of
 from cem.sgcp.vtn.objects import Change, Objects
 from cem.sgcp.vtn.privacy import TARGETED, Sight
 from cem.sgcp.vtn.queries import Filter, Query
-from cem.sgcp.vtn.tokens import Client, Grant, Role, Tokens
+from cem.sgcp.vtn.tokens import Client, Grant, Issued, Role, Tokens
 from cem.sgcp.vtn.topics import MqttOffer, notifiers, topics_for
 from cem.sgcp.vtn.writes import CHECKS, Callback, Draft, Proofs, UnprovenCallbacksError, Write, read_draft
 from cem.wire.http import HttpRequest, HttpResponse
@@ -35,6 +35,7 @@ class Outcome:
     answer: HttpResponse
     changes: tuple[Change, ...] = ()
     unproven: tuple[Callback, ...] = ()
+    issued: Issued | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class VtnConfig:
     base_path: str = BASE_PATH
     public_url: str = ""  # scheme://host[:port] in /auth/server; empty: as the client addressed us
     token_lifetime: timedelta = timedelta(hours=1)
+    tokens_per_client: int = 4096  # that are valid at the same time
     max_objects_per_ven: int = 10_000  # of each type, so that one VEN can't fill the disk
     max_subscriptions_per_ven: int = 100  # each may make calls of every change
     mqtt: MqttOffer | None = None
@@ -86,7 +88,7 @@ class Vtn:
     def __init__(self, config: VtnConfig, objects: Objects) -> None:
         self._config = config
         self._objects = objects
-        self._tokens = Tokens(config.clients, config.token_lifetime, config.new_token)
+        self._tokens = Tokens(config.clients, config.new_token, config.token_lifetime, config.tokens_per_client)
         self._roles = {client.id: client.role for client in config.clients}
 
     def respond(self, request: HttpRequest, now: datetime, proofs: Proofs = _NO_PROOFS) -> Outcome:
@@ -131,7 +133,8 @@ class Vtn:
                 return Outcome(json_answer(HTTPStatus.OK, {"tokenURL": url}))
             case ["auth", "token"]:
                 _demand_method(request, "POST")
-                return Outcome(self._tokens.issue(request, now))
+                answer, issued = self._tokens.issue(request, now)
+                return Outcome(answer, issued=issued)
             case ["notifiers"]:
                 _demand_method(request, "GET")
                 self._tokens.grant(request, now)  # any client with a token may ask, though the yaml names read_all

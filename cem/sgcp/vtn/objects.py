@@ -1,7 +1,7 @@
 """The VTN's objects in memory, and the changes of them that a request makes."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -9,6 +9,7 @@ from cem.wire.openadr3 import ObjectType
 
 Body = Mapping[str, Any]
 T = TypeVar("T")
+_MAX_DERIVED = 32
 _REFERENCES = ("clientID", "programID", "eventID", "venID")
 
 
@@ -27,7 +28,7 @@ class Objects:
     def __init__(self, stored: Iterable[tuple[str, str, Body]] = ()) -> None:
         self._bodies: dict[str, dict[str, Body]] = {kind.value: {} for kind in ObjectType}
         self._referring: dict[tuple[str, str, str], dict[str, Body]] = {}
-        self._derived: dict[tuple[str, str], dict[object, Any]] = {}
+        self._derived: dict[tuple[str, str], dict[Hashable, Any]] = {}
         self.apply([Change(kind, object_id, body) for kind, object_id, body in stored])
 
     def get(self, kind: ObjectType, object_id: str) -> Body | None:
@@ -46,12 +47,14 @@ class Objects:
         """How many objects of a type belong to a client."""
         return len(self.referring(kind, "clientID", client_id))
 
-    def derived(self, kind: ObjectType, body: Body, derive: Callable[[Body], T]) -> T:
-        """What a pure function makes of a stored object, kept until the object changes."""
+    def derived(self, kind: ObjectType, body: Body, key: Hashable, derive: Callable[[], T]) -> T:
+        """What is made of a stored object, kept by `key` until the object changes; a few things for each object."""
         known = self._derived.setdefault((kind.value, body["id"]), {})
-        if derive not in known:
-            known[derive] = derive(body)
-        found: T = known[derive]
+        if key not in known:
+            if len(known) >= _MAX_DERIVED:
+                known.clear()
+            known[key] = derive()
+        found: T = known[key]
         return found
 
     def apply(self, changes: Sequence[Change]) -> None:

@@ -68,7 +68,7 @@ class Sight:
     def text(self, kind: ObjectType, body: Body, objects: Objects, asked: frozenset[str] = frozenset()) -> bytes:
         """A stored object as JSON, as the caller may see it."""
         shown = self.shown(kind, body, asked)
-        return objects.derived(kind, body, text_of) if shown is body else text_of(shown)
+        return objects.derived(kind, body, tuple(shown.get("targets", ())), lambda: text_of(shown))
 
 
 def _targets(bodies: Iterable[Body]) -> frozenset[str]:

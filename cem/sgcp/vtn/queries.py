@@ -98,7 +98,7 @@ class Filter:
                 return False
         if self._active_at is None:
             return True
-        end = self._objects.derived(ObjectType.EVENT, body, _end)
+        end = self._objects.derived(ObjectType.EVENT, body, _end, lambda: _end(body))
         return end is None or end > self._active_at
 
 

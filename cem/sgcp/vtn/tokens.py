@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hmac
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,11 +17,9 @@ from cem.wire.http import HttpRequest, HttpResponse
 from cem.wire.openadr3 import AuthError, ClientCredentialResponse, Scope, to_json
 
 _NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
-_MAX_TOKENS_PER_CLIENT = 64
 _MAX_FIELDS = 16
 _FAILURES_OF_CLIENT = 10  # a minute, from one address: a wrong secret that is tried again and again
-_FAILURES_OF_ADDRESS = 100  # a minute: many houses may be behind one address
-_TOKENS_OF_CLIENT = 120  # a minute
+_FAILURES_OF_ADDRESS = 1000  # a minute: many houses may be behind one address
 _READS = frozenset({Scope.READ_ALL, Scope.READ_BL, Scope.READ_TARGETS, Scope.READ_VEN_OBJECTS})
 
 
@@ -83,6 +82,15 @@ class Grant:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A token that was just given out."""
+
+    client_id: str
+    token: str = field(repr=False)
+    lifetime_s: float
+
+
 class _TokenRefusal(Exception):  # noqa: N818
     def __init__(self, error: str, description: str, basic: bool = False) -> None:
         super().__init__(description)
@@ -96,16 +104,25 @@ class Tokens:
     Who asks too often waits: wrong credentials are counted by address and by address and client, good ones by client.
     """
 
-    def __init__(self, clients: Iterable[Client], lifetime: timedelta, new_token: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        clients: Iterable[Client],
+        new_token: Callable[[], str],
+        lifetime: timedelta = timedelta(hours=1),
+        live_of_client: int = 4096,  # one secret may serve a whole fleet, each of its members with a token of its own
+        a_minute: int = 6000,
+    ) -> None:
         self._clients = {client.id: client for client in clients}
         self._failed_from = Turnstile(_FAILURES_OF_ADDRESS)
         self._failed_as = Turnstile(_FAILURES_OF_CLIENT)
-        self._issued = Turnstile(_TOKENS_OF_CLIENT)
+        self._issued = Turnstile(a_minute)
         self._lifetime = lifetime
         self._new_token = new_token
+        self._live_of_client = live_of_client
         self._grants: dict[str, Grant] = {}
+        self._own: dict[str, deque[str]] = {}  # each client's tokens, oldest first
 
-    def issue(self, request: HttpRequest, now: datetime) -> HttpResponse:
+    def issue(self, request: HttpRequest, now: datetime) -> tuple[HttpResponse, Issued | None]:
         """The token endpoint: credentials as HTTP Basic or in the form body."""
         try:
             form = _form(request)
@@ -116,16 +133,16 @@ class Tokens:
                 raise _TokenRefusal(error, f"grant_type is {seen!r}; it must be 'client_credentials'")
             scopes = _scopes(form.get("scope", ""), SCOPES[client.role])
         except _TokenRefusal as refusal:
-            return _auth_error(refusal)
+            return _auth_error(refusal), None
         self._issued.demand(client.id, now)
         self._issued.count(client.id, now)
         token = self._new_token()
-        self._prune(client.id, now)
-        self._grants[token] = Grant(client.id, client.role, scopes, now + self._lifetime)
+        self._keep(token, Grant(client.id, client.role, scopes, now + self._lifetime), now)
         answer = ClientCredentialResponse(
             access_token=token, expires_in=int(self._lifetime.total_seconds()), scope=" ".join(sorted(scopes))
         )
-        return json_answer(HTTPStatus.OK, to_json(answer), _NO_STORE)
+        issued = Issued(client.id, token, self._lifetime.total_seconds())
+        return json_answer(HTTPStatus.OK, to_json(answer), _NO_STORE), issued
 
     def grant(self, request: HttpRequest, now: datetime) -> Grant:
         """What the request's bearer token allows; refuses with 401."""
@@ -176,12 +193,13 @@ class Tokens:
                 return client
         raise _TokenRefusal("invalid_client", "unknown client or wrong secret", basic is not None)
 
-    def _prune(self, client_id: str, now: datetime) -> None:
-        """Forgets what expired, and a client's oldest tokens beyond the bound."""
-        self._grants = {token: grant for token, grant in self._grants.items() if grant.expires_at > now}
-        own = [token for token, grant in self._grants.items() if grant.client_id == client_id]
-        for token in own[: max(0, len(own) - _MAX_TOKENS_PER_CLIENT + 1)]:
-            del self._grants[token]
+    def _keep(self, token: str, grant: Grant, now: datetime) -> None:
+        """Keeps a new token; a client's expired ones go, and its oldest beyond the bound."""
+        own = self._own.setdefault(grant.client_id, deque())
+        while own and (len(own) >= self._live_of_client or self._grants[own[0]].expires_at <= now):
+            del self._grants[own.popleft()]
+        own.append(token)
+        self._grants[token] = grant
 
 
 def _form(request: HttpRequest) -> dict[str, str]:

@@ -100,7 +100,8 @@ def wire_of(link: LinkTable) -> Wire:
 
 
 def _serial(link: LinkTable, gap_s: float, slowest_s: float) -> Wire:
-    from cem_drivers.modbus.rtu_serial import Line, RtuSerial
+    from cem_drivers.modbus.rtu_serial import RtuSerial
+    from cem_drivers.serial_port import Line
 
     line = Line(
         text(link, "device", ""),

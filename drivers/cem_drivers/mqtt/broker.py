@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from cem.driver import DriverContext, TopicPort
 from cem_drivers.mqtt.paho_topics import BrokerAddress, PahoTopics
+from cem_drivers.mqtt.topics import matches
 from cem_drivers.table import LinkTable, flag, number, text
 
 _LOG = logging.getLogger(__name__)
-DEFAULT_PORT = 1883
+DEFAULT_PORT, TLS_PORT = 1883, 8883
 OnMessage = Callable[[str, bytes, bool], None]
 OnConnection = Callable[[bool], None]
 MOST_WAYS = 4096
@@ -124,6 +125,8 @@ class BrokerRegistry:
 
 def broker_address(link: LinkTable, default_port: int = DEFAULT_PORT) -> BrokerAddress:
     """The broker of a checked link table."""
+    if flag(link, "tls") and default_port == DEFAULT_PORT:
+        default_port = TLS_PORT
     return BrokerAddress(
         host=text(link, "host", ""),
         port=int(number(link, "port", default_port)),
@@ -131,18 +134,9 @@ def broker_address(link: LinkTable, default_port: int = DEFAULT_PORT) -> BrokerA
         password_file=text(link, "password_file", "") or None,
         tls=flag(link, "tls"),
         ca_file=text(link, "ca_file", "") or None,
+        cert_file=text(link, "cert_file", "") or None,
+        key_file=text(link, "key_file", "") or None,
     )
-
-
-def matches(topic_filter: str, topic: str) -> bool:
-    """Whether a topic falls under a filter (MQTT 3.1.1 clause 4.7; topics beginning with $ are not for us)."""
-    wanted, levels = topic_filter.split("/"), topic.split("/")
-    for index, want in enumerate(wanted):
-        if want == "#":
-            return True
-        if index >= len(levels) or want not in ("+", levels[index]):
-            return False
-    return len(wanted) == len(levels)
 
 
 BROKERS = BrokerRegistry()

@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Mapping
 
 from cem.driver import Device, DeviceConfig, DriverContext, Found
-from cem_drivers.mqtt.broker import BROKERS, Subscription, listened
 from cem_drivers.mqtt.device import MqttDevice
-from cem_drivers.mqtt.found import found_device
+from cem_drivers.mqtt.probe import probe
 from cem_drivers.mqtt.profile import Profile, find_profile, shipped_profiles
 from cem_drivers.mqtt.rpc_probe import probe_requests
 from cem_drivers.table import Key, table_faults, text
@@ -21,6 +20,8 @@ KEYS = (
     Key("password_file", str),
     Key("tls", bool),
     Key("ca_file", str),
+    Key("cert_file", str),
+    Key("key_file", str),
     Key("timeout_s", float, low=0.1, high=30),
 )
 
@@ -35,20 +36,24 @@ class MqttDriver:
 
     def faults(self, config: DeviceConfig) -> list[str]:
         """Everything wrong with a device table, offline; each starts with its path."""
-        faults = table_faults(config.link, KEYS)
+        profile, wrong = find_profile(config.profile) if config.profile is not None else (None, [])
+        keys = [*KEYS, *_keys_of(profile)]
+        faults = table_faults(config.link, keys)
         prefix = text(config.link, "prefix", "")
         if any(sign in prefix for sign in "#+"):
             faults.append(f"link.prefix: {prefix!r} has a wildcard; write the plain topic prefix")
         if "password_file" in config.link and "username" not in config.link:
             faults.append("link.username: missing; a password needs it")
-        if "ca_file" in config.link and config.link.get("tls") is not True:
-            faults.append("link.tls: must be true where ca_file is given")
+        for name in ("ca_file", "cert_file"):
+            if name in config.link and config.link.get("tls") is not True:
+                faults.append(f"link.tls: must be true where {name} is given")
+        if "key_file" in config.link and "cert_file" not in config.link:
+            faults.append("link.cert_file: missing; a key belongs to a certificate")
         if config.profile is None:
             return [*faults, f"profile: missing; known profiles: {', '.join(sorted(shipped_profiles()))}"]
-        profile, wrong = find_profile(config.profile)
         faults += [f"profile: {fault}" for fault in wrong]
         if profile is not None:
-            faults += _resource_faults(config, profile)
+            faults += [*_name_faults(config, profile), *_resource_faults(config, profile)]
         return faults
 
     def device(self, config: DeviceConfig, context: DriverContext) -> Device:
@@ -61,14 +66,19 @@ class MqttDriver:
     async def probe(
         self, link: Mapping[str, str | int | float | bool], context: DriverContext, timeout_s: float
     ) -> list[Found]:
-        """Every device of a known family at a broker, after listening for `timeout_s`; [] for silence."""
+        """Every device of a known family, or of the profile that `link` names, at a broker, after listening for
+        `timeout_s`; [] for silence.
+        """
         found: list[Found] = []
+        profiles = list(shipped_profiles().values())
+        if "profile" in link:
+            named, _ = find_profile(text(link, "profile", ""))
+            profiles = [] if named is None else [named]
+        bare = {key: value for key, value in link.items() if key != "profile"}
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(
-                    (_probe_profile if profile.rpc is None else probe_requests)(profile, link, context, timeout_s)
-                )
-                for profile in shipped_profiles().values()
+                group.create_task((probe if profile.rpc is None else probe_requests)(profile, bare, context, timeout_s))
+                for profile in profiles
             ]
         for task in tasks:
             found += task.result()
@@ -86,38 +96,34 @@ def _resource_faults(config: DeviceConfig, profile: Profile) -> list[str]:
             faults.append(f"resources[{index}].role: {resource.role} is none of {', '.join(profile.roles)}")
         elif resource.role in roles[:index]:
             faults.append(f"resources[{index}].role: a second {resource.role} at one device")
-        faults += [
-            f"resources[{index}].controls: {profile.id} has no {control}"
-            for control in sorted(resource.controls)
-            if control not in offered
-        ]
+        for control in sorted(resource.controls):
+            if control not in offered:
+                faults.append(f"resources[{index}].controls: {profile.id} has no {control}")
+            elif profile.status == "draft":
+                faults.append(
+                    f"resources[{index}].controls: {control}: the profile {profile.id} is a draft: it is read, "
+                    "never written"
+                )
     return faults
 
 
-async def _probe_profile(
-    profile: Profile, link: Mapping[str, str | int | float | bool], context: DriverContext, timeout_s: float
-) -> list[Found]:
-    """Listens for the identity topics of one family."""
-    names, prefix = profile.identify, text(link, "prefix", profile.link.prefix).rstrip("/")
-    told: dict[str, dict[str, str]] = {}
-    pattern = profile.link.topic.format(prefix=prefix, serial="\0").split("/")
+def _keys_of(profile: Profile | None) -> list[Key]:
+    """The keys of the link table that a profile adds: names in its topics, and where its switch rests."""
+    if profile is None:
+        return []
+    rests = [Key("rest", str, choices=("off", "on"))] if any(row.rests for row in profile.control) else []
+    return [*(Key(name, str) for name in profile.link.names), *rests]
 
-    def take(topic: str, payload: bytes, retained: bool) -> None:
-        levels = topic.split("/")
-        key = "/".join(levels[len(pattern) :])
-        told.setdefault(levels[pattern.index("\0")], {})[key] = payload.decode("utf-8", "replace").strip().strip('"')
 
-    def connection(connected: bool) -> None:
-        """Nothing to do: the subscriptions are renewed by the broker connection."""
-
-    broker = BROKERS.take(link, profile.link.port, context)
-    wanted = (names.serial, names.model, names.version, names.max_current_a)
-    topics = [name for name in wanted if name is not None]
-    everybody = profile.link.topic.format(prefix=prefix, serial="+")
-    subscription = Subscription(tuple(f"{everybody}/{topic}" for topic in topics), take, connection)
-    await listened(broker, subscription, timeout_s)
-    return [
-        found_device(profile, link, values[names.serial], values)
-        for _, values in sorted(told.items())
-        if names.serial in values
+def _name_faults(config: DeviceConfig, profile: Profile) -> list[str]:
+    faults: list[str] = []
+    named = {name: text(config.link, name, "") for name in ("serial", *profile.link.names)}
+    faults += [
+        f"link.{name}: {value!r} has a / or a wildcard; write one level of the topic"
+        for name, value in named.items()
+        if any(sign in value for sign in "/#+")
     ]
+    asked = bool(profile.ask or profile.pick) and "{serial}" in profile.link.topic
+    if asked and config.resources and config.serial is None and "serial" not in config.link:
+        faults.append("link.serial: missing; the name of the device in its topics is needed")
+    return faults

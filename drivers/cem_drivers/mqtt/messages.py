@@ -1,14 +1,19 @@
 """The last message of each topic, and what points and controls read out of them. Pure but for the times given in."""
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cem.driver import Value
-from cem_drivers.mqtt.profile import Case, PointRow
+from cem_drivers.mqtt.rows import Case, Condition, PointRow
 
 Payload = None | bool | int | float | str | list["Payload"] | dict[str, "Payload"]
+
+
+LONGEST_TEXT = 256
+_NO_NUMBERS = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
 class UnreadableError(ValueError):
@@ -31,42 +36,54 @@ class Messages:
         self._values: dict[str, Value] = {}  # points as worked out of what is held
         self._told_by: dict[str, set[str]] = {}  # topic to those of them that depend on it
         self.live_at_s: float | None = None  # the last sign of life on any topic
+        self.spoken = 0  # how many signs of life there were
 
-    def take(self, topic: str, payload: bytes, retained: bool, now_s: float) -> None:
-        """Takes a message in; raises UnreadableError for one that is not JSON."""
-        try:
-            parsed: Payload = _DECODER.decode(payload.decode(json.detect_encoding(payload), "surrogatepass"))
-        except (ValueError, UnicodeDecodeError, RecursionError) as error:
-            raise UnreadableError(f"{topic}: {payload[:60]!r} is not JSON") from error
+    def take(self, topic: str, parsed: Payload, retained: bool, now_s: float) -> None:
+        """Takes a parsed message in."""
         self._hold(topic, Message(parsed, None if retained else now_s))
         if not retained:
-            self.live_at_s = now_s
+            self.lives(now_s)
+
+    def _hold(self, topic: str, message: Message) -> None:
+        self._held[topic] = message
+        self._changed(topic)
+
+    def _changed(self, topic: str) -> None:
+        for point in self._told_by.pop(topic, ()):
+            self._values.pop(point, None)
+
+    def drop(self, topic: str) -> None:
+        """A topic was cleared: nothing is known of it any more."""
+        self._held.pop(topic, None)
+        self._changed(topic)
+
+    def lives(self, now_s: float) -> None:
+        """A live message came, whatever it says."""
+        self.live_at_s = now_s
+        self.spoken += 1
 
     def put(self, topic: str, payload: Payload, now_s: float) -> None:
         """Takes in what the device answered to a question, as a live message of a topic."""
         self._hold(topic, Message(payload, now_s))
-        self.live_at_s = now_s
-
-    def _hold(self, topic: str, message: Message) -> None:
-        self._held[topic] = message
-        for point in self._told_by.pop(topic, ()):
-            self._values.pop(point, None)
+        self.lives(now_s)
 
     def overlay(self, topic: str, changes: Mapping[str, Payload], now_s: float) -> None:
         """Lays changes over the last whole message, whose age stays: what is not among them was not measured anew.
 
         A key that is told as null is gone.
         """
-        self.live_at_s = now_s
+        self.lives(now_s)
         known = self._held.get(topic)
         if known is not None and isinstance(known.payload, dict):
             merged: dict[str, Payload] = {**known.payload, **changes}
             merged = {key: value for key, value in merged.items() if value is not None}
             self._hold(topic, Message(merged, known.live_at_s))
 
-    def forget_times(self) -> None:
-        """After a lost connection: what is held stays known, its age does not."""
-        self._held = {topic: Message(message.payload, None) for topic, message in self._held.items()}
+    def forget(self) -> None:
+        """After a lost connection nothing is known: what is retained, or asked for, comes anew."""
+        self._held.clear()
+        self._values.clear()
+        self._told_by.clear()
         self.live_at_s = None
 
     def holds(self, topic: str) -> bool:
@@ -80,39 +97,55 @@ class Messages:
 
     def taken_at_s(self, row: PointRow) -> float | None:
         """When a point was last known to be so: None while only retained messages are known."""
-        oldest_s = math.inf
-        for topic in row.topics:
-            message = self._held.get(topic)
-            if message is None:
-                return None
-            if not row.on_change:
-                if message.live_at_s is None:
-                    return None
-                oldest_s = min(oldest_s, message.live_at_s)
-        return self.live_at_s if row.on_change else oldest_s
+        topics: Sequence[str] = row.topics if row.count is None else self._counted(row)
+        if row.missing == "zero":
+            topics = [topic for topic in topics if topic in self._held]
+        if not topics or not all(topic in self._held for topic in topics):
+            return None
+        if row.on_change:
+            return self.live_at_s
+        times = [self._held[topic].live_at_s for topic in topics]
+        return None if None in times else min(at for at in times if at is not None)
 
     def value(self, row: PointRow) -> Value:
         """A point's value; None where the device says null, a code without a meaning, or what can't be."""
         if row.id not in self._values:
             self._values[row.id] = self._value(row)
-            for topic in row.topics:
+            for topic in row.topics if row.by_id is None else (*row.topics, row.by_id.ids):
                 self._told_by.setdefault(topic, set()).add(row.id)
         return self._values[row.id]
 
     def _value(self, row: PointRow) -> Value:
         if row.cases:
             return _in_range(self.case(row.cases), row)
-        payload = self.payload(row.topic or "")
+        payloads = [self.payload(topic) for topic in (row.sources if row.count is None else self._counted(row))]
         if row.map is not None:
-            return row.map.get(_code(pointed(payload, _single(row))))
-        if isinstance(row.json_pointer, str):
-            return _in_range(_number(pointed(payload, row.json_pointer)), row)
-        numbers = [_number(pointed(payload, pointer)) for pointer in row.json_pointer]
+            return row.map.get(_code(pointed(payloads[0], _single(row))))
+        if row.fold is None:
+            return _in_range(_number(pointed(payloads[0], _single(row))), row)
+        numbers = [_number(one) for one in self._folded(row, payloads)]
         known = [number for number in numbers if number is not None]
-        if len(known) < len(numbers):
+        if not known or (len(known) < len(numbers) and row.missing == "unknown"):
             return None
         folded = sum(known) if row.fold == "sum" else max(known) if row.fold == "max" else min(known)
         return _in_range(folded, row)
+
+    def _counted(self, row: PointRow) -> Sequence[str]:
+        """The first so many topics as the device says that there are; none where it does not say."""
+        topic, _, pointer = (row.count or "").partition("#")
+        count = _number(pointed(self.payload(topic), pointer))
+        return row.sources[: int(count)] if count is not None and 1 <= count <= len(row.sources) else ()
+
+    def _folded(self, row: PointRow, payloads: Sequence[Payload]) -> list[Payload]:
+        """What is folded: several topics, several places of one, or the places whose ids are wanted."""
+        if row.by_id is not None:
+            ids, values = self.payload(row.by_id.ids), pointed(payloads[0], _single(row))
+            if not isinstance(ids, list) or not isinstance(values, list) or len(ids) != len(values):
+                return []
+            return [value for one, value in zip(ids, values, strict=True) if one in row.by_id.are]
+        if isinstance(row.json_pointer, list):
+            return [pointed(payloads[0], pointer) for pointer in row.json_pointer]
+        return [pointed(payload, row.json_pointer) for payload in payloads]
 
     def case(self, cases: Sequence[Case]) -> Value:
         """The first case that holds; None when none does."""
@@ -120,13 +153,32 @@ class Messages:
             if self._holds(case):
                 if case.source is None:
                     return case.value
-                return _number(self.payload(case.source))
+                number = _number(pointed(self.payload(case.source), case.at))
+                return None if number is None else number * case.factor
         return None
+
+    def met(self, condition: Condition) -> bool:
+        """Whether a condition holds."""
+        return pointed(self.payload(condition.topic), condition.json_pointer) == condition.equals
 
     def _holds(self, case: Case) -> bool:
         if case.topic is not None and pointed(self.payload(case.topic), case.json_pointer) != case.equals:
             return False
-        return all(pointed(self.payload(one.topic), one.json_pointer) == one.equals for one in case.also)
+        return all(self.met(condition) for condition in case.also)
+
+
+def read(topic: str, payload: bytes, plain: bool) -> Payload:
+    """A payload as JSON, where `plain` else as text; raises UnreadableError."""
+    try:
+        parsed: Payload = _DECODER.decode(payload.decode(json.detect_encoding(payload), "surrogatepass"))
+    except (ValueError, RecursionError) as error:
+        if plain and len(payload) <= LONGEST_TEXT:
+            with contextlib.suppress(UnicodeDecodeError):
+                text = payload.decode().strip()
+                if text and text.isprintable() and text[0] not in "{[" and text not in _NO_NUMBERS:
+                    return text
+        raise UnreadableError(f"{topic}: {payload[:60]!r} is not JSON") from error
+    return parsed
 
 
 def pointed(payload: Payload, pointer: str) -> Payload:

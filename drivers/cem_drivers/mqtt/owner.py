@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from cem.driver import Ratings
 from cem_drivers.mqtt.messages import Messages, Payload
-from cem_drivers.mqtt.profile import ControlRow, Limits, Restore
+from cem_drivers.mqtt.rows import ControlRow, Limits, Restore
 
 
 @dataclass(slots=True)

@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+import random
 import ssl
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,16 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from cem.driver import ConnectionSink, MessageSink
+from cem_drivers.mqtt.inbound import Inbound
 
 RECONNECT_MIN_S = 1
-RECONNECT_MAX_S = 30
+RECONNECT_MAX_S = 20
+JITTER_S = 3  # so that a whole street does not come back at once
 KEEPALIVE_S = 20
 CONNECT_TIMEOUT_S = 3.0
-INBOUND_MAX = 5000  # messages waiting for the loop; beyond it the oldest go
+DRAIN_AT_ONCE = 100  # messages handed on in one turn of the event loop
+
+_RANDOM = random.SystemRandom()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class BrokerAddress:
     password_file: str | None = None
     tls: bool = False
     ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
 
 
 class PahoTopics:
@@ -40,8 +46,7 @@ class PahoTopics:
         self._address = address
         self._client: paho.Client | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._inbound: deque[tuple[str, bytes, bool]] = deque(maxlen=INBOUND_MAX)
-        self._draining = False
+        self._inbound = Inbound()
         self._connected = False
         self._on_message: MessageSink | None = None
         self._on_connection: ConnectionSink | None = None
@@ -52,12 +57,11 @@ class PahoTopics:
         self._on_message, self._on_connection = on_message, on_connection
         client = self._client = paho.Client(CallbackAPIVersion.VERSION2, clean_session=True)
         client.connect_timeout = CONNECT_TIMEOUT_S
-        client.reconnect_delay_set(RECONNECT_MIN_S, RECONNECT_MAX_S)
+        client.reconnect_delay_set(RECONNECT_MIN_S, RECONNECT_MAX_S + _RANDOM.randrange(JITTER_S + 1))
         if self._address.username is not None:
             client.username_pw_set(self._address.username, await asyncio.to_thread(self._password))
         if self._address.tls:
-            context = await asyncio.to_thread(ssl.create_default_context, cafile=self._address.ca_file)
-            client.tls_set_context(context)
+            client.tls_set_context(await asyncio.to_thread(self._tls))
         client.on_connect = self._thread_connected
         client.on_disconnect = self._thread_disconnected
         client.on_message = self._thread_message
@@ -83,6 +87,14 @@ class PahoTopics:
         if client is not None:
             client.disconnect()
             await asyncio.to_thread(client.loop_stop)
+
+    def _tls(self) -> ssl.SSLContext:
+        """The broker's certificate is checked, its name too; ours is shown where there is one."""
+        context = ssl.create_default_context(cafile=self._address.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self._address.cert_file is not None:
+            context.load_cert_chain(self._address.cert_file, self._address.key_file)
+        return context
 
     def _password(self) -> str | None:
         if self._address.password_file is None:
@@ -114,9 +126,11 @@ class PahoTopics:
         self._to_loop(False)
 
     def _thread_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
-        self._inbound.append((message.topic, bytes(message.payload), message.retain))
-        if not self._draining:
-            self._draining = True
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return  # no device of ours: all our topics are text
+        if self._inbound.put(topic, bytes(message.payload), message.retain):
             self._call(self._drain)
 
     def _to_loop(self, connected: bool) -> None:
@@ -131,12 +145,15 @@ class PahoTopics:
 
     def _set_connected(self, connected: bool) -> None:
         self._connected = connected and self._client is not None
+        if not connected:
+            self._inbound.clear()
         if self._on_connection is not None:
             self._on_connection(self._connected)
 
     def _drain(self) -> None:
-        self._draining = False  # first: a message that comes now schedules the next draining
-        while self._inbound:
-            topic, payload, retained = self._inbound.popleft()
+        """Hands on some messages, and the rest in the next turn: whatever else is due comes in between."""
+        for topic, payload, retained in self._inbound.take(DRAIN_AT_ONCE):
             if self._on_message is not None:
                 self._on_message(topic, payload, retained)
+        if len(self._inbound) and self._loop is not None:
+            self._loop.call_soon(self._drain)

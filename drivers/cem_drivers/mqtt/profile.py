@@ -1,33 +1,78 @@
 """MQTT device profiles: the schema, and loading with every fault named by its path. An unknown key is a fault."""
 
+import math
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from cem.driver import Value
+from cem_drivers.mqtt.messages import Messages, UnreadableError, read
+from cem_drivers.mqtt.rows import Condition, ControlRow, PointRow
 from cem_drivers.mqtt.rpc_tables import Contacts, Rpc
 from cem_drivers.profiles.faults import Fault, did_you_mean, parse
 from cem_drivers.profiles.store import find, shipped_texts
-from cem_drivers.profiles.tables import ControlTable, ProfileTable, Range, Table, controls_of, vocabulary
+from cem_drivers.profiles.tables import ProfileTable, Table, controls_of, vocabulary
 
-Scalar = bool | int | float | str
+PLACE = re.compile(r"\{([a-z_]+)\}")
 
 
 class Link(Table):
-    """The defaults of the link table, and how topics are built."""
+    """The defaults of the link table, and how topics are built.
+
+    `topic` is what all of a device's topics begin with; {serial} is the level that tells devices of a kind apart,
+    {branch} the level at which a device speaks on several `branches`: then the first level of every topic below is the
+    branch. A topic that begins with / is a whole one. {names} in topics are filled from the link table.
+    """
 
     kinds: list[Literal["mqtt"]] = Field(default=["mqtt"], min_length=1)
     port: int = Field(default=1883, ge=1, le=65535)
     prefix: str
-    topic: str  # with {prefix} and {serial}
-    set_suffix: str = "/set"
+    topic: str
+    branches: list[str] = Field(default=[])
+    names: dict[str, str] = Field(default={})  # name in topics -> what stands there unless the site file says else
+    theirs: list[str] = Field(default=[])  # filters below `topic`: what others say to the device, no word of its own
+    plain: bool = False  # payloads that are not JSON are text
     result_suffix: str | None = None
     result_ok: str = "success"
+    stamps: dict[str, str] = Field(default={})  # topic -> JSON pointer to the time or number at which it was said
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Link":
+        if ("{branch}" in self.topic) != bool(self.branches):
+            raise ValueError("'{branch}' in 'topic' and 'branches' go together")
+        return self
+
+
+class Pick(Table):
+    """Takes what concerns one device out of what is said of several, as a message of the topic `into`.
+
+    `source` is a whole topic, + for any level; of a list, the item counts that has the device's {serial} at `key`, of
+    anything else the whole message if it has.
+    """
+
+    source: str = Field(alias="from")
+    key: str
+    into: str
+
+
+class Spot(Table):
+    """A topic and a place in it, written topic#/json/pointer."""
+
+    topic: str
+    json_pointer: str
+
+    @classmethod
+    def of(cls, text: str) -> "Spot":
+        """Reads the notation."""
+        topic, _, pointer = text.partition("#")
+        return cls(topic=topic, json_pointer=pointer)
 
 
 class Identify(Table):
-    """Topics that tell who the device is and what it is rated for; `maker` and `phases` are constants."""
+    """Spots that tell who the device is and what it is rated for; `maker` and `phases` are constants."""
 
     serial: str
     maker: str
@@ -35,131 +80,57 @@ class Identify(Table):
     version: str | None = None
     max_current_a: str | None = None  # the largest current that the device was set up for
     phases: int | None = Field(default=None, ge=1, le=3)  # None: those of the house
+    weak: str | None = (
+        None  # why there is no serial number: `serial` is only what must be told, the prefix stands for it
+    )
 
-
-class Down(Table):
-    """The last will: the device is gone while `topic` holds `equals`."""
-
-    topic: str
-    equals: Scalar
+    def spots(self) -> dict[str, Spot]:
+        """What is told where, by the name of the key."""
+        named = {"serial": self.serial, "model": self.model, "version": self.version, "rating": self.max_current_a}
+        return {name: Spot.of(text) for name, text in named.items() if text is not None}
 
 
 class Life(Table):
-    """Silence longer than `expire_s` is no answer; alive, the device says something at least every `every_s`."""
+    """Silence longer than `expire_s` is no answer; alive, the device says something at least every `every_s`.
+
+    `down`: the last will, the device is gone while one of these holds. `up`: the same mechanism says that it is there;
+    where it speaks too seldom to be waited for (`every_s` above 5), that or a live message must come before a write.
+    """
 
     expire_s: float = Field(gt=0, le=3600)
-    every_s: float = Field(default=5, gt=0, le=5)  # opening waits for it, and must end before the caller gives up
-    down: Down | None = None
+    every_s: float = Field(default=5, gt=0, le=600)
+    down: list[Condition] = Field(default=[])
+    up: Condition | None = None
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether opening can wait for a live message: whoever opens gives up after 8 s."""
+        return self.every_s <= 5
 
 
-class Condition(Table):
-    """`topic` holds `equals`, at the place that the JSON pointer `json` names."""
+class AskRow(Table):
+    """A message that only asks: the device answers with its values, or goes on saying them.
 
-    topic: str
-    equals: Scalar
-    json_pointer: str = Field(default="", alias="json")
-
-
-class Case(Table):
-    """If `topic` holds `equals` (always, where no topic is given): the constant `value`, or what `from` holds.
-
-    `json` points into `topic`; further conditions may stand in `also`.
-    """
-
-    topic: str | None = None
-    equals: Scalar | None = None
-    json_pointer: str = Field(default="", alias="json")
-    also: list[Condition] = Field(default=[])
-    value: float | str | None = None
-    source: str | None = Field(default=None, alias="from")
-
-    @model_validator(mode="after")
-    def _whole(self) -> "Case":
-        if (self.topic is None) != (self.equals is None):
-            raise ValueError("'topic' and 'equals' go together")
-        if (self.value is None) == (self.source is None):
-            raise ValueError("exactly one of 'value' and 'from'")
-        return self
-
-
-class PointRow(Table):
-    """One point of the vocabulary and how it is read from messages.
-
-    `on_change`: the device publishes it retained whenever it changes and at every connect, so what the broker
-    keeps is the present value as long as the device lives; any other topic counts from its own last live message.
-    """
-
-    id: str
-    topic: str | None = None
-    json_pointer: str | list[str] = Field(default="", alias="json")
-    fold: Literal["sum", "max", "min"] | None = None
-    cases: list[Case] = Field(default=[])
-    factor: float = 1.0
-    map: dict[str, str] | None = None
-    range: Range | None = None
-    on_change: bool = False
-
-    @model_validator(mode="after")
-    def _whole(self) -> "PointRow":
-        if (self.topic is None) == (not self.cases):
-            raise ValueError("exactly one of 'topic' and 'cases'")
-        if isinstance(self.json_pointer, list) != (self.fold is not None):
-            raise ValueError("a list of pointers in 'json' and 'fold' go together")
-        return self
-
-    @cached_property
-    def topics(self) -> tuple[str, ...]:
-        """Every topic that the value depends on."""
-        named = [self.topic, *(case.topic for case in self.cases), *(case.source for case in self.cases)]
-        named += [condition.topic for case in self.cases for condition in case.also]
-        return tuple(dict.fromkeys(topic for topic in named if topic is not None))
-
-
-class Limits(Table):
-    """What may be written; `zero` allows 0 besides [min, max]."""
-
-    min: float
-    max: float
-    step: float = Field(gt=0)
-    zero: bool = False
-
-
-class Publish(Table):
-    """One message: `topic` without the suffix; `value` "$setpoint" is the value, in whole steps."""
-
-    topic: str
-    value: int | float | bool | str
-
-
-class Restore(Table):
-    """A topic that `write` changes and that is the owner's: what stood there before our first write goes back.
-
-    `largest`: the topic that tells the largest value the device takes, for when the owner's value is not known.
+    Sent at every connect (`first`, where that is another payload) and then every `every_s`.
     """
 
     topic: str
-    largest: str | None = None
+    payload: str = ""
+    first: str | None = None
+    every_s: float = Field(gt=0, le=600)
 
 
-class ControlRow(ControlTable):
-    """One control and how it is written, read back and released by topics."""
+class Find(Table):
+    """How the probe finds such devices, besides by their identity: `hear` are filters of whole topics, of which the
+    levels give the serial; `needs` are spots that must be there, `has` properties that a description must list.
+    """
 
-    limits: Limits
-    write: list[Publish] = Field(min_length=1)
-    write_zero: list[Publish] = Field(default=[])
-    release: list[Publish] = Field(min_length=1)
-    restore: list[Restore] = Field(default=[])
-    read_back: list[Case] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _whole(self) -> "ControlRow":
-        if self.limits.zero != bool(self.write_zero):
-            raise ValueError("'limits.zero' and 'write_zero' go together")
-        ours = {publication.topic for publication in (*self.write, *self.write_zero)}
-        for restore in self.restore:
-            if restore.topic not in ours or restore.topic in {publication.topic for publication in self.release}:
-                raise ValueError(f"'restore': {restore.topic!r} must be written by 'write' and not by 'release'")
-        return self
+    hear: list[str] = Field(default=[])
+    prefixes: list[str] = Field(default=[])  # those that makers use, where it is more than one
+    needs: list[str] = Field(default=[])
+    has: dict[str, list[str]] = Field(default={})  # topic -> values that a key "property" somewhere in it has
+    roles: list[str] = Field(default=[])  # suggested; none: all of the profile
+    confidence: float = Field(default=0.9, gt=0, le=1)
 
 
 class Golden(Table):
@@ -167,6 +138,7 @@ class Golden(Table):
 
     messages: dict[str, str]
     expect: dict[str, float | str]
+    source: str = ""
 
 
 class Profile(ProfileTable):
@@ -175,7 +147,10 @@ class Profile(ProfileTable):
     link: Link
     identify: Identify
     life: Life
+    find: Find = Find()
     rpc: Rpc | None = None
+    pick: list[Pick] = Field(default=[])
+    ask: list[AskRow] = Field(default=[])
     point: list[PointRow] = Field(min_length=1)
     control: list[ControlRow] = Field(default=[])
     contacts: list[Contacts] = Field(default=[])
@@ -185,6 +160,20 @@ class Profile(ProfileTable):
     def controls(self) -> list[ControlRow | Contacts]:
         """Every control, however it is written."""
         return [*self.control, *self.contacts]
+
+    @cached_property
+    def topics(self) -> tuple[str, ...]:
+        """Every topic that is listened to for what it holds, as written in the profile; picks' own aside."""
+        named = [topic for row in self.point for topic in row.topics]
+        named += [row.by_id.ids for row in self.point if row.by_id is not None]
+        named += [spot.topic for spot in self.identify.spots().values()]
+        named += [condition.topic for condition in (*self.life.down, self.life.up) if condition is not None]
+        named += [topic for row in self.control for topic in row.topics]
+        named += [contacts.topic_of(one) for contacts in self.contacts for one in contacts.ids]
+        if self.rpc is not None:
+            named.append(self.rpc.presence)
+        picked = {pick.into for pick in self.pick}
+        return tuple(dict.fromkeys(topic for topic in named if topic not in picked))
 
 
 def _check(profile: Profile) -> Iterator[Fault]:
@@ -198,8 +187,46 @@ def _check(profile: Profile) -> Iterator[Fault]:
     for table, index, name in named:
         if name not in offered:
             yield Fault((table, index, "id"), f"{name!r} is no control{did_you_mean(name, offered)}")
+    yield from _whole_faults(profile)
+    for index, golden in enumerate(profile.golden):
+        for point, told in _misread(profile, golden).items():
+            yield Fault(("golden", index, "expect"), f"{point} is read as {told}, not as {golden.expect[point]}")
+
+
+def _whole_faults(profile: Profile) -> Iterator[Fault]:
+    """What does not fit together."""
     if profile.contacts and profile.rpc is None:
         yield Fault(("rpc",), "missing: contacts are switched by requests")
+    if not profile.life.waited_for and profile.rpc is not None:
+        yield Fault(("life", "every_s"), "at most 5 for a device that answers requests")
+    for role in profile.find.roles:
+        if role not in profile.roles:
+            yield Fault(("find", "roles"), f"{role!r} is none of the profile's roles: {', '.join(profile.roles)}")
+    places = {"prefix", "serial", "branch", *profile.link.names}
+    for topic in (profile.link.topic, *profile.topics, *(pick.source for pick in profile.pick)):
+        for place in PLACE.findall(topic):
+            if place not in places:
+                yield Fault(
+                    ("link", "names"), f"{{{place}}} in {topic!r} has no default{did_you_mean(place, [*places])}"
+                )
+
+
+def _misread(profile: Profile, golden: Golden) -> dict[str, Value]:
+    """What the profile reads otherwise than a golden case expects."""
+    held = Messages()
+    for topic, payload in golden.messages.items():
+        try:
+            held.take(topic, read(topic, payload.encode(), profile.link.plain), False, 0.0)
+        except UnreadableError as error:
+            return dict.fromkeys(golden.expect, str(error))
+    values = {row.id: held.value(row) for row in profile.point if held.taken_at_s(row) is not None}
+    return {point: values.get(point) for point, wanted in golden.expect.items() if not _same(values.get(point), wanted)}
+
+
+def _same(value: Value, wanted: float | str) -> bool:
+    if isinstance(wanted, str):
+        return value == (None if wanted == "none" else wanted)
+    return isinstance(value, float | int) and math.isclose(value, wanted, rel_tol=1e-9, abs_tol=1e-9)
 
 
 def parse_profile(source: str) -> tuple[Profile | None, list[str]]:

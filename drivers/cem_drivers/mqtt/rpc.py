@@ -24,9 +24,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What a device told unasked: the changes by component."""
+    """What a device told unasked: the changes by component, and when by its own clock (Unix seconds), if it says."""
 
     changes: Mapping[str, Mapping[str, Payload]]
+    at: float | None = None
 
 
 class Requests:
@@ -86,7 +87,9 @@ def notice(payload: bytes) -> Notice:
     params = frame.get("params")
     if frame.get("method") != "NotifyStatus" or not isinstance(params, dict):
         return Notice({})
-    return Notice({name: changes for name, changes in params.items() if isinstance(changes, dict)})
+    told = params.get("ts")
+    at = float(told) if isinstance(told, int | float) and not isinstance(told, bool) else None
+    return Notice({name: changes for name, changes in params.items() if isinstance(changes, dict)}, at)
 
 
 def _object(payload: bytes) -> dict[str, Payload]:

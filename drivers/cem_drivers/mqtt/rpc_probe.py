@@ -5,11 +5,12 @@ from collections.abc import Mapping
 
 from cem.driver import DriverContext, Found
 from cem_drivers.mqtt.broker import BROKERS, Broker, Subscription, listened
-from cem_drivers.mqtt.found import found_device
+from cem_drivers.mqtt.found import Told, found_device
 from cem_drivers.mqtt.messages import Payload, UnreadableError
 from cem_drivers.mqtt.profile import Profile
 from cem_drivers.mqtt.rpc import Requests
 from cem_drivers.mqtt.rpc_tables import Rpc
+from cem_drivers.mqtt.topics import Topics
 from cem_drivers.table import text
 
 MOST = 256
@@ -18,7 +19,7 @@ MOST = 256
 _LOG = logging.getLogger(__name__)
 
 
-Told = dict[str, dict[str, Payload]]
+Answers = dict[str, dict[str, Payload]]
 """What one device answered to each question."""
 
 
@@ -26,33 +27,29 @@ class _Asker:
     """Asks everybody of one family; only requests that read."""
 
     def __init__(self, profile: Profile, rpc: Rpc, prefix: str, broker: Broker) -> None:
-        self.told: dict[str, Told] = {}  # by the level of the topic that stands for the serial number
-        self._profile, self._rpc, self._prefix, self._broker = profile, rpc, prefix, broker
+        self.told: dict[str, Answers] = {}  # by the level of the topic that stands for the serial number
+        self._rpc, self._broker = rpc, broker
         self._requests = Requests(f"cem-scan-{profile.id}")
-        self._level = self._base("\0").split("/").index("\0")
+        self._topics = Topics(profile.link, prefix)
 
     def topics(self) -> tuple[str, ...]:
         """Presences and answers."""
-        return f"{self._base('+')}/{self._rpc.presence}", self._requests.answers_topic
+        return self._topics.whole(self._rpc.presence, "+"), self._requests.answers_topic
 
     def take(self, topic: str, payload: bytes, retained: bool) -> None:
         """A presence or an answer."""
         if topic == self._requests.answers_topic:
             self._answer(payload)
             return
-        name = topic.split("/")[self._level]
-        if payload != b"false" and name not in self.told and len(self.told) < MOST:
+        name = (self._topics.extract(self._rpc.presence, topic) or {}).get("serial", "")
+        if name and payload != b"false" and name not in self.told and len(self.told) < MOST:
             self.told[name] = {}
             for ask in (self._rpc.identify, self._rpc.status):
                 _, frame = self._requests.frame(ask.method, {}, f"{name}/{ask.into}")
-                self._broker.publish(f"{self._base(name)}/{self._rpc.request}", frame)
+                self._broker.publish(self._topics.whole(self._rpc.request, name), frame)
 
     def connection(self, connected: bool) -> None:
         """Nothing to do: the subscriptions are renewed by the broker connection."""
-
-    def _base(self, serial: str) -> str:
-        whole = self._profile.link.topic.format(prefix=self._prefix, serial=serial)
-        return whole if self._prefix else whole.removeprefix("/")
 
     def _answer(self, payload: bytes) -> None:
         try:
@@ -81,18 +78,10 @@ async def probe_requests(
 
 
 def _found(
-    profile: Profile, rpc: Rpc, link: Mapping[str, str | int | float | bool], name: str, told: Told
+    profile: Profile, rpc: Rpc, link: Mapping[str, str | int | float | bool], name: str, told: Answers
 ) -> Found | None:
     components = set(told.get(rpc.status.into, ()))
     if not components.issuperset(rpc.needs) or components & set(rpc.lacks):
         return None
-    texts = {
-        f"{into}/{key}": value
-        for into, result in told.items()
-        for key, value in result.items()
-        if isinstance(value, str)
-    }
-    serial = texts.get(profile.identify.serial)
-    if not serial:
-        return None
-    return found_device(profile, link if name == serial else {**link, "serial": name}, serial, texts)
+    flat: Told = {f"{into}/{key}": value for into, result in told.items() for key, value in result.items()}
+    return found_device(profile, link, name, flat)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from cem_drivers.profiles.faults import Fault, did_you_mean, parse
-from cem_drivers.profiles.store import find, ocpp_texts
+from cem_drivers.profiles.store import OCPP, family_texts, find
 from cem_drivers.profiles.tables import ControlTable, ProfileTable, Table, controls_of
 
 GENERIC = "ocpp.generic"
@@ -126,7 +126,7 @@ def parse_profile(source: str) -> tuple[Profile | None, list[str]]:
 def shipped_profiles() -> Mapping[str, Profile]:
     """The profiles that come with the product, by id. Raises ValueError if one of them is faulty."""
     profiles: dict[str, Profile] = {}
-    for name, source in ocpp_texts().items():
+    for name, source in family_texts(OCPP).items():
         profile, faults = parse_profile(source)
         if profile is None:
             raise ValueError(f"{name}: " + "; ".join(faults))
@@ -136,7 +136,7 @@ def shipped_profiles() -> Mapping[str, Profile]:
 
 def find_profile(name: str) -> tuple[Profile | None, list[str]]:
     """A profile by its id, or by the path of a site's own file (*.toml); None with every fault, paths included."""
-    return find(name, parse_profile, list(ocpp_texts()))
+    return find(name, parse_profile, list(family_texts(OCPP)))
 
 
 def profile_for(vendor: str, model: str) -> Profile:

@@ -110,6 +110,11 @@ def _controls(profile: Profile) -> Iterator[Fault]:
                     (*at, "limits", key), f"{amount!r} is read nowhere{did_you_mean(amount.lstrip('-$'), known)}"
                 )
         yield from _states(control, at)
+        if control.includes and control.id != "pv.limit_w":
+            yield Fault((*at, "includes"), "it is for pv.limit_w: what else the inverter gives under the same limit")
+        for place, name in enumerate(control.includes):
+            if name not in known:
+                yield Fault((*at, "includes", place), f"{name!r} is read nowhere{did_you_mean(name, known)}")
         for place, need in enumerate(control.requires):
             if need.of not in known:
                 yield Fault(

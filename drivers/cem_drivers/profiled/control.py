@@ -41,6 +41,7 @@ class Surface:
         self._monotonic = monotonic
         self._armed: bool | None = None  # None: not tried yet; False: the device did not keep what was written
         self._held: float | None = None  # what we wrote last since the device was opened
+        self._besides_w = 0.0  # what else counted under the limit then, as it was written
         self._touched = False  # something of ours may be in registers that can't be read
         self._one_wiring = False  # the charger has no register for its phases
         self._beat_at_s = -math.inf
@@ -77,11 +78,16 @@ class Surface:
 
     # --- writing -------------------------------------------------------------------------------------------
 
-    async def write(self, value: float) -> None:
-        """Arms the device's time-out, then writes what differs from what it holds. Raises Refused, NoAnswer."""
+    async def write(self, value: float) -> float:
+        """Arms the device's time-out, then writes what differs from what it holds. Raises Refused, NoAnswer.
+
+        Gives what it wrote: within what the device can do now, in its steps.
+        """
         self._made_ready()
         chosen = self._allowed(value)
+        besides_w = sum(self._amount(f"${name}") for name in self._row.includes)
         await self._arm()
+        self._besides_w = besides_w
         rows = self._rows_for(chosen)
         self._touched = True
         if self._row.phases is not None and chosen > 0 and not self._one_wiring:
@@ -92,6 +98,7 @@ class Surface:
                 await self._send(row, raw)
         self._held = chosen
         await self.beat()
+        return chosen
 
     async def release(self) -> None:
         """Hands it back; writes only what is not so already, and what can't be read only if anything of ours may be."""
@@ -251,13 +258,21 @@ class Surface:
             raise Refused(f"{self._bus.name}: {name} is not known, so nothing is written")
         return -known.value if amount.startswith("-") else known.value
 
+    def _with_others(self, value: float) -> float:
+        """A limit of what the inverter gives, from that of the roof: what charges behind it never comes out."""
+        if not self._row.includes:
+            return value
+        low, high = self._amount(self._row.limits.min), self._amount(self._row.limits.max)
+        return max(low, min(value - self._besides_w, high))
+
     def _raw(self, row: WriteRow, value: float) -> list[int]:
         """The registers of one write. Raises Refused when the value does not fit."""
         amount: float
         if row.codes is not None:
             amount = row.codes[str(int(value))]
         elif isinstance(row.value, str):
-            ours = {"$setpoint": value, "$max": self._row.limits.max, "$min": self._row.limits.min}
+            meant = self._with_others(value) if "$setpoint" in row.value else value
+            ours = {"$setpoint": meant, "$max": self._row.limits.max, "$min": self._row.limits.min}
             name = row.value.lstrip("-")
             amount = self._amount(ours.get(name, name))
             amount = -amount if row.value.startswith("-") else amount
@@ -313,6 +328,7 @@ class Surface:
             return None
         value += row.offset
         value *= self._amount(f"${row.per}") if row.per is not None else 1.0
+        value += self._besides_w
         return -value if isinstance(row.value, str) and row.value.startswith("-") else value
 
     async def _decode(self, place: Place, scale: float) -> float | None:

@@ -80,12 +80,12 @@ class ProfiledDevice:
             for point, known in points_of(self._profile, fresh, resource.role)
         ]
 
-    async def write(self, resource_id: str, control: Control, value: float) -> None:
-        """Sets a value; raises Refused where this device is not to be written."""
+    async def write(self, resource_id: str, control: Control, value: float) -> float:
+        """Sets a value and gives what it set of it; raises Refused where this device is not to be written."""
         self._opened()
         surface = self._surface(resource_id, control)
         await self._certain()
-        await surface.write(value)
+        return await surface.write(value)
 
     async def read_back(self, resource_id: str, control: Control) -> float | None:
         """The value as the device holds it; None when none of ours is in force."""

@@ -10,6 +10,7 @@ from cem.driver import (
     DeviceConfig,
     DriverContext,
     Found,
+    Json,
     NoAnswer,
     Ratings,
     Refused,
@@ -68,15 +69,20 @@ class ProfiledDriver:
         if named is not None:
             return [await self._named(str(named), link, context, timeout_s)]
         found: list[Found] = []
+        silent: set[object] = set()  # units at which nobody answers: the others there would wait as long
         for profile in shipped_profiles().values():
             if not _tells_strangers(profile) or not _may_be_at(profile, link):
+                continue
+            unit = profile.identify.unit or link.get("unit", profile.link.unit)
+            if unit in silent:
                 continue
             try:
                 one = await _probe(profile, link, context, timeout_s)
             except NoAnswer:
-                if profile.identify.unit not in {None, link.get("unit")}:
-                    continue  # it would have told who it is at another unit, and nobody is there
-                return found  # nobody there: the others would wait as long
+                silent.add(unit)
+                if unit == link.get("unit"):
+                    return found  # nobody there
+                continue
             except (WrongDevice, BadAnswer, Refused):
                 continue
             found.append(one)
@@ -88,9 +94,7 @@ class ProfiledDriver:
         if profile is None:
             raise WrongDevice("; ".join(faults))
         bare = {key: value for key, value in link.items() if key != "profile"}
-        found = await _probe(profile, bare, context, timeout_s)
-        unit = {"unit": profile.link.unit} if "unit" not in bare else {}
-        return replace(found, profile=name, link={**bare, **unit}, confidence=SURE)
+        return replace(await _probe(profile, bare, context, timeout_s), profile=name, confidence=SURE)
 
 
 def _may_be_at(profile: Profile, link: LinkTable) -> bool:
@@ -115,7 +119,10 @@ async def _probe(profile: Profile, link: LinkTable, context: DriverContext, time
     offered = _offered(profile)
     resources = tuple((Role(role), _ratings(profile, role, known), offered & _of_role(role)) for role in profile.roles)
     sure = SURE if identity.serial and profile.identify.weak is None else UNSURE
-    return Found("modbus", profile.id, identity, dict(link), resources, sure)
+    names = [*(row.id for row in profile.point), *(row.id for row in profile.derive)]
+    values: dict[str, Json] = {name: known[name].value for name in names if name in known}
+    at = {"unit": profile.link.unit, **link}
+    return Found("modbus", profile.id, identity, at, resources, sure, {"values": values})
 
 
 async def _told_at(profile: Profile, link: LinkTable, context: DriverContext, timeout_s: float) -> Mapping[str, Known]:

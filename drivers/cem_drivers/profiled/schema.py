@@ -269,6 +269,7 @@ class ControlRow(Table):
     id: str
     limits: Limits
     requires: list[Requirement] = Field(default=[])
+    includes: list[str] = Field(default=[])
     storage: Literal["ram", "levelled", "flash", "unknown"] = "unknown"
     budget: Budget
     dead_band: float = Field(default=0, ge=0)

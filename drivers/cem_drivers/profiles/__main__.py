@@ -8,8 +8,11 @@ import click
 from cem_drivers.mqtt.profile import parse_profile as parse_mqtt
 from cem_drivers.ocpp.profile import parse_profile as parse_ocpp
 from cem_drivers.profiled.catalogue import parse_profile as parse_modbus
-from cem_drivers.profiles.store import is_mqtt, is_ocpp
+from cem_drivers.profiles.store import MODBUS, MQTT, OCPP, SERIAL, family_of
 from cem_drivers.profiles.table import table
+from cem_drivers.serial.profile import parse_profile as parse_serial
+
+PARSERS = {MODBUS: parse_modbus, MQTT: parse_mqtt, OCPP: parse_ocpp, SERIAL: parse_serial}
 
 
 @click.group()
@@ -43,8 +46,7 @@ def _faults(file: Path) -> list[str]:
         source = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return [f"can't be read: {error}"]
-    parse = parse_ocpp if is_ocpp(source) else parse_mqtt if is_mqtt(source) else parse_modbus
-    profile, faults = parse(source)
+    profile, faults = PARSERS[family_of(source)](source)
     if profile is not None and profile.id != file.name.removesuffix(".toml"):
         faults = [f"id: {profile.id!r}, but the file is named {file.name!r}; they must be the same"]
     return faults

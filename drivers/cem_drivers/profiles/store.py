@@ -12,6 +12,8 @@ T = TypeVar("T")
 Parse = Callable[[str], tuple[T | None, list[str]]]
 
 SUFFIX = ".toml"
+MODBUS, MQTT, OCPP, SERIAL = "modbus", "mqtt", "ocpp", "serial"
+"""The formats of profiles, named as their drivers."""
 
 
 @cache
@@ -23,24 +25,23 @@ def _texts() -> Mapping[str, str]:
     }
 
 
-def is_mqtt(source: str) -> bool:
-    """Whether a profile describes an MQTT device, seen without parsing it."""
-    return 'kinds = ["mqtt"]' in source
+def family_of(source: str) -> str:
+    """Which of the formats a profile is written in, seen without parsing it."""
+    if 'kinds = ["mqtt"]' in source:
+        return MQTT
+    if 'kinds = ["ocpp"]' in source:
+        return OCPP
+    return SERIAL if 'kinds = ["serial"' in source else MODBUS
 
 
-def is_ocpp(source: str) -> bool:
-    """Whether a profile describes an OCPP charger, seen without parsing it."""
-    return 'kinds = ["ocpp"]' in source
+def family_texts(family: str) -> dict[str, str]:
+    """The shipped profiles' sources by id, of one format."""
+    return {name: text for name, text in _texts().items() if family_of(text) == family}
 
 
 def shipped_texts(mqtt: bool) -> dict[str, str]:
     """The shipped profiles' sources by id, of MQTT devices or of Modbus devices."""
-    return {name: text for name, text in _texts().items() if is_mqtt(text) is mqtt and not is_ocpp(text)}
-
-
-def ocpp_texts() -> dict[str, str]:
-    """The shipped profiles' sources by id, of OCPP chargers."""
-    return {name: text for name, text in _texts().items() if is_ocpp(text)}
+    return family_texts(MQTT if mqtt else MODBUS)
 
 
 def find(name: str, parse: Parse[T], ids: Sequence[str]) -> tuple[T | None, list[str]]:

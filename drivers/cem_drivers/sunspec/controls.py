@@ -28,8 +28,8 @@ class ControlSurface(Protocol):
     def spec(self) -> ControlSpec:
         """How it wants to be written, as far as known now."""
 
-    async def write(self, value: float) -> None:
-        """Sets it and arms the revert timer."""
+    async def write(self, value: float) -> float:
+        """Sets it and arms the revert timer; gives what it set, within what the device can do."""
 
     async def read_back(self) -> float | None:
         """What the device holds; None when no value of ours is in force."""
@@ -137,7 +137,7 @@ class PvLimit:
             effect_tolerance=max(0.02 * self._wmax(), self._step_w, 100.0),
         )
 
-    async def write(self, value: float) -> None:
+    async def write(self, value: float) -> float:
         """Limits generation to `value` W. Raises Refused for a negative one."""
         if value < 0:
             raise Refused(f"{self._bus.name}: a generation limit is a magnitude, not {value:g} W")
@@ -153,6 +153,7 @@ class PvLimit:
         if self._points.after is not None:
             wanted |= registers.some({self._points.after: 0})
         await registers.write(wanted | self._timer.running() | self._ramp())
+        return percent * wmax_w / 100 if value > wmax_w else value
 
     def _ramp(self) -> dict[str, int]:
         """The ramp as it is: written along so that one request reaches from percentage to enable."""
@@ -212,7 +213,7 @@ class BatterySetpoint:
         """How it wants to be written."""
         return setpoint_spec(self._resource_id, self._timer.seconds, self._step_w, max(self._base_w()))
 
-    async def write(self, value: float) -> None:
+    async def write(self, value: float) -> float:
         """Charges (+) or discharges (-) with `value` W, bounded by what the device says it can."""
         registers = self._registers
         charge_w, discharge_w = self._base_w()
@@ -227,6 +228,7 @@ class BatterySetpoint:
         await registers.write(rates | registers.some({"InOutWRte_WinTms": 0}) | self._timer.running())
         if registers.raw("StorCtl_Mod") != CHARGE_AND_DISCHARGE:
             await registers.write({"StorCtl_Mod": CHARGE_AND_DISCHARGE})
+        return power_w
 
     async def read_back(self) -> float | None:
         """The power in force, W; None when the rates are not in force or leave the device a choice."""

@@ -1,17 +1,22 @@
-"""The controls of the newer models (IEEE 1547-2018): WSet of 704, and the heartbeat of 715."""
+"""The controls of the newer models (IEEE 1547-2018): WSet of 704, and the heartbeats of 715 and 802."""
 
-import struct
+import logging
 from collections.abc import Callable
 
 from cem.driver import ControlSpec, Refused
 from cem_drivers.modbus import Bus
 from cem_drivers.sunspec.controls import RevertTimer, Watts, setpoint_spec
 from cem_drivers.sunspec.registers import Registers
+from cem_drivers.sunspec.roles import HEARTBEAT
 from cem_drivers.sunspec.scan import Model
+
+_LOG = logging.getLogger(__name__)
 
 IN_WATTS = 1  # WSetMod
 LOCAL = 1  # LocRemCtl
 BEAT_S = 1.0
+HEARTBEATS = {HEARTBEAT: "ControllerHb", 802: "CtrlHb"}
+"""Model -> the point that a controller counts up."""
 
 
 class DerSetpoint:
@@ -38,7 +43,7 @@ class DerSetpoint:
         """How it wants to be written."""
         return setpoint_spec(self._resource_id, self._timer.seconds, self._step_w, max(self._bounds()))
 
-    async def write(self, value: float) -> None:
+    async def write(self, value: float) -> float:
         """Charges (+) or discharges (-) with `value` W, bounded by what the device says it can."""
         registers = self._registers
         charge_w, discharge_w = self._bounds()
@@ -47,6 +52,7 @@ class DerSetpoint:
         await self._timer.arm()
         wanted = {"WSetEna": 1, "WSet": registers.encoded("WSet", -power_w)}
         await registers.write(wanted | registers.some({"WSetMod": IN_WATTS, "WSetEnaRvrt": 0}) | self._timer.running())
+        return power_w
 
     async def read_back(self) -> float | None:
         """The power in force, W; None when none is."""
@@ -72,29 +78,45 @@ class DerSetpoint:
 
 
 class Heartbeat:
-    """ControllerHb of model 715, counted up every second while we hold a control."""
+    """The controller's heartbeat of model 715 or 802, counted up every second while we hold a control.
+
+    Interpretation: local control (LocRemCtl) of 715 is the whole device's, which then takes no set point; that of 802
+    is the battery bank's alone, which then has no use for our heartbeat.
+    """
 
     def __init__(self, bus: Bus, model: Model, monotonic: Callable[[], float]) -> None:
         self._bus = bus
+        self._point = HEARTBEATS[model.id]
+        self._whole_device = model.id == HEARTBEAT
         self._registers = Registers(bus, model)
         self._monotonic = monotonic
         self._beaten_s = -BEAT_S
+        self._refused = False
 
     async def check(self) -> None:
         """Before a write: raises Refused when the device takes no remote control."""
         await self._registers.read()
-        if self._registers.given("LocRemCtl") and self._registers.raw("LocRemCtl") == LOCAL:
+        if self._whole_device and self._local():
             raise Refused(f"{self._bus.name}: it is in local control (LocRemCtl). Leave it at the device")
 
+    def _local(self) -> bool:
+        return self._registers.given("LocRemCtl") and self._registers.raw("LocRemCtl") == LOCAL
+
     async def beat(self) -> None:
-        """Counts up by the seconds passed; harmless when called more often. Writes to nobody without the point."""
+        """Counts up every second; harmless when called more often. Writes to nobody without the point.
+
+        A device that refuses it is told of once and left alone: whether it follows shows in what it does.
+        """
         now_s = self._monotonic()
         passed = now_s - self._beaten_s
         if passed < 0.9 * BEAT_S:
             return
-        if not self._registers.given("ControllerHb"):
+        if self._refused or not self._registers.given(self._point) or self._local():
             return
-        count = (self._registers.raw("ControllerHb") + 1) % 0xFFFF_FFFF
-        await self._registers.write({"ControllerHb": count})
-        self._registers.note("ControllerHb", struct.pack(">I", count))
+        count = self._registers.next_count(self._point)
         self._beaten_s = now_s
+        try:
+            await self._registers.write({self._point: count})
+        except Refused as error:
+            self._refused = True
+            _LOG.warning("%s: it takes no heartbeat (%s): %s", self._bus.name, self._point, error)

@@ -20,7 +20,7 @@ from cem.driver import (
 )
 from cem_drivers.modbus import MAX_READ, Bus, LinkStatistics, open_bus
 from cem_drivers.sunspec.controls import BatterySetpoint, ControlSurface, PvLimit, Watts
-from cem_drivers.sunspec.der_controls import DerSetpoint, Heartbeat
+from cem_drivers.sunspec.der_controls import HEARTBEATS, DerSetpoint, Heartbeat
 from cem_drivers.sunspec.grid_charging import GridCharging
 from cem_drivers.sunspec.image import Image
 from cem_drivers.sunspec.registers import Registers
@@ -78,7 +78,9 @@ class SunSpecDevice:
         self._known: dict[str, _Known] = {}  # by resource id
         self._wanted: dict[bool, tuple[tuple[Image, tuple[Model, ...]], ...]] = {}  # by whether the slow ones are due
         self._surfaces: dict[tuple[str, Control], ControlSurface] = {}
-        self._heartbeats: dict[str, Heartbeat] = {}  # resource id -> of the device that carries its controls
+        self._heartbeats: dict[
+            str, tuple[Heartbeat, ...]
+        ] = {}  # resource id -> of the device that carries its controls
         self._held: set[tuple[str, Control]] = set()
         self._slow_at_s = 0.0
 
@@ -117,25 +119,26 @@ class SunSpecDevice:
         taken_at_s = self._context.monotonic()
         if self._heartbeats:
             for resource_id in {resource_id for resource_id, _ in self._held}:
-                if resource_id in self._heartbeats:
-                    await self._heartbeats[resource_id].beat()
+                for heartbeat in self._heartbeats.get(resource_id, ()):
+                    await heartbeat.beat()
         return [
             Reading(resource_id, point, value, taken_at_s)
             for resource_id in self._sources
             for point, value in self._points_of(resource_id).items()
         ]
 
-    async def write(self, resource_id: str, control: Control, value: float) -> None:
-        """Sets a value; raises Refused where this device is not to be written."""
+    async def write(self, resource_id: str, control: Control, value: float) -> float:
+        """Sets a value and gives what it set of it; raises Refused where this device is not to be written."""
         if not math.isfinite(value):
             raise Refused(f"{self.id}: {value} is no value for {control}")
         surface = await self._surface(resource_id, control)
-        heartbeat = self._heartbeats.get(resource_id)
-        if heartbeat is not None:
+        for heartbeat in self._heartbeats.get(resource_id, ()):
             await heartbeat.check()
+        for heartbeat in self._heartbeats.get(resource_id, ()):
             await heartbeat.beat()
-        await surface.write(value)
+        took = await surface.write(value)
         self._held.add((resource_id, control))
+        return took
 
     async def read_back(self, resource_id: str, control: Control) -> float | None:
         """The value as the device holds it; None when none of ours is in force."""
@@ -219,9 +222,12 @@ class SunSpecDevice:
                     _LOG.warning("%s: no model carries %s; it stays as the device likes", self.id, control)
                     continue
                 self._surfaces[resource.id, control] = surface
-                heartbeat = self._sources[resource.id].map.first(HEARTBEAT)
-                if heartbeat is not None:
-                    self._heartbeats[resource.id] = Heartbeat(bus, heartbeat, self._context.monotonic)
+                # the bank of 802 is the battery's; what limits the sun does not feed it
+                wanted = [model for model in HEARTBEATS if model == HEARTBEAT or resource.role is Role.BATTERY]
+                models = [self._sources[resource.id].map.first(model) for model in wanted]
+                self._heartbeats[resource.id] = tuple(
+                    Heartbeat(bus, model, self._context.monotonic) for model in models if model is not None
+                )
 
     async def _learnt(self, bus: Bus, resource_id: str, control: Control) -> ControlSurface | None:
         """The first of the models for a control that can be used; None where none can."""

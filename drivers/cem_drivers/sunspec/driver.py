@@ -78,7 +78,7 @@ class SunSpecDriver:
                 base = link.get("base")
                 maps = await scan_with(reader, int(number(link, "base", 0)) if base is not None else None)
                 for device in maps:
-                    found.append(await sighted(reader, device, link))  # noqa: PERF401 - kept when time runs out
+                    found.append(await sighted(reader, device, {"unit": 1, **link}))  # noqa: PERF401 - kept when time runs out
         except (NoAnswer, BadAnswer, Refused, TimeoutError):
             return found  # nothing of this family, or no more of it, as far as can be seen
         finally:

@@ -81,10 +81,13 @@ class Registers:
             await self.bus.write(self.model.address + first, run)
             offsets = offsets[len(run) :]
 
-    def note(self, name: str, packed: bytes) -> None:
-        """Remembers what was just written, without reading it."""
-        begin = 2 * self._known.point(name).offset
+    def next_count(self, name: str) -> int:
+        """The number after the one that a counter of ours holds, remembered as written; it wraps before "not given"."""
+        point = self._known.point(name)
+        count = (self.raw(name) + 1) % ((1 << 16 * point.size) - 1)
+        begin, packed = 2 * point.offset, struct.pack(">" + point.format, count)
         self._block = self._block[:begin] + packed + self._block[begin + len(packed) :]
+        return count
 
     def some(self, values: Mapping[str, int]) -> dict[str, int]:
         """Those of the points that the device implements."""

@@ -1,9 +1,10 @@
 """The meter at the connection point: SunSpec models 1, 203."""
 
+from hw_sim.devices.grid_values import grid_values
 from hw_sim.devices.sunspec import Model, Value, factor_for
 from hw_sim.devices.sunspec_front import SunSpecFront
 from hw_sim.homefile import Home
-from hw_sim.physics.house import House, currents
+from hw_sim.physics.house import House
 from hw_sim.specs import DeviceSpec
 
 
@@ -44,23 +45,7 @@ class Meter(SunSpecFront):
 
     def _live(self) -> dict[str, Value]:
         house = self.house
-        volts = house.grid.voltages_v
-        powers = one, two, three = house.grid_phases_w
-        a, b, c = (amps if w >= 0.0 else -amps for amps, w in zip(currents(powers, volts), powers, strict=True))
-        live: dict[str, Value] = {
-            "A": a + b + c,
-            "AphA": a,
-            "PhV": sum(volts) / house.home.grid.phases,
-            "PhVphA": volts[0],
-            "Hz": house.grid.frequency_hz,
-            "W": house.grid_w,
-            "WphA": one,
-            "VA": abs(house.grid_w),
-            "PF": 100.0,
-            "TotWhExp": house.export_wh,
-            "TotWhImp": house.import_wh,
-        }
-        live.update(AphB=b, AphC=c, PhVphB=volts[1], PhVphC=volts[2], WphB=two, WphC=three)
+        volts, live = house.grid.voltages_v, grid_values(house)
         if house.home.grid.phases == 3:
             between = 3.0**0.5 / 2.0
             live["PPV"] = sum(volts) / 3.0 * 3.0**0.5

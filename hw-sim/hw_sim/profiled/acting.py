@@ -63,21 +63,34 @@ class BatteryActor:
 
 
 class RoofActor:
-    """The largest generation."""
+    """The largest generation, or, with a battery behind the same inverter, the largest power that comes out of it.
+
+    Interpretation: the roof gives way to what the battery discharges; the battery itself is not cut.
+    """
 
     typical = 0.0
 
-    def __init__(self, roof: Roof) -> None:
+    def __init__(self, roof: Roof, battery: Battery | None = None) -> None:
         self.plant: str = roof.spec.id
         self._roof = roof
+        self._battery = battery
+        self._limit_w: float | None = None
 
     def take(self, told: Told, one_phase: bool) -> None:
         """A magnitude; None lifts it."""
         del one_phase
-        self._roof.limit_w = _value(told)
+        self._limit_w = _value(told)
+        self._bring()
 
     def tick(self) -> None:
-        """Nothing."""
+        """The battery takes or gives something else by now."""
+        self._bring()
+
+    def _bring(self) -> None:
+        if self._limit_w is None or self._battery is None:
+            self._roof.limit_w = self._limit_w
+        else:
+            self._roof.limit_w = max(0.0, self._limit_w + self._battery.power_w)
 
     def hold(self, command: Command, until_s: float | None) -> Hold:
         """The lower bound of its power."""
@@ -178,12 +191,12 @@ class RelayActor:
         return Hold(True, until_s, state=int(command.value >= 0.5))
 
 
-def actor_of(house: House, role: str, plant: str) -> Actor:
-    """The plant of a role under control."""
+def actor_of(house: House, role: str, plant: str, battery: str | None = None) -> Actor:
+    """The plant of a role under control; `battery` shares the limit of a roof."""
     if role == "battery":
         return BatteryActor(house.batteries[plant])
     if role == "pv":
-        return RoofActor(house.roofs[plant])
+        return RoofActor(house.roofs[plant], None if battery is None else house.batteries[battery])
     if role == "ev":
         return ChargerActor(house, house.charging_points[plant])
     if role == "heat_pump":

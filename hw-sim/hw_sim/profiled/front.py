@@ -119,7 +119,8 @@ class ProfiledDevice(ModbusFront):
             fallback = None if self.spec.falls_back is None else _given(self.spec.falls_back)
             steering = Steering(self.profile, table, self._bank, self._amount, highest, fallback)
             self._steerings.append(steering)
-            self._actors.append((steering, actor_of(self.house, role, plant)))
+            battery = self._by_role.get("battery") if "battery.power_w" in table.includes else None
+            self._actors.append((steering, actor_of(self.house, role, plant, battery)))
         steered = {actor.plant for _, actor in self._actors}
         for role, plant in self._by_role.items():
             if plant is not None and plant not in steered:

@@ -207,6 +207,7 @@ class ControlTable(Part):
     id: str
     limits: Limits
     requires: tuple[Requirement, ...] = ()
+    includes: tuple[str, ...] = ()  # what else a limit of the roof counts: what its battery gives or takes
     storage: str = "unknown"
     device_timeout: Timeout | None = None
     heartbeat: Heartbeat | None = None

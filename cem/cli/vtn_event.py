@@ -1,14 +1,13 @@
-"""`cem vtn program|event|report|ven`: what business logic tells a running VTN, and what it learns from it."""
+"""`cem vtn event`: the events of a running VTN."""
 
-import json
 import math
 import re
-from collections.abc import Sequence
-from typing import TypeVar
+from pathlib import Path
 
 import click
 
-from cem.cli.vtn_rest import Access, Vtn, access_options, run
+from cem.cli.vtn_print import json_option, print_all, print_one
+from cem.cli.vtn_rest import Access, Vtn, access_options, run, shown
 from cem.wire.openadr3 import (
     Duration,
     Event,
@@ -17,26 +16,19 @@ from cem.wire.openadr3 import (
     EventRequest,
     Interval,
     IntervalPeriod,
-    Message,
     Program,
-    ProgramRequest,
-    Report,
     ReportDescriptor,
     Start,
     ValuesMap,
-    Ven,
-    to_json,
+    WireError,
+    decode,
 )
 
-M = TypeVar("M", bound=Message)
 _Stretch = tuple[Duration, int | float | str]
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-
-async def _every(access: Access, kind: type[M], segment: str) -> list[M]:
-    async with Vtn(access) as vtn:
-        return await vtn.every(kind, segment)
+def _read_new_start(ctx: click.Context, param: click.Parameter, text: str | None) -> Start | None:
+    return None if text is None else _read_start(ctx, param, text)
 
 
 def _read_start(_ctx: click.Context, _param: click.Parameter, text: str) -> Start:
@@ -85,64 +77,6 @@ def _number(text: str) -> int | float | str:
     if not math.isfinite(number):
         raise click.UsageError(f"{text} is not a number that can be sent")
     return number
-
-
-def _plain(line: str) -> str:
-    """A line without what a peer's text could do to a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in line)
-
-
-def _print(messages: Sequence[Message], as_json: bool, lines: Sequence[str]) -> None:
-    if as_json:
-        click.echo(json.dumps([to_json(message) for message in messages], indent=2))
-        return
-    for line in lines:
-        click.echo(_plain(line))
-    if not lines:
-        click.echo("none", err=True)
-
-
-def _print_one(message: Message, as_json: bool, line: str) -> None:
-    click.echo(json.dumps(to_json(message), indent=2) if as_json else _plain(line))
-
-
-@click.group()
-def program() -> None:
-    """Programs of the VTN.
-
-    Example: cem vtn program add limits
-    """
-
-
-@program.command("add")
-@click.argument("name")
-@click.option("--target", "targets", multiple=True, help="Only VENs that were granted it see the program; repeatable.")
-@access_options
-@json_option
-def program_add(name: str, targets: tuple[str, ...], access: Access, as_json: bool) -> None:
-    """Makes a program.
-
-    Example: cem vtn program add limits
-    """
-
-    async def work() -> Program:
-        async with Vtn(access) as vtn:
-            return await vtn.create(Program, "programs", ProgramRequest(program_name=name, targets=targets))
-
-    made = run(work())
-    _print_one(made, as_json, f"{made.id}  {made.program_name}")
-
-
-@program.command("list")
-@access_options
-@json_option
-def program_list(access: Access, as_json: bool) -> None:
-    """Lists the programs.
-
-    Example: cem vtn program list --json
-    """
-    found = run(_every(access, Program, "programs"))
-    _print(found, as_json, [f"{one.id}  {one.program_name}" for one in found])
 
 
 @click.group()
@@ -210,7 +144,7 @@ def event_add(
                 Event,
                 "events",
                 EventRequest(
-                    program_id=await _program_id(vtn, program_name),
+                    program_id=(await vtn.named(Program, "programs", "programName", program_name)).id,
                     event_name=name,
                     priority=priority,
                     targets=targets,
@@ -229,20 +163,13 @@ def event_add(
             )
 
     made = run(work())
-    _print_one(made, as_json, _event_line(made))
+    print_one(made, as_json, _event_line(made))
 
 
 def _descriptors(payload_type: str, unit: str | None, currency: str | None) -> tuple[EventPayloadDescriptor, ...]:
     if unit is None and currency is None:
         return ()
     return (EventPayloadDescriptor(payload_type=payload_type, units=unit, currency=currency),)
-
-
-async def _program_id(vtn: Vtn, name: str) -> str:
-    found = [one for one in await vtn.every(Program, "programs", programName=name) if one.program_name == name]
-    if not found:
-        raise click.ClickException(f"no program named {name!r}; make it with: cem vtn program add {name}")
-    return found[0].id
 
 
 def _event_line(one: Event) -> str:
@@ -252,6 +179,102 @@ def _event_line(one: Event) -> str:
     units = " ".join(d.units for d in one.payload_descriptors if d.units)
     more = f" and {len(one.intervals) - 1} more" if len(one.intervals) > 1 else ""
     return f"{one.id}  {one.event_name or '-'}  from {start or '-'}  {asks} {units}{more}"
+
+
+def _from_file(path: Path) -> EventRequest:
+    try:
+        return decode(EventRequest, path.read_bytes())
+    except WireError as error:
+        raise click.UsageError(f"{path}: {error}") from error
+
+
+@event.command("put")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--id", "event_id", metavar="ID", help="Put it in the place of this event; else it is a new one.")
+@access_options
+@json_option
+def event_put(file: Path, event_id: str | None, access: Access, as_json: bool) -> None:
+    """Makes an event from a JSON file, or puts it in the place of another: everything that OpenADR has can be in it.
+
+    Example: cem vtn event put tomorrow.json --id 3f2a9c
+    """
+    wanted = _from_file(file)
+
+    async def work() -> Event:
+        async with Vtn(access) as vtn:
+            if event_id is None:
+                return await vtn.create(Event, "events", wanted)
+            return await vtn.replace(Event, "events", event_id, wanted)
+
+    made = run(work())
+    print_one(made, as_json, _event_line(made))
+
+
+@event.command("change")
+@click.argument("event_id", metavar="ID")
+@click.option("--value", help="Another value; of an event with a single interval and payload.")
+@click.option("--start", callback=_read_new_start, help="Another start: 'now' or 2026-01-15T09:30:00Z.")
+@click.option("--duration", callback=_read_duration, help="Another length of the intervals, such as PT10M.")
+@click.option("--priority", type=click.IntRange(min=0), help="0 is the highest.")
+@click.option("--target", "targets", multiple=True, help="Instead of all targets it had; repeatable.")
+@access_options
+@json_option
+def event_change(
+    event_id: str,
+    value: str | None,
+    start: Start | None,
+    duration: Duration | None,
+    priority: int | None,
+    targets: tuple[str, ...],
+    access: Access,
+    as_json: bool,
+) -> None:
+    """Changes an event and leaves the rest of it as it is.
+
+    Example: cem vtn event change 3f2a9c --value 3.5 --duration PT20M
+    """
+    if value is None and start is None and duration is None and priority is None and not targets:
+        raise click.UsageError("say what to change")
+
+    async def work() -> Event:
+        async with Vtn(access) as vtn:
+            old = await vtn.one(Event, "events", event_id)
+            period = old.interval_period or IntervalPeriod()
+            times = {"start": start or period.start, "duration": duration or period.duration}
+            update: dict[str, object] = {"interval_period": period.model_copy(update=times)}
+            if value is not None:
+                update["intervals"] = (_with_value(old, _number(value)),)
+            if priority is not None:
+                update["priority"] = priority
+            if targets:
+                update["targets"] = targets
+            return await vtn.replace(Event, "events", event_id, old.model_copy(update=update))
+
+    made = run(work())
+    print_one(made, as_json, _event_line(made))
+
+
+def _with_value(old: Event, value: int | float | str) -> Interval:
+    if len(old.intervals) != 1 or len(old.intervals[0].payloads) != 1:
+        raise click.ClickException(f"event {old.id} has more than one value; use cem vtn event put FILE --id {old.id}")
+    only = old.intervals[0]
+    return only.model_copy(update={"payloads": (only.payloads[0].model_copy(update={"values": (value,)}),)})
+
+
+@event.command("show")
+@click.argument("event_id", metavar="ID")
+@access_options
+def event_show(event_id: str, access: Access) -> None:
+    """Prints an event as JSON, as it can be put again.
+
+    Example: cem vtn event show 3f2a9c
+    """
+
+    async def work() -> Event:
+        async with Vtn(access) as vtn:
+            return await vtn.one(Event, "events", event_id)
+
+    click.echo(shown(run(work())))
 
 
 @event.command("list")
@@ -269,7 +292,7 @@ def event_list(active: bool, access: Access, as_json: bool) -> None:
             return await vtn.every(Event, "events", active="true" if active else "false")
 
     found = run(work())
-    _print(found, as_json, [_event_line(one) for one in found])
+    print_all(found, as_json, [_event_line(one) for one in found])
 
 
 @event.command("cancel")
@@ -287,57 +310,4 @@ def event_cancel(event_id: str, access: Access, as_json: bool) -> None:
             return await vtn.remove(Event, "events", event_id)
 
     gone = run(work())
-    _print_one(gone, as_json, f"cancelled {_event_line(gone)}")
-
-
-@click.group()
-def report() -> None:
-    """Reports that VENs wrote.
-
-    Example: cem vtn report list --json
-    """
-
-
-@report.command("list")
-@click.option("--event", "event_id", help="Only reports on this event.")
-@access_options
-@json_option
-def report_list(event_id: str | None, access: Access, as_json: bool) -> None:
-    """Lists the reports.
-
-    Example: cem vtn report list --event 3f2a9c --json
-    """
-
-    async def work() -> list[Report]:
-        async with Vtn(access) as vtn:
-            return await vtn.every(Report, "reports", **({"eventID": event_id} if event_id is not None else {}))
-
-    found = run(work())
-    _print(found, as_json, [_report_line(one) for one in found])
-
-
-def _report_line(one: Report) -> str:
-    intervals = sum(len(resource.intervals) for resource in one.resources)
-    names = ", ".join(resource.resource_name for resource in one.resources)
-    event_part = f"on event {one.event_id} by {one.client_name}"
-    return f"{one.id}  {one.report_name or '-'}  {event_part}: {intervals} intervals of {names or 'nothing'}"
-
-
-@click.group()
-def ven() -> None:
-    """VENs known to the VTN.
-
-    Example: cem vtn ven list
-    """
-
-
-@ven.command("list")
-@access_options
-@json_option
-def ven_list(access: Access, as_json: bool) -> None:
-    """Lists the VENs.
-
-    Example: cem vtn ven list
-    """
-    found = run(_every(access, Ven, "vens"))
-    _print(found, as_json, [f"{one.id}  {one.ven_name}  client {one.client_id or '-'}" for one in found])
+    print_one(gone, as_json, f"cancelled {_event_line(gone)}")

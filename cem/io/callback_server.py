@@ -1,0 +1,45 @@
+"""The socket on which a VTN calls back, with TLS where a certificate is given."""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from cem.io.http_server import HttpServer, ServerBounds
+from cem.wire.http import HttpRequest, HttpResponse
+
+BOUNDS = ServerBounds(max_body_bytes=256 * 1024, body_timeout_s=5.0)
+
+
+class CallbackServer:
+    """Satisfies cem.runtime.ven_notices.Callback.
+
+    Without a certificate it is plain http: for a proxy in front of it that has one.
+    """
+
+    def __init__(self, host: str, port: int, certificate: Path | None = None, key: Path | None = None) -> None:
+        self._host = host
+        self._port = port
+        self._certificate = certificate
+        self._key = key
+        self._server: HttpServer | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return self._port
+
+    async def start(self, answer: Callable[[HttpRequest], Awaitable[HttpResponse]]) -> None:
+        """Listens; raises OSError (ssl.SSLError is one) where it can't."""
+        tls = None
+        if self._certificate is not None:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(self._certificate, self._key)
+        server = HttpServer(answer, BOUNDS, tls)
+        self._port = await server.start(self._host, self._port)
+        self._server = server
+
+    async def stop(self) -> None:
+        """Closes the socket."""
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop()

@@ -1,0 +1,70 @@
+"""Looks which services are announced in the local network by mDNS (RFC 6762, RFC 6763)."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from zeroconf import ServiceStateChange, Zeroconf
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+
+MOST = 256
+"""So many services are asked about."""
+ASKED_S = 1.0
+"""Patience for where one service is."""
+_LONGEST_TEXT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """One service: of which type it is, its name, where it is, and what else it says (keys in lower case)."""
+
+    kind: str  # such as _mqtt._tcp
+    name: str
+    addresses: tuple[str, ...]
+    port: int
+    says: dict[str, str] = field(default_factory=dict)
+
+
+async def announced(kinds: Iterable[str], timeout_s: float, interfaces: tuple[str, ...] = ()) -> list[Announced]:
+    """Every service of the kinds that is announced within `timeout_s`, by kind and name. `interfaces` are the addresses
+    of the network cards to listen on, all by default. Raises OSError where the network does not let us.
+    """
+    full = {f"{kind}.local.": kind for kind in kinds}
+    seen: dict[str, str] = {}
+
+    def notice(zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
+        del zeroconf
+        if state_change is ServiceStateChange.Removed:
+            seen.pop(name, None)
+        elif len(seen) < MOST:
+            seen[name] = service_type
+
+    ears = AsyncZeroconf(interfaces=list(interfaces)) if interfaces else AsyncZeroconf()
+    try:
+        browser = AsyncServiceBrowser(ears.zeroconf, list(full), handlers=[notice])
+        await asyncio.sleep(timeout_s)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_asked(ears, full[of], of, name)) for name, of in sorted(seen.items())]
+        await browser.async_cancel()
+    finally:
+        await ears.async_close()
+    found = [service for task in tasks if (service := task.result()) is not None]
+    return sorted(found, key=lambda service: (service.kind, service.name))
+
+
+async def _asked(ears: AsyncZeroconf, kind: str, service_type: str, name: str) -> Announced | None:
+    info = AsyncServiceInfo(service_type, name)
+    if not await info.async_request(ears.zeroconf, ASKED_S * 1000) or info.port is None:
+        return None
+    says = {
+        key.decode("utf-8", "replace").lower(): _shown(value)
+        for key, value in info.properties.items()
+        if value is not None
+    }
+    own = _shown(name.removesuffix(f".{service_type}").encode())
+    return Announced(kind, own, tuple(info.parsed_addresses()), info.port, says)
+
+
+def _shown(text: bytes) -> str:
+    """Text of somebody else, as it may be shown: bounded and without control characters."""
+    return "".join(sign for sign in text.decode("utf-8", "replace") if sign.isprintable())[:_LONGEST_TEXT]

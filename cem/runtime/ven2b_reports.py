@@ -1,0 +1,225 @@
+"""The reports of one OpenADR 2.0b provider: what it asked for, what was measured, and what is still to be delivered.
+
+What a periodic report has not delivered yet is on disk; history is kept in memory alone.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from cem.model.provider import Provider
+from cem.model.time import Instant
+from cem.ports import StateKind, StateStore
+from cem.runtime.ven2b_client import Vtn2bClient
+from cem.runtime.ven_rows import commit
+from cem.sgcp.durable import REGISTRATION, Json, Row, own_rows, row_key
+from cem.sgcp.reports.openadr2b import (
+    HISTORY,
+    METADATA,
+    STATUS,
+    Pending,
+    accepted,
+    metadata,
+    pending_of,
+    status_report,
+    usage_report,
+)
+from cem.sgcp.reports.outbox import Outbox
+from cem.sgcp.reports.usage import SITE, Usage, UsageMeter
+from cem.wire.openadr2b.messages import (
+    CanceledReport,
+    CancelReport,
+    CreatedReport,
+    CreateReport,
+    RegisteredReport,
+    RegisterReport,
+    UpdatedReport,
+    UpdateReport,
+)
+from cem.wire.openadr2b.names import Code
+from cem.wire.openadr2b.parts import Report, ReportRequest, Response
+
+_LOG = logging.getLogger(__name__)
+_HISTORY_KEPT = 1000
+"""Intervals of the site and of each resource."""
+_MOST_PENDING = 50
+_CURSOR_EVERY = timedelta(minutes=15)
+
+
+class Reports2b:
+    """The meter, the requests and the delivery of one provider's reports."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        client: Vtn2bClient,
+        store: StateStore,
+        resources: Sequence[str],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._provider = provider
+        self._client = client
+        self._store = store
+        self._resources = tuple(resources)
+        self._new_id = new_id
+        self._meter = UsageMeter(provider.report_interval_s, resources)
+        self._outbox = Outbox(provider.id, provider.report_interval_s)
+        self._history: dict[tuple[str, datetime], Usage] = {}
+        self._online: dict[str, bool] = {}
+        self._cursor_stored: datetime | None = None
+        self.pending: dict[str, Pending] = {}
+
+    def __len__(self) -> int:
+        return len(self._outbox)
+
+    async def restore(self, now: Instant) -> None:
+        """Loads what was asked for and what was not delivered, and accounts for the time that we did not run."""
+        self._outbox.restore(own_rows(await self._store.load(StateKind.OUTBOX), self._provider.id))
+        rows = own_rows(await self._store.load(StateKind.REGISTRATION), self._provider.id)
+        known = rows.get(row_key(self._provider.id, "reports"))
+        if not isinstance(known, dict):
+            return
+        entries = known.get("pending")
+        for entry in entries if isinstance(entries, list) else []:
+            found = pending_of(entry)
+            if found is not None:
+                self.pending[found.request_id] = found
+        cursor = known.get("cursor")
+        if isinstance(cursor, str) and now.trusted and datetime.fromisoformat(cursor) <= now.wall:
+            self._meter.resume(datetime.fromisoformat(cursor))
+            self._cursor_stored = datetime.fromisoformat(cursor)
+
+    def sample(self, now: Instant, powers_w: Mapping[str, float | None]) -> bool:
+        """Takes the powers of this moment; whether intervals closed. Never blocks."""
+        self._online = {name: powers_w.get(name) is not None for name in (SITE, *self._resources)}
+        closed = self._meter.sample(now, powers_w)
+        for usage in closed:
+            self._history[usage.resource, usage.start] = usage
+        most = _HISTORY_KEPT * (1 + len(self._resources))
+        for key in list(self._history)[: max(len(self._history) - most, 0)]:
+            del self._history[key]
+        if any(p.periodic and p.specifier != STATUS for p in self.pending.values()):
+            self._outbox.add(closed)
+        return bool(closed)
+
+    # --- what is asked for -------------------------------------------------------------------------------------
+
+    async def register(self, ven_id: str, now: datetime, request_id: str | None = None) -> None:
+        """Says what can be reported, and takes in what is asked for in the answer; raises VtnFailure."""
+        interval = timedelta(seconds=self._provider.report_interval_s)
+        reports = metadata(self._resources, interval, interval * _HISTORY_KEPT, now, request_id or "0")
+        message = RegisterReport(
+            request_id=self._new_id(), reports=reports, ven_id=ven_id, report_request_id=request_id
+        )
+        answer = await self._client.ask(RegisteredReport, message)
+        if answer.requests:
+            created = await self.create(answer.requests, answer.response.request_id, ven_id, now)
+            await self._client.tell(created)
+
+    async def create(
+        self, requests: Sequence[ReportRequest], request_id: str, ven_id: str, now: datetime
+    ) -> CreatedReport:
+        """Takes requests in, all that can be met; the answer to them."""
+        refused = []
+        for request in requests:
+            if request.specifier_id == METADATA:
+                continue
+            found = accepted(request, self._resources, self._provider.report_interval_s, now)
+            if found is None or len(self.pending) >= _MOST_PENDING:
+                refused.append(request.request_id)
+            else:
+                self.pending[found.request_id] = found
+        if refused:
+            _LOG.warning("%s: reports that are not offered were asked for: %s", self._provider.id, ", ".join(refused))
+        await self._keep_pending()
+        code, words = (Code.REPORT_NOT_SUPPORTED, f"not offered: {', '.join(refused)}") if refused else (Code.OK, None)
+        response = Response(code=str(int(code)), description=words, request_id=request_id)
+        return CreatedReport(response=response, pending=tuple(self.pending), ven_id=ven_id)
+
+    async def answer_create(self, message: CreateReport, ven_id: str, now: datetime) -> CreatedReport:
+        """The answer to a request for reports."""
+        return await self.create(message.requests, message.request_id, ven_id, now)
+
+    async def cancel(self, message: CancelReport, ven_id: str) -> tuple[CanceledReport, tuple[Pending, ...]]:
+        """Ends reports; the answer, and those of which a last one is wanted."""
+        known = [self.pending.pop(i) for i in dict.fromkeys(message.report_request_ids) if i in self.pending]
+        unknown = [i for i in message.report_request_ids if i not in {p.request_id for p in known}]
+        await self._keep_pending()
+        code = Code.INVALID_ID if unknown else Code.OK
+        words = f"not asked for: {', '.join(unknown)[:200]}" if unknown else None
+        response = Response(code=str(int(code)), description=words, request_id=message.request_id)
+        answer = CanceledReport(response=response, pending=tuple(self.pending), ven_id=ven_id)
+        return answer, tuple(known) if message.to_follow else ()
+
+    async def forget(self) -> None:
+        """Nothing is asked for any longer."""
+        self.pending.clear()
+        await self._keep_pending()
+
+    # --- delivery ----------------------------------------------------------------------------------------------
+
+    async def deliver(self, now: datetime, ven_id: str, last: Sequence[Pending] = ()) -> bool:
+        """Delivers what is due, and last reports; whether anything was. Raises VtnFailure, and nothing is lost then."""
+        sent = False
+        for pending in (*last, *self.pending.values()):
+            if pending in last or pending.due_at() <= now:
+                sent = await self._deliver(pending, now, ven_id, pending in last) or sent
+        return sent
+
+    async def _deliver(self, pending: Pending, now: datetime, ven_id: str, is_last: bool) -> bool:
+        made = self._made(pending, now)
+        if made is None:
+            if not is_last and pending.end is not None and pending.end <= now and not pending.periodic:
+                await self._done(pending)
+            return False
+        report, after = made
+        message = UpdateReport(request_id=self._new_id(), reports=(report,), ven_id=ven_id)
+        answer = await self._client.ask(UpdatedReport, message)
+        if is_last or pending.request_id not in self.pending:
+            return True
+        over = after.end is not None and after.sent_until >= after.end
+        if over or not after.periodic:
+            await self._done(after)
+        else:
+            self.pending[after.request_id] = after
+            await self._keep_pending()
+        if answer.cancel is not None:
+            await self.cancel(answer.cancel, ven_id)
+        await self._acknowledge()
+        return True
+
+    def _made(self, pending: Pending, now: datetime) -> tuple[Report, Pending] | None:
+        if pending.specifier == STATUS:
+            return status_report(pending, self._online, now)
+        usages = {**{(u.resource, u.start): u for u in self._outbox.all()}, **self._history}
+        until = max((u.start + timedelta(seconds=u.length_s) for u in usages.values()), default=now)
+        return usage_report(pending, usages.values(), until, now)
+
+    async def _done(self, pending: Pending) -> None:
+        self.pending.pop(pending.request_id, None)
+        await self._keep_pending()
+
+    async def _acknowledge(self) -> None:
+        """Forgets what every periodic report has delivered."""
+        sent = [p.sent_until for p in self.pending.values() if p.periodic and p.specifier not in (STATUS, HISTORY)]
+        delivered = [u for u in self._outbox.all() if not sent or u.start < min(sent)]
+        rows = self._outbox.acknowledged(delivered)
+        if rows:
+            await commit(self._store, rows, self._provider.id)
+
+    async def keep(self, now: Instant) -> None:
+        """Writes to disk what was not delivered, and now and then how far we accounted."""
+        rows = self._outbox.expired(now.wall) + self._outbox.unstored()
+        cursor = self._meter.cursor
+        due = cursor is not None and (self._cursor_stored is None or cursor - self._cursor_stored >= _CURSOR_EVERY)
+        if rows and not await commit(self._store, rows, self._provider.id):
+            self._outbox.unwritten(rows)
+        if rows or due:
+            self._cursor_stored = cursor
+            await self._keep_pending()
+
+    async def _keep_pending(self) -> None:
+        cursor = None if self._cursor_stored is None else self._cursor_stored.isoformat()
+        value: Json = {"cursor": cursor, "pending": [pending.row() for pending in self.pending.values()]}
+        row = Row(REGISTRATION, row_key(self._provider.id, "reports"), value)
+        await commit(self._store, [row], self._provider.id)

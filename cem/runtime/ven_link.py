@@ -1,0 +1,102 @@
+"""One provider's link as its session lives it: what each success and failure makes of it, told once, kept on disk."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from random import Random
+
+from cem.model.directive import LinkState
+from cem.model.provider import Provider
+from cem.ports import Clock, StateStore
+from cem.runtime.ven_client import VtnFailure
+from cem.runtime.ven_rows import commit
+from cem.sgcp.point import ConnectionPoint
+
+_LOG = logging.getLogger(__name__)
+LOST = (LinkState.HOLD, LinkState.FALLBACK, LinkState.RESYNC)
+_FIRST_RETRY_S = 2.0
+_CONTACT_STORED_EVERY_S = 3600.0
+
+
+class VenLink:
+    """The link of one provider. `wake` is called when its state changed, `online` whenever it came to be online."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        point: ConnectionPoint,
+        store: StateStore,
+        clock: Clock,
+        random: Random,
+        wake: Callable[[], None],
+        online: Callable[[], None],
+    ) -> None:
+        self._provider = provider
+        self._point = point
+        self._store = store
+        self._clock = clock
+        self._random = random
+        self._wake = wake
+        self._online = online
+        self._told: LinkState | None = None
+        self._words = ""
+        self._contact_stored_s = float("-inf")
+
+    @property
+    def state(self) -> LinkState:
+        """The state at this moment."""
+        return self._point.service(self._provider.id, self._clock.now()).link.state
+
+    async def follow(self, turn: Callable[[], Awaitable[None]], rest: Callable[[], Awaitable[None]]) -> None:
+        """One turn after the other until cancelled, `rest` between them; after a failure it waits with jitter, ever
+        longer."""
+        tries = 0
+        while True:
+            try:
+                await turn()
+            except VtnFailure as fault:
+                tries += 1
+                await self.failed(fault)
+                await asyncio.sleep(max(self.backoff_s(tries), fault.wait_s))
+            else:
+                tries = 0
+                self._words = ""
+                await rest()
+
+    async def answered(self) -> LinkState:
+        """Notes an authenticated success."""
+        state = self._point.answered(self._provider.id, self._clock.now())
+        await self._settled(state)
+        return state
+
+    async def synchronised(self) -> None:
+        """Notes that every step of a resynchronisation is done."""
+        await self._settled(self._point.synchronised(self._provider.id, self._clock.now()))
+
+    async def failed(self, fault: VtnFailure) -> None:
+        """Notes a failure."""
+        state = self._point.failed(self._provider.id, self._clock.now(), fault.detail, fault.advice)
+        if fault.detail != self._words:
+            self._words = fault.detail
+            _LOG.warning("%s; link %s. %s", fault.detail, state, fault.advice)
+        await self._settled(state)
+
+    def backoff_s(self, tries: int) -> float:
+        """Full jitter: uniform up to a bound that doubles, so that many gateways never come at once."""
+        first_s = min(_FIRST_RETRY_S, self._provider.poll_s)
+        bound_s = min(self._provider.retry_max_s, first_s * 2 ** min(tries, 20))
+        return self._random.uniform(first_s / 4, bound_s)
+
+    async def _settled(self, state: LinkState) -> None:
+        """Notes a change of state: in the log, on disk, and for the control loop."""
+        now = self._clock.now()
+        if state is not self._told:
+            _LOG.info("%s: link %s", self._provider.id, state)
+            self._wake()
+            if state is LinkState.ONLINE:
+                self._online()
+        due = state is LinkState.ONLINE and now.mono_s - self._contact_stored_s >= _CONTACT_STORED_EVERY_S
+        if due or (state is not self._told and state is not LinkState.RESYNC):
+            self._contact_stored_s = now.mono_s
+            await commit(self._store, [self._point.limit_row(self._provider.id, now)], self._provider.id)
+        self._told = state
