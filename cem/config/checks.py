@@ -153,6 +153,7 @@ SITE_CHECKS: tuple[Check, ...] = (
     limit_above_fuse,
     tick_slower_than_meter,
     socket_path_too_long,
+    *TARIFF_CHECKS,
 )
 WISH_CHECKS: tuple[Check, ...] = (
     goal_without_car,
@@ -167,7 +168,6 @@ WISH_CHECKS: tuple[Check, ...] = (
 )
 CHECKS: tuple[Check, ...] = (
     *SITE_CHECKS,
-    *TARIFF_CHECKS,
     *DEVICE_CHECKS,
     *CONTACT_CHECKS,
     *WISH_CHECKS,

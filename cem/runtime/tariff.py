@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from random import Random
 from sqlite3 import Error as DiskError
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from cem.model.directive import Directive, PriceWindow
 from cem.model.errors import CemError
-from cem.model.market import DynamicTariff, MarketPrice, known_until, merged
+from cem.model.market import DynamicTariff, MarketPrice, Markup, known_until, merged
 from cem.model.site import Site
 from cem.model.status import TariffStatus
 from cem.model.time import Instant
@@ -71,6 +71,7 @@ class TariffTask:
         self._after_s = SPREAD_S * site.chance("tariff")
         self._prices: tuple[MarketPrice, ...] = ()
         self._windows: tuple[PriceWindow, ...] = ()
+        self._expected: tuple[PriceWindow, ...] = ()  # beyond them
         self._starts: list[datetime] = []
         self._joined: tuple[Directive, PriceWindow, Directive] | None = None  # what was told last, and of what
         self._tries = 0  # in a row without all that should be known
@@ -87,7 +88,7 @@ class TariffTask:
             log.warning("tariff: the stored prices can't be read (%r); they are fetched anew", error)
             return
         if service == self._tariff.service.key:
-            self._take(prices)
+            await self._take(prices)
 
     def directive(self, now: Instant) -> Directive:
         """What the grid says at this moment, and the tariff's price of now behind it."""
@@ -108,17 +109,8 @@ class TariffTask:
         return replace(said, prices=(*said.prices, *self._ahead(now.wall)))
 
     def _ahead(self, now: datetime) -> tuple[PriceWindow, ...]:
-        until = known_until(self._prices, now)
         known = tuple(window for window in self._windows if window.end is None or window.end > now)
-        if until is None:
-            return known
-        last = max(price.end for price in self._prices)
-        again = [
-            replace(price, start=price.start + DAY, end=price.end + DAY)
-            for price in self._prices
-            if price.start + DAY >= last
-        ]
-        return known + self._tariff.markup.windows(again)
+        return known if known_until(self._prices, now) is None else known + self._expected
 
     def _window(self, now: datetime) -> PriceWindow | None:
         at = bisect_right(self._starts, now) - 1
@@ -193,7 +185,7 @@ class TariffTask:
         prices = merged(self._prices, found, now - KEPT)
         changed = prices != self._prices
         if changed:
-            self._take(prices)
+            await self._take(prices)
             log.info("tariff: %s", self.status(now).detail)
             self._on_change()
             await self._keep(now)
@@ -205,10 +197,11 @@ class TariffTask:
             log.warning("tariff: %s; what is known holds until it ends, then the site's own tariff", why)
         self._trouble = why
 
-    def _take(self, prices: Sequence[MarketPrice]) -> None:
-        self._prices = tuple(prices)
-        self._windows = self._tariff.markup.windows(prices)
-        self._starts = [window.start for window in self._windows]
+    async def _take(self, prices: tuple[MarketPrice, ...]) -> None:
+        """Days of grid fees that change by the minute take a while: not in the tick's thread."""
+        windows, expected = await asyncio.to_thread(_worked_out, self._tariff.markup, prices)
+        self._prices, self._windows, self._expected = prices, windows, expected
+        self._starts = [window.start for window in windows]
 
     async def _keep(self, now: datetime) -> None:
         rows: list[Json] = [
@@ -224,6 +217,15 @@ class TariffTask:
     async def close(self) -> None:
         """Closes the connections."""
         await self._source.close()
+
+
+def _worked_out(
+    markup: Markup, prices: tuple[MarketPrice, ...]
+) -> tuple[tuple[PriceWindow, ...], tuple[PriceWindow, ...]]:
+    """The house's prices, and those that are expected beyond them: of the day before, at the same time."""
+    last = max((price.end for price in prices), default=None)
+    again = (replace(price, start=price.start + DAY, end=price.end + DAY) for price in prices)
+    return markup.windows(prices), markup.windows(price for price in again if last is not None and price.start >= last)
 
 
 def _prices_of(row: Json) -> tuple[str, tuple[MarketPrice, ...]]:
