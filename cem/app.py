@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from cem.io.plan_worker import WorkerPlanner
 from cem.io.replay_journal import REPLAY_FOLDER, ReplayJournal
 from cem.io.state_store import SqliteStateStore
 from cem.io.tariffs import price_source
+from cem.io.tls import client_context
 from cem.model.market import PriceService
 from cem.model.provider import Provider
 from cem.model.resource import Role
@@ -57,10 +57,14 @@ from cem.runtime.requests import RequestBook
 from cem.runtime.status import StatusSource, Trouble
 from cem.runtime.tariff import TariffTask
 from cem.runtime.ven import VenSession
+from cem.runtime.ven2b import Ven2bSession
+from cem.runtime.ven2b_client import Envelope, Plain, Signed
 from cem.runtime.ven_notices import Ears
 from cem.runtime.ven_settlement import Books
 from cem.runtime.why import explain
+from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.point import ConnectionPoint
+from cem.wire.openadr2b.signature import Signer
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +90,7 @@ class World:
     context: DriverContext
     today: Callable[[datetime], EnergyToday]
     disk_troubles: Callable[[], Sequence[str]]
+    envelope: Callable[[Provider], Envelope] = lambda _provider: Plain()  # of its messages, OpenADR 2.0b alone
     ears: Callable[[Provider], Ears] = lambda _provider: Ears()  # what its notifications are listened for with
     local_api: bool = True
     recorder: TickRecorder | None = None
@@ -170,11 +175,27 @@ class Gateway:
         read_only = self._site_file.read_only
         return DeviceTask(config, device, self.board, world.store, world.clock, read_only=read_only)
 
-    def _session(self, provider: Provider, http: Http) -> VenSession:
+    def _session(self, provider: Provider, http: Http) -> VenSession | Ven2bSession:
         world = self._world
         reported = [
             resource for resource in self._site_file.site.resources if resource.role not in {Role.GRID, Role.CONTACTS}
         ]
+        if provider.binding == "openadr2b":
+            connection = self._site_file.site.connection
+            return Ven2bSession(
+                provider,
+                http,
+                self.point,
+                world.store,
+                world.clock,
+                world.chance,
+                self._grid_changed,
+                house=House(
+                    connection.fuse_a * connection.phases * connection.nominal_voltage_v, provider.shed_import_w
+                ),
+                resources=reported,
+                envelope=world.envelope(provider),
+            )
         return VenSession(
             provider,
             http,
@@ -330,10 +351,17 @@ def _http(provider: Provider, link: ProviderLink) -> Http:
     """Raises OSError for certificates that can't be read."""
     tls = None
     if link.ca_file is not None or link.certificate_file is not None:
-        tls = ssl.create_default_context(cafile=link.ca_file)
-        if link.certificate_file is not None:
-            tls.load_cert_chain(link.certificate_file, link.key_file)
+        tls = client_context(link.certificate_file, link.key_file, link.ca_file, legacy_suites=link.legacy_suites)
     return AiohttpClient(provider.request_timeout_s, ssl_context=tls)
+
+
+def _envelope(link: ProviderLink, clock: Clock) -> Envelope:
+    """How messages of OpenADR 2.0b are sent; raises OSError and ValueError for a key that can't be used."""
+    if link.vtn_fingerprint is None or link.certificate_file is None:
+        return Plain()
+    certificate = link.certificate_file.read_text()
+    key_file = link.key_file or link.certificate_file
+    return Signed(Signer(key_file.read_bytes(), certificate), link.vtn_fingerprint, clock)
 
 
 def _ears(link: ProviderLink) -> Ears:
@@ -363,6 +391,7 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
         planner=WorkerPlanner(site_file.plan.timeout_s) if site_file.plan.enabled else None,
         http=lambda provider: _http(provider, site_file.provider_links[provider.id]),
         ears=lambda provider: _ears(site_file.provider_links[provider.id]),
+        envelope=lambda provider: _envelope(site_file.provider_links[provider.id], clock),
         watchdog=ServiceManager(),
         drivers=drivers,
         context=DriverContext(time.monotonic),

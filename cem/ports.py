@@ -403,8 +403,8 @@ class StateKind(StrEnum):
     REGISTRATION = "registration"  # identifiers that a provider gave us
     DECISION = "decision"  # changes of what was decided and why
     DRIVER = "driver"  # what drivers keep over a restart, key device
-    TARIFF = "tariff"  # the known prices of a dynamic tariff, key provider
     SETTLEMENT = "settlement"  # events that are over, settled, key provider/event/start
+    TARIFF = "tariff"  # the known prices of a dynamic tariff, key provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,19 +498,6 @@ class Http(Protocol):
         """Closes the connections."""
 
 
-class PriceSource(Protocol):
-    """Where the prices of a dynamic tariff come from."""
-
-    async def prices(self, start: datetime, end: datetime) -> tuple[MarketPrice, ...]:
-        """What is published for [start, end) (aware), oldest first, without overlap; () where nothing is yet.
-
-        Raises GridError with the cause in words, and takes nothing of an answer that is not wholly understood.
-        """
-
-    async def close(self) -> None:
-        """Closes the connections."""
-
-
 @dataclass(frozen=True, slots=True)
 class BrokerLogin:
     """A broker and how to enter it. Certificates are PEM texts; None: the system's authorities, and none of our own."""
@@ -541,6 +528,19 @@ class NoticeTopics(Protocol):
 
     async def stop(self) -> None:
         """Disconnects."""
+
+
+class PriceSource(Protocol):
+    """Where the prices of a dynamic tariff come from."""
+
+    async def prices(self, start: datetime, end: datetime) -> tuple[MarketPrice, ...]:
+        """What is published for [start, end) (aware), oldest first, without overlap; () where nothing is yet.
+
+        Raises GridError with the cause in words, and takes nothing of an answer that is not wholly understood.
+        """
+
+    async def close(self) -> None:
+        """Closes the connections."""
 
 
 class Watchdog(Protocol):

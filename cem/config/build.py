@@ -62,9 +62,7 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
             identity=identity(table),
         ),
         devices=devices,
-        providers=tuple(
-            provider(p, read_secret(folder / p.client_secret_file), table.connection) for p in table.provider
-        ),
+        providers=tuple(provider(p, secret_of(p, folder), table.connection) for p in table.provider),
         provider_links={p.id: provider_link(p, folder) for p in table.provider},
         store_folder=folder / table.store.folder,
         socket_path=folder / table.api.socket,
@@ -195,6 +193,8 @@ def dynamic(table: DynamicTable, folder: Path, zone: str, currency: str) -> Dyna
 
 _LINK_KEYS = (
     "client_secret_file",
+    "vtn_fingerprint",
+    "legacy_suites",
     "ca_file",
     "client_certificate_file",
     "client_key_file",
@@ -236,6 +236,8 @@ def provider_link(table: ProviderTable, folder: Path) -> ProviderLink:
         listen,
         beside(table.callback_certificate_file),
         beside(table.callback_key_file),
+        table.vtn_fingerprint,
+        table.legacy_suites,
     )
 
 
@@ -246,6 +248,11 @@ def host_and_port(text: str) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
         raise ValueError("host:port, such as 0.0.0.0:8443")
     return host, int(port)
+
+
+def secret_of(table: ProviderTable, folder: Path) -> str:
+    """The secret of a provider; none where it needs none."""
+    return "" if table.client_secret_file is None else read_secret(folder / table.client_secret_file)
 
 
 def read_secret(path: Path) -> str:

@@ -61,10 +61,25 @@ def url_problem(url: str, plain: str | None) -> tuple[str, str] | None:
     return None
 
 
+def credentials_lacking(draft: Draft) -> Iterator[str]:
+    """OpenADR 3.1 needs a client's name and secret; a 2.0b VEN signs with the key of its certificate."""
+    for index, provider in draft.providers.items():
+        if provider.binding == "openadr3":
+            for key in ("client_id", "client_secret_file"):
+                if not getattr(provider, key) and draft.sure(f"provider[{index}].{key}"):
+                    yield fault(f"provider[{index}].{key}", "missing", "a value is needed with OpenADR 3.1")
+            for key in ("vtn_fingerprint", "legacy_suites"):
+                if getattr(provider, key):
+                    yield fault(f"provider[{index}].{key}", "set", "it belongs to OpenADR 2.0b alone")
+        elif provider.vtn_fingerprint and not provider.client_certificate_file:
+            allowed = "client_certificate_file and client_key_file are needed to sign"
+            yield fault(f"provider[{index}].vtn_fingerprint", "no certificate of our own", allowed)
+
+
 def secret_file_unusable(draft: Draft) -> Iterator[str]:
     """The secret is in a file of its own that nobody else can read."""
     for index, provider in draft.providers.items():
-        if problem := secret_problem(draft.folder, provider.client_secret_file):
+        if provider.client_secret_file and (problem := secret_problem(draft.folder, provider.client_secret_file)):
             yield fault(f"provider[{index}].client_secret_file", *problem)
 
 
@@ -189,6 +204,7 @@ PROVIDER_CHECKS: tuple[Callable[[Draft], Iterator[str]], ...] = (
     same_ven_twice,
     programme_twice,
     url_unusable,
+    credentials_lacking,
     secret_file_unusable,
     files_unusable,
     callback_unusable,

@@ -15,7 +15,7 @@ FORMAT = 1
 """The value of `site` that this version reads and writes."""
 
 DEFAULT_PATH = "/etc/cem/site.toml"
-BINDINGS = ("openadr3",)
+BINDINGS = ("openadr3", "openadr2b")
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MONTHS = tuple(range(1, 13))
@@ -260,11 +260,13 @@ class ProviderTable(Table):
     """`[[provider]]`: one energy service at the Smart Grid Connection Point."""
 
     id: Id
-    binding: Literal["openadr3"] = "openadr3"
+    binding: Literal["openadr3", "openadr2b"] = "openadr3"
     url: Text
     ven_name: Text
-    client_id: Text
-    client_secret_file: Text
+    client_id: Text = ""
+    client_secret_file: Text | None = None
+    vtn_fingerprint: Annotated[str, Field(pattern=r"^([0-9A-F]{2}:){9}[0-9A-F]{2}$")] | None = None
+    legacy_suites: bool = False
     allow_plain_http: bool = False
     ca_file: Text | None = None
     client_certificate_file: Text | None = None

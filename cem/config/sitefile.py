@@ -29,6 +29,8 @@ class ProviderLink:
     callback: tuple[str, int] | None = None  # host and port that are listened on
     callback_certificate_file: Path | None = None
     callback_key_file: Path | None = None
+    vtn_fingerprint: str | None = None  # 2.0b: of the certificate that the VTN signs with; None: no signatures
+    legacy_suites: bool = False  # 2.0b: the profile's two old cipher suites as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +46,5 @@ class SiteFile:
     tick_s: float = 1.0
     plan: PlanSettings = PlanSettings()
     read_only: bool = False
-    dynamic: DynamicTariff | None = None
     provider_links: Mapping[str, ProviderLink] = field(default_factory=dict)  # by provider id
+    dynamic: DynamicTariff | None = None

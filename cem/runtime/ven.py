@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from random import Random
 
 from cem.model.directive import LinkState
@@ -11,6 +12,7 @@ from cem.model.provider import Provider
 from cem.model.resource import Resource
 from cem.model.time import Instant
 from cem.ports import Clock, Http, StateKind, StateStore
+from cem.runtime.ven_asked import AskedReports
 from cem.runtime.ven_client import VtnClient, VtnFailure
 from cem.runtime.ven_events import EventFetcher
 from cem.runtime.ven_link import LOST, VenLink
@@ -65,6 +67,10 @@ class VenSession:
         self._begun_s = 0.0  # of the turn that runs or ran last
         self._notices = Notices(provider, self._client, ears or Ears(), self._hint.set)
         self._settlements = None if books is None else Settlements(provider, self._client, store, books)
+        self._asked = None
+        if books is not None and self._settlements is not None:
+            names = [resource.id for resource in resources]
+            self._asked = AskedReports(provider, self._client, store, books, self._settlements, names, self._state_of)
         self._closed = asyncio.Event()
         self._restored = False
         self._was_online = False
@@ -83,6 +89,8 @@ class VenSession:
         await self._reports.restore(now)
         if self._settlements is not None:
             await self._settlements.restore()
+        if self._asked is not None:
+            await self._asked.restore()
         self._point.reports_queued(own, len(self._reports), now)
         self._restored = True
 
@@ -99,8 +107,9 @@ class VenSession:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow(), name=f"{self._provider.id} events")
                 tasks.create_task(self._deliver(), name=f"{self._provider.id} reports")
-                if self._settlements is not None:
-                    tasks.create_task(self._settle(self._settlements), name=f"{self._provider.id} settlements")
+                if self._settlements is not None and self._asked is not None:
+                    books = self._account(self._settlements, self._asked)
+                    tasks.create_task(books, name=f"{self._provider.id} settlements")
         finally:
             await self._notices.close()
 
@@ -190,22 +199,29 @@ class VenSession:
             if delay_s:
                 await asyncio.sleep(delay_s)
 
-    async def _settle(self, settlements: Settlements) -> None:
-        """Events that are over, as soon as the record of them is there."""
+    async def _account(self, settlements: Settlements, asked: AskedReports) -> None:
+        """Events that are over and reports that are due, as soon as the record of them is there."""
         told = False
         while True:
             now = self._clock.now()
             if now.trusted:
                 await settlements.settle(self._accepted(), now.wall)
+                await asked.make(self._events.due, self._events.listed, now.wall)
             if self._link.state is LinkState.ONLINE:
                 try:
                     await settlements.send()
+                    await asked.send()
                     told = False
                 except VtnFailure as fault:
                     if not told:
-                        _LOG.warning("%s; the settlement is kept and sent again. %s", fault.detail, fault.advice)
+                        _LOG.warning(
+                            "%s; what was settled or asked for is kept and sent again. %s", fault.detail, fault.advice
+                        )
                     told = True
             await asyncio.sleep(_SETTLE_EVERY_S)
+
+    def _state_of(self, event_id: str, at: datetime) -> tuple[bool, bool]:
+        return self._point.state_of(self._provider.id, event_id, at, self._clock.now())
 
     def _accepted(self) -> Mapping[str, GridEvent]:
         return self._point.events(self._provider.id, self._clock.now())

@@ -15,6 +15,7 @@ from cem.sgcp.bindings.openadr3 import Binding, Fetched, content_of
 from cem.sgcp.bindings.openadr3_rooms import Intake
 from cem.sgcp.durable import OFFSET, Row, own_rows, row_key
 from cem.sgcp.events.store import Difference, Listing
+from cem.sgcp.reports.asked import AskedReport, due
 from cem.wire.openadr3 import Event, Program, WireError
 
 _LOG = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class EventFetcher:
         self._stored_shares: set[str] = set()
         self._told: dict[str, str] = {}  # event id -> what was logged of it last
         self.listed: Sequence[Event] = ()
+        self._asking: Mapping[str, tuple[Event, datetime]] = {}  # with when they were first seen
 
     async def restore(self) -> None:
         """Loads what was drawn: an offset is never drawn twice."""
@@ -82,7 +84,22 @@ class EventFetcher:
         listing, listed = await asyncio.to_thread(self._bound, fetched, known, shares, now)
         self._shares.update({row_key(event_id): share for event_id, share in shares.items()})
         self.listed, self._contents = listed, contents
+        self._asking = {
+            event.id: (event, known[event.id].received_at if event.id in known else self._seen(event.id, now))
+            for event in events.values()
+            if event.report_descriptors and event.id not in intake.cut
+        }
         return listing
+
+    def _seen(self, event_id: str, now: datetime) -> datetime:
+        return self._asking[event_id][1] if event_id in self._asking else now
+
+    def due(self, since: datetime, until: datetime) -> list[AskedReport]:
+        """The reports that the listed events ask for and that fall due in (since, until]."""
+        found: list[AskedReport] = []
+        for event, first_seen in self._asking.values():
+            found += due(event, first_seen, self._shares.get(row_key(event.id), 0.0), since, until)
+        return found
 
     def _bound(
         self, fetched: Fetched, known: Mapping[str, GridEvent], shares: dict[str, float], now: datetime

@@ -113,13 +113,14 @@ class Settlements:
 
     async def _part(self, stretch: Stretch, rate: float | None) -> Settled:
         minutes = await self._minutes(stretch.start, stretch.end)
-        return settled(stretch, minutes, await self._baseline(stretch), rate)
+        return settled(stretch, minutes, await self.baseline(stretch), rate)
 
     async def _minutes(self, start: datetime, end: datetime) -> Minutes:
         since, until = int(start.timestamp()) // 60 * 60, int(end.timestamp())
         return await self._books.history.minute_means(self._books.meter, since, until)
 
-    async def _baseline(self, stretch: Stretch) -> Baseline | None:
+    async def baseline(self, stretch: Stretch) -> Baseline | None:
+        """The connection point's baseline during a stretch."""
         zone, start = self._books.zone, stretch.start
         today = frozenset({start.astimezone(zone).date()})
         found: dict[date, tuple[float, float | None]] = {}

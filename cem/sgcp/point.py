@@ -17,7 +17,9 @@ from cem.model.time import Instant
 from cem.sgcp import contacts
 from cem.sgcp.contacts import ContactState
 from cem.sgcp.durable import Json, Row
+from cem.sgcp.events.arbitration import DIRECT, LIMITING
 from cem.sgcp.events.store import Difference, Listing
+from cem.sgcp.events.timeline import interval_at
 from cem.sgcp.folding import Folding
 from cem.sgcp.link import supervision
 from cem.sgcp.opt.cut import OptOut, remaining
@@ -114,9 +116,24 @@ class ConnectionPoint:
         if tuple(outs) != self._outs:
             self._outs, self._made = tuple(outs), None
 
+    @property
+    def outs(self) -> tuple[OptOut, ...]:
+        """What the owner does not take part in."""
+        return self._outs
+
     def opted_out(self, event: GridEvent) -> bool:
         """Whether the owner leaves an event out, or any of its time."""
         return remaining([event], self._outs) != [event]
+
+    def state_of(self, provider_id: str, event_id: str, at: datetime, now: Instant) -> tuple[bool, bool]:
+        """Whether the owner opted out of an event at an instant, and whether the event bounds or moves power then."""
+        event = self.events(provider_id, now).get(event_id)
+        if event is None:
+            return False, False
+        out = any(out.concerns(event) and out.since <= at < out.until for out in self._outs)
+        interval = interval_at(event, at)
+        moves = interval is not None and any(kind in (*DIRECT, *LIMITING) for kind in interval.signals)
+        return out, moves
 
     def contacts(self, states: Sequence[ContactState]) -> None:
         """What the grid operator's contacts show, from now on; it replaces what they showed before."""

@@ -237,3 +237,32 @@ def test_any_tables_give_faults_and_never_another_error(changes: dict[str, objec
     with pytest.raises(SiteFileError) as caught:
         check_table(raw, Path("/nowhere"), DRIVERS)
     assert all(": " in line and "\n" not in line for line in caught.value.faults)
+
+
+OLD = """
+[[provider]]
+id = "old"
+binding = "openadr2b"
+url = "https://vtn.example/OpenADR2/Simple/2.0b"
+ven_name = "home-1"
+"""
+FINGERPRINT = 'vtn_fingerprint = "93:4C:A4:95:99:1B:78:52:B8:55"\n'
+
+
+@pytest.mark.parametrize(
+    ("more", "path"),
+    [
+        (OLD, None),
+        (OLD + "legacy_suites = true\n", None),
+        (OLD + FINGERPRINT, "provider[1].vtn_fingerprint"),
+        (OLD + 'vtn_fingerprint = "93:4C"\n', "provider[1].vtn_fingerprint"),
+        (FINGERPRINT, "provider[0].vtn_fingerprint"),
+        (OLD.replace("openadr2b", "openadr2a"), "provider[1].binding"),
+        (OLD.replace("openadr2b", "openadr3"), "provider[1].client_id"),
+    ],
+)
+def test_a_provider_of_openadr_2_0b_needs_no_secret_and_a_key_to_sign(
+    folder: Path, more: str, path: str | None
+) -> None:
+    found = [line.partition(":")[0] for line in faults_of(GOOD + more, folder)]
+    assert found[:1] == ([] if path is None else [path])

@@ -11,11 +11,11 @@ from cem.model.envelope import SITE, Rank
 from cem.model.event import GridEvent, SignalKind
 from cem.model.tariff import Tariff
 from cem.sgcp.bindings.openadr3 import Binding
-from cem.sgcp.bindings.openadr3_catalogue import EVENT_PAYLOADS, Treatment, tables
+from cem.sgcp.bindings.openadr3_catalogue import EVENT_PAYLOADS, REPORT_PAYLOADS, Treatment, tables
 from cem.sgcp.events.rows import event_of, event_row
 from cem.sgcp.events.store import Listing, Rejection
 from cem.sgcp.point import ConnectionPoint
-from cem.wire.openadr3 import EventPayload
+from cem.wire.openadr3 import EventPayload, ReportPayload
 from support.ven_world import T0, at, utility, wall, wire_event, wire_program
 
 NOON = "2026-01-15T12:00:00Z"
@@ -55,6 +55,7 @@ def directive(*events: GridEvent) -> Directive:
 
 def test_every_payload_type_of_the_definition_has_its_line() -> None:
     assert set(EventPayload) <= set(EVENT_PAYLOADS)
+    assert set(ReportPayload) == set(REPORT_PAYLOADS)
     assert all(meaning.what for meaning in EVENT_PAYLOADS.values())
 
 

@@ -117,3 +117,47 @@ def test_the_history_command_shows_what_was_settled(tmp_path: Path) -> None:
     assert shown.output.splitlines()[1].endswith("utility: dim,3.00,4.00,2.50,met,1.50,0.75 EUR")
     found = json.loads(CliRunner().invoke(cem, [*words, "--show", "settlements", "--json"]).output)
     assert found["settlements"] == [row]
+
+
+def test_reports_that_an_event_asks_for_are_made_once_and_survive_a_lost_link() -> None:
+    async def main(clock: VirtualClock) -> None:
+        intervals = [{"id": n, "payloads": [{"type": "IMPORT_CAPACITY_LIMIT", "values": [3.0]}]} for n in (5, 6)]
+        asked = {"payloadType": "USAGE", "startInterval": 0, "numIntervals": 1, "frequency": 1, "repeat": -1}
+        state = {"payloadType": "OPERATING_STATE"}
+        body = dimming(
+            3.0,
+            intervalPeriod={"start": "2026-01-15T12:05:00Z", "duration": "PT10M"},
+            intervals=intervals,
+            reportDescriptors=[asked, state],
+        )
+        vtn = RogueVtn([PROGRAM], [body])
+        await vtn.start()
+        provider = utility(url=vtn.url, poll_s=10.0, stale_s=30.0, reconnect_jitter_s=0.0)
+        home = Home(provider, clock, books=BOOKS)
+        try:
+            await home.start()
+            await home.until_true(lambda: len(asked_for(vtn)) == 1, 1200)
+            await vtn.stop()
+            await asyncio.sleep(720)
+            await home.stop()
+            await home.start()
+            await vtn.start()
+            await home.until_true(lambda: len(asked_for(vtn)) == 3, 600)
+            await asyncio.sleep(300)
+            found = [
+                [(i["id"], [p["type"] for p in i["payloads"]]) for i in report["resources"][0]["intervals"]]
+                for report in asked_for(vtn)
+            ]
+            usage = ["USAGE", "DATA_QUALITY"]
+            states = ["OPERATING_STATE", "DATA_QUALITY"]
+            assert sorted(found) == [[(5, states), (6, states)], [(5, usage)], [(6, usage)]]
+        finally:
+            await home.stop()
+            await vtn.stop()
+
+    run_virtual(main, T0)
+
+
+def asked_for(vtn: RogueVtn) -> list[dict[str, Any]]:
+    """The reports by descriptor that the VTN holds."""
+    return [report for report in vtn.reports.values() if report["reportName"].startswith("asked")]

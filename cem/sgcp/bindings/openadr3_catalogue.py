@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cem.model.event import SignalKind
-from cem.wire.openadr3 import EventPayload
+from cem.wire.openadr3 import EventPayload, ReportPayload
 
 
 class Treatment(StrEnum):
@@ -147,6 +147,40 @@ def limits_flow(payload_type: str) -> bool:
     return meaning is not None and (meaning.signal in _LIMITS or meaning.level > 0)
 
 
+_NO_REGULATION = "no regulation service is run here"
+_NO_FORECAST = "this gateway promises no load, no storage and no generation ahead"
+_NO_RESERVATION = "capacity is not reserved by this gateway"
+
+REPORT_PAYLOADS: Mapping[str, Meaning] = {
+    ReportPayload.READING: _reported("the power at the end of an interval, kW; where an event asks for it"),
+    ReportPayload.USAGE: _reported("what was bought, kWh; always, and for an event's own intervals where it asks"),
+    ReportPayload.DEMAND: _reported(
+        "the mean power bought, kW (or PEAK: the highest minute); always, and where asked for"
+    ),
+    ReportPayload.SETPOINT: _not("set points are the house's own matter"),
+    ReportPayload.DELTA_USAGE: _reported("against the baseline, kWh; in settlements, and where asked for"),
+    ReportPayload.BASELINE: _reported("high 4 of 5, kWh; in settlements, and where asked for"),
+    ReportPayload.OPERATING_STATE: _reported("NORMAL, CURTAILED or OPTED_OUT, running or idle; where asked for"),
+    ReportPayload.UP_REGULATION_AVAILABLE: _not(_NO_REGULATION),
+    ReportPayload.DOWN_REGULATION_AVAILABLE: _not(_NO_REGULATION),
+    ReportPayload.REGULATION_SETPOINT: _not(_NO_REGULATION),
+    ReportPayload.STORAGE_USABLE_CAPACITY: _not("a battery's capacity is the installer's figure, not a measurement"),
+    ReportPayload.STORAGE_CHARGE_LEVEL: _reported("of each battery, percent; where asked for"),
+    ReportPayload.STORAGE_MAX_DISCHARGE_POWER: _not("the rating stands in the resource's attribute MAX_POWER_EXPORT"),
+    ReportPayload.STORAGE_MAX_CHARGE_POWER: _not("the rating stands in the resource's attribute MAX_POWER_CONSUMPTION"),
+    ReportPayload.SIMPLE_LEVEL: _not("the settlement says what was asked and what was delivered"),
+    ReportPayload.USAGE_FORECAST: _not(_NO_FORECAST),
+    ReportPayload.STORAGE_DISPATCH_FORECAST: _not(_NO_FORECAST),
+    ReportPayload.LOAD_SHED_DELTA_AVAILABLE: _not(_NO_FORECAST),
+    ReportPayload.GENERATION_DELTA_AVAILABLE: _not(_NO_FORECAST),
+    ReportPayload.DATA_QUALITY: _reported("OK or MISSING, in every interval of every report"),
+    ReportPayload.IMPORT_RESERVATION_CAPACITY: _not(_NO_RESERVATION),
+    ReportPayload.IMPORT_RESERVATION_FEE: _not(_NO_RESERVATION),
+    ReportPayload.EXPORT_RESERVATION_CAPACITY: _not(_NO_RESERVATION),
+    ReportPayload.EXPORT_RESERVATION_FEE: _not(_NO_RESERVATION),
+}
+
+
 def _rows(meanings: Iterable[tuple[str, Meaning]]) -> Iterable[str]:
     yield "| payload type | | how, or why not |"
     yield "| --- | --- | --- |"
@@ -156,7 +190,8 @@ def _rows(meanings: Iterable[tuple[str, Meaning]]) -> Iterable[str]:
 
 def tables() -> str:
     """The tables as they stand in cem/README.md."""
-    return "\n".join(_rows(EVENT_PAYLOADS.items())) + "\n"
+    parts = ("\n".join(_rows(found.items())) for found in (EVENT_PAYLOADS, REPORT_PAYLOADS))
+    return "\nAnd every payload type of a report:\n\n".join(f"{part}\n" for part in parts)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ LONG_PAST = datetime.min.replace(tzinfo=UTC)
 _LIMIT = {"import": SignalKind.IMPORT_LIMIT_W, "export": SignalKind.EXPORT_LIMIT_W}
 _DEFAULT = {"import": SignalKind.DEFAULT_IMPORT_LIMIT_W, "export": SignalKind.DEFAULT_EXPORT_LIMIT_W}
 _RESERVED = {"import": SignalKind.RESERVED_IMPORT_W, "export": SignalKind.RESERVED_EXPORT_W}
+LIMITING = tuple(_LIMIT.values())
 DIRECT = (SignalKind.DISPATCH_W, SignalKind.DISPATCH_CHANGE_W)
 CHARGES = (SignalKind.CHARGE_TARGET_PCT, SignalKind.CHARGE_TARGET_WH)
 SIDES = ("import", "export")

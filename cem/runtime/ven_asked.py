@@ -1,0 +1,163 @@
+"""Makes, keeps and sends the reports that events ask for by their descriptors."""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from cem.model.provider import Provider
+from cem.ports import Json, StateKind, StateStore
+from cem.runtime.ven_client import VtnClient, VtnFailure
+from cem.runtime.ven_rows import commit
+from cem.runtime.ven_settlement import AFTER, Books, Settlements
+from cem.sgcp.durable import OUTBOX, REGISTRATION, Row, own_rows, row_key
+from cem.sgcp.reports.asked import AskedReport, Measured, Span, not_offered, report_request
+from cem.sgcp.reports.compliance import Stretch
+from cem.wire.openadr3 import (
+    AGGREGATED_REPORT,
+    Event,
+    Report,
+    ReportPayload,
+    ReportRequest,
+    WireError,
+    to_json,
+    validate,
+)
+
+_LOG = logging.getLogger(__name__)
+_REFUSED = (400, 403, 404, 409, 413, 422)
+_MOST_WAITING = 1000
+_MOST_TOLD = 1000
+_BEHIND = timedelta(days=1)
+"""How far back a report is still made after a stop."""
+
+Due = Callable[[datetime, datetime], Sequence[AskedReport]]
+State = Callable[[str, datetime], tuple[bool, bool]]
+"""Whether (the owner opted out of an event, it curtails) at an instant."""
+
+
+class AskedReports:
+    """One provider's. What is made is on disk before it is sent; a resend finds what it wrote before."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        client: VtnClient,
+        store: StateStore,
+        books: Books,
+        settlements: Settlements,
+        resources: Sequence[str],
+        state: State,
+    ) -> None:
+        self._provider = provider
+        self._client = client
+        self._store = store
+        self._books = books
+        self._settlements = settlements
+        self._resources = resources
+        self._state = state
+        self._waiting: dict[str, Json] = {}
+        self._until: datetime | None = None  # everything due by then was made
+        self._told: set[str] = set()
+
+    async def restore(self) -> None:
+        """Loads what was not sent, and how far we came."""
+        own = row_key(self._provider.id, "asked")
+        rows = own_rows(await self._store.load(StateKind.OUTBOX), self._provider.id)
+        self._waiting = {key: value for key, value in rows.items() if key.startswith(f"{own}/")}
+        row = (await self._store.load(StateKind.REGISTRATION)).get(own)
+        until = row.get("until") if isinstance(row, dict) else None
+        self._until = datetime.fromisoformat(until) if isinstance(until, str) else None
+
+    async def make(self, due: Due, listed: Sequence[Event], now: datetime) -> None:
+        """Makes what fell due by now; `due` tells it of a time, `listed` are the events as the VTN wrote them."""
+        self._tell(listed)
+        until = now - AFTER
+        since = max(self._until or until, until - _BEHIND)
+        if since >= until and self._until is not None:
+            return
+        rows = []
+        for asked in due(since, until):
+            message = to_json(report_request(asked, self._provider.ven_name, await self._measured(asked)))
+            rows.append(Row(OUTBOX, row_key(self._provider.id, "asked", asked.name), message))
+        if not rows and self._until is not None and until - self._until < timedelta(minutes=15):
+            return  # nothing worth a write
+        self._until = until
+        own = Row(REGISTRATION, row_key(self._provider.id, "asked"), {"until": until.isoformat()})
+        self._waiting.update({row.key: row.value for row in rows})
+        await commit(self._store, [*rows, own, *self._too_many()], self._provider.id)
+
+    def _too_many(self) -> list[Row]:
+        gone = list(self._waiting)[: max(len(self._waiting) - _MOST_WAITING, 0)]
+        for key in gone:
+            del self._waiting[key]
+        return [Row(OUTBOX, key, None) for key in gone]
+
+    async def _measured(self, asked: AskedReport) -> dict[str, list[Measured]]:
+        named = [name for name in self._resources if name in asked.targets]
+        parts = named or list(self._resources)
+        found: dict[str, list[Measured]] = {}
+        if asked.aggregate and named:
+            each = [[await self._one(asked, name, span) for span in asked.spans] for name in named]
+            found[AGGREGATED_REPORT] = [_together(spans) for spans in zip(*each, strict=True)]
+            return found
+        if not named:
+            found[AGGREGATED_REPORT] = [await self._one(asked, None, span) for span in asked.spans]
+        if not asked.aggregate:
+            for name in parts:
+                found[name] = [await self._one(asked, name, span) for span in asked.spans]
+        return found
+
+    async def _one(self, asked: AskedReport, name: str | None, span: Span) -> Measured:
+        """One resource, or the site's meter, during one span."""
+        since, until = int(span.start.timestamp()) // 60 * 60, int(span.end.timestamp())
+        signal = self._books.meter if name is None else f"{name}.power_w"
+        minutes = await self._books.history.minute_means(signal, since, until)
+        kinds = {kind for kind, _ in asked.payloads}
+        base = soc_pct = None
+        if name is None and kinds & {ReportPayload.BASELINE, ReportPayload.DELTA_USAGE}:
+            base = await self._settlements.baseline(Stretch(span.start, span.end, None, None))
+        if name is not None and ReportPayload.STORAGE_CHARGE_LEVEL in kinds:
+            levels = await self._books.history.minute_means(f"{name}.soc_pct", since, until)
+            soc_pct = levels[-1][1] if levels else None
+        out, curtails = self._state(asked.event_id, span.start)
+        return Measured(minutes, None if base is None else base.power_w, soc_pct, out, curtails)
+
+    async def send(self) -> None:
+        """Sends what waits, the oldest first; raises VtnFailure where the link failed."""
+        for key, body in list(self._waiting.items()):
+            await self._send(key, body)
+
+    async def _send(self, key: str, body: Json) -> None:
+        try:
+            message = validate(ReportRequest, body)
+            query = {"eventID": message.event_id, "clientName": self._provider.ven_name}
+            held = await self._client.every(Report, "/reports", query, most=10_000)
+            if all(report.report_name != message.report_name for report in held.items):
+                await self._client.post(Report, "/reports", message)
+        except VtnFailure as fault:
+            if fault.status not in _REFUSED:
+                raise
+            _LOG.warning("%s: a report that was asked for is not taken: %s", self._provider.id, fault.detail)
+        except WireError as fault:
+            _LOG.warning("%s: a stored report can't be read: %s", self._provider.id, fault)
+        del self._waiting[key]
+        await commit(self._store, [Row(OUTBOX, key, None)], self._provider.id)
+
+    def _tell(self, listed: Sequence[Event]) -> None:
+        for event in listed:
+            kinds = not_offered(event)
+            if kinds and event.id not in self._told and len(self._told) < _MOST_TOLD:
+                self._told.add(event.id)
+                _LOG.info("%s: event %s asks for reports that are not made: %s", self._provider.id, event.id, kinds)
+
+
+def _together(parts: Sequence[Measured]) -> Measured:
+    """Several resources as one: the minutes that all of them have."""
+    sums: dict[int, float] = {}
+    counts: dict[int, int] = {}
+    for part in parts:
+        for at, power_w in part.minutes:
+            sums[at] = sums.get(at, 0.0) + power_w
+            counts[at] = counts.get(at, 0) + 1
+    minutes = [(at, power_w) for at, power_w in sorted(sums.items()) if counts[at] == len(parts)]
+    return Measured(minutes, opted_out=parts[0].opted_out, curtailed=parts[0].curtailed)
