@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cem.commissioning.site import Answers, answer_faults
 from cem.config.load import check_table, load_site, read_raw
 from cem.config.write import dump_site, write_secret
 from cem.model.errors import SiteFileError
@@ -211,3 +212,10 @@ def test_a_token_that_others_may_read_is_refused(path: Path) -> None:
     (told,) = faults(path, ENTSOE)
     assert told.startswith("tariff.dynamic.token_file: ")
     assert "open to others (mode 0644)" in told
+
+
+def test_the_answers_of_an_installer_are_checked_for_it_before_any_device_is_known(path: Path) -> None:
+    path.write_text(SITE.format(dynamic=ENTSOE.replace("A82H", "A28H")))
+    answers = {key: value for key, value in read_raw(path).items() if key != "device"}
+    (told,) = answer_faults(Answers(answers), path.parent)
+    assert told.startswith("tariff.dynamic.area: ")
