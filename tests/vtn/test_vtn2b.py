@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from openleadr import OpenADRClient
 
+from cem.app import real_gateway
+from cem.config.load import load_site
 from cem.io.clock import SystemClock
 from cem.io.http_client import AiohttpClient
 from cem.io.tls import client_context, server_context
@@ -49,6 +51,7 @@ from cem.wire.openadr2b.parts import Response
 from cem.wire.openadr2b.signature import Signer
 from support.certificates import Authority, Identity
 from support.oadr2b import AT, assert_valid
+from support.toy_driver import ToyDriver
 from support.ven_world import MemoryStore, utility
 from support.waiting import until
 
@@ -407,3 +410,65 @@ async def _services() -> None:
         )
         assert cancelled.response.code == "200"
         assert isinstance(await vtn.say(Poll(ven_id="ven-1")), RequestReregistration)
+
+
+SITE = """
+site = 1
+name = "Home"
+timezone = "Europe/Berlin"
+[connection]
+phases = 3
+fuse_a = 35
+[plan]
+enabled = false
+[tariff]
+base_price_per_kwh = 0.34
+[[device]]
+id = "box"
+driver = "toy"
+link = {{ kind = "tcp", host = "127.0.0.1", port = 5020, unit = 1 }}
+[[device.resource]]
+id = "meter"
+role = "grid"
+[[provider]]
+id = "utility"
+binding = "openadr2b"
+url = "{url}/OpenADR2/Simple/2.0b"
+ven_name = "house-1"
+poll_s = 0.5
+ca_file = "authority.pem"
+client_certificate_file = "ven.pem"
+client_key_file = "ven.key"
+vtn_fingerprint = "{fingerprint}"
+[[provider.programme]]
+name = "dimming"
+mandatory = true
+"""
+
+
+def test_a_gateway_follows_a_limit_of_a_2_0b_provider_from_its_site_file(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    asyncio.run(_follow(tmp_path, authority, authority.issue("ven"), authority.issue("vtn")))
+
+
+async def _follow(folder: Path, authority: Authority, ven: Identity, own: Identity) -> None:
+    async with operator(AiohttpClient(ssl_context=trusting(authority)), **secured(authority, own, ven)) as vtn:
+        await _limited(folder, own, vtn)
+
+
+async def _limited(folder: Path, own: Identity, vtn: Operator) -> None:
+    path = folder / "site.toml"
+    path.write_text(SITE.format(url=vtn.base, fingerprint=own.fingerprint))
+    drivers = {"toy": ToyDriver()}
+    gateway = await real_gateway(load_site(path, drivers), drivers, replay=False)
+    running = asyncio.create_task(gateway.run())
+    await vtn.limit(await vtn.program(), 4.2)
+
+    def limited() -> bool:
+        tick = gateway.loop.last
+        limits = () if tick is None else tick.inputs.directive.limits
+        return [limit.import_limit_w for limit in limits] == [4200.0]
+
+    await until(limited)
+    gateway.stop()
+    await running
