@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from cem.io.callback_server import CallbackServer
 from cem.io.clock import SystemClock
 from cem.io.database import boot_id
 from cem.io.history import HistoryJournal
-from cem.io.http_client import AiohttpClient
+from cem.io.http_client import AiohttpClient, client_tls
 from cem.io.local_api import LocalApi
 from cem.io.mqtt_notices import MqttNotices
 from cem.io.notify import ServiceManager
@@ -294,11 +293,7 @@ def _signals(config: DeviceConfig) -> bool:
 
 def _http(provider: Provider, link: ProviderLink) -> Http:
     """Raises OSError for certificates that can't be read."""
-    tls = None
-    if link.ca_file is not None or link.certificate_file is not None:
-        tls = ssl.create_default_context(cafile=link.ca_file)
-        if link.certificate_file is not None:
-            tls.load_cert_chain(link.certificate_file, link.key_file)
+    tls = client_tls(link.ca_file, link.certificate_file, link.key_file)
     return AiohttpClient(provider.request_timeout_s, ssl_context=tls)
 
 
