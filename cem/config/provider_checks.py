@@ -1,5 +1,6 @@
 """Cross-checks of the [[provider]] tables."""
 
+import ssl
 import stat
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
@@ -116,10 +117,27 @@ def files_unusable(draft: Draft) -> Iterator[str]:
                     "one of certificate and key",
                     f"{certificate} and {key} are needed together",
                 )
+            yield from _not_a_pair(
+                draft, f"{path}.{certificate}", getattr(provider, certificate), getattr(provider, key)
+            )
         for name in ("ca_file", "client_certificate_file", "callback_certificate_file"):
             yield from _unreadable(draft, f"{path}.{name}", getattr(provider, name), private=False)
         for name in ("client_key_file", "callback_key_file"):
             yield from _unreadable(draft, f"{path}.{name}", getattr(provider, name), private=True)
+
+
+def _not_a_pair(draft: Draft, path: str, certificate: str | None, key: str | None) -> Iterator[str]:
+    """A certificate that OpenSSL takes with its key; what is not there is told elsewhere."""
+    if certificate is None or key is None:
+        return
+    certificate_file, key_file = (draft.folder / certificate).absolute(), (draft.folder / key).absolute()
+    if not (certificate_file.is_file() and key_file.is_file()):
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate_file, key_file)
+    except OSError as error:
+        seen = f"{certificate_file} and {key_file}: {error.strerror or error}"
+        yield fault(path, seen, "a certificate and its own key are needed")
 
 
 def _unreadable(draft: Draft, path: str, name: str | None, *, private: bool) -> Iterator[str]:
@@ -135,6 +153,13 @@ def _unreadable(draft: Draft, path: str, name: str | None, *, private: bool) -> 
         yield fault(path, f"{file} is not a file", "a file in PEM form is needed")
     elif private and status.st_mode & 0o077:
         yield fault(path, f"{file} is open to others (mode {status.st_mode & 0o777:04o})", f"0600: chmod 600 {file}")
+    elif path.endswith(".ca_file"):
+        try:
+            ssl.create_default_context(cafile=file)
+        except OSError as error:
+            yield fault(
+                path, f"{file}: {error.strerror or error}", "certificates of authorities in PEM form are needed"
+            )
 
 
 def callback_unusable(draft: Draft) -> Iterator[str]:
