@@ -15,13 +15,16 @@ from cem.io.callback_server import CallbackServer
 from cem.io.clock import SystemClock
 from cem.io.database import boot_id
 from cem.io.history import HistoryJournal
-from cem.io.http_client import AiohttpClient, client_tls
+from cem.io.http_client import AiohttpClient
 from cem.io.local_api import LocalApi
 from cem.io.mqtt_notices import MqttNotices
 from cem.io.notify import ServiceManager
 from cem.io.plan_worker import WorkerPlanner
 from cem.io.replay_journal import REPLAY_FOLDER, ReplayJournal
 from cem.io.state_store import SqliteStateStore
+from cem.io.tariffs import price_source
+from cem.io.tls import client_context
+from cem.model.market import PriceService
 from cem.model.provider import Provider
 from cem.model.resource import Role
 from cem.model.status import EnergyToday, Status
@@ -35,6 +38,7 @@ from cem.ports import (
     Http,
     Journal,
     Planner,
+    PriceSource,
     StateStore,
     TickRecorder,
     Watchdog,
@@ -51,14 +55,20 @@ from cem.runtime.planner import PlannerTask
 from cem.runtime.remember import MemoryKeeper
 from cem.runtime.requests import RequestBook
 from cem.runtime.status import StatusSource, Trouble
+from cem.runtime.tariff import TariffTask
 from cem.runtime.ven import VenSession
+from cem.runtime.ven2b import Ven2bSession
+from cem.runtime.ven2b_client import Envelope, Plain, Signed
 from cem.runtime.ven_notices import Ears
 from cem.runtime.ven_settlement import Books
 from cem.runtime.why import explain
+from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.point import ConnectionPoint
+from cem.wire.openadr2b.signature import Signer
 
 log = logging.getLogger(__name__)
 
+PRICES_TIMEOUT_S = 30.0
 HAND_BACK_S = 5.0  # all devices together; each has two seconds of its own
 YOUNG = 20_000
 """Objects made since, and not freed by their count, before cycles are looked for. A tick makes thousands, hardly one in
@@ -80,9 +90,11 @@ class World:
     context: DriverContext
     today: Callable[[datetime], EnergyToday]
     disk_troubles: Callable[[], Sequence[str]]
+    envelope: Callable[[Provider], Envelope] = lambda _provider: Plain()  # of its messages, OpenADR 2.0b alone
     ears: Callable[[Provider], Ears] = lambda _provider: Ears()  # what its notifications are listened for with
     local_api: bool = True
     recorder: TickRecorder | None = None
+    prices: Callable[[PriceService], PriceSource] | None = None  # of a dynamic tariff; None: nobody can be asked
     chance: Random = field(default_factory=SystemRandom)  # back-off and offsets
     boot: str = ""  # names this start of the machine; '': nobody can tell
 
@@ -104,6 +116,8 @@ class Gateway:
             zone=site.zone,
         )
         self.contacts = ContactWatch(site, self.point, self.board, world.store, world.clock, self._grid_changed)
+        self.tariff = self._tariff_task()
+        self._grid = self.tariff or self.contacts
         self._clients = [world.http(provider) for provider in site_file.providers]
         self.sessions = [
             self._session(provider, http) for provider, http in zip(site_file.providers, self._clients, strict=True)
@@ -118,7 +132,7 @@ class Gateway:
             site,
             self.board,
             world.clock,
-            self.contacts,
+            self._grid,
             world.journal,
             world.watchdog,
             devices=self.devices,
@@ -136,6 +150,22 @@ class Gateway:
             today=world.today,
             troubles=self._troubles,
             read_only=site_file.read_only,
+            tariff=lambda now: None if self.tariff is None else self.tariff.status(now),
+        )
+
+    def _tariff_task(self) -> TariffTask | None:
+        world, dynamic = self._world, self._site_file.dynamic
+        if dynamic is None or world.prices is None:
+            return None
+        return TariffTask(
+            self._site_file.site,
+            dynamic,
+            world.prices(dynamic.service),
+            self.contacts,
+            world.store,
+            world.clock,
+            world.chance,
+            self._grid_changed,
         )
 
     def _device_task(self, config: DeviceConfig) -> DeviceTask:
@@ -145,11 +175,27 @@ class Gateway:
         read_only = self._site_file.read_only
         return DeviceTask(config, device, self.board, world.store, world.clock, read_only=read_only)
 
-    def _session(self, provider: Provider, http: Http) -> VenSession:
+    def _session(self, provider: Provider, http: Http) -> VenSession | Ven2bSession:
         world = self._world
         reported = [
             resource for resource in self._site_file.site.resources if resource.role not in {Role.GRID, Role.CONTACTS}
         ]
+        if provider.binding == "openadr2b":
+            connection = self._site_file.site.connection
+            return Ven2bSession(
+                provider,
+                http,
+                self.point,
+                world.store,
+                world.clock,
+                world.chance,
+                self._grid_changed,
+                house=House(
+                    connection.fuse_a * connection.phases * connection.nominal_voltage_v, provider.shed_import_w
+                ),
+                resources=reported,
+                envelope=world.envelope(provider),
+            )
         return VenSession(
             provider,
             http,
@@ -178,7 +224,7 @@ class Gateway:
             self._world.history,
             self.board,
             self._world.clock,
-            self.contacts.directive,
+            self.contacts.directive if self.tariff is None else self.tariff.planned,
             self.requests.in_force,
             every_s=settings.every_s,
             timeout_s=settings.timeout_s,
@@ -211,6 +257,8 @@ class Gateway:
         for session in self.sessions:
             await session.restore()
         await self.contacts.restore()
+        if self.tariff is not None:
+            await self.tariff.restore()
         self.loop.memory = await self.keeper.restore(self._world.clock.now())
         await asyncio.gather(*(task.look() for task in self.devices if _signals(task.config)))
         self.loop.tick()  # limits that were stored hold before any device is open
@@ -233,6 +281,8 @@ class Gateway:
                 group.create_task(contained(f"{provider.id}: its session", session.run))
                 for provider, session in zip(self._site_file.providers, self.sessions, strict=True)
             ]
+            if self.tariff is not None:
+                services.append(group.create_task(contained("tariff", self.tariff.run)))
             if self.planning is not None:
                 services.append(group.create_task(self.planning.run()))
             devices = [group.create_task(task.run()) for task in self.devices]
@@ -250,6 +300,8 @@ class Gateway:
     async def _close(self) -> None:
         for client in self._clients:
             await client.close()
+        if self.tariff is not None:
+            await self.tariff.close()
         if self._world.planner is not None:
             await self._world.planner.close()
         await self._world.journal.close()
@@ -283,6 +335,10 @@ class Gateway:
         if self.planning is not None and self.planning.trouble:
             effect = "the last plan holds until it expires, then simple rules"
             troubles.append(Trouble("planner", self.planning.trouble, effect, "Nothing to do unless it stays."))
+        if self.tariff is not None and (prices := self.tariff.trouble(self._world.clock.now().wall)):
+            effect = "the site's own tariff counts instead"
+            advice = "Check the internet connection, and [tariff.dynamic] in the site file."
+            troubles.append(Trouble("tariff", prices, effect, advice))
         return troubles
 
 
@@ -293,8 +349,19 @@ def _signals(config: DeviceConfig) -> bool:
 
 def _http(provider: Provider, link: ProviderLink) -> Http:
     """Raises OSError for certificates that can't be read."""
-    tls = client_tls(link.ca_file, link.certificate_file, link.key_file)
+    tls = None
+    if link.ca_file is not None or link.certificate_file is not None:
+        tls = client_context(link.certificate_file, link.key_file, link.ca_file, legacy_suites=link.legacy_suites)
     return AiohttpClient(provider.request_timeout_s, ssl_context=tls)
+
+
+def _envelope(link: ProviderLink, clock: Clock) -> Envelope:
+    """How messages of OpenADR 2.0b are sent; raises OSError and ValueError for a key that can't be used."""
+    if link.vtn_fingerprint is None or link.certificate_file is None:
+        return Plain()
+    certificate = link.certificate_file.read_text()
+    key_file = link.key_file or link.certificate_file
+    return Signed(Signer(key_file.read_bytes(), certificate), link.vtn_fingerprint, clock)
 
 
 def _ears(link: ProviderLink) -> Ears:
@@ -324,6 +391,7 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
         planner=WorkerPlanner(site_file.plan.timeout_s) if site_file.plan.enabled else None,
         http=lambda provider: _http(provider, site_file.provider_links[provider.id]),
         ears=lambda provider: _ears(site_file.provider_links[provider.id]),
+        envelope=lambda provider: _envelope(site_file.provider_links[provider.id], clock),
         watchdog=ServiceManager(),
         drivers=drivers,
         context=DriverContext(time.monotonic),
@@ -331,5 +399,6 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
         disk_troubles=lambda: (*store.alarms, *history.alarms, *(recorder.alarms if recorder is not None else ())),
         recorder=recorder,
         boot=boot_id(),
+        prices=lambda service: price_source(service, AiohttpClient(PRICES_TIMEOUT_S)),
     )
     return Gateway(site_file, world)

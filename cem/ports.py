@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from cem.model.market import MarketPrice
 from cem.model.plan import Plan, PlanRequest
 from cem.model.reading import Reading
 from cem.model.resource import Contact, Control, Ratings, Resource, Role
@@ -403,6 +404,7 @@ class StateKind(StrEnum):
     DECISION = "decision"  # changes of what was decided and why
     DRIVER = "driver"  # what drivers keep over a restart, key device
     SETTLEMENT = "settlement"  # events that are over, settled, key provider/event/start
+    TARIFF = "tariff"  # the known prices of a dynamic tariff, key provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,6 +528,19 @@ class NoticeTopics(Protocol):
 
     async def stop(self) -> None:
         """Disconnects."""
+
+
+class PriceSource(Protocol):
+    """Where the prices of a dynamic tariff come from."""
+
+    async def prices(self, start: datetime, end: datetime) -> tuple[MarketPrice, ...]:
+        """What is published for [start, end) (aware), oldest first, without overlap; () where nothing is yet.
+
+        Raises GridError with the cause in words, and takes nothing of an answer that is not wholly understood.
+        """
+
+    async def close(self) -> None:
+        """Closes the connections."""
 
 
 class Watchdog(Protocol):

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from cem.io.broker_accounts import BrokerAccounts
@@ -20,10 +21,13 @@ from cem.io.object_store import ObjectStore
 from cem.io.webhooks import Webhooks
 from cem.model.errors import GridError
 from cem.runtime.vtn import VtnService
+from cem.runtime.vtn2b import Vtn2bService
 from cem.sgcp.vtn.handler import BASE_PATH, Vtn, VtnConfig
 from cem.sgcp.vtn.objects import Objects
 from cem.sgcp.vtn.tokens import Client, Role
 from cem.sgcp.vtn.topics import MqttLogin, MqttOffer
+from cem.sgcp.vtn2b.handler import Admitted, Config2b, Vtn2b
+from cem.wire.openadr2b.signature import Signer
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +47,10 @@ class VtnSettings:
     broker: Broker | None = None
     mqtt: MqttOffer | None = None  # as clients are told of the broker
     mdns_name: str | None = None
+    vens_2b: tuple[Admitted, ...] = ()  # VENs of OpenADR 2.0b
+    signer_2b: Signer | None = None  # messages of 2.0b are signed both ways
+    poll_every_2b: timedelta = timedelta(seconds=10)
+    report_every_2b: timedelta = timedelta(seconds=60)
 
 
 @asynccontextmanager
@@ -62,8 +70,9 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[int]:
         publisher = None if settings.broker is None else MqttPublisher(settings.broker)
         accounts = _accounts(settings, publisher)
         changed = asyncio.Event()
+        objects = Objects(store.load())
         service = VtnService(
-            Vtn(config, Objects(store.load())),
+            Vtn(config, objects),
             store.commit,
             lambda: clock.now().wall,
             webhooks,
@@ -71,7 +80,14 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[int]:
             accounts,
             changed.set,
         )
-        server = HttpServer(service.exchange, tls=settings.tls)
+        old = Config2b(
+            settings.vens_2b,
+            new_id=lambda: uuid.uuid4().hex,
+            poll_every=settings.poll_every_2b,
+            report_every=settings.report_every_2b,
+        )
+        both = Vtn2bService(Vtn2b(old, objects), service, lambda: clock.now().wall, settings.signer_2b)
+        server = HttpServer(both.exchange if settings.vens_2b else service.exchange, tls=settings.tls)
         if publisher is not None:
             publisher.start()
         if accounts is not None:

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "provision": Lazy("cem.cli.provision:provision", "From an empty box to a running, tested gateway."),
     "run": Lazy("cem.cli.run:run", "Run the gateway."),
     "release": Lazy("cem.cli.release:release", "Hand every device back to its own control."),
+    "ven": Lazy("cem.cli.ven:ven", "Keys and certificates for a provider of OpenADR 2.0b."),
     "vtn": Lazy("cem.cli.vtn:vtn", "Run a VTN, for a domain below or for trying things."),
     "simulate": Lazy("cem.cli.simulate:simulate", "The gateway and a simulated home, days in seconds."),
     "plan": Lazy("cem.cli.plan:plan", "One planning problem from a file, solved with a proof."),

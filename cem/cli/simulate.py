@@ -38,6 +38,11 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--site", type=FILE, help="Site file or answers: tariff, limits, goals; its devices are not used.")
 @click.option("--grid", "grid_file", type=FILE, help="What the grid asks: a TOML file of [[order]] tables.")
+@click.option(
+    "--prices",
+    type=FILE,
+    help="A recorded day of market prices that repeats, as aWATTar answers; for a dynamic tariff.",
+)
 @click.option("--no-plan", is_flag=True, help="Rules only, no optimiser.")
 @click.option("--store", type=FOLDER, help="Keep state.db there; else it stays in memory.")
 @click.option("--journal", type=FILE, help="Write a replay journal, for cem replay.")
@@ -51,6 +56,7 @@ def simulate(
     tick_s: float | None,
     site: Path | None,
     grid_file: Path | None,
+    prices: Path | None,
     no_plan: bool,
     store: Path | None,
     journal: Path | None,
@@ -68,9 +74,10 @@ def simulate(
       cem simulate hw-sim/homes/demo.toml
       cem simulate hw-sim/homes/demo.toml --days 31 --seed 5 --json
       cem simulate hw-sim/homes/demo.toml --days 2 --plot days.svg
+      cem simulate hw-sim/homes/demo.toml --prices hw-sim/markets/winter-day.json
       cem simulate hw-sim/scenarios/bad-evening.toml
     """
-    from cem.model.errors import SiteFileError
+    from cem.model.errors import GridError, SiteFileError
     from cem.simulation.plant import HomeUnusable, begins_at
     from cem.simulation.play import Setting
     from cem.simulation.scenario import open_scenario
@@ -85,10 +92,10 @@ def simulate(
         scenario = open_scenario(file)
         began = begins_at(scenario.home, start)
         whole = _lasting(replace(scenario, start=began, seed=seed), days, tick_s, grid_file)
-        summary = _summary(whole, Setting(site, plan=not no_plan, folder=store, record=journal), plot)
+        summary = _summary(whole, Setting(site, not no_plan, store, journal, prices), plot)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--start") from error
-    except (HomeUnusable, SiteFileError) as error:
+    except (HomeUnusable, SiteFileError, GridError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
     if as_json:

@@ -24,6 +24,8 @@ def write_status(status: Status, console: Console) -> None:
     console.print()
     console.print(words.flow_sentence(status))
     console.print(_prices(status), style="dim")
+    if status.tariff is not None:
+        console.print(f"tariff: {status.tariff.detail}", style="dim")
     console.print(f"today: {words.today(status.today, status.currency)}", style="dim")
     _alarms(status, console)
     _grid(status, console)

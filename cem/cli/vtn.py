@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import secrets
 import signal
 import ssl
@@ -20,17 +21,20 @@ from cem.cli.vtn_program import program
 from cem.io.callback_guard import Network
 from cem.io.mqtt_publisher import Broker
 from cem.io.object_store import StoreError
+from cem.io.tls import server_context
 from cem.model.errors import GridError
 from cem.sgcp.vtn.handler import BASE_PATH
 from cem.sgcp.vtn.tokens import Client, Role
 from cem.sgcp.vtn.topics import MqttLogin, MqttOffer
+from cem.sgcp.vtn2b.handler import Admitted
 from cem.vtn_app import VtnSettings, running_vtn
+from cem.wire.openadr2b.signature import Signer
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def vtn(ctx: click.Context) -> None:
-    """A VTN of OpenADR 3.1.0: run one, and give it orders. Alone, it is `cem vtn serve`.
+    """A VTN of OpenADR 3.1.0 (and 2.0b): run one, and give it orders. Alone, it is `cem vtn serve`.
 
     Example: cem vtn serve --port 8081 --data /var/lib/cem-vtn --client-file clients.txt
     """
@@ -54,6 +58,19 @@ def _read_clients(_ctx: click.Context, _param: click.Parameter, texts: tuple[str
     return tuple(_client(text) for text in texts)
 
 
+def _read_vens(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[Admitted, ...]:
+    found = []
+    for text in texts:
+        ven_id, _, rest = text.partition("=")
+        name, _, fingerprint = rest.partition("=")
+        if _ID.fullmatch(ven_id) is None or not name or (fingerprint and _FINGERPRINT.fullmatch(fingerprint) is None):
+            raise click.BadParameter(
+                "write a VEN as ID=NAME or ID=NAME=93:4C:... with the ten bytes of its certificate"
+            )
+        found.append(Admitted(ven_id, name, fingerprint or None))
+    return tuple(found)
+
+
 def _read_networks(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[Network, ...]:
     try:
         return tuple(ip_network(text) for text in texts)
@@ -70,6 +87,8 @@ def _read_broker(_ctx: click.Context, _param: click.Parameter, text: str | None)
     return text
 
 
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_FINGERPRINT = re.compile(r"([0-9A-F]{2}:){9}[0-9A-F]{2}")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -90,6 +109,16 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--public-url", default="", help="scheme://host[:port] as clients reach it, where that differs.")
 @click.option("--tls-cert", type=_FILE, help="Certificate chain, PEM.")
 @click.option("--tls-key", type=_FILE, help="Its key, PEM.")
+@click.option(
+    "--ven-2b",
+    "vens_2b",
+    callback=_read_vens,
+    multiple=True,
+    help="Admits a VEN of OpenADR 2.0b: ID=NAME, or ID=NAME=FINGERPRINT of its certificate; repeatable.",
+)
+@click.option("--client-ca", type=_FILE, help="Authorities of the VENs' certificates, PEM; asks clients for theirs.")
+@click.option("--sign-2b", is_flag=True, help="Messages of OpenADR 2.0b are signed both ways, with --tls-key.")
+@click.option("--legacy-suites", is_flag=True, help="Permits the two old cipher suites of OpenADR 2.0b too.")
 @click.option(
     "--webhook-network",
     "networks",
@@ -127,6 +156,10 @@ def serve(
     public_url: str,
     tls_cert: Path | None,
     tls_key: Path | None,
+    vens_2b: tuple[Admitted, ...],
+    client_ca: Path | None,
+    sign_2b: bool,
+    legacy_suites: bool,
     networks: tuple[Network, ...],
     webhook_ca: Path | None,
     mqtt_uri: str | None,
@@ -157,14 +190,22 @@ def serve(
         host,
         port,
         data,
-        _tls(tls_cert, tls_key),
+        _tls(tls_cert, tls_key, client_ca, legacy_suites),
         public_url.rstrip("/"),
         networks,
         _trusting(webhook_ca),
         None if mqtt_uri is None else Broker(mqtt_uri, mqtt_user, mqtt_password_file, mqtt_ca),
         None if mqtt_uri is None else MqttOffer(mqtt_public or (mqtt_uri,), login, mqtt_prefix),
         mdns_name,
+        vens_2b,
+        _signer(tls_cert, tls_key) if sign_2b else None,
     )
+    if client_ca is not None and tls_cert is None:
+        raise click.UsageError("--client-ca needs --tls-cert and --tls-key")
+    if client_ca is None and (sign_2b or any(ven.fingerprint for ven in vens_2b)):
+        raise click.UsageError("fingerprints and --sign-2b need --client-ca, else no client shows a certificate")
+    if any(ven.fingerprint is None for ven in vens_2b):
+        click.echo("note: a VEN without a fingerprint is believed by its name alone; on this machine only", err=True)
     if mqtt_uri is not None and login is MqttLogin.ANONYMOUS:
         click.echo("note: without --mqtt-login token everybody who reaches the broker can read everything", err=True)
     try:
@@ -173,15 +214,24 @@ def serve(
         raise click.ClickException(str(error)) from error
 
 
-def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+def _signer(cert: Path | None, key: Path | None) -> Signer:
+    if cert is None:
+        raise click.UsageError("--sign-2b needs --tls-cert and --tls-key")
+    try:
+        return Signer((key or cert).read_bytes(), cert.read_text())
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"{key or cert}: {error}") from error
+
+
+def _tls(
+    cert: Path | None, key: Path | None, client_ca: Path | None = None, legacy_suites: bool = False
+) -> ssl.SSLContext | None:
     if cert is None and key is None:
         return None
     if cert is None:
         raise click.UsageError("--tls-key needs --tls-cert")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(cert, key)
+        context = server_context(cert, key, client_ca, legacy_suites=legacy_suites)
     except (ssl.SSLError, OSError) as error:
         raise click.ClickException(f"{cert}: {error}; give a PEM chain and its key") from error
     return context

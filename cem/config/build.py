@@ -9,12 +9,16 @@ from cem.config.schema import (
     CircuitTable,
     ConnectionTable,
     DeviceTable,
+    DynamicTable,
+    GridFeeTable,
+    PeriodTable,
     ProviderTable,
     ResourceTable,
     SiteTable,
     TariffTable,
 )
 from cem.config.sitefile import PlanSettings, ProviderLink, SiteFile
+from cem.model.market import DynamicTariff, Markup, PriceService
 from cem.model.provider import Programme, Provider
 from cem.model.resource import Ratings, Resource
 from cem.model.site import (
@@ -58,15 +62,16 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
             identity=identity(table),
         ),
         devices=devices,
-        providers=tuple(
-            provider(p, read_secret(folder / p.client_secret_file), table.connection) for p in table.provider
-        ),
+        providers=tuple(provider(p, secret_of(p, folder), table.connection) for p in table.provider),
         provider_links={p.id: provider_link(p, folder) for p in table.provider},
         store_folder=folder / table.store.folder,
         socket_path=folder / table.api.socket,
         tick_s=table.control.tick_s,
         plan=PlanSettings(table.plan.enabled, table.plan.every_s, table.plan.timeout_s),
         read_only=table.read_only,
+        dynamic=None
+        if table.tariff.dynamic is None
+        else dynamic(table.tariff.dynamic, folder, table.timezone, table.currency),
     )
 
 
@@ -147,14 +152,49 @@ def tariff(table: TariffTable, zone: str, currency: str) -> Tariff:
         ghg_price_per_t=table.ghg_price_per_t,
         load_shape_per_kwh=table.load_shape_per_kwh,
         periods=tuple(
-            TariffPeriod(p.start, p.end, p.import_price_per_kwh, frozenset(WEEKDAYS.index(day) for day in p.days))
+            TariffPeriod(p.start, p.end, p.import_price_per_kwh, _weekdays(p), frozenset(p.months))
             for p in table.period
+        ),
+    )
+
+
+def _weekdays(period: PeriodTable | GridFeeTable) -> frozenset[int]:
+    return frozenset(WEEKDAYS.index(day) for day in period.days)
+
+
+def dynamic(table: DynamicTable, folder: Path, zone: str, currency: str) -> DynamicTariff:
+    """The dynamic tariff with its token; raises OSError when the file has gone since the checks."""
+    fees = tuple(
+        TariffPeriod(fee.start, fee.end, fee.per_kwh, _weekdays(fee), frozenset(fee.months)) for fee in table.grid_fee
+    )
+    return DynamicTariff(
+        PriceService(
+            provider=table.provider,
+            currency=currency,
+            country=table.country or "",
+            area=table.area or "",
+            sequence=table.sequence,
+            tariff_code=table.tariff_code or "",
+            export_tariff_code=table.export_tariff_code or "",
+            home=table.home or "",
+            token="" if table.token_file is None else read_secret(folder / table.token_file),
+            url=table.url,
+        ),
+        Markup(
+            grid_fees=Tariff(zone, currency, table.grid_fee_per_kwh, 0.0, fees),
+            per_kwh=table.per_kwh,
+            percent=table.percent,
+            vat_percent=table.vat_percent,
+            export_at_market=table.export == "market",
+            export_fee_per_kwh=table.export_fee_per_kwh,
         ),
     )
 
 
 _LINK_KEYS = (
     "client_secret_file",
+    "vtn_fingerprint",
+    "legacy_suites",
     "ca_file",
     "client_certificate_file",
     "client_key_file",
@@ -196,6 +236,8 @@ def provider_link(table: ProviderTable, folder: Path) -> ProviderLink:
         listen,
         beside(table.callback_certificate_file),
         beside(table.callback_key_file),
+        table.vtn_fingerprint,
+        table.legacy_suites,
     )
 
 
@@ -206,6 +248,11 @@ def host_and_port(text: str) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
         raise ValueError("host:port, such as 0.0.0.0:8443")
     return host, int(port)
+
+
+def secret_of(table: ProviderTable, folder: Path) -> str:
+    """The secret of a provider; none where it needs none."""
+    return "" if table.client_secret_file is None else read_secret(folder / table.client_secret_file)
 
 
 def read_secret(path: Path) -> str:

@@ -7,13 +7,12 @@ from cem.config.contact_checks import CONTACT_CHECKS
 from cem.config.device_checks import DEVICE_CHECKS
 from cem.config.draft import Draft
 from cem.config.provider_checks import PROVIDER_CHECKS
-from cem.config.schema import WEEKDAYS, PeriodTable
+from cem.config.tariff_checks import TARIFF_CHECKS
 from cem.config.words import did_you_mean, duplicates, fault, one_of, shown
 from cem.model.resource import Role
 
 Check = Callable[[Draft], Iterator[str]]
 
-MINUTES_A_DAY = 24 * 60
 LONGEST_SOCKET_PATH = 107  # bytes, sockaddr_un of Linux
 
 
@@ -66,44 +65,6 @@ def socket_path_too_long(draft: Draft) -> Iterator[str]:
     path = str(draft.folder.absolute() / draft.socket)
     if (length := len(path.encode())) > LONGEST_SOCKET_PATH:
         yield fault("api.socket", f"{length} bytes as {path}", f"at most {LONGEST_SOCKET_PATH} bytes with its folder")
-
-
-def empty_tariff_period(draft: Draft) -> Iterator[str]:
-    """A period needs a length; 00:00 to 00:00 is the whole day."""
-    for index, period in enumerate(draft.tariff.period if draft.tariff else ()):
-        if period.start == period.end and period.start.hour + period.start.minute > 0:
-            yield fault(
-                f"tariff.period[{index}].to",
-                f"same as from ({period.start:%H:%M})",
-                'the whole day is "00:00" to "00:00"',
-            )
-
-
-def overlapping_tariff_periods(draft: Draft) -> Iterator[str]:
-    """No minute of the week may have two prices."""
-    taken: dict[int, int] = {}
-    for index, period in enumerate(draft.tariff.period if draft.tariff else ()):
-        if any(path.startswith(f"tariff.period[{index}].days") for path in draft.doubtful):
-            continue
-        covered = set(_minutes_of_week(period))
-        clashes = {taken[minute]: minute for minute in sorted(covered & taken.keys(), reverse=True)}
-        for other, minute in sorted(clashes.items()):
-            day, of_day = divmod(minute, MINUTES_A_DAY)
-            yield fault(
-                f"tariff.period[{index}]",
-                f"overlaps tariff.period[{other}] from {WEEKDAYS[day]} {of_day // 60:02}:{of_day % 60:02}",
-                "one price at a time; shorten one or give them different days",
-            )
-        taken |= dict.fromkeys(covered - taken.keys(), index)
-
-
-def _minutes_of_week(period: PeriodTable) -> Iterable[int]:
-    start = period.start.hour * 60 + period.start.minute
-    end = period.end.hour * 60 + period.end.minute
-    length = (end - start) % MINUTES_A_DAY or MINUTES_A_DAY
-    for day in {WEEKDAYS.index(name) for name in period.days}:
-        first = day * MINUTES_A_DAY + start
-        yield from ((first + minute) % (7 * MINUTES_A_DAY) for minute in range(length))
 
 
 def goal_without_car(draft: Draft) -> Iterator[str]:
@@ -192,8 +153,7 @@ SITE_CHECKS: tuple[Check, ...] = (
     limit_above_fuse,
     tick_slower_than_meter,
     socket_path_too_long,
-    empty_tariff_period,
-    overlapping_tariff_periods,
+    *TARIFF_CHECKS,
 )
 WISH_CHECKS: tuple[Check, ...] = (
     goal_without_car,
@@ -206,7 +166,13 @@ WISH_CHECKS: tuple[Check, ...] = (
     circuit_twice,
     circuit_of_strangers,
 )
-CHECKS: tuple[Check, ...] = (*SITE_CHECKS, *DEVICE_CHECKS, *CONTACT_CHECKS, *WISH_CHECKS, *PROVIDER_CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *SITE_CHECKS,
+    *DEVICE_CHECKS,
+    *CONTACT_CHECKS,
+    *WISH_CHECKS,
+    *PROVIDER_CHECKS,
+)
 """All of them, in the order in which their faults are told."""
 
 

@@ -4,11 +4,11 @@ import ssl
 import stat
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from cem.config.build import host_and_port
 from cem.config.draft import Draft
-from cem.config.schema import ProviderTable
 from cem.config.words import duplicates, fault, shown
 from cem.model.provider import Notify
 
@@ -38,37 +38,55 @@ def programme_twice(draft: Draft) -> Iterator[str]:
 def url_unusable(draft: Draft) -> Iterator[str]:
     """A VTN's address is an http or https URL; plain http only where it does not leave the machine, or by consent."""
     for index, provider in draft.providers.items():
-        path, seen = f"provider[{index}].url", shown(provider.url)
-        try:
-            parts = urlsplit(provider.url)
-            host, scheme, _ = parts.hostname, parts.scheme, parts.port
-        except ValueError as error:
-            yield fault(path, seen, f"not a URL: {error}")
-            continue
-        if scheme not in {"http", "https"} or not host:
-            yield fault(path, seen, "https://host[:port]/path is needed")
-        elif parts.username or parts.password or parts.query or parts.fragment:
-            yield fault(path, "user, query or fragment in the URL", "https://host[:port]/path alone is needed")
-        elif not (provider.allow_plain_http or scheme == "https" or _is_loopback(host)):
-            if not draft.sure(f"provider[{index}].allow_plain_http"):
-                continue
-            yield fault(
-                path,
-                f"plain http to {host}",
-                "client_secret would travel in clear; use https, or set allow_plain_http = true on a network you trust",
-            )
+        sure = draft.sure(f"provider[{index}].allow_plain_http")
+        advice = "client_secret would travel in clear; use https, or set allow_plain_http = true on a network you trust"
+        plain = None if provider.allow_plain_http or not sure else advice
+        if problem := url_problem(provider.url, plain):
+            yield fault(f"provider[{index}].url", *problem)
+
+
+def url_problem(url: str, plain: str | None) -> tuple[str, str] | None:
+    """(what was seen, what is allowed) about an address, or None. `plain`: what is wrong with http to another machine;
+    None: nothing."""
+    try:
+        parts = urlsplit(url)
+        host, scheme, _ = parts.hostname, parts.scheme, parts.port
+    except ValueError as error:
+        return shown(url), f"not a URL: {error}"
+    if scheme not in {"http", "https"} or not host:
+        return shown(url), "https://host[:port]/path is needed"
+    if parts.username or parts.password or parts.query or parts.fragment:
+        return "user, query or fragment in the URL", "https://host[:port]/path alone is needed"
+    if plain is not None and scheme != "https" and not _is_loopback(host):
+        return f"plain http to {host}", plain
+    return None
+
+
+def credentials_lacking(draft: Draft) -> Iterator[str]:
+    """OpenADR 3.1 needs a client's name and secret; a 2.0b VEN signs with the key of its certificate."""
+    for index, provider in draft.providers.items():
+        if provider.binding == "openadr3":
+            for key in ("client_id", "client_secret_file"):
+                if not getattr(provider, key) and draft.sure(f"provider[{index}].{key}"):
+                    yield fault(f"provider[{index}].{key}", "missing", "a value is needed with OpenADR 3.1")
+            for key in ("vtn_fingerprint", "legacy_suites"):
+                if getattr(provider, key):
+                    yield fault(f"provider[{index}].{key}", "set", "it belongs to OpenADR 2.0b alone")
+        elif provider.vtn_fingerprint and not provider.client_certificate_file:
+            allowed = "client_certificate_file and client_key_file are needed to sign"
+            yield fault(f"provider[{index}].vtn_fingerprint", "no certificate of our own", allowed)
 
 
 def secret_file_unusable(draft: Draft) -> Iterator[str]:
     """The secret is in a file of its own that nobody else can read."""
     for index, provider in draft.providers.items():
-        if problem := secret_problem(draft, provider):
+        if provider.client_secret_file and (problem := secret_problem(draft.folder, provider.client_secret_file)):
             yield fault(f"provider[{index}].client_secret_file", *problem)
 
 
-def secret_problem(draft: Draft, provider: ProviderTable) -> tuple[str, str] | None:
+def secret_problem(folder: Path, name: str) -> tuple[str, str] | None:
     """(what was seen, what is allowed) about one secret file, or None."""
-    path = (draft.folder / provider.client_secret_file).absolute()
+    path = (folder / name).absolute()
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -211,6 +229,7 @@ PROVIDER_CHECKS: tuple[Callable[[Draft], Iterator[str]], ...] = (
     same_ven_twice,
     programme_twice,
     url_unusable,
+    credentials_lacking,
     secret_file_unusable,
     files_unusable,
     callback_unusable,

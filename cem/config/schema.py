@@ -15,9 +15,12 @@ FORMAT = 1
 """The value of `site` that this version reads and writes."""
 
 DEFAULT_PATH = "/etc/cem/site.toml"
-BINDINGS = ("openadr3",)
+BINDINGS = ("openadr3", "openadr2b")
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MONTHS = tuple(range(1, 13))
+AREA_PATTERN = r"^[0-9]{2}[A-Z][0-9A-Z-]{12}[0-9A-Z]$"
+TARIFF_CODE_PATTERN = r"^E-[12]R-[A-Z0-9-]{1,60}-[A-P]$"
 ID_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
 ID_IN_WORDS = "a small letter, then small letters, digits, - and _, at most 32 characters"
 
@@ -52,6 +55,7 @@ ClockTime = Annotated[
     time, BeforeValidator(_clock_time), PlainSerializer(lambda value: f"{value:%H:%M}", return_type=str)
 ]
 Power = Annotated[float, Field(ge=0, le=10_000_000_000)]
+Month = Annotated[int, Field(ge=1, le=12)]
 Price = Annotated[float, Field(ge=-100, le=100)]
 LinkValue = Annotated[str | int | float | bool, BeforeValidator(_scalar)]
 
@@ -125,6 +129,38 @@ class PeriodTable(Table):
     end: Annotated[ClockTime, Field(alias="to")]
     import_price_per_kwh: Price
     days: tuple[Weekday, ...] = Field(default=WEEKDAYS, min_length=1)
+    months: tuple[Month, ...] = Field(default=MONTHS, min_length=1)
+
+
+class GridFeeTable(Table):
+    """`[[tariff.dynamic.grid_fee]]`: another grid fee from `from` until `to` local time, in place of the usual one."""
+
+    start: Annotated[ClockTime, Field(alias="from")]
+    end: Annotated[ClockTime, Field(alias="to")]
+    per_kwh: Price
+    days: tuple[Weekday, ...] = Field(default=WEEKDAYS, min_length=1)
+    months: tuple[Month, ...] = Field(default=MONTHS, min_length=1)
+
+
+class DynamicTable(Table):
+    """`[tariff.dynamic]`: whom to ask for prices by the hour, and what comes on top of them."""
+
+    provider: Literal["awattar", "entsoe", "octopus", "tibber"]
+    country: Literal["AT", "DE"] | None = None
+    area: Annotated[str, Field(pattern=AREA_PATTERN)] | None = None
+    sequence: Annotated[int, Field(ge=1, le=9)] = 1
+    tariff_code: Annotated[str, Field(pattern=TARIFF_CODE_PATTERN)] | None = None
+    export_tariff_code: Annotated[str, Field(pattern=TARIFF_CODE_PATTERN)] | None = None
+    home: Text | None = None
+    token_file: Text | None = None
+    url: Text | None = None
+    per_kwh: Price = 0.0
+    percent: Annotated[float, Field(ge=0, le=100)] = 0.0
+    vat_percent: Annotated[float, Field(ge=0, le=100)] = 0.0
+    grid_fee_per_kwh: Price = 0.0
+    export: Literal["fixed", "market"] = "fixed"
+    export_fee_per_kwh: Price = 0.0
+    grid_fee: tuple[GridFeeTable, ...] = ()
 
 
 class TariffTable(Table):
@@ -135,6 +171,7 @@ class TariffTable(Table):
     ghg_price_per_t: Annotated[float, Field(ge=0, le=100_000)] = 0.0
     load_shape_per_kwh: Annotated[float, Field(ge=0, le=100)] = 0.1
     period: tuple[PeriodTable, ...] = ()
+    dynamic: DynamicTable | None = None
 
 
 class ResourceTable(Table):
@@ -223,11 +260,13 @@ class ProviderTable(Table):
     """`[[provider]]`: one energy service at the Smart Grid Connection Point."""
 
     id: Id
-    binding: Literal["openadr3"] = "openadr3"
+    binding: Literal["openadr3", "openadr2b"] = "openadr3"
     url: Text
     ven_name: Text
-    client_id: Text
-    client_secret_file: Text
+    client_id: Text = ""
+    client_secret_file: Text | None = None
+    vtn_fingerprint: Annotated[str, Field(pattern=r"^([0-9A-F]{2}:){9}[0-9A-F]{2}$")] | None = None
+    legacy_suites: bool = False
     allow_plain_http: bool = False
     ca_file: Text | None = None
     client_certificate_file: Text | None = None

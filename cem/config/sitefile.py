@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cem.model.market import DynamicTariff
 from cem.model.provider import Provider
 from cem.model.site import Site
 from cem.ports import DeviceConfig
@@ -28,6 +29,8 @@ class ProviderLink:
     callback: tuple[str, int] | None = None  # host and port that are listened on
     callback_certificate_file: Path | None = None
     callback_key_file: Path | None = None
+    vtn_fingerprint: str | None = None  # 2.0b: of the certificate that the VTN signs with; None: no signatures
+    legacy_suites: bool = False  # 2.0b: the profile's two old cipher suites as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +47,4 @@ class SiteFile:
     plan: PlanSettings = PlanSettings()
     read_only: bool = False
     provider_links: Mapping[str, ProviderLink] = field(default_factory=dict)  # by provider id
+    dynamic: DynamicTariff | None = None

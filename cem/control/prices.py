@@ -4,11 +4,9 @@ from datetime import datetime
 
 from cem.control.tuning import VALUE_TOLERANCE
 from cem.model.site import Site
+from cem.model.tariff import TARIFF
 from cem.model.tick import Inputs
 from cem.model.values import value
-
-TARIFF = "tariff"
-"""The source of the contract's own prices."""
 
 
 @value(frozen=True, slots=True)
@@ -36,9 +34,13 @@ def prices_now(site: Site, inputs: Inputs) -> Prices:
     for window in reversed(inputs.directive.prices):
         if window.start <= now and (window.end is None or now < window.end):
             if window.import_price_per_kwh is not None:
-                import_price, source, until = window.import_price_per_kwh, window.source, window.end
+                import_price = window.import_price_per_kwh
             if window.export_price_per_kwh is not None:
-                export_price, source, until = window.export_price_per_kwh, window.source, window.end
+                export_price = window.export_price_per_kwh
+            if window.source == TARIFF:  # of the dynamic tariff, the last of all
+                continue
+            if window.import_price_per_kwh is not None or window.export_price_per_kwh is not None:
+                source, until = window.source, window.end
             spread = window.spread
     import_price += inputs.directive.weight_at(now, site.tariff)
     return Prices(import_price, export_price, source, until, spread)

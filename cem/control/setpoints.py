@@ -1,6 +1,7 @@
 """From choices to set points: values in the device's unit, guarded once more, each with every term that narrowed it."""
 
 from collections.abc import Sequence
+from math import inf
 from types import MappingProxyType
 
 from cem.control import words
@@ -76,6 +77,8 @@ def _demanded(choice: Choice) -> Demand | None:
         return choice.demand
     if choice.rank > Rank.OBLIGATION:
         return None
+    if isinstance(choice, PvChoice) and (choice.limit_w or 0.0) >= (choice.pv.resource.ratings.max_generation_w or inf):
+        return None  # more than this can't come off the roof anyway
     return Demand.EXACTLY if isinstance(choice, SwitchedChoice) else Demand.AT_MOST
 
 

@@ -17,10 +17,11 @@ from types import MappingProxyType
 from cem.control import words
 from cem.control.memory import Imposed, Memory, Release
 from cem.control.presence import gone
-from cem.control.prices import TARIFF, Prices, clearly_more
+from cem.control.prices import Prices, clearly_more
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.request import RequestKind
 from cem.model.site import Site
+from cem.model.tariff import TARIFF
 from cem.model.tick import Inputs
 from cem.model.values import replace, value
 

@@ -3,7 +3,6 @@
 import ssl
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import aiohttp
 
@@ -11,19 +10,6 @@ from cem.model.errors import GridError
 from cem.ports import HttpAnswer
 
 _CHUNK = 64 * 1024
-
-
-def client_tls(ca_file: Path | None, certificate_file: Path | None, key_file: Path | None) -> ssl.SSLContext | None:
-    """The TLS of a client with its own authorities or its own certificate; None where it has neither.
-
-    Raises OSError (ssl.SSLError is one) for files that can't be read or used.
-    """
-    if ca_file is None and certificate_file is None:
-        return None
-    tls = ssl.create_default_context(cafile=ca_file)
-    if certificate_file is not None:
-        tls.load_cert_chain(certificate_file, key_file)
-    return tls
 
 
 class AiohttpClient:

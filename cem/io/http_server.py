@@ -84,6 +84,7 @@ class HttpServer:
             body=body,
             origin=f"{request.scheme}://{request.host}",
             peer=request.remote or "",
+            certificate=_certificate(request),
         )
         try:
             answer = await self._exchange(exchange)
@@ -105,6 +106,11 @@ class HttpServer:
         if self._failing:
             _log.warning("requests are carried out again")
         self._failing = False
+
+
+def _certificate(request: web.Request) -> bytes:
+    tls = None if request.transport is None else request.transport.get_extra_info("ssl_object")
+    return (tls.getpeercert(binary_form=True) or b"") if tls is not None else b""
 
 
 def _problem(status: int, detail: str) -> web.Response:

@@ -37,6 +37,13 @@ _Result = TypeVar("_Result")
 MIGRATIONS = Migrations("state")
 
 
+def _one_more_table(database: Database, kind: StateKind) -> None:
+    database.execute(
+        f'CREATE TABLE IF NOT EXISTS "{kind.value}" (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, '
+        "value TEXT NOT NULL, crc INTEGER NOT NULL) STRICT"
+    )
+
+
 @MIGRATIONS()
 def one_table_per_kind(database: Database) -> None:
     """`value` is JSON, parsed again when read; `crc` is the CRC-32 of key and value, so that a flipped bit is found.
@@ -60,19 +67,19 @@ def decisions_by_key(database: Database) -> None:
 @MIGRATIONS()
 def values_of_drivers(database: Database) -> None:
     """A file of a former version has no table for what drivers keep."""
-    database.execute(
-        f'CREATE TABLE IF NOT EXISTS "{StateKind.DRIVER.value}" (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, '
-        "value TEXT NOT NULL, crc INTEGER NOT NULL) STRICT"
-    )
+    _one_more_table(database, StateKind.DRIVER)
+
+
+@MIGRATIONS()
+def prices_of_a_tariff(database: Database) -> None:
+    """A file of a former version has no table for the prices of a dynamic tariff."""
+    _one_more_table(database, StateKind.TARIFF)
 
 
 @MIGRATIONS()
 def settled_events(database: Database) -> None:
     """A file of a former version has no table for settled events."""
-    database.execute(
-        f'CREATE TABLE IF NOT EXISTS "{StateKind.SETTLEMENT.value}" (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, '
-        "value TEXT NOT NULL, crc INTEGER NOT NULL) STRICT"
-    )
+    _one_more_table(database, StateKind.SETTLEMENT)
 
 
 @dataclass(frozen=True, slots=True)

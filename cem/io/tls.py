@@ -22,10 +22,16 @@ def client_context(
     return _with(context, certificate, key, legacy_suites=legacy_suites)
 
 
-def server_context(certificate: Path, key: Path, authorities: Path, *, legacy_suites: bool = False) -> ssl.SSLContext:
-    """A server that lets nobody in without a certificate of these authorities; raises as `client_context` does."""
+def server_context(
+    certificate: Path, key: Path | None, authorities: Path | None, *, legacy_suites: bool = False
+) -> ssl.SSLContext:
+    """A server; raises as `client_context` does.
+
+    With `authorities` it asks clients for a certificate of theirs, and lets in those too that show none (clients of
+    OpenADR 3.1 have tokens): what needs a certificate must look for it.
+    """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authorities)
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_NONE if authorities is None else ssl.CERT_OPTIONAL
     return _with(context, certificate, key, legacy_suites=legacy_suites)
 
 

@@ -94,6 +94,16 @@ class EnergyToday:
 
 
 @dataclass(frozen=True, slots=True)
+class TariffStatus:
+    """The dynamic tariff; where its price of now is not known, the site's own tariff holds."""
+
+    provider: str
+    known: bool  # whether there is a price of the market for now
+    known_until: datetime | None  # without a gap from now on
+    detail: str  # in words
+
+
+@dataclass(frozen=True, slots=True)
 class TickStatus:
     """The health of the control loop."""
 
@@ -129,3 +139,4 @@ class Status:
     read_only: bool = False
     zone: str = "UTC"  # of the site: the clock on its wall
     requests: tuple[UserRequest, ...] = ()  # the owner's acts in force
+    tariff: TariffStatus | None = None  # None: the site has no dynamic one

@@ -1,29 +1,38 @@
 """Prices that the house itself knows: the contract's tariff, expanded in local time."""
 
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from cem.model.values import value
 
+TARIFF = "tariff"
+"""The source of the contract's own prices, fixed or dynamic."""
+ALL_DAYS = frozenset(range(7))
+ALL_MONTHS = frozenset(range(1, 13))
+
 
 @value(frozen=True, slots=True)
 class TariffPeriod:
-    """From `start` to `end` local time on the given weekdays (0 = Monday); an end of 00:00 is midnight."""
+    """From `start` to `end` local time on the given weekdays (0 = Monday) of the given months (1 = January); an end of
+    00:00 is midnight."""
 
     start: time
     end: time
     import_price_per_kwh: float
-    weekdays: frozenset[int] = frozenset(range(7))
+    weekdays: frozenset[int] = ALL_DAYS
+    months: frozenset[int] = ALL_MONTHS
 
     def covers(self, local: datetime) -> bool:
         """Whether a local time falls into the period; a period may run over midnight (its day is where it began)."""
         clock = local.time().replace(tzinfo=None)
-        today = local.weekday()
         if self.start < self.end or self.end == time(0):
-            return today in self.weekdays and self.start <= clock and (clock < self.end or self.end == time(0))
+            return self.start <= clock and (clock < self.end or self.end == time(0)) and self._begins_on(local)
         if clock >= self.start:
-            return today in self.weekdays
-        return clock < self.end and (today - 1) % 7 in self.weekdays
+            return self._begins_on(local)
+        return clock < self.end and self._begins_on(local - timedelta(days=1))
+
+    def _begins_on(self, day: datetime) -> bool:
+        return day.weekday() in self.weekdays and day.month in self.months
 
 
 @value(frozen=True, slots=True)

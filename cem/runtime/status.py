@@ -20,6 +20,7 @@ from cem.model.status import (
     LimitStatus,
     ResourceStatus,
     Status,
+    TariffStatus,
     TickStatus,
 )
 from cem.model.tick import Inputs
@@ -59,6 +60,7 @@ class StatusSource:
         today: Callable[[datetime], EnergyToday],
         troubles: Callable[[], Sequence[Trouble]],
         read_only: bool,
+        tariff: Callable[[datetime], TariffStatus | None] = lambda now: None,
     ) -> None:
         self._site = site
         self._loop = loop
@@ -66,6 +68,7 @@ class StatusSource:
         self._today = today
         self._troubles = troubles
         self._read_only = read_only
+        self._tariff = tariff
         self._since: dict[str, datetime] = {}
         self._limited_since: dict[tuple[str, str, float], datetime] = {}
         self._built: tuple[int, Status] | None = None
@@ -108,6 +111,7 @@ class StatusSource:
             read_only=self._read_only or _watching(inputs) is not None,
             zone=self._site.zone,
             requests=inputs.requests,
+            tariff=self._tariff(now),
         )
 
     def _headline(self, inputs: Inputs, decision: Decision) -> str:

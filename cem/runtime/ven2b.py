@@ -12,6 +12,7 @@ from cem.model.time import Instant
 from cem.ports import Clock, Http, StateKind, StateStore
 from cem.runtime.ven2b_client import Envelope, Plain, Vtn2bClient
 from cem.runtime.ven2b_events import Events2b
+from cem.runtime.ven2b_opts import Opts2b
 from cem.runtime.ven2b_registration import Registration2b
 from cem.runtime.ven2b_reports import Reports2b
 from cem.runtime.ven_client import VtnFailure
@@ -72,6 +73,7 @@ class Ven2bSession:
         self._registration = Registration2b(provider, self._client, store, self._new_id, signed=envelope is not None)
         self._events = Events2b(provider, point, store, clock, random, wake, house, frozenset(names))
         self._reports = Reports2b(provider, self._client, store, names, self._new_id)
+        self._opts = Opts2b(provider, self._client, point, store, clock, self._new_id)
         self._link = VenLink(provider, point, store, clock, random, wake, self._online)
         self._closed = asyncio.Event()
         self._restored = False
@@ -87,6 +89,7 @@ class Ven2bSession:
         for fault in self._point.restore(own, events, limits, now):
             _LOG.warning("%s", fault)
         await self._events.restore()
+        await self._opts.restore()
         await self._registration.restore()
         await self._reports.restore(now)
         self._point.reports_queued(own, len(self._reports), now)
@@ -119,6 +122,7 @@ class Ven2bSession:
             await self._resynchronise()
             return
         await self._drain()
+        await self._opts.tell(self._ven_id())
         if await self._link.answered() is LinkState.RESYNC:
             await self._resynchronise()
 
@@ -130,6 +134,7 @@ class Ven2bSession:
             await asyncio.sleep(self._random.uniform(0.0, self._provider.reconnect_jitter_s))
         await self._register()
         await self._drain()
+        await self._opts.tell(self._ven_id())
         self._was_online = True
         await self._link.synchronised()
         self._closed.set()

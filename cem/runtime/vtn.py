@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cem.sgcp.vtn.handler import Outcome, Vtn
 from cem.sgcp.vtn.notices import News
@@ -16,6 +16,7 @@ from cem.wire.openadr3 import ObjectType
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 GaveUp = Callable[[str, str, str], None]
 """Called with a subscription's id, its callback and the reason."""
 
@@ -95,6 +96,17 @@ class VtnService:
         if self._programs_changed is not None and any(one.kind == ObjectType.PROGRAM for one in outcome.changes):
             self._programs_changed()
         return outcome.answer
+
+    async def carry_out(self, work: Callable[[], tuple[T, tuple[Change, ...]]]) -> T:
+        """Has work done in its turn between requests; its changes are stored, and told to whoever must hear of them."""
+
+        def done() -> tuple[T, News]:
+            found, changes = work()
+            return found, self._store(changes)
+
+        found, news = await asyncio.get_running_loop().run_in_executor(self._thread, done)
+        self._tell(news)
+        return found
 
     async def program_names(self) -> tuple[str, ...]:
         """The names of the programs that every client may see."""

@@ -116,6 +116,11 @@ class ConnectionPoint:
         if tuple(outs) != self._outs:
             self._outs, self._made = tuple(outs), None
 
+    @property
+    def outs(self) -> tuple[OptOut, ...]:
+        """What the owner does not take part in."""
+        return self._outs
+
     def opted_out(self, event: GridEvent) -> bool:
         """Whether the owner leaves an event out, or any of its time."""
         return remaining([event], self._outs) != [event]

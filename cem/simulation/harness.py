@@ -35,6 +35,7 @@ from cem.model.tick import Inputs
 from cem.planning.solve import solve
 from cem.ports import StateStore
 from cem.simulation.grid import GridSide, MemoryVtn
+from cem.simulation.market import RecordedDay, RecordedMarket
 from cem.simulation.memory import CountingWatchdog, MemoryStore, MinuteMemory
 from cem.simulation.plant import Home, SimulatedHome, Truth, Wire
 from cem.simulation.site import answers_for, drivers, site_of
@@ -66,7 +67,8 @@ class Bench:
 
     `site` defaults to what provisioning makes of the home. With a `folder` the gateway's state is the real state.db in
     it, without one a store in memory that outlives `kill`. Each of `grids` becomes a VTN in memory, found under its id
-    in `grids`. `record` is the file of a replay journal to be written. `on_step` is called at the end of each step of
+    in `grids`. `record` is the file of a replay journal to be written. A site with a dynamic tariff asks the `market`,
+    whoever it names, or nobody. `on_step` is called at the end of each step of
     the plant, whoever moves the bench.
     """
 
@@ -83,6 +85,7 @@ class Bench:
         plan: bool = True,
         grids: Sequence[GridSide] = (),
         record: Path | None = None,
+        market: RecordedDay | None = None,
         on_step: Callable[[Step], None] | None = None,
     ) -> None:
         self.home = home
@@ -103,6 +106,7 @@ class Bench:
         self._folder = folder
         self._plan = plan
         self._record = record
+        self.market = market
         self._boots = 0
         # back-off and jitter, the same in each run
         self._random = random.Random(home.seed if seed is None else seed)  # noqa: S311
@@ -155,6 +159,7 @@ class Bench:
             recorder=ReplayJournal(self._record, self.site_file.site, single=True) if self._record else None,
             chance=self._random,
             boot=f"boot {self._boots}",
+            prices=lambda service: RecordedMarket(service, self.market, self.clock),
         )
 
         async def build() -> Gateway:

@@ -13,11 +13,12 @@ from cem.model.resource import Role
 from cem.simulation.account import Account, limits_of
 from cem.simulation.expectations import View, Watched, in_words
 from cem.simulation.harness import Bench
+from cem.simulation.market import recorded_day
 from cem.simulation.oracle import INVARIANTS, Invariant, Oracle, Violation
 from cem.simulation.oracle.twins import Trace, differences
 from cem.simulation.plant import HomeUnusable, begins_at
 from cem.simulation.scenario import Scenario
-from cem.simulation.site import answers_for, site_of
+from cem.simulation.site import answers_for, site_of, with_market
 
 LOOK_S = 60.0
 """How often the gateway's status is looked at for alarms."""
@@ -25,13 +26,14 @@ LOOK_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How to play, beyond what the scenario says: whose answers make the site, with a planner or without, and where
-    the gateway's state (None: in memory) and a replay journal go."""
+    """How to play, beyond what the scenario says: whose answers make the site, with a planner or without, where the
+    gateway's state (None: in memory) and a replay journal go, and the recorded day of a market's prices."""
 
     answers: Path | None = None
     plan: bool = True
     folder: Path | None = None
     record: Path | None = None
+    prices: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,10 @@ def opened(
     has not, and SiteFileError for answers that make no site."""
     home, sides = scenario.home, scenario.sides()
     site = _site(scenario, setting)
+    market = None if setting.prices is None else recorded_day(setting.prices)
+    if market is None and site.dynamic is not None:
+        why = "tariff.dynamic: a simulation has no market; name a recorded day of prices (--prices FILE)"
+        raise HomeUnusable(str(scenario.path), [why])
     with Bench(
         home,
         start=scenario.start or begins_at(home, None),
@@ -103,6 +109,7 @@ def opened(
         plan=setting.plan,
         grids=sides,
         record=setting.record,
+        market=market,
     ) as bench:
         faults = _not_there(scenario, bench)
         if faults:
@@ -129,6 +136,7 @@ def cars_of(bench: Bench) -> dict[str, str]:
 def _site(scenario: Scenario, setting: Setting) -> SiteFile:
     answers = answers_for(scenario.home, setting.answers)
     answers.site.update(_merged(answers.site, scenario.site))
+    with_market(answers.site, given=setting.prices is not None)
     return site_of(scenario.home, answers, tick_s=scenario.step_s)
 
 

@@ -17,6 +17,7 @@ from cem.config.drivers import load_drivers
 from cem.config.load import read_raw
 from cem.config.schema import FORMAT
 from cem.config.sitefile import SiteFile
+from cem.config.tariff_checks import OF_ONE_PROVIDER
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.errors import CemError, SiteFileError
 from cem.ports import Driver
@@ -41,6 +42,10 @@ PRICES: dict[str, Any] = {
 """What energy costs where nobody says otherwise: cheap nights, dear evenings."""
 
 
+WHOM_TO_ASK = frozenset({"provider", *OF_ONE_PROVIDER, "url"})
+"""Keys of [tariff.dynamic] that name the provider and what to ask it."""
+
+
 class NothingAnswers(CemError):  # noqa: N818 - the field's word
     """A home without a device that a driver knows."""
 
@@ -62,6 +67,20 @@ def answers_for(home: Home, given: Path | None = None, **changes: Any) -> Answer
         site.pop(key, None)
     site |= changes
     return Answers({key: value for key, value in site.items() if value is not None}, FindTable())
+
+
+def with_market(site: dict[str, Any], *, given: bool) -> None:
+    """Lets the answers' dynamic tariff ask a recorded market in place of its provider: what is added to the market's
+    price stays, whom to ask and with which token does not. Where a market is `given` and the answers name no such
+    tariff, a bought kWh costs what the market says.
+    """
+    tariff = site.get("tariff")
+    if not isinstance(tariff, dict) or not (given or isinstance(tariff.get("dynamic"), dict)):
+        return
+    named = tariff.get("dynamic", {})
+    if isinstance(named, dict):
+        kept = {key: value for key, value in named.items() if key not in WHOM_TO_ASK}
+        site["tariff"] = tariff | {"dynamic": {"provider": "awattar", "country": "DE"} | kept}
 
 
 def _defaults(home: Home) -> dict[str, Any]:
@@ -136,4 +155,4 @@ def site_of(home: Home, answers: Answers, *, tick_s: float = 1.0) -> SiteFile:
     return replace(site, site=replace(site.site, connection=slower), devices=devices, tick_s=tick_s)
 
 
-__all__ = ["NothingAnswers", "SiteFileError", "answers_for", "drivers", "site_of"]
+__all__ = ["NothingAnswers", "SiteFileError", "answers_for", "drivers", "site_of", "with_market"]

@@ -16,6 +16,7 @@ class HttpRequest:
     body: bytes = field(default=b"", repr=False)
     origin: str = ""  # scheme://host[:port] as the client addressed us
     peer: str = ""  # the address it came from
+    certificate: bytes = field(default=b"", repr=False)  # the client's, DER, as TLS verified it; empty: none
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ class Seen:
     """What the gateway's side went through."""
 
     late_s: list[float] = field(default_factory=list)  # of the clock's looks
+    own_s: list[float] = field(default_factory=list)  # of that at most by what this process computed, all its threads
     ticks_late_s: list[float] = field(default_factory=list)
     waiting: int = 0  # the most messages that waited
     polls: int = 0
@@ -78,9 +79,10 @@ async def look(seen: Seen) -> None:
     """How late the loop is, 50 times a second."""
     loop = asyncio.get_running_loop()
     while True:
-        due_s = loop.time() + LOOK_S
+        due_s, computed_s = loop.time() + LOOK_S, time.process_time()
         await asyncio.sleep(LOOK_S)
         seen.late_s.append(loop.time() - due_s)
+        seen.own_s.append(min(seen.late_s[-1], time.process_time() - computed_s))
 
 
 async def tick(device: Device, seen: Seen) -> None:
@@ -156,8 +158,9 @@ async def main() -> None:
         (
             "loop late, p99 and worst",
             f"{late[int(len(late) * 0.99)] * 1000:.1f} and {late[-1] * 1000:.1f} ms",
-            "100 ms",
+            "",
         ),
+        ("of that by the gateway's side itself, worst", f"{max(seen.own_s) * 1000:.1f} ms", "100 ms"),
         ("messages waiting, at most", f"{seen.waiting:,}", "5,000"),
         ("newest value after the flood", f"{seen.newest_after_s * 1000:.0f} ms later", ""),
         ("memory, before and at most", f"{before:.1f} and {most:.1f} MiB", "bounded"),
@@ -166,7 +169,7 @@ async def main() -> None:
     lines = ["| what | measured | bar |", "| --- | --- | --- |"]
     lines += [f"| {what} | {measured} | {bar} |" for what, measured, bar in rows]
     sys.stdout.write("\n".join(lines) + "\n")
-    sys.exit(0 if max(seen.ticks_late_s) <= BAR_LATE_S else 1)
+    sys.exit(0 if max(*seen.ticks_late_s, *seen.own_s) <= BAR_LATE_S else 1)
 
 
 if __name__ == "__main__":

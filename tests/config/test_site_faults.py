@@ -12,7 +12,7 @@ from cem.config.schema import SiteTable
 from cem.config.write import write_secret
 from cem.model.errors import SiteFileError
 from cem.ports import Driver
-from support.certificates import certificate
+from support.certificates import Authority
 from support.toy_driver import ToyDriver
 
 DRIVERS: dict[str, Driver] = {"toy": ToyDriver()}
@@ -148,22 +148,22 @@ def test_a_control_of_another_role_is_named(folder: Path) -> None:
 
 
 def test_certificates_that_are_none_and_keys_of_others_are_named(folder: Path) -> None:
+    authority = Authority(folder)
     for name in ("grid", "stranger"):
-        certificate(folder, name)
-        (folder / f"{name}.key").chmod(0o600)
+        authority.issue(name)
 
     def faults(**files: str) -> list[str]:
         more = "".join(f'{key} = "{file}"\n' for key, file in files.items())
         return faults_of(GOOD.replace('ven_name = "home-1"\n', f'ven_name = "home-1"\n{more}', 1), folder)
 
-    assert faults(ca_file="grid.crt", client_certificate_file="grid.crt", client_key_file="grid.key") == []
+    assert faults(ca_file="authority.pem", client_certificate_file="grid.pem", client_key_file="grid.key") == []
     (found,) = faults(ca_file="utility.secret")
     assert found.startswith("provider[0].ca_file: ")
     assert found.endswith("certificates of authorities in PEM form are needed")
-    (found,) = faults(client_certificate_file="grid.crt", client_key_file="stranger.key")
+    (found,) = faults(client_certificate_file="grid.pem", client_key_file="stranger.key")
     assert found.endswith("a certificate and its own key are needed")
     (folder / "grid.key").chmod(0o644)
-    (found,) = faults(callback_certificate_file="grid.crt", callback_key_file="grid.key")
+    (found,) = faults(callback_certificate_file="grid.pem", callback_key_file="grid.key")
     assert found.endswith(f"0600: chmod 600 {folder / 'grid.key'}")
     (found,) = faults(ca_file="none.pem")
     assert found.endswith("none.pem: No such file or directory; a file in PEM form is needed")
@@ -260,3 +260,32 @@ def test_any_tables_give_faults_and_never_another_error(changes: dict[str, objec
     with pytest.raises(SiteFileError) as caught:
         check_table(raw, Path("/nowhere"), DRIVERS)
     assert all(": " in line and "\n" not in line for line in caught.value.faults)
+
+
+OLD = """
+[[provider]]
+id = "old"
+binding = "openadr2b"
+url = "https://vtn.example/OpenADR2/Simple/2.0b"
+ven_name = "home-1"
+"""
+FINGERPRINT = 'vtn_fingerprint = "93:4C:A4:95:99:1B:78:52:B8:55"\n'
+
+
+@pytest.mark.parametrize(
+    ("more", "path"),
+    [
+        (OLD, None),
+        (OLD + "legacy_suites = true\n", None),
+        (OLD + FINGERPRINT, "provider[1].vtn_fingerprint"),
+        (OLD + 'vtn_fingerprint = "93:4C"\n', "provider[1].vtn_fingerprint"),
+        (FINGERPRINT, "provider[0].vtn_fingerprint"),
+        (OLD.replace("openadr2b", "openadr2a"), "provider[1].binding"),
+        (OLD.replace("openadr2b", "openadr3"), "provider[1].client_id"),
+    ],
+)
+def test_a_provider_of_openadr_2_0b_needs_no_secret_and_a_key_to_sign(
+    folder: Path, more: str, path: str | None
+) -> None:
+    found = [line.partition(":")[0] for line in faults_of(GOOD + more, folder)]
+    assert found[:1] == ([] if path is None else [path])

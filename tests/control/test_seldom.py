@@ -2,10 +2,11 @@
 
 import pytest
 
-from cem.model.envelope import Rank
+from cem.model.directive import Directive
+from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.plan import Intent, IntentKind
 from cem.model.reading import Snapshot
-from cem.model.setpoint import Demand
+from cem.model.setpoint import Demand, Setpoint
 from support.houses import house, inputs, limited, of, plan, settled, snapshot, world
 
 HOLD = Intent(IntentKind.HOLD)
@@ -55,6 +56,17 @@ def test_a_battery_whose_house_is_not_known_is_not_left_to_its_own_control() -> 
     store = of(settled(house(), inputs(seen))[0], "battery")
     assert store.seldom is not None
     assert store.seldom.value == 0.0
+
+
+def test_a_limit_that_the_roof_can_not_exceed_is_no_demand() -> None:
+    def limited_roof(limit_w: float) -> Setpoint:
+        by = Envelope(SITE, -limit_w, None, Rank.OBLIGATION, "utility", "export limit")
+        given = inputs(world(load_w=500, pv_w=-6000, soc_pct=99), directive=Directive(envelopes=(by,)))
+        return of(settled(house(), given)[0], "pv")
+
+    assert limited_roof(1000.0).demanded is Demand.AT_MOST
+    assert limited_roof(9000.0).value == 8000.0
+    assert limited_roof(9000.0).demanded is None
 
 
 def test_a_reserve_demands_that_no_more_is_taken_out() -> None:

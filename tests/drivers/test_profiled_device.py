@@ -159,20 +159,27 @@ def test_a_block_that_is_refused_is_read_in_its_parts_while_the_device_opens() -
     play(bench_of("huawei.sun2000"), act)
 
 
-def test_fast_groups_are_read_each_round_and_one_slow_block_at_most() -> None:
+@pytest.mark.parametrize(("every_s", "oldest_s"), [(2, 40), (10, 50)])
+def test_fast_groups_are_read_each_round_and_one_slow_block_for_each_second_at_most(
+    every_s: int, oldest_s: int
+) -> None:
     async def act(bench: ProfileBench) -> None:
         device = bench.device(bench.config(bench.serial))
         await device.open()
         slow = {row.at for row in bench.profile.rows if row.group == "slow"}
+        told: set[int] = set()
         seen = []
         for _ in range(70):
-            await bench.pass_s(2)
+            await bench.pass_s(every_s)
             bench.image.log.clear()
-            await device.poll()
+            readings = await device.poll()
+            told.add(len(readings))
             asked = [int.from_bytes(pdu[1:3], "big") for pdu in bench.image.log]
             seen.append(sum(at in slow for at in asked))
             assert len(asked) - seen[-1] >= 1
-        assert max(seen) == 1
+            assert all(bench.image.now_s - reading.taken_at_s <= oldest_s for reading in readings)
+        assert max(seen) <= every_s
+        assert len(told) == 1  # nothing grows too old in between
         assert sum(seen) >= 4
         await device.close()
 

@@ -37,7 +37,7 @@ KW = Unit(
 )
 PRICE = Unit(name="oadr:currencyPerKWh", description="currencyPerKWh", units="EUR", scale="c")
 ANYONE = Target()
-HOUSE = House(capacity_w=20_000.0)
+HOUSE = House(20_000.0, (11_000.0, 4200.0, 0.0))
 
 
 def signal(
@@ -134,7 +134,7 @@ IMPORT, EXPORT = SignalKind.IMPORT_LIMIT_W, SignalKind.EXPORT_LIMIT_W
     [
         ([signal(4.2)], {IMPORT: 4200.0}),
         ([signal(0.5, kind="x-loadControlCapacity", unit=None)], {IMPORT: 10_000.0}),
-        ([signal(2, name="SIMPLE", kind="level", unit=None)], {IMPORT: 6300.0}),
+        ([signal(2, name="SIMPLE", kind="level", unit=None)], {IMPORT: 4200.0}),
         ([signal(0, name="simple", kind="level", unit=None)], {}),
         ([signal(-3, name="LOAD_DISPATCH", kind="setpoint")], {SignalKind.DISPATCH_W: -3000.0}),
         (
@@ -149,7 +149,7 @@ IMPORT, EXPORT = SignalKind.IMPORT_LIMIT_W, SignalKind.EXPORT_LIMIT_W
             {SignalKind.IMPORT_PRICE_PER_KWH: pytest.approx(0.31), EXPORT: 3000.0},
         ),
         ([signal(1, name="SIMPLE", kind="level", unit=None), signal(9)], {IMPORT: 9000.0}),
-        ([signal(1, name="SIMPLE", kind="level", unit=None), signal(9, name="BID_LOAD")], {IMPORT: 8400.0}),
+        ([signal(1, name="SIMPLE", kind="level", unit=None), signal(9, name="BID_LOAD")], {IMPORT: 11_000.0}),
     ],
 )
 def test_signals_mean_what_the_table_says(signals: list[EventSignal], expected: dict[SignalKind, float]) -> None:

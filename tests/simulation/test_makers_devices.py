@@ -56,3 +56,14 @@ def test_a_day_breaks_no_promise() -> None:
         assert after.charged_wh - before.charged_wh > 2000
         assert after.ev_wh - before.ev_wh > 20_000
         assert after.pv_wh - before.pv_wh > 20_000
+
+
+def test_what_a_lost_inverter_does_by_itself_is_told_once() -> None:
+    home = with_faults({"kind": "silence", "target": "plenticore", "at_s": 20, "for_s": 600})
+    with Bench(home, start=NOON, seed=3, step_s=STEP_S) as bench:
+        bench.advance(80)
+        (effect,) = [alarm.effect for alarm in bench.status().alarms if alarm.id == "device.hybrid"]
+        (alone,) = [device.if_i_die for device in bench.status().devices if device.id == "hybrid"]
+        assert effect.count(alone) == 1
+        assert "the battery is not steered" in effect
+        assert "the sun's power is unknown" in effect

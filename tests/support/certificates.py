@@ -1,20 +1,73 @@
-"""Certificates of a house's own authority, made by openssl."""
+"""An authority of our own for tests: keys and certificates, good and bad, as files."""
 
-import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
-def certificate(folder: Path, name: str, authority: str | None = None, host: str = "") -> None:
-    """A key and a certificate: of an authority, or signed by one, for a host name."""
-    key, cert = folder / f"{name}.key", folder / f"{name}.crt"
-    make = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    make += ["-keyout", str(key), "-subj", f"/CN={name}", "-days", "30"]
-    if authority is None:
-        subprocess.run([*make, "-x509", "-out", str(cert)], check=True, capture_output=True)
-        return
-    request, more = folder / f"{name}.csr", folder / f"{name}.ext"
-    subprocess.run([*make, "-out", str(request)], check=True, capture_output=True)
-    more.write_text(f"subjectAltName={host}\n" if host else "basicConstraints=CA:FALSE\n")
-    sign = ["openssl", "x509", "-req", "-in", str(request), "-out", str(cert), "-days", "30", "-extfile", str(more)]
-    sign += ["-CA", str(folder / f"{authority}.crt"), "-CAkey", str(folder / f"{authority}.key"), "-CAcreateserial"]
-    subprocess.run(sign, check=True, capture_output=True)
+from cem.wire.openadr2b.signature import pem_fingerprint
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A key and its certificate."""
+
+    key: Path
+    certificate: Path
+
+    @property
+    def fingerprint(self) -> str:
+        """As OpenADR 2.0b has it."""
+        return pem_fingerprint(self.certificate.read_text())
+
+
+class Authority:
+    """Issues certificates into a folder."""
+
+    def __init__(self, folder: Path, name: str = "authority") -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _name(name)
+        usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+        builder = _builder(self._name, self._name, self._key, -1, 30).add_extension(usage, critical=True)
+        basic = x509.BasicConstraints(ca=True, path_length=0)
+        certificate = builder.add_extension(basic, critical=True).sign(self._key, hashes.SHA256())
+        self.certificate = folder / f"{name}.pem"
+        self.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
+
+    def issue(self, name: str, kind: str = "ec", *, days: tuple[float, float] = (-1, 10)) -> Identity:
+        """A certificate for a name and 127.0.0.1, valid between two days from now."""
+        key: Key = ec.generate_private_key(ec.SECP256R1()) if kind == "ec" else rsa.generate_private_key(65537, 2048)
+        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")])
+        builder = _builder(_name(name), self._name, key, *days).add_extension(names, critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
+        found = Identity(self._folder / f"{name}.key", self._folder / f"{name}.pem")
+        found.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        found.key.chmod(0o600)
+        found.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
+        return found
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: Key, since: float, until: float) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + timedelta(days=since))
+        .not_valid_after(now + timedelta(days=until))
+    )

@@ -182,7 +182,7 @@ async def running_site(
     """Starts a VTN on a free port, and a callback server that it may call, and stops them again."""
     clock = MutableClock()
     store = ObjectStore.open(data)
-    webhooks = Webhooks(guard or CallbackGuard([LOOPBACK]), WebhookBounds(2.0, retry_after_s))
+    webhooks = Webhooks(guard or CallbackGuard([LOOPBACK]), WebhookBounds(10.0, retry_after_s))
     service = VtnService(new_vtn(store.load(), **config), store.commit, clock.now, webhooks, publisher)
     server = HttpServer(service.exchange, bounds)
     port = await server.start("127.0.0.1", 0)

@@ -24,7 +24,7 @@ class AlarmList(Panel):
         shown = found[: max(1, height // 2)]
         rest = f"   {len(found) - len(shown)} more: press a" if len(found) > len(shown) else ""
         self.border_title = _title(found, view) + rest
-        rows = [row for alarm in shown for row in alarm_rows(alarm, 0)] + _calm(status)
+        rows = [row for alarm in shown for row in alarm_rows(alarm, 0)] + calm_rows(status)
         return Content("\n").join(row.truncate(width, ellipsis=True) for row in rows[:height])
 
 
@@ -50,8 +50,11 @@ def alarm_rows(alarm: Alarm, width: int) -> list[Content]:
     return rows
 
 
-def _calm(status: Status) -> list[Content]:
+def calm_rows(status: Status) -> list[Content]:
+    """The day, the tariff, the owner's acts and the grid's events; one line each."""
     rows = [Content.assemble(("today ", palette.MUTED), words.today(status.today, status.currency))]
+    if status.tariff is not None:
+        rows.append(Content.assemble(("tariff ", palette.MUTED), status.tariff.detail))
     roles = {resource.id: resource.name for resource in words.resources(status)}
     for act in status.requests:
         name = roles.get(act.resource_id, act.resource_id)

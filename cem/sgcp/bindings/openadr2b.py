@@ -10,9 +10,11 @@ Interpretation:
 - a cancelled event is agreed to (optIn), as is a test, which is never acted on.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from urllib.parse import unquote
 
 from cem.model.event import EventInterval, GridEvent, SignalKind
 from cem.model.provider import Provider
@@ -118,7 +120,7 @@ class Binding2b:
 
     def _programme(self, context: str) -> str:
         """The site file names a programme by its marketContext or by the last part of it."""
-        last = context.rstrip("/").rpartition("/")[2]
+        last = unquote(re.split("[/:]", context.rstrip("/"))[-1])
         return last if last in self._agreed() else context
 
     def _event(
@@ -127,13 +129,13 @@ class Binding2b:
         """The event as it counts from now on, None where nothing is left of it; raises _Refused."""
         descriptor = event.descriptor
         version = descriptor.modification_number
-        if held is not None and version < _version(held):
-            raise _Refused(Code.OUT_OF_SEQUENCE, f"modification {version} after {_version(held)}")
+        if held is not None and version < version_of(held):
+            raise _Refused(Code.OUT_OF_SEQUENCE, f"modification {version} after {version_of(held)}")
         if descriptor.status == EventState.CANCELLED:
             return None if held is None else _ending(held, now, version)
         if descriptor.status == EventState.COMPLETED:
             return None
-        if held is not None and version == _version(held) and not _is_cancelled(held):
+        if held is not None and version == version_of(held) and not _is_cancelled(held):
             return held
         programme = self._programme(descriptor.market_context)
         if self._agreed() and programme not in self._agreed():
@@ -270,7 +272,8 @@ def _modification(event: EiEvent) -> str:
     return f"{event.descriptor.modification_number:010d}#"
 
 
-def _version(event: GridEvent) -> int:
+def version_of(event: GridEvent) -> int:
+    """The modification number of an event that came over 2.0b."""
     number = event.modification.partition("#")[0]
     return int(number) if number.isdecimal() else 0
 
@@ -293,7 +296,7 @@ def _ending(event: GridEvent, now: datetime, version: int | None = None) -> Grid
     )
     if not left or (left[-1].end is not None and left[-1].end <= now):
         return None
-    number = _version(event) if version is None else version
+    number = version_of(event) if version is None else version
     return replace(event, intervals=left, modification=f"{number:010d}#{_CANCELLED}")
 
 

@@ -55,14 +55,13 @@ _KINDS: Mapping[tuple[str, str], SignalKind] = {
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What a signal needs to know of the house, W: what its connection carries, and what SIMPLE's levels 1 to 3 mean.
+    """What a signal needs to know of the house, W: what its connection carries, and what levels 1 to 3 of SIMPLE leave.
 
-    Interpretation: the profile leaves the meaning of a level to the VEN. Unless the site file says otherwise they are
-    two, one and a half, and one times the 4.2 kW that German law guarantees to a dimmed consumer.
+    Interpretation: the profile leaves the meaning of a level to the VEN; it is that of 3.1's load-shed levels.
     """
 
     capacity_w: float
-    simple_limits_w: tuple[float, float, float] = (8400.0, 6300.0, 4200.0)
+    simple_limits_w: tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)

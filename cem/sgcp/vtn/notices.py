@@ -140,15 +140,15 @@ def _calls(subscription: Body, kind: ObjectType, operation: Operation, body: byt
 
 
 class _Encoder:
-    """Notifications of one object; each view of it is written once."""
+    """Notifications of one object. Views of it differ in their targets alone; each is written once."""
 
     def __init__(self, kind: ObjectType) -> None:
         self._kind = kind
-        self._written: dict[tuple[Operation, int], bytes] = {}
+        self._written: dict[tuple[Operation, tuple[str, ...]], bytes] = {}
 
     def notification(self, operation: Operation, body: Body) -> bytes:
         """The notification's body. A subscription is told of without the tokens of its callbacks."""
-        key = (operation, id(body))
+        key = (operation, tuple(body.get("targets", ())))
         if key not in self._written:
             shown = body
             if self._kind is ObjectType.SUBSCRIPTION:

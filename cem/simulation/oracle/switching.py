@@ -7,6 +7,7 @@ from cem.model.request import RequestKind
 from cem.model.resource import Control
 from cem.model.setpoint import Setpoint
 from cem.model.site import Site
+from cem.model.tariff import TARIFF
 from cem.model.tick import Inputs
 from cem.simulation.oracle.contacts import Contacts
 from cem.simulation.oracle.facts import ChargerFact
@@ -208,7 +209,8 @@ class _Occasions:
         most_w = min((e.max_w for e in bounds if e.max_w is not None), default=float("inf"))
         least_w = max((e.min_w for e in bounds if e.min_w is not None), default=float("-inf"))
         wall = inputs.now.wall
-        priced = any(w.start <= wall and (w.end is None or wall < w.end) for w in inputs.directive.prices)
+        events = (window for window in inputs.directive.prices if window.source != TARIFF)
+        priced = any(w.start <= wall and (w.end is None or wall < w.end) for w in events)
         before, self._before = self._before, (most_w, least_w, priced)
         if before is not None and (most_w > before[0] or least_w < before[1] or (before[2] and not priced)):
             self.last_s = at_s

@@ -9,6 +9,7 @@ import hashlib
 import ssl
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from threading import Lock
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -113,12 +114,17 @@ class ReplayMemory:
     max_age: timedelta = timedelta(seconds=6)
     max_ahead: timedelta = timedelta(seconds=5)
     _seen: dict[tuple[datetime, str], None] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock, repr=False)
 
     def __len__(self) -> int:
         return len(self._seen)
 
     def check(self, at: datetime, nonce: str, now: datetime) -> None:
-        """Takes a message's time and nonce in; raises SignatureError for one that is old, ahead or known."""
+        """Takes a message in; raises SignatureError for one that is old, ahead or known. Any thread may ask."""
+        with self._lock:
+            self._check(at, nonce, now)
+
+    def _check(self, at: datetime, nonce: str, now: datetime) -> None:
         if at < now - self.max_age:
             raise SignatureError(f"was made {(now - at).total_seconds():.0f} s ago, too long")
         if at > now + self.max_ahead:

@@ -52,6 +52,7 @@ class Reader:
         self._blocks = list(blocks_of(profile))
         self._raws: dict[str, tuple[bytes, float]] = {}
         self.known: dict[str, Known] = {}
+        self._round_at_s: float | None = None
         self._answered = False  # in this round
         self._put_off: Refused | None = None
 
@@ -64,13 +65,18 @@ class Reader:
         self._conclude()
 
     async def read_due(self) -> None:
-        """The fast blocks that are due and the slow one that waits longest. Raises as `read_all`."""
+        """The fast blocks that are due, and the slow ones that wait longest: one for each second since the last round.
+
+        At least one; a house that polls less often than each second would starve them else. Raises as `read_all`.
+        """
         self._begin()
         now_s = self._monotonic()
+        turns = max(1, int(now_s - self._round_at_s + 0.05)) if self._round_at_s is not None else 1
+        self._round_at_s = now_s
         due = [block for block in self._blocks if now_s >= block.due_s - 0.05]
         slow = [block for block in due if self._profile.group[block.group].period_s > FAST_S]
-        turn = [min(slow, key=lambda block: block.due_s)] if slow else []
-        for block in [*(block for block in due if block not in slow), *turn]:
+        slow.sort(key=lambda block: block.due_s)
+        for block in [*(block for block in due if block not in slow), *slow[:turns]]:
             await self._read(block)
         self._conclude()
 
