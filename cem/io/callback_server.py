@@ -1,10 +1,10 @@
 """The socket on which a VTN calls back, with TLS where a certificate is given."""
 
-import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from cem.io.http_server import HttpServer, ServerBounds
+from cem.io.tls import server_context
 from cem.wire.http import HttpRequest, HttpResponse
 
 BOUNDS = ServerBounds(max_body_bytes=256 * 1024, body_timeout_s=5.0)
@@ -32,8 +32,7 @@ class CallbackServer:
         """Listens; raises OSError (ssl.SSLError is one) where it can't."""
         tls = None
         if self._certificate is not None:
-            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            tls.load_cert_chain(self._certificate, self._key)
+            tls = server_context(self._certificate, self._key, None)
         server = HttpServer(answer, BOUNDS, tls)
         self._port = await server.start(self._host, self._port)
         self._server = server

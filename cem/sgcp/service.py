@@ -119,6 +119,8 @@ class Service:
         found = dict(self.strictest_w)
         for event in (*difference.new, *difference.changed):
             for interval in event.intervals if event.mandatory else ():
+                if SignalKind.LOAD_SHED_LEVEL in interval.signals:
+                    continue  # an emergency of hours is no measure for a fallback that may last for days
                 for side, kind in _LIMIT.items():
                     if kind in interval.signals:
                         found[side] = min(interval.signals[kind], found.get(side, float("inf")))

@@ -120,6 +120,21 @@ def test_the_words_of_an_alert_are_shown_bounded() -> None:
     assert len(found.events[1].asks) < 230
 
 
+def test_an_emergency_is_no_measure_for_the_limit_without_a_link() -> None:
+    provider = utility(default_import_limit_w=None, stale_s=30.0)
+
+    def fallback_w(*events: GridEvent) -> list[float | None]:
+        point = ConnectionPoint([provider])
+        point.answered(provider.id, at(0))
+        difference, _ = point.difference(provider.id, Listing(events, at(0).mono_s), at(0))
+        point.apply(provider.id, difference, at(0))
+        point.synchronised(provider.id, at(0))
+        return [e.max_w for e in point.directive(at(7200)).envelopes]
+
+    assert fallback_w(bound("ALERT_BLACK_START", "now")) == [4200.0]
+    assert fallback_w(bound("IMPORT_CAPACITY_LIMIT", 3)) == [3000.0]
+
+
 def test_a_reservation_raises_the_subscription_while_it_runs() -> None:
     found = directive(bound("IMPORT_CAPACITY_SUBSCRIPTION", 6), bound("IMPORT_CAPACITY_RESERVATION", 2))
     assert [e.max_w for e in found.envelopes] == [8000.0]
