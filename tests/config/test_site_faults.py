@@ -12,7 +12,7 @@ from cem.config.schema import SiteTable
 from cem.config.write import write_secret
 from cem.model.errors import SiteFileError
 from cem.ports import Driver
-from support.openssl_certificates import certificate
+from support.certificates import Authority
 from support.toy_driver import ToyDriver
 
 DRIVERS: dict[str, Driver] = {"toy": ToyDriver()}
@@ -148,22 +148,22 @@ def test_a_control_of_another_role_is_named(folder: Path) -> None:
 
 
 def test_certificates_that_are_none_and_keys_of_others_are_named(folder: Path) -> None:
+    authority = Authority(folder)
     for name in ("grid", "stranger"):
-        certificate(folder, name)
-        (folder / f"{name}.key").chmod(0o600)
+        authority.issue(name)
 
     def faults(**files: str) -> list[str]:
         more = "".join(f'{key} = "{file}"\n' for key, file in files.items())
         return faults_of(GOOD.replace('ven_name = "home-1"\n', f'ven_name = "home-1"\n{more}', 1), folder)
 
-    assert faults(ca_file="grid.crt", client_certificate_file="grid.crt", client_key_file="grid.key") == []
+    assert faults(ca_file="authority.pem", client_certificate_file="grid.pem", client_key_file="grid.key") == []
     (found,) = faults(ca_file="utility.secret")
     assert found.startswith("provider[0].ca_file: ")
     assert found.endswith("certificates of authorities in PEM form are needed")
-    (found,) = faults(client_certificate_file="grid.crt", client_key_file="stranger.key")
+    (found,) = faults(client_certificate_file="grid.pem", client_key_file="stranger.key")
     assert found.endswith("a certificate and its own key are needed")
     (folder / "grid.key").chmod(0o644)
-    (found,) = faults(callback_certificate_file="grid.crt", callback_key_file="grid.key")
+    (found,) = faults(callback_certificate_file="grid.pem", callback_key_file="grid.key")
     assert found.endswith(f"0600: chmod 600 {folder / 'grid.key'}")
     (found,) = faults(ca_file="none.pem")
     assert found.endswith("none.pem: No such file or directory; a file in PEM form is needed")

@@ -1,6 +1,7 @@
 """The broker connection over TLS at a real Mosquitto: whose certificate counts, and ours where the broker wants one."""
 
 import asyncio
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +12,25 @@ from cem.driver import DeviceConfig, Resource, Role
 from cem_drivers.mqtt import DRIVER
 from cem_drivers.mqtt.paho_topics import BrokerAddress, PahoTopics
 from support.brokers import MOSQUITTO, OPEN, Mosquitto
-from support.openssl_certificates import certificate
 
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="no Mosquitto on this machine: apt-get install mosquitto")
 REFUSED_S = 1.5
+
+
+def _certificate(folder: Path, name: str, authority: str | None = None, host: str = "") -> None:
+    """A key and a certificate: of an authority, or signed by one, for a host name."""
+    key, cert = folder / f"{name}.key", folder / f"{name}.crt"
+    make = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    make += ["-keyout", str(key), "-subj", f"/CN={name}", "-days", "30"]
+    if authority is None:
+        subprocess.run([*make, "-x509", "-out", str(cert)], check=True, capture_output=True)
+        return
+    request, more = folder / f"{name}.csr", folder / f"{name}.ext"
+    subprocess.run([*make, "-out", str(request)], check=True, capture_output=True)
+    more.write_text(f"subjectAltName={host}\n" if host else "basicConstraints=CA:FALSE\n")
+    sign = ["openssl", "x509", "-req", "-in", str(request), "-out", str(cert), "-days", "30", "-extfile", str(more)]
+    sign += ["-CA", str(folder / f"{authority}.crt"), "-CAkey", str(folder / f"{authority}.key"), "-CAcreateserial"]
+    subprocess.run(sign, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +38,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two authorities; a broker by the first, for this host and for another one; a gateway by each."""
     folder = tmp_path_factory.mktemp("certificates")
     for authority in ("house", "stranger"):
-        certificate(folder, authority)
-    certificate(folder, "broker", "house", "IP:127.0.0.1")
-    certificate(folder, "elsewhere", "house", "DNS:broker.example")
-    certificate(folder, "gateway", "house")
-    certificate(folder, "other-gateway", "stranger")
+        _certificate(folder, authority)
+    _certificate(folder, "broker", "house", "IP:127.0.0.1")
+    _certificate(folder, "elsewhere", "house", "DNS:broker.example")
+    _certificate(folder, "gateway", "house")
+    _certificate(folder, "other-gateway", "stranger")
     return folder
 
 

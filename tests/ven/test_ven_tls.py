@@ -7,21 +7,23 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from cem.io.callback_server import CallbackServer
 from cem.io.http_client import AiohttpClient
 from cem.io.tls import client_context
 from cem.model.errors import GridError
-from support.openssl_certificates import certificate
+from cem.sgcp.callbacks import answer
+from cem.wire.http import HttpRequest, HttpResponse
+from support.certificates import Authority
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two authorities, a VTN of the first, and a gateway of each."""
     made = tmp_path_factory.mktemp("certificates")
-    for authority in ("grid", "stranger"):
-        certificate(made, authority)
-    certificate(made, "vtn", "grid", "IP:127.0.0.1")
-    certificate(made, "gateway", "grid")
-    certificate(made, "other", "stranger")
+    grid = Authority(made, "grid")
+    grid.issue("vtn")
+    grid.issue("gateway")
+    Authority(made, "stranger").issue("other")
     return made
 
 
@@ -39,16 +41,16 @@ def test_both_ends_prove_who_they_are(folder: Path, authority: str, own: str | N
         async def hello(_request: web.Request) -> web.Response:
             return web.Response(text="[]")
 
-        server_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=folder / "grid.crt")
-        server_tls.load_cert_chain(folder / "vtn.crt", folder / "vtn.key")
+        server_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=folder / "grid.pem")
+        server_tls.load_cert_chain(folder / "vtn.pem", folder / "vtn.key")
         server_tls.verify_mode = ssl.CERT_REQUIRED
         app = web.Application()
         app.router.add_get("/programs", hello)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_tls).start()
-        cert, key = (None, None) if own is None else (folder / f"{own}.crt", folder / f"{own}.key")
-        client = AiohttpClient(5.0, ssl_context=client_context(cert, key, folder / f"{authority}.crt"))
+        certificate, key = (None, None) if own is None else (folder / f"{own}.pem", folder / f"{own}.key")
+        client = AiohttpClient(5.0, ssl_context=client_context(certificate, key, folder / f"{authority}.pem"))
         try:
             return (await client.request("GET", f"https://127.0.0.1:{runner.addresses[0][1]}/programs")).status
         finally:
@@ -62,6 +64,18 @@ def test_both_ends_prove_who_they_are(folder: Path, authority: str, own: str | N
             asyncio.run(main())
 
 
-def test_a_key_that_is_not_the_certificates_is_told_before_anything_is_sent(folder: Path) -> None:
-    with pytest.raises(ssl.SSLError):
-        client_context(folder / "gateway.crt", folder / "other.key", None)
+def test_the_callback_is_served_over_tls_with_its_own_certificate(folder: Path) -> None:
+    async def main() -> bytes:
+        async def served(request: HttpRequest) -> HttpResponse:
+            return answer(request, "/hook", "t")[0]
+
+        server = CallbackServer("127.0.0.1", 0, folder / "vtn.pem", folder / "vtn.key")
+        await server.start(served)
+        client = AiohttpClient(5.0, ssl_context=client_context(None, None, folder / "grid.pem"))
+        try:
+            return (await client.request("GET", f"https://127.0.0.1:{server.port}/hook?echo=here")).body
+        finally:
+            await client.close()
+            await server.stop()
+
+    assert asyncio.run(main()) == b"here"
