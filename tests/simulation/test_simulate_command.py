@@ -86,6 +86,7 @@ def test_a_home_that_is_none_is_named_with_its_faults(tmp_path: Path) -> None:
     assert "battery.0.capacity_wh" in result.stderr
 
 
+@pytest.mark.slow
 def test_coarse_ticks_run_the_same_gateway(tmp_path: Path) -> None:
     result = _simulate("--days", "0.25", "--tick", "30", *MORNING, "--json", "--journal", str(tmp_path / "j.cemj"))
     assert result.exit_code == 0, result.output

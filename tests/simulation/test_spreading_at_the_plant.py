@@ -39,6 +39,7 @@ def returns_s(bench: Bench) -> float:
     raise AssertionError("the car never came back")
 
 
+@pytest.mark.slow
 def test_alike_houses_come_back_at_times_of_their_own(demo: Home) -> None:
     times = []
     for name in ("one", "two", "three"):
