@@ -6,6 +6,7 @@ from typing import Literal, cast
 
 import click
 
+from cem.io.clock import SystemClock
 from cem.io.enrolment import make_authority, make_key, make_request, sign_request
 from cem.wire.openadr2b.signature import pem_fingerprint
 
@@ -52,7 +53,7 @@ def authority(folder: Path, name: str, as_json: bool) -> None:
     Example: cem ven authority /etc/cem/authority
     """
     try:
-        certificate = make_authority(folder, name)
+        certificate = make_authority(folder, name, SystemClock().now().wall)
     except (OSError, ValueError) as error:
         raise click.ClickException(f"{error}; nothing is overwritten") from error
     _say({"authority": str(certificate)}, as_json)
@@ -70,7 +71,7 @@ def sign(request: Path, folder: Path, days: int, as_json: bool) -> None:
     """
     certificate = request.with_suffix(".pem")
     try:
-        sign_request(request, folder, certificate, days)
+        sign_request(request, folder, certificate, SystemClock().now().wall, days)
     except OSError as error:
         raise click.ClickException(f"{error}; nothing is overwritten") from error
     _say({"certificate": str(certificate), "fingerprint": pem_fingerprint(certificate.read_text())}, as_json)

@@ -4,7 +4,7 @@ Nothing is ever overwritten: a key that is gone cannot be made again.
 """
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
@@ -42,13 +42,16 @@ def make_request(path: Path, key: PrivateKey, name: str, hosts: tuple[str, ...] 
     _write(path, builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM), 0o644)
 
 
-def make_authority(folder: Path, name: str, days: int = 3650) -> Path:
-    """A new authority in a folder; its certificate. Raises OSError where one is there already."""
+def make_authority(folder: Path, name: str, now: datetime, days: int = 3650) -> Path:
+    """A new authority in a folder, valid from `now` (aware) on; its certificate.
+
+    Raises OSError where one is there already.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     key = make_key(folder / f"{AUTHORITY}.key", "ec")
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     builder = (
-        _builder(_name(name), _name(name), key, key, days)
+        _builder(_name(name), _name(name), key, key, now, days)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
     )
@@ -57,8 +60,11 @@ def make_authority(folder: Path, name: str, days: int = 3650) -> Path:
     return path
 
 
-def sign_request(request: Path, authority: Path, certificate: Path, days: int = 730) -> None:
-    """Answers a request; raises OSError for files and GridError for a request or an authority that is none."""
+def sign_request(request: Path, authority: Path, certificate: Path, now: datetime, days: int = 730) -> None:
+    """Answers a request with a certificate that is valid from `now` (aware) on.
+
+    Raises OSError for files and GridError for a request or an authority that is none.
+    """
     try:
         asked = x509.load_pem_x509_csr(request.read_bytes())
         issuer = x509.load_pem_x509_certificate((authority / f"{AUTHORITY}.pem").read_bytes())
@@ -72,7 +78,7 @@ def sign_request(request: Path, authority: Path, certificate: Path, days: int = 
         raise GridError(f"the authority in {authority} has no key of ours")
     if not isinstance(asks, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
         raise GridError(f"{request} has a key that is neither EC nor RSA")
-    builder = _builder(asked.subject, issuer.subject, asks, key, days)
+    builder = _builder(asked.subject, issuer.subject, asks, key, now, days)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     names = [e.value for e in asked.extensions if isinstance(e.value, x509.SubjectAlternativeName)]
     if names:
@@ -85,9 +91,9 @@ def _builder(
     issuer: x509.Name,
     public: PrivateKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
     authority: PrivateKey,
+    now: datetime,
     days: int,
 ) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
     key = public.public_key() if isinstance(public, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) else public
     return (
         x509.CertificateBuilder()

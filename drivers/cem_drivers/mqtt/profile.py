@@ -13,7 +13,7 @@ from cem_drivers.mqtt.messages import Messages, UnreadableError, read
 from cem_drivers.mqtt.rows import Condition, ControlRow, PointRow
 from cem_drivers.mqtt.rpc_tables import Contacts, Rpc
 from cem_drivers.profiles.faults import Fault, did_you_mean, parse
-from cem_drivers.profiles.store import find, shipped_texts
+from cem_drivers.profiles.store import find, shipped, shipped_texts
 from cem_drivers.profiles.tables import ProfileTable, Table, controls_of, vocabulary
 
 PLACE = re.compile(r"\{([a-z_]+)\}")
@@ -237,13 +237,7 @@ def parse_profile(source: str) -> tuple[Profile | None, list[str]]:
 @cache
 def shipped_profiles() -> Mapping[str, Profile]:
     """The profiles that come with the product, by id. Raises ValueError if one of them is faulty."""
-    profiles: dict[str, Profile] = {}
-    for name, source in shipped_texts(mqtt=True).items():
-        profile, faults = parse_profile(source)
-        if profile is None:
-            raise ValueError(f"{name}: " + "; ".join(faults))
-        profiles[profile.id] = profile
-    return profiles
+    return shipped(shipped_texts(mqtt=True), parse_profile)
 
 
 def find_profile(name: str) -> tuple[Profile | None, list[str]]:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from cem_drivers.profiles.faults import Fault, did_you_mean, parse
-from cem_drivers.profiles.store import OCPP, family_texts, find
+from cem_drivers.profiles.store import OCPP, family_texts, find, shipped
 from cem_drivers.profiles.tables import ControlTable, ProfileTable, Table, controls_of
 
 GENERIC = "ocpp.generic"
@@ -125,13 +125,7 @@ def parse_profile(source: str) -> tuple[Profile | None, list[str]]:
 @cache
 def shipped_profiles() -> Mapping[str, Profile]:
     """The profiles that come with the product, by id. Raises ValueError if one of them is faulty."""
-    profiles: dict[str, Profile] = {}
-    for name, source in family_texts(OCPP).items():
-        profile, faults = parse_profile(source)
-        if profile is None:
-            raise ValueError(f"{name}: " + "; ".join(faults))
-        profiles[profile.id] = profile
-    return profiles
+    return shipped(family_texts(OCPP), parse_profile)
 
 
 def find_profile(name: str) -> tuple[Profile | None, list[str]]:

@@ -6,7 +6,7 @@ from functools import cache
 from cem_drivers.profiled.checks import check
 from cem_drivers.profiled.schema import Profile
 from cem_drivers.profiles.faults import parse
-from cem_drivers.profiles.store import find, shipped_texts
+from cem_drivers.profiles.store import find, shipped, shipped_texts
 
 
 def parse_profile(source: str) -> tuple[Profile | None, list[str]]:
@@ -22,16 +22,7 @@ def profile_ids() -> list[str]:
 @cache
 def shipped_profiles() -> Mapping[str, Profile]:
     """All that ship, by id. Raises ValueError naming every fault if one of them is faulty."""
-    profiles: dict[str, Profile] = {}
-    wrong: list[str] = []
-    for name, source in shipped_texts(mqtt=False).items():
-        profile, faults = parse_profile(source)
-        wrong += [f"{name}.toml: {fault}" for fault in faults]
-        if profile is not None:
-            profiles[profile.id] = profile
-    if wrong:
-        raise ValueError("\n".join(wrong))
-    return profiles
+    return shipped(shipped_texts(mqtt=False), parse_profile)
 
 
 @cache

@@ -44,6 +44,20 @@ def shipped_texts(mqtt: bool) -> dict[str, str]:
     return family_texts(MQTT if mqtt else MODBUS)
 
 
+def shipped(texts: Mapping[str, str], parse: Parse[T]) -> dict[str, T]:
+    """The profiles of these sources, by id; raises ValueError naming every fault if one of them is faulty."""
+    profiles: dict[str, T] = {}
+    wrong: list[str] = []
+    for name, source in texts.items():
+        profile, faults = parse(source)
+        wrong += [f"{name}{SUFFIX}: {fault}" for fault in faults]
+        if profile is not None:
+            profiles[name] = profile
+    if wrong:
+        raise ValueError("\n".join(wrong))
+    return profiles
+
+
 def find(name: str, parse: Parse[T], ids: Sequence[str]) -> tuple[T | None, list[str]]:
     """A profile by its id, or by the path of a site's own file (*.toml); None with every fault."""
     if name.endswith(SUFFIX):

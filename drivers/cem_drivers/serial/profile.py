@@ -9,7 +9,7 @@ from pydantic import Field
 
 from cem.driver import Complaint, Role
 from cem_drivers.profiles.faults import Fault, parse
-from cem_drivers.profiles.store import SERIAL, family_texts, find
+from cem_drivers.profiles.store import SERIAL, family_texts, find, shipped
 from cem_drivers.profiles.tables import ProfileTable, Table
 from cem_drivers.serial.net_power import StatusLayout
 from cem_drivers.serial.points import points_of
@@ -188,13 +188,7 @@ def parse_profile(source: str) -> tuple[Profile | None, list[str]]:
 @cache
 def shipped_profiles() -> Mapping[str, Profile]:
     """The profiles that come with the product, by id. Raises ValueError if one of them is faulty."""
-    profiles: dict[str, Profile] = {}
-    for name, source in family_texts(SERIAL).items():
-        profile, faults = parse_profile(source)
-        if profile is None:
-            raise ValueError(f"{name}: " + "; ".join(faults))
-        profiles[profile.id] = profile
-    return profiles
+    return shipped(family_texts(SERIAL), parse_profile)
 
 
 def find_profile(name: str) -> tuple[Profile | None, list[str]]:
