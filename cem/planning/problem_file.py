@@ -15,8 +15,11 @@ from cem.planning.parts import Array, CarPart, Goal, LoadPart, Problem, Services
 
 LONGEST: Final = 20_000  # steps
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+MOST: Final = 1e12
+"""No price, power or energy is larger; beyond it sums lose what a plan is about."""
+
+Finite = Annotated[float, Field(ge=-MOST, le=MOST, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0.0, le=MOST, allow_inf_nan=False)]
 Efficiency = Annotated[float, Field(gt=0.0, le=1.0)]
 Step = Annotated[int, Field(ge=0)]
 Values = Finite | list[Finite]

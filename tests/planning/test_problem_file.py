@@ -212,6 +212,8 @@ def test_the_same_problem_has_the_same_answer_and_a_warm_start_changes_only_the_
         ({"batteries": [BATTERY, BATTERY]}, "the id 'b' is there twice"),
         ({"evs": [{"id": "c"}]}, "evs.0.soc_wh: Field required"),
         ({"pv_w": "much"}, "pv_w: "),
+        ({"import_price_per_kwh": [1e308] + [0.1] * 7}, "import_price_per_kwh.0: "),
+        ({"base_load_w": -1.0}, "base_load_w: "),
     ],
 )
 def test_a_file_that_is_no_problem_is_refused_with_the_path(change: dict[str, Any], fault: str) -> None:
