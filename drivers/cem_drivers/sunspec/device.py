@@ -24,6 +24,7 @@ from cem_drivers.sunspec.der_controls import HEARTBEATS, DerSetpoint, Heartbeat
 from cem_drivers.sunspec.grid_charging import GridCharging
 from cem_drivers.sunspec.image import Image
 from cem_drivers.sunspec.registers import Registers
+from cem_drivers.sunspec.reserve import BatteryReserve, Kept
 from cem_drivers.sunspec.roles import (
     DC_PORTS,
     DER_CONTROL,
@@ -31,6 +32,7 @@ from cem_drivers.sunspec.roles import (
     LIMIT_CONTROL,
     LIMIT_CONTROLS,
     MPPT,
+    RESERVES,
     SLOW,
     STORAGE_CONTROL,
     STORAGE_CONTROLS,
@@ -134,6 +136,8 @@ class SunSpecDevice:
         surface = await self._surface(resource_id, control)
         for heartbeat in self._heartbeats.get(resource_id, ()):
             await heartbeat.check()
+        if control is Control.BATTERY_RESERVE_PCT:  # stays without us: nothing that a heartbeat would keep up
+            return await surface.write(value)
         for heartbeat in self._heartbeats.get(resource_id, ()):
             await heartbeat.beat()
         took = await surface.write(value)
@@ -230,14 +234,17 @@ class SunSpecDevice:
                 )
 
     async def _learnt(self, bus: Bus, resource_id: str, control: Control) -> ControlSurface | None:
-        """The first of the models for a control that can be used; None where none can."""
+        """The first of the models for a control that can be used; None where none can, and the log says why."""
+        refusals: list[Refused] = []
         for surface in self._candidates(bus, resource_id, control):
             try:
                 await surface.learn()
             except Refused as error:
-                _LOG.warning("%s: %s can't be used: %s", self.id, control, error)
+                refusals.append(error)
             else:
                 return surface
+        for refusal in refusals:
+            _LOG.warning("%s: %s can't be used: %s", self.id, control, refusal)
         return None
 
     def _candidates(self, bus: Bus, resource_id: str, control: Control) -> list[ControlSurface]:
@@ -251,6 +258,11 @@ class SunSpecDevice:
                 PvLimit(Registers(bus, model, image.max_read), resource_id, lambda: wmax_w(image.values), proven)
                 for model in models
             ]
+        elif control is Control.BATTERY_RESERVE_PCT:
+            for wanted in RESERVES:
+                if (model := source.map.first(wanted)) is not None:
+                    registers = Registers(bus, model, image.max_read)
+                    found.append(BatteryReserve(registers, resource_id, Kept(self._context.keep, self.id)))
         elif control is Control.BATTERY_SETPOINT_W:
             for wanted in STORAGE_CONTROLS:
                 model = source.map.first(wanted)
