@@ -316,6 +316,12 @@ class ControlRow(Table):
             )
         return self
 
+    @model_validator(mode="after")
+    def _lasts_all_day(self) -> "ControlRow":
+        if self.refresh_s is not None and self.budget.daily is not None and 86400 / self.refresh_s > self.budget.daily:
+            raise ValueError("'budget.daily' does not last for a refresh each 'refresh_s'")
+        return self
+
     @property
     def states(self) -> frozenset[int]:
         """The set points that have a code; none for a control that takes any number within its limits."""
