@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from hw_sim.calls import CallLink, Switchboard
@@ -62,11 +62,13 @@ def will_of(spec: DeviceSpec) -> tuple[str, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class SavedHome:
-    """What survives a restart: the house's counters, and the settings that chargers keep in flash, by device."""
+    """What survives a restart: the house's counters, and what devices keep in flash: settings of chargers, and the
+    registers of controls (address to word) of devices with a profile."""
 
     house: Saved
     settings: dict[str, dict[str, int | str]]
     reboots: dict[str, int]
+    registers: dict[str, dict[int, int]] = field(default_factory=dict)
 
 
 class SimulatedHome:
@@ -202,16 +204,19 @@ class SimulatedHome:
             house=self.house.save(),
             settings={name: dict(front.settings) for name, front in chargers.items()},
             reboots={name: front.reboots for name, front in chargers.items()},
+            registers={name: front.kept() for name, front in self.fronts.items() if isinstance(front, ProfiledDevice)},
         )
 
     def restore(self, saved: SavedHome) -> None:
-        """Takes over what survives a restart; Modbus controls are volatile and gone."""
+        """Takes over what survives a restart; what is volatile is gone."""
         self.house.restore(saved.house)
         for name, front in self.fronts.items():
             if isinstance(front, Charger) and name in saved.settings:
                 front.settings.update(saved.settings[name])
                 front.reboots = saved.reboots[name] + 1
                 front.changed_by_itself()
+            if isinstance(front, ProfiledDevice) and name in saved.registers:
+                front.keep(saved.registers[name])
 
     # --- time ---
 
