@@ -57,7 +57,7 @@ def url_problem(url: str, plain: str | None) -> tuple[str, str] | None:
         return shown(url), "https://host[:port]/path is needed"
     if parts.username or parts.password or parts.query or parts.fragment:
         return "user, query or fragment in the URL", "https://host[:port]/path alone is needed"
-    if plain is not None and scheme != "https" and not _is_loopback(host):
+    if plain is not None and scheme != "https" and not is_loopback(host):
         return f"plain http to {host}", plain
     return None
 
@@ -176,7 +176,7 @@ def callback_unusable(draft: Draft) -> Iterator[str]:
             )
         if provider.callback_url is not None:
             parts = urlsplit(provider.callback_url)
-            plain = parts.scheme == "http" and (provider.allow_plain_http or _is_loopback(parts.hostname or ""))
+            plain = parts.scheme == "http" and (provider.allow_plain_http or is_loopback(parts.hostname or ""))
             if not parts.hostname or parts.query or not (parts.scheme == "https" or plain):
                 yield fault(f"{path}.callback_url", shown(provider.callback_url), "https://host[:port]/path is needed")
         if provider.callback_listen is not None:
@@ -217,7 +217,8 @@ def default_limit_above_fuse(draft: Draft) -> Iterator[str]:
                 yield fault(f"provider[{index}].{key}", shown(limit_w), f"at most the fuse's {fuse_w:g} W")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether what goes to a host stays on this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
