@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
+from secrets import token_hex
 from typing import Any
 
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.event import SignalKind
 from cem.model.resource import Resource, Role
-from cem.ports import HttpAnswer
+from cem.ports import Clock, HttpAnswer
 from cem.runtime.ven2b import Ven2bSession
+from cem.runtime.ven2b_client import Envelope
 from cem.runtime.ven_notices import Ears
 from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.point import ConnectionPoint
@@ -45,6 +47,7 @@ from cem.wire.openadr2b.parts import (
     SignalInterval,
     SpecifierPayload,
 )
+from cem.wire.openadr2b.signature import Signer
 from support.oadr2b import POWER
 from support.ven_world import T0, MemoryStore, utility
 
@@ -63,6 +66,8 @@ class ScriptedVtn:
     answer: Callable[[Message], HttpAnswer | None] = lambda message: None
     requests: tuple[ReportRequest, ...] = ()
     update: Response = FINE
+    fine: Response = FINE
+    sealed: Signer | None = None  # its messages are signed
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
@@ -73,7 +78,10 @@ class ScriptedVtn:
         other = self.answer(message)
         if other is not None:
             return other
-        return HttpAnswer(200, {}, encode(self._reply(message)))
+        reply = self._reply(message)
+        if self.sealed is not None:
+            return HttpAnswer(200, {}, self.sealed.seal(reply, datetime.now(UTC), token_hex(16)))
+        return HttpAnswer(200, {}, encode(reply))
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -111,14 +119,15 @@ class ScriptedVtn:
 
 
 class Home:
-    """A VEN in virtual time."""
+    """A VEN as the gateway runs it, without a house; most often in virtual time."""
 
     def __init__(
         self,
-        clock: VirtualClock,
+        clock: Clock,
         vtn: ScriptedVtn,
         store: MemoryStore | None = None,
         ears: Ears | None = None,
+        envelope: Envelope | None = None,
         **changes: Any,
     ) -> None:
         self.clock = clock
@@ -136,6 +145,7 @@ class Home:
             house=House(20_000.0, (11_000.0, 4200.0, 0.0)),
             resources=(BATTERY,),
             ears=ears,
+            envelope=envelope,
         )
         self.task: asyncio.Task[None] | None = None
 
