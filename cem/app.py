@@ -193,6 +193,7 @@ class Gateway:
                 resources=reported,
                 envelope=world.envelope(provider),
                 ears=world.ears(provider),
+                books=self._books(),
             )
         return VenSession(
             provider,
@@ -312,6 +313,9 @@ class Gateway:
 
     def _will_changed(self) -> None:
         self.point.opt_out(self.requests.opted_out())
+        for session in self.sessions:
+            if isinstance(session, Ven2bSession):  # of 3.1 it is told where a report asks for it
+                session.owner_decided()
         self._grid_changed()
 
     def _grid_changed(self) -> None:
