@@ -49,6 +49,7 @@ from cem.runtime.contacts import ContactWatch
 from cem.runtime.contained import contained
 from cem.runtime.decisions import DecisionLog
 from cem.runtime.device import DeviceTask
+from cem.runtime.grid_log import GridLog
 from cem.runtime.kept import DriverKeep
 from cem.runtime.loop import ControlLoop, Ticked
 from cem.runtime.planner import PlannerTask
@@ -127,6 +128,7 @@ class Gateway:
         self.board.owner_watches = self.requests.read_only
         self.planning = None if world.planner is None else self._planner_task(world.planner)
         self.decisions = DecisionLog(world.store, site)
+        self.grid_log = GridLog(world.store)
         self.keeper = MemoryKeeper(world.store, world.boot)
         self.loop = ControlLoop(
             site,
@@ -259,6 +261,7 @@ class Gateway:
         await self.contacts.restore()
         if self.tariff is not None:
             await self.tariff.restore()
+        await self.grid_log.restore()
         self.loop.memory = await self.keeper.restore(self._world.clock.now())
         await asyncio.gather(*(task.look() for task in self.devices if _signals(task.config)))
         self.loop.tick()  # limits that were stored hold before any device is open
@@ -277,6 +280,7 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             services = [group.create_task(self.loop.run()), group.create_task(self.decisions.run())]
             services += [group.create_task(self.keeper.run()), group.create_task(self.contacts.run())]
+            services.append(group.create_task(self.grid_log.run()))
             services += [
                 group.create_task(contained(f"{provider.id}: its session", session.run))
                 for provider, session in zip(self._site_file.providers, self.sessions, strict=True)
@@ -324,6 +328,7 @@ class Gateway:
     def _decided(self, ticked: Ticked) -> None:
         self.decisions.note(ticked)
         self.keeper.note(self.loop.memory, ticked.inputs.now)
+        self.grid_log.note(ticked.inputs)
         if self.planning is not None:
             self.planning.note(ticked.inputs.snapshot)
 

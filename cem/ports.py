@@ -405,6 +405,7 @@ class StateKind(StrEnum):
     DRIVER = "driver"  # what drivers keep over a restart, key device
     SETTLEMENT = "settlement"  # events that are over, settled, key provider/event/start
     TARIFF = "tariff"  # the known prices of a dynamic tariff, key provider
+    GRID_LOG = "grid_log"  # what happened between grid and house, key time and number
 
 
 @dataclass(frozen=True, slots=True)
