@@ -5,6 +5,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random, SystemRandom
@@ -49,6 +50,7 @@ from cem.runtime.contacts import ContactWatch
 from cem.runtime.contained import contained
 from cem.runtime.decisions import DecisionLog
 from cem.runtime.device import DeviceTask
+from cem.runtime.domain import DomainTask, OpenVtn
 from cem.runtime.grid_log import GridLog
 from cem.runtime.kept import DriverKeep
 from cem.runtime.loop import ControlLoop, Ticked
@@ -65,6 +67,7 @@ from cem.runtime.ven_settlement import Books
 from cem.runtime.why import explain
 from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.point import ConnectionPoint
+from cem.vtn_app import domain_vtn
 from cem.wire.openadr2b.signature import Signer
 
 log = logging.getLogger(__name__)
@@ -96,6 +99,7 @@ class World:
     local_api: bool = True
     recorder: TickRecorder | None = None
     prices: Callable[[PriceService], PriceSource] | None = None  # of a dynamic tariff; None: nobody can be asked
+    vtn: Callable[[str], AbstractAsyncContextManager[OpenVtn]] | None = None  # for a domain below; None: there is none
     chance: Random = field(default_factory=SystemRandom)  # back-off and offsets
     boot: str = ""  # names this start of the machine; '': nobody can tell
 
@@ -118,6 +122,7 @@ class Gateway:
         )
         self.contacts = ContactWatch(site, self.point, self.board, world.store, world.clock, self._grid_changed)
         self.tariff = self._tariff_task()
+        self.domain = None if world.vtn is None else DomainTask(world.vtn, world.clock)
         self._grid = self.tariff or self.contacts
         self._clients = [world.http(provider) for provider in site_file.providers]
         self.sessions = [
@@ -153,6 +158,7 @@ class Gateway:
             troubles=self._troubles,
             read_only=site_file.read_only,
             tariff=lambda now: None if self.tariff is None else self.tariff.status(now),
+            domain=lambda: None if self.domain is None else self.domain.status(),
         )
 
     def _tariff_task(self) -> TariffTask | None:
@@ -287,6 +293,8 @@ class Gateway:
             ]
             if self.tariff is not None:
                 services.append(group.create_task(contained("tariff", self.tariff.run)))
+            if self.domain is not None:
+                services.append(group.create_task(contained("vtn", self.domain.run)))
             if self.planning is not None:
                 services.append(group.create_task(self.planning.run()))
             devices = [group.create_task(task.run()) for task in self.devices]
@@ -344,6 +352,8 @@ class Gateway:
             effect = "the site's own tariff counts instead"
             advice = "Check the internet connection, and [tariff.dynamic] in the site file."
             troubles.append(Trouble("tariff", prices, effect, advice))
+        if self.domain is not None and (unserved := self.domain.trouble()) is not None:
+            troubles.append(unserved)
         return troubles
 
 
@@ -405,5 +415,8 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
         recorder=recorder,
         boot=boot_id(),
         prices=lambda service: price_source(service, AiohttpClient(PRICES_TIMEOUT_S)),
+        vtn=None
+        if (own := site_file.vtn) is None
+        else lambda secret: domain_vtn(own, site_file.store_folder / "vtn", secret),
     )
     return Gateway(site_file, world)
