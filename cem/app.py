@@ -11,20 +11,17 @@ from datetime import datetime
 from random import Random, SystemRandom
 from zoneinfo import ZoneInfo
 
-from cem.config.sitefile import ProviderLink, SiteFile
-from cem.io.callback_server import CallbackServer
+from cem.config.sitefile import SiteFile
 from cem.io.clock import SystemClock
 from cem.io.database import boot_id
 from cem.io.history import HistoryJournal
 from cem.io.http_client import AiohttpClient
 from cem.io.local_api import LocalApi
-from cem.io.mqtt_notices import MqttNotices
 from cem.io.notify import ServiceManager
 from cem.io.plan_worker import WorkerPlanner
 from cem.io.replay_journal import REPLAY_FOLDER, ReplayJournal
 from cem.io.state_store import SqliteStateStore
 from cem.io.tariffs import price_source
-from cem.io.tls import client_context
 from cem.model.market import PriceService
 from cem.model.provider import Provider
 from cem.model.resource import Role
@@ -44,6 +41,7 @@ from cem.ports import (
     TickRecorder,
     Watchdog,
 )
+from cem.provider_ways import ears_for, envelope_for, http_to
 from cem.runtime.acts import OwnersActs
 from cem.runtime.board import Board
 from cem.runtime.contacts import ContactWatch
@@ -61,14 +59,13 @@ from cem.runtime.status import StatusSource, Trouble
 from cem.runtime.tariff import TariffTask
 from cem.runtime.ven import VenSession
 from cem.runtime.ven2b import Ven2bSession
-from cem.runtime.ven2b_client import Envelope, Plain, Signed
+from cem.runtime.ven2b_client import Envelope, Plain
 from cem.runtime.ven_notices import Ears
 from cem.runtime.ven_settlement import Books
 from cem.runtime.why import explain
 from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.point import ConnectionPoint
 from cem.vtn_app import domain_vtn
-from cem.wire.openadr2b.signature import Signer
 
 log = logging.getLogger(__name__)
 
@@ -203,6 +200,7 @@ class Gateway:
                 ),
                 resources=reported,
                 envelope=world.envelope(provider),
+                ears=world.ears(provider),
             )
         return VenSession(
             provider,
@@ -362,31 +360,6 @@ def _signals(config: DeviceConfig) -> bool:
     return any(resource.role is Role.CONTACTS for resource in config.resources)
 
 
-def _http(provider: Provider, link: ProviderLink) -> Http:
-    """Raises OSError for certificates that can't be read."""
-    tls = None
-    if link.ca_file is not None or link.certificate_file is not None:
-        tls = client_context(link.certificate_file, link.key_file, link.ca_file, legacy_suites=link.legacy_suites)
-    return AiohttpClient(provider.request_timeout_s, ssl_context=tls)
-
-
-def _envelope(link: ProviderLink, clock: Clock) -> Envelope:
-    """How messages of OpenADR 2.0b are sent; raises OSError and ValueError for a key that can't be used."""
-    if link.vtn_fingerprint is None or link.certificate_file is None:
-        return Plain()
-    certificate = link.certificate_file.read_text()
-    key_file = link.key_file or link.certificate_file
-    return Signed(Signer(key_file.read_bytes(), certificate), link.vtn_fingerprint, clock)
-
-
-def _ears(link: ProviderLink) -> Ears:
-    callback = None
-    if link.callback is not None:
-        host, port = link.callback
-        callback = CallbackServer(host, port, link.callback_certificate_file, link.callback_key_file)
-    return Ears(MqttNotices(), callback)
-
-
 async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, replay: bool = True) -> Gateway:
     """The gateway on this machine: its clock, its disk, its network; `replay` keeps the replay journal."""
     clock = SystemClock()
@@ -404,9 +377,9 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
         journal=history,
         history=history,
         planner=WorkerPlanner(site_file.plan.timeout_s) if site_file.plan.enabled else None,
-        http=lambda provider: _http(provider, site_file.provider_links[provider.id]),
-        ears=lambda provider: _ears(site_file.provider_links[provider.id]),
-        envelope=lambda provider: _envelope(site_file.provider_links[provider.id], clock),
+        http=lambda provider: http_to(provider, site_file.provider_links[provider.id]),
+        ears=lambda provider: ears_for(provider, site_file.provider_links[provider.id], clock),
+        envelope=lambda provider: envelope_for(site_file.provider_links[provider.id], clock),
         watchdog=ServiceManager(),
         drivers=drivers,
         context=DriverContext(time.monotonic),

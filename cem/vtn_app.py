@@ -5,7 +5,7 @@ import logging
 import secrets
 import ssl
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -55,6 +55,7 @@ class VtnSettings:
     signer_2b: Signer | None = None  # messages of 2.0b are signed both ways
     poll_every_2b: timedelta = timedelta(seconds=10)
     report_every_2b: timedelta = timedelta(seconds=60)
+    refusal: Callable[[bytes], str] | None = None  # why a client's certificate does not count any longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,8 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[RunningVtn]:
             report_every=settings.report_every_2b,
         )
         both = Vtn2bService(Vtn2b(old, objects), service, lambda: clock.now().wall, settings.signer_2b)
-        server = HttpServer(both.exchange if settings.vens_2b else service.exchange, tls=settings.tls)
+        exchange = both.exchange if settings.vens_2b else service.exchange
+        server = HttpServer(exchange, tls=settings.tls, refusal=settings.refusal)
         here = f"[{settings.host}]" if ":" in settings.host else settings.host
         if publisher is not None:
             publisher.start()

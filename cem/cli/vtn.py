@@ -9,6 +9,7 @@ import secrets
 import signal
 import ssl
 import sys
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from cem.cli.vtn_peers import report, subscription, ven
 from cem.cli.vtn_print import json_option
 from cem.cli.vtn_program import program
 from cem.io.callback_guard import Network
+from cem.io.clock import SystemClock
 from cem.io.mqtt_publisher import Broker
 from cem.io.object_store import StoreError
+from cem.io.revocation import RevocationLists
 from cem.io.tls import server_context
 from cem.model.errors import GridError
 from cem.sgcp.vtn.tokens import Client, Role
@@ -116,6 +119,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Admits a VEN of OpenADR 2.0b: ID=NAME, or ID=NAME=FINGERPRINT of its certificate; repeatable.",
 )
 @click.option("--client-ca", type=_FILE, help="Authorities of the VENs' certificates, PEM; asks clients for theirs.")
+@click.option("--crl", type=_FILE, help="Their lists of revoked certificates, PEM; read again when the file changes.")
 @click.option("--sign-2b", is_flag=True, help="Messages of OpenADR 2.0b are signed both ways, with --tls-key.")
 @click.option("--legacy-suites", is_flag=True, help="Permits the two old cipher suites of OpenADR 2.0b too.")
 @click.option(
@@ -157,6 +161,7 @@ def serve(
     tls_key: Path | None,
     vens_2b: tuple[Admitted, ...],
     client_ca: Path | None,
+    crl: Path | None,
     sign_2b: bool,
     legacy_suites: bool,
     networks: tuple[Network, ...],
@@ -198,6 +203,7 @@ def serve(
         mdns_name,
         vens_2b,
         _signer(tls_cert, tls_key) if sign_2b else None,
+        refusal=_refusal(crl, client_ca),
     )
     if client_ca is not None and tls_cert is None:
         raise click.UsageError("--client-ca needs --tls-cert and --tls-key")
@@ -210,6 +216,18 @@ def serve(
     try:
         asyncio.run(_serve(settings, port_file, as_json))
     except (StoreError, GridError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _refusal(crl: Path | None, client_ca: Path | None) -> Callable[[bytes], str] | None:
+    if crl is None:
+        return None
+    if client_ca is None:
+        raise click.UsageError("--crl needs --client-ca, the authorities that signed the lists")
+    clock = SystemClock()
+    try:
+        return RevocationLists(crl, client_ca, lambda: clock.now().wall).refusal
+    except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
 

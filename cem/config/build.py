@@ -199,11 +199,13 @@ _LINK_KEYS = (
     "vtn_fingerprint",
     "legacy_suites",
     "ca_file",
+    "crl_file",
     "client_certificate_file",
     "client_key_file",
     "callback_listen",
     "callback_certificate_file",
     "callback_key_file",
+    "callback_fingerprint",
 )
 SHED_SHARES = (0.5, 0.25, 0.0)
 """Of the fuse's power that load-shed levels 1, 2 and 3 leave where the site file does not say."""
@@ -233,14 +235,16 @@ def provider_link(table: ProviderTable, folder: Path) -> ProviderLink:
 
     listen = None if table.callback_listen is None else host_and_port(table.callback_listen)
     return ProviderLink(
-        beside(table.ca_file),
-        beside(table.client_certificate_file),
-        beside(table.client_key_file),
-        listen,
-        beside(table.callback_certificate_file),
-        beside(table.callback_key_file),
-        table.vtn_fingerprint,
-        table.legacy_suites,
+        ca_file=beside(table.ca_file),
+        crl_file=beside(table.crl_file),
+        certificate_file=beside(table.client_certificate_file),
+        key_file=beside(table.client_key_file),
+        callback=listen,
+        callback_certificate_file=beside(table.callback_certificate_file),
+        callback_key_file=beside(table.callback_key_file),
+        callback_fingerprint=table.callback_fingerprint or table.vtn_fingerprint,
+        vtn_fingerprint=table.vtn_fingerprint,
+        legacy_suites=table.legacy_suites,
     )
 
 

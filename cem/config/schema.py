@@ -16,6 +16,7 @@ FORMAT = 1
 
 DEFAULT_PATH = "/etc/cem/site.toml"
 BINDINGS = ("openadr3", "openadr2b")
+FINGERPRINT = r"^([0-9A-F]{2}:){9}[0-9A-F]{2}$"
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MONTHS = tuple(range(1, 13))
@@ -266,10 +267,11 @@ class ProviderTable(Table):
     ven_name: Text
     client_id: Text = ""
     client_secret_file: Text | None = None
-    vtn_fingerprint: Annotated[str, Field(pattern=r"^([0-9A-F]{2}:){9}[0-9A-F]{2}$")] | None = None
+    vtn_fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = None
     legacy_suites: bool = False
     allow_plain_http: bool = False
     ca_file: Text | None = None
+    crl_file: Text | None = None
     client_certificate_file: Text | None = None
     client_key_file: Text | None = None
     notify: Annotated[Notify, Field(strict=False)] = Notify.AUTO
@@ -277,6 +279,7 @@ class ProviderTable(Table):
     callback_listen: Text | None = None
     callback_certificate_file: Text | None = None
     callback_key_file: Text | None = None
+    callback_fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = None
     poll_s: Annotated[float, Field(ge=0.5, le=86_400)] = 30.0
     stale_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
     fallback_voluntary_s: Annotated[float, Field(ge=0, le=604_800)] = 1800.0

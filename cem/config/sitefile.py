@@ -25,11 +25,13 @@ class ProviderLink:
     """What the way to one provider is made of on this machine; None: the system's authorities, nothing, no callback."""
 
     ca_file: Path | None = None
+    crl_file: Path | None = None  # of revoked certificates; None: none is asked about
     certificate_file: Path | None = None
     key_file: Path | None = None
     callback: tuple[str, int] | None = None  # host and port that are listened on
     callback_certificate_file: Path | None = None
     callback_key_file: Path | None = None
+    callback_fingerprint: str | None = None  # 2.0b: of the certificate that the VTN shows when it sends by itself
     vtn_fingerprint: str | None = None  # 2.0b: of the certificate that the VTN signs with; None: no signatures
     legacy_suites: bool = False  # 2.0b: the profile's two old cipher suites as well
 

@@ -2,7 +2,7 @@
 
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import aiohttp
 
@@ -14,10 +14,13 @@ _CHUNK = 64 * 1024
 
 class AiohttpClient:
     """`cem.ports.Http` over aiohttp. `max_body` bounds the decompressed body in bytes; `ssl_context` None verifies
-    against the system's authorities."""
+    against the system's authorities, one that is called is asked at every request."""
 
     def __init__(
-        self, timeout_s: float = 10.0, max_body: int = 1024 * 1024, ssl_context: ssl.SSLContext | None = None
+        self,
+        timeout_s: float = 10.0,
+        max_body: int = 1024 * 1024,
+        ssl_context: ssl.SSLContext | Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         self._timeout_s = timeout_s
         self._max_body = max_body
@@ -31,9 +34,10 @@ class AiohttpClient:
         session = self._opened()
         where = f"{method} {url.partition('?')[0]}"
         sent = {"Accept-Encoding": "gzip, identity", **(headers or {})}
+        tls = self._ssl() if callable(self._ssl) else self._ssl
         try:
             async with session.request(
-                method, url, headers=sent, data=body, allow_redirects=False, ssl=self._ssl or True
+                method, url, headers=sent, data=body, allow_redirects=False, ssl=tls or True
             ) as answer:
                 read = await self._bounded(answer, where)
                 names = {name.lower(): value for name, value in answer.headers.items()}

@@ -45,6 +45,7 @@ class Events2b:
         self._told: dict[str, str] = {}
         self._asked_at_s = -math.inf
         self._one_at_a_time = asyncio.Lock()
+        self.news = 0  # events that were new or changed, since we run
 
     async def restore(self) -> None:
         """Loads what was drawn: a late start is never drawn twice."""
@@ -96,6 +97,7 @@ class Events2b:
         ]
         if rows:
             await commit(self._store, rows, own)
+        self.news += len(difference.new) + len(difference.changed)
         if self._point.apply(own, difference, self._clock.now()):
             self._wake()
         self._log(difference)

@@ -36,10 +36,15 @@ class Callback(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ears:
-    """What this gateway can listen with; None: not at all."""
+    """What this gateway can listen with; None: not at all.
+
+    `shown` is the fingerprint of the certificate that a VTN of OpenADR 2.0b shows; None: whoever is in front of the
+    callback knows who may send.
+    """
 
     topics: NoticeTopics | None = None
     callback: Callback | None = None
+    shown: str | None = None
 
 
 class Notices:

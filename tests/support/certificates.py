@@ -55,6 +55,20 @@ class Authority:
         found.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
         return found
 
+    def revoke(self, *revoked: Identity, path: Path | None = None, days: tuple[float, float] = (-1, 10)) -> Path:
+        """The list of revoked certificates as from now on, put in place at once."""
+        now = datetime.now(UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name)
+        builder = builder.last_update(now + timedelta(days=days[0])).next_update(now + timedelta(days=days[1]))
+        for identity in revoked:
+            certificate = x509.load_pem_x509_certificate(identity.certificate.read_bytes())
+            one = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
+            builder = builder.add_revoked_certificate(one.revocation_date(now).build())
+        found = path or self._folder / "revoked.pem"
+        draft = found.with_suffix(".new")
+        draft.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        return draft.replace(found)
+
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
