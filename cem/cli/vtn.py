@@ -26,7 +26,7 @@ from cem.model.errors import GridError
 from cem.sgcp.vtn.handler import BASE_PATH
 from cem.sgcp.vtn.tokens import Client, Role
 from cem.sgcp.vtn.topics import MqttLogin, MqttOffer
-from cem.sgcp.vtn2b.handler import Admitted
+from cem.sgcp.vtn2b.parties import Admitted
 from cem.vtn_app import VtnSettings, running_vtn
 from cem.wire.openadr2b.signature import Signer
 
