@@ -19,8 +19,12 @@ from cem.io.http_server import HttpServer
 from cem.io.mdns_announcement import Announcement, MdnsAnnouncement, host_name, own_addresses
 from cem.io.mqtt_publisher import Broker, MqttPublisher
 from cem.io.object_store import ObjectStore
+<<<<<<< HEAD
 from cem.io.tls import server_context
 from cem.io.token_key import token_key
+=======
+from cem.io.ven_poster import VenPoster
+>>>>>>> vtn7
 from cem.io.webhooks import Webhooks
 from cem.model.errors import GridError
 from cem.runtime.vtn import VtnService
@@ -29,8 +33,13 @@ from cem.sgcp.vtn.handler import BASE_PATH, Figures, Vtn, VtnConfig
 from cem.sgcp.vtn.objects import Objects
 from cem.sgcp.vtn.tokens import GATEWAY, Client, Role
 from cem.sgcp.vtn.topics import MqttLogin, MqttOffer
+<<<<<<< HEAD
 from cem.sgcp.vtn2b.handler import Admitted, Config2b, Vtn2b
 from cem.wire.http import HttpRequest, HttpResponse
+=======
+from cem.sgcp.vtn2b.handler import Vtn2b
+from cem.sgcp.vtn2b.parties import Admitted, Config2b
+>>>>>>> vtn7
 from cem.wire.openadr2b.signature import Signer
 
 _log = logging.getLogger(__name__)
@@ -53,6 +62,9 @@ class VtnSettings:
     mdns_name: str | None = None
     vens_2b: tuple[Admitted, ...] = ()  # VENs of OpenADR 2.0b
     signer_2b: Signer | None = None  # messages of 2.0b are signed both ways
+    push_tls_2b: ssl.SSLContext | None = (
+        None  # with our certificate, for VENs that are pushed to and have a fingerprint
+    )
     poll_every_2b: timedelta = timedelta(seconds=10)
     report_every_2b: timedelta = timedelta(seconds=60)
     refusal: Callable[[bytes], str] | None = None  # why a client's certificate does not count any longer
@@ -114,7 +126,8 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[RunningVtn]:
             public_url=settings.public_url,
             mqtt=settings.mqtt,
         )
-        webhooks = Webhooks(CallbackGuard(settings.webhook_networks), tls=settings.webhook_tls)
+        guard = CallbackGuard(settings.webhook_networks)
+        webhooks = Webhooks(guard, tls=settings.webhook_tls)
         publisher = None if settings.broker is None else MqttPublisher(settings.broker)
         accounts = _accounts(settings, publisher)
         changed = asyncio.Event()
@@ -134,23 +147,39 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[RunningVtn]:
             poll_every=settings.poll_every_2b,
             report_every=settings.report_every_2b,
         )
+<<<<<<< HEAD
         both = Vtn2bService(Vtn2b(old, objects), service, lambda: clock.now().wall, settings.signer_2b)
         exchange = both.exchange if settings.vens_2b else service.exchange
         server = HttpServer(exchange, tls=settings.tls, refusal=settings.refusal)
         here = f"[{settings.host}]" if ":" in settings.host else settings.host
+=======
+        both = Vtn2bService(
+            Vtn2b(old, objects),
+            service,
+            lambda: clock.now().wall,
+            settings.signer_2b,
+            VenPoster(guard, settings.webhook_tls, settings.push_tls_2b),
+        )
+        server = HttpServer(both.exchange if settings.vens_2b else service.exchange, tls=settings.tls)
+>>>>>>> vtn7
         if publisher is not None:
             publisher.start()
         if accounts is not None:
             accounts.start((client.id, client.role is Role.BL) for client in settings.clients)
         try:
             port = await server.start(settings.host, settings.port)
-            announcing = asyncio.create_task(_announce(settings, port, service, changed))
+            beside = [asyncio.create_task(_announce(settings, port, service, changed))]
+            if settings.vens_2b:
+                beside.append(asyncio.create_task(both.run()))
+            for task in beside:
+                task.add_done_callback(_say_why)
             try:
                 scheme = "http" if settings.tls is None else "https"
                 yield RunningVtn(port, f"{scheme}://{here}:{port}{BASE_PATH}", service)
             finally:
-                announcing.cancel()
-                await asyncio.gather(announcing, return_exceptions=True)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
         finally:
             await server.stop()
             await webhooks.close()
@@ -159,6 +188,13 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[RunningVtn]:
                 await asyncio.to_thread(publisher.stop)
     finally:
         store.close()
+
+
+def _say_why(task: asyncio.Task[None]) -> None:
+    """Says loudly when something ended that works as long as the VTN does."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        _log.critical("the VTN goes on without %s: %s", task.get_coro(), error, exc_info=error)
 
 
 def _accounts(settings: VtnSettings, publisher: MqttPublisher | None) -> BrokerAccounts | None:

@@ -28,7 +28,7 @@ from cem.io.tls import server_context
 from cem.model.errors import GridError
 from cem.sgcp.vtn.tokens import Client, Role
 from cem.sgcp.vtn.topics import MqttLogin, MqttOffer
-from cem.sgcp.vtn2b.handler import Admitted
+from cem.sgcp.vtn2b.parties import Admitted
 from cem.vtn_app import RunningVtn, VtnSettings, running_vtn
 from cem.wire.openadr2b.signature import Signer
 

@@ -27,7 +27,7 @@ from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.point import ConnectionPoint
 from cem.sgcp.vtn.handler import BASE_PATH
 from cem.sgcp.vtn.tokens import Client, Role
-from cem.sgcp.vtn2b.handler import Admitted
+from cem.sgcp.vtn2b.parties import Admitted
 from cem.vtn_app import VtnSettings, running_vtn
 from cem.wire.openadr2b import decode, encode
 from cem.wire.openadr2b.messages import (

@@ -141,6 +141,11 @@ class Vtn:
         )
         return Figures(vens, programs, events, reports, self._tokens.heard_at)
 
+    def demand_business(self, request: HttpRequest, now: datetime) -> None:
+        """Raises RefusedRequest where a request does not bear a token of the business logic."""
+        if self._tokens.grant(request, now).role is not Role.BL:
+            raise RefusedRequest(HTTPStatus.FORBIDDEN, "this is for the business logic")
+
     def program_names(self) -> tuple[str, ...]:
         """The names of the programs that every client may see."""
         programs = self._objects.all(ObjectType.PROGRAM)
