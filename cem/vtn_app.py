@@ -19,12 +19,9 @@ from cem.io.http_server import HttpServer
 from cem.io.mdns_announcement import Announcement, MdnsAnnouncement, host_name, own_addresses
 from cem.io.mqtt_publisher import Broker, MqttPublisher
 from cem.io.object_store import ObjectStore
-<<<<<<< HEAD
 from cem.io.tls import server_context
 from cem.io.token_key import token_key
-=======
 from cem.io.ven_poster import VenPoster
->>>>>>> vtn7
 from cem.io.webhooks import Webhooks
 from cem.model.errors import GridError
 from cem.runtime.vtn import VtnService
@@ -33,13 +30,9 @@ from cem.sgcp.vtn.handler import BASE_PATH, Figures, Vtn, VtnConfig
 from cem.sgcp.vtn.objects import Objects
 from cem.sgcp.vtn.tokens import GATEWAY, Client, Role
 from cem.sgcp.vtn.topics import MqttLogin, MqttOffer
-<<<<<<< HEAD
-from cem.sgcp.vtn2b.handler import Admitted, Config2b, Vtn2b
-from cem.wire.http import HttpRequest, HttpResponse
-=======
 from cem.sgcp.vtn2b.handler import Vtn2b
 from cem.sgcp.vtn2b.parties import Admitted, Config2b
->>>>>>> vtn7
+from cem.wire.http import HttpRequest, HttpResponse
 from cem.wire.openadr2b.signature import Signer
 
 _log = logging.getLogger(__name__)
@@ -147,12 +140,6 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[RunningVtn]:
             poll_every=settings.poll_every_2b,
             report_every=settings.report_every_2b,
         )
-<<<<<<< HEAD
-        both = Vtn2bService(Vtn2b(old, objects), service, lambda: clock.now().wall, settings.signer_2b)
-        exchange = both.exchange if settings.vens_2b else service.exchange
-        server = HttpServer(exchange, tls=settings.tls, refusal=settings.refusal)
-        here = f"[{settings.host}]" if ":" in settings.host else settings.host
-=======
         both = Vtn2bService(
             Vtn2b(old, objects),
             service,
@@ -160,8 +147,9 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[RunningVtn]:
             settings.signer_2b,
             VenPoster(guard, settings.webhook_tls, settings.push_tls_2b),
         )
-        server = HttpServer(both.exchange if settings.vens_2b else service.exchange, tls=settings.tls)
->>>>>>> vtn7
+        exchange = both.exchange if settings.vens_2b else service.exchange
+        server = HttpServer(exchange, tls=settings.tls, refusal=settings.refusal)
+        here = f"[{settings.host}]" if ":" in settings.host else settings.host
         if publisher is not None:
             publisher.start()
         if accounts is not None:

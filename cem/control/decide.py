@@ -14,6 +14,7 @@ from cem.control import (
     phase_loss,
     phase_place,
     presence,
+    reserves,
     signs,
     spreading,
     switched,
@@ -88,7 +89,8 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
     else:
         decision, known = _seeing(scene)
     mute = unmanaged(scene)
-    decision = replace(decision, setpoints=(*decision.setpoints, *idle(mute)), grid=presence.presence(known))
+    kept = site.once(reserves.setpoints)
+    decision = replace(decision, setpoints=(*decision.setpoints, *idle(mute), *kept), grid=presence.presence(known))
     doubt = phase_loss.note(lost) if lost else phase_place.NOTE if places.doubts(inputs.now.mono_s) else ""
     decision = _noted(site, decision, screened, doubt, mute)
     return shown(site, decision), known

@@ -341,6 +341,8 @@ def in_words(setpoint: Setpoint) -> str:
         return "paused" if value == 0 else f"at most {value:.0f} A"
     if setpoint.control is Control.PV_LIMIT_W:
         return f"at most {value / 1000:.1f} kW"
+    if setpoint.control is Control.BATTERY_RESERVE_PCT:
+        return f"keeps {value:g} %"
     if setpoint.control is Control.EV_PHASES:
         return f"{value:.0f} phase{'s' if value > 1 else ''}"
     if setpoint.control is Control.HEAT_PUMP_SG_READY:
