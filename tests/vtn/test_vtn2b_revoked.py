@@ -11,7 +11,7 @@ from cem.io.clock import SystemClock
 from cem.io.http_client import AiohttpClient
 from cem.io.revocation import RevocationLists
 from cem.io.tls import client_context, server_context
-from cem.sgcp.vtn2b.handler import Admitted
+from cem.sgcp.vtn2b.parties import Admitted
 from cem.vtn_app import VtnSettings, running_vtn
 from cem.wire.openadr2b import decode, encode
 from cem.wire.openadr2b.messages import CreatedPartyRegistration, QueryRegistration
