@@ -5,6 +5,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random, SystemRandom
@@ -47,6 +48,8 @@ from cem.runtime.contacts import ContactWatch
 from cem.runtime.contained import contained
 from cem.runtime.decisions import DecisionLog
 from cem.runtime.device import DeviceTask
+from cem.runtime.domain import DomainTask, OpenVtn
+from cem.runtime.grid_log import GridLog
 from cem.runtime.kept import DriverKeep
 from cem.runtime.loop import ControlLoop, Ticked
 from cem.runtime.planner import PlannerTask
@@ -62,6 +65,7 @@ from cem.runtime.ven_settlement import Books
 from cem.runtime.why import explain
 from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.point import ConnectionPoint
+from cem.vtn_app import domain_vtn
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +96,7 @@ class World:
     local_api: bool = True
     recorder: TickRecorder | None = None
     prices: Callable[[PriceService], PriceSource] | None = None  # of a dynamic tariff; None: nobody can be asked
+    vtn: Callable[[str], AbstractAsyncContextManager[OpenVtn]] | None = None  # for a domain below; None: there is none
     chance: Random = field(default_factory=SystemRandom)  # back-off and offsets
     boot: str = ""  # names this start of the machine; '': nobody can tell
 
@@ -114,6 +119,7 @@ class Gateway:
         )
         self.contacts = ContactWatch(site, self.point, self.board, world.store, world.clock, self._grid_changed)
         self.tariff = self._tariff_task()
+        self.domain = None if world.vtn is None else DomainTask(world.vtn, world.clock)
         self._grid = self.tariff or self.contacts
         self._clients = [world.http(provider) for provider in site_file.providers]
         self.sessions = [
@@ -124,6 +130,7 @@ class Gateway:
         self.board.owner_watches = self.requests.read_only
         self.planning = None if world.planner is None else self._planner_task(world.planner)
         self.decisions = DecisionLog(world.store, site)
+        self.grid_log = GridLog(world.store)
         self.keeper = MemoryKeeper(world.store, world.boot)
         self.loop = ControlLoop(
             site,
@@ -148,6 +155,7 @@ class Gateway:
             troubles=self._troubles,
             read_only=site_file.read_only,
             tariff=lambda now: None if self.tariff is None else self.tariff.status(now),
+            domain=lambda: None if self.domain is None else self.domain.status(),
         )
 
     def _tariff_task(self) -> TariffTask | None:
@@ -258,6 +266,7 @@ class Gateway:
         await self.contacts.restore()
         if self.tariff is not None:
             await self.tariff.restore()
+        await self.grid_log.restore()
         self.loop.memory = await self.keeper.restore(self._world.clock.now())
         await asyncio.gather(*(task.look() for task in self.devices if _signals(task.config)))
         self.loop.tick()  # limits that were stored hold before any device is open
@@ -276,12 +285,15 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             services = [group.create_task(self.loop.run()), group.create_task(self.decisions.run())]
             services += [group.create_task(self.keeper.run()), group.create_task(self.contacts.run())]
+            services.append(group.create_task(self.grid_log.run()))
             services += [
                 group.create_task(contained(f"{provider.id}: its session", session.run))
                 for provider, session in zip(self._site_file.providers, self.sessions, strict=True)
             ]
             if self.tariff is not None:
                 services.append(group.create_task(contained("tariff", self.tariff.run)))
+            if self.domain is not None:
+                services.append(group.create_task(contained("vtn", self.domain.run)))
             if self.planning is not None:
                 services.append(group.create_task(self.planning.run()))
             devices = [group.create_task(task.run()) for task in self.devices]
@@ -326,6 +338,7 @@ class Gateway:
     def _decided(self, ticked: Ticked) -> None:
         self.decisions.note(ticked)
         self.keeper.note(self.loop.memory, ticked.inputs.now)
+        self.grid_log.note(ticked.inputs)
         if self.planning is not None:
             self.planning.note(ticked.inputs.snapshot)
 
@@ -341,6 +354,8 @@ class Gateway:
             effect = "the site's own tariff counts instead"
             advice = "Check the internet connection, and [tariff.dynamic] in the site file."
             troubles.append(Trouble("tariff", prices, effect, advice))
+        if self.domain is not None and (unserved := self.domain.trouble()) is not None:
+            troubles.append(unserved)
         return troubles
 
 
@@ -377,5 +392,8 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
         recorder=recorder,
         boot=boot_id(),
         prices=lambda service: price_source(service, AiohttpClient(PRICES_TIMEOUT_S)),
+        vtn=None
+        if (own := site_file.vtn) is None
+        else lambda secret: domain_vtn(own, site_file.store_folder / "vtn", secret),
     )
     return Gateway(site_file, world)

@@ -26,11 +26,10 @@ from cem.io.object_store import StoreError
 from cem.io.revocation import RevocationLists
 from cem.io.tls import server_context
 from cem.model.errors import GridError
-from cem.sgcp.vtn.handler import BASE_PATH
 from cem.sgcp.vtn.tokens import Client, Role
 from cem.sgcp.vtn.topics import MqttLogin, MqttOffer
-from cem.sgcp.vtn2b.handler import Admitted
-from cem.vtn_app import VtnSettings, running_vtn
+from cem.sgcp.vtn2b.parties import Admitted
+from cem.vtn_app import RunningVtn, VtnSettings, running_vtn
 from cem.wire.openadr2b.signature import Signer
 
 
@@ -285,19 +284,17 @@ async def _serve(settings: VtnSettings, port_file: Path | None, as_json: bool) -
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    async with running_vtn(settings) as port:
-        _tell(settings, port, port_file, as_json)
+    async with running_vtn(settings) as running:
+        _tell(settings, running, port_file, as_json)
         await ended.wait()
 
 
-def _tell(settings: VtnSettings, port: int, port_file: Path | None, as_json: bool) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"{'https' if settings.tls else 'http'}://{host}:{port}{BASE_PATH}"
+def _tell(settings: VtnSettings, running: RunningVtn, port_file: Path | None, as_json: bool) -> None:
     if settings.tls is None and settings.host not in ("127.0.0.1", "::1", "localhost"):
         click.echo("note: OpenADR 3 demands TLS beyond this machine; give --tls-cert and --tls-key", err=True)
     if port_file is not None:
         draft = port_file.with_name(port_file.name + ".new")
-        draft.write_text(f"{port}\n", encoding="ascii")
+        draft.write_text(f"{running.port}\n", encoding="ascii")
         os.replace(draft, port_file)
-    click.echo(json.dumps({"url": url, "port": port}) if as_json else url)
+    click.echo(json.dumps({"url": running.url, "port": running.port}) if as_json else running.url)
     sys.stdout.flush()

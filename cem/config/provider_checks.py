@@ -117,16 +117,16 @@ def files_unusable(draft: Draft) -> Iterator[str]:
                     "one of certificate and key",
                     f"{certificate} and {key} are needed together",
                 )
-            yield from _not_a_pair(
+            yield from not_a_pair(
                 draft, f"{path}.{certificate}", getattr(provider, certificate), getattr(provider, key)
             )
         for name in ("ca_file", "client_certificate_file", "callback_certificate_file"):
-            yield from _unreadable(draft, f"{path}.{name}", getattr(provider, name), private=False)
+            yield from unreadable(draft, f"{path}.{name}", getattr(provider, name), private=False)
         for name in ("client_key_file", "callback_key_file"):
-            yield from _unreadable(draft, f"{path}.{name}", getattr(provider, name), private=True)
+            yield from unreadable(draft, f"{path}.{name}", getattr(provider, name), private=True)
 
 
-def _not_a_pair(draft: Draft, path: str, certificate: str | None, key: str | None) -> Iterator[str]:
+def not_a_pair(draft: Draft, path: str, certificate: str | None, key: str | None) -> Iterator[str]:
     """A certificate that OpenSSL takes with its key; what is not there is told elsewhere."""
     if certificate is None or key is None:
         return
@@ -140,7 +140,8 @@ def _not_a_pair(draft: Draft, path: str, certificate: str | None, key: str | Non
         yield fault(path, seen, "a certificate and its own key are needed")
 
 
-def _unreadable(draft: Draft, path: str, name: str | None, *, private: bool) -> Iterator[str]:
+def unreadable(draft: Draft, path: str, name: str | None, *, private: bool) -> Iterator[str]:
+    """A PEM file that is not there or, with a key in it, open to others; authorities that OpenSSL does not take."""
     if name is None:
         return
     file = (draft.folder / name).absolute()
@@ -153,7 +154,7 @@ def _unreadable(draft: Draft, path: str, name: str | None, *, private: bool) -> 
         yield fault(path, f"{file} is not a file", "a file in PEM form is needed")
     elif private and status.st_mode & 0o077:
         yield fault(path, f"{file} is open to others (mode {status.st_mode & 0o777:04o})", f"0600: chmod 600 {file}")
-    elif path.endswith(".ca_file"):
+    elif path.endswith("ca_file"):
         try:
             ssl.create_default_context(cafile=file)
         except OSError as error:
@@ -218,7 +219,7 @@ def default_limit_above_fuse(draft: Draft) -> Iterator[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether what goes to a host stays on this machine."""
+    """Whether what is sent to a host does not leave this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

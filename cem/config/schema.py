@@ -22,6 +22,7 @@ WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun"
 MONTHS = tuple(range(1, 13))
 AREA_PATTERN = r"^[0-9]{2}[A-Z][0-9A-Z-]{12}[0-9A-Z]$"
 TARIFF_CODE_PATTERN = r"^E-[12]R-[A-Z0-9-]{1,60}-[A-P]$"
+TOPIC_PATTERN = r"^[A-Za-z0-9_.-]{1,32}(/[A-Za-z0-9_.-]{1,32}){0,3}$"
 ID_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
 ID_IN_WORDS = "a small letter, then small letters, digits, - and _, at most 32 characters"
 
@@ -294,6 +295,41 @@ class ProviderTable(Table):
     programme: tuple[ProgrammeTable, ...] = ()
 
 
+class VtnBrokerTable(Table):
+    """`[vtn.broker]`: the MQTT broker that the domain's notifications go through."""
+
+    uri: Text
+    public_uris: tuple[Text, ...] = ()
+    user: Text | None = None
+    password_file: Text | None = None
+    ca_file: Text | None = None
+    login: Literal["token", "anonymous"] = "anonymous"
+    prefix: Annotated[str, Field(pattern=TOPIC_PATTERN)] = "openadr3"
+
+
+class VtnClientTable(Table):
+    """`[[vtn.client]]`: who may enter the domain's VTN."""
+
+    id: Text
+    secret_file: Text
+    role: Literal["ven", "bl"] = "ven"
+
+
+class VtnTable(Table):
+    """`[vtn]`: a VTN of our own for a domain below this gateway."""
+
+    listen: Text = "127.0.0.1:8081"
+    certificate_file: Text | None = None
+    key_file: Text | None = None
+    allow_plain_http: bool = False
+    public_url: Text | None = None
+    mdns_name: Annotated[Text, Field(max_length=63)] | None = None
+    callback_networks: tuple[Text, ...] = ()
+    callback_ca_file: Text | None = None
+    broker: VtnBrokerTable | None = None
+    client: Annotated[tuple[VtnClientTable, ...], Field(min_length=1)]
+
+
 class SiteTable(Table):
     """The whole file, in the order in which it is written."""
 
@@ -315,3 +351,4 @@ class SiteTable(Table):
     load: tuple[LoadTable, ...] = ()
     droop: DroopTable | None = None
     provider: tuple[ProviderTable, ...] = ()
+    vtn: VtnTable | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from cem.model.market import DynamicTariff
@@ -36,6 +37,44 @@ class ProviderLink:
 
 
 @dataclass(frozen=True, slots=True)
+class VtnClient:
+    """One client of the gateway's own VTN; `business` is business logic, which sees and steers everything there."""
+
+    id: str
+    secret: str = field(repr=False)
+    business: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VtnBroker:
+    """The broker of the gateway's own VTN. `by_token`: clients log in with their tokens, else everybody may."""
+
+    uri: str
+    public_uris: tuple[str, ...]
+    user: str | None
+    password_file: Path | None
+    ca_file: Path | None
+    by_token: bool
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class VtnSite:
+    """The VTN that the gateway runs for a domain below itself."""
+
+    host: str
+    port: int
+    clients: tuple[VtnClient, ...]
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    public_url: str = ""
+    mdns_name: str | None = None
+    callback_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    callback_ca_file: Path | None = None
+    broker: VtnBroker | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SiteFile:
     """A whole, faultless site file. `read_only`: no write leaves the box, whatever a device's own flag says."""
 
@@ -50,3 +89,4 @@ class SiteFile:
     read_only: bool = False
     provider_links: Mapping[str, ProviderLink] = field(default_factory=dict)  # by provider id
     dynamic: DynamicTariff | None = None
+    vtn: VtnSite | None = None

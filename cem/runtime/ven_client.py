@@ -133,6 +133,14 @@ class VtnClient:
         self._expect(answer, 200, f"PUT {path}")
         return self._read(kind, answer, f"PUT {path}")
 
+    async def remove(self, path: str) -> bool:
+        """Deletes an object; false where the VTN says that there is none."""
+        answer = await self._authorised("DELETE", path)
+        if answer.status == 404:
+            return False
+        self._expect(answer, 200, f"DELETE {path}")
+        return True
+
     async def token(self) -> str | None:
         """A valid bearer token, for what takes the VTN's tokens beside it; None without credentials."""
         return await self._valid_token()

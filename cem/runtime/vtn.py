@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from cem.sgcp.vtn.handler import Outcome, Vtn
+from cem.sgcp.vtn.handler import Figures, Outcome, Vtn
 from cem.sgcp.vtn.notices import News
 from cem.sgcp.vtn.objects import Change
 from cem.sgcp.vtn.writes import Callback
@@ -68,6 +68,7 @@ class VtnService:
         accounts: Accounts | None = None,
         programs_changed: Callable[[], None] | None = None,
     ) -> None:
+        """`programs_changed` is called in the loop after a change of a program; `on_change` sets who hears of all."""
         self._vtn = vtn
         self._commit = commit
         self._now = now
@@ -75,6 +76,7 @@ class VtnService:
         self._publisher = publisher
         self._accounts = accounts
         self._programs_changed = programs_changed
+        self._changed: Callable[[], None] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vtn")
         self._marking: set[asyncio.Future[News]] = set()
         callbacks.on_giving_up(self._gave_up)
@@ -95,22 +97,36 @@ class VtnService:
         self._tell(news)
         if self._programs_changed is not None and any(one.kind == ObjectType.PROGRAM for one in outcome.changes):
             self._programs_changed()
+        self._tell_changed(outcome.changes)
         return outcome.answer
 
     async def carry_out(self, work: Callable[[], tuple[T, tuple[Change, ...]]]) -> T:
         """Has work done in its turn between requests; its changes are stored, and told to whoever must hear of them."""
 
-        def done() -> tuple[T, News]:
+        def done() -> tuple[T, tuple[Change, ...], News]:
             found, changes = work()
-            return found, self._store(changes)
+            return found, changes, self._store(changes)
 
-        found, news = await asyncio.get_running_loop().run_in_executor(self._thread, done)
+        found, changes, news = await asyncio.get_running_loop().run_in_executor(self._thread, done)
         self._tell(news)
+        self._tell_changed(changes)
         return found
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Who is called in the loop after anything changed."""
+        self._changed = changed
+
+    def business(self, request: HttpRequest) -> None:
+        """Raises RefusedRequest where a request is not one of the business logic, with a token of its own."""
+        self._vtn.demand_business(request, self._now())
 
     async def program_names(self) -> tuple[str, ...]:
         """The names of the programs that every client may see."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._vtn.program_names)
+
+    async def figures(self) -> Figures:
+        """What there is now."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._vtn.figures)
 
     async def close(self) -> None:
         """Lets the request under way finish."""
@@ -133,6 +149,10 @@ class VtnService:
             return News()
         self._commit(changes)
         return self._vtn.apply(changes)
+
+    def _tell_changed(self, changes: tuple[Change, ...]) -> None:
+        if changes and self._changed is not None:
+            self._changed()
 
     def _tell(self, news: News) -> None:
         for call in news.calls:

@@ -27,7 +27,7 @@ from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.point import ConnectionPoint
 from cem.sgcp.vtn.handler import BASE_PATH
 from cem.sgcp.vtn.tokens import Client, Role
-from cem.sgcp.vtn2b.handler import Admitted
+from cem.sgcp.vtn2b.parties import Admitted
 from cem.vtn_app import VtnSettings, running_vtn
 from cem.wire.openadr2b import decode, encode
 from cem.wire.openadr2b.messages import (
@@ -123,8 +123,8 @@ async def operator(http: AiohttpClient | None = None, **changes: Any) -> AsyncIt
     }
     settings = VtnSettings((BL, VEN3), **{**fields, **changes})
     way = http or AiohttpClient()
-    async with running_vtn(settings) as port:
-        yield Operator(port, way, "https" if settings.tls else "http")
+    async with running_vtn(settings) as vtn:
+        yield Operator(vtn.port, way, "https" if settings.tls else "http")
     await way.close()
 
 

@@ -29,6 +29,7 @@ class Form(StrEnum):
     CHARGE = "charge"  # percent (0 to 100) or energy
     SHARE = "share"  # 0 to 1
     PLAIN = "plain"  # a number in the unit that the Definition gives
+    CURVE = "curve"  # points (x, y); units and currency of the descriptor say what they are
     WORDS = "words"  # text for people; `level` and `charge_pct` say what it means
 
 
@@ -94,7 +95,12 @@ EVENT_PAYLOADS: Mapping[str, Meaning] = {
     EventPayload.GHG: _acts(
         SignalKind.GHG_G_PER_KWH, Form.PLAIN, "weighs on the import price by `ghg_price_per_t` of the tariff"
     ),
-    EventPayload.CURVE: _not("an inverter's own curves are the installer's; limits and prices are followed"),
+    EventPayload.CURVE: _acts(
+        SignalKind.CURVE,
+        Form.CURVE,
+        "what may be given at a voltage or frequency (units a power or PERCENT), taken at a price (with a currency); "
+        "volt-var and curves without units are not supported: no device here is told a reactive power",
+    ),
     EventPayload.OLS: _acts(
         SignalKind.LOAD_SHAPE, Form.SHARE, "low values weigh on the import price by `load_shape_per_kwh` of the tariff"
     ),
