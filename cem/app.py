@@ -41,7 +41,7 @@ from cem.ports import (
     TickRecorder,
     Watchdog,
 )
-from cem.provider_ways import ears_for, envelope_for, http_to
+from cem.provider_ways import CertificateWatch, ears_for, envelope_for, http_to
 from cem.runtime.acts import OwnersActs
 from cem.runtime.board import Board
 from cem.runtime.contacts import ContactWatch
@@ -91,6 +91,7 @@ class World:
     context: DriverContext
     today: Callable[[datetime], EnergyToday]
     disk_troubles: Callable[[], Sequence[str]]
+    certificate_troubles: Callable[[datetime], Sequence[Trouble]] = lambda _now: ()
     envelope: Callable[[Provider], Envelope] = lambda _provider: Plain()  # of its messages, OpenADR 2.0b alone
     ears: Callable[[Provider], Ears] = lambda _provider: Ears()  # what its notifications are listened for with
     local_api: bool = True
@@ -347,6 +348,7 @@ class Gateway:
             Trouble(f"disk.{number}", text, "control goes on; some history may be missing", "Check the card.", "alarm")
             for number, text in enumerate(self._world.disk_troubles())
         ]
+        troubles += self._world.certificate_troubles(self._world.clock.now().wall)
         if self.planning is not None and self.planning.trouble:
             effect = "the last plan holds until it expires, then simple rules"
             troubles.append(Trouble("planner", self.planning.trouble, effect, "Nothing to do unless it stays."))
@@ -389,6 +391,7 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
         context=DriverContext(time.monotonic),
         today=history.energy_today,
         disk_troubles=lambda: (*store.alarms, *history.alarms, *(recorder.alarms if recorder is not None else ())),
+        certificate_troubles=CertificateWatch(site_file.provider_links).troubles,
         recorder=recorder,
         boot=boot_id(),
         prices=lambda service: price_source(service, AiohttpClient(PRICES_TIMEOUT_S)),
