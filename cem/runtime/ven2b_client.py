@@ -20,6 +20,15 @@ M = TypeVar("M", bound=Message)
 _LARGE_BODY_BYTES = 16 * 1024
 
 
+_REFUSED = (400, 404, 405, 406, 413, 422, 501)
+
+
+def is_refusal(fault: VtnFailure) -> bool:
+    """Whether the VTN is there, knows us, and does not want this one message: it would say the same again."""
+    status = fault.status
+    return status in _REFUSED or (status is not None and 450 <= status < 470 and status != Code.NOT_REGISTERED)
+
+
 class Envelope(Protocol):
     """How messages become bodies: as they are, or signed."""
 
