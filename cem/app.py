@@ -66,6 +66,7 @@ from cem.runtime.ven_settlement import Books
 from cem.runtime.why import explain
 from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.point import ConnectionPoint
+from cem.sgcp.reports.outlook import Outlook
 from cem.vtn_app import domain_vtn
 from cem.wire.openadr2b.signature import Signer
 
@@ -220,7 +221,25 @@ class Gateway:
         meters = site.of(Role.GRID)
         if not meters:
             return None
-        return Books(self._world.history, f"{meters[0].id}.power_w", ZoneInfo(site.zone), site.tariff.currency)
+        return Books(
+            self._world.history,
+            f"{meters[0].id}.power_w",
+            ZoneInfo(site.zone),
+            site.tariff.currency,
+            {policy.resource_id: policy.reserve_pct for policy in site.batteries},
+            self._outlook,
+        )
+
+    def _outlook(self) -> Outlook:
+        """What the plan in force expects, from the last readings on."""
+        site, ticked = self._site_file.site, self.loop.last
+        plan = None if self.planning is None else self.planning.plan
+        roofs = tuple(roof.id for roof in site.of(Role.PV))
+        if ticked is None or plan is None or self._world.clock.now().wall >= plan.expires_at:
+            return Outlook(roofs)
+        stale_s = site.connection.device_stale_s
+        levels = {b.id: ticked.inputs.snapshot.number(b.id, "soc_pct", stale_s) for b in site.of(Role.BATTERY)}
+        return Outlook(roofs, plan.slots, {key: level for key, level in levels.items() if level is not None})
 
     def _planner_task(self, planner: Planner) -> PlannerTask:
         settings = self._site_file.plan

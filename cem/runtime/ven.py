@@ -23,7 +23,7 @@ from cem.runtime.ven_rows import commit
 from cem.runtime.ven_settlement import Books, Settlements
 from cem.runtime.waiting import Signal
 from cem.sgcp.durable import own_rows
-from cem.sgcp.point import ConnectionPoint
+from cem.sgcp.point import ConnectionPoint, Followed
 
 _LOG = logging.getLogger(__name__)
 _BACKLOG_PAUSE_S = 1.0
@@ -69,8 +69,9 @@ class VenSession:
         self._settlements = None if books is None else Settlements(provider, self._client, store, books)
         self._asked = None
         if books is not None and self._settlements is not None:
-            names = [resource.id for resource in resources]
-            self._asked = AskedReports(provider, self._client, store, books, self._settlements, names, self._state_of)
+            self._asked = AskedReports(
+                provider, self._client, store, books, self._settlements, resources, self._followed
+            )
         self._closed = asyncio.Event()
         self._restored = False
         self._was_online = False
@@ -220,8 +221,8 @@ class VenSession:
                     told = True
             await asyncio.sleep(_SETTLE_EVERY_S)
 
-    def _state_of(self, event_id: str, at: datetime) -> tuple[bool, bool]:
-        return self._point.state_of(self._provider.id, event_id, at, self._clock.now())
+    def _followed(self, event_id: str, at: datetime) -> Followed:
+        return self._point.followed(self._provider.id, event_id, at, self._clock.now())
 
     def _accepted(self) -> Mapping[str, GridEvent]:
         return self._point.events(self._provider.id, self._clock.now())
