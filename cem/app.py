@@ -18,6 +18,7 @@ from cem.io.database import boot_id
 from cem.io.history import HistoryJournal
 from cem.io.http_client import AiohttpClient
 from cem.io.local_api import LocalApi
+from cem.io.mdns_locator import MdnsLocator
 from cem.io.mqtt_notices import MqttNotices
 from cem.io.notify import ServiceManager
 from cem.io.plan_worker import WorkerPlanner
@@ -61,6 +62,7 @@ from cem.runtime.tariff import TariffTask
 from cem.runtime.ven import VenSession
 from cem.runtime.ven2b import Ven2bSession
 from cem.runtime.ven2b_client import Envelope, Plain, Signed
+from cem.runtime.ven_client import Locate
 from cem.runtime.ven_notices import Ears
 from cem.runtime.ven_settlement import Books
 from cem.runtime.why import explain
@@ -95,6 +97,7 @@ class World:
     today: Callable[[datetime], EnergyToday]
     disk_troubles: Callable[[], Sequence[str]]
     envelope: Callable[[Provider], Envelope] = lambda _provider: Plain()  # of its messages, OpenADR 2.0b alone
+    locate: Callable[[Provider], Locate | None] = lambda _provider: None  # where the site file names no address
     ears: Callable[[Provider], Ears] = lambda _provider: Ears()  # what its notifications are listened for with
     local_api: bool = True
     recorder: TickRecorder | None = None
@@ -214,6 +217,7 @@ class Gateway:
             resources=reported,
             ears=world.ears(provider),
             books=self._books(),
+            locate=world.locate(provider),
         )
 
     def _books(self) -> Books | None:
@@ -376,12 +380,12 @@ def _signals(config: DeviceConfig) -> bool:
     return any(resource.role is Role.CONTACTS for resource in config.resources)
 
 
-def _http(provider: Provider, link: ProviderLink) -> Http:
+def _http(provider: Provider, link: ProviderLink, locator: MdnsLocator | None) -> Http:
     """Raises OSError for certificates that can't be read."""
     tls = None
     if link.ca_file is not None or link.certificate_file is not None:
         tls = client_context(link.certificate_file, link.key_file, link.ca_file, legacy_suites=link.legacy_suites)
-    return AiohttpClient(provider.request_timeout_s, ssl_context=tls)
+    return AiohttpClient(provider.request_timeout_s, ssl_context=tls, resolver=locator)
 
 
 def _envelope(link: ProviderLink, clock: Clock) -> Envelope:
@@ -411,6 +415,11 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
     store = SqliteStateStore(site_file.store_folder / "state.db", clock)
     history = HistoryJournal(site_file.store_folder / "history.db", site_file.site)
     await history.open(clock.now())
+    locators = {
+        key: MdnsLocator(link.announced_as, plain=link.plain_http)
+        for key, link in site_file.provider_links.items()
+        if link.announced_as is not None
+    }
     recorder = ReplayJournal(site_file.store_folder / REPLAY_FOLDER, site_file.site) if replay else None
     world = World(
         clock=clock,
@@ -418,7 +427,8 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
         journal=history,
         history=history,
         planner=WorkerPlanner(site_file.plan.timeout_s) if site_file.plan.enabled else None,
-        http=lambda provider: _http(provider, site_file.provider_links[provider.id]),
+        http=lambda provider: _http(provider, site_file.provider_links[provider.id], locators.get(provider.id)),
+        locate=lambda provider: locators[provider.id].locate if provider.id in locators else None,
         ears=lambda provider: _ears(site_file.provider_links[provider.id]),
         envelope=lambda provider: _envelope(site_file.provider_links[provider.id], clock),
         watchdog=ServiceManager(),

@@ -21,7 +21,7 @@ from cem.config.schema import (
 )
 from cem.config.sitefile import PlanSettings, ProviderLink, SiteFile, VtnBroker, VtnClient, VtnSite
 from cem.model.market import DynamicTariff, Markup, PriceService
-from cem.model.provider import Programme, Provider
+from cem.model.provider import BY_MDNS, Programme, Provider
 from cem.model.resource import Ratings, Resource
 from cem.model.site import (
     BatteryPolicy,
@@ -240,6 +240,8 @@ def provider_link(table: ProviderTable, folder: Path) -> ProviderLink:
         beside(table.callback_certificate_file),
         beside(table.callback_key_file),
         table.vtn_fingerprint,
+        table.url.removeprefix(BY_MDNS) if table.url.startswith(BY_MDNS) else None,
+        table.allow_plain_http,
         table.legacy_suites,
     )
 

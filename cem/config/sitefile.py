@@ -31,6 +31,8 @@ class ProviderLink:
     callback_certificate_file: Path | None = None
     callback_key_file: Path | None = None
     vtn_fingerprint: str | None = None  # 2.0b: of the certificate that the VTN signs with; None: no signatures
+    announced_as: str | None = None  # the name by which it is looked for by mDNS; '': the only one there
+    plain_http: bool = False
     legacy_suites: bool = False  # 2.0b: the profile's two old cipher suites as well
 
 

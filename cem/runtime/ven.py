@@ -13,7 +13,7 @@ from cem.model.resource import Resource
 from cem.model.time import Instant
 from cem.ports import Clock, Http, StateKind, StateStore
 from cem.runtime.ven_asked import AskedReports
-from cem.runtime.ven_client import VtnClient, VtnFailure
+from cem.runtime.ven_client import Locate, VtnClient, VtnFailure
 from cem.runtime.ven_events import EventFetcher
 from cem.runtime.ven_link import LOST, VenLink
 from cem.runtime.ven_notices import Ears, Notices
@@ -37,6 +37,7 @@ class VenSession:
 
     `resources` are what is registered with the provider and reported one by one; the site is always reported.
     `ears` are what notifications are listened for with, `books` what events are settled by; None: they are not.
+    `locate` finds the VTN where the site file does not say where it is.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class VenSession:
         resources: Sequence[Resource] = (),
         ears: Ears | None = None,
         books: Books | None = None,
+        locate: Locate | None = None,
     ) -> None:
         self._provider = provider
         self._point = point
@@ -59,7 +61,7 @@ class VenSession:
         self._clock = clock
         self._random = random
         self._wake = wake
-        self._client = VtnClient(provider, http, clock)
+        self._client = VtnClient(provider, http, clock, locate)
         self._registration = Registration(provider, self._client, store, resources)
         self._events = EventFetcher(provider, self._client, store, clock, random)
         self._reports = UsageReports(provider, self._client, store, [resource.id for resource in resources])

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from cem.model.event import GridEvent
 from cem.model.provider import Provider
 from cem.ports import History, Json, StateKind, StateStore
-from cem.runtime.ven_client import VtnClient, VtnFailure
+from cem.runtime.ven_client import VtnClient, VtnFailure, object_path
 from cem.runtime.ven_rows import commit
 from cem.sgcp.durable import SETTLEMENT, Row, own_rows, row_key
 from cem.sgcp.events.store import event_end, event_start
@@ -157,7 +157,7 @@ class Settlements:
             if known is None:
                 await self._client.post(Report, "/reports", message)
             else:  # the answer to the first try was lost
-                await self._client.put(Report, f"/reports/{known.id}", message)
+                await self._client.put(Report, object_path("reports", known.id), message)
         except VtnFailure as fault:
             if fault.status not in _REFUSED:
                 raise

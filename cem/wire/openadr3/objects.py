@@ -5,9 +5,9 @@ The metadata are the VTN's; its times are kept as text because peers send forms 
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from cem.wire.openadr3.message import ForwardDuration, Many, Message, Name, ObjectID, Targets
+from cem.wire.openadr3.message import AnyID, ForwardDuration, Many, Message, Name, ObjectID, Targets
 from cem.wire.openadr3.parts import (
     EventPayloadDescriptor,
     IntervalPeriod,
@@ -22,12 +22,52 @@ Attributes = Many[ValuesMap]
 Url = Annotated[str, Field(min_length=2, max_length=8000)]
 
 
-class ObjectMetadata(Message):
-    """What a VTN adds to every object."""
+def _names(targets: list[object]) -> list[object]:
+    """The targets as names, those of 3.0 by their values; what is neither stays, to be refused."""
+    found: list[object] = []
+    for target in targets:
+        values = target.get("values") if isinstance(target, dict) else None
+        found += values if isinstance(values, list) else [target]
+    return found
 
-    id: ObjectID
+
+def _with_names(descriptor: object) -> object:
+    if isinstance(descriptor, dict) and isinstance(descriptor.get("targets"), list):
+        return {**descriptor, "targets": _names(descriptor["targets"])}
+    return descriptor
+
+
+_IDS = ("id", "programID", "eventID", "venID", "clientID")
+
+
+class ObjectMetadata(Message):
+    """What a VTN adds to every object.
+
+    Objects are read with patience, requests are not: VTNs of earlier editions write programId, identifiers as numbers
+    or with other characters, and targets as objects of a type with values (3.0), of which the values count.
+    """
+
+    id: AnyID
     created_date_time: str | None = None
     modification_date_time: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_meant(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        meant = dict(value)
+        for name in _IDS:
+            other = f"{name[:-2]}Id"
+            if name not in meant and other in meant and name != "id":
+                meant[name] = meant.pop(other)
+            if isinstance(meant.get(name), int) and not isinstance(meant[name], bool):
+                meant[name] = str(meant[name])
+        if isinstance(meant.get("targets"), list):
+            meant["targets"] = _names(meant["targets"])
+        if isinstance(meant.get("reportDescriptors"), list):
+            meant["reportDescriptors"] = [_with_names(one) for one in meant["reportDescriptors"]]
+        return meant
 
 
 class ProgramDescription(Message):
@@ -71,6 +111,7 @@ class Event(EventRequest, ObjectMetadata):
     """An event."""
 
     object_type: str = "EVENT"
+    program_id: AnyID
 
 
 class ReportResource(Message):
@@ -95,6 +136,7 @@ class Report(ReportRequest, ObjectMetadata):
     """A report; `client_id` is the client that wrote it."""
 
     object_type: str = "REPORT"
+    event_id: AnyID
     client_id: Name | None = None
 
 
@@ -120,6 +162,7 @@ class Subscription(SubscriptionRequest, ObjectMetadata):
     """A subscription."""
 
     object_type: str = "SUBSCRIPTION"
+    program_id: AnyID | None = None
     client_id: Name | None = None
 
 
@@ -154,3 +197,4 @@ class Resource(ResourceRequest, ObjectMetadata):
     """A resource."""
 
     object_type: str = "RESOURCE"
+    ven_id: AnyID
