@@ -261,7 +261,7 @@ def test_a_subscription_keeps_its_callback() -> None:
 
 
 PLAIN_WORDS: list[tuple[dict[str, Any], str]] = [
-    ({"targets": [{"type": "GROUP"}]}, "targets[0]: must be text, not an object"),
+    ({"targets": [{"type": "GROUP", "values": ["a"]}]}, "targets[0]: must be text, not an object"),
     ({"targets": "a"}, "targets: must be a list, not text"),
     ({"priority": "high"}, "priority: must be a whole number, not text"),
     ({"priority": -1}, "priority: must be 0 or more"),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from cem.wire.openadr3.message import AnyID, ForwardDuration, Many, Message, Name, ObjectID, Targets
+from cem.wire.openadr3.message import ForwardDuration, Many, Message, Name, ObjectID, Targets
 from cem.wire.openadr3.parts import (
     EventPayloadDescriptor,
     IntervalPeriod,
@@ -22,32 +22,17 @@ Attributes = Many[ValuesMap]
 Url = Annotated[str, Field(min_length=2, max_length=8000)]
 
 
-def _names(targets: list[object]) -> list[object]:
-    """The targets as names, those of 3.0 by their values; what is neither stays, to be refused."""
-    found: list[object] = []
-    for target in targets:
-        values = target.get("values") if isinstance(target, dict) else None
-        found += values if isinstance(values, list) else [target]
-    return found
-
-
-def _with_names(descriptor: object) -> object:
-    if isinstance(descriptor, dict) and isinstance(descriptor.get("targets"), list):
-        return {**descriptor, "targets": _names(descriptor["targets"])}
-    return descriptor
-
-
 _IDS = ("id", "programID", "eventID", "venID", "clientID")
 
 
 class ObjectMetadata(Message):
     """What a VTN adds to every object.
 
-    Objects are read with patience, requests are not: VTNs of earlier editions write programId, identifiers as numbers
-    or with other characters, and targets as objects of a type with values (3.0), of which the values count.
+    Objects are read with patience, requests are not: VTNs write programId, and identifiers as numbers or with other
+    characters. Targets as 3.0 has them are refused: that edition leaves it to the VEN whom an event is for.
     """
 
-    id: AnyID
+    id: ObjectID
     created_date_time: str | None = None
     modification_date_time: str | None = None
 
@@ -63,10 +48,6 @@ class ObjectMetadata(Message):
                 meant[name] = meant.pop(other)
             if isinstance(meant.get(name), int) and not isinstance(meant[name], bool):
                 meant[name] = str(meant[name])
-        if isinstance(meant.get("targets"), list):
-            meant["targets"] = _names(meant["targets"])
-        if isinstance(meant.get("reportDescriptors"), list):
-            meant["reportDescriptors"] = [_with_names(one) for one in meant["reportDescriptors"]]
         return meant
 
 
@@ -111,7 +92,6 @@ class Event(EventRequest, ObjectMetadata):
     """An event."""
 
     object_type: str = "EVENT"
-    program_id: AnyID
 
 
 class ReportResource(Message):
@@ -136,7 +116,6 @@ class Report(ReportRequest, ObjectMetadata):
     """A report; `client_id` is the client that wrote it."""
 
     object_type: str = "REPORT"
-    event_id: AnyID
     client_id: Name | None = None
 
 
@@ -162,7 +141,6 @@ class Subscription(SubscriptionRequest, ObjectMetadata):
     """A subscription."""
 
     object_type: str = "SUBSCRIPTION"
-    program_id: AnyID | None = None
     client_id: Name | None = None
 
 
@@ -197,4 +175,3 @@ class Resource(ResourceRequest, ObjectMetadata):
     """A resource."""
 
     object_type: str = "RESOURCE"
-    ven_id: AnyID
