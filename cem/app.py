@@ -42,7 +42,7 @@ from cem.ports import (
     TickRecorder,
     Watchdog,
 )
-from cem.provider_ways import ears_for, envelope_for, http_to
+from cem.provider_ways import CertificateWatch, ears_for, envelope_for, http_to
 from cem.runtime.acts import OwnersActs
 from cem.runtime.board import Board
 from cem.runtime.contacts import ContactWatch
@@ -94,6 +94,7 @@ class World:
     context: DriverContext
     today: Callable[[datetime], EnergyToday]
     disk_troubles: Callable[[], Sequence[str]]
+    certificate_troubles: Callable[[datetime], Sequence[Trouble]] = lambda _now: ()
     envelope: Callable[[Provider], Envelope] = lambda _provider: Plain()  # of its messages, OpenADR 2.0b alone
     locate: Callable[[Provider], Locate | None] = lambda _provider: None  # where the site file names no address
     ears: Callable[[Provider], Ears] = lambda _provider: Ears()  # what its notifications are listened for with
@@ -205,6 +206,7 @@ class Gateway:
                 resources=reported,
                 envelope=world.envelope(provider),
                 ears=world.ears(provider),
+                books=self._books(),
             )
         return VenSession(
             provider,
@@ -347,6 +349,9 @@ class Gateway:
 
     def _will_changed(self) -> None:
         self.point.opt_out(self.requests.opted_out())
+        for session in self.sessions:
+            if isinstance(session, Ven2bSession):  # of 3.1 it is told where a report asks for it
+                session.owner_decided()
         self._grid_changed()
 
     def _grid_changed(self) -> None:
@@ -366,6 +371,7 @@ class Gateway:
             Trouble(f"disk.{number}", text, "control goes on; some history may be missing", "Check the card.", "alarm")
             for number, text in enumerate(self._world.disk_troubles())
         ]
+        troubles += self._world.certificate_troubles(self._world.clock.now().wall)
         if self.planning is not None and self.planning.trouble:
             effect = "the last plan holds until it expires, then simple rules"
             troubles.append(Trouble("planner", self.planning.trouble, effect, "Nothing to do unless it stays."))
@@ -414,6 +420,7 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
         context=DriverContext(time.monotonic),
         today=history.energy_today,
         disk_troubles=lambda: (*store.alarms, *history.alarms, *(recorder.alarms if recorder is not None else ())),
+        certificate_troubles=CertificateWatch(site_file.provider_links).troubles,
         recorder=recorder,
         boot=boot_id(),
         prices=lambda service: price_source(service, AiohttpClient(PRICES_TIMEOUT_S)),

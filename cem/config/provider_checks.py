@@ -40,7 +40,8 @@ def url_unusable(draft: Draft) -> Iterator[str]:
     """A VTN's address is an http or https URL; plain http only where it does not leave the machine, or by consent."""
     for index, provider in draft.providers.items():
         sure = draft.sure(f"provider[{index}].allow_plain_http")
-        advice = "client_secret would travel in clear; use https, or set allow_plain_http = true on a network you trust"
+        what = "client_secret" if provider.binding == "openadr3" else "messages"
+        advice = f"{what} would travel in clear; use https, or set allow_plain_http = true on a network you trust"
         plain = None if provider.allow_plain_http or not sure else advice
         if provider.url.startswith(BY_MDNS):
             yield from _announced(draft, index, provider)

@@ -53,7 +53,7 @@ class AiohttpClient:
         except aiohttp.ClientConnectorError as error:
             raise GridError(f"{where}: no connection: {error.os_error.strerror or error.os_error}") from error
         except (aiohttp.ClientError, ValueError) as error:
-            raise GridError(f"{where}: the exchange failed: {type(error).__name__} {error}") from error
+            raise GridError(f"{where}: {_in_words(error, url)}") from error
         except OSError as error:
             raise GridError(f"{where}: the connection broke: {error.strerror or error}") from error
 
@@ -93,3 +93,16 @@ class AiohttpClient:
         if unpack is not None and read and not unpack.eof:
             raise GridError(f"{where}: a gzip answer that ends too early")
         return bytes(read)
+
+
+def _in_words(error: Exception, url: str) -> str:
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection without an answer"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer broke off before its end"
+    if isinstance(error, aiohttp.InvalidURL):
+        return "this is not an address that can be called"
+    if isinstance(error, OSError):
+        hint = "; our certificate may not be accepted there" if url.startswith("https:") else ""
+        return f"the connection broke: {error.strerror or error}{hint}"
+    return "what came is not an answer in HTTP"

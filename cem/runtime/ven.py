@@ -20,14 +20,13 @@ from cem.runtime.ven_notices import Ears, Notices
 from cem.runtime.ven_registration import Registration
 from cem.runtime.ven_reports import UsageReports
 from cem.runtime.ven_rows import commit
-from cem.runtime.ven_settlement import Books, Settlements
+from cem.runtime.ven_settlement import EVERY_S, Books, Settlements
 from cem.runtime.waiting import Signal
 from cem.sgcp.durable import own_rows
 from cem.sgcp.point import ConnectionPoint, Followed
 
 _LOG = logging.getLogger(__name__)
 _BACKLOG_PAUSE_S = 1.0
-_SETTLE_EVERY_S = 30.0
 _BETWEEN_HINTS_S = 0.2
 """Notifications may come by the thousand; a fetch answers all that came before it."""
 
@@ -221,7 +220,7 @@ class VenSession:
                             "%s; what was settled or asked for is kept and sent again. %s", fault.detail, fault.advice
                         )
                     told = True
-            await asyncio.sleep(_SETTLE_EVERY_S)
+            await asyncio.sleep(EVERY_S)
 
     def _followed(self, event_id: str, at: datetime) -> Followed:
         return self._point.followed(self._provider.id, event_id, at, self._clock.now())

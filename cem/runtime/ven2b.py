@@ -21,6 +21,7 @@ from cem.runtime.ven2b_reports import Reports2b
 from cem.runtime.ven_client import VtnFailure
 from cem.runtime.ven_link import LOST, VenLink
 from cem.runtime.ven_notices import Ears
+from cem.runtime.ven_settlement import EVERY_S, Books, Settlements
 from cem.runtime.waiting import Signal
 from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.durable import own_rows
@@ -44,7 +45,7 @@ class Ven2bSession:
     """One provider's session. `wake` is called when the directive changed and the control loop should not wait.
 
     `ears` are what the VTN's own messages are listened for with; without any, or where the VTN does not send, it is
-    asked.
+    asked. `books` are what events are settled by, and what history is reported from; None: neither.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Ven2bSession:
         resources: Sequence[Resource] = (),
         envelope: Envelope | None = None,
         ears: Ears | None = None,
+        books: Books | None = None,
     ) -> None:
         self._provider = provider
         self._point = point
@@ -71,7 +73,8 @@ class Ven2bSession:
         self._client = Vtn2bClient(provider, http, envelope or Plain())
         self._registration = Registration2b(provider, self._client, store, self._new_id, signed=envelope is not None)
         self._events = Events2b(provider, point, store, clock, random, wake, house, frozenset(names))
-        self._reports = Reports2b(provider, self._client, store, names, self._new_id)
+        self._reports = Reports2b(provider, self._client, store, names, self._new_id, books)
+        self._settlements = None if books is None else Settlements(provider, None, store, books)
         self._opts = Opts2b(provider, self._client, point, store, clock, self._new_id)
         self._link = VenLink(provider, point, store, clock, random, wake, self._online)
         self._hint = Signal()
@@ -107,8 +110,15 @@ class Ven2bSession:
         await self._opts.restore()
         await self._registration.restore()
         await self._reports.restore(now)
+        if self._settlements is not None:
+            await self._settlements.restore()
         self._point.reports_queued(own, len(self._reports), now)
         self._restored = True
+
+    def owner_decided(self) -> None:
+        """The owner opted out of something, or in again: the VTN is told at once where it is there."""
+        if self._link.state is LinkState.ONLINE:
+            self._hint.set()
 
     def sample(self, now: Instant, powers_w: Mapping[str, float | None]) -> None:
         """The powers of a tick by resource id, key "site" for the meter; W, import positive, None: not known."""
@@ -124,6 +134,8 @@ class Ven2bSession:
                 follow = self._link.follow(self._turn, self._rest, self._hint.wait)
                 tasks.create_task(follow, name=f"{self._provider.id} events")
                 tasks.create_task(self._deliver(), name=f"{self._provider.id} reports")
+                if self._settlements is not None:
+                    tasks.create_task(self._settle(self._settlements), name=f"{self._provider.id} settlements")
         finally:
             await self._push.stop()
 
@@ -147,9 +159,17 @@ class Ven2bSession:
             asks = self._clock.now().mono_s >= self._ask_at_s
             if asks:
                 await self._ask()
-            await self._opts.tell(self._ven_id())
+            await self._tell_opts()
         if asks and await self._link.answered() is LinkState.RESYNC:
             await self._resynchronise()
+
+    async def _tell_opts(self) -> None:
+        """What the owner takes part in, where the VTN was told otherwise."""
+        changed = self._events.changed_answers(self._ven_id())
+        if changed is not None:
+            self._hearing.owe(changed)
+            await self._hearing.catch_up()
+        await self._opts.tell(self._ven_id())
 
     async def _ask(self) -> None:
         """Asks for what waits for us; a VTN that sends by itself is asked for its events, so that none is lost."""
@@ -182,7 +202,7 @@ class Ven2bSession:
         self._ask_at_s = float("-inf")
         async with self._registered(_NOT_REGISTERED):
             await self._ask()
-            await self._opts.tell(self._ven_id())
+            await self._tell_opts()
         self._was_online = True
         await self._link.synchronised()
         self._closed.set()
@@ -260,6 +280,14 @@ class Ven2bSession:
 
     def _new_id(self) -> str:
         return f"{self._random.getrandbits(64):016x}"
+
+    async def _settle(self, settlements: Settlements) -> None:
+        """Events that are over, as soon as the record of them is there."""
+        while True:
+            now = self._clock.now()
+            if now.trusted:
+                await settlements.settle(self._point.events(self._provider.id, now), now.wall)
+            await asyncio.sleep(EVERY_S)
 
     # --- reports -----------------------------------------------------------------------------------------------
 

@@ -85,6 +85,7 @@ def test_what_is_complete_passes(folder: Path, provider: dict[str, Any]) -> None
         (without("ca_file", "crl_file"), "ca_file", "checked against when it sends"),
         (without("ca_file"), "ca_file", "the authorities that signed the lists"),
         (without(*CERTIFICATE), "callback_listen", "behind a proxy"),
+        (without(url="http://vtn.test"), "url", "messages would travel in clear"),
         (without(notify="mqtt"), "notify", "OpenADR 2.0b knows no broker"),
         (without(crl_file="none.pem"), "crl_file", "No such file"),
         (without(crl_file="ven.pem"), "crl_file", "no list of revoked certificates"),

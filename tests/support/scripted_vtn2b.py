@@ -10,11 +10,13 @@ from typing import Any
 
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.event import SignalKind
+from cem.model.provider import Provider
 from cem.model.resource import Resource, Role
 from cem.ports import Clock, HttpAnswer
 from cem.runtime.ven2b import Ven2bSession
 from cem.runtime.ven2b_client import Envelope
 from cem.runtime.ven_notices import Ears
+from cem.runtime.ven_settlement import Books
 from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.point import ConnectionPoint
 from cem.wire.openadr2b import decode, encode
@@ -118,6 +120,12 @@ class ScriptedVtn:
         return [message for _, message in self.heard if isinstance(message, kind)]
 
 
+def provider_2b(**changes: Any) -> Provider:
+    """A provider of OpenADR 2.0b with short times."""
+    fields: dict[str, Any] = {"binding": "openadr2b", "client_id": "", "url": "http://127.0.0.1:1/v", "poll_s": 10.0}
+    return utility(**{**fields, **changes})
+
+
 class Home:
     """A VEN as the gateway runs it, without a house; most often in virtual time."""
 
@@ -128,12 +136,14 @@ class Home:
         store: MemoryStore | None = None,
         ears: Ears | None = None,
         envelope: Envelope | None = None,
+        books: Books | None = None,
+        point: ConnectionPoint | None = None,
         **changes: Any,
     ) -> None:
         self.clock = clock
         self.store = MemoryStore() if store is None else store
-        self.provider = utility(binding="openadr2b", client_id="", url="http://127.0.0.1:1/v", poll_s=10.0, **changes)
-        self.point = ConnectionPoint((self.provider,), resources=frozenset({"battery"}))
+        self.provider = provider_2b(**changes)
+        self.point = point or ConnectionPoint((self.provider,), resources=frozenset({"battery"}))
         self.session = Ven2bSession(
             self.provider,
             vtn,
@@ -146,6 +156,7 @@ class Home:
             resources=(BATTERY,),
             ears=ears,
             envelope=envelope,
+            books=books,
         )
         self.task: asyncio.Task[None] | None = None
 

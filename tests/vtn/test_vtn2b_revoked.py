@@ -32,8 +32,8 @@ def test_a_ven_whose_certificate_was_revoked_is_refused_from_then_on(tmp_path: P
             refusal=lists.refusal,
         )
         http = AiohttpClient(ssl_context=client_context(ven.certificate, ven.key, authority.certificate))
-        async with running_vtn(settings) as port:
-            url = f"https://127.0.0.1:{port}{PATH_PREFIX}/EiRegisterParty"
+        async with running_vtn(settings) as vtn_here:
+            url = f"https://127.0.0.1:{vtn_here.port}{PATH_PREFIX}/EiRegisterParty"
             body = encode(QueryRegistration(request_id="1"))
             answer = await http.request("POST", url, body=body)
             assert isinstance(decode(answer.body), CreatedPartyRegistration)
