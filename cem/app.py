@@ -17,6 +17,7 @@ from cem.io.database import boot_id
 from cem.io.history import HistoryJournal
 from cem.io.http_client import AiohttpClient
 from cem.io.local_api import LocalApi
+from cem.io.mdns_locator import MdnsLocator
 from cem.io.notify import ServiceManager
 from cem.io.plan_worker import WorkerPlanner
 from cem.io.replay_journal import REPLAY_FOLDER, ReplayJournal
@@ -60,11 +61,13 @@ from cem.runtime.tariff import TariffTask
 from cem.runtime.ven import VenSession
 from cem.runtime.ven2b import Ven2bSession
 from cem.runtime.ven2b_client import Envelope, Plain
+from cem.runtime.ven_client import Locate
 from cem.runtime.ven_notices import Ears
 from cem.runtime.ven_settlement import Books
 from cem.runtime.why import explain
 from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.point import ConnectionPoint
+from cem.sgcp.reports.outlook import Outlook
 from cem.vtn_app import domain_vtn
 
 log = logging.getLogger(__name__)
@@ -93,6 +96,7 @@ class World:
     disk_troubles: Callable[[], Sequence[str]]
     certificate_troubles: Callable[[datetime], Sequence[Trouble]] = lambda _now: ()
     envelope: Callable[[Provider], Envelope] = lambda _provider: Plain()  # of its messages, OpenADR 2.0b alone
+    locate: Callable[[Provider], Locate | None] = lambda _provider: None  # where the site file names no address
     ears: Callable[[Provider], Ears] = lambda _provider: Ears()  # what its notifications are listened for with
     local_api: bool = True
     recorder: TickRecorder | None = None
@@ -215,6 +219,7 @@ class Gateway:
             resources=reported,
             ears=world.ears(provider),
             books=self._books(),
+            locate=world.locate(provider),
         )
 
     def _books(self) -> Books | None:
@@ -222,7 +227,25 @@ class Gateway:
         meters = site.of(Role.GRID)
         if not meters:
             return None
-        return Books(self._world.history, f"{meters[0].id}.power_w", ZoneInfo(site.zone), site.tariff.currency)
+        return Books(
+            self._world.history,
+            f"{meters[0].id}.power_w",
+            ZoneInfo(site.zone),
+            site.tariff.currency,
+            {policy.resource_id: policy.reserve_pct for policy in site.batteries},
+            self._outlook,
+        )
+
+    def _outlook(self) -> Outlook:
+        """What the plan in force expects, from the last readings on."""
+        site, ticked = self._site_file.site, self.loop.last
+        plan = None if self.planning is None else self.planning.plan
+        roofs = tuple(roof.id for roof in site.of(Role.PV))
+        if ticked is None or plan is None or self._world.clock.now().wall >= plan.expires_at:
+            return Outlook(roofs)
+        stale_s = site.connection.device_stale_s
+        levels = {b.id: ticked.inputs.snapshot.number(b.id, "soc_pct", stale_s) for b in site.of(Role.BATTERY)}
+        return Outlook(roofs, plan.slots, {key: level for key, level in levels.items() if level is not None})
 
     def _planner_task(self, planner: Planner) -> PlannerTask:
         settings = self._site_file.plan
@@ -376,6 +399,11 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
     store = SqliteStateStore(site_file.store_folder / "state.db", clock)
     history = HistoryJournal(site_file.store_folder / "history.db", site_file.site)
     await history.open(clock.now())
+    locators = {
+        key: MdnsLocator(link.announced_as, plain=link.plain_http)
+        for key, link in site_file.provider_links.items()
+        if link.announced_as is not None
+    }
     recorder = ReplayJournal(site_file.store_folder / REPLAY_FOLDER, site_file.site) if replay else None
     world = World(
         clock=clock,
@@ -383,7 +411,8 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
         journal=history,
         history=history,
         planner=WorkerPlanner(site_file.plan.timeout_s) if site_file.plan.enabled else None,
-        http=lambda provider: http_to(provider, site_file.provider_links[provider.id]),
+        http=lambda provider: http_to(provider, site_file.provider_links[provider.id], locators.get(provider.id)),
+        locate=lambda provider: locators[provider.id].locate if provider.id in locators else None,
         ears=lambda provider: ears_for(provider, site_file.provider_links[provider.id], clock),
         envelope=lambda provider: envelope_for(site_file.provider_links[provider.id], clock),
         watchdog=ServiceManager(),

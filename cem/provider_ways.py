@@ -10,6 +10,7 @@ from cem.io.callback_server import CallbackServer
 from cem.io.certificates import Certificate, read_certificate
 from cem.io.fresh import Fresh
 from cem.io.http_client import AiohttpClient
+from cem.io.mdns_locator import MdnsLocator
 from cem.io.mqtt_notices import MqttNotices
 from cem.io.revocation import RevocationLists, read_lists
 from cem.io.tls import fresh_client_context
@@ -37,7 +38,7 @@ class FreshSigner:
         return self._fresh().seal(message, now, nonce)
 
 
-def http_to(provider: Provider, link: ProviderLink) -> Http:
+def http_to(provider: Provider, link: ProviderLink, locator: MdnsLocator | None) -> Http:
     """Our requests; raises OSError for certificates that can't be read."""
     tls = None
     if link.ca_file is not None or link.certificate_file is not None or link.crl_file is not None:
@@ -48,7 +49,7 @@ def http_to(provider: Provider, link: ProviderLink) -> Http:
             legacy_suites=link.legacy_suites,
             revoked=link.crl_file,
         )
-    return AiohttpClient(provider.request_timeout_s, ssl_context=tls)
+    return AiohttpClient(provider.request_timeout_s, ssl_context=tls, resolver=locator)
 
 
 def envelope_for(link: ProviderLink, clock: Clock) -> Envelope:

@@ -26,6 +26,7 @@ from cem.io.webhooks import Webhooks
 from cem.model.errors import GridError
 from cem.runtime.vtn import VtnService
 from cem.runtime.vtn2b import Vtn2bService
+from cem.runtime.vtn2b_push import RETRY_AFTER_S
 from cem.sgcp.vtn.handler import BASE_PATH, Figures, Vtn, VtnConfig
 from cem.sgcp.vtn.objects import Objects
 from cem.sgcp.vtn.tokens import GATEWAY, Client, Role
@@ -58,6 +59,7 @@ class VtnSettings:
     push_tls_2b: ssl.SSLContext | None = (
         None  # with our certificate, for VENs that are pushed to and have a fingerprint
     )
+    push_retry_after_s_2b: tuple[float, ...] = RETRY_AFTER_S
     poll_every_2b: timedelta = timedelta(seconds=10)
     report_every_2b: timedelta = timedelta(seconds=60)
     refusal: Callable[[bytes], str] | None = None  # why a client's certificate does not count any longer
@@ -146,6 +148,7 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[RunningVtn]:
             lambda: clock.now().wall,
             settings.signer_2b,
             VenPoster(guard, settings.webhook_tls, settings.push_tls_2b),
+            settings.push_retry_after_s_2b,
         )
         exchange = both.exchange if settings.vens_2b else service.exchange
         server = HttpServer(exchange, tls=settings.tls, refusal=settings.refusal)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from cem.cli.vtn_2b import report_end, report_offers, report_request, ven_dismiss, ven_reregister, ven_state
 from cem.cli.vtn_event import event
 from cem.cli.vtn_peers import report, subscription, ven
 from cem.cli.vtn_print import json_option
@@ -24,7 +25,7 @@ from cem.io.clock import SystemClock
 from cem.io.mqtt_publisher import Broker
 from cem.io.object_store import StoreError
 from cem.io.revocation import RevocationLists
-from cem.io.tls import server_context
+from cem.io.tls import pinning_context, server_context
 from cem.model.errors import GridError
 from cem.sgcp.vtn.tokens import Client, Role
 from cem.sgcp.vtn.topics import MqttLogin, MqttOffer
@@ -46,6 +47,10 @@ def vtn(ctx: click.Context) -> None:
 
 for _group in (program, event, report, ven, subscription):
     vtn.add_command(_group)
+for _command in (ven_state, ven_reregister, ven_dismiss):
+    ven.add_command(_command)
+for _command in (report_offers, report_request, report_end):
+    report.add_command(_command)
 
 
 def _client(text: str) -> Client:
@@ -127,7 +132,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "networks",
     callback=_read_networks,
     multiple=True,
-    help="Callbacks may lie in this network although it is not public, and use plain http; such as 192.168.178.0/24.",
+    help="Callbacks, and VENs of 2.0b that are posted to, may lie in this network although it is not public, and use "
+    "plain http; such as 192.168.178.0/24.",
 )
 @click.option("--webhook-ca", type=_FILE, help="Authorities of the callbacks' certificates, PEM; else the system's.")
 @click.option(
@@ -203,6 +209,7 @@ def serve(
         mdns_name,
         vens_2b,
         _signer(tls_cert, tls_key) if sign_2b else None,
+        None if client_ca is None else _pushing(tls_cert, tls_key, client_ca, legacy_suites),
         refusal=_refusal(crl, client_ca),
     )
     if client_ca is not None and tls_cert is None:
@@ -252,6 +259,14 @@ def _tls(
     except (ssl.SSLError, OSError) as error:
         raise click.ClickException(f"{cert}: {error}; give a PEM chain and its key") from error
     return context
+
+
+def _pushing(cert: Path | None, key: Path | None, client_ca: Path, legacy_suites: bool) -> ssl.SSLContext:
+    """To VENs that messages are posted to: the certificate that was admitted counts, whatever name is in it."""
+    try:
+        return pinning_context(cert, key, client_ca, legacy_suites=legacy_suites)
+    except (ssl.SSLError, OSError) as error:
+        raise click.ClickException(f"{client_ca}: {error}; give certificates and keys in PEM") from error
 
 
 def _trusting(authorities: Path | None) -> ssl.SSLContext | None:

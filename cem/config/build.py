@@ -21,7 +21,7 @@ from cem.config.schema import (
 )
 from cem.config.sitefile import PlanSettings, ProviderLink, SiteFile, VtnBroker, VtnClient, VtnSite
 from cem.model.market import DynamicTariff, Markup, PriceService
-from cem.model.provider import Programme, Provider
+from cem.model.provider import BY_MDNS, Programme, Provider
 from cem.model.resource import Ratings, Resource
 from cem.model.site import (
     BatteryPolicy,
@@ -244,6 +244,8 @@ def provider_link(table: ProviderTable, folder: Path) -> ProviderLink:
         callback_key_file=beside(table.callback_key_file),
         callback_fingerprint=table.callback_fingerprint or table.vtn_fingerprint,
         vtn_fingerprint=table.vtn_fingerprint,
+        announced_as=table.url.removeprefix(BY_MDNS) if table.url.startswith(BY_MDNS) else None,
+        plain_http=table.allow_plain_http,
         legacy_suites=table.legacy_suites,
     )
 

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from cem.config.build import host_and_port
 from cem.config.draft import Draft
+from cem.config.schema import ProviderTable
 from cem.config.words import duplicates, fault, shown
-from cem.model.provider import Notify
+from cem.model.provider import BY_MDNS, Notify
 
 LARGEST_SECRET = 4096
 """Bytes; a secret file that is bigger is some other file."""
@@ -42,8 +43,23 @@ def url_unusable(draft: Draft) -> Iterator[str]:
         what = "client_secret" if provider.binding == "openadr3" else "messages"
         advice = f"{what} would travel in clear; use https, or set allow_plain_http = true on a network you trust"
         plain = None if provider.allow_plain_http or not sure else advice
-        if problem := url_problem(provider.url, plain):
+        if provider.url.startswith(BY_MDNS):
+            yield from _announced(draft, index, provider)
+        elif problem := url_problem(provider.url, plain):
             yield fault(f"provider[{index}].url", *problem)
+
+
+def _announced(draft: Draft, index: int, provider: ProviderTable) -> Iterator[str]:
+    """A VTN that is looked for by its name: certified by somebody whom the site knows, as no name there is its own."""
+    path = f"provider[{index}].url"
+    if provider.binding != "openadr3":
+        yield fault(path, shown(provider.url), "https://host[:port]/path is needed with OpenADR 2.0b")
+    elif len(provider.url.removeprefix(BY_MDNS).encode()) > 63:
+        yield fault(path, shown(provider.url), "a name that is announced has 63 bytes at most")
+    sure = draft.sure(f"provider[{index}].ca_file", f"provider[{index}].allow_plain_http")
+    if sure and provider.ca_file is None and not provider.allow_plain_http:
+        allowed = "name the authority of its certificate in ca_file; no public one certifies local names"
+        yield fault(path, f"{shown(provider.url)}, without a ca_file", allowed)
 
 
 def url_problem(url: str, plain: str | None) -> tuple[str, str] | None:

@@ -33,6 +33,8 @@ class ProviderLink:
     callback_key_file: Path | None = None
     callback_fingerprint: str | None = None  # 2.0b: of the certificate that the VTN shows when it sends by itself
     vtn_fingerprint: str | None = None  # 2.0b: of the certificate that the VTN signs with; None: no signatures
+    announced_as: str | None = None  # the name by which it is looked for by mDNS; '': the only one there
+    plain_http: bool = False
     legacy_suites: bool = False  # 2.0b: the profile's two old cipher suites as well
 
 

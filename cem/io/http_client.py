@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Mapping
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 
 from cem.model.errors import GridError
 from cem.ports import HttpAnswer
@@ -14,17 +15,20 @@ _CHUNK = 64 * 1024
 
 class AiohttpClient:
     """`cem.ports.Http` over aiohttp. `max_body` bounds the decompressed body in bytes; `ssl_context` None verifies
-    against the system's authorities, one that is called is asked at every request."""
+    against the system's authorities, one that is called is asked at every request; `resolver` None asks the system
+    for addresses."""
 
     def __init__(
         self,
         timeout_s: float = 10.0,
         max_body: int = 1024 * 1024,
         ssl_context: ssl.SSLContext | Callable[[], ssl.SSLContext] | None = None,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._timeout_s = timeout_s
         self._max_body = max_body
         self._ssl = ssl_context
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
@@ -65,7 +69,7 @@ class AiohttpClient:
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
-                connector=aiohttp.TCPConnector(limit=4),
+                connector=aiohttp.TCPConnector(limit=4, resolver=self._resolver, use_dns_cache=self._resolver is None),
                 max_line_size=16 * 1024,
                 max_field_size=16 * 1024,
             )

@@ -14,7 +14,7 @@ from cem.model.status import DomainStatus
 from cem.ports import Clock, HttpAnswer
 from cem.runtime.contained import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from cem.runtime.status import Trouble
-from cem.runtime.ven_client import VtnClient
+from cem.runtime.ven_client import VtnClient, object_path
 from cem.sgcp.vtn.handler import Figures
 from cem.sgcp.vtn.tokens import GATEWAY
 from cem.wire import openadr3 as wire
@@ -85,7 +85,7 @@ class Domain:
             return await self._client.post(wire.Program, "/programs", wanted)
         if _says(held, wanted):
             return held
-        return await self._client.put(wire.Program, f"/programs/{held.id}", wanted)
+        return await self._client.put(wire.Program, object_path("programs", held.id), wanted)
 
     async def publish(self, wanted: wire.EventRequest) -> wire.Event:
         """Makes sure that an event is there as it is wanted; one without a name is always a new one."""
@@ -97,11 +97,11 @@ class Domain:
             return await self._client.post(wire.Event, "/events", wanted)
         if _says(held, wanted):
             return held
-        return await self._client.put(wire.Event, f"/events/{held.id}", wanted)
+        return await self._client.put(wire.Event, object_path("events", held.id), wanted)
 
     async def withdraw(self, event_id: str) -> bool:
         """Deletes an event; whether it was there."""
-        return await self._client.remove(f"/events/{event_id}")
+        return await self._client.remove(object_path("events", event_id))
 
     async def events(self, program_id: str) -> tuple[wire.Event, ...]:
         """The events of a program."""

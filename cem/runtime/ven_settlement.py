@@ -1,15 +1,15 @@
 """Settles events that are over: computes, keeps and sends what was asked, delivered and earned."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cem.model.event import GridEvent
 from cem.model.provider import Provider
 from cem.ports import History, Json, StateKind, StateStore
-from cem.runtime.ven_client import VtnClient, VtnFailure
+from cem.runtime.ven_client import VtnClient, VtnFailure, object_path
 from cem.runtime.ven_rows import commit
 from cem.sgcp.durable import SETTLEMENT, Row, own_rows, row_key
 from cem.sgcp.events.store import event_end, event_start
@@ -28,6 +28,7 @@ from cem.sgcp.reports.compliance import (
     similar_days,
     stretches,
 )
+from cem.sgcp.reports.outlook import Outlook
 from cem.sgcp.reports.settlement import report_name, report_request, row_of
 from cem.wire.openadr3 import Report
 
@@ -43,12 +44,14 @@ _REFUSED = (400, 403, 404, 409, 413, 422)
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What settling needs of the house. `meter` is the signal of the connection point."""
+    """What settling and reporting need of the house. `meter` is the signal of the connection point."""
 
     history: History
     meter: str
     zone: ZoneInfo
     currency: str
+    reserves_pct: Mapping[str, float] = field(default_factory=dict)  # below which the owner lets no battery be used
+    outlook: Callable[[], Outlook] = Outlook  # what is expected now
 
 
 class Settlements:
@@ -162,7 +165,7 @@ class Settlements:
             if known is None:
                 await client.post(Report, "/reports", message)
             else:  # the answer to the first try was lost
-                await client.put(Report, f"/reports/{known.id}", message)
+                await client.put(Report, object_path("reports", known.id), message)
         except VtnFailure as fault:
             if fault.status not in _REFUSED:
                 raise

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from cem.runtime.vtn import VtnService
-from cem.runtime.vtn2b_push import Poster, Pusher
+from cem.runtime.vtn2b_push import RETRY_AFTER_S, Poster, Pusher
 from cem.sgcp.vtn.answers import RefusedRequest
 from cem.sgcp.vtn.objects import Change
 from cem.sgcp.vtn2b.handler import SERVICES, Vtn2b
@@ -65,6 +65,7 @@ class Vtn2bService:
         now: Callable[[], datetime],
         signer: Signer | None,
         poster: Poster,
+        retry_after_s: tuple[float, ...] = RETRY_AFTER_S,
     ) -> None:
         self._vtn = vtn
         self._operator = Operator(vtn.orders)
@@ -72,7 +73,7 @@ class Vtn2bService:
         self._now = now
         self._envelope = Envelope2b(now, signer)
         self._poster = poster
-        self._pusher = Pusher(vtn, service, poster, self._envelope, now)
+        self._pusher = Pusher(vtn, service, poster, self._envelope, now, retry_after_s)
         service.on_change(self._pusher.look)
 
     async def run(self) -> None:
