@@ -77,6 +77,13 @@ class Signed:
         return wire.message_of(verified(payload, self._expected, self._memory, self._clock.now().wall))
 
 
+async def opened(envelope: Envelope, body: bytes) -> Message:
+    """The message of a body, without holding up the loop by a big one; raises XmlError."""
+    if len(body) > _LARGE_BODY_BYTES:
+        return await asyncio.to_thread(envelope.open, body)
+    return envelope.open(body)
+
+
 class Vtn2bClient:
     """Exchanges with one VTN. Raises VtnFailure for everything that is not an OpenADR message."""
 
@@ -118,9 +125,7 @@ class Vtn2bClient:
         if not answer.body.strip():
             return None
         try:
-            if len(answer.body) > _LARGE_BODY_BYTES:
-                return await asyncio.to_thread(self._envelope.open, answer.body)
-            return self._envelope.open(answer.body)
+            return await opened(self._envelope, answer.body)
         except XmlError as fault:
             raise VtnFailure(
                 f"{self._provider.id}: the answer to {what} is not accepted: {fault}",

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from cem.model.provider import Notify, Provider
 from cem.ports import Clock
-from cem.runtime.ven2b_client import Envelope
+from cem.runtime.ven2b_client import Envelope, opened
 from cem.runtime.ven_notices import Ears
 from cem.wire.http import HttpRequest, HttpResponse
 from cem.wire.openadr2b import XmlError
@@ -86,7 +86,7 @@ class Push2b:
         if request.method != "POST":
             return self._refuse(405, "messages are posted", request.peer)
         try:
-            message = await asyncio.to_thread(self._envelope.open, request.body)
+            message = await opened(self._envelope, request.body)
         except XmlError as fault:
             return self._refuse(403 if fault.path == "signature" else 400, str(fault), request.peer)
         if service != message.SERVICE:
