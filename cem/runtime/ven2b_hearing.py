@@ -146,7 +146,7 @@ class Hearing2b:
     async def _asked(self, message: CreateReport, own: str) -> Message:
         now = self._clock.now().wall
         for request in message.requests:
-            if request.specifier_id == METADATA:
+            if request.specifier_id == METADATA and len(self._owed) < MOST_OWED:
                 self._owed.append(partial(self._offer, request.request_id))
         return await self._reports.answer_create(message, own, now)
 

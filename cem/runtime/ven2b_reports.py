@@ -157,10 +157,11 @@ class Reports2b:
                 refused.append(request.request_id)
             else:
                 self.pending[found.request_id] = found
+        names = ", ".join(refused)[:200]
         if refused:
-            _LOG.warning("%s: reports that are not offered were asked for: %s", self._provider.id, ", ".join(refused))
+            _LOG.warning("%s: reports that are not offered were asked for: %s", self._provider.id, names)
         await self._keep_pending()
-        code, words = (Code.REPORT_NOT_SUPPORTED, f"not offered: {', '.join(refused)}") if refused else (Code.OK, None)
+        code, words = (Code.REPORT_NOT_SUPPORTED, f"not offered: {names}") if refused else (Code.OK, None)
         response = Response(code=str(int(code)), description=words, request_id=request_id)
         return CreatedReport(response=response, pending=tuple(self.pending), ven_id=ven_id)
 

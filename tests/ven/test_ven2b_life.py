@@ -20,11 +20,14 @@ from cem.wire.openadr2b.messages import (
     CancelOpt,
     CancelReport,
     CreatedEvent,
+    CreatedReport,
     CreateOpt,
     CreatePartyRegistration,
+    CreateReport,
     Message,
     OadrResponse,
     Poll,
+    RegisterReport,
     RequestEvent,
     RequestReregistration,
     UpdatedReport,
@@ -314,3 +317,21 @@ def test_a_ramp_a_recovery_and_a_notification_period_are_read_whatever_their_sig
 def decode_again(message: Message) -> Message:
     """As it comes over the wire."""
     return decode(encode(message))
+
+
+def test_a_vtn_that_asks_for_too_much_or_too_often_is_given_what_was_offered() -> None:
+    async def play(home: Home, vtn: ScriptedVtn) -> None:
+        often = asked("often", "site-status", specifier="telemetry-status", back_s=1)
+        vtn.queue = [CreateReport(request_id="c1", requests=(often,))]
+        again = [asked(f"m{n}", "0", specifier="METADATA") for n in range(500)]
+        wrong = [asked(f"w{n}", "pool-power") for n in range(500)]
+        vtn.queue.append(CreateReport(request_id="c2", requests=(*again, *wrong)))
+        await home.live(300)
+        assert home.link.state is LinkState.ONLINE
+
+    vtn = played(play)
+    assert 3 <= len(vtn.got(UpdateReport)) <= 5
+    assert len(vtn.got(RegisterReport)) <= 201
+    (many,) = [m for m in vtn.got(CreatedReport) if m.response.request_id == "c2"]
+    assert (many.response.code, many.pending) == ("461", ("often",))
+    assert len(many.response.description) < 300
