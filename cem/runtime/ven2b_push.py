@@ -77,8 +77,9 @@ class Push2b:
         """The answer to one request; refused ones have no effect."""
         at_s = self._clock.now().mono_s
         shown = fingerprint(request.certificate) if request.certificate else None
-        if self._ears.shown is not None and shown != self._ears.shown:
-            words = f"the certificate {shown} is not the provider's {self._ears.shown}" if shown else "no certificate"
+        if self._ears.shown and shown not in self._ears.shown:
+            own = " or ".join(self._ears.shown)
+            words = f"the certificate {shown} is not the provider's {own}" if shown else "no certificate"
             return self._refuse(403, words, request.peer)
         service = self._service(request.path)
         if service is None:

@@ -138,6 +138,14 @@ class ReplayMemory:
         self._seen[at, nonce] = None
 
 
+def signed_by(payload: Payload) -> str | None:
+    """The fingerprint of the certificate in a signature, as it claims; None: there is no signature.
+
+    Raises SignatureError for a signature without a certificate.
+    """
+    return None if payload.signature is None else fingerprint(_certificate(payload.signature))
+
+
 def verified(payload: Payload, expected: str, memory: ReplayMemory, now: datetime) -> Element:
     """The oadrSignedObject that a signature by the `expected` fingerprint covers; raises SignatureError."""
     if payload.signature is None:
