@@ -9,6 +9,7 @@ import secrets
 import signal
 import ssl
 import sys
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -20,15 +21,16 @@ from cem.cli.vtn_peers import report, subscription, ven
 from cem.cli.vtn_print import json_option
 from cem.cli.vtn_program import program
 from cem.io.callback_guard import Network
+from cem.io.clock import SystemClock
 from cem.io.mqtt_publisher import Broker
 from cem.io.object_store import StoreError
+from cem.io.revocation import RevocationLists
 from cem.io.tls import pinning_context, server_context
 from cem.model.errors import GridError
-from cem.sgcp.vtn.handler import BASE_PATH
 from cem.sgcp.vtn.tokens import Client, Role
 from cem.sgcp.vtn.topics import MqttLogin, MqttOffer
 from cem.sgcp.vtn2b.parties import Admitted
-from cem.vtn_app import VtnSettings, running_vtn
+from cem.vtn_app import RunningVtn, VtnSettings, running_vtn
 from cem.wire.openadr2b.signature import Signer
 
 
@@ -122,6 +124,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Admits a VEN of OpenADR 2.0b: ID=NAME, or ID=NAME=FINGERPRINT of its certificate; repeatable.",
 )
 @click.option("--client-ca", type=_FILE, help="Authorities of the VENs' certificates, PEM; asks clients for theirs.")
+@click.option("--crl", type=_FILE, help="Their lists of revoked certificates, PEM; read again when the file changes.")
 @click.option("--sign-2b", is_flag=True, help="Messages of OpenADR 2.0b are signed both ways, with --tls-key.")
 @click.option("--legacy-suites", is_flag=True, help="Permits the two old cipher suites of OpenADR 2.0b too.")
 @click.option(
@@ -164,6 +167,7 @@ def serve(
     tls_key: Path | None,
     vens_2b: tuple[Admitted, ...],
     client_ca: Path | None,
+    crl: Path | None,
     sign_2b: bool,
     legacy_suites: bool,
     networks: tuple[Network, ...],
@@ -206,6 +210,7 @@ def serve(
         vens_2b,
         _signer(tls_cert, tls_key) if sign_2b else None,
         None if client_ca is None else _pushing(tls_cert, tls_key, client_ca, legacy_suites),
+        refusal=_refusal(crl, client_ca),
     )
     if client_ca is not None and tls_cert is None:
         raise click.UsageError("--client-ca needs --tls-cert and --tls-key")
@@ -218,6 +223,18 @@ def serve(
     try:
         asyncio.run(_serve(settings, port_file, as_json))
     except (StoreError, GridError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _refusal(crl: Path | None, client_ca: Path | None) -> Callable[[bytes], str] | None:
+    if crl is None:
+        return None
+    if client_ca is None:
+        raise click.UsageError("--crl needs --client-ca, the authorities that signed the lists")
+    clock = SystemClock()
+    try:
+        return RevocationLists(crl, client_ca, lambda: clock.now().wall).refusal
+    except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -282,19 +299,17 @@ async def _serve(settings: VtnSettings, port_file: Path | None, as_json: bool) -
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    async with running_vtn(settings) as port:
-        _tell(settings, port, port_file, as_json)
+    async with running_vtn(settings) as running:
+        _tell(settings, running, port_file, as_json)
         await ended.wait()
 
 
-def _tell(settings: VtnSettings, port: int, port_file: Path | None, as_json: bool) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"{'https' if settings.tls else 'http'}://{host}:{port}{BASE_PATH}"
+def _tell(settings: VtnSettings, running: RunningVtn, port_file: Path | None, as_json: bool) -> None:
     if settings.tls is None and settings.host not in ("127.0.0.1", "::1", "localhost"):
         click.echo("note: OpenADR 3 demands TLS beyond this machine; give --tls-cert and --tls-key", err=True)
     if port_file is not None:
         draft = port_file.with_name(port_file.name + ".new")
-        draft.write_text(f"{port}\n", encoding="ascii")
+        draft.write_text(f"{running.port}\n", encoding="ascii")
         os.replace(draft, port_file)
-    click.echo(json.dumps({"url": url, "port": port}) if as_json else url)
+    click.echo(json.dumps({"url": running.url, "port": running.port}) if as_json else running.url)
     sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from cem.model.errors import GridError
@@ -13,7 +14,7 @@ from cem.wire.openadr2b import XmlError
 from cem.wire.openadr2b.messages import Message, OadrResponse
 from cem.wire.openadr2b.names import CONTENT_TYPE, Code, Service
 from cem.wire.openadr2b.parts import Response
-from cem.wire.openadr2b.signature import ReplayMemory, Signer, verified
+from cem.wire.openadr2b.signature import ReplayMemory, verified
 
 M = TypeVar("M", bound=Message)
 _LARGE_BODY_BYTES = 16 * 1024
@@ -41,10 +42,17 @@ class Plain:
         return wire.decode(body)
 
 
+class Seals(Protocol):
+    """What signs, such as a Signer."""
+
+    def seal(self, message: Message, now: datetime, nonce: str) -> bytes:
+        """The signed body of a message."""
+
+
 class Signed:
     """Messages with signatures: ours by `signer`, the other end's by the certificate of a fingerprint."""
 
-    def __init__(self, signer: Signer, expected: str, clock: Clock) -> None:
+    def __init__(self, signer: Seals, expected: str, clock: Clock) -> None:
         self._signer = signer
         self._expected = expected
         self._clock = clock

@@ -46,13 +46,13 @@ class Opts2b:
 
     async def tell(self, ven_id: str) -> None:
         """Creates what is new and cancels what is over; raises VtnFailure."""
-        voluntary = not self._provider.programmes or any(not p.mandatory for p in self._provider.programmes)
-        if not (self._offered and voluntary):
+        contexts = _contexts(self._provider)
+        if not (self._offered and contexts):
             return
         now = self._clock.now()
         events = self._point.events(self._provider.id, now)
         versions = {event.id: version_of(event) for event in events.values()}
-        wanted = opts(self._point.outs, events, versions, ven_id, self._new_id(), now.wall)
+        wanted = opts(self._point.outs, events, versions, ven_id, self._new_id(), now.wall, contexts)
         before = set(self._told)
         try:
             for opt_id in wanted.keys() - self._told:
@@ -79,3 +79,10 @@ class Opts2b:
             if fault.status is None or not 450 <= fault.status < 470:
                 raise
         self._told.discard(opt_id)
+
+
+def _contexts(provider: Provider) -> tuple[str | None, ...]:
+    """The market contexts that may be opted out of; None stands for all of them."""
+    if not provider.mandatory:
+        return (None,)
+    return tuple(programme.name for programme in provider.programmes if not programme.mandatory)

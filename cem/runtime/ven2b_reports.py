@@ -1,6 +1,6 @@
 """The reports of one OpenADR 2.0b provider: what it asked for, what was measured, and what is still to be delivered.
 
-What a periodic report has not delivered yet is on disk; history is kept in memory alone.
+What a periodic report has not delivered yet is on disk; history of earlier runs comes from the gateway's own record.
 """
 
 import logging
@@ -11,7 +11,9 @@ from cem.model.provider import Provider
 from cem.model.time import Instant
 from cem.ports import StateKind, StateStore
 from cem.runtime.ven2b_client import Vtn2bClient
+from cem.runtime.ven_client import VtnFailure
 from cem.runtime.ven_rows import commit
+from cem.runtime.ven_settlement import Books
 from cem.sgcp.durable import REGISTRATION, Json, Row, own_rows, row_key
 from cem.sgcp.reports.openadr2b import (
     HISTORY,
@@ -25,7 +27,7 @@ from cem.sgcp.reports.openadr2b import (
     usage_report,
 )
 from cem.sgcp.reports.outbox import Outbox
-from cem.sgcp.reports.usage import SITE, Usage, UsageMeter
+from cem.sgcp.reports.usage import SITE, Usage, UsageMeter, recorded
 from cem.wire.openadr2b.messages import (
     CanceledReport,
     CancelReport,
@@ -56,10 +58,12 @@ class Reports2b:
         store: StateStore,
         resources: Sequence[str],
         new_id: Callable[[], str],
+        books: Books | None = None,
     ) -> None:
         self._provider = provider
         self._client = client
         self._store = store
+        self._books = books
         self._resources = tuple(resources)
         self._new_id = new_id
         self._meter = UsageMeter(provider.report_interval_s, resources)
@@ -75,6 +79,8 @@ class Reports2b:
     async def restore(self, now: Instant) -> None:
         """Loads what was asked for and what was not delivered, and accounts for the time that we did not run."""
         self._outbox.restore(own_rows(await self._store.load(StateKind.OUTBOX), self._provider.id))
+        if self._books is not None and now.trusted:
+            await self._recall(self._books, self._meter.floor(now.wall))
         rows = own_rows(await self._store.load(StateKind.REGISTRATION), self._provider.id)
         known = rows.get(row_key(self._provider.id, "reports"))
         if not isinstance(known, dict):
@@ -88,6 +94,17 @@ class Reports2b:
         if isinstance(cursor, str) and now.trusted and datetime.fromisoformat(cursor) <= now.wall:
             self._meter.resume(datetime.fromisoformat(cursor))
             self._cursor_stored = datetime.fromisoformat(cursor)
+
+    async def _recall(self, books: Books, until: datetime) -> None:
+        """History out of the record of earlier runs."""
+        interval_s = self._provider.report_interval_s
+        since = until - timedelta(seconds=interval_s * _HISTORY_KEPT)
+        signals = {SITE: books.meter, **{resource: f"{resource}.power_w" for resource in self._resources}}
+        found: list[Usage] = []
+        for resource, signal in signals.items():
+            minutes = await books.history.minute_means(signal, int(since.timestamp()), int(until.timestamp()))
+            found += recorded(resource, minutes, interval_s, since, until)
+        self._history = {(usage.resource, usage.start): usage for usage in sorted(found, key=lambda one: one.start)}
 
     def sample(self, now: Instant, powers_w: Mapping[str, float | None]) -> bool:
         """Takes the powers of this moment; whether intervals closed. Never blocks."""
@@ -174,7 +191,15 @@ class Reports2b:
             return False
         report, after = made
         message = UpdateReport(request_id=self._new_id(), reports=(report,), ven_id=ven_id)
-        answer = await self._client.ask(UpdatedReport, message)
+        try:
+            answer = await self._client.ask(UpdatedReport, message)
+        except VtnFailure as fault:
+            if not _is_final(fault) or is_last:
+                raise
+            _LOG.warning("%s; the report %s is not sent any more", fault.detail, pending.request_id)
+            await self._done(pending)
+            await self._acknowledge()
+            return True
         if is_last or pending.request_id not in self.pending:
             return True
         over = after.end is not None and after.sent_until >= after.end
@@ -223,3 +248,8 @@ class Reports2b:
         value: Json = {"cursor": cursor, "pending": [pending.row() for pending in self.pending.values()]}
         row = Row(REGISTRATION, row_key(self._provider.id, "reports"), value)
         await commit(self._store, [row], self._provider.id)
+
+
+def _is_final(fault: VtnFailure) -> bool:
+    """Whether the VTN wants no such report: it would say the same again. Not, that it does not know us."""
+    return fault.status is not None and 450 <= fault.status < 470 and fault.status != Code.NOT_REGISTERED

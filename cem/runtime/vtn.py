@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from cem.sgcp.vtn.handler import Outcome, Vtn
+from cem.sgcp.vtn.handler import Figures, Outcome, Vtn
 from cem.sgcp.vtn.notices import News
 from cem.sgcp.vtn.objects import Change
 from cem.sgcp.vtn.writes import Callback
@@ -138,6 +138,10 @@ class VtnService:
     async def program_names(self) -> tuple[str, ...]:
         """The names of the programs that every client may see."""
         return await self._in_thread(self._vtn.program_names)
+
+    async def figures(self) -> Figures:
+        """What there is now."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._vtn.figures)
 
     async def close(self) -> None:
         """Lets the request under way finish."""

@@ -104,8 +104,8 @@ async def operator(http: AiohttpClient | None = None, **changes: Any) -> AsyncIt
     }
     settings = VtnSettings((BL, VEN3), **{**fields, **changes})
     way = http or AiohttpClient()
-    async with running_vtn(settings) as port:
-        yield Operator(port, way, "https" if settings.tls else "http")
+    async with running_vtn(settings) as vtn:
+        yield Operator(vtn.port, way, "https" if settings.tls else "http")
     await way.close()
 
 

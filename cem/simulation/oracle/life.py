@@ -139,7 +139,10 @@ class Bumpless:
 
 
 class HandBack:
-    """I22: after an orderly end every device that can be reached steers itself, within ten seconds."""
+    """I22: after an orderly end every device that can be reached steers itself, within ten seconds.
+
+    A battery that no register hands back, only its own time-out, stands still until that has run out.
+    """
 
     name = "I22"
 
@@ -153,7 +156,8 @@ class HandBack:
         if seen.runs or not seen.handed_back or seen.died_s is None or seen.at_s - seen.died_s < HANDED_S:
             self._told = Told()
             return []
-        held = [(b.resource.id, b.held_w, " W") for b in seen.facts.batteries if b.obeys]
+        dead_s = seen.at_s - seen.died_s
+        held = [(b.resource.id, b.held_w, " W") for b in seen.facts.batteries if b.obeys and not _waits(b, dead_s)]
         held += [(r.resource.id, r.limit_w, " W") for r in seen.facts.roofs if r.obeys]
         held += [(s.resource.id, s.held, "") for s in seen.facts.switched if s.well]
         return [
@@ -161,6 +165,12 @@ class HandBack:
             for key, value, unit in held
             if self._told.once(key, value is not None)
         ]
+
+
+def _waits(battery: BatteryFact, dead_s: float) -> bool:
+    """Whether a battery is handed back as far as its registers go, and its own time-out does the rest."""
+    still = battery.held_w is not None and abs(battery.held_w) < 1.0
+    return still and battery.lets_go_s is not None and dead_s <= battery.lets_go_s + HANDED_S
 
 
 class Autonomy:
