@@ -2,7 +2,7 @@
 
 import ssl
 from asyncio import Transport
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import aiohttp
 from yarl import URL
@@ -14,14 +14,20 @@ from cem.wire.openadr2b.signature import fingerprint
 class _Peer(aiohttp.Fingerprint):
     """Lets a connection be used only where the other end shows one certificate, before anything is sent to it."""
 
-    def __init__(self, expected: str) -> None:
+    def __init__(self, expected: str, refusal: Callable[[bytes], str] | None) -> None:
         super().__init__(bytes(32))  # compared below instead: the profile shortens its fingerprints
         self._expected = expected
+        self._refusal = refusal
+        self.words = ""
 
     def check(self, transport: Transport) -> None:
-        """Raises ServerFingerprintMismatch where it is another one."""
+        """Raises ServerFingerprintMismatch where it is another one, or does not count any longer."""
         shown: bytes = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
         if fingerprint(shown) != self._expected:
+            self.words = "it shows another certificate than the one that is admitted"
+        elif self._refusal is not None:
+            self.words = self._refusal(shown)
+        if self.words:
             host, port, *_ = transport.get_extra_info("peername")
             raise aiohttp.ServerFingerprintMismatch(self._expected.encode(), shown, host, port)
 
@@ -29,7 +35,8 @@ class _Peer(aiohttp.Fingerprint):
 class GuardedHttp:
     """Exchanges with addresses that `guard` allows; `tls` None verifies against the system's authorities.
 
-    `peers_tls` is used where the other end's certificate is known beforehand: it asks for no name in it then.
+    `peers_tls` is used where the other end's certificate is known beforehand: it asks for no name in it then. `refusal`
+    says why such a certificate does not count any longer; empty where it does.
     """
 
     def __init__(
@@ -37,6 +44,7 @@ class GuardedHttp:
         guard: CallbackGuard,
         tls: ssl.SSLContext | None = None,
         peers_tls: ssl.SSLContext | None = None,
+        refusal: Callable[[bytes], str] | None = None,
         *,
         timeout_s: float = 10.0,
         max_bytes: int = 4096,
@@ -44,6 +52,7 @@ class GuardedHttp:
         self._guard = guard
         self._tls = tls
         self._peers_tls = peers_tls
+        self._refusal = refusal
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
 
@@ -75,8 +84,9 @@ class GuardedHttp:
         if peer is not None and (asked.scheme != "https" or self._peers_tls is None):
             raise CallbackFault("it is known by its certificate, so https with certificates at both ends is needed")
         tls = self._tls if peer is None else self._peers_tls
+        pinned = None if peer is None else _Peer(peer, self._refusal)
         connector = aiohttp.TCPConnector(
-            resolver=KnownAddresses(target), ssl=True if peer is None else _Peer(peer), force_close=True
+            resolver=KnownAddresses(target), ssl=True if pinned is None else pinned, force_close=True
         )
         try:
             async with aiohttp.ClientSession(
@@ -89,7 +99,7 @@ class GuardedHttp:
         except TimeoutError as error:
             raise CallbackFault(f"no answer within {self._timeout_s:g} s") from error
         except aiohttp.ServerFingerprintMismatch as error:
-            raise CallbackFault("it shows another certificate than the one that is admitted") from error
+            raise CallbackFault("another certificate" if pinned is None else pinned.words) from error
         except aiohttp.ClientConnectorCertificateError as error:
             raise CallbackFault("its certificate was not accepted") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:

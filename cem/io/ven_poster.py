@@ -1,6 +1,7 @@
 """The way to VENs of OpenADR 2.0b that messages are posted to; the rules for addresses are those of callbacks."""
 
 import ssl
+from collections.abc import Callable
 
 from cem.io.callback_guard import CallbackFault, CallbackGuard
 from cem.io.guarded_http import GuardedHttp
@@ -15,9 +16,14 @@ class VenPoster:
     """
 
     def __init__(
-        self, guard: CallbackGuard, tls: ssl.SSLContext | None = None, peers_tls: ssl.SSLContext | None = None
+        self,
+        guard: CallbackGuard,
+        tls: ssl.SSLContext | None = None,
+        peers_tls: ssl.SSLContext | None = None,
+        refusal: Callable[[bytes], str] | None = None,
     ) -> None:
-        self._http = GuardedHttp(guard, tls, peers_tls, max_bytes=_MAX_ANSWER_BYTES)
+        """`refusal` says why a certificate (DER) does not count any longer; empty where it does."""
+        self._http = GuardedHttp(guard, tls, peers_tls, refusal, max_bytes=_MAX_ANSWER_BYTES)
 
     async def judge(self, url: str) -> str | None:
         """What is wrong with an address, in words; None: nothing."""

@@ -20,7 +20,8 @@ from cem.wire.openadr2b.names import NAMESPACES, qualified
 from cem.wire.openadr2b.shape import Element
 from cem.wire.openadr2b.signature import ReplayMemory, verified
 from cem.wire.openadr2b.xmldsig import Unsound, canonical, digest, key_of, sign, verify
-from wire.test_openadr2b_signature import AT, POLL, key_and_certificate, signer
+from support.oadr2b import AT
+from wire.test_openadr2b_signature import POLL, key_and_certificate, signer
 
 EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
 INCLUSIVE = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
