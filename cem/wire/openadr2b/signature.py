@@ -166,7 +166,7 @@ def signed_by(payload: Payload) -> str | None:
 
     Raises SignatureError for a signature without a certificate.
     """
-    return None if payload.signature is None else fingerprint(_certificate(payload.signature))
+    return None if payload.signature is None else _shown(payload.signature)[0]
 
 
 def verified(payload: Payload, expected: str, memory: ReplayMemory, now: datetime) -> Element:
