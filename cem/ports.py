@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from cem.model.curve import Curve, CurveSet, GridFunction
+from cem.model.inverter_curve import Curve, CurveSet, GridFunction
 from cem.model.market import MarketPrice
 from cem.model.plan import Plan, PlanRequest
 from cem.model.reading import Reading
@@ -433,6 +433,7 @@ class StateKind(StrEnum):
     DRIVER = "driver"  # what drivers keep over a restart, key device
     SETTLEMENT = "settlement"  # events that are over, settled, key provider/event/start
     TARIFF = "tariff"  # the known prices of a dynamic tariff, key provider
+    GRID_LOG = "grid_log"  # what happened between grid and house, key time and number
 
 
 @dataclass(frozen=True, slots=True)

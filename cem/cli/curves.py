@@ -18,8 +18,8 @@ from cem.config.curve_file import load_curves
 from cem.config.drivers import load_drivers
 from cem.config.load import load_site
 from cem.config.sitefile import SiteFile
-from cem.model.curve import CurveSet, WantedCurve
 from cem.model.errors import SiteFileError
+from cem.model.inverter_curve import CurveSet, WantedCurve
 from cem.ports import DeviceConfig, DriverContext
 
 

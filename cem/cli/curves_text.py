@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from cem.model.curve import Curve, CurveSet, GridFunction, WantedCurve
+from cem.model.inverter_curve import Curve, CurveSet, GridFunction, WantedCurve
 
 AXES: Mapping[GridFunction, str] = {
     GridFunction.VOLT_VAR: "% V -> % var",

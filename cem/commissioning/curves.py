@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from cem.model.curve import CurveSet, GridFunction, WantedCurve
 from cem.model.errors import DeviceError, NoAnswer, Refused
+from cem.model.inverter_curve import CurveSet, GridFunction, WantedCurve
 from cem.ports import DeviceConfig, Driver, DriverContext, HoldsCurves
 from cem.runtime.curves import put_in_force
 

@@ -9,8 +9,8 @@ from cem.config.load import read_raw
 from cem.config.schema import Table
 from cem.config.schema_faults import schema_faults
 from cem.config.words import duplicates, fault
-from cem.model.curve import Curve, GridFunction, WantedCurve
 from cem.model.errors import SiteFileError
+from cem.model.inverter_curve import Curve, GridFunction, WantedCurve
 
 MOST = 1e6
 

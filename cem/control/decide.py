@@ -20,6 +20,8 @@ from cem.control import (
     switched,
 )
 from cem.control.authority import admitted
+from cem.control.curves import curve_envelopes
+from cem.control.curves import followed as followed_volts
 from cem.control.droop import droop_envelopes
 from cem.control.fold import fold
 from cem.control.guarantee import guaranteed_w
@@ -73,6 +75,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         signs=watched,
         moved=moved,
         loads_w=loads_w,
+        volts=followed_volts(site, inputs, memory.volts),
         trend=_trend(picture, memory, inputs.now.mono_s),
         phases_a=phases_a,
         places=places,
@@ -102,6 +105,13 @@ def _grids(site: Site, inputs: Inputs, memory: Memory) -> tuple[Envelope, ...]:
     return () if presence.gone(memory) else admitted(site, inputs.directive.envelopes)
 
 
+def _curves(site: Site, inputs: Inputs, memory: Memory, picture: Picture, prices: Prices) -> tuple[Envelope, ...]:
+    """What the grid's curves leave, within its authority and while its voltage is there."""
+    if presence.gone(memory):
+        return ()
+    return admitted(site, curve_envelopes(site, inputs, picture, memory.volts, prices))
+
+
 def _scene(
     site: Site,
     inputs: Inputs,
@@ -118,6 +128,7 @@ def _scene(
         *bounds.battery_envelopes(site, picture, memory.reserve_locked),
         *signs.sign_envelopes(site, memory.signs, inputs.now.mono_s),
         *droop_envelopes(site, picture),
+        *_curves(site, inputs, memory, picture, prices),
         *bounds.user_envelopes(inputs.requests, inputs.now.wall),
     )
     return Scene(

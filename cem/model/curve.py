@@ -1,53 +1,38 @@
-"""The curves by which an inverter supports the grid by itself: what it holds, and what it shall hold."""
+"""A curve that the grid sends: how much of a power may flow at a voltage, a frequency or a price."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from dataclasses import dataclass
 from enum import StrEnum
 
 
-class GridFunction(StrEnum):
-    """What a curve steers (IEEE 1547-2018, clauses 5.3.3, 5.4.2, 6.5.2.7 and 5.3.4; the same names in EN 50549-1)."""
+class CurveOver(StrEnum):
+    """What a curve's x is."""
 
-    VOLT_VAR = "volt-var"  # points: voltage and reactive power, %
-    VOLT_WATT = "volt-watt"  # points: voltage and active power, %
-    FREQUENCY_WATT = "frequency-watt"  # droop settings, no points
-    WATT_VAR = "watt-var"  # points: active and reactive power, %
+    VOLTS = "volts"
+    VOLTS_SHARE = "volts_share"  # of the nominal voltage
+    HERTZ = "hertz"
+    PRICE_PER_KWH = "price_per_kwh"
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One curve: `points` are pairs (x, y) in the units of its function, () where it has settings alone.
+    """Points (x, y) in order of x, at least one. y is never negative: W, or with `shares` a share of the rating."""
 
-    `settings` are further values by the name that the device's standard has for them (RspTms in s, DbOf in Hz, ...);
-    one that is left out is not written.
-    """
+    over: CurveOver
+    points: tuple[tuple[float, float], ...]
+    shares: bool
 
-    points: tuple[tuple[float, float], ...] = ()
-    settings: Mapping[str, float] = field(default_factory=dict)
-    read_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CurveSet:
-    """What a device holds for one function."""
-
-    function: GridFunction
-    enabled: bool
-    revert_s: int | None  # after which it goes back by itself, 0: never; None: it has no such timer
-    most_points: int
-    curves: tuple[Curve, ...]  # the first one is in force
+    def at(self, x: float) -> float:
+        """y at x: straight between the points, and as at the outermost ones beyond them."""
+        number = bisect_right(self.points, x, key=lambda point: point[0])
+        if number == 0:
+            return self.points[0][1]
+        if number == len(self.points):
+            return self.points[-1][1]
+        (left, low), (right, high) = self.points[number - 1], self.points[number]
+        return low + (high - low) * (x - left) / (right - left)
 
     @property
-    def active(self) -> Curve | None:
-        """The curve in force, whether it is enabled or not."""
-        return self.curves[0] if self.curves else None
-
-
-@dataclass(frozen=True, slots=True)
-class WantedCurve:
-    """What a function shall do; `curve` None: nothing, it is switched off."""
-
-    function: GridFunction
-    curve: Curve | None
-    place: int = 2  # the place among the device's curves that is written over, from which it adopts
-    revert_s: int = 0
+    def strictest(self) -> float:
+        """What holds while x is not known."""
+        return min(y for _, y in self.points)

@@ -1,6 +1,6 @@
 """Puts curves for grid support in force: one at a time, read back, and nothing written that holds already."""
 
-from cem.model.curve import CurveSet, WantedCurve
+from cem.model.inverter_curve import CurveSet, WantedCurve
 from cem.ports import HoldsCurves
 
 
