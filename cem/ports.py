@@ -145,6 +145,14 @@ class SpeaksSeldom(Protocol):
 
 
 @runtime_checkable
+class KnowsOfStrangers(Protocol):
+    """A driver with profiles of devices that can't be told from others by what they say."""
+
+    def unrecognised(self, link: Mapping[str, str | int | float | bool]) -> Sequence[str]:
+        """Those of them that may answer at such a link, by the name with which a person can say that it is one."""
+
+
+@runtime_checkable
 class HoldsCurves(Protocol):
     """A device that supports the grid by curves of its own. They are settings: they stay without us, and no release
     undoes them. Every method needs an open device and may raise DeviceError."""

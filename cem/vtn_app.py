@@ -147,7 +147,7 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[RunningVtn]:
             service,
             lambda: clock.now().wall,
             settings.signer_2b,
-            VenPoster(guard, settings.webhook_tls, settings.push_tls_2b),
+            VenPoster(guard, settings.webhook_tls, settings.push_tls_2b, settings.refusal),
             settings.push_retry_after_s_2b,
         )
         exchange = both.exchange if settings.vens_2b else service.exchange

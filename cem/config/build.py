@@ -197,6 +197,7 @@ def dynamic(table: DynamicTable, folder: Path, zone: str, currency: str) -> Dyna
 _LINK_KEYS = (
     "client_secret_file",
     "vtn_fingerprint",
+    "vtn_next_fingerprint",
     "legacy_suites",
     "ca_file",
     "crl_file",
@@ -244,6 +245,7 @@ def provider_link(table: ProviderTable, folder: Path) -> ProviderLink:
         callback_key_file=beside(table.callback_key_file),
         callback_fingerprint=table.callback_fingerprint or table.vtn_fingerprint,
         vtn_fingerprint=table.vtn_fingerprint,
+        vtn_next_fingerprint=table.vtn_next_fingerprint,
         announced_as=table.url.removeprefix(BY_MDNS) if table.url.startswith(BY_MDNS) else None,
         plain_http=table.allow_plain_http,
         legacy_suites=table.legacy_suites,

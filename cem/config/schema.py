@@ -268,6 +268,7 @@ class ProviderTable(Table):
     client_id: Text = ""
     client_secret_file: Text | None = None
     vtn_fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = None
+    vtn_next_fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = None
     legacy_suites: bool = False
     allow_plain_http: bool = False
     ca_file: Text | None = None

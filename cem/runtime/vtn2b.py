@@ -17,11 +17,12 @@ from cem.sgcp.vtn2b.refusal import Refused
 from cem.wire import openadr2b as wire
 from cem.wire.http import HttpRequest, HttpResponse
 from cem.wire.openadr2b import XmlError
-from cem.wire.openadr2b.messages import CreatePartyRegistration, Message
+from cem.wire.openadr2b.messages import CreatePartyRegistration, CreateReport, DistributeEvent, Message, Poll
 from cem.wire.openadr2b.names import CONTENT_TYPE, PATH_PREFIX
 from cem.wire.openadr2b.signature import ReplayMemory, Signer, fingerprint, verified
 
 _LOG = logging.getLogger(__name__)
+_SMALL_BODY_BYTES = 16 * 1024
 
 
 class Envelope2b:
@@ -37,6 +38,8 @@ class Envelope2b:
 
     async def opened(self, body: bytes, shown: str | None) -> Message:
         """The message of a body by the owner of a certificate; raises XmlError."""
+        if len(body) <= _SMALL_BODY_BYTES:
+            return self._opened(body, shown)
         return await asyncio.to_thread(self._opened, body, shown)
 
     def _opened(self, body: bytes, shown: str | None) -> Message:
@@ -47,6 +50,8 @@ class Envelope2b:
 
     async def sealed(self, message: Message) -> bytes:
         """The body of a message."""
+        if not isinstance(message, DistributeEvent | CreateReport):
+            return self._sealed(message)  # a millisecond; a thread would cost as much
         return await asyncio.to_thread(self._sealed, message)
 
     def _sealed(self, message: Message) -> bytes:
@@ -99,7 +104,8 @@ class Vtn2bService:
             return _plain(403 if fault.path == "signature" else 400, str(fault))
         now, fault_of_address = self._now(), await self._address_fault(message)
         answer = await self._service.carry_out(
-            lambda: self._vtn.respond(message, service, shown, now, fault_of_address)
+            lambda: self._vtn.respond(message, service, shown, now, fault_of_address),
+            quick=isinstance(message, Poll) and self._vtn.is_light,
         )
         self._pusher.heard(getattr(answer, "ven_id", None) or "")
         return HttpResponse(200, {"content-type": CONTENT_TYPE}, await self._envelope.sealed(answer))

@@ -172,6 +172,11 @@ class SimulatedHome:
         front = self.fronts[device_id]
         return front.telling if isinstance(front, ProfiledDevice) else frozenset()
 
+    def timeouts_s(self, device_id: str) -> dict[str, float]:
+        """The plants of a device with a profile that have a time-out of their own, and its seconds."""
+        front = self.fronts[device_id]
+        return front.timeouts_s if isinstance(front, ProfiledDevice) else {}
+
     def lets_go_s(self, device_id: str) -> dict[str, float]:
         """The plants of a device that only its own time-out hands back, as its profile has it, and after how long."""
         front = self.fronts[device_id]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cem.io.http_client import AiohttpClient
+from cem.io.revocation import RevocationLists
 from cem.io.tls import pinning_context
 from cem.sgcp.vtn2b.parties import Admitted
 from cem.wire.openadr2b.messages import CreatedEvent, CreatePartyRegistration
@@ -208,23 +209,30 @@ def test_a_ven_is_not_posted_to_where_callbacks_may_not_go(address: str, words: 
     asyncio.run(play())
 
 
-def test_nothing_is_sent_to_who_shows_another_certificate(tmp_path: Path) -> None:
-    asyncio.run(_impostor(tmp_path))
+@pytest.mark.parametrize("revoked", [False, True])
+def test_nothing_is_sent_to_who_shows_another_certificate_or_a_revoked_one(tmp_path: Path, revoked: bool) -> None:
+    asyncio.run(_impostor(tmp_path, revoked))
 
 
-async def _impostor(folder: Path) -> None:
+async def _impostor(folder: Path, revoked: bool) -> None:
     authority = Authority(folder)
     ours, theirs, other = authority.issue("vtn"), authority.issue("ven"), authority.issue("other")
-    ven = ForeignVen(other)
+    lists = RevocationLists(authority.revoke(), authority.certificate, lambda: datetime.now(UTC))
+    ven = ForeignVen(theirs if revoked else other)
     await ven.start(authority)
     tls = pinning_context(ours.certificate, ours.key, authority.certificate)
     http = AiohttpClient(ssl_context=trusting(authority, theirs))
     settings = {**secured(authority, ours, theirs, signed=False), "webhook_networks": LOOPBACK, "push_tls_2b": tls}
-    async with operator(http, push_retry_after_s_2b=QUICK, **settings) as vtn:
+    async with operator(http, push_retry_after_s_2b=QUICK, refusal=lists.refusal, **settings) as vtn:
         await vtn.say(register(ven.address))
+        if revoked:
+            authority.revoke(theirs)
+            await vtn.http.close()
+            vtn.http = AiohttpClient(ssl_context=trusting(authority))  # the operator itself shows none
         await vtn.limit(await vtn.program(), 4.2)
         await until(lambda: ven.connections >= 3)
         assert ven.posts == []
+        await vtn.http.close()
     await ven.stop()
 
 

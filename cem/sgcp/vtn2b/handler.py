@@ -34,9 +34,11 @@ from cem.wire.openadr2b.messages import (
 )
 from cem.wire.openadr2b.names import Code, Service
 from cem.wire.openadr2b.parts import EiEvent
+from cem.wire.openadr3 import ObjectType
 
 _LOG = logging.getLogger(__name__)
 SERVICES = frozenset(service.value for service in Service)
+_FEW_EVENTS = 20
 Answer = tuple[Message, tuple[Change, ...]]
 
 
@@ -60,6 +62,11 @@ class Vtn2b:
         self._objects = objects
         self.parties = Parties(config, objects)
         self.orders = Orders(config, objects, self.parties)
+
+    @property
+    def is_light(self) -> bool:
+        """Whether a poll is answered within milliseconds: there are few events to look through."""
+        return len(self._objects.all(ObjectType.EVENT)) <= _FEW_EVENTS
 
     def opt_of(self, ven_id: str, event_id: str) -> str | None:
         """Whether a VEN takes part in an event; None: it did not say yet."""

@@ -201,6 +201,11 @@ class Steering:
         return self._understood if told is None else told
 
     @property
+    def timeout_s(self) -> float | None:
+        """Its own time-out, as the profile has it; None where it has none."""
+        return self.table.device_timeout.s if self.table.device_timeout is not None else None
+
+    @property
     def lets_go_s(self) -> float | None:
         """Where its release is but one more set point: after so long its own time-out hands back. None: at once."""
         timeout = self.table.device_timeout
