@@ -286,8 +286,8 @@ def _write_tables(
 
     console = Console(highlight=False)
 
-    def write(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> None:
-        table = Table(title=title, title_justify="left", box=box.SIMPLE)
+    def write(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0, room: int = 1) -> None:
+        table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, room))
         for index, head in enumerate(heads):
             table.add_column(head, justify="right" if 0 < index <= numbers else "left")
         for row in rows:
@@ -309,7 +309,10 @@ def _write_tables(
     if "grid" in parts and happened:
         write("Grid and house", ["at", "what", "whose", "words"], [_happened_cells(entry, zone) for entry in happened])
     if "settlements" in parts and settlements:
-        write("Settled events", SETTLED, [cells for noted in settlements for cells in _settled_cells(noted.value)])
+        settled = [cells for noted in settlements for cells in _settled_cells(noted.value)]
+        short = [(_short(start, zone), _short(end, zone, "%H:%M"), *rest) for start, end, *rest in settled]
+        heads = ("from", "to", "event", "asked kW", "base kW", "drew kW", "verdict", "saved kWh", "earned")
+        write("Settled events", heads, short, room=0)
 
 
 def _happened_cells(entry: GridEntry, zone: ZoneInfo) -> tuple[str, str, str, str]:
@@ -324,6 +327,13 @@ def _write_cim(folder: Path, first: datetime, last: datetime, now: datetime) -> 
     left_out = write_cim(folder, sys.stdout.buffer, first, last, now)
     if left_out:
         click.echo(f"quarter hours with a gap in the record, whose energies are left out: {left_out}", err=True)
+
+
+def _short(at: str, zone: ZoneInfo, form: str = "%d %b %H:%M") -> str:
+    try:
+        return datetime.fromisoformat(at).astimezone(zone).strftime(form)
+    except ValueError:
+        return at
 
 
 def _local(key: str, zone: ZoneInfo) -> str:
