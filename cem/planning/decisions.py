@@ -68,6 +68,12 @@ class Decisions:
             or any(split(values[choice.columns]).any() for choice in self.choices)
         )
 
+    def broken_count(self, values: Array) -> int:
+        """How many columns stand between."""
+        ways = sum(int(ways.both(values).sum()) for ways in self.layout.ways)
+        steady = sum(int(between(values[s.columns], s.least).sum()) for s in self.layout.steady)
+        return ways + steady + sum(int(split(values[choice.columns]).any()) for choice in self.choices)
+
     def cut(self, answer: Answer) -> Answer:
         """Adds what a linear programme can know of the slots that an optimum breaks; a tighter optimum."""
         for _ in range(CUTS):

@@ -14,6 +14,7 @@ from cem.planning.programme import Layout, build, first_basis
 
 GAP = 1e-3  # share of the gross bill within which an answer counts as optimal
 SAME = 1.2  # times the excess of the last search at which its decisions are as good as another search
+SHORT = 12  # linear programmes of a first attempt to prove, where little is broken
 HOPELESS = 6.0  # times what is enough: a gap that so few branches do not close
 NEAR = 1.8  # times what is enough: still within the gap, and good enough after the quick part of the search
 FEW = 4  # exchanges that are tried before another search
@@ -148,7 +149,8 @@ def _search(prepared: Prepared, relaxed: Answer) -> Decided:
             best = exchange(decisions, best, FEW, good)
             if best.excess <= 2.0 * good:
                 return best
-    best = _better(best, dive(decisions, relaxed, decisions.lower, decisions.upper, TACTICS[0]), relaxed)
+    if not prepared.layout.crossed.into.size:  # else the relaxed optimum is too far from anything that can be
+        best = _better(best, dive(decisions, relaxed, decisions.lower, decisions.upper, TACTICS[0]), relaxed)
     if best is None or best.excess > enough:
         best = _improved(prepared, decisions.cut(relaxed), best, enough)
     warm.excess = (best.answer.objective - relaxed.objective) / gross
@@ -167,6 +169,8 @@ def _improved(prepared: Prepared, relaxed: Answer, best: Decided | None, enough:
     best = _better(best, _first(decisions, relaxed), relaxed)
     if best is not None:
         best = exchange(decisions, best, FEW, enough)
+        if best.excess > NEAR * enough and decisions.broken_count(relaxed.values) <= FEW:
+            best = prove(decisions, relaxed, best, SHORT, enough)
         if best.excess <= NEAR * enough:
             return best
         best = polish(decisions, best, worth, effort.sweeps, enough)
