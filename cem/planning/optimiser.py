@@ -170,7 +170,7 @@ def _improved(prepared: Prepared, relaxed: Answer, best: Decided | None, enough:
     if best is not None:
         best = exchange(decisions, best, FEW, enough)
         if best.excess > NEAR * enough and decisions.broken_count(relaxed.values) <= FEW:
-            best = prove(decisions, relaxed, best, SHORT, enough)
+            best = prove(decisions, relaxed, best, SHORT, enough) or best
         if best.excess <= NEAR * enough:
             return best
         best = polish(decisions, best, worth, effort.sweeps, enough)
