@@ -15,7 +15,8 @@ from cem.planning.hull import Hulls
 from cem.planning.least import Leasts
 from cem.planning.lp import Answer, Array, Blocks, Index, Solver
 from cem.planning.parts import Problem
-from cem.planning.programme import NOISE_KW, Layout
+from cem.planning.programme import NOISE_KW, Group, Layout
+from cem.planning.slot_cost import slot_cost
 
 CUTS: Final = 4  # rounds of adding what a linear programme can know of broken slots
 TINY: Final = 1e-6
@@ -146,6 +147,19 @@ class Decisions:
         for choice in self.choices:
             lower[choice.columns] = upper[choice.columns] = np.round(values[choice.columns])
         return lower, upper
+
+    def settle(self, lower: Array, upper: Array, group: Group, on: NDArray[np.bool_], least: float = 0.0) -> None:
+        """Sets bounds of columns: on in these slots, at `least` and above, else off."""
+        here = on[group.slots]
+        lower[group.columns] = np.where(here, least if least > NOISE_KW else 0.0, 0.0)
+        upper[group.columns] = np.where(here, self.upper[group.columns], 0.0)
+
+    def settle_meter(self, lower: Array, upper: Array, taken_kw: Array) -> None:
+        """Sets the way through the meter, where one has to be chosen, by what everything movable takes together."""
+        layout, slots = self.layout, np.arange(self.problem.slots)
+        buying = slot_cost(self.problem, slots, taken_kw)[1] >= 0.0
+        self.settle(lower, upper, layout.imported.among(layout.crossed.into), buying)
+        self.settle(lower, upper, layout.exported.among(layout.crossed.out), ~buying)
 
     def pattern(self, answer: Answer) -> Array:
         """What is on, what is off and which way everything goes, for `follow`."""

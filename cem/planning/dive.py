@@ -9,6 +9,7 @@ from cem.planning.lp import Answer, Array, Index
 from cem.planning.programme import NOISE_KW, Layout, LoadColumns
 
 ROUNDS: Final = 12  # of fixing before a dive is given up
+FIRM: Final = 5  # rounds after which every way is settled
 LATE: Final = 3  # rounds after which only what runs already may run
 TACTICS: Final = ("energy", "spread", "round", "drop")
 
@@ -27,7 +28,7 @@ def dive(
         _, reduced = decisions.duals()
         for way in (tactic, "off"):
             low, high = lower.copy(), upper.copy()
-            _settle_ways(decisions.layout, answer.values, high, tactic == "spread")
+            _settle_ways(decisions.layout, answer.values, high, tactic == "spread", every=turn >= FIRM)
             _settle_choices(decisions.layout, answer.values, low, high, reduced)
             for steady in decisions.layout.steady:
                 _settle_steady(steady.columns, steady.least, answer.values, low, high, way, turn)
@@ -40,8 +41,27 @@ def dive(
     return None
 
 
-def _settle_ways(layout: Layout, values: Array, upper: Array, spread: bool) -> None:
-    """The stronger of two flows stays; spread: each as often as makes the sum of both come out over time."""
+def stand_still(decisions: Decisions) -> Decided | None:
+    """Nothing is moved: possible as limits, goals and runs may be missed, and a place to start from."""
+    lower, upper = decisions.lower.copy(), decisions.upper.copy()
+    stores = [
+        columns for store in decisions.layout.stores for columns in (store.charge.columns, store.discharge.columns)
+    ]
+    for columns in (
+        *stores,
+        *(c.power.columns for c in decisions.layout.cars),
+        *(c.columns for c in decisions.choices),
+    ):
+        lower[columns] = upper[columns] = 0.0
+    decisions.settle_meter(lower, upper, np.zeros(decisions.problem.slots))
+    return decisions.settled_below(lower, upper, np.inf)
+
+
+def _settle_ways(layout: Layout, values: Array, upper: Array, spread: bool, every: bool) -> None:
+    """The stronger of two flows stays; spread: each as often as makes the sum of both come out over time.
+
+    `every`: also where the solution does not go both ways, so that it does not begin to.
+    """
     for ways in layout.ways:
         both = ways.both(values)
         into, out = values[ways.into], values[ways.out]
@@ -52,8 +72,9 @@ def _settle_ways(layout: Layout, values: Array, upper: Array, spread: bool) -> N
                 owed += float(into[at] / ways.most_in[at] - out[at] / ways.most_out[at])
                 inward[at] = owed >= 0.0
                 owed -= 1.0 if inward[at] else -1.0
-        upper[ways.out[both & inward]] = 0.0
-        upper[ways.into[both & ~inward]] = 0.0
+        settled = both | every
+        upper[ways.out[settled & inward]] = 0.0
+        upper[ways.into[settled & ~inward]] = 0.0
 
 
 def _settle_choices(layout: Layout, values: Array, lower: Array, upper: Array, cost: Array) -> None:

@@ -4,13 +4,11 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cem.planning.decisions import TINY, Decided, Decisions
 from cem.planning.lp import Array
 from cem.planning.parts import CarPart, Problem, StorePart
-from cem.planning.programme import NOISE_KW, Group
-from cem.planning.slot_cost import slot_cost
+from cem.planning.programme import NOISE_KW
 from cem.planning.sweep import Beside, fits, swept
 
 WORTH_IT = 50.0  # what helps less than this share of what is enough is no help
@@ -139,17 +137,13 @@ def sweep(decisions: Decisions, best: Decided, at: int, most: float, beside: Bes
         aside = layout.cars[problem.cars.index(beside.car)].power
         others = others - aside.over(values, problem.slots)
         power, also = swept(problem, part, others, beside)
-        _settle(decisions, lower, upper, aside, also > 0.0, beside.car.min_kw)
+        decisions.settle(lower, upper, aside, also > 0.0, beside.car.min_kw)
     least = part.min_kw if isinstance(part, CarPart) else part.min_charge_kw
     taking = (power > 0.0) | ((power == 0.0) & (own >= 0.0) & (least <= NOISE_KW))
-    _settle(decisions, lower, upper, into, taking, least)
+    decisions.settle(lower, upper, into, taking, least)
     if out is not None:
-        _settle(decisions, lower, upper, out, ~taking, 0.0)
-    if layout.crossed.into.size:
-        grid_kw = slot_cost(problem, np.arange(problem.slots), others + power + also)[1]
-        buying = grid_kw >= 0.0
-        _settle(decisions, lower, upper, layout.imported.among(layout.crossed.into), buying, 0.0)
-        _settle(decisions, lower, upper, layout.exported.among(layout.crossed.out), ~buying, 0.0)
+        decisions.settle(lower, upper, out, ~taking)
+    decisions.settle_meter(lower, upper, others + power + also)
     found = decisions.settled_below(lower, upper, most)
     return None if found is None else replace(found, bound=best.bound)
 
@@ -179,12 +173,3 @@ def _free(decisions: Decisions, lower: Array, upper: Array) -> None:
     for steady in decisions.layout.steady:
         running = steady.columns[lower[steady.columns] >= steady.least - NOISE_KW]
         upper[running] = decisions.upper[running]
-
-
-def _settle(
-    decisions: Decisions, lower: Array, upper: Array, group: Group, on: NDArray[np.bool_], least: float
-) -> None:
-    """On, at `least` and above, or off."""
-    here = on[group.slots]
-    lower[group.columns] = np.where(here, least if least > NOISE_KW else 0.0, 0.0)
-    upper[group.columns] = np.where(here, decisions.upper[group.columns], 0.0)

@@ -6,7 +6,7 @@ import numpy as np
 
 from cem.planning.branch import prove
 from cem.planning.decisions import Decided, Decisions
-from cem.planning.dive import TACTICS, dive
+from cem.planning.dive import TACTICS, dive, stand_still
 from cem.planning.exchange import car_worth, exchange, polish
 from cem.planning.lp import Answer, Array, Basis, Blocks, Solver, SolverFailedError
 from cem.planning.parts import Problem
@@ -183,14 +183,14 @@ def _improved(prepared: Prepared, relaxed: Answer, best: Decided | None, enough:
 
 
 def _first(decisions: Decisions, relaxed: Answer) -> Decided | None:
-    """The first answer that any tactic finds."""
+    """The first answer that any tactic finds; where none does, everything stands still."""
     start = relaxed
     for tactic in TACTICS:
         found = dive(decisions, start, decisions.lower, decisions.upper, tactic)
         if found is not None:
             return found
         start = decisions.relaxed(decisions.lower, decisions.upper)
-    return None
+    return stand_still(decisions)
 
 
 def _better(best: Decided | None, found: Decided | None, relaxed: Answer) -> Decided | None:
