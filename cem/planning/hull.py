@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cem.planning.lp import Array, Blocks, Index
 from cem.planning.parts import Problem
-from cem.planning.programme import NOISE_KW, Group, Layout
+from cem.planning.programme import NOISE_KW, Group, Layout, LoadColumns
 from cem.planning.slot_cost import slot_cost
 
 PARTS: Final = 3  # more of them in one slot have too many corners
@@ -23,13 +23,14 @@ NONE: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """kW per slot that a store, a car or the loads may take: from `low` to 0, and from `least` to `high`."""
+    """kW per slot that a store, a car or a load may take: from `low` to 0, and from `least` to `high`."""
 
     low: Array
     least: Array
     high: Array
     into: Index  # the column of what is taken, NONE where there is none
     out: Index  # and of what is given
+    load: LoadColumns | None = None  # whose choices make up what is taken, in place of a column
 
     @property
     def ends(self) -> tuple[Array, NDArray[np.bool_]]:
@@ -63,6 +64,8 @@ class Hulls:
         broken = np.minimum(layout.imported.over(values, slots), layout.exported.over(values, slots)) > NOISE_KW
         for part in self._parts:
             into, out = _at(values, part.into), _at(values, part.out)
+            if part.load is not None:
+                into = part.load.power_kw(values, slots)
             broken |= np.minimum(into, out) > NOISE_KW
             broken |= (into > NOISE_KW) & (into < part.least - NOISE_KW)
         return np.flatnonzero(broken & self._open)
@@ -84,7 +87,8 @@ class Hulls:
                 blocks.add_entries(rows[there], columns[slots][there], -1.0)
                 mine = rows[row_of] != NONE
                 blocks.add_entries(rows[row_of][mine], mixed[mine], flow[mine])
-        self._add_runs(blocks, slots, row_of, corners, mixed)
+            if part.load is not None:
+                self._add_run(blocks, slots, part.load, (row_of, mixed, power))
         unit = self._problem.price_scale * self._problem.hours
         rows = blocks.reserve_rows(np.zeros(len(slots)), np.full(len(slots), np.inf))
         blocks.add_entries(
@@ -98,17 +102,14 @@ class Hulls:
             columns = group.columns[here]
             blocks.add_entries(row_at[group.slots[here]], columns, self._costs[columns] / unit[group.slots[here]])
 
-    def _add_runs(self, blocks: Blocks, slots: Index, row_of: Index, corners: Array, mixed: Index) -> None:
-        """What the loads take together; they are the last part."""
-        there = self._parts[-1].high[slots] > 0.0 if self._layout.loads else np.zeros(len(slots), bool)
-        if not there.any():
-            return
-        rows, row_at = np.full(len(slots), NONE), np.full(self._problem.slots, NONE)
-        nothing = np.zeros(int(there.sum()))
-        rows[there] = row_at[slots[there]] = blocks.reserve_rows(nothing, nothing)
-        mine = rows[row_of] != NONE
-        blocks.add_entries(rows[row_of][mine], mixed[mine], corners[mine, -1])
-        for choice in (choice for load in self._layout.loads for choice in load.choices):
+    def _add_run(self, blocks: Blocks, slots: Index, load: LoadColumns, mixture: tuple[Index, Index, Array]) -> None:
+        """What a load takes in each of these slots; the mixture: of each column its slot's position, itself, its kW."""
+        row_of, mixed, power = mixture
+        nothing = np.zeros(len(slots))
+        rows, row_at = blocks.reserve_rows(nothing, nothing), np.full(self._problem.slots, NONE)
+        row_at[slots] = rows
+        blocks.add_entries(rows[row_of], mixed, power)
+        for choice in load.choices:
             for piece, kw in enumerate(choice.power_kw):
                 at = row_at[choice.slots(piece)]
                 blocks.add_entries(at[at != NONE], choice.columns[at != NONE], -float(kw))
@@ -152,11 +153,12 @@ def _parts(problem: Problem, layout: Layout) -> tuple[_Part, ...]:
     for car, power in zip(problem.cars, layout.cars, strict=True):
         least = np.full(slots, car.min_kw)
         found.append(_Part(nothing, least, car.max_kw, _places(power.power, slots), nowhere))
-    if problem.loads:  # all of them as one, which may take anything up to all together
-        high = np.zeros(slots)
-        for load in problem.loads:
-            high[load.first : load.end] += load.profile_kw.max(initial=0.0)
-        found.append(_Part(nothing, nothing, high, nowhere, nowhere))
+    for load, runs in zip(problem.loads, layout.loads, strict=True):
+        takes = load.profile_kw[load.profile_kw > 0.0]
+        least, high = np.zeros(slots), np.zeros(slots)
+        if takes.size:
+            least[load.first : load.end], high[load.first : load.end] = takes.min(), takes.max()
+        found.append(_Part(nothing, least, high, nowhere, nowhere, runs))
     return tuple(found)
 
 

@@ -175,7 +175,8 @@ def _improved(prepared: Prepared, relaxed: Answer, best: Decided | None, enough:
             return best
         best = polish(decisions, best, worth, effort.sweeps, enough)
         best = exchange(decisions, best, effort.exchanges, enough)
-    if best is None or NEAR * enough < best.excess < HOPELESS * enough:
+    circling = prepared.layout.crossed.into.size > effort.nodes  # more to branch on than there is to spend
+    if best is None or NEAR * enough < best.excess < (HOPELESS * enough if circling else np.inf):
         best = prove(decisions, relaxed, best, effort.nodes, enough)
     if best is None:
         raise SolverFailedError("no way was found that keeps what is on or off; no plan from it, rules instead")
