@@ -4,13 +4,24 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from cem.model.directive import LimitWindow, PriceWindow, WeightWindow, weight_at
-from cem.model.plan import EvNeed, PlanRequest
+from cem.model.plan import EvNeed, Extras, PlanRequest
 from cem.model.resource import Control, Resource, Role
 from cem.model.site import Site
 from cem.model.tariff import Tariff
+from cem.planning.flexible import (
+    NOTHING,
+    Asked,
+    band_of,
+    heat_needs,
+    level_goals,
+    load_needs,
+    month_peak_w,
+    planned_loads,
+)
 from cem.planning.forecast import PV_DAYS, History, load_forecast, pv_forecast, recent_part, slot_edges
 
 LOAD_SIGNAL: Final = "site.load_w"
@@ -37,22 +48,27 @@ def build_request(
     limits: Sequence[LimitWindow],
     weights: Sequence[WeightWindow] = (),
     *,
+    temperatures_c: Mapping[str, float] = MappingProxyType({}),
+    asked: Asked = NOTHING,
     horizon_s: int = 86400,
     step_s: int = 900,
 ) -> PlanRequest:
     """Everything that the planner needs, one value per slot.
 
-    `now` is aware. `history` holds minute means by signal 'resource.point' in the house's signs (oldest first, gaps
-    left out): `site.load_w`, or `<meter>.power_w` with the devices' own, and `<pv>.power_w`. Prices of grid events
-    override the contract's where they cover (the first that does), `weights` are added to the import price, limits only
-    narrow the contract's; a window that covers part of a slot counts for its share of time. Batteries without a known
-    `soc_pct` or capacity are left out.
+    `now` is aware. `history` holds means of quarter hours, or of minutes, by signal 'resource.point' in the house's
+    signs (start in Unix seconds, oldest first, gaps left out): `site.load_w`, or `<meter>.power_w` with the devices'
+    own, and `<pv>.power_w`. Prices of grid events override the contract's where they cover (the first that does),
+    `weights` are added to the import price, limits only narrow the contract's; a window that covers part of a slot
+    counts for its share of time. Batteries without a known `soc_pct` or capacity are left out, and so are heat pumps
+    without one of `temperatures_c`.
     """
     edges = slot_edges(now, horizon_s, step_s)
     import_price, export_price = _prices(site.tariff, prices, edges, weights)
     import_limit, export_limit = _limits(site, limits, edges)
     needs = tuple(ev_needs)
     needed = {need.resource_id for need in needs}
+    extras = _extras(site, now, edges, history, temperatures_c, asked)
+    needed |= {need.resource_id for need in extras.loads} | {need.store.resource_id for need in extras.heat}
     planned = [r for r in site.resources if _is_planned(r, soc_pct, needed)]
     policies = {r.id: site.battery_policy(r.id) for r in planned if r.role is Role.BATTERY}
     return PlanRequest(
@@ -66,9 +82,35 @@ def build_request(
         export_price_per_kwh=export_price,
         import_limit_w=import_limit,
         export_limit_w=export_limit,
-        load_w=load_forecast(_load_history(site, history), edges, site.zone),
+        load_w=load_forecast(_load_history(site, history, extras), edges, site.zone),
         pv_w=pv_forecast(_pv_history(site, now, history), edges, _pv_rating_w(site)),
+        extras=extras,
         zone=site.zone,
+    )
+
+
+def _extras(
+    site: Site,
+    now: datetime,
+    edges: Sequence[datetime],
+    history: Mapping[str, History],
+    temperatures_c: Mapping[str, float],
+    asked: Asked,
+) -> Extras:
+    band = band_of(asked.dispatches, edges)
+    meter = next(iter(site.of(Role.GRID)), None)
+    peak_price = site.tariff.peak_price_per_kw
+    grid = history.get(f"{meter.id}.power_w", ()) if meter is not None and peak_price > 0.0 else ()
+    return Extras(
+        loads=load_needs(site, now, history),
+        heat=heat_needs(site, temperatures_c, history, edges),
+        levels=level_goals(site, asked.charges, now),
+        grid_min_w=band,
+        grid_max_w=band,
+        reserve_up_w=site.policy.reserve_up_w,
+        reserve_down_w=site.policy.reserve_down_w,
+        peak_price_per_kw=peak_price,
+        peak_so_far_w=month_peak_w(grid, now, site.zone),
     )
 
 
@@ -77,7 +119,7 @@ def _is_planned(resource: Resource, soc_pct: Mapping[str, float], needed: set[st
         return math.isfinite(soc_pct.get(resource.id, math.nan)) and bool(resource.ratings.capacity_wh)
     if resource.role is Role.PV:
         return Control.PV_LIMIT_W in resource.controls
-    return resource.role is Role.EV and resource.id in needed
+    return resource.id in needed
 
 
 # --- prices and limits -------------------------------------------------------------------------------------
@@ -165,15 +207,16 @@ def _pairs(edges: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
 # --- history -----------------------------------------------------------------------------------------------
 
 
-def _load_history(site: Site, history: Mapping[str, History]) -> History:
-    """What is not controllable: recorded as such, or the meter less every known device in the minutes that have all."""
+def _load_history(site: Site, history: Mapping[str, History], extras: Extras) -> History:
+    """What is not planned: recorded as such, or the meter less every known device in the minutes that have all."""
     recorded = history.get(LOAD_SIGNAL)
     if recorded:
         return recorded
     meter = next(iter(site.of(Role.GRID)), None)
     if meter is None or not history.get(f"{meter.id}.power_w"):
         return []
-    known = [r for r in site.resources if r.role in {Role.PV, Role.BATTERY, Role.EV}]
+    apart = planned_loads(site) | {need.store.resource_id for need in extras.heat}
+    known = [r for r in site.resources if r.role in {Role.PV, Role.BATTERY, Role.EV} or r.id in apart]
     devices = [dict(history.get(f"{resource.id}.power_w", ())) for resource in known]
     return [
         (minute, grid_w - sum(device[minute] for device in devices))

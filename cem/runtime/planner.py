@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -12,19 +12,21 @@ from cem.model.errors import CemError
 from cem.model.plan import Plan
 from cem.model.reading import Snapshot
 from cem.model.request import UserRequest
-from cem.model.resource import Role
+from cem.model.resource import Resource, Role
 from cem.model.site import Site
 from cem.model.time import Instant
+from cem.planning.flexible import Asked
 from cem.planning.request import build_request
 from cem.planning.rules import rules_plan
 from cem.ports import Clock, History, Planner
 from cem.runtime.board import Board
 from cem.runtime.needs import PLUGGED, ev_needs
+from cem.runtime.quarters import Quarters
 from cem.runtime.waiting import Signal, signalled
 
 log = logging.getLogger(__name__)
 
-HISTORY_S = 28 * 86400  # weekends are learnt apart from working days
+HISTORY_S = 31 * 86400  # weekends are learnt apart from working days, and a month has its highest import
 SETTLE_S = 2.0  # several changes that come together make one plan
 VALUES_S = 120.0  # a state of charge older than this is no base for a plan
 FIRST_RETRY_S = 5.0  # after a failure; doubles up to the usual interval
@@ -49,7 +51,7 @@ class PlannerTask:
     ) -> None:
         self._site = site
         self._planner = planner
-        self._history = history
+        self._quarters = Quarters(history, HISTORY_S)
         self._board = board
         self._clock = clock
         self._directive = directive
@@ -103,11 +105,7 @@ class PlannerTask:
     async def _try(self) -> None:
         now = self._clock.now()
         snapshot = self._board.freeze(now.mono_s)
-        soc = {
-            resource.id: value
-            for resource in self._site.of(Role.BATTERY)
-            if (value := snapshot.number(resource.id, "soc_pct", VALUES_S)) is not None
-        }
+        soc = _fresh(snapshot, self._site.of(Role.BATTERY), "soc_pct")
         self._unknown = self._unknown + 1 if len(soc) < len(self._site.of(Role.BATTERY)) else 0
         directive = self._directive(now)
         history = await self._past(now.wall)
@@ -121,6 +119,8 @@ class PlannerTask:
             directive.prices,
             directive.limits,
             directive.weights,
+            temperatures_c=_fresh(snapshot, self._site.of(Role.HEAT_PUMP), "temperature_c"),
+            asked=Asked(directive.dispatches, directive.charges),
         )
         request = await asyncio.get_running_loop().run_in_executor(None, problem)
         try:
@@ -147,9 +147,12 @@ class PlannerTask:
         self._told = detail
 
     async def _past(self, now: datetime) -> dict[str, list[tuple[int, float]]]:
-        until = int(now.timestamp())
-        past: dict[str, list[tuple[int, float]]] = {}
-        for resource in self._site.resources:
-            signal = f"{resource.id}.power_w"
-            past[signal] = await self._history.minute_means(signal, until - HISTORY_S, until)
-        return past
+        now_s = int(now.timestamp())
+        signals = [f"{resource.id}.power_w" for resource in self._site.resources]
+        return {signal: await self._quarters.means(signal, now_s) for signal in signals}
+
+
+def _fresh(snapshot: Snapshot, resources: Iterable[Resource], point: str) -> dict[str, float]:
+    """A point of those that tell it."""
+    found = ((one.id, snapshot.number(one.id, point, VALUES_S)) for one in resources)
+    return {resource_id: value for resource_id, value in found if value is not None}
