@@ -33,7 +33,7 @@ TIMES = "2026-03-01, 2026-03-01T14:00, today, yesterday or '7 days'"
 )
 @click.option(
     "--show",
-    type=click.Choice(["energy", "decisions", "events", "settlements"]),
+    type=click.Choice(["energy", "decisions", "events", "settlements", "plans"]),
     help="One part only; CSV shows energy.",
 )
 @click.option(
@@ -62,7 +62,8 @@ def history(
     config: Path | None,
     folder: Path | None,
 ) -> None:
-    """Energy and cost per hour or day, what was decided and why, the grid's events and how they were settled.
+    """Energy and cost per hour or day, what was decided and why, the grid's events and how they were settled, and what
+    each day's plan promised, what came, and what the rules would have cost.
 
     The gateway may run or not.
 
@@ -73,6 +74,7 @@ def history(
       cem history --from yesterday --to yesterday
       cem history --from "7 days" --by day
       cem history --from 2026-03-01T12:00 --show decisions
+      cem history --from "7 days" --show plans
       cem history --from 2026-03-01 --format csv > march.csv
     """
     reader = RecordReader(folder or record_folder(config))
@@ -83,21 +85,28 @@ def history(
     if last <= first:
         raise click.UsageError(f"--to {last.isoformat()} is not after --from {first.isoformat()}")
     form = "json" if as_json else form
-    parts = (show,) if show else (("energy",) if form == "csv" else ("energy", "decisions", "events", "settlements"))
+    parts = (
+        (show,)
+        if show
+        else (("energy",) if form == "csv" else ("energy", "decisions", "events", "settlements", "plans"))
+    )
     by_day = by == "day" or (by is None and last - first > timedelta(days=2))
     energy = reader.energy(first, last, zone, by_day=by_day) if "energy" in parts else []
     decisions = reader.decisions(first, last) if "decisions" in parts else []
     events = reader.events(first, last) if "events" in parts else []
     settlements = reader.settlements(first, last) if "settlements" in parts else []
+    plans = reader.plan_days(first, last, zone) if "plans" in parts else []
     if form == "json":
         click.echo(
-            json.dumps(_as_json(parts, currency, energy, decisions, events, settlements), indent=2, ensure_ascii=False)
+            json.dumps(
+                _as_json(parts, currency, energy, decisions, events, settlements, plans), indent=2, ensure_ascii=False
+            )
         )
     elif form == "csv":
-        _write_csv(parts[0], energy, decisions, events, settlements)
+        _write_csv(parts[0], energy, decisions, events, settlements, plans)
     else:
-        _write_tables(parts, zone, currency, energy, decisions, events, settlements)
-    if not (energy or decisions or events or settlements):
+        _write_tables(parts, zone, currency, energy, decisions, events, settlements, plans)
+    if not (energy or decisions or events or settlements or plans):
         click.echo(f"nothing is recorded from {first.isoformat()} to {last.isoformat()}", err=True)
         sys.exit(1)
 
@@ -158,6 +167,7 @@ def _as_json(
     decisions: Sequence[Noted],
     events: Sequence[Noted],
     settlements: Sequence[Noted],
+    plans: Sequence[Noted],
 ) -> dict[str, Json]:
     shown: dict[str, Json] = {"currency": currency}
     if "energy" in parts:
@@ -168,6 +178,8 @@ def _as_json(
         shown["events"] = [noted.value for noted in events]
     if "settlements" in parts:
         shown["settlements"] = [noted.value for noted in settlements]
+    if "plans" in parts:
+        shown["plans"] = [noted.value for noted in plans]
     return shown
 
 
@@ -193,6 +205,33 @@ def _settled_cells(value: dict[str, Json]) -> list[tuple[str, ...]]:
         for part in (parts if isinstance(parts, list) else [])
         if isinstance(part, dict)
     ]
+
+
+PLANNED = (
+    *("day", "promised", "came", "by rules", "bought promised kWh", "bought kWh"),
+    *("sold promised kWh", "sold kWh", "sun promised kWh", "sun kWh", "followed"),
+)
+
+
+def _plan_cells(value: dict[str, Json]) -> tuple[str, ...]:
+    """One row for a day: costs with what is in the batteries at its end, and energies."""
+    promised, came = ({} if not isinstance(one := value.get(key), dict) else one for key in ("promised", "came"))
+    costs = (promised.get("cost"), came.get("cost"), value.get("rules_cost"))
+    pairs = [_kilo(day.get(key)) for key in ("import_wh", "export_wh", "pv_wh") for day in (promised, came)]
+    followed = f"{value.get('by')}{'' if value.get('counts') else ', not judged'}"
+    return (
+        str(value.get("day")),
+        *(f"{cost:.2f}" if isinstance(cost, int | float) else "" for cost in costs),
+        *pairs,
+        followed,
+    )
+
+
+def _plan_line(value: dict[str, Json]) -> tuple[str, ...]:
+    """The same for a screen: what came, and what was promised in brackets."""
+    day, promised, came, rules, *energies, followed = _plan_cells(value)
+    pairs = [f"{real} ({said})" if said else real for said, real in zip(energies[::2], energies[1::2], strict=True)]
+    return day, came, promised, rules, *pairs, followed
 
 
 def _kilo(value: Json) -> str:
@@ -227,6 +266,7 @@ def _write_csv(
     decisions: Sequence[Noted],
     events: Sequence[Noted],
     settlements: Sequence[Noted],
+    plans: Sequence[Noted],
 ) -> None:
     writer = csv.writer(sys.stdout)
     if part == "energy":
@@ -238,6 +278,9 @@ def _write_csv(
     elif part == "settlements":
         writer.writerow(SETTLED)
         writer.writerows(cells for noted in settlements for cells in _settled_cells(noted.value))
+    elif part == "plans":
+        writer.writerow(PLANNED)
+        writer.writerows(_plan_cells(noted.value) for noted in plans)
     else:
         writer.writerow(["from", "to", "event", "asks"])
         writer.writerows(_event_cells(noted.value) for noted in events)
@@ -251,6 +294,7 @@ def _write_tables(
     decisions: Sequence[Noted],
     events: Sequence[Noted],
     settlements: Sequence[Noted],
+    plans: Sequence[Noted],
 ) -> None:
     from rich import box
     from rich.console import Console
@@ -281,6 +325,9 @@ def _write_tables(
         write("Grid events", ["from", "to", "event", "asks"], [_event_cells(noted.value) for noted in events])
     if "settlements" in parts and settlements:
         write("Settled events", SETTLED, [cells for noted in settlements for cells in _settled_cells(noted.value)])
+    if "plans" in parts and plans:
+        heads = ("day", "cost", "promised", "by rules", "bought (promised)", "sold", "sun", "followed")
+        write("Plans, kWh", heads, [_plan_line(noted.value) for noted in plans], numbers=6)
 
 
 def _local(key: str, zone: ZoneInfo) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 
 from cem.model.directive import Directive
 from cem.model.errors import CemError
-from cem.model.plan import Plan
+from cem.model.plan import Plan, PlanRequest
 from cem.model.reading import Snapshot
 from cem.model.request import UserRequest
 from cem.model.resource import Resource, Role
@@ -21,6 +21,7 @@ from cem.planning.rules import rules_plan
 from cem.ports import Clock, History, Planner
 from cem.runtime.board import Board
 from cem.runtime.needs import PLUGGED, ev_needs
+from cem.runtime.plan_book import PlanBook
 from cem.runtime.quarters import Quarters
 from cem.runtime.waiting import Signal, signalled
 
@@ -48,6 +49,7 @@ class PlannerTask:
         every_s: float = 900.0,
         timeout_s: float = 20.0,
         on_plan: Callable[[], None] = lambda: None,
+        book: PlanBook | None = None,
     ) -> None:
         self._site = site
         self._planner = planner
@@ -59,6 +61,7 @@ class PlannerTask:
         self._every_s = every_s
         self._timeout_s = timeout_s
         self._on_plan = on_plan
+        self._book = book
         self._wanted = Signal()
         self._told = ""
         self._failures = 0
@@ -123,9 +126,10 @@ class PlannerTask:
             asked=Asked(directive.dispatches, directive.charges),
         )
         request = await asyncio.get_running_loop().run_in_executor(None, problem)
+        if self._book is not None:
+            await self._book.turn(request)
         try:
-            async with asyncio.timeout(self._timeout_s + 5):
-                plan = await self._planner.solve(request)
+            plan = await self._solved(request)
         except (CemError, TimeoutError, OSError) as error:
             self._failed(str(error) or "the solver took too long")
             if self.plan is None or now.wall >= self.plan.expires_at:
@@ -136,7 +140,17 @@ class PlannerTask:
         self.trouble = self._told = ""
         self._failures = 0
         self.plan = plan
+        if self._book is not None:
+            disturbed = bool(directive.dispatches or directive.charges or directive.limits or self._requests())
+            self._book.take(request, plan, disturbed=disturbed)
         self._on_plan()
+
+    async def _solved(self, request: PlanRequest) -> Plan:
+        """The planner's plan; that of the rules where they have proved better at this house."""
+        if self._book is not None and self._book.verdict.rules:
+            return rules_plan(request, reasons=(self._book.verdict.words,))
+        async with asyncio.timeout(self._timeout_s + 5):
+            return await self._planner.solve(request)
 
     def _failed(self, detail: str, unforeseen: BaseException | None = None) -> None:
         self._failures += 1

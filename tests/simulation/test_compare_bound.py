@@ -54,6 +54,15 @@ def test_where_feeding_in_pays_more_than_buying_no_money_is_made_in_a_circle() -
     assert found.bill == pytest.approx(-24 * (0.5 * 0.1 + 2.0 * 0.1))
 
 
+def test_no_battery_is_emptied_into_a_car_where_its_owner_does_not_want_it() -> None:
+    full = _battery(stored_kwh=10.0, end_value=0.0)
+    car = Store("car", 0.0, 0.0, 60.0, np.full(N, 3.0), np.zeros(N), np.ones(N), appointments=(Appointment(N - 1, 20),))
+    free = _house(load_kw=np.full(N, 0.05), stores=(full, car))
+    kept = replace(free, given_kw=np.zeros(N))
+    assert bound_of(free).bill < bound_of(kept).bill - 0.5
+    assert (bound_of(kept).power_kw["car"] <= np.maximum(bound_of(kept).grid_kw, 0.0) + 1e-6).all()
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_no_way_to_run_a_house_undercuts_it(seed: int) -> None:

@@ -4,6 +4,8 @@ A bound by construction. Every way in which a house can be run is a way through 
 slots in which the prices stay, so what happens within a slot is one of its ways; batteries may go in and out at once,
 cars draw any power, tapers, fuses, reaction times and shared inverters are left out; a store may go as low as any of
 the compared policies went, and holds at each appointed time what the emptiest of those held that kept the appointment.
+Where the owner lets no battery be emptied into a car, cars and batteries take no more than what is bought and the sun
+leaves, or as much more as with a compared policy in that slot.
 What is stored at the end is paid for as with every policy.
 """
 
@@ -38,7 +40,8 @@ class Appointment:
 class Store:
     """A battery, a car, a load with a daily need, a heat store: kWh stored; kW per slot at the terminal, magnitudes.
 
-    `drain_kwh` leaves it in a slot whatever is done. `end_value` is per kWh stored at the end.
+    `drain_kwh` leaves it in a slot whatever is done. `end_value` is per kWh stored at the end. `is_load`: a battery may
+    be emptied into it.
     """
 
     id: str
@@ -53,6 +56,7 @@ class Store:
     loss_per_h: float = 0.0
     end_value: float = 0.0
     appointments: tuple[Appointment, ...] = ()
+    is_load: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class House:
     import_limit_kw: Array
     export_limit_kw: Array
     stores: tuple[Store, ...] = ()
+    given_kw: Array | None = None  # where no battery may be emptied into a car or another one: what is theirs unbought
     peak_price: float = 0.0  # per kW of the highest mean import of a slot
 
 
@@ -155,6 +160,13 @@ def bound_of(house: House) -> Bound:
     made.add(balance, unused, -1.0)
     parts = [_store(made, store, balance, hours, MISSED * dearest) for store in house.stores]
     _through_the_meter(made, house, flows, parts)
+    if house.given_kw is not None:
+        rows = made.row(np.full(n, -np.inf), house.given_kw)
+        for store, part in zip(house.stores, parts, strict=True):
+            if not store.is_load:
+                made.add(rows, part.into, 1.0)
+        for each in flows[1.0]:
+            made.add(rows, each, -1.0)
     if house.peak_price > 0.0:
         peak = made.column(1, 0.0, np.inf, house.peak_price)
         rows = made.row(np.full(n, -np.inf), np.zeros(n))

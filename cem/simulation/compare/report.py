@@ -186,8 +186,23 @@ def _house(task: Task, course: Course, runs: Mapping[Policy, Run], worth: Worth)
         mean(here.load_w) / 1000.0,
         mean(here.sun_w) / 1000.0,
         *_limits(task, len(widths)),
+        given_kw=_given_kw(task, here, runs, slots),
         stores=tuple(_stores(task, here, runs, worth, slots, hours)),
     )
+
+
+def _given_kw(
+    task: Task, here: Course, runs: Mapping[Policy, Run], slots: np.ndarray[Any, np.dtype[np.int64]]
+) -> Array | None:
+    """What cars and batteries may take that is not bought; None where a battery may be emptied into a car."""
+    if any(policy.into_car for policy in task.site().site.batteries):
+        return None
+    least = np.maximum(here.sun_w - here.load_w, 0.0)
+    taken = [
+        np.array([s.ev_w + max(s.battery_w, 0.0) - max(s.grid_w, 0.0) for s in run.samples]) for run in runs.values()
+    ]
+    minutes = np.maximum.reduce([np.add.reduceat(values, slots[:-1]) for values in (least, *taken)])
+    return np.asarray(minutes / np.diff(slots) / 1000.0, np.float64)
 
 
 def _slots(task: Task, buy: Array, sell: Array) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -273,6 +288,7 @@ def _stores(
                     np.ones(count),
                     drain_kwh=daily * hours / 24.0,
                     end_value=worth.refill,
+                    is_load=True,
                 )
             )
     return stores
