@@ -155,9 +155,13 @@ class InlinePlanner:
         self._timeout_s = timeout_s
 
     async def solve(self, request: PlanRequest) -> Plan:
-        """A plan; raises TimeoutError (the thread then ends by itself) or what the function raises."""
+        """A plan, of which nobody says how long it took: that is real time, in which two runs are never the same.
+
+        Raises TimeoutError (the thread then ends by itself) or what the function raises.
+        """
         async with asyncio.timeout(self._timeout_s):
-            return await asyncio.get_running_loop().run_in_executor(None, self._function, request)
+            plan = await asyncio.get_running_loop().run_in_executor(None, self._function, request)
+        return dataclasses.replace(plan, solve_s=None)
 
     async def close(self) -> None:
         """Nothing to end."""

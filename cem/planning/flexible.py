@@ -12,10 +12,11 @@ from cem.model.directive import ChargeTarget, Dispatch
 from cem.model.envelope import SITE
 from cem.model.plan import HeatNeed, HeatStore, LevelGoal, LoadNeed
 from cem.model.resource import Resource, Role
-from cem.model.site import LoadPolicy, LoadRun, Site
-from cem.planning.forecast import STEP_S, History, load_forecast
+from cem.model.site import LoadPolicy, Site
+from cem.planning.forecast import load_forecast
+from cem.planning.past import QUARTER_S, Course, Past, fills_store, runs_daily
 
-QUARTER_H: Final = STEP_S / 3600.0
+QUARTER_H: Final = QUARTER_S / 3600.0
 LITRE_WH_PER_K: Final = 1.163
 """Heat in a litre of water per degree."""
 LOSS_PER_H: Final = 0.01
@@ -35,17 +36,16 @@ class Asked:
 NOTHING: Final = Asked()
 
 
-def load_needs(site: Site, now: datetime, history: Mapping[str, History]) -> tuple[LoadNeed, ...]:
+def load_needs(site: Site, now: datetime, past: Past) -> tuple[LoadNeed, ...]:
     """What is left to run of each load that has to run every day; what it took since its last time counts."""
     needs = []
     for resource in site.of(Role.LOAD):
         policy = site.load_policy(resource.id)
-        profile_w = _profile_w(resource, policy)
-        if not profile_w:
+        if not runs_daily(policy, resource):
             continue
+        profile_w = _profile_w(resource, policy)
         due = _next_time(policy.ready_by, now, site.zone)
-        taken_wh = _taken_wh(history.get(f"{resource.id}.power_w", ()), due - timedelta(days=1), now)
-        left_w = _left_w(profile_w, taken_wh)
+        left_w = _left_w(profile_w, _taken_wh(past.apart[resource.id], due - timedelta(days=1), now))
         if not left_w:
             continue
         whole = bool(policy.profile_w)
@@ -55,21 +55,12 @@ def load_needs(site: Site, now: datetime, history: Mapping[str, History]) -> tup
     return tuple(needs)
 
 
-def planned_loads(site: Site) -> frozenset[str]:
-    """The loads that are planned, and so are no part of the forecast of the rest."""
-    return frozenset(r.id for r in site.of(Role.LOAD) if _profile_w(r, site.load_policy(r.id)))
-
-
 def _profile_w(resource: Resource, policy: LoadPolicy) -> tuple[float, ...]:
-    """Quarter hours of a whole day's run; nothing of a load that is not planned."""
-    if policy.runs is not LoadRun.ON_SURPLUS:
-        return ()
+    """Quarter hours of a whole day's run."""
     if policy.profile_w:
         return policy.profile_w
-    rated_w = resource.ratings.max_power_w
-    if policy.daily_wh is None or not rated_w:
-        return ()
-    return (rated_w,) * math.ceil(policy.daily_wh / (rated_w * QUARTER_H) - 1e-6)
+    rated_w = resource.ratings.max_power_w or 0.0
+    return (rated_w,) * math.ceil((policy.daily_wh or 0.0) / (rated_w * QUARTER_H) - 1e-6)
 
 
 def _next_time(ready_by: time, now: datetime, zone: str) -> datetime:
@@ -78,16 +69,12 @@ def _next_time(ready_by: time, now: datetime, zone: str) -> datetime:
     return (due if due > local else due + timedelta(days=1)).astimezone(now.tzinfo)
 
 
-def _taken_wh(history: History, since: datetime, now: datetime) -> float:
-    """Energy of the quarter hours (or minutes) since an instant; the last one so far."""
-    since_s, now_s = since.timestamp(), now.timestamp()
-    taken, ends_s = 0.0, now_s
-    for start_s, mean_w in reversed(history):
-        if start_s < since_s:
-            break
-        length_s = min(ends_s - start_s, STEP_S)  # a gap in the record is no energy
+def _taken_wh(course: Course, since: datetime, now: datetime) -> float:
+    """Energy since an instant; of the running quarter hour as much as is over."""
+    taken = 0.0
+    for quarter, mean_w in course.quarters(since.timestamp(), now.timestamp()).items():
+        length_s = min(now.timestamp() - quarter * QUARTER_S, QUARTER_S)
         taken += max(mean_w, 0.0) * length_s / 3600.0
-        ends_s = start_s
     return taken
 
 
@@ -102,7 +89,7 @@ def _left_w(profile_w: Sequence[float], taken_wh: float) -> tuple[float, ...]:
 
 
 def heat_needs(
-    site: Site, temperatures_c: Mapping[str, float], history: Mapping[str, History], edges: Sequence[datetime]
+    site: Site, temperatures_c: Mapping[str, float], past: Past, edges: Sequence[datetime]
 ) -> tuple[HeatNeed, ...]:
     """The store of each heat pump of which size, band and temperature are known.
 
@@ -111,10 +98,9 @@ def heat_needs(
     needs = []
     for resource in site.of(Role.HEAT_PUMP):
         store = _store(site, resource, temperatures_c.get(resource.id))
-        past = history.get(f"{resource.id}.power_w", ())
-        if store is None or not past:
+        if store is None or not past.apart[resource.id]:
             continue
-        drawn_w = load_forecast(past, edges, site.zone, default_w=0.0)
+        drawn_w = load_forecast(past.apart[resource.id], edges, site.zone, default_w=0.0)
         smooth_w = sum(drawn_w) / len(drawn_w)  # when it ran says little of when the heat is drawn
         needs.append(HeatNeed(store, (smooth_w * store.cop,) * (len(edges) - 1)))
     return tuple(needs)
@@ -123,8 +109,12 @@ def heat_needs(
 def _store(site: Site, resource: Resource, temperature_c: float | None) -> HeatStore | None:
     policy, rated_w = site.load_policy(resource.id), resource.ratings.max_power_w
     low_c, high_c, litres = policy.comfort_min_c, policy.comfort_max_c, policy.store_litres
-    if temperature_c is None or low_c is None or high_c is None or litres is None or not rated_w:
+    if temperature_c is None or not fills_store(policy, resource):
         return None
+    assert low_c is not None
+    assert high_c is not None
+    assert litres is not None
+    assert rated_w is not None
     per_k = litres * LITRE_WH_PER_K
     stored_wh = min(max(temperature_c - low_c, 0.0), high_c - low_c) * per_k
     return HeatStore(resource.id, stored_wh, (high_c - low_c) * per_k, rated_w, policy.cop, LOSS_PER_H)
@@ -150,8 +140,8 @@ def band_of(dispatches: Iterable[Dispatch], edges: Sequence[datetime]) -> tuple[
     return tuple(asked.power_w if asked.until is None or middle < asked.until else None for middle in middles)
 
 
-def month_peak_w(grid: History, now: datetime, zone: str) -> float:
+def month_peak_w(grid: Course, now: datetime, zone: str) -> float:
     """The highest mean import of a quarter hour in this local month so far."""
     local = now.astimezone(ZoneInfo(zone))
     begin_s = local.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp()
-    return max((mean_w for start_s, mean_w in grid if start_s >= begin_s), default=0.0)
+    return max([0.0, *grid.quarters(begin_s, now.timestamp()).values()])

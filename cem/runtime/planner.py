@@ -16,18 +16,17 @@ from cem.model.resource import Resource, Role
 from cem.model.site import Site
 from cem.model.time import Instant
 from cem.planning.flexible import Asked
+from cem.planning.past import Past
 from cem.planning.request import build_request
 from cem.planning.rules import rules_plan
 from cem.ports import Clock, History, Planner
 from cem.runtime.board import Board
 from cem.runtime.needs import PLUGGED, ev_needs
 from cem.runtime.plan_book import PlanBook
-from cem.runtime.quarters import Quarters
 from cem.runtime.waiting import Signal, signalled
 
 log = logging.getLogger(__name__)
 
-HISTORY_S = 31 * 86400  # weekends are learnt apart from working days, and a month has its highest import
 SETTLE_S = 2.0  # several changes that come together make one plan
 VALUES_S = 120.0  # a state of charge older than this is no base for a plan
 FIRST_RETRY_S = 5.0  # after a failure; doubles up to the usual interval
@@ -53,7 +52,7 @@ class PlannerTask:
     ) -> None:
         self._site = site
         self._planner = planner
-        self._quarters = Quarters(history, HISTORY_S)
+        self._history = history
         self._board = board
         self._clock = clock
         self._directive = directive
@@ -63,6 +62,7 @@ class PlannerTask:
         self._on_plan = on_plan
         self._book = book
         self._wanted = Signal()
+        self._past = Past(site)
         self._told = ""
         self._failures = 0
         self._unknown = 0  # plans in a row that had to do without a battery's level, as right after a start
@@ -111,14 +111,14 @@ class PlannerTask:
         soc = _fresh(snapshot, self._site.of(Role.BATTERY), "soc_pct")
         self._unknown = self._unknown + 1 if len(soc) < len(self._site.of(Role.BATTERY)) else 0
         directive = self._directive(now)
-        history = await self._past(now.wall)
+        await self._look_back(now.wall)
         problem = partial(
             build_request,
             now.wall,
             self._site,
             soc,
             ev_needs(self._site, snapshot, self._requests(), now, VALUES_S),
-            history,
+            self._past,
             directive.prices,
             directive.limits,
             directive.weights,
@@ -160,10 +160,12 @@ class PlannerTask:
             log.warning(words, detail, exc_info=unforeseen)
         self._told = detail
 
-    async def _past(self, now: datetime) -> dict[str, list[tuple[int, float]]]:
-        now_s = int(now.timestamp())
-        signals = [f"{resource.id}.power_w" for resource in self._site.resources]
-        return {signal: await self._quarters.means(signal, now_s) for signal in signals}
+    async def _look_back(self, now: datetime) -> None:
+        until_s = int(now.timestamp())
+        since_s = self._past.since_s(until_s)
+        self._past.take(
+            {signal: await self._history.minute_means(signal, since_s, until_s) for signal in self._past.signals}
+        )
 
 
 def _fresh(snapshot: Snapshot, resources: Iterable[Resource], point: str) -> dict[str, float]:

@@ -13,6 +13,7 @@ from cem.model.resource import Control, Ratings, Resource, Role
 from cem.model.site import ControlPolicy, ElectricalConnection, LoadPolicy, LoadRun, Site
 from cem.model.tariff import Tariff, TariffPeriod
 from cem.planning.flexible import Asked
+from cem.planning.past import past_of
 from cem.planning.problem import car_power_kw
 from cem.planning.request import build_request
 from cem.planning.rules import rules_plan
@@ -40,7 +41,7 @@ SITE_ = Site(
 
 def _minutes(hours: float, watts: float, until: datetime = NOW) -> list[tuple[int, float]]:
     end_s = int(until.timestamp())
-    return [(at, watts) for at in range(end_s - round(hours * 3600), end_s, 900)]
+    return [(at, watts) for at in range(end_s - round(hours * 3600), end_s, 60)]
 
 
 def _made(
@@ -48,7 +49,9 @@ def _made(
 ) -> PlanRequest:
     past = {f"{name}.power_w": values for name, values in history.items()}
     given: dict[str, Any] = {} if asked is None else {"asked": asked}
-    return build_request(NOW, site, {"battery": soc}, (), past, (), (), temperatures_c={"pump": 46.0}, **given)
+    return build_request(
+        NOW, site, {"battery": soc}, (), past_of(site, past), (), (), temperatures_c={"pump": 46.0}, **given
+    )
 
 
 def test_a_daily_run_is_planned_into_the_cheapest_quarters_before_its_time() -> None:
