@@ -35,6 +35,7 @@ from hw_sim.topics import TopicLink
 
 MODBUS_PORT = 502
 _MOST_STEPS_AT_ONCE = 10
+_SPEAKS_S = 5.0  # alive, a device that speaks over the broker is not silent for longer, however long the steps are
 _ON_MODBUS: dict[str, Callable[[DeviceSpec, House], ModbusFront]] = {
     "sunspec.inverter": Inverter,
     "sunspec.battery": Storage,
@@ -295,6 +296,16 @@ class SimulatedHome:
         for caller in self._calling:
             await caller.stop()
 
+    async def _talk_until(self, due_s: float) -> None:
+        """Waits for a step of the loop's time; in a long one what speaks by itself says again how things stand."""
+        loop = asyncio.get_running_loop()
+        while (left_s := due_s - loop.time()) > _SPEAKS_S:
+            await asyncio.sleep(_SPEAKS_S)
+            if left_s > 1.5 * _SPEAKS_S:
+                for speaker in self._on_mqtt:
+                    speaker.beat()
+        await asyncio.sleep(max(0.0, left_s))
+
     async def run(self) -> None:
         """Steps until it is cancelled."""
         loop = asyncio.get_running_loop()
@@ -303,7 +314,7 @@ class SimulatedHome:
         try:
             while True:
                 due += self.step_s
-                await asyncio.sleep(max(0.0, due - loop.time()))
+                await self._talk_until(due)
                 self.step(self.step_s)
                 for wired in self._on_pins:
                     wired.send(loop.call_later, self.step_s)

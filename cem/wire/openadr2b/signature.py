@@ -166,14 +166,6 @@ class ReplayMemory:
         self._seen[at, nonce] = None
 
 
-<<<<<<< HEAD
-def signed_by(payload: Payload) -> str | None:
-    """The fingerprint of the certificate in a signature, as it claims; None: there is no signature.
-
-    Raises SignatureError for a signature without a certificate.
-    """
-    return None if payload.signature is None else _shown(payload.signature)[0]
-=======
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A signed body that was found right in everything but perhaps its time."""
@@ -184,7 +176,14 @@ class Opened:
     protection: Covered
     timestamp: str
     nonce: str
->>>>>>> vtn7
+
+
+def signed_by(payload: Payload) -> str | None:
+    """The fingerprint of the certificate in a signature, as it claims; None: there is no signature.
+
+    Raises SignatureError for a signature without a certificate.
+    """
+    return None if payload.signature is None else _shown(payload.signature)[0]
 
 
 def verified(payload: Payload, expected: str, memory: ReplayMemory, now: datetime) -> Element:
