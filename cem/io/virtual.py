@@ -2,9 +2,10 @@
 
 The selector first looks without waiting. When nothing is ready it advances the loop's clock to the next timer
 instead of sleeping, so a day of one-second ticks runs in seconds. Loopback sockets whose both ends live in the
-loop, and executor jobs, work as usual: while a job runs the clock stands still. What has a thread or a process of
-its own (an MQTT broker, a child process) can't follow the clock; such links need an in-memory transport, or
-`VirtualEventLoop.held` around the wait for them.
+loop, and executor jobs, work as usual: while a job runs the clock stands still, and its result is handed out when all
+else of that virtual instant is done, in the order in which the jobs were given, however long they really took: what a
+run does never depends on the machine's load. What has a thread or a process of its own (an MQTT broker, a child
+process) can't follow the clock; such links need an in-memory transport, or `VirtualEventLoop.held` around the wait.
 """
 
 import asyncio
@@ -48,6 +49,8 @@ class _Jumps(Protocol):
     @property
     def is_held(self) -> bool: ...
 
+    def hand_out(self) -> bool: ...
+
     def advance(self, by_s: float) -> None: ...
 
 
@@ -82,7 +85,7 @@ class _JumpingSelector(selectors.BaseSelector):
         self._inner.close()
 
     def select(self, timeout: float | None = None) -> _Ready:
-        """What is ready now; else jumps by `timeout`, or waits in real time for an executor job."""
+        """What is ready now; else the result of an executor job, waited for in real time; else jumps by `timeout`."""
         if self._alone and timeout is not None and not self._loop.is_held:
             # nothing but the loop's own wake-up, whose callers have put their callbacks into the loop already
             if timeout > 0.0:
@@ -92,7 +95,7 @@ class _JumpingSelector(selectors.BaseSelector):
         if ready or (timeout is not None and timeout <= 0):
             return ready
         if self._loop.is_held:
-            return self._wait_for_job()
+            return [] if self._loop.hand_out() else self._wait_for_job()
         if self._bytes_under_way():
             select.select([self._inner.fileno()], [], [], SETTLE_S)
             ready = self._inner.select(0)
@@ -147,6 +150,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._virtual_s = ORIGIN_S
         self._holds = 0
+        self._jobs: deque[tuple[Future[Any], asyncio.Future[Any]]] = deque()  # the oldest first
         self._pool: Executor | None = None
         super().__init__(_JumpingSelector(self))
         # the base class fires a timer when time() + resolution > due; after half a virtual year one step of the
@@ -160,7 +164,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
     @property
     def is_held(self) -> bool:
         """Whether the clock stands still for an executor job or inside `held`."""
-        return self._holds > 0
+        return self._holds > 0 or bool(self._jobs)
 
     def call_soon(
         self, callback: Callable[[*_Arguments], object], *args: *_Arguments, context: Context | None = None
@@ -226,23 +230,37 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
             executor = self._pool
         assert executor is not None
         job = executor.submit(func, *args)
-        self._holds += 1
-        result = asyncio.wrap_future(job, loop=self)
-        # after wrap_future's own callback: the result is queued in the loop before the clock is let go
+        result: asyncio.Future[_Result] = self.create_future()
+        result.add_done_callback(lambda done: job.cancel() if done.cancelled() else None)
+        self._jobs.append((job, result))
         job.add_done_callback(self._job_ended)
         return result
+
+    def _job_ended(self, _job: "Future[Any]") -> None:
+        if not self.is_closed():
+            self.call_soon_threadsafe(_awake)
+
+    def hand_out(self) -> bool:
+        """Gives the result of the oldest job to whoever waits for it, if it has ended; only the selector calls it."""
+        if not self._jobs or not self._jobs[0][0].done():
+            return False
+        job, result = self._jobs.popleft()
+        if result.cancelled() or job.cancelled():
+            result.cancel()
+        elif (error := job.exception()) is not None:
+            result.set_exception(error)
+        else:
+            result.set_result(job.result())
+        return True
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the base class's signature
         """Like the base class's; it waits for threads, so the clock is held."""
         with self.held():
             await super().shutdown_default_executor()
 
-    def _job_ended(self, _job: "Future[Any]") -> None:
-        if not self.is_closed():
-            self.call_soon_threadsafe(self._let_go)
 
-    def _let_go(self) -> None:
-        self._holds -= 1
+def _awake() -> None:
+    """Nothing: that it is called ends the selector's wait."""
 
 
 class VirtualClock:

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from cem.model.time import Instant
 from cem.ports import Clock, Journal, TickRecorder, Watchdog
 from cem.runtime.board import Board
 from cem.runtime.device import DeviceTask
+from cem.runtime.own_time import OwnTime
 from cem.runtime.waiting import Signal
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class TickHealth:
 
     count: int = 0
     last_ms: float = 0.0
-    last_own_ms: float = 0.0  # without the time for which another process was given the processor
+    last_own_ms: float = 0.0  # without waiting for a processor
     worst_ms: float = 0.0
     started_at: datetime | None = None
 
@@ -106,6 +106,7 @@ class ControlLoop:
         self._tick_s = tick_s
         self._least_lease_s = LEASE_TICKS * tick_s
         self._wake = Signal()
+        self._own_time = OwnTime()
         self._owner = {resource.id: task for task in devices for resource in task.config.resources}
         self._measured = tuple(
             resource.id for resource in site.resources if resource.role not in {Role.GRID, Role.CONTACTS}
@@ -120,9 +121,10 @@ class ControlLoop:
 
     async def run(self) -> None:
         """Ticks until cancelled. An exception here is not contained: the process ends and the devices fall back."""
-        while True:
-            self.tick()
-            await self._next()
+        with self._own_time.told():
+            while True:
+                self.tick()
+                await self._next()
 
     async def _next(self) -> None:
         now_s = self._clock.now().mono_s
@@ -138,8 +140,8 @@ class ControlLoop:
 
     def tick(self) -> Decision:
         """One whole tick; never waits for anything."""
+        own_s = self._own_time.now_s()
         began = time.perf_counter()
-        worked_s, displaced = _worked()
         now = self._clock.now()
         inputs = Inputs(
             now,
@@ -161,9 +163,8 @@ class ControlLoop:
         self._on_decision(self.last)
         if all(now.mono_s - task.alive_at_s <= TASK_ALIVE_S for task in self._devices):
             self._watchdog.kick()
-        took_ms = (time.perf_counter() - began) * 1000
-        work_s, displacements = _worked()
-        self._measure(now, took_ms, took_ms if displacements == displaced else (work_s - worked_s) * 1000)
+        own_ms = (self._own_time.now_s() - own_s) * 1000
+        self._measure(now, (time.perf_counter() - began) * 1000, own_ms)
         return decision
 
     def _post(self, setpoints: Sequence[Setpoint], now: Instant) -> None:
@@ -194,8 +195,3 @@ class ControlLoop:
         health.worst_ms = max(health.worst_ms, took_ms)
         if health.started_at is None:
             health.started_at = now.wall
-
-
-def _worked() -> tuple[float, int]:
-    """(processor time of this thread in seconds, how often the processor was taken away from it)."""
-    return time.thread_time(), resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw

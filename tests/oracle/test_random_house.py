@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from cem.simulation.play import opened
 from cem.simulation.scenario import changed, text_of
-from support.oracle_random import EPOCH, FAULTS, homes, house, known
+from support.oracle_random import EPOCH, homes, house, known
 
 SECONDS = st.sampled_from((7, 40, 130, 400))
 
@@ -44,9 +44,10 @@ class House(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self._do(seconds)
 
-    @rule(data=st.data(), kind=st.sampled_from(FAULTS), seconds=SECONDS)
-    def a_device_fails(self, data: st.DataObject, kind: str, seconds: int) -> None:
-        target = data.draw(st.sampled_from(self.has.devices))
+    @rule(data=st.data(), seconds=SECONDS)
+    def a_device_fails(self, data: st.DataObject, seconds: int) -> None:
+        target, kinds = data.draw(st.sampled_from(self.has.faults))
+        kind = data.draw(st.sampled_from(kinds))
         self.wrong.append((target, kind))
         self._do(seconds, do="fault", target=target, kind=kind)
 

@@ -1,7 +1,7 @@
 """Random scenarios by seed: the same seed is the same house, the same day and the same misfortunes."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -12,6 +12,7 @@ from cem.simulation.oracle import Violation
 from cem.simulation.plant import open_home
 from cem.simulation.play import play
 from cem.simulation.scenario import Scenario, changed, scenario_of, text_of
+from hw_sim.happenings import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
 HOMES = ROOT / "hw-sim" / "homes"
@@ -19,7 +20,9 @@ FOLDER = ROOT / "tests" / "scenarios" / "faults"
 
 PROFILE = "profile"
 """The kind of a simulated device that a maker's profile describes."""
-FAULTS = ("silence", "disconnect", "refuse_writes", "freeze")
+USUAL = ("silence", "disconnect", "refuse_writes", "freeze")
+WIRED = ("broken_wire",)
+"""What befalls a device on pins in their place."""
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 GRID: list[dict[str, Any]] = [
     {"poll_s": 10.0, "default_import_limit_w": 4200.0, "reconnect_jitter_s": 5.0, "spread_s": 60.0}
@@ -31,7 +34,7 @@ Make = Callable[[random.Random, "Known"], list[dict[str, Any]]]
 class Known:
     """What a home has, for misfortunes that fit."""
 
-    devices: tuple[str, ...]
+    faults: tuple[tuple[str, tuple[str, ...]], ...]  # the devices that can fail, and how each does
     has_car: bool
     has_battery: bool
 
@@ -40,8 +43,9 @@ def known(home: str) -> Known:
     """Of a home file."""
     found = open_home(HOMES / home)
     kinds = {spec.kind for spec in found.device}
+    faults = [(spec.id, tuple(k for k in (*USUAL, *WIRED) if spec.kind in FAULTS[k].devices)) for spec in found.device]
     return Known(
-        tuple(spec.id for spec in found.device),
+        tuple((device, kinds) for device, kinds in faults if kinds),
         any("charger" in kind for kind in kinds) or (PROFILE in kinds and bool(found.ev)),
         any("battery" in kind or "storage" in kind for kind in kinds) or (PROFILE in kinds and bool(found.battery)),
     )
@@ -66,7 +70,8 @@ def site_for(home: str) -> dict[str, Any]:
 
 
 def _a_fault(draw: random.Random, home: Known) -> list[dict[str, Any]]:
-    target, kind = draw.choice(home.devices), draw.choice(FAULTS)
+    target, kinds = draw.choice(home.faults)
+    kind = draw.choice(kinds)
     over_s = draw.choice((5, 20, 60, 200, 700))
     what = {"target": target, "kind": kind}
     return [{"after_s": 0, "do": "fault", **what}, {"after_s": over_s, "do": "clear", **what}]
@@ -164,7 +169,9 @@ def house(name: str, home: str, start: datetime, **keys: Any) -> Scenario:
     return scenario_of(table | keys, FOLDER / f"{name}.toml")
 
 
-def scenario(seed: int, *, hours: float = 1.0, home: str | None = None, every_s: float = 400.0) -> Scenario:
+def scenario(
+    seed: int, *, hours: float = 1.0, home: str | None = None, every_s: float = 400.0, tick_s: float = 1.0
+) -> Scenario:
     """The random scenario of a seed, with a misfortune every `every_s` seconds on average."""
     draw = random.Random(seed)
     home = home or draw.choice(homes())
@@ -179,7 +186,39 @@ def scenario(seed: int, *, hours: float = 1.0, home: str | None = None, every_s:
         at_s += draw.expovariate(1.0 / every_s)
     start = EPOCH + timedelta(days=draw.randrange(365), hours=draw.randrange(24))
     acts.sort(key=lambda one: float(one["at_s"]))
-    return house(f"random-{seed}", home, start, seed=seed, for_s=hours * 3600, act=acts)
+    return house(f"random-{seed}", home, start, seed=seed, for_s=hours * 3600, step_s=tick_s, act=acts)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often scenarios with a tick are drawn, how long they are, and what an hour of them costs."""
+
+    tick_s: float
+    weight: float
+    hours: float
+    cpu_s: float  # a simulated hour, on an x86 core; says only why the weights are what they are
+
+
+PACES = (
+    Pace(1.0, 8, 1.0, 8.5),
+    Pace(2.0, 12, 1.0, 4.3),
+    Pace(5.0, 30, 2.0, 2.2),
+    Pace(10.0, 30, 4.0, 1.7),
+    Pace(30.0, 20, 6.0, 1.1),
+)
+
+
+@cache
+def every_home() -> tuple[str, ...]:
+    """All ready-made homes."""
+    return tuple(sorted(path.name for path in HOMES.glob("*.toml")))
+
+
+def drawn(seed: int) -> Scenario:
+    """The scenario of a seed of the long search: home by home in turn, with a tick drawn by the paces' weights."""
+    home = every_home()[seed % len(every_home())]
+    pace = random.Random(seed + 0.5).choices(PACES, [pace.weight for pace in PACES])[0]
+    return scenario(seed, hours=pace.hours, home=home, tick_s=pace.tick_s)
 
 
 def shrunk(one: Scenario, invariant: str, *, tries: int = 60) -> Scenario:
@@ -214,11 +253,3 @@ def saved(one: Scenario, violation: Violation, folder: Path = FOLDER) -> Path:
     told = changed(one, claim=f"{violation.invariant}: {violation.allowed}")
     path.write_text(text_of(told), encoding="utf-8")
     return path
-
-
-def counted(violations: Iterable[Violation]) -> dict[str, int]:
-    """How often each invariant was broken."""
-    counts: dict[str, int] = {}
-    for violation in violations:
-        counts[violation.invariant] = counts.get(violation.invariant, 0) + 1
-    return counts

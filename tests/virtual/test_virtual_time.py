@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -212,3 +213,33 @@ def test_a_year_of_hourly_timers_does_not_drift() -> None:
         return clock.now().wall
 
     assert run_virtual(main, START) == START + timedelta(days=365)
+
+
+def test_results_of_jobs_come_in_order_and_after_all_else_of_their_instant_however_long_they_took() -> None:
+    async def main(clock: VirtualClock) -> list[str]:
+        told: list[str] = []
+        second_is_done = threading.Event()
+
+        async def wait_for(name: str, job: Callable[[], object]) -> None:
+            await asyncio.to_thread(job)
+            told.append(name)
+
+        async def go_on() -> None:
+            await asyncio.to_thread(second_is_done.wait, 10)  # the first job ends after the second one
+            told.append("first")
+
+        async def work() -> None:
+            for _ in range(50):
+                await asyncio.sleep(0)
+            told.append("work")
+            asyncio.get_running_loop().call_later(0.0, told.append, "timer")
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(go_on())
+            group.create_task(wait_for("second", second_is_done.set))
+            group.create_task(wait_for("third", bool))
+            group.create_task(work())
+        assert clock.now().mono_s == ORIGIN_S
+        return told
+
+    assert run_virtual(main, START) == ["work", "timer", "first", "second", "third"]

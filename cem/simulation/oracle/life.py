@@ -39,6 +39,7 @@ class Failsafe:
         if seen.runs or seen.died_s is None:
             return []
         found = []
+        own_s = {b.resource.id: b.timeout_s for b in seen.facts.batteries}
         held: list[tuple[Resource, Control, float | None]] = []
         held += [(b.resource, Control.BATTERY_SETPOINT_W, b.held_w) for b in seen.facts.batteries]
         held += [(r.resource, Control.PV_LIMIT_W, r.limit_w) for r in seen.facts.roofs]
@@ -50,7 +51,7 @@ class Failsafe:
             spec = self._specs.get((resource_id, control))
             if spec is None or spec.device_timeout_s is None:
                 continue
-            due_s = self._bounds.watchdog_s + 20.0 + self._bounds.step_s
+            due_s = (own_s.get(resource_id) or self._bounds.watchdog_s) + 20.0 + self._bounds.step_s
             if self._told.once(resource_id, value is not None and dead_s > due_s):
                 allowed = f"{resource_id}: by itself {due_s:.0f} s after the gateway's end"
                 unit = "" if control in {Control.HEAT_PUMP_SG_READY, Control.LOAD_ON} else " W"
@@ -139,7 +140,10 @@ class Bumpless:
 
 
 class HandBack:
-    """I22: after an orderly end every device that can be reached steers itself, within ten seconds."""
+    """I22: after an orderly end every device that can be reached steers itself, within ten seconds.
+
+    A battery that no register hands back, only its own time-out, stands still until that has run out.
+    """
 
     name = "I22"
 
@@ -153,7 +157,8 @@ class HandBack:
         if seen.runs or not seen.handed_back or seen.died_s is None or seen.at_s - seen.died_s < HANDED_S:
             self._told = Told()
             return []
-        held = [(b.resource.id, b.held_w, " W") for b in seen.facts.batteries if b.obeys]
+        dead_s = seen.at_s - seen.died_s
+        held = [(b.resource.id, b.held_w, " W") for b in seen.facts.batteries if b.obeys and not _waits(b, dead_s)]
         held += [(r.resource.id, r.limit_w, " W") for r in seen.facts.roofs if r.obeys]
         held += [(s.resource.id, s.held, "") for s in seen.facts.switched if s.well]
         return [
@@ -161,6 +166,12 @@ class HandBack:
             for key, value, unit in held
             if self._told.once(key, value is not None)
         ]
+
+
+def _waits(battery: BatteryFact, dead_s: float) -> bool:
+    """Whether a battery is handed back as far as its registers go, and its own time-out does the rest."""
+    still = battery.held_w is not None and abs(battery.held_w) < 1.0
+    return still and battery.lets_go_s is not None and dead_s <= battery.lets_go_s + HANDED_S
 
 
 class Autonomy:
