@@ -145,6 +145,14 @@ class SpeaksSeldom(Protocol):
 
 
 @runtime_checkable
+class KnowsOfStrangers(Protocol):
+    """A driver with profiles of devices that can't be told from others by what they say."""
+
+    def unrecognised(self, link: Mapping[str, str | int | float | bool]) -> Sequence[str]:
+        """Those of them that may answer at such a link, by the name with which a person can say that it is one."""
+
+
+@runtime_checkable
 class HoldsCurves(Protocol):
     """A device that supports the grid by curves of its own. They are settings: they stay without us, and no release
     undoes them. Every method needs an open device and may raise DeviceError."""
@@ -424,6 +432,7 @@ class StateKind(StrEnum):
     DECISION = "decision"  # changes of what was decided and why
     DRIVER = "driver"  # what drivers keep over a restart, key device
     SETTLEMENT = "settlement"  # events that are over, settled, key provider/event/start
+    PLAN_DAY = "plan_day"  # what the plan of a local day promised and what came, key the day
     TARIFF = "tariff"  # the known prices of a dynamic tariff, key provider
     GRID_LOG = "grid_log"  # what happened between grid and house, key time and number
 

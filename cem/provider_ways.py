@@ -57,7 +57,7 @@ def envelope_for(link: ProviderLink, clock: Clock) -> Envelope:
     if link.vtn_fingerprint is None or link.certificate_file is None:
         return Plain()
     signer = FreshSigner(link.key_file or link.certificate_file, link.certificate_file)
-    return Signed(signer, link.vtn_fingerprint, clock)
+    return Signed(signer, link.vtn_fingerprint, clock, link.vtn_next_fingerprint)
 
 
 def ears_for(provider: Provider, link: ProviderLink, clock: Clock) -> Ears:
@@ -85,7 +85,8 @@ def ears_for(provider: Provider, link: ProviderLink, clock: Clock) -> Ears:
         refusal=refusal,
         legacy_suites=link.legacy_suites,
     )
-    return Ears(callback=callback, shown=link.callback_fingerprint)
+    known = (link.callback_fingerprint, link.vtn_next_fingerprint)
+    return Ears(callback=callback, shown=tuple(one for one in known if one is not None))
 
 
 class CertificateWatch:

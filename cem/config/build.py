@@ -59,6 +59,8 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
                 None if table.droop is None else Droop(**table.droop.model_dump()),
                 table.control.spread_s,
                 {p.id: p.spread_s for p in table.provider if p.spread_s is not None},
+                table.plan.reserve_up_w,
+                table.plan.reserve_down_w,
             ),
             read_only=table.read_only,
             identity=identity(table),
@@ -152,6 +154,7 @@ def tariff(table: TariffTable, zone: str, currency: str) -> Tariff:
         currency=currency,
         base_price_per_kwh=table.base_price_per_kwh,
         export_price_per_kwh=table.export_price_per_kwh,
+        peak_price_per_kw=table.peak_price_per_kw,
         ghg_price_per_t=table.ghg_price_per_t,
         load_shape_per_kwh=table.load_shape_per_kwh,
         periods=tuple(
@@ -197,6 +200,7 @@ def dynamic(table: DynamicTable, folder: Path, zone: str, currency: str) -> Dyna
 _LINK_KEYS = (
     "client_secret_file",
     "vtn_fingerprint",
+    "vtn_next_fingerprint",
     "legacy_suites",
     "ca_file",
     "crl_file",
@@ -244,6 +248,7 @@ def provider_link(table: ProviderTable, folder: Path) -> ProviderLink:
         callback_key_file=beside(table.callback_key_file),
         callback_fingerprint=table.callback_fingerprint or table.vtn_fingerprint,
         vtn_fingerprint=table.vtn_fingerprint,
+        vtn_next_fingerprint=table.vtn_next_fingerprint,
         announced_as=table.url.removeprefix(BY_MDNS) if table.url.startswith(BY_MDNS) else None,
         plain_http=table.allow_plain_http,
         legacy_suites=table.legacy_suites,

@@ -86,7 +86,7 @@ def credentials_lacking(draft: Draft) -> Iterator[str]:
             for key in ("client_id", "client_secret_file"):
                 if not getattr(provider, key) and draft.sure(f"provider[{index}].{key}"):
                     yield fault(f"provider[{index}].{key}", "missing", "a value is needed with OpenADR 3.1")
-            for key in ("vtn_fingerprint", "legacy_suites"):
+            for key in ("vtn_fingerprint", "vtn_next_fingerprint", "legacy_suites"):
                 if getattr(provider, key):
                     yield fault(f"provider[{index}].{key}", "set", "it belongs to OpenADR 2.0b alone")
         elif provider.vtn_fingerprint and not provider.client_certificate_file:

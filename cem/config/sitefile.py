@@ -35,6 +35,7 @@ class ProviderLink:
     vtn_fingerprint: str | None = None  # 2.0b: of the certificate that the VTN signs with; None: no signatures
     announced_as: str | None = None  # the name by which it is looked for by mDNS; '': the only one there
     plain_http: bool = False
+    vtn_next_fingerprint: str | None = None  # 2.0b: of the certificate that takes their place; it counts as well
     legacy_suites: bool = False  # 2.0b: the profile's two old cipher suites as well
 
 

@@ -53,7 +53,7 @@ def curve_envelopes(
     for order in inputs.directive.curves:
         x, words = _x(site, order, picture, volts, prices)
         y = order.curve.strictest if x is None else order.curve.at(x)
-        found += _bounds(site, order, picture, y, f"{order.reason}; {words}")
+        found += _bounds(site, order, picture, y, f"{order.reason} {words}")
     return tuple(found)
 
 
@@ -63,14 +63,14 @@ def _x(
     over = order.curve.over
     if over is CurveOver.HERTZ:
         hertz = picture.frequency_hz
-        return hertz, "the frequency is not known" if hertz is None else f"the frequency is {hertz:.2f} Hz"
+        return hertz, "as the frequency is not known" if hertz is None else f"at {hertz:.2f} Hz"
     if over is CurveOver.PRICE_PER_KWH:
         price = prices.import_per_kwh
-        return price, "the price is not known" if price is None else f"a kWh costs {price:.4g}"
+        return price, "as the price is not known" if price is None else f"at {price:.4g} a kWh"
     if volts is None:
-        return None, "the voltage is not known"
+        return None, "as the voltage is not known"
     share = over is CurveOver.VOLTS_SHARE
-    return volts.volts / (site.connection.nominal_voltage_v if share else 1.0), f"the voltage is {volts.volts:.1f} V"
+    return volts.volts / (site.connection.nominal_voltage_v if share else 1.0), f"at {volts.volts:.1f} V"
 
 
 def _bounds(site: Site, order: CurveOrder, picture: Picture, y: float, reason: str) -> list[Envelope]:

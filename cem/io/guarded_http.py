@@ -11,6 +11,12 @@ from cem.io.callback_guard import CallbackFault, CallbackGuard, KnownAddresses
 from cem.wire.openadr2b.signature import fingerprint
 
 
+class _Revoked(aiohttp.ServerFingerprintMismatch):
+    """A certificate that does not count any longer; `words` say why."""
+
+    words = ""
+
+
 class _Peer(aiohttp.Fingerprint):
     """Lets a connection be used only where the other end shows one certificate, before anything is sent to it."""
 
@@ -18,25 +24,24 @@ class _Peer(aiohttp.Fingerprint):
         super().__init__(bytes(32))  # compared below instead: the profile shortens its fingerprints
         self._expected = expected
         self._refusal = refusal
-        self.words = ""
 
     def check(self, transport: Transport) -> None:
         """Raises ServerFingerprintMismatch where it is another one, or does not count any longer."""
         shown: bytes = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        host, port, *_ = transport.get_extra_info("peername")
         if fingerprint(shown) != self._expected:
-            self.words = "it shows another certificate than the one that is admitted"
-        elif self._refusal is not None:
-            self.words = self._refusal(shown)
-        if self.words:
-            host, port, *_ = transport.get_extra_info("peername")
             raise aiohttp.ServerFingerprintMismatch(self._expected.encode(), shown, host, port)
+        if self._refusal is not None and (words := self._refusal(shown)):
+            fault = _Revoked(self._expected.encode(), shown, host, port)
+            fault.words = words
+            raise fault
 
 
 class GuardedHttp:
     """Exchanges with addresses that `guard` allows; `tls` None verifies against the system's authorities.
 
-    `peers_tls` is used where the other end's certificate is known beforehand: it asks for no name in it then. `refusal`
-    says why such a certificate does not count any longer; empty where it does.
+    `peers_tls` is used where the other end's certificate is known beforehand: it asks for no name in it then, and
+    `refusal` says why such a certificate (DER) does not count any longer; empty where it does.
     """
 
     def __init__(
@@ -44,17 +49,17 @@ class GuardedHttp:
         guard: CallbackGuard,
         tls: ssl.SSLContext | None = None,
         peers_tls: ssl.SSLContext | None = None,
-        refusal: Callable[[bytes], str] | None = None,
         *,
         timeout_s: float = 10.0,
         max_bytes: int = 4096,
+        refusal: Callable[[bytes], str] | None = None,
     ) -> None:
         self._guard = guard
         self._tls = tls
         self._peers_tls = peers_tls
-        self._refusal = refusal
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
+        self._refusal = refusal
 
     async def judge(self, url: str) -> str | None:
         """What is wrong with an address, in words; None: nothing."""
@@ -84,10 +89,8 @@ class GuardedHttp:
         if peer is not None and (asked.scheme != "https" or self._peers_tls is None):
             raise CallbackFault("it is known by its certificate, so https with certificates at both ends is needed")
         tls = self._tls if peer is None else self._peers_tls
-        pinned = None if peer is None else _Peer(peer, self._refusal)
-        connector = aiohttp.TCPConnector(
-            resolver=KnownAddresses(target), ssl=True if pinned is None else pinned, force_close=True
-        )
+        certificate = True if peer is None else _Peer(peer, self._refusal)
+        connector = aiohttp.TCPConnector(resolver=KnownAddresses(target), ssl=certificate, force_close=True)
         try:
             async with aiohttp.ClientSession(
                 connector=connector,
@@ -98,8 +101,10 @@ class GuardedHttp:
                 return await self._asked(session, method, asked, headers, body, tls)
         except TimeoutError as error:
             raise CallbackFault(f"no answer within {self._timeout_s:g} s") from error
+        except _Revoked as error:
+            raise CallbackFault(error.words) from error
         except aiohttp.ServerFingerprintMismatch as error:
-            raise CallbackFault("another certificate" if pinned is None else pinned.words) from error
+            raise CallbackFault("it shows another certificate than the one that is admitted") from error
         except aiohttp.ClientConnectorCertificateError as error:
             raise CallbackFault("its certificate was not accepted") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -12,7 +12,8 @@ _MAX_ANSWER_BYTES = 1024 * 1024
 class VenPoster:
     """Satisfies cem.runtime.vtn2b_push.Poster.
 
-    `tls` is for VENs that are known by name alone, `peers_tls`, with our certificate, for those with a fingerprint.
+    `tls` is for VENs that are known by name alone, `peers_tls`, with our certificate, for those with a fingerprint;
+    `refusal` says why a certificate (DER) of theirs does not count any longer, empty where it does.
     """
 
     def __init__(
@@ -22,8 +23,7 @@ class VenPoster:
         peers_tls: ssl.SSLContext | None = None,
         refusal: Callable[[bytes], str] | None = None,
     ) -> None:
-        """`refusal` says why a certificate (DER) does not count any longer; empty where it does."""
-        self._http = GuardedHttp(guard, tls, peers_tls, refusal, max_bytes=_MAX_ANSWER_BYTES)
+        self._http = GuardedHttp(guard, tls, peers_tls, max_bytes=_MAX_ANSWER_BYTES, refusal=refusal)
 
     async def judge(self, url: str) -> str | None:
         """What is wrong with an address, in words; None: nothing."""

@@ -11,7 +11,7 @@ from cem.model.provider import Provider
 from cem.model.resource import Resource
 from cem.model.time import Instant
 from cem.ports import Clock, Http, StateKind, StateStore
-from cem.runtime.ven2b_client import Envelope, Plain, Vtn2bClient
+from cem.runtime.ven2b_client import Envelope, Plain, Signed, Vtn2bClient
 from cem.runtime.ven2b_events import Events2b
 from cem.runtime.ven2b_hearing import Hearing2b
 from cem.runtime.ven2b_opts import Opts2b
@@ -37,6 +37,7 @@ _REPORT_RETRY_S = 5.0
 _MOST_UNSENT = 2
 """Times that we had to ask for news of a VTN that said it sends them, none sent meanwhile: what it sends is lost."""
 _NOT_REGISTERED = (int(Code.NOT_REGISTERED),)
+_LATER = (408, 429)
 _STRANGER = (int(Code.NOT_REGISTERED), int(Code.INVALID_ID))
 """Of a message that names nothing but the venID."""
 
@@ -71,7 +72,8 @@ class Ven2bSession:
         self._random = random
         names = [resource.id for resource in resources]
         self._client = Vtn2bClient(provider, http, envelope or Plain())
-        self._registration = Registration2b(provider, self._client, store, self._new_id, signed=envelope is not None)
+        signed = isinstance(envelope, Signed)
+        self._registration = Registration2b(provider, self._client, store, self._new_id, signed=signed)
         self._events = Events2b(provider, point, store, clock, random, wake, house, frozenset(names))
         self._reports = Reports2b(provider, self._client, store, names, self._new_id, books)
         self._settlements = None if books is None else Settlements(provider, None, store, books)
@@ -92,6 +94,7 @@ class Ven2bSession:
         self._push = Push2b(provider, envelope or Plain(), ears or Ears(), clock, self._pushed)
         self._unsent = 0
         self._push_lost = False
+        self._doubted = False
         self._ask_at_s = 0.0
         self._closed = asyncio.Event()
         self._restored = False
@@ -151,7 +154,7 @@ class Ven2bSession:
 
     async def _turn(self) -> None:
         self._hint.clear()
-        if self._link.state in LOST or self._registration.registration_id is None:
+        if self._link.state in LOST or self._registration.registration_id is None or self._doubted:
             await self._resynchronise()
             return
         async with self._registered(_NOT_REGISTERED):
@@ -203,7 +206,7 @@ class Ven2bSession:
         async with self._registered(_NOT_REGISTERED):
             await self._ask()
             await self._tell_opts()
-        self._was_online = True
+        self._was_online, self._doubted = True, False
         await self._link.synchronised()
         self._closed.set()
 
@@ -212,7 +215,7 @@ class Ven2bSession:
         self._unsent = 0
         await self._fetch()
         if self._reported_as != self._registration.registration_id:
-            await self._reports.register(self._ven_id(), self._clock.now().wall)
+            await self._reports.offer(self._ven_id(), self._clock.now().wall)
             self._reported_as = self._registration.registration_id
 
     async def _register_again(self) -> None:
@@ -222,10 +225,14 @@ class Ven2bSession:
 
     @asynccontextmanager
     async def _registered(self, codes: tuple[int, ...]) -> AsyncIterator[None]:
-        """A VTN that answers with one of these codes does not know us any longer: we register again, and soon."""
+        """A VTN that answers with one of these codes does not know us any longer: we register again, and soon.
+
+        Interpretation: one that refuses us in HTTP alone may mean the same, so the next try begins with registering.
+        """
         try:
             yield
         except VtnFailure as fault:
+            self._doubted = fault.status is not None and 400 <= fault.status < 450 and fault.status not in _LATER
             if fault.status in codes and self._registration.registration_id is not None:
                 await self._registration.forget()
                 raise VtnFailure(f"{fault.detail}; registering again", fault.advice, 0.0, fault.status) from fault

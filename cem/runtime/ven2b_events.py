@@ -20,6 +20,7 @@ from cem.wire.openadr2b.names import Code, OptType
 from cem.wire.openadr2b.parts import EventResponse, QualifiedEventId, Response
 
 _LOG = logging.getLogger(__name__)
+_FEW_INTERVALS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,10 @@ class Events2b:
         if asked_at_s == self._asked_at_s:  # one after the other within the clock's step
             asked_at_s = math.nextafter(asked_at_s, math.inf)
         self._asked_at_s = asked_at_s
-        bound = await asyncio.to_thread(self._binding.bind, message, ven_id, known, shares, now.wall, asked_at_s)
+        args = message, ven_id, known, shares, now.wall, asked_at_s
+        # a few intervals are bound in less time than it takes to change to another thread
+        small = sum(len(signal.intervals) for event in message.events for signal in event.signals) <= _FEW_INTERVALS
+        bound = self._binding.bind(*args) if small else await asyncio.to_thread(self._binding.bind, *args)
         self._shares.update({row_key(event_id): share for event_id, share in shares.items()})
         difference, rows = self._point.difference(own, bound.listing, now)
         fresh = [key for key in self._shares if key not in before]

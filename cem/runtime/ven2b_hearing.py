@@ -11,7 +11,7 @@ from functools import partial
 
 from cem.model.provider import Provider
 from cem.ports import Clock
-from cem.runtime.ven2b_client import Vtn2bClient
+from cem.runtime.ven2b_client import Vtn2bClient, is_refusal
 from cem.runtime.ven2b_events import Events2b
 from cem.runtime.ven2b_registration import Registration2b
 from cem.runtime.ven2b_reports import Reports2b
@@ -32,7 +32,7 @@ from cem.wire.openadr2b.messages import (
     UpdatedReport,
     UpdateReport,
 )
-from cem.wire.openadr2b.names import Code
+from cem.wire.openadr2b.names import Code, Service
 from cem.wire.openadr2b.parts import Response
 
 _LOG = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Hearing2b:
         """A message that a poll brought: its answer is a request of ours. Raises VtnFailure."""
         answer = await self._act(message, asked_at_s)
         if not isinstance(message, DistributeEvent):  # oadrCreatedEvent is its answer, where one is due
-            await self._client.tell(answer, message.SERVICE)
+            await self._tell(answer, message.SERVICE)
         await self.catch_up()
 
     async def pushed(self, message: Message, asked_at_s: float) -> Message:
@@ -87,12 +87,12 @@ class Hearing2b:
         """Takes a VTN's events in; the answer, where one is due, is kept to be sent by `catch_up`."""
         created = await self._events.take(message, self._ven_id(), self._registration.vtn_id, asked_at_s)
         if created is not None:
-            self._owed.append(partial(self._client.tell, created))
+            self._owed.append(partial(self._tell, created))
         return created
 
     def owe(self, message: Message) -> None:
         """Keeps a message to be sent by `catch_up`."""
-        self._owed.append(partial(self._client.tell, message))
+        self._owed.append(partial(self._tell, message))
 
     async def catch_up(self) -> None:
         """Does what waits to be done, in order; raises VtnFailure. What failed is kept unless the VTN refused it."""
@@ -104,6 +104,15 @@ class Hearing2b:
                 if fault.status is None or not 400 <= fault.status < 500:
                     self._owed.appendleft(step)
                 raise
+
+    async def _tell(self, message: Message, service: Service | None = None) -> None:
+        """Sends an answer. A VTN that does not want it is there all the same: its link is good."""
+        try:
+            await self._client.tell(message, service)
+        except VtnFailure as fault:
+            if not is_refusal(fault):
+                raise
+            _LOG.warning("%s; it is not sent again", fault.detail)
 
     async def _act(self, message: Message, asked_at_s: float) -> Message:
         own = self._registration.ven_id
@@ -137,12 +146,12 @@ class Hearing2b:
     async def _asked(self, message: CreateReport, own: str) -> Message:
         now = self._clock.now().wall
         for request in message.requests:
-            if request.specifier_id == METADATA:
+            if request.specifier_id == METADATA and len(self._owed) < MOST_OWED:
                 self._owed.append(partial(self._offer, request.request_id))
         return await self._reports.answer_create(message, own, now)
 
     async def _offer(self, request_id: str) -> None:
-        await self._reports.register(self._ven_id(), self._clock.now().wall, request_id)
+        await self._reports.offer(self._ven_id(), self._clock.now().wall, request_id)
 
     async def _last(self, reports: tuple[Pending, ...]) -> None:
         await self._reports.deliver(self._clock.now().wall, self._ven_id(), reports)

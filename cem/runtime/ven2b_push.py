@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from cem.model.provider import Notify, Provider
 from cem.ports import Clock
-from cem.runtime.ven2b_client import Envelope
+from cem.runtime.ven2b_client import Envelope, opened
 from cem.runtime.ven_notices import Ears
 from cem.wire.http import HttpRequest, HttpResponse
 from cem.wire.openadr2b import XmlError
@@ -77,8 +77,9 @@ class Push2b:
         """The answer to one request; refused ones have no effect."""
         at_s = self._clock.now().mono_s
         shown = fingerprint(request.certificate) if request.certificate else None
-        if self._ears.shown is not None and shown != self._ears.shown:
-            words = f"the certificate {shown} is not the provider's {self._ears.shown}" if shown else "no certificate"
+        if self._ears.shown and shown not in self._ears.shown:
+            own = " or ".join(self._ears.shown)
+            words = f"the certificate {shown} is not the provider's {own}" if shown else "no certificate"
             return self._refuse(403, words, request.peer)
         service = self._service(request.path)
         if service is None:
@@ -86,7 +87,7 @@ class Push2b:
         if request.method != "POST":
             return self._refuse(405, "messages are posted", request.peer)
         try:
-            message = await asyncio.to_thread(self._envelope.open, request.body)
+            message = await opened(self._envelope, request.body)
         except XmlError as fault:
             return self._refuse(403 if fault.path == "signature" else 400, str(fault), request.peer)
         if service != message.SERVICE:

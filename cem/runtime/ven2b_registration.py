@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from cem.model.provider import Provider
 from cem.ports import StateKind, StateStore
-from cem.runtime.ven2b_client import Vtn2bClient
+from cem.runtime.ven2b_client import Vtn2bClient, is_refusal
 from cem.runtime.ven_client import VtnFailure
 from cem.runtime.ven_rows import commit
 from cem.sgcp.durable import REGISTRATION, Row, row_key
@@ -56,8 +56,16 @@ class Registration2b:
         self.registration_id = texts.get("registration_id")
 
     async def query(self) -> None:
-        """Asks what the VTN offers; raises VtnFailure while it cannot be used or does not speak 2.0b over HTTP."""
-        offer = await self._client.ask(CreatedPartyRegistration, QueryRegistration(request_id=self._new_id()))
+        """Asks what the VTN offers; raises VtnFailure while it cannot be used or does not speak 2.0b over HTTP.
+
+        A VTN that does not answer this is registered with all the same.
+        """
+        try:
+            offer = await self._client.ask(CreatedPartyRegistration, QueryRegistration(request_id=self._new_id()))
+        except VtnFailure as fault:
+            if is_refusal(fault):
+                return
+            raise
         profiles = {profile.name: profile.transports for profile in offer.profiles}
         if profiles and Transport.HTTP not in profiles.get(_PROFILE, ()):
             raise VtnFailure(

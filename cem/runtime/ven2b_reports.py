@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from cem.model.provider import Provider
 from cem.model.time import Instant
 from cem.ports import StateKind, StateStore
-from cem.runtime.ven2b_client import Vtn2bClient
+from cem.runtime.ven2b_client import Vtn2bClient, is_refusal
 from cem.runtime.ven_client import VtnFailure
 from cem.runtime.ven_rows import commit
 from cem.runtime.ven_settlement import Books
@@ -121,8 +121,19 @@ class Reports2b:
 
     # --- what is asked for -------------------------------------------------------------------------------------
 
-    async def register(self, ven_id: str, now: datetime, request_id: str | None = None) -> None:
-        """Says what can be reported, and takes in what is asked for in the answer; raises VtnFailure."""
+    async def offer(self, ven_id: str, now: datetime, request_id: str | None = None) -> None:
+        """Says what can be reported, and takes in what is asked for in the answer; raises VtnFailure.
+
+        A VTN that wants no reports is no fault of the link.
+        """
+        try:
+            await self._offer(ven_id, now, request_id)
+        except VtnFailure as fault:
+            if not is_refusal(fault):
+                raise
+            _LOG.warning("%s; nothing is reported to it", fault.detail)
+
+    async def _offer(self, ven_id: str, now: datetime, request_id: str | None) -> None:
         interval = timedelta(seconds=self._provider.report_interval_s)
         reports = metadata(self._resources, interval, interval * _HISTORY_KEPT, now, request_id or "0")
         message = RegisterReport(
@@ -146,10 +157,11 @@ class Reports2b:
                 refused.append(request.request_id)
             else:
                 self.pending[found.request_id] = found
+        names = ", ".join(refused)[:200]
         if refused:
-            _LOG.warning("%s: reports that are not offered were asked for: %s", self._provider.id, ", ".join(refused))
+            _LOG.warning("%s: reports that are not offered were asked for: %s", self._provider.id, names)
         await self._keep_pending()
-        code, words = (Code.REPORT_NOT_SUPPORTED, f"not offered: {', '.join(refused)}") if refused else (Code.OK, None)
+        code, words = (Code.REPORT_NOT_SUPPORTED, f"not offered: {names}") if refused else (Code.OK, None)
         response = Response(code=str(int(code)), description=words, request_id=request_id)
         return CreatedReport(response=response, pending=tuple(self.pending), ven_id=ven_id)
 
@@ -194,7 +206,7 @@ class Reports2b:
         try:
             answer = await self._client.ask(UpdatedReport, message)
         except VtnFailure as fault:
-            if not _is_final(fault) or is_last:
+            if not is_refusal(fault) or is_last:
                 raise
             _LOG.warning("%s; the report %s is not sent any more", fault.detail, pending.request_id)
             await self._done(pending)
@@ -248,8 +260,3 @@ class Reports2b:
         value: Json = {"cursor": cursor, "pending": [pending.row() for pending in self.pending.values()]}
         row = Row(REGISTRATION, row_key(self._provider.id, "reports"), value)
         await commit(self._store, [row], self._provider.id)
-
-
-def _is_final(fault: VtnFailure) -> bool:
-    """Whether the VTN wants no such report: it would say the same again. Not, that it does not know us."""
-    return fault.status is not None and 450 <= fault.status < 470 and fault.status != Code.NOT_REGISTERED

@@ -38,13 +38,13 @@ class Callback(Protocol):
 class Ears:
     """What this gateway can listen with; None: not at all.
 
-    `shown` is the fingerprint of the certificate that a VTN of OpenADR 2.0b shows; None: whoever is in front of the
-    callback knows who may send.
+    `shown` are the fingerprints of the certificates that a VTN of OpenADR 2.0b may show; none: whoever is in front of
+    the callback knows who may send.
     """
 
     topics: NoticeTopics | None = None
     callback: Callback | None = None
-    shown: str | None = None
+    shown: tuple[str, ...] = ()
 
 
 class Notices:

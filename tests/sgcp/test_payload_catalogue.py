@@ -80,7 +80,28 @@ SIGNALS: list[tuple[str, tuple[Any, ...], str | None, dict[SignalKind, float]]] 
     ("IMPORT_CAPACITY_RESERVATION", (2,), None, {SignalKind.RESERVED_IMPORT_W: 2000}),
     ("GHG", (420.5,), None, {SignalKind.GHG_G_PER_KWH: 420.5}),
     ("OLS", (0.25,), None, {SignalKind.LOAD_SHAPE: 0.25}),
+    ("PRICE", (0.31,), None, {SignalKind.IMPORT_PRICE_PER_KWH: 0.31}),
+    ("PRICE", (310.0,), "MWH", {SignalKind.IMPORT_PRICE_PER_KWH: 0.31}),
+    ("EXPORT_PRICE", (-0.02,), "KWH", {SignalKind.EXPORT_PRICE_PER_KWH: -0.02}),
+    ("IMPORT_CAPACITY_LIMIT", (4.2,), "KW", {SignalKind.IMPORT_LIMIT_W: 4200}),
+    ("EXPORT_CAPACITY_LIMIT", (6000,), "W", {SignalKind.EXPORT_LIMIT_W: 6000}),
+    ("IMPORT_CAPACITY_SUBSCRIPTION", (7,), None, {SignalKind.DEFAULT_IMPORT_LIMIT_W: 7000}),
+    ("EXPORT_CAPACITY_SUBSCRIPTION", (5,), None, {SignalKind.DEFAULT_EXPORT_LIMIT_W: 5000}),
+    ("EXPORT_CAPACITY_RESERVATION", (1,), None, {SignalKind.RESERVED_EXPORT_W: 1000}),
+    ("CAPACITY_SUBSCRIPTION", (7,), None, {SignalKind.DEFAULT_IMPORT_LIMIT_W: 7000}),
+    ("ALERT_FIRE", ("now",), None, {SignalKind.CHARGE_TARGET_PCT: 100}),
+    ("ALERT_WIND", ("now",), None, {SignalKind.CHARGE_TARGET_PCT: 100}),
+    ("ALERT_TSUNAMI", ("now",), None, {SignalKind.CHARGE_TARGET_PCT: 100}),
+    ("ALERT_FREEZING", ("now",), None, {}),
+    ("ALERT_OTHER", ("now",), None, {}),
 ]
+
+
+def test_each_row_of_the_table_that_is_acted_on_or_shown_is_tried() -> None:
+    tried = {row[0] for row in SIGNALS} | {"CURVE"}
+    assert {
+        kind for kind, meaning in EVENT_PAYLOADS.items() if meaning.treatment is not Treatment.NOT_SUPPORTED
+    } == tried
 
 
 @pytest.mark.parametrize(("kind", "values", "units", "signals"), SIGNALS)

@@ -12,7 +12,7 @@ from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.event import SignalKind
 from cem.model.provider import Provider
 from cem.model.resource import Resource, Role
-from cem.ports import Clock, HttpAnswer
+from cem.ports import Clock, Http, HttpAnswer
 from cem.runtime.ven2b import Ven2bSession
 from cem.runtime.ven2b_client import Envelope
 from cem.runtime.ven_notices import Ears
@@ -132,7 +132,7 @@ class Home:
     def __init__(
         self,
         clock: Clock,
-        vtn: ScriptedVtn,
+        vtn: Http,
         store: MemoryStore | None = None,
         ears: Ears | None = None,
         envelope: Envelope | None = None,

@@ -12,16 +12,24 @@ from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.directive import LinkState
 from cem.model.provider import Programme
 from cem.ports import HttpAnswer, StateKind
+from cem.runtime.ven2b_client import Plain
 from cem.runtime.ven_settlement import Books
 from cem.sgcp.opt.cut import OptOut
 from cem.sgcp.point import ConnectionPoint
-from cem.wire.openadr2b import encode
+from cem.wire.openadr2b import decode, encode
 from cem.wire.openadr2b.messages import (
     CancelOpt,
     CancelReport,
     CreatedEvent,
+    CreatedReport,
     CreateOpt,
+    CreatePartyRegistration,
+    CreateReport,
     Message,
+    OadrResponse,
+    Poll,
+    RegisterReport,
+    RequestEvent,
     RequestReregistration,
     UpdatedReport,
     UpdateReport,
@@ -254,3 +262,85 @@ def test_a_report_that_fails_with_5xx_and_is_answered_with_a_cancel_ends() -> No
 
     played(play, ScriptedVtn(requests=(asked("r1", "site-power"),)))
     assert len(tries) == 2
+
+
+def no(code: int) -> bytes:
+    return encode(OadrResponse(response=Response(code=str(code), description="no", request_id="1")))
+
+
+@pytest.mark.parametrize(
+    "answer", [HttpAnswer(200, {}, no(459)), HttpAnswer(404, {}, b""), HttpAnswer(501, {}, b"")], ids=str
+)
+def test_a_vtn_that_wants_nothing_but_to_be_asked_for_events_has_a_good_link(answer: HttpAnswer) -> None:
+    served = CreatePartyRegistration, RequestEvent, Poll
+
+    async def play(home: Home, vtn: ScriptedVtn) -> None:
+        vtn.answer = lambda message: None if isinstance(message, served) else answer
+        vtn.events = [event()]
+        home.point.opt_out([OptOut(T0, T0 + HOUR)])
+        vtn.queue = [RequestReregistration(ven_id="ven-1"), vtn.distribution()]
+        await asyncio.sleep(900.0)
+        assert home.link.state is LinkState.ONLINE
+        assert home.limits_w() == [4200.0]
+
+    vtn = played(play, programmes=VOLUNTARY)
+    assert len(vtn.got(CreateOpt)) == 1
+    assert len(vtn.got(CreatedEvent)) == 2  # with the fetch after registering, and with the queue
+
+
+def test_a_vtn_that_refuses_polls_in_http_alone_is_registered_with_again() -> None:
+    async def play(home: Home, vtn: ScriptedVtn) -> None:
+        def forgotten(message: Message) -> HttpAnswer | None:
+            again = len(vtn.got(CreatePartyRegistration)) > 1
+            return HttpAnswer(404, {}, b"") if isinstance(message, Poll) and not again else None
+
+        vtn.answer = forgotten
+        await asyncio.sleep(60.0)
+        assert home.link.state is LinkState.ONLINE
+
+    assert [r.registration_id for r in played(play).got(CreatePartyRegistration)] == [None, "reg-1"]
+
+
+def test_a_ramp_a_recovery_and_a_notification_period_are_read_whatever_their_sign() -> None:
+    async def play(home: Home, vtn: ScriptedVtn) -> None:
+        made = event()
+        minutes = timedelta(minutes=-5), timedelta(minutes=10)
+        period = replace(made.period, ramp_up=minutes[0], recovery=minutes[1], notification=timedelta())
+        vtn.events = [replace(made, period=period)]
+        vtn.queue = [decode_again(vtn.distribution())]
+        await asyncio.sleep(11.0)
+        assert home.limits_w() == [4200.0]
+        assert begins(home) == [T0]
+
+    assert opts_told(played(play)) == ["optIn"]
+
+
+def decode_again(message: Message) -> Message:
+    """As it comes over the wire."""
+    return decode(encode(message))
+
+
+def test_a_vtn_that_asks_for_too_much_or_too_often_is_given_what_was_offered() -> None:
+    async def play(home: Home, vtn: ScriptedVtn) -> None:
+        often = asked("often", "site-status", specifier="telemetry-status", back_s=1)
+        vtn.queue = [CreateReport(request_id="c1", requests=(often,))]
+        again = [asked(f"m{n}", "0", specifier="METADATA") for n in range(500)]
+        wrong = [asked(f"w{n}", "pool-power") for n in range(500)]
+        vtn.queue.append(CreateReport(request_id="c2", requests=(*again, *wrong)))
+        await home.live(300)
+        assert home.link.state is LinkState.ONLINE
+
+    vtn = played(play)
+    assert 3 <= len(vtn.got(UpdateReport)) <= 5
+    assert len(vtn.got(RegisterReport)) <= 201
+    (many,) = [m for m in vtn.got(CreatedReport) if m.response.request_id == "c2"]
+    assert (many.response.code, many.pending) == ("461", ("often",))
+    assert len(many.response.description) < 300
+
+
+def test_a_registration_does_not_say_that_plain_messages_are_signed() -> None:
+    async def play(home: Home, vtn: ScriptedVtn) -> None:
+        assert home.link.state is LinkState.ONLINE
+
+    (registration,) = played(play, envelope=Plain()).got(CreatePartyRegistration)
+    assert registration.xml_signature is False

@@ -20,7 +20,7 @@ from cem.model.directive import LinkState
 from cem.model.errors import GridError
 from cem.provider_ways import ears_for, envelope_for
 from cem.wire.openadr2b import encode
-from cem.wire.openadr2b.messages import OadrResponse
+from cem.wire.openadr2b.messages import CreatePartyRegistration, OadrResponse
 from cem.wire.openadr2b.names import PATH_PREFIX, qualified
 from cem.wire.openadr2b.signature import Signer
 from support.certificates import Authority, Identity
@@ -38,6 +38,7 @@ class Stand:
     authority: Authority
     ven: Identity
     vtn: Identity
+    coming: Identity
     peer: ScriptedVtn
     home: Home
     port: int
@@ -79,6 +80,7 @@ async def stand(folder: Path, *, signed: bool = True, kind: str = "ec") -> Async
     """A VEN that is online and sent to, with a list of revoked certificates on which nobody stands."""
     authority = Authority(folder)
     ven, vtn = authority.issue("ven", kind), authority.issue("vtn", kind)
+    coming = authority.issue("vtn-next")
     (port,) = free_ports(1)
     link = ProviderLink(
         ca_file=authority.certificate,
@@ -88,6 +90,7 @@ async def stand(folder: Path, *, signed: bool = True, kind: str = "ec") -> Async
         callback=("127.0.0.1", port),
         callback_fingerprint=vtn.fingerprint,
         vtn_fingerprint=vtn.fingerprint if signed else None,
+        vtn_next_fingerprint=coming.fingerprint,
     )
     clock = SystemClock()
     provider = utility(binding="openadr2b", callback_url=f"https://127.0.0.1:{port}")
@@ -103,7 +106,7 @@ async def stand(folder: Path, *, signed: bool = True, kind: str = "ec") -> Async
     await until(lambda: home.link.state is LinkState.ONLINE)
     peer.events = [event(start=_now())]
     try:
-        yield Stand(folder, authority, ven, vtn, peer, home, port)
+        yield Stand(folder, authority, ven, vtn, coming, peer, home, port)
     finally:
         await home.stop()
 
@@ -124,6 +127,22 @@ def test_the_vtn_alone_is_listened_to_whoever_else_has_a_certificate(tmp_path: P
             async with at.sender(at.vtn) as post:
                 assert await post(at.body()) == 200
             assert at.home.limits_w() == [4200.0]
+            (registration,) = at.peer.got(CreatePartyRegistration)
+            assert (registration.pull, registration.xml_signature) == (False, True)
+
+    asyncio.run(main())
+
+
+def test_a_vtn_that_renews_its_certificate_is_known_by_the_next_one_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with stand(tmp_path) as at:
+            async with at.sender(at.vtn) as post:
+                assert await post(at.body()) == 200
+            at.peer.events = []
+            async with at.sender(at.coming) as post:
+                assert await post(at.body(at.authority.issue("other-ven"))) == 403
+                assert await post(at.body(at.coming)) == 200
+            assert at.home.limits_w() == []
 
     asyncio.run(main())
 

@@ -139,7 +139,7 @@ class Binding2b:
             return held
         programme = self._programme(descriptor.market_context)
         if self._agreed() and programme not in self._agreed():
-            raise _Refused(Code.NOT_RECOGNISED, f"programme {programme!r} is not in the site file", keep=False)
+            raise _Refused(Code.NOT_RECOGNISED, f"programme {programme[:100]!r} is not in the site file", keep=False)
         targets = self._targets(event, ven_id)
         _check(event)
         if event.period.start_after and descriptor.event_id not in shares:

@@ -22,6 +22,7 @@ class BatteryFact:
     obeys: bool  # it can be reached and does what it is told
     takes_w: float = float("inf")  # what its cells take and give at most now, magnitudes
     gives_w: float = float("inf")
+    timeout_s: float | None = None  # of its own, where it is not the house's usual one
     lets_go_s: float | None = None  # only its own time-out hands it back, after so long; None: a release does
 
     @property
@@ -242,9 +243,17 @@ class FactSource:
         held_w = None
         if own.lower_w is not None and own.upper_w is not None:
             held_w = own.upper_w if own.upper_w >= 0 else own.lower_w
-        lets_go_s = self._plant.lets_go_s(self._device_of.get(resource.device_id) or "").get(plant)
+        simulated = self._device_of.get(resource.device_id) or ""
         return BatteryFact(
-            resource, own.power_w, own.soc_pct, held_w, obeys, own.max_charge_w, own.max_discharge_w, lets_go_s
+            resource,
+            own.power_w,
+            own.soc_pct,
+            held_w,
+            obeys,
+            own.max_charge_w,
+            own.max_discharge_w,
+            self._plant.timeouts_s(simulated).get(plant),
+            self._plant.lets_go_s(simulated).get(plant),
         )
 
     def _wrong(self, truth: Truth, simulated: str | None, broker: Collection[str]) -> frozenset[str]:

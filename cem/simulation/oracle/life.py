@@ -39,6 +39,7 @@ class Failsafe:
         if seen.runs or seen.died_s is None:
             return []
         found = []
+        own_s = {b.resource.id: b.timeout_s for b in seen.facts.batteries}
         held: list[tuple[Resource, Control, float | None]] = []
         held += [(b.resource, Control.BATTERY_SETPOINT_W, b.held_w) for b in seen.facts.batteries]
         held += [(r.resource, Control.PV_LIMIT_W, r.limit_w) for r in seen.facts.roofs]
@@ -50,7 +51,7 @@ class Failsafe:
             spec = self._specs.get((resource_id, control))
             if spec is None or spec.device_timeout_s is None:
                 continue
-            due_s = self._bounds.watchdog_s + 20.0 + self._bounds.step_s
+            due_s = (own_s.get(resource_id) or self._bounds.watchdog_s) + 20.0 + self._bounds.step_s
             if self._told.once(resource_id, value is not None and dead_s > due_s):
                 allowed = f"{resource_id}: by itself {due_s:.0f} s after the gateway's end"
                 unit = "" if control in {Control.HEAT_PUMP_SG_READY, Control.LOAD_ON} else " W"

@@ -178,6 +178,14 @@ class Opened:
     nonce: str
 
 
+def signed_by(payload: Payload) -> str | None:
+    """The fingerprint of the certificate in a signature, as it claims; None: there is no signature.
+
+    Raises SignatureError for a signature without a certificate.
+    """
+    return None if payload.signature is None else _shown(payload.signature)[0]
+
+
 def verified(payload: Payload, expected: str, memory: ReplayMemory, now: datetime) -> Element:
     """The oadrSignedObject that a signature by the `expected` fingerprint covers; raises SignatureError."""
     found = opened(payload, expected)

@@ -147,6 +147,10 @@ class TopicFront(Front):
         self._next_publish_s = 0.0
         self.report()
 
+    def beat(self) -> None:
+        """Within a long step: it says again what it has said, as it is alive."""
+        self.report_now()
+
     def _flood(self, messages: float) -> None:
         topic, payload = self.flood_topic()
         self._flooded += min(messages, 10_000.0)

@@ -178,6 +178,12 @@ class ProfiledDevice(ModbusFront):
         return frozenset().union(*(one.telling for one in self._steerings))
 
     @property
+    def timeouts_s(self) -> dict[str, float]:
+        """The plants whose control has a time-out of its own, and its seconds."""
+        found = ((actor.plant, one.timeout_s) for one, actor in self._actors)
+        return {plant: seconds for plant, seconds in found if seconds is not None}
+
+    @property
     def lets_go_s(self) -> dict[str, float]:
         """The plants that only its own time-out hands back, and after how many seconds."""
         found = ((actor.plant, one.lets_go_s) for one, actor in self._actors)
@@ -268,6 +274,20 @@ class ProfiledDevice(ModbusFront):
         """What is not kept in flash is gone."""
         for steering in self._steerings:
             steering.to_defaults()
+
+    def kept(self) -> dict[int, int]:
+        """What its controls hold in flash, by address."""
+        return {at: self._bank.word(at) for one in self._steerings if one.lasts for at in sorted(one.owned)}
+
+    def keep(self, words: Mapping[int, int]) -> None:
+        """After a restart: what flash held is there, and obeyed."""
+        for steering in self._steerings:
+            if steering.lasts:
+                for at in steering.owned & words.keys():
+                    self._bank.put(at, (words[at],))
+                steering.to_defaults()
+                steering.mirror()
+        self.apply()
 
     def holds(self) -> dict[str, Hold]:
         """By plant."""

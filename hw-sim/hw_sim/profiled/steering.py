@@ -110,9 +110,14 @@ class Steering:
         secret = {at for row in self.table.writes if row.back == "none" for at in row.addresses}
         return frozenset(secret) - {at for row in self.table.writes if row.back != "none" for at in row.addresses}
 
+    @property
+    def lasts(self) -> bool:
+        """Whether what is written outlives a restart of the device."""
+        return self.table.storage in {"flash", "levelled"}
+
     def to_defaults(self, all_of_it: bool = False) -> None:
         """As after a restart: what lies in flash stays, unless `all_of_it`."""
-        if self.table.storage in {"flash", "levelled"} and not all_of_it:
+        if self.lasts and not all_of_it:
             self._understood = self._read()
             return
         for row in self.table.writes:
@@ -199,6 +204,11 @@ class Steering:
             return Command(0.0)
         told = self._told()
         return self._understood if told is None else told
+
+    @property
+    def timeout_s(self) -> float | None:
+        """Its own time-out, as the profile has it; None where it has none."""
+        return self.table.device_timeout.s if self.table.device_timeout is not None else None
 
     @property
     def lets_go_s(self) -> float | None:
