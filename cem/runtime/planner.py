@@ -23,7 +23,7 @@ from cem.ports import Clock, History, Planner
 from cem.runtime.board import Board
 from cem.runtime.needs import PLUGGED, ev_needs
 from cem.runtime.plan_book import PlanBook
-from cem.runtime.waiting import Signal, signalled
+from cem.runtime.waiting import Signal
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class PlannerTask:
         if self._failures or self._unknown:
             tries = max(self._failures, self._unknown)
             within_s = min(self._every_s, FIRST_RETRY_S * 2 ** min(tries - 1, 10))
-        if await signalled(self._wanted, within_s):
+        if await self._wanted.wait(within_s):
             await asyncio.sleep(SETTLE_S)
         self._wanted.clear()
 
