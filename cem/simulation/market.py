@@ -1,14 +1,15 @@
 """A market for simulations: one recorded day of prices that repeats, each day published at 12:55 of the day before."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from cem.io.tariffs.awattar import awattar_prices
+from cem.model.directive import PriceWindow
 from cem.model.errors import GridError
-from cem.model.market import MarketPrice, PriceService
+from cem.model.market import MarketPrice, Markup, PriceService
 from cem.ports import Clock, HttpAnswer
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -81,3 +82,29 @@ class RecordedMarket:
 
     async def close(self) -> None:
         """Nothing to close."""
+
+
+class Contract:
+    """What a kWh costs by a dynamic tariff at any instant, from the recorded day itself."""
+
+    def __init__(self, markup: Markup, day: RecordedDay) -> None:
+        self._markup = markup
+        self._day = day
+        self._windows: tuple[PriceWindow, ...] = ()
+
+    def price(self, at: datetime) -> PriceWindow:
+        """The window of an aware instant."""
+        known = _covering(self._windows, at)
+        if known is not None:
+            return known
+        minutes = self._day.step // timedelta(minutes=1)
+        start = at.astimezone(UTC).replace(minute=at.minute // minutes * minutes, second=0, microsecond=0)
+        price = self._day.price(start)
+        self._windows = self._markup.windows([MarketPrice(start, start + self._day.step, price, price)])
+        found = _covering(self._windows, at)
+        assert found is not None
+        return found
+
+
+def _covering(windows: Iterable[PriceWindow], at: datetime) -> PriceWindow | None:
+    return next((window for window in windows if window.start <= at and (window.end is None or at < window.end)), None)

@@ -35,6 +35,7 @@ from hw_sim.topics import TopicLink
 
 MODBUS_PORT = 502
 _MOST_STEPS_AT_ONCE = 10
+_ALIVE_S = 5.0  # the longest that a device on a broker is silent (charger.py)
 _ON_MODBUS: dict[str, Callable[[DeviceSpec, House], ModbusFront]] = {
     "sunspec.inverter": Inverter,
     "sunspec.battery": Storage,
@@ -275,6 +276,15 @@ class SimulatedHome:
         for caller in self._calling:
             await caller.stop()
 
+    async def _until(self, due: float) -> None:
+        """Waits for the next step; in a long one devices on a broker still show that they live."""
+        loop = asyncio.get_running_loop()
+        while self._on_mqtt and due - loop.time() > _ALIVE_S + 1e-6:
+            await asyncio.sleep(_ALIVE_S)
+            for speaker in self._on_mqtt:
+                speaker.report(self.step_s - (due - loop.time()))
+        await asyncio.sleep(max(0.0, due - loop.time()))
+
     async def run(self) -> None:
         """Steps until it is cancelled."""
         loop = asyncio.get_running_loop()
@@ -283,7 +293,7 @@ class SimulatedHome:
         try:
             while True:
                 due += self.step_s
-                await asyncio.sleep(max(0.0, due - loop.time()))
+                await self._until(due)
                 self.step(self.step_s)
                 for wired in self._on_pins:
                     wired.send(loop.call_later, self.step_s)

@@ -91,7 +91,7 @@ class Bumpless:
     def _battery(self, seen: Seen, battery: BatteryFact) -> list[Violation]:
         key, ratings, device = battery.resource.id, battery.resource.ratings, battery.resource.device_id
         block = self._storage.get(device)
-        mine = [write for write in seen.writes if write.device_id == device and not write.by_topic]
+        mine = [w for w in seen.writes if w.device_id == device and not w.by_topic and not w.former]
         shares = [s for write in mine if block and (s := storage_share(block, written(write.what))) is not None]
         powers = [share * ((ratings.max_charge_w if share > 0 else ratings.max_discharge_w) or 0.0) for share in shares]
         powers += [write.held_w for write in mine if write.held_w is not None]
@@ -112,7 +112,7 @@ class Bumpless:
 
     def _charger(self, seen: Seen, charger: ChargerFact) -> list[Violation]:
         key = charger.resource.id
-        mine = [write for write in seen.writes if write.device_id == charger.resource.device_id]
+        mine = [w for w in seen.writes if w.device_id == charger.resource.device_id and not w.former]
         told = next((amps for write in mine if write.by_topic and (amps := amps_told(write.what)) is not None), None)
         told = next((write.offered_a for write in mine if write.offered_a is not None), told)
         if key not in self._first:
@@ -139,21 +139,32 @@ class Bumpless:
 
 
 class HandBack:
-    """I22: after an orderly end every device that can be reached steers itself, within ten seconds."""
+    """I22: after an orderly end every device that can be reached steers itself, within ten seconds.
+
+    A maker's device that knows no word for that stands still at 0 W until its own timer has run out.
+    """
 
     name = "I22"
 
     def __init__(self, site: Site, bounds: Bounds) -> None:
         del site
         self._bounds = bounds
+        self._timers_s: dict[str, float] = {}  # by battery, of makers' devices that have been written
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
         """What batteries, inverters and contacts still hold."""
+        for device in {write.device_id for write in seen.writes if write.profiled}:
+            self._timers_s |= {s.resource_id: s.device_timeout_s or 0.0 for s in seen.specs.get(device, ())}
         if seen.runs or not seen.handed_back or seen.died_s is None or seen.at_s - seen.died_s < HANDED_S:
             self._told = Told()
             return []
-        held = [(b.resource.id, b.held_w, " W") for b in seen.facts.batteries if b.obeys]
+        ended_s = seen.at_s - seen.died_s
+        waits = {
+            b.resource.id for b in seen.facts.batteries
+            if b.held_w == 0.0 and ended_s < HANDED_S + self._timers_s.get(b.resource.id, 0.0)
+        }  # fmt: skip
+        held = [(b.resource.id, b.held_w, " W") for b in seen.facts.batteries if b.obeys and b.resource.id not in waits]
         held += [(r.resource.id, r.limit_w, " W") for r in seen.facts.roofs if r.obeys]
         held += [(s.resource.id, s.held, "") for s in seen.facts.switched if s.well]
         return [
