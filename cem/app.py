@@ -5,25 +5,24 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random, SystemRandom
 from zoneinfo import ZoneInfo
 
-from cem.config.sitefile import ProviderLink, SiteFile
-from cem.io.callback_server import CallbackServer
+from cem.config.sitefile import SiteFile
 from cem.io.clock import SystemClock
 from cem.io.database import boot_id
 from cem.io.history import HistoryJournal
 from cem.io.http_client import AiohttpClient
 from cem.io.local_api import LocalApi
-from cem.io.mqtt_notices import MqttNotices
+from cem.io.mdns_locator import MdnsLocator
 from cem.io.notify import ServiceManager
 from cem.io.plan_worker import WorkerPlanner
 from cem.io.replay_journal import REPLAY_FOLDER, ReplayJournal
 from cem.io.state_store import SqliteStateStore
 from cem.io.tariffs import price_source
-from cem.io.tls import client_context
 from cem.model.market import PriceService
 from cem.model.provider import Provider
 from cem.model.resource import Role
@@ -43,12 +42,15 @@ from cem.ports import (
     TickRecorder,
     Watchdog,
 )
+from cem.provider_ways import CertificateWatch, ears_for, envelope_for, http_to
 from cem.runtime.acts import OwnersActs
 from cem.runtime.board import Board
 from cem.runtime.contacts import ContactWatch
 from cem.runtime.contained import contained
 from cem.runtime.decisions import DecisionLog
 from cem.runtime.device import DeviceTask
+from cem.runtime.domain import DomainTask, OpenVtn
+from cem.runtime.grid_log import GridLog
 from cem.runtime.kept import DriverKeep
 from cem.runtime.loop import ControlLoop, Ticked
 from cem.runtime.planner import PlannerTask
@@ -58,13 +60,15 @@ from cem.runtime.status import StatusSource, Trouble
 from cem.runtime.tariff import TariffTask
 from cem.runtime.ven import VenSession
 from cem.runtime.ven2b import Ven2bSession
-from cem.runtime.ven2b_client import Envelope, Plain, Signed
+from cem.runtime.ven2b_client import Envelope, Plain
+from cem.runtime.ven_client import Locate
 from cem.runtime.ven_notices import Ears
 from cem.runtime.ven_settlement import Books
 from cem.runtime.why import explain
 from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.point import ConnectionPoint
-from cem.wire.openadr2b.signature import Signer
+from cem.sgcp.reports.outlook import Outlook
+from cem.vtn_app import domain_vtn
 
 log = logging.getLogger(__name__)
 
@@ -90,11 +94,14 @@ class World:
     context: DriverContext
     today: Callable[[datetime], EnergyToday]
     disk_troubles: Callable[[], Sequence[str]]
+    certificate_troubles: Callable[[datetime], Sequence[Trouble]] = lambda _now: ()
     envelope: Callable[[Provider], Envelope] = lambda _provider: Plain()  # of its messages, OpenADR 2.0b alone
+    locate: Callable[[Provider], Locate | None] = lambda _provider: None  # where the site file names no address
     ears: Callable[[Provider], Ears] = lambda _provider: Ears()  # what its notifications are listened for with
     local_api: bool = True
     recorder: TickRecorder | None = None
     prices: Callable[[PriceService], PriceSource] | None = None  # of a dynamic tariff; None: nobody can be asked
+    vtn: Callable[[str], AbstractAsyncContextManager[OpenVtn]] | None = None  # for a domain below; None: there is none
     chance: Random = field(default_factory=SystemRandom)  # back-off and offsets
     boot: str = ""  # names this start of the machine; '': nobody can tell
 
@@ -117,6 +124,7 @@ class Gateway:
         )
         self.contacts = ContactWatch(site, self.point, self.board, world.store, world.clock, self._grid_changed)
         self.tariff = self._tariff_task()
+        self.domain = None if world.vtn is None else DomainTask(world.vtn, world.clock)
         self._grid = self.tariff or self.contacts
         self._clients = [world.http(provider) for provider in site_file.providers]
         self.sessions = [
@@ -127,6 +135,7 @@ class Gateway:
         self.board.owner_watches = self.requests.read_only
         self.planning = None if world.planner is None else self._planner_task(world.planner)
         self.decisions = DecisionLog(world.store, site)
+        self.grid_log = GridLog(world.store)
         self.keeper = MemoryKeeper(world.store, world.boot)
         self.loop = ControlLoop(
             site,
@@ -151,6 +160,7 @@ class Gateway:
             troubles=self._troubles,
             read_only=site_file.read_only,
             tariff=lambda now: None if self.tariff is None else self.tariff.status(now),
+            domain=lambda: None if self.domain is None else self.domain.status(),
         )
 
     def _tariff_task(self) -> TariffTask | None:
@@ -195,6 +205,8 @@ class Gateway:
                 ),
                 resources=reported,
                 envelope=world.envelope(provider),
+                ears=world.ears(provider),
+                books=self._books(),
             )
         return VenSession(
             provider,
@@ -207,6 +219,7 @@ class Gateway:
             resources=reported,
             ears=world.ears(provider),
             books=self._books(),
+            locate=world.locate(provider),
         )
 
     def _books(self) -> Books | None:
@@ -214,7 +227,25 @@ class Gateway:
         meters = site.of(Role.GRID)
         if not meters:
             return None
-        return Books(self._world.history, f"{meters[0].id}.power_w", ZoneInfo(site.zone), site.tariff.currency)
+        return Books(
+            self._world.history,
+            f"{meters[0].id}.power_w",
+            ZoneInfo(site.zone),
+            site.tariff.currency,
+            {policy.resource_id: policy.reserve_pct for policy in site.batteries},
+            self._outlook,
+        )
+
+    def _outlook(self) -> Outlook:
+        """What the plan in force expects, from the last readings on."""
+        site, ticked = self._site_file.site, self.loop.last
+        plan = None if self.planning is None else self.planning.plan
+        roofs = tuple(roof.id for roof in site.of(Role.PV))
+        if ticked is None or plan is None or self._world.clock.now().wall >= plan.expires_at:
+            return Outlook(roofs)
+        stale_s = site.connection.device_stale_s
+        levels = {b.id: ticked.inputs.snapshot.number(b.id, "soc_pct", stale_s) for b in site.of(Role.BATTERY)}
+        return Outlook(roofs, plan.slots, {key: level for key, level in levels.items() if level is not None})
 
     def _planner_task(self, planner: Planner) -> PlannerTask:
         settings = self._site_file.plan
@@ -259,6 +290,7 @@ class Gateway:
         await self.contacts.restore()
         if self.tariff is not None:
             await self.tariff.restore()
+        await self.grid_log.restore()
         self.loop.memory = await self.keeper.restore(self._world.clock.now())
         await asyncio.gather(*(task.look() for task in self.devices if _signals(task.config)))
         self.loop.tick()  # limits that were stored hold before any device is open
@@ -277,12 +309,15 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             services = [group.create_task(self.loop.run()), group.create_task(self.decisions.run())]
             services += [group.create_task(self.keeper.run()), group.create_task(self.contacts.run())]
+            services.append(group.create_task(self.grid_log.run()))
             services += [
                 group.create_task(contained(f"{provider.id}: its session", session.run))
                 for provider, session in zip(self._site_file.providers, self.sessions, strict=True)
             ]
             if self.tariff is not None:
                 services.append(group.create_task(contained("tariff", self.tariff.run)))
+            if self.domain is not None:
+                services.append(group.create_task(contained("vtn", self.domain.run)))
             if self.planning is not None:
                 services.append(group.create_task(self.planning.run()))
             devices = [group.create_task(task.run()) for task in self.devices]
@@ -314,6 +349,9 @@ class Gateway:
 
     def _will_changed(self) -> None:
         self.point.opt_out(self.requests.opted_out())
+        for session in self.sessions:
+            if isinstance(session, Ven2bSession):  # of 3.1 it is told where a report asks for it
+                session.owner_decided()
         self._grid_changed()
 
     def _grid_changed(self) -> None:
@@ -324,6 +362,7 @@ class Gateway:
     def _decided(self, ticked: Ticked) -> None:
         self.decisions.note(ticked)
         self.keeper.note(self.loop.memory, ticked.inputs.now)
+        self.grid_log.note(ticked.inputs)
         if self.planning is not None:
             self.planning.note(ticked.inputs.snapshot)
 
@@ -332,6 +371,7 @@ class Gateway:
             Trouble(f"disk.{number}", text, "control goes on; some history may be missing", "Check the card.", "alarm")
             for number, text in enumerate(self._world.disk_troubles())
         ]
+        troubles += self._world.certificate_troubles(self._world.clock.now().wall)
         if self.planning is not None and self.planning.trouble:
             effect = "the last plan holds until it expires, then simple rules"
             troubles.append(Trouble("planner", self.planning.trouble, effect, "Nothing to do unless it stays."))
@@ -339,37 +379,14 @@ class Gateway:
             effect = "the site's own tariff counts instead"
             advice = "Check the internet connection, and [tariff.dynamic] in the site file."
             troubles.append(Trouble("tariff", prices, effect, advice))
+        if self.domain is not None and (unserved := self.domain.trouble()) is not None:
+            troubles.append(unserved)
         return troubles
 
 
 def _signals(config: DeviceConfig) -> bool:
     """Whether the grid operator speaks through this device: it is read before the first decision."""
     return any(resource.role is Role.CONTACTS for resource in config.resources)
-
-
-def _http(provider: Provider, link: ProviderLink) -> Http:
-    """Raises OSError for certificates that can't be read."""
-    tls = None
-    if link.ca_file is not None or link.certificate_file is not None:
-        tls = client_context(link.certificate_file, link.key_file, link.ca_file, legacy_suites=link.legacy_suites)
-    return AiohttpClient(provider.request_timeout_s, ssl_context=tls)
-
-
-def _envelope(link: ProviderLink, clock: Clock) -> Envelope:
-    """How messages of OpenADR 2.0b are sent; raises OSError and ValueError for a key that can't be used."""
-    if link.vtn_fingerprint is None or link.certificate_file is None:
-        return Plain()
-    certificate = link.certificate_file.read_text()
-    key_file = link.key_file or link.certificate_file
-    return Signed(Signer(key_file.read_bytes(), certificate), link.vtn_fingerprint, clock)
-
-
-def _ears(link: ProviderLink) -> Ears:
-    callback = None
-    if link.callback is not None:
-        host, port = link.callback
-        callback = CallbackServer(host, port, link.callback_certificate_file, link.callback_key_file)
-    return Ears(MqttNotices(), callback)
 
 
 async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, replay: bool = True) -> Gateway:
@@ -382,6 +399,11 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
     store = SqliteStateStore(site_file.store_folder / "state.db", clock)
     history = HistoryJournal(site_file.store_folder / "history.db", site_file.site)
     await history.open(clock.now())
+    locators = {
+        key: MdnsLocator(link.announced_as, plain=link.plain_http)
+        for key, link in site_file.provider_links.items()
+        if link.announced_as is not None
+    }
     recorder = ReplayJournal(site_file.store_folder / REPLAY_FOLDER, site_file.site) if replay else None
     world = World(
         clock=clock,
@@ -389,16 +411,21 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
         journal=history,
         history=history,
         planner=WorkerPlanner(site_file.plan.timeout_s) if site_file.plan.enabled else None,
-        http=lambda provider: _http(provider, site_file.provider_links[provider.id]),
-        ears=lambda provider: _ears(site_file.provider_links[provider.id]),
-        envelope=lambda provider: _envelope(site_file.provider_links[provider.id], clock),
+        http=lambda provider: http_to(provider, site_file.provider_links[provider.id], locators.get(provider.id)),
+        locate=lambda provider: locators[provider.id].locate if provider.id in locators else None,
+        ears=lambda provider: ears_for(provider, site_file.provider_links[provider.id], clock),
+        envelope=lambda provider: envelope_for(site_file.provider_links[provider.id], clock),
         watchdog=ServiceManager(),
         drivers=drivers,
         context=DriverContext(time.monotonic),
         today=history.energy_today,
         disk_troubles=lambda: (*store.alarms, *history.alarms, *(recorder.alarms if recorder is not None else ())),
+        certificate_troubles=CertificateWatch(site_file.provider_links).troubles,
         recorder=recorder,
         boot=boot_id(),
         prices=lambda service: price_source(service, AiohttpClient(PRICES_TIMEOUT_S)),
+        vtn=None
+        if (own := site_file.vtn) is None
+        else lambda secret: domain_vtn(own, site_file.store_folder / "vtn", secret),
     )
     return Gateway(site_file, world)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from cem.model.inverter_curve import Curve, CurveSet, GridFunction
 from cem.model.market import MarketPrice
 from cem.model.plan import Plan, PlanRequest
 from cem.model.reading import Reading
@@ -141,6 +142,33 @@ class SpeaksSeldom(Protocol):
     @property
     def opens_within_s(self) -> float:
         """After so long `open` has ended, one way or the other; at most 14 s."""
+
+
+@runtime_checkable
+class KnowsOfStrangers(Protocol):
+    """A driver with profiles of devices that can't be told from others by what they say."""
+
+    def unrecognised(self, link: Mapping[str, str | int | float | bool]) -> Sequence[str]:
+        """Those of them that may answer at such a link, by the name with which a person can say that it is one."""
+
+
+@runtime_checkable
+class HoldsCurves(Protocol):
+    """A device that supports the grid by curves of its own. They are settings: they stay without us, and no release
+    undoes them. Every method needs an open device and may raise DeviceError."""
+
+    async def curves(self) -> Sequence[CurveSet]:
+        """What it holds now, one entry for each function that it has."""
+
+    async def adopt_curve(self, function: GridFunction, curve: Curve, *, place: int = 2, revert_s: int = 0) -> CurveSet:
+        """Puts a curve in force, reads it back and enables the function; writes nothing where it is so already.
+
+        Raises Refused in words where the device is not to be written, has no such function, the curve does not fit,
+        or the one in force is not what was asked for; the function is not enabled by us then.
+        """
+
+    async def switch_off_curve(self, function: GridFunction) -> CurveSet:
+        """Switches a function off and reads that back; writes nothing where it is off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,6 +433,7 @@ class StateKind(StrEnum):
     DRIVER = "driver"  # what drivers keep over a restart, key device
     SETTLEMENT = "settlement"  # events that are over, settled, key provider/event/start
     TARIFF = "tariff"  # the known prices of a dynamic tariff, key provider
+    GRID_LOG = "grid_log"  # what happened between grid and house, key time and number
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ import logging
 import secrets
 import ssl
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from cem.config.sitefile import VtnSite
 from cem.io.broker_accounts import BrokerAccounts
 from cem.io.callback_guard import CallbackGuard, Network
 from cem.io.clock import SystemClock
@@ -18,15 +19,21 @@ from cem.io.http_server import HttpServer
 from cem.io.mdns_announcement import Announcement, MdnsAnnouncement, host_name, own_addresses
 from cem.io.mqtt_publisher import Broker, MqttPublisher
 from cem.io.object_store import ObjectStore
+from cem.io.tls import server_context
+from cem.io.token_key import token_key
+from cem.io.ven_poster import VenPoster
 from cem.io.webhooks import Webhooks
 from cem.model.errors import GridError
 from cem.runtime.vtn import VtnService
 from cem.runtime.vtn2b import Vtn2bService
-from cem.sgcp.vtn.handler import BASE_PATH, Vtn, VtnConfig
+from cem.runtime.vtn2b_push import RETRY_AFTER_S
+from cem.sgcp.vtn.handler import BASE_PATH, Figures, Vtn, VtnConfig
 from cem.sgcp.vtn.objects import Objects
-from cem.sgcp.vtn.tokens import Client, Role
+from cem.sgcp.vtn.tokens import GATEWAY, Client, Role
 from cem.sgcp.vtn.topics import MqttLogin, MqttOffer
-from cem.sgcp.vtn2b.handler import Admitted, Config2b, Vtn2b
+from cem.sgcp.vtn2b.handler import Vtn2b
+from cem.sgcp.vtn2b.parties import Admitted, Config2b
+from cem.wire.http import HttpRequest, HttpResponse
 from cem.wire.openadr2b.signature import Signer
 
 _log = logging.getLogger(__name__)
@@ -49,24 +56,73 @@ class VtnSettings:
     mdns_name: str | None = None
     vens_2b: tuple[Admitted, ...] = ()  # VENs of OpenADR 2.0b
     signer_2b: Signer | None = None  # messages of 2.0b are signed both ways
+    push_tls_2b: ssl.SSLContext | None = (
+        None  # with our certificate, for VENs that are pushed to and have a fingerprint
+    )
+    push_retry_after_s_2b: tuple[float, ...] = RETRY_AFTER_S
     poll_every_2b: timedelta = timedelta(seconds=10)
     report_every_2b: timedelta = timedelta(seconds=60)
+    refusal: Callable[[bytes], str] | None = None  # why a client's certificate does not count any longer
+
+
+@dataclass(frozen=True, slots=True)
+class RunningVtn:
+    """A VTN that listens: its port, its base URL as this machine reaches it, and its way in without a socket."""
+
+    port: int
+    url: str
+    service: VtnService
+
+    async def exchange(self, request: HttpRequest) -> HttpResponse:
+        """The answer to a request."""
+        return await self.service.exchange(request)
+
+    async def figures(self) -> Figures:
+        """What it holds now."""
+        return await self.service.figures()
+
+
+def domain_vtn(site: VtnSite, data: Path, secret: str) -> AbstractAsyncContextManager[RunningVtn]:
+    """The VTN that a site file asks for, which admits the gateway itself too, as GATEWAY with this secret.
+
+    Raises OSError for certificates that can't be read, and as `running_vtn` does.
+    """
+    broker = site.broker
+    login = MqttLogin.OAUTH2_BEARER_TOKEN if broker is not None and broker.by_token else MqttLogin.ANONYMOUS
+    authorities = site.callback_ca_file
+    clients = [Client(one.id, one.secret, Role.BL if one.business else Role.VEN) for one in site.clients]
+    settings = VtnSettings(
+        (*clients, Client(GATEWAY, secret, Role.BL)),
+        site.host,
+        site.port,
+        data,
+        None if site.certificate_file is None else server_context(site.certificate_file, site.key_file, None),
+        site.public_url,
+        site.callback_networks,
+        None if authorities is None else ssl.create_default_context(cafile=authorities),
+        None if broker is None else Broker(broker.uri, broker.user, broker.password_file, broker.ca_file),
+        None if broker is None else MqttOffer(broker.public_uris, login, broker.prefix),
+        site.mdns_name,
+    )
+    return running_vtn(settings)
 
 
 @asynccontextmanager
-async def running_vtn(settings: VtnSettings) -> AsyncIterator[int]:
-    """Runs a VTN and gives its port; raises StoreError, OSError and GridError when it can't start."""
+async def running_vtn(settings: VtnSettings) -> AsyncIterator[RunningVtn]:
+    """Runs a VTN; raises StoreError, OSError and GridError when it can't start."""
     clock = SystemClock()
     store = ObjectStore.open(settings.data)
     try:
         config = VtnConfig(
             clients=settings.clients,
             new_id=lambda: uuid.uuid4().hex,
-            new_token=lambda: secrets.token_urlsafe(32),
+            new_salt=lambda: secrets.token_urlsafe(9),
+            token_key=token_key(settings.data),
             public_url=settings.public_url,
             mqtt=settings.mqtt,
         )
-        webhooks = Webhooks(CallbackGuard(settings.webhook_networks), tls=settings.webhook_tls)
+        guard = CallbackGuard(settings.webhook_networks)
+        webhooks = Webhooks(guard, tls=settings.webhook_tls)
         publisher = None if settings.broker is None else MqttPublisher(settings.broker)
         accounts = _accounts(settings, publisher)
         changed = asyncio.Event()
@@ -86,20 +142,35 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[int]:
             poll_every=settings.poll_every_2b,
             report_every=settings.report_every_2b,
         )
-        both = Vtn2bService(Vtn2b(old, objects), service, lambda: clock.now().wall, settings.signer_2b)
-        server = HttpServer(both.exchange if settings.vens_2b else service.exchange, tls=settings.tls)
+        both = Vtn2bService(
+            Vtn2b(old, objects),
+            service,
+            lambda: clock.now().wall,
+            settings.signer_2b,
+            VenPoster(guard, settings.webhook_tls, settings.push_tls_2b, settings.refusal),
+            settings.push_retry_after_s_2b,
+        )
+        exchange = both.exchange if settings.vens_2b else service.exchange
+        server = HttpServer(exchange, tls=settings.tls, refusal=settings.refusal)
+        here = f"[{settings.host}]" if ":" in settings.host else settings.host
         if publisher is not None:
             publisher.start()
         if accounts is not None:
             accounts.start((client.id, client.role is Role.BL) for client in settings.clients)
         try:
             port = await server.start(settings.host, settings.port)
-            announcing = asyncio.create_task(_announce(settings, port, service, changed))
+            beside = [asyncio.create_task(_announce(settings, port, service, changed))]
+            if settings.vens_2b:
+                beside.append(asyncio.create_task(both.run()))
+            for task in beside:
+                task.add_done_callback(_say_why)
             try:
-                yield port
+                scheme = "http" if settings.tls is None else "https"
+                yield RunningVtn(port, f"{scheme}://{here}:{port}{BASE_PATH}", service)
             finally:
-                announcing.cancel()
-                await asyncio.gather(announcing, return_exceptions=True)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
         finally:
             await server.stop()
             await webhooks.close()
@@ -108,6 +179,13 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[int]:
                 await asyncio.to_thread(publisher.stop)
     finally:
         store.close()
+
+
+def _say_why(task: asyncio.Task[None]) -> None:
+    """Says loudly when something ended that works as long as the VTN does."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        _log.critical("the VTN goes on without %s: %s", task.get_coro(), error, exc_info=error)
 
 
 def _accounts(settings: VtnSettings, publisher: MqttPublisher | None) -> BrokerAccounts | None:

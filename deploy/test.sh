@@ -18,5 +18,5 @@ if [ "$checks" = yes ]; then
   "$bin/lint-imports" --no-logo 2>/dev/null || "$bin/lint-imports"
   echo "== tests"
 fi
-workers=${CEM_TEST_WORKERS:-$(nproc 2>/dev/null || echo 2)}
+workers=${CEM_TEST_WORKERS:-$(($(nproc 2>/dev/null || echo 2) + 1))} # one more than cores: many tests wait for real time
 exec "$bin/pytest" --numprocesses "$workers" --dist worksteal "$@"

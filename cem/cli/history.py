@@ -15,6 +15,7 @@ import click
 from cem.cli.gateway_socket import DEFAULT_SITE
 from cem.io.clock import SystemClock
 from cem.io.record_reader import EnergyRow, Noted, RecordReader
+from cem.model.grid_log import GridEntry, entry_row
 from cem.ports import Json
 
 _DEFAULT_FOLDER = Path("/var/lib/cem")
@@ -33,16 +34,16 @@ TIMES = "2026-03-01, 2026-03-01T14:00, today, yesterday or '7 days'"
 )
 @click.option(
     "--show",
-    type=click.Choice(["energy", "decisions", "events", "settlements"]),
-    help="One part only; CSV shows energy.",
+    type=click.Choice(["energy", "decisions", "events", "settlements", "grid"]),
+    help="One part only; CSV shows energy. 'grid' is the log of limits, events and links.",
 )
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "csv", "json"]),
+    type=click.Choice(["table", "csv", "json", "cim"]),
     default="table",
     show_default=True,
-    help="How it is written.",
+    help="How it is written; cim is XML of IEC 61968-9: every reading, the grid's events and what happened.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
@@ -64,6 +65,9 @@ def history(
 ) -> None:
     """Energy and cost per hour or day, what was decided and why, the grid's events and how they were settled.
 
+    'cim' writes MeterReadings, EndDeviceControls and EndDeviceEvents of IEC 61968-9 in one message: aligned with the
+    CIM, not certified.
+
     The gateway may run or not.
 
     Exit code 1 when there is no record, or nothing in it for that time.
@@ -74,6 +78,7 @@ def history(
       cem history --from "7 days" --by day
       cem history --from 2026-03-01T12:00 --show decisions
       cem history --from 2026-03-01 --format csv > march.csv
+      cem history --from yesterday --to yesterday --format cim > yesterday.xml
     """
     reader = RecordReader(folder or record_folder(config))
     zone, currency = reader.settings()
@@ -83,21 +88,35 @@ def history(
     if last <= first:
         raise click.UsageError(f"--to {last.isoformat()} is not after --from {first.isoformat()}")
     form = "json" if as_json else form
-    parts = (show,) if show else (("energy",) if form == "csv" else ("energy", "decisions", "events", "settlements"))
+    if form == "cim":
+        if show:
+            raise click.UsageError("--format cim writes the whole record of the time; leave out --show")
+        _write_cim(folder or record_folder(config), first, last, now)
+        return
+    parts = (
+        (show,)
+        if show
+        else (("energy",) if form == "csv" else ("energy", "decisions", "events", "settlements", "grid"))
+    )
     by_day = by == "day" or (by is None and last - first > timedelta(days=2))
     energy = reader.energy(first, last, zone, by_day=by_day) if "energy" in parts else []
     decisions = reader.decisions(first, last) if "decisions" in parts else []
     events = reader.events(first, last) if "events" in parts else []
     settlements = reader.settlements(first, last) if "settlements" in parts else []
+    happened = reader.grid_log(first, last) if "grid" in parts else []
     if form == "json":
         click.echo(
-            json.dumps(_as_json(parts, currency, energy, decisions, events, settlements), indent=2, ensure_ascii=False)
+            json.dumps(
+                _as_json(parts, currency, energy, decisions, events, settlements, happened),
+                indent=2,
+                ensure_ascii=False,
+            )
         )
     elif form == "csv":
-        _write_csv(parts[0], energy, decisions, events, settlements)
+        _write_csv(parts[0], energy, decisions, events, settlements, happened)
     else:
-        _write_tables(parts, zone, currency, energy, decisions, events, settlements)
-    if not (energy or decisions or events or settlements):
+        _write_tables(parts, zone, currency, energy, decisions, events, settlements, happened)
+    if not (energy or decisions or events or settlements or happened):
         click.echo(f"nothing is recorded from {first.isoformat()} to {last.isoformat()}", err=True)
         sys.exit(1)
 
@@ -158,6 +177,7 @@ def _as_json(
     decisions: Sequence[Noted],
     events: Sequence[Noted],
     settlements: Sequence[Noted],
+    happened: Sequence[GridEntry],
 ) -> dict[str, Json]:
     shown: dict[str, Json] = {"currency": currency}
     if "energy" in parts:
@@ -168,6 +188,8 @@ def _as_json(
         shown["events"] = [noted.value for noted in events]
     if "settlements" in parts:
         shown["settlements"] = [noted.value for noted in settlements]
+    if "grid" in parts:
+        shown["grid"] = [{**entry_row(entry)} for entry in happened]
     return shown
 
 
@@ -227,6 +249,7 @@ def _write_csv(
     decisions: Sequence[Noted],
     events: Sequence[Noted],
     settlements: Sequence[Noted],
+    happened: Sequence[GridEntry],
 ) -> None:
     writer = csv.writer(sys.stdout)
     if part == "energy":
@@ -238,6 +261,9 @@ def _write_csv(
     elif part == "settlements":
         writer.writerow(SETTLED)
         writer.writerows(cells for noted in settlements for cells in _settled_cells(noted.value))
+    elif part == "grid":
+        writer.writerow(["at", "what", "whose", "of", "W", "words"])
+        writer.writerows(entry_row(entry).values() for entry in happened)
     else:
         writer.writerow(["from", "to", "event", "asks"])
         writer.writerows(_event_cells(noted.value) for noted in events)
@@ -251,6 +277,7 @@ def _write_tables(
     decisions: Sequence[Noted],
     events: Sequence[Noted],
     settlements: Sequence[Noted],
+    happened: Sequence[GridEntry],
 ) -> None:
     from rich import box
     from rich.console import Console
@@ -279,8 +306,24 @@ def _write_tables(
         write("Decisions", ["at", "mode", "why"], rows)
     if "events" in parts and events:
         write("Grid events", ["from", "to", "event", "asks"], [_event_cells(noted.value) for noted in events])
+    if "grid" in parts and happened:
+        write("Grid and house", ["at", "what", "whose", "words"], [_happened_cells(entry, zone) for entry in happened])
     if "settlements" in parts and settlements:
         write("Settled events", SETTLED, [cells for noted in settlements for cells in _settled_cells(noted.value)])
+
+
+def _happened_cells(entry: GridEntry, zone: ZoneInfo) -> tuple[str, str, str, str]:
+    limit = "" if entry.value_w is None else f"{entry.subject} at most {entry.value_w / 1000:g} kW"
+    words = entry.words or limit
+    return f"{entry.at.astimezone(zone):%Y-%m-%d %H:%M:%S}", entry.kind.value, entry.source or "house", words
+
+
+def _write_cim(folder: Path, first: datetime, last: datetime, now: datetime) -> None:
+    from cem.io.record_cim import write_cim
+
+    left_out = write_cim(folder, sys.stdout.buffer, first, last, now)
+    if left_out:
+        click.echo(f"quarter hours with a gap in the record, whose energies are left out: {left_out}", err=True)
 
 
 def _local(key: str, zone: ZoneInfo) -> str:

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "provision": Lazy("cem.cli.provision:provision", "From an empty box to a running, tested gateway."),
     "run": Lazy("cem.cli.run:run", "Run the gateway."),
     "release": Lazy("cem.cli.release:release", "Hand every device back to its own control."),
+    "curves": Lazy("cem.cli.curves:curves", "The curves by which an inverter supports the grid."),
     "ven": Lazy("cem.cli.ven:ven", "Keys and certificates for a provider of OpenADR 2.0b."),
     "vtn": Lazy("cem.cli.vtn:vtn", "Run a VTN, for a domain below or for trying things."),
     "simulate": Lazy("cem.cli.simulate:simulate", "The gateway and a simulated home, days in seconds."),

@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from cem.cli.gateway_socket import DEFAULT_SITE
 from cem.config.drivers import load_drivers
 from cem.config.load import load_site
 from cem.config.sitefile import SiteFile
+from cem.io.clock import SystemClock
 from cem.io.local_client import GatewayUnreachable, LocalClient
+from cem.io.state_store import SqliteStateStore
 from cem.model.errors import SiteFileError
-from cem.ports import DriverContext
+from cem.ports import DeviceConfig, Driver, DriverContext
 from cem.runtime.hand_back import HandedBack, hand_back_all
+from cem.runtime.kept import DriverKeep
 
 NOBODY = (FileNotFoundError, ConnectionRefusedError)
 ASK_GATEWAY_S = 1.0
@@ -59,12 +63,26 @@ def release(config: Path, as_json: bool) -> None:
             "Stop it (systemctl stop cem); it hands every device back by itself"
         )
     configs = () if site_file.read_only else site_file.devices
-    results = asyncio.run(hand_back_all(configs, drivers, DriverContext(time.monotonic)))
+    kept_in = site_file.store_folder / "state.db"
+    store = SqliteStateStore(kept_in, SystemClock()) if kept_in.exists() else None
+    results = asyncio.run(_hand_back(store, configs, drivers))
     if as_json:
         click.echo(json.dumps([asdict(result) for result in results], indent=2))
     else:
         _tell(site_file, results)
     sys.exit(int(not all(result.ok for result in results)))
+
+
+async def _hand_back(
+    store: SqliteStateStore | None, configs: Sequence[DeviceConfig], drivers: Mapping[str, Driver]
+) -> list[HandedBack]:
+    """With what the drivers have kept, such as a value that was found."""
+    if store is None:
+        return await hand_back_all(configs, drivers, DriverContext(time.monotonic))
+    try:
+        return await hand_back_all(configs, drivers, DriverContext(time.monotonic, keep=DriverKeep(store)))
+    finally:
+        await store.close()
 
 
 def _gateway_lives(socket_path: Path) -> bool:

@@ -26,6 +26,8 @@ def write_status(status: Status, console: Console) -> None:
     console.print(_prices(status), style="dim")
     if status.tariff is not None:
         console.print(f"tariff: {status.tariff.detail}", style="dim")
+    if status.domain is not None:
+        console.print(words.domain(status.domain, status), style="dim")
     console.print(f"today: {words.today(status.today, status.currency)}", style="dim")
     _alarms(status, console)
     _grid(status, console)

@@ -9,25 +9,28 @@ import secrets
 import signal
 import ssl
 import sys
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 
 import click
 
+from cem.cli.vtn_2b import report_end, report_offers, report_request, ven_dismiss, ven_reregister, ven_state
 from cem.cli.vtn_event import event
 from cem.cli.vtn_peers import report, subscription, ven
 from cem.cli.vtn_print import json_option
 from cem.cli.vtn_program import program
 from cem.io.callback_guard import Network
+from cem.io.clock import SystemClock
 from cem.io.mqtt_publisher import Broker
 from cem.io.object_store import StoreError
-from cem.io.tls import server_context
+from cem.io.revocation import RevocationLists
+from cem.io.tls import pinning_context, server_context
 from cem.model.errors import GridError
-from cem.sgcp.vtn.handler import BASE_PATH
 from cem.sgcp.vtn.tokens import Client, Role
 from cem.sgcp.vtn.topics import MqttLogin, MqttOffer
-from cem.sgcp.vtn2b.handler import Admitted
-from cem.vtn_app import VtnSettings, running_vtn
+from cem.sgcp.vtn2b.parties import Admitted
+from cem.vtn_app import RunningVtn, VtnSettings, running_vtn
 from cem.wire.openadr2b.signature import Signer
 
 
@@ -44,6 +47,10 @@ def vtn(ctx: click.Context) -> None:
 
 for _group in (program, event, report, ven, subscription):
     vtn.add_command(_group)
+for _command in (ven_state, ven_reregister, ven_dismiss):
+    ven.add_command(_command)
+for _command in (report_offers, report_request, report_end):
+    report.add_command(_command)
 
 
 def _client(text: str) -> Client:
@@ -117,6 +124,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Admits a VEN of OpenADR 2.0b: ID=NAME, or ID=NAME=FINGERPRINT of its certificate; repeatable.",
 )
 @click.option("--client-ca", type=_FILE, help="Authorities of the VENs' certificates, PEM; asks clients for theirs.")
+@click.option("--crl", type=_FILE, help="Their lists of revoked certificates, PEM; read again when the file changes.")
 @click.option("--sign-2b", is_flag=True, help="Messages of OpenADR 2.0b are signed both ways, with --tls-key.")
 @click.option("--legacy-suites", is_flag=True, help="Permits the two old cipher suites of OpenADR 2.0b too.")
 @click.option(
@@ -124,7 +132,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "networks",
     callback=_read_networks,
     multiple=True,
-    help="Callbacks may lie in this network although it is not public, and use plain http; such as 192.168.178.0/24.",
+    help="Callbacks, and VENs of 2.0b that are posted to, may lie in this network although it is not public, and use "
+    "plain http; such as 192.168.178.0/24.",
 )
 @click.option("--webhook-ca", type=_FILE, help="Authorities of the callbacks' certificates, PEM; else the system's.")
 @click.option(
@@ -158,6 +167,7 @@ def serve(
     tls_key: Path | None,
     vens_2b: tuple[Admitted, ...],
     client_ca: Path | None,
+    crl: Path | None,
     sign_2b: bool,
     legacy_suites: bool,
     networks: tuple[Network, ...],
@@ -199,6 +209,8 @@ def serve(
         mdns_name,
         vens_2b,
         _signer(tls_cert, tls_key) if sign_2b else None,
+        None if client_ca is None else _pushing(tls_cert, tls_key, client_ca, legacy_suites),
+        refusal=_refusal(crl, client_ca),
     )
     if client_ca is not None and tls_cert is None:
         raise click.UsageError("--client-ca needs --tls-cert and --tls-key")
@@ -211,6 +223,18 @@ def serve(
     try:
         asyncio.run(_serve(settings, port_file, as_json))
     except (StoreError, GridError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _refusal(crl: Path | None, client_ca: Path | None) -> Callable[[bytes], str] | None:
+    if crl is None:
+        return None
+    if client_ca is None:
+        raise click.UsageError("--crl needs --client-ca, the authorities that signed the lists")
+    clock = SystemClock()
+    try:
+        return RevocationLists(crl, client_ca, lambda: clock.now().wall).refusal
+    except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -235,6 +259,14 @@ def _tls(
     except (ssl.SSLError, OSError) as error:
         raise click.ClickException(f"{cert}: {error}; give a PEM chain and its key") from error
     return context
+
+
+def _pushing(cert: Path | None, key: Path | None, client_ca: Path, legacy_suites: bool) -> ssl.SSLContext:
+    """To VENs that messages are posted to: the certificate that was admitted counts, whatever name is in it."""
+    try:
+        return pinning_context(cert, key, client_ca, legacy_suites=legacy_suites)
+    except (ssl.SSLError, OSError) as error:
+        raise click.ClickException(f"{client_ca}: {error}; give certificates and keys in PEM") from error
 
 
 def _trusting(authorities: Path | None) -> ssl.SSLContext | None:
@@ -267,19 +299,17 @@ async def _serve(settings: VtnSettings, port_file: Path | None, as_json: bool) -
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    async with running_vtn(settings) as port:
-        _tell(settings, port, port_file, as_json)
+    async with running_vtn(settings) as running:
+        _tell(settings, running, port_file, as_json)
         await ended.wait()
 
 
-def _tell(settings: VtnSettings, port: int, port_file: Path | None, as_json: bool) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"{'https' if settings.tls else 'http'}://{host}:{port}{BASE_PATH}"
+def _tell(settings: VtnSettings, running: RunningVtn, port_file: Path | None, as_json: bool) -> None:
     if settings.tls is None and settings.host not in ("127.0.0.1", "::1", "localhost"):
         click.echo("note: OpenADR 3 demands TLS beyond this machine; give --tls-cert and --tls-key", err=True)
     if port_file is not None:
         draft = port_file.with_name(port_file.name + ".new")
-        draft.write_text(f"{port}\n", encoding="ascii")
+        draft.write_text(f"{running.port}\n", encoding="ascii")
         os.replace(draft, port_file)
-    click.echo(json.dumps({"url": url, "port": port}) if as_json else url)
+    click.echo(json.dumps({"url": running.url, "port": running.port}) if as_json else running.url)
     sys.stdout.flush()

@@ -4,8 +4,10 @@ import asyncio
 import base64
 import functools
 import json
+import ssl
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -13,6 +15,8 @@ from urllib.parse import quote
 import aiohttp
 import click
 
+from cem.model.errors import SiteFileError
+from cem.sgcp.vtn.handler import BASE_PATH
 from cem.wire.openadr3 import (
     AuthServerInfo,
     ClientCredentialResponse,
@@ -25,6 +29,7 @@ from cem.wire.openadr3 import (
     to_json,
 )
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _PAGE = 50
 _TIMEOUT_S = 10.0
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -36,26 +41,79 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where the VTN is and as whom to ask."""
+    """Where the VTN is and as whom to ask; `tls` None believes the system's authorities."""
 
     url: str
     client_id: str
-    client_secret: str
+    client_secret: str = field(repr=False)
+    tls: ssl.SSLContext | None = None
+    token_url: str | None = None  # None: as the VTN says
 
 
 def access_options(command: F) -> F:
-    """Adds --url, --client-id and --client-secret; the command gets one `access`."""
+    """Adds the options that say which VTN is meant and as whom; the command gets one `access`."""
 
-    @click.option("--url", envvar="CEM_VTN_URL", required=True, help="Base URL of the VTN.  [env: CEM_VTN_URL]")
+    @click.option("--url", envvar="CEM_VTN_URL", help="Base URL of the VTN.  [env: CEM_VTN_URL]")
     @click.option(
-        "--client-id", envvar="CEM_VTN_CLIENT_ID", default="bl", show_default=True, help="[env: CEM_VTN_CLIENT_ID]"
+        "--client-id", envvar="CEM_VTN_CLIENT_ID", help="As whom; bl where not given.  [env: CEM_VTN_CLIENT_ID]"
     )
-    @click.option("--client-secret", envvar="CEM_VTN_CLIENT_SECRET", required=True, help="[env: CEM_VTN_CLIENT_SECRET]")
+    @click.option("--client-secret", envvar="CEM_VTN_CLIENT_SECRET", help="[env: CEM_VTN_CLIENT_SECRET]")
+    @click.option("--ca", type=_FILE, help="Authorities of the VTN's certificate, PEM; else the system's.")
+    @click.option(
+        "--config",
+        type=_FILE,
+        help="The VTN of this site file, in place of all these, as its first client of the role bl (or --client-id).",
+    )
     @functools.wraps(command)
-    def wrapped(url: str, client_id: str, client_secret: str, **rest: Any) -> Any:
-        return command(access=Access(url.rstrip("/"), client_id, client_secret), **rest)
+    def wrapped(
+        url: str | None,
+        client_id: str | None,
+        client_secret: str | None,
+        ca: Path | None,
+        config: Path | None,
+        **rest: Any,
+    ) -> Any:
+        if config is not None:
+            return command(access=_of_site(config, client_id), **rest)
+        if url is None or client_secret is None:
+            raise click.UsageError("which VTN? Give --url and --client-secret, or --config with a [vtn] in it")
+        return command(access=Access(url.rstrip("/"), client_id or "bl", client_secret, _trusting(ca)), **rest)
 
     return wrapped  # type: ignore[return-value]
+
+
+def _trusting(authorities: Path | None) -> ssl.SSLContext | None:
+    if authorities is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        raise click.ClickException(f"{authorities}: {error}; give the authorities' certificates in PEM") from error
+
+
+def _of_site(path: Path, client_id: str | None) -> Access:
+    """The gateway's own VTN on this machine. Its certificate is known: that one is believed, whatever it names."""
+    from cem.config.drivers import load_drivers
+    from cem.config.load import load_site
+
+    try:
+        vtn = load_site(path, load_drivers()).vtn
+    except SiteFileError as error:
+        raise click.ClickException("\n".join(error.faults)) from error
+    if vtn is None:
+        raise click.ClickException(f"{path}: it has no [vtn]; cem/config/README.md says how to add one")
+    found = [one for one in vtn.clients if one.business and client_id in (None, one.id)]
+    if not found:
+        wanted = "client of the role bl" if client_id is None else f"client {client_id!r} of the role bl"
+        raise click.ClickException(f'{path}: [vtn] has no {wanted}; add a [[vtn.client]] with role = "bl"')
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(vtn.host, vtn.host)  # noqa: S104 - what it listens on
+    place = f"[{host}]:{vtn.port}" if ":" in host else f"{host}:{vtn.port}"
+    tls = _trusting(vtn.certificate_file)
+    if tls is not None:
+        tls.check_hostname = False
+        tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    url = f"{'http' if tls is None else 'https'}://{place}{BASE_PATH}"
+    return Access(url, found[0].id, found[0].secret, tls, f"{url}/auth/token")
 
 
 class Vtn:
@@ -120,11 +178,24 @@ class Vtn:
         """Deletes an object and returns it as it was."""
         return decode(kind, await self._ask("DELETE", f"/{segment}/{_segment(object_id)}"))
 
+    async def beside(self, method: str, path: str, body: object = None, **query: str) -> Any:
+        """An exchange on the VTN's own paths beside OpenADR 3.1; the JSON that came back."""
+        sent = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        url = f"{self._access.url.removesuffix(BASE_PATH)}{path}"
+        answer = await self._exchange(method, url, headers, params=query, data=sent)
+        try:
+            return json.loads(answer)
+        except ValueError as error:
+            raise click.ClickException(f"{url}: the answer is no JSON; is this `cem vtn serve`?") from error
+
     async def _log_in(self) -> None:
-        info = decode(AuthServerInfo, await self._ask("GET", "/auth/server"))
+        url = self._access.token_url
+        if url is None:
+            url = decode(AuthServerInfo, await self._ask("GET", "/auth/server")).token_url
         pair = f"{self._access.client_id}:{self._access.client_secret}".encode()
         basic = {"Authorization": "Basic " + base64.b64encode(pair).decode("ascii")}
-        answer = await self._exchange("POST", info.token_url, basic, data={"grant_type": "client_credentials"})
+        answer = await self._exchange("POST", url, basic, data={"grant_type": "client_credentials"})
         self._token = decode(ClientCredentialResponse, answer).access_token
 
     async def _ask(
@@ -138,7 +209,9 @@ class Vtn:
     async def _exchange(self, method: str, url: str, headers: dict[str, str], **rest: Any) -> bytes:
         assert self._session is not None
         try:
-            async with self._session.request(method, url, headers=headers, allow_redirects=False, **rest) as answer:
+            async with self._session.request(
+                method, url, headers=headers, allow_redirects=False, ssl=self._access.tls or True, **rest
+            ) as answer:
                 body = await answer.read()
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise click.ClickException(

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from cem.commissioning.knock import knock
-from cem.commissioning.targets import Link, LinkKind, address
+from cem.commissioning.targets import MODBUS_KINDS, Link, LinkKind, address
 from cem.model.errors import DeviceError
-from cem.ports import DeviceConfig, Driver, DriverContext, Found
+from cem.ports import DeviceConfig, Driver, DriverContext, Found, KnowsOfStrangers
 
 PROBE_TIMEOUT_S = 2.0
 """Patience for one answer while probing."""
@@ -79,6 +79,7 @@ async def discover(
 
 async def _look_at(link: Link, drivers: Mapping[str, Driver], context: DriverContext, timeout_s: float) -> Sighting:
     best: dict[str, Found] = {}
+    every: list[tuple[str, Found]] = []
     trouble = _unknown_profile(drivers, link)
     for name, driver in drivers.items():
         if not _speaks(driver, link):
@@ -93,8 +94,10 @@ async def _look_at(link: Link, drivers: Mapping[str, Driver], context: DriverCon
         else:
             for index, found in enumerate(candidates):
                 serial = found.identity.serial or f"{name} {index}"  # devices without a number are not all the same
+                every.append((serial, found))
                 if serial not in best or found.confidence > best[serial].confidence:
                     best[serial] = found
+    trouble += [line for serial, found in every for line in _besides(best[serial], found)]
     if link.get("kind") == LinkKind.GPIO:  # nothing stands behind a pin that could be knocked at
         return Sighting(link, tuple(best.values()), tuple(trouble))
     if trouble and not best and link.get("kind") in {LinkKind.SERIAL, LinkKind.SERIAL_TCP}:
@@ -104,7 +107,25 @@ async def _look_at(link: Link, drivers: Mapping[str, Driver], context: DriverCon
     if link.get("kind") == LinkKind.OCPP:
         return Sighting(link, (), tuple(trouble), "" if trouble else NOBODY_CALLS)
     seen = await knock(link, timeout_s)
-    return Sighting(link, (), tuple(trouble), seen.words, seen.reached)
+    silent = sorted(_silent(drivers.values(), link))
+    words = f"{seen.words}; no way to recognise {', '.join(silent)}" if seen.reached and silent else seen.words
+    return Sighting(link, (), tuple(trouble), words, seen.reached)
+
+
+def _besides(taken: Found, found: Found) -> list[str]:
+    """What is said of a second way to reach a device that tells more than the one that was taken."""
+    more = [role.value for role, _, _ in found.resources if role not in {role for role, _, _ in taken.resources}]
+    if not more or found.profile is None:
+        return []
+    told = f"{found.identity.serial} tells more as {found.profile} ({', '.join(more)})"
+    return [f"{told}: say so with ={found.profile} behind the address"]
+
+
+def _silent(drivers: Iterable[Driver], link: Link) -> set[str]:
+    """The profiles that a scan of this link can't have found; none where a person named one."""
+    if link.get("kind") not in MODBUS_KINDS or "profile" in link:
+        return set()
+    return {name for one in drivers if isinstance(one, KnowsOfStrangers) for name in one.unrecognised(link)}
 
 
 def _real(link: Link, context: DriverContext) -> bool:

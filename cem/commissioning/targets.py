@@ -47,7 +47,7 @@ _NAMED = {
 }
 
 
-_MODBUS = frozenset({LinkKind.MODBUS_TCP, LinkKind.MODBUS_RTU_TCP, LinkKind.MODBUS_TLS})
+MODBUS_KINDS = frozenset({LinkKind.MODBUS_TCP, LinkKind.MODBUS_RTU, LinkKind.MODBUS_RTU_TCP, LinkKind.MODBUS_TLS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _links_of(text: str, kind: LinkKind | None) -> list[Link]:
     if match is None:
         raise ValueError(f"{text!r} is no address; needed: HOST:PORT or HOST:PORT/UNIT, such as 192.0.2.40:502/1")
     named = _NAMED.get(match["kind"] or "")
-    if kind is LinkKind.MODBUS_TCP and named in _MODBUS:
+    if kind is LinkKind.MODBUS_TCP and named in MODBUS_KINDS - {LinkKind.MODBUS_RTU}:
         kind = named  # any way to a Modbus device will do where one is meant
     if named and kind and named is not kind:
         raise ValueError(f"{text!r} was given where an address of kind {kind} is meant")

@@ -18,11 +18,13 @@ LEAST_TOLERANCE = {
     Control.EV_LIMIT_A: 0.5,
     Control.PV_LIMIT_W: 10.0,
     Control.BATTERY_SETPOINT_W: 10.0,
+    Control.BATTERY_RESERVE_PCT: 0.5,
     Control.EV_PHASES: 0.5,
     Control.HEAT_PUMP_SG_READY: 0.5,
     Control.LOAD_ON: 0.5,
 }
 NEVER_TRIED = {
+    Control.BATTERY_RESERVE_PCT: "the battery may keep it in memory that wears out; it is written once, at the start",
     Control.EV_PHASES: "phases are only changed while the car is paused, and each change wears the contactor",
     Control.HEAT_PUMP_SG_READY: "a heat pump is not started or stopped for some seconds: its compressor would suffer",
     Control.LOAD_ON: "nobody knows what an appliance does when it is switched for some seconds",
@@ -73,7 +75,7 @@ def trial(
         case Control.HEAT_PUMP_SG_READY:
             why = "a heat pump starts when it wants to, so only the contacts prove it: look at its own display"
             return Trial(float(SgReady.FORCED), "both contacts closed for a moment", why_no_effect=why)
-        case Control.EV_PHASES:
+        case Control.EV_PHASES | Control.BATTERY_RESERVE_PCT:
             return None  # see NEVER_TRIED
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 from cem.config.schema import (
@@ -16,10 +17,11 @@ from cem.config.schema import (
     ResourceTable,
     SiteTable,
     TariffTable,
+    VtnTable,
 )
-from cem.config.sitefile import PlanSettings, ProviderLink, SiteFile
+from cem.config.sitefile import PlanSettings, ProviderLink, SiteFile, VtnBroker, VtnClient, VtnSite
 from cem.model.market import DynamicTariff, Markup, PriceService
-from cem.model.provider import Programme, Provider
+from cem.model.provider import BY_MDNS, Programme, Provider
 from cem.model.resource import Ratings, Resource
 from cem.model.site import (
     BatteryPolicy,
@@ -72,6 +74,7 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
         dynamic=None
         if table.tariff.dynamic is None
         else dynamic(table.tariff.dynamic, folder, table.timezone, table.currency),
+        vtn=None if table.vtn is None else vtn_site(table.vtn, folder),
     )
 
 
@@ -194,13 +197,16 @@ def dynamic(table: DynamicTable, folder: Path, zone: str, currency: str) -> Dyna
 _LINK_KEYS = (
     "client_secret_file",
     "vtn_fingerprint",
+    "vtn_next_fingerprint",
     "legacy_suites",
     "ca_file",
+    "crl_file",
     "client_certificate_file",
     "client_key_file",
     "callback_listen",
     "callback_certificate_file",
     "callback_key_file",
+    "callback_fingerprint",
 )
 SHED_SHARES = (0.5, 0.25, 0.0)
 """Of the fuse's power that load-shed levels 1, 2 and 3 leave where the site file does not say."""
@@ -230,14 +236,51 @@ def provider_link(table: ProviderTable, folder: Path) -> ProviderLink:
 
     listen = None if table.callback_listen is None else host_and_port(table.callback_listen)
     return ProviderLink(
-        beside(table.ca_file),
-        beside(table.client_certificate_file),
-        beside(table.client_key_file),
-        listen,
-        beside(table.callback_certificate_file),
-        beside(table.callback_key_file),
-        table.vtn_fingerprint,
-        table.legacy_suites,
+        ca_file=beside(table.ca_file),
+        crl_file=beside(table.crl_file),
+        certificate_file=beside(table.client_certificate_file),
+        key_file=beside(table.client_key_file),
+        callback=listen,
+        callback_certificate_file=beside(table.callback_certificate_file),
+        callback_key_file=beside(table.callback_key_file),
+        callback_fingerprint=table.callback_fingerprint or table.vtn_fingerprint,
+        vtn_fingerprint=table.vtn_fingerprint,
+        vtn_next_fingerprint=table.vtn_next_fingerprint,
+        announced_as=table.url.removeprefix(BY_MDNS) if table.url.startswith(BY_MDNS) else None,
+        plain_http=table.allow_plain_http,
+        legacy_suites=table.legacy_suites,
+    )
+
+
+def vtn_site(table: VtnTable, folder: Path) -> VtnSite:
+    """The VTN for a domain below, with its clients' secrets read; raises OSError when one has gone since the checks."""
+
+    def beside(name: str | None) -> Path | None:
+        return None if name is None else folder / name
+
+    host, port = host_and_port(table.listen)
+    broker = table.broker
+    return VtnSite(
+        host,
+        port,
+        tuple(VtnClient(c.id, read_secret(folder / c.secret_file), c.role == "bl") for c in table.client),
+        beside(table.certificate_file),
+        beside(table.key_file),
+        (table.public_url or "").rstrip("/"),
+        table.mdns_name,
+        tuple(ip_network(text) for text in table.callback_networks),
+        beside(table.callback_ca_file),
+        None
+        if broker is None
+        else VtnBroker(
+            broker.uri,
+            broker.public_uris or (broker.uri,),
+            broker.user,
+            beside(broker.password_file),
+            beside(broker.ca_file),
+            broker.login == "token",
+            broker.prefix,
+        ),
     )
 
 

@@ -7,7 +7,9 @@ from cem.config.contact_checks import CONTACT_CHECKS
 from cem.config.device_checks import DEVICE_CHECKS
 from cem.config.draft import Draft
 from cem.config.provider_checks import PROVIDER_CHECKS
+from cem.config.push_checks import PUSH_CHECKS
 from cem.config.tariff_checks import TARIFF_CHECKS
+from cem.config.vtn_checks import VTN_CHECKS
 from cem.config.words import did_you_mean, duplicates, fault, one_of, shown
 from cem.model.resource import Role
 
@@ -172,6 +174,8 @@ CHECKS: tuple[Check, ...] = (
     *CONTACT_CHECKS,
     *WISH_CHECKS,
     *PROVIDER_CHECKS,
+    *VTN_CHECKS,
+    *PUSH_CHECKS,
 )
 """All of them, in the order in which their faults are told."""
 

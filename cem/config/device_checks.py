@@ -11,7 +11,7 @@ from cem.model.resource import Control, Role
 CONTROLS_OF: dict[Role, tuple[Control, ...]] = {
     Role.GRID: (),
     Role.PV: (Control.PV_LIMIT_W,),
-    Role.BATTERY: (Control.BATTERY_SETPOINT_W,),
+    Role.BATTERY: (Control.BATTERY_SETPOINT_W, Control.BATTERY_RESERVE_PCT),
     Role.EV: (Control.EV_LIMIT_A, Control.EV_PHASES),
     Role.HEAT_PUMP: (Control.HEAT_PUMP_SG_READY, Control.LOAD_ON),
     Role.LOAD: (Control.LOAD_ON,),

@@ -20,6 +20,7 @@ from cem.config.schema import (
     SiteTable,
     Table,
     TariffTable,
+    VtnTable,
 )
 from cem.config.schema_faults import blamed_paths
 from cem.ports import Driver
@@ -50,6 +51,7 @@ class Draft:
     loads: Mapping[int, LoadTable]
     providers: Mapping[int, ProviderTable]
     guaranteed_minimum: str | None = None
+    vtn: VtnTable | None = None
     doubtful: frozenset[str] = frozenset()
 
     def sure(self, *paths: str) -> bool:
@@ -88,6 +90,7 @@ def draft(raw: Mapping[str, Any], folder: Path, drivers: Mapping[str, Driver]) -
         circuits=items(CircuitTable, "circuit"),
         loads=items(LoadTable, "load"),
         providers=items(ProviderTable, "provider"),
+        vtn=_salvage(VtnTable, raw["vtn"], "vtn", doubtful) if "vtn" in raw else None,
         guaranteed_minimum=_table(raw.get("control")).get("guaranteed_minimum"),
         doubtful=frozenset(doubtful),
     )

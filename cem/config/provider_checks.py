@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from cem.config.build import host_and_port
 from cem.config.draft import Draft
+from cem.config.schema import ProviderTable
 from cem.config.words import duplicates, fault, shown
-from cem.model.provider import Notify
+from cem.model.provider import BY_MDNS, Notify
 
 LARGEST_SECRET = 4096
 """Bytes; a secret file that is bigger is some other file."""
@@ -39,10 +40,26 @@ def url_unusable(draft: Draft) -> Iterator[str]:
     """A VTN's address is an http or https URL; plain http only where it does not leave the machine, or by consent."""
     for index, provider in draft.providers.items():
         sure = draft.sure(f"provider[{index}].allow_plain_http")
-        advice = "client_secret would travel in clear; use https, or set allow_plain_http = true on a network you trust"
+        what = "client_secret" if provider.binding == "openadr3" else "messages"
+        advice = f"{what} would travel in clear; use https, or set allow_plain_http = true on a network you trust"
         plain = None if provider.allow_plain_http or not sure else advice
-        if problem := url_problem(provider.url, plain):
+        if provider.url.startswith(BY_MDNS):
+            yield from _announced(draft, index, provider)
+        elif problem := url_problem(provider.url, plain):
             yield fault(f"provider[{index}].url", *problem)
+
+
+def _announced(draft: Draft, index: int, provider: ProviderTable) -> Iterator[str]:
+    """A VTN that is looked for by its name: certified by somebody whom the site knows, as no name there is its own."""
+    path = f"provider[{index}].url"
+    if provider.binding != "openadr3":
+        yield fault(path, shown(provider.url), "https://host[:port]/path is needed with OpenADR 2.0b")
+    elif len(provider.url.removeprefix(BY_MDNS).encode()) > 63:
+        yield fault(path, shown(provider.url), "a name that is announced has 63 bytes at most")
+    sure = draft.sure(f"provider[{index}].ca_file", f"provider[{index}].allow_plain_http")
+    if sure and provider.ca_file is None and not provider.allow_plain_http:
+        allowed = "name the authority of its certificate in ca_file; no public one certifies local names"
+        yield fault(path, f"{shown(provider.url)}, without a ca_file", allowed)
 
 
 def url_problem(url: str, plain: str | None) -> tuple[str, str] | None:
@@ -57,7 +74,7 @@ def url_problem(url: str, plain: str | None) -> tuple[str, str] | None:
         return shown(url), "https://host[:port]/path is needed"
     if parts.username or parts.password or parts.query or parts.fragment:
         return "user, query or fragment in the URL", "https://host[:port]/path alone is needed"
-    if plain is not None and scheme != "https" and not _is_loopback(host):
+    if plain is not None and scheme != "https" and not is_loopback(host):
         return f"plain http to {host}", plain
     return None
 
@@ -69,7 +86,7 @@ def credentials_lacking(draft: Draft) -> Iterator[str]:
             for key in ("client_id", "client_secret_file"):
                 if not getattr(provider, key) and draft.sure(f"provider[{index}].{key}"):
                     yield fault(f"provider[{index}].{key}", "missing", "a value is needed with OpenADR 3.1")
-            for key in ("vtn_fingerprint", "legacy_suites"):
+            for key in ("vtn_fingerprint", "vtn_next_fingerprint", "legacy_suites"):
                 if getattr(provider, key):
                     yield fault(f"provider[{index}].{key}", "set", "it belongs to OpenADR 2.0b alone")
         elif provider.vtn_fingerprint and not provider.client_certificate_file:
@@ -117,16 +134,16 @@ def files_unusable(draft: Draft) -> Iterator[str]:
                     "one of certificate and key",
                     f"{certificate} and {key} are needed together",
                 )
-            yield from _not_a_pair(
+            yield from not_a_pair(
                 draft, f"{path}.{certificate}", getattr(provider, certificate), getattr(provider, key)
             )
         for name in ("ca_file", "client_certificate_file", "callback_certificate_file"):
-            yield from _unreadable(draft, f"{path}.{name}", getattr(provider, name), private=False)
+            yield from unreadable(draft, f"{path}.{name}", getattr(provider, name), private=False)
         for name in ("client_key_file", "callback_key_file"):
-            yield from _unreadable(draft, f"{path}.{name}", getattr(provider, name), private=True)
+            yield from unreadable(draft, f"{path}.{name}", getattr(provider, name), private=True)
 
 
-def _not_a_pair(draft: Draft, path: str, certificate: str | None, key: str | None) -> Iterator[str]:
+def not_a_pair(draft: Draft, path: str, certificate: str | None, key: str | None) -> Iterator[str]:
     """A certificate that OpenSSL takes with its key; what is not there is told elsewhere."""
     if certificate is None or key is None:
         return
@@ -140,7 +157,8 @@ def _not_a_pair(draft: Draft, path: str, certificate: str | None, key: str | Non
         yield fault(path, seen, "a certificate and its own key are needed")
 
 
-def _unreadable(draft: Draft, path: str, name: str | None, *, private: bool) -> Iterator[str]:
+def unreadable(draft: Draft, path: str, name: str | None, *, private: bool) -> Iterator[str]:
+    """A PEM file that is not there or, with a key in it, open to others; authorities that OpenSSL does not take."""
     if name is None:
         return
     file = (draft.folder / name).absolute()
@@ -153,7 +171,7 @@ def _unreadable(draft: Draft, path: str, name: str | None, *, private: bool) -> 
         yield fault(path, f"{file} is not a file", "a file in PEM form is needed")
     elif private and status.st_mode & 0o077:
         yield fault(path, f"{file} is open to others (mode {status.st_mode & 0o777:04o})", f"0600: chmod 600 {file}")
-    elif path.endswith(".ca_file"):
+    elif path.endswith("ca_file"):
         try:
             ssl.create_default_context(cafile=file)
         except OSError as error:
@@ -176,7 +194,7 @@ def callback_unusable(draft: Draft) -> Iterator[str]:
             )
         if provider.callback_url is not None:
             parts = urlsplit(provider.callback_url)
-            plain = parts.scheme == "http" and (provider.allow_plain_http or _is_loopback(parts.hostname or ""))
+            plain = parts.scheme == "http" and (provider.allow_plain_http or is_loopback(parts.hostname or ""))
             if not parts.hostname or parts.query or not (parts.scheme == "https" or plain):
                 yield fault(f"{path}.callback_url", shown(provider.callback_url), "https://host[:port]/path is needed")
         if provider.callback_listen is not None:
@@ -217,7 +235,8 @@ def default_limit_above_fuse(draft: Draft) -> Iterator[str]:
                 yield fault(f"provider[{index}].{key}", shown(limit_w), f"at most the fuse's {fuse_w:g} W")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether what is sent to a host does not leave this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -16,11 +16,13 @@ FORMAT = 1
 
 DEFAULT_PATH = "/etc/cem/site.toml"
 BINDINGS = ("openadr3", "openadr2b")
+FINGERPRINT = r"^([0-9A-F]{2}:){9}[0-9A-F]{2}$"
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MONTHS = tuple(range(1, 13))
 AREA_PATTERN = r"^[0-9]{2}[A-Z][0-9A-Z-]{12}[0-9A-Z]$"
 TARIFF_CODE_PATTERN = r"^E-[12]R-[A-Z0-9-]{1,60}-[A-P]$"
+TOPIC_PATTERN = r"^[A-Za-z0-9_.-]{1,32}(/[A-Za-z0-9_.-]{1,32}){0,3}$"
 ID_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
 ID_IN_WORDS = "a small letter, then small letters, digits, - and _, at most 32 characters"
 
@@ -265,10 +267,12 @@ class ProviderTable(Table):
     ven_name: Text
     client_id: Text = ""
     client_secret_file: Text | None = None
-    vtn_fingerprint: Annotated[str, Field(pattern=r"^([0-9A-F]{2}:){9}[0-9A-F]{2}$")] | None = None
+    vtn_fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = None
+    vtn_next_fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = None
     legacy_suites: bool = False
     allow_plain_http: bool = False
     ca_file: Text | None = None
+    crl_file: Text | None = None
     client_certificate_file: Text | None = None
     client_key_file: Text | None = None
     notify: Annotated[Notify, Field(strict=False)] = Notify.AUTO
@@ -276,6 +280,7 @@ class ProviderTable(Table):
     callback_listen: Text | None = None
     callback_certificate_file: Text | None = None
     callback_key_file: Text | None = None
+    callback_fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = None
     poll_s: Annotated[float, Field(ge=0.5, le=86_400)] = 30.0
     stale_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
     fallback_voluntary_s: Annotated[float, Field(ge=0, le=604_800)] = 1800.0
@@ -289,6 +294,41 @@ class ProviderTable(Table):
     reconnect_jitter_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
     spread_s: Annotated[float, Field(ge=0, le=1800)] | None = None
     programme: tuple[ProgrammeTable, ...] = ()
+
+
+class VtnBrokerTable(Table):
+    """`[vtn.broker]`: the MQTT broker that the domain's notifications go through."""
+
+    uri: Text
+    public_uris: tuple[Text, ...] = ()
+    user: Text | None = None
+    password_file: Text | None = None
+    ca_file: Text | None = None
+    login: Literal["token", "anonymous"] = "anonymous"
+    prefix: Annotated[str, Field(pattern=TOPIC_PATTERN)] = "openadr3"
+
+
+class VtnClientTable(Table):
+    """`[[vtn.client]]`: who may enter the domain's VTN."""
+
+    id: Text
+    secret_file: Text
+    role: Literal["ven", "bl"] = "ven"
+
+
+class VtnTable(Table):
+    """`[vtn]`: a VTN of our own for a domain below this gateway."""
+
+    listen: Text = "127.0.0.1:8081"
+    certificate_file: Text | None = None
+    key_file: Text | None = None
+    allow_plain_http: bool = False
+    public_url: Text | None = None
+    mdns_name: Annotated[Text, Field(max_length=63)] | None = None
+    callback_networks: tuple[Text, ...] = ()
+    callback_ca_file: Text | None = None
+    broker: VtnBrokerTable | None = None
+    client: Annotated[tuple[VtnClientTable, ...], Field(min_length=1)]
 
 
 class SiteTable(Table):
@@ -312,3 +352,4 @@ class SiteTable(Table):
     load: tuple[LoadTable, ...] = ()
     droop: DroopTable | None = None
     provider: tuple[ProviderTable, ...] = ()
+    vtn: VtnTable | None = None

@@ -7,7 +7,15 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from cem.config.schema import AREA_PATTERN, ID_IN_WORDS, ID_PATTERN, TARIFF_CODE_PATTERN, SiteTable, Table
+from cem.config.schema import (
+    AREA_PATTERN,
+    ID_IN_WORDS,
+    ID_PATTERN,
+    TARIFF_CODE_PATTERN,
+    TOPIC_PATTERN,
+    SiteTable,
+    Table,
+)
 from cem.config.words import Loc, did_you_mean, fault, nearest, one_of, path_of, shown
 
 _KINDS = {
@@ -30,6 +38,7 @@ _PATTERNS = {
     ID_PATTERN: ID_IN_WORDS,
     r"^[A-Z]{3}$": "three capital letters (ISO 4217), such as EUR",
     AREA_PATTERN: "the 16 characters of a bidding zone's EIC code, such as 10Y1001A1001A82H (DE-LU)",
+    TOPIC_PATTERN: "levels of letters, digits, _, . and -, with / between them, such as house/openadr3",
     TARIFF_CODE_PATTERN: "a tariff code such as E-1R-AGILE-24-10-01-C",
 }
 

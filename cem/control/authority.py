@@ -11,6 +11,7 @@ from cem.model.values import replace
 
 VARIABLE = {control: Variable(control.value) for control in Control}
 POWERS = frozenset({Control.BATTERY_SETPOINT_W, Control.PV_LIMIT_W})
+"""What need not be a whole number."""
 LEAST = {control: 6.0 if control is Control.EV_LIMIT_A else 0.0 for control in Control}
 """Of what is no power: nothing, or at least so much (IEC 61851-1)."""
 MOST = 1e300

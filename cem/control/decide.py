@@ -14,11 +14,14 @@ from cem.control import (
     phase_loss,
     phase_place,
     presence,
+    reserves,
     signs,
     spreading,
     switched,
 )
 from cem.control.authority import admitted
+from cem.control.curves import curve_envelopes
+from cem.control.curves import followed as followed_volts
 from cem.control.droop import droop_envelopes
 from cem.control.fold import fold
 from cem.control.guarantee import guaranteed_w
@@ -72,6 +75,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         signs=watched,
         moved=moved,
         loads_w=loads_w,
+        volts=followed_volts(site, inputs, memory.volts),
         trend=_trend(picture, memory, inputs.now.mono_s),
         phases_a=phases_a,
         places=places,
@@ -85,7 +89,8 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
     else:
         decision, known = _seeing(scene)
     mute = unmanaged(scene)
-    decision = replace(decision, setpoints=(*decision.setpoints, *idle(mute)), grid=presence.presence(known))
+    kept = site.once(reserves.setpoints)
+    decision = replace(decision, setpoints=(*decision.setpoints, *idle(mute), *kept), grid=presence.presence(known))
     doubt = phase_loss.note(lost) if lost else phase_place.NOTE if places.doubts(inputs.now.mono_s) else ""
     decision = _noted(site, decision, screened, doubt, mute)
     return shown(site, decision), known
@@ -98,6 +103,13 @@ def _trend(picture: Picture, memory: Memory, now_s: float) -> Trend | None:
 def _grids(site: Site, inputs: Inputs, memory: Memory) -> tuple[Envelope, ...]:
     """What the grid says, within its authority; it means nothing without the grid's voltage."""
     return () if presence.gone(memory) else admitted(site, inputs.directive.envelopes)
+
+
+def _curves(site: Site, inputs: Inputs, memory: Memory, picture: Picture, prices: Prices) -> tuple[Envelope, ...]:
+    """What the grid's curves leave, within its authority and while its voltage is there."""
+    if presence.gone(memory):
+        return ()
+    return admitted(site, curve_envelopes(site, inputs, picture, memory.volts, prices))
 
 
 def _scene(
@@ -116,6 +128,7 @@ def _scene(
         *bounds.battery_envelopes(site, picture, memory.reserve_locked),
         *signs.sign_envelopes(site, memory.signs, inputs.now.mono_s),
         *droop_envelopes(site, picture),
+        *_curves(site, inputs, memory, picture, prices),
         *bounds.user_envelopes(inputs.requests, inputs.now.wall),
     )
     return Scene(

@@ -84,6 +84,14 @@ class SignMemory:
 
 
 @value(frozen=True, slots=True)
+class Volts:
+    """The voltage at the connection point, smoothed, as of `at_s`."""
+
+    volts: float
+    at_s: float  # monotonic
+
+
+@value(frozen=True, slots=True)
 class Imposed:
     """The grid's limit on one side that was last in force, a magnitude."""
 
@@ -120,6 +128,7 @@ class Memory:
     meter_lost_at_s: float | None = None
     moved: tuple[tuple[float, float], ...] = ()  # (monotonic s, W) of all that moves by our will, of the last seconds
     loads_w: tuple[float, ...] = ()  # the last ones as they came out of the measurements
+    volts: Volts | None = None  # while a curve of the grid asks for it
     trend: Trend | None = None  # of what nobody controls
     switches: Mapping[str, SwitchMemory] = field(default_factory=lambda: MappingProxyType({}))
     seen: Mapping[str, Seen] = field(default_factory=lambda: MappingProxyType({}))

@@ -10,7 +10,7 @@ from cem.model.event import EventStatus
 from cem.model.request import RequestKind
 from cem.model.resource import Role
 from cem.model.setpoint import Health, Mode
-from cem.model.status import EnergyToday, Flow, ResourceStatus, Status
+from cem.model.status import DomainStatus, EnergyToday, Flow, ResourceStatus, Status
 
 IDLE_W = 10.0
 """Below this a terminal counts as resting: meters and inverters are not quieter."""
@@ -119,6 +119,16 @@ def moment(at: datetime, status: Status) -> str:
     if abs(days) == 1:
         return f"{'tomorrow' if days == 1 else 'yesterday'} {clock}"
     return then.strftime("%a %H:%M" if abs(days) < 7 else "%d %b %H:%M")
+
+
+def domain(found: DomainStatus, status: Status) -> str:
+    """The gateway's own VTN: 'VTN for the domain below: 2 VENs, 1 event, 40 reports; last heard 12:03; at https://...'."""
+    if not found.running:
+        return "VTN for the domain below: not running"
+    counts = ((found.vens, "VEN"), (found.events, "event"), (found.reports, "report"))
+    held = ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for number, name in counts)
+    heard = "no VEN heard yet" if found.heard_at is None else f"last heard {moment(found.heard_at, status)}"
+    return f"VTN for the domain below: {held}; {heard}; at {found.url}"
 
 
 def clock_s(status: Status) -> str:

@@ -4,6 +4,7 @@ from cem.driver.contacts import SG_READY, moving_order
 from cem.driver.patience import Patience
 from cem.driver.serial_ports import BUILT_IN, BY_ID, serial_ports
 from cem.model.errors import BadAnswer, DeviceError, NoAnswer, Refused, WrongDevice
+from cem.model.inverter_curve import Curve, CurveSet, GridFunction
 from cem.model.reading import Reading, Value
 from cem.model.resource import POINTS, Contact, Control, Ratings, Resource, Role
 from cem.ports import (
@@ -20,6 +21,7 @@ from cem.ports import (
     Driver,
     DriverContext,
     Found,
+    HoldsCurves,
     Identity,
     Json,
     Keep,
@@ -51,12 +53,16 @@ __all__ = [
     "Contact",
     "Control",
     "ControlSpec",
+    "Curve",
+    "CurveSet",
     "Device",
     "DeviceConfig",
     "DeviceError",
     "Driver",
     "DriverContext",
     "Found",
+    "GridFunction",
+    "HoldsCurves",
     "Identity",
     "Json",
     "Keep",

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+from cem.io.certificates import is_pair, read_certificate
 from cem.model.errors import GridError
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -40,6 +41,30 @@ def make_request(path: Path, key: PrivateKey, name: str, hosts: tuple[str, ...] 
     if hosts:
         builder = builder.add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
     _write(path, builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM), 0o644)
+
+
+def place(folder: Path, name: str, now: datetime) -> tuple[Path, Path]:
+    """Puts a renewed key and certificate, NAME.next.key and NAME.next.pem, in the place of those in use.
+
+    Those that were in use stay beside them with the day in their names; gives these two. Raises OSError, and GridError
+    where the new two are no pair or the certificate does not hold now.
+    """
+    new_key, new_certificate = folder / f"{name}.next.key", folder / f"{name}.next.pem"
+    try:
+        if not is_pair(new_certificate, new_key):
+            raise GridError(f"{new_certificate} is not the certificate of {new_key}")
+        renewed = read_certificate(new_certificate)
+    except ValueError as error:
+        raise GridError(f"{new_certificate} or {new_key} can't be read: {error}") from error
+    if not renewed.valid_from <= now < renewed.valid_until:
+        raise GridError(f"{new_certificate} is {renewed.state(now)}; nothing was changed")
+    stamp = f"{now:%Y%m%dT%H%M%SZ}"
+    kept = folder / f"{name}.{stamp}.key", folder / f"{name}.{stamp}.pem"
+    for old, new, keep in ((f"{name}.key", new_key, kept[0]), (f"{name}.pem", new_certificate, kept[1])):
+        os.link(folder / old, keep)
+        os.replace(new, folder / old)
+    (folder / f"{name}.next.csr").unlink(missing_ok=True)
+    return kept
 
 
 def make_authority(folder: Path, name: str, now: datetime, days: int = 3650) -> Path:

@@ -5,6 +5,7 @@ transaction. When the disk refuses, the rows of up to 24 hours wait in memory an
 """
 
 import asyncio
+import json
 import logging
 import os
 import sqlite3
@@ -253,6 +254,8 @@ class HistoryJournal:
                 tables.load_signals()
                 tables.note_setting("zone", self._site.zone)
                 tables.note_setting("currency", self._site.tariff.currency)
+                tables.note_setting("site", self._site.name)
+                tables.note_setting("roles", json.dumps({r.id: r.role.value for r in self._site.resources}))
             except sqlite3.Error:
                 tables.close()
                 raise

@@ -2,9 +2,10 @@
 
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 
 from cem.model.errors import GridError
 from cem.ports import HttpAnswer
@@ -14,14 +15,20 @@ _CHUNK = 64 * 1024
 
 class AiohttpClient:
     """`cem.ports.Http` over aiohttp. `max_body` bounds the decompressed body in bytes; `ssl_context` None verifies
-    against the system's authorities."""
+    against the system's authorities, one that is called is asked at every request; `resolver` None asks the system
+    for addresses."""
 
     def __init__(
-        self, timeout_s: float = 10.0, max_body: int = 1024 * 1024, ssl_context: ssl.SSLContext | None = None
+        self,
+        timeout_s: float = 10.0,
+        max_body: int = 1024 * 1024,
+        ssl_context: ssl.SSLContext | Callable[[], ssl.SSLContext] | None = None,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._timeout_s = timeout_s
         self._max_body = max_body
         self._ssl = ssl_context
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
@@ -31,9 +38,10 @@ class AiohttpClient:
         session = self._opened()
         where = f"{method} {url.partition('?')[0]}"
         sent = {"Accept-Encoding": "gzip, identity", **(headers or {})}
+        tls = self._ssl() if callable(self._ssl) else self._ssl
         try:
             async with session.request(
-                method, url, headers=sent, data=body, allow_redirects=False, ssl=self._ssl or True
+                method, url, headers=sent, data=body, allow_redirects=False, ssl=tls or True
             ) as answer:
                 read = await self._bounded(answer, where)
                 names = {name.lower(): value for name, value in answer.headers.items()}
@@ -45,7 +53,7 @@ class AiohttpClient:
         except aiohttp.ClientConnectorError as error:
             raise GridError(f"{where}: no connection: {error.os_error.strerror or error.os_error}") from error
         except (aiohttp.ClientError, ValueError) as error:
-            raise GridError(f"{where}: the exchange failed: {type(error).__name__} {error}") from error
+            raise GridError(f"{where}: {_in_words(error, url)}") from error
         except OSError as error:
             raise GridError(f"{where}: the connection broke: {error.strerror or error}") from error
 
@@ -61,7 +69,7 @@ class AiohttpClient:
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
-                connector=aiohttp.TCPConnector(limit=4),
+                connector=aiohttp.TCPConnector(limit=4, resolver=self._resolver, use_dns_cache=self._resolver is None),
                 max_line_size=16 * 1024,
                 max_field_size=16 * 1024,
             )
@@ -85,3 +93,16 @@ class AiohttpClient:
         if unpack is not None and read and not unpack.eof:
             raise GridError(f"{where}: a gzip answer that ends too early")
         return bytes(read)
+
+
+def _in_words(error: Exception, url: str) -> str:
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection without an answer"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer broke off before its end"
+    if isinstance(error, aiohttp.InvalidURL):
+        return "this is not an address that can be called"
+    if isinstance(error, OSError):
+        hint = "; our certificate may not be accepted there" if url.startswith("https:") else ""
+        return f"the connection broke: {error.strerror or error}{hint}"
+    return "what came is not an answer in HTTP"

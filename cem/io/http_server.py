@@ -8,6 +8,7 @@ from ssl import SSLContext
 
 from aiohttp import hdrs, web
 
+from cem.io.http_door import Door
 from cem.wire.http import HttpRequest, HttpResponse
 from cem.wire.openadr3 import Problem, encode
 
@@ -24,19 +25,32 @@ class ServerBounds:
 
     max_body_bytes: int = 1024 * 1024
     max_line_bytes: int = 64 * 1024  # of the request line; a query may name many targets
+    headers_timeout_s: float = 10.0
     body_timeout_s: float = 10.0
     keepalive_s: float = 30.0
+    max_connections: int = 10_000
 
 
 class HttpServer:
     """Serves one exchange function on one socket."""
 
-    def __init__(self, exchange: Exchange, bounds: ServerBounds | None = None, tls: SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        bounds: ServerBounds | None = None,
+        tls: SSLContext | None = None,
+        refusal: Callable[[bytes], str] | None = None,
+    ) -> None:
+        """`refusal` says why a client's certificate (DER) does not count any longer; empty where it does."""
         self._exchange = exchange
         self._bounds = bounds or ServerBounds()
         self._tls = tls
+        self._refusal = refusal
         self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
+        self._door = Door(self._bounds.headers_timeout_s, self._bounds.keepalive_s, self._bounds.max_connections)
         self._failing = False
+        self._refused = ""
 
     async def start(self, host: str, port: int) -> int:
         """Listens and returns the port, the free one that was found for port 0; raises OSError."""
@@ -53,20 +67,44 @@ class HttpServer:
         )
         await runner.setup()
         self._runner = runner
+        handlers = runner.server
+        if handlers is None:
+            raise RuntimeError("a runner that was set up has no server")
+        handshake_s = None if self._tls is None else self._bounds.headers_timeout_s
         try:
-            await web.TCPSite(runner, host, port, ssl_context=self._tls).start()
+            self._server = await asyncio.get_running_loop().create_server(
+                lambda: self._door.opened(handlers()),
+                host,
+                port,
+                ssl=self._tls,
+                backlog=128,
+                ssl_handshake_timeout=handshake_s,
+            )
         except OSError:
             await self.stop()
             raise
-        return int(runner.addresses[0][1])
+        return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Lets the requests under way finish, for 2 s at the most."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
     async def _serve(self, request: web.Request) -> web.Response:
+        with self._door.serving(request.protocol):
+            return await self._served(request)
+
+    async def _served(self, request: web.Request) -> web.Response:
+        certificate = _certificate(request)
+        if self._refusal is not None and certificate and (words := self._refusal(certificate)):
+            if words != self._refused:
+                _log.warning("%s is refused: %s", request.remote, words)
+            self._refused = words
+            return _problem(403, words)
         try:
             async with asyncio.timeout(self._bounds.body_timeout_s):
                 body = await request.read()
@@ -84,7 +122,7 @@ class HttpServer:
             body=body,
             origin=f"{request.scheme}://{request.host}",
             peer=request.remote or "",
-            certificate=_certificate(request),
+            certificate=certificate,
         )
         try:
             answer = await self._exchange(exchange)

@@ -23,11 +23,15 @@ class Announced:
     addresses: tuple[str, ...]
     port: int
     says: dict[str, str] = field(default_factory=dict)
+    host: str = ""  # the name that the service is at, in small letters, without the final dot
 
 
-async def announced(kinds: Iterable[str], timeout_s: float, interfaces: tuple[str, ...] = ()) -> list[Announced]:
+async def announced(
+    kinds: Iterable[str], timeout_s: float, interfaces: tuple[str, ...] = (), longest: int = _LONGEST_TEXT
+) -> list[Announced]:
     """Every service of the kinds that is announced within `timeout_s`, by kind and name. `interfaces` are the addresses
-    of the network cards to listen on, all by default. Raises OSError where the network does not let us.
+    of the network cards to listen on, all by default; what others say is cut at `longest` characters.
+    Raises OSError where the network does not let us.
     """
     full = {f"{kind}.local.": kind for kind in kinds}
     seen: dict[str, str] = {}
@@ -44,7 +48,7 @@ async def announced(kinds: Iterable[str], timeout_s: float, interfaces: tuple[st
         browser = AsyncServiceBrowser(ears.zeroconf, list(full), handlers=[notice])
         await asyncio.sleep(timeout_s)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_asked(ears, full[of], of, name)) for name, of in sorted(seen.items())]
+            tasks = [group.create_task(_asked(ears, full[of], of, name, longest)) for name, of in sorted(seen.items())]
         await browser.async_cancel()
     finally:
         await ears.async_close()
@@ -52,19 +56,20 @@ async def announced(kinds: Iterable[str], timeout_s: float, interfaces: tuple[st
     return sorted(found, key=lambda service: (service.kind, service.name))
 
 
-async def _asked(ears: AsyncZeroconf, kind: str, service_type: str, name: str) -> Announced | None:
+async def _asked(ears: AsyncZeroconf, kind: str, service_type: str, name: str, longest: int) -> Announced | None:
     info = AsyncServiceInfo(service_type, name)
     if not await info.async_request(ears.zeroconf, ASKED_S * 1000) or info.port is None:
         return None
     says = {
-        key.decode("utf-8", "replace").lower(): _shown(value)
+        key.decode("utf-8", "replace").lower(): _shown(value, longest)
         for key, value in info.properties.items()
         if value is not None
     }
-    own = _shown(name.removesuffix(f".{service_type}").encode())
-    return Announced(kind, own, tuple(info.parsed_addresses()), info.port, says)
+    own = _shown(name.removesuffix(f".{service_type}").encode(), longest)
+    host = _shown((info.server or "").encode(), longest).rstrip(".").lower()
+    return Announced(kind, own, tuple(info.parsed_addresses()), info.port, says, host)
 
 
-def _shown(text: bytes) -> str:
+def _shown(text: bytes, longest: int) -> str:
     """Text of somebody else, as it may be shown: bounded and without control characters."""
-    return "".join(sign for sign in text.decode("utf-8", "replace") if sign.isprintable())[:_LONGEST_TEXT]
+    return "".join(sign for sign in text.decode("utf-8", "replace") if sign.isprintable())[:longest]

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from cem.io.database import RecordError, open_for_reading
 from cem.io.samples import COST, EXPORTED, GENERATED, IMPORTED
+from cem.model.grid_log import GridEntry, entry_of
 from cem.ports import Json
 
 _ENERGIES = (IMPORTED, EXPORTED, GENERATED, COST)
@@ -89,6 +90,16 @@ class RecordReader:
             rows = connection.execute("SELECT key, value FROM settlement ORDER BY id").fetchall()
         found = [Noted(key, value) for key, text in rows if isinstance(value := json.loads(text), dict)]
         return [noted for noted in found if _overlaps({"intervals": _spans(noted.value)}, since, until)]
+
+    def grid_log(self, since: datetime, until: datetime) -> list[GridEntry]:
+        """What happened between grid and house in [since, until), oldest first."""
+        with self._open("state.db") as connection:
+            if not connection.execute("SELECT name FROM sqlite_master WHERE name = 'grid_log'").fetchall():
+                return []  # a record of a former version
+            rows = connection.execute(
+                "SELECT value FROM grid_log WHERE key >= ? AND key < ? ORDER BY id", [_key(since), _key(until)]
+            ).fetchall()
+        return [entry_of(json.loads(text)) for (text,) in rows]
 
     @contextmanager
     def _open(self, name: str) -> Iterator[sqlite3.Connection]:

@@ -82,6 +82,12 @@ def settled_events(database: Database) -> None:
     _one_more_table(database, StateKind.SETTLEMENT)
 
 
+@MIGRATIONS()
+def log_of_the_grid_side(database: Database) -> None:
+    """A file of a former version has no table for what happened between grid and house."""
+    _one_more_table(database, StateKind.GRID_LOG)
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     """One row as it is written; without a text it is removed."""

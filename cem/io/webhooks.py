@@ -9,13 +9,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import aiohttp
-from yarl import URL
-
-from cem.io.callback_guard import CallbackFault, CallbackGuard, KnownAddresses
+from cem.io.callback_guard import CallbackFault, CallbackGuard
+from cem.io.guarded_http import GuardedHttp
 
 _log = logging.getLogger(__name__)
-_ECHO_MAX_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +43,8 @@ class Webhooks:
     def __init__(
         self, guard: CallbackGuard, bounds: WebhookBounds | None = None, tls: ssl.SSLContext | None = None
     ) -> None:
-        self._guard = guard
         self._bounds = bounds or WebhookBounds()
-        self._tls = tls
+        self._http = GuardedHttp(guard, tls, timeout_s=self._bounds.timeout_s)
         self._lines: dict[tuple[str, str], _Line] = {}
         self._room = asyncio.Semaphore(self._bounds.at_once)
         self._gave_up: Callable[[str, str, str], None] | None = None
@@ -135,41 +131,12 @@ class Webhooks:
         below: str = "",
         query: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes]:
-        """One exchange with judged addresses only, no redirect followed; raises CallbackFault when there was none."""
+        """One exchange; raises CallbackFault when there was none."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if bearer_token is not None:
             headers["Authorization"] = f"Bearer {bearer_token}"
         async with self._room:
-            target = await self._guard.target(url)
-            asked = (target.url / below if below else target.url).update_query(query or {})
-            connector = aiohttp.TCPConnector(resolver=KnownAddresses(target), ssl=self._tls or True, force_close=True)
-            try:
-                async with aiohttp.ClientSession(
-                    connector=connector,
-                    timeout=aiohttp.ClientTimeout(total=self._bounds.timeout_s),
-                    cookie_jar=aiohttp.DummyCookieJar(),
-                    auto_decompress=False,
-                ) as session:
-                    return await _asked(session, method, asked, headers, body)
-            except TimeoutError as error:
-                raise CallbackFault(f"no answer within {self._bounds.timeout_s:g} s") from error
-            except aiohttp.ClientConnectorCertificateError as error:
-                raise CallbackFault("its certificate was not accepted") from error
-            except (aiohttp.ClientError, OSError, ValueError) as error:
-                raise CallbackFault(f"no exchange with it: {type(error).__name__}") from error
-
-
-async def _asked(
-    session: aiohttp.ClientSession, method: str, url: URL, headers: Mapping[str, str], body: bytes | None
-) -> tuple[int, bytes]:
-    async with session.request(method, url, headers=headers, data=body, allow_redirects=False) as answer:
-        read = bytearray()
-        async for chunk in answer.content.iter_chunked(_ECHO_MAX_BYTES):
-            read += chunk
-            if len(read) > _ECHO_MAX_BYTES:
-                answer.close()
-                break
-        return answer.status, bytes(read[:_ECHO_MAX_BYTES])
+            return await self._http.exchange(method, url, headers, body, below=below, query=query)
 
 
 def _echoes(body: bytes, challenge: str) -> bool:

@@ -35,6 +35,7 @@ class Variable(StrEnum):
     EVENT_LENGTH_S = "event_length_s"
     REPORT = "report"
     BATTERY_SETPOINT_W = "battery.setpoint_w"
+    BATTERY_RESERVE_PCT = "battery.reserve_pct"
     PV_LIMIT_W = "pv.limit_w"
     EV_LIMIT_A = "ev.limit_a"
     EV_PHASES = "ev.phases"
@@ -61,6 +62,7 @@ class Variable(StrEnum):
 SETPOINTS = frozenset(
     {
         Variable.BATTERY_SETPOINT_W,
+        Variable.BATTERY_RESERVE_PCT,
         Variable.PV_LIMIT_W,
         Variable.EV_LIMIT_A,
         Variable.EV_PHASES,
@@ -122,6 +124,7 @@ MAGNITUDES = frozenset(
 
 FIXED: dict[Variable, tuple[float, float, str]] = {
     Variable.RESERVE_PCT: (0.0, 100.0, "a share from 0 to 100 %"),
+    Variable.BATTERY_RESERVE_PCT: (0.0, 100.0, "a share from 0 to 100 %"),
     Variable.TARGET_SOC_PCT: (0.0, 100.0, "a share from 0 to 100 %"),
     Variable.EV_PHASES: (1.0, 3.0, "1 to 3 phases"),
     Variable.HEAT_PUMP_SG_READY: (1.0, 4.0, "SG Ready knows the states 1 to 4"),

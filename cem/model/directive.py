@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
+from cem.model.curve import Curve
 from cem.model.envelope import Envelope, Rank
 from cem.model.event import EventStatus
 from cem.model.tariff import Tariff
@@ -69,6 +70,18 @@ class ChargeTarget:
 
 
 @value(frozen=True, slots=True)
+class CurveOrder:
+    """A curve in force now: what its subject (SITE or a resource) may give or take by it."""
+
+    subject: str
+    curve: Curve
+    rank: Rank
+    source: str
+    reason: str
+    until: datetime | None
+
+
+@value(frozen=True, slots=True)
 class WeightWindow:
     """What weighs on consumption during [start, end) beside its price: it steers, and is on no bill."""
 
@@ -125,6 +138,7 @@ class Directive:
     limits: tuple[LimitWindow, ...] = ()  # present and future, for the plan
     charges: tuple[ChargeTarget, ...] = ()  # in force now
     weights: tuple[WeightWindow, ...] = ()  # present and future
+    curves: tuple[CurveOrder, ...] = ()  # in force now
     links: tuple[LinkStatus, ...] = ()
     events: tuple[EventSummary, ...] = ()
     grid: GridPresence = GridPresence.UNKNOWN

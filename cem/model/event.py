@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
+from cem.model.curve import Curve
+
 
 class EventStatus(StrEnum):
     """Where an event stands on its time line (IEC 62746-10-1 clause on EiEvent)."""
@@ -35,6 +37,7 @@ class SignalKind(StrEnum):
     CHARGE_TARGET_WH = "charge_target_wh"  # energy held by a battery
     LOAD_SHED_LEVEL = "load_shed_level"  # 0 normal to 3 emergency; the limit that it means stands beside it
     GHG_G_PER_KWH = "ghg_g_per_kwh"
+    CURVE = "curve"  # the number of one of the event's curves
     LOAD_SHAPE = "load_shape"  # 0 to 1: how welcome consumption is
 
 
@@ -66,3 +69,4 @@ class GridEvent:
     currency: str | None = None
     unsupported: tuple[str, ...] = ()  # payload types that we answer as not supported
     notices: tuple[str, ...] = ()  # what it tells people
+    curves: tuple[Curve, ...] = ()  # that its signals of the kind CURVE name by their number

@@ -22,6 +22,10 @@ class Programme:
     incentive_per_kwh: float | None = None  # paid for each kWh below the baseline, in the tariff's currency
 
 
+BY_MDNS = "mdns:"
+"""What a url begins with that is the name of a VTN announced in the local network."""
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """One [[provider]] table of the site file. Limits are magnitudes in W; all times are seconds.

@@ -36,6 +36,7 @@ class Control(StrEnum):
     """What can be set on a resource. The unit and the sense are part of the name."""
 
     BATTERY_SETPOINT_W = "battery.setpoint_w"  # charging positive
+    BATTERY_RESERVE_PCT = "battery.reserve_pct"  # the state of charge below which it gives nothing, whoever steers it
     PV_LIMIT_W = "pv.limit_w"  # the largest generation allowed, a magnitude
     EV_LIMIT_A = "ev.limit_a"  # current per phase; 0 pauses, below 6 A is never sent (IEC 61851-1)
     EV_PHASES = "ev.phases"  # 1 or 3 phases offered to the car; only changed while it is paused

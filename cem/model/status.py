@@ -104,6 +104,19 @@ class TariffStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class DomainStatus:
+    """The VTN that the gateway runs for a domain below itself."""
+
+    url: str  # as this machine reaches it; '' before the first start
+    running: bool
+    vens: int
+    programs: int
+    events: int
+    reports: int
+    heard_at: datetime | None  # when one of its VENs last asked for something
+
+
+@dataclass(frozen=True, slots=True)
 class TickStatus:
     """The health of the control loop."""
 
@@ -140,3 +153,4 @@ class Status:
     zone: str = "UTC"  # of the site: the clock on its wall
     requests: tuple[UserRequest, ...] = ()  # the owner's acts in force
     tariff: TariffStatus | None = None  # None: the site has no dynamic one
+    domain: DomainStatus | None = None  # None: the site has no VTN of its own

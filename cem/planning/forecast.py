@@ -1,23 +1,20 @@
 """Forecasts from what the house itself has recorded. Causal: nothing younger than the first edge is looked at.
 
-A history is minute means, (start of the minute in Unix seconds, W), oldest first, gaps left out. Missing or broken
-values are skipped; with no history at all there is still a forecast.
+A history is the course of the minute means (`past.py`). Missing or broken values are skipped; with no history at all
+there is still a forecast.
 """
 
 import math
-from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
-History = Sequence[tuple[int, float]]
+from cem.planning.past import DAY_S, LOOK_BACK_DAYS, QUARTER_S, Course
 
-STEP_S: Final = 900
-DAY_S: Final = 86400
+STEP_S: Final = QUARTER_S
 DEFAULT_LOAD_W: Final = 400.0  # an average household of 3,500 kWh a year
-LOOK_BACK_DAYS: Final = 28
 RECENT_DAYS: Final = 7.0  # the weight of a day falls to 1/e in this time
 SAME_WEEKDAY: Final = 3.0  # a day of the same kind (working day or weekend) counts this much more
 ERROR_FADES_H: Final = 3.0  # the last hour's error is carried forward and falls to 1/e in this time
@@ -43,7 +40,7 @@ def slot_edges(now: datetime, horizon_s: int = DAY_S, step_s: int = STEP_S) -> t
 
 
 def load_forecast(
-    history: History, edges: Sequence[datetime], zone: str = "UTC", default_w: float = DEFAULT_LOAD_W
+    history: Course, edges: Sequence[datetime], zone: str = "UTC", default_w: float = DEFAULT_LOAD_W
 ) -> tuple[float, ...]:
     """Mean load of each slot in W, never negative.
 
@@ -64,7 +61,7 @@ def load_forecast(
 
 
 def pv_forecast(
-    history: History,
+    history: Course,
     edges: Sequence[datetime],
     max_generation_w: float | None = None,
     *,
@@ -120,31 +117,13 @@ def clear_sky_w(
 # --- quarters of the past ----------------------------------------------------------------------------------
 
 
-def _quarters(history: History, before: datetime, days: int) -> dict[int, float]:
-    """Means of the full and begun quarter hours (number since 1970) of the last `days` before an instant."""
+def _quarters(history: Course, before: datetime, days: int) -> dict[int, float]:
+    """Means of the full and begun quarter hours (number since 1970) of the last `days` before an instant.
+
+    The instant itself is not in it.
+    """
     until_s = before.timestamp()
-    recent = recent_part(history, until_s, days)
-    if not recent:
-        return {}
-    minutes, values = zip(*recent, strict=True)
-    quarters = {}
-    first = 0
-    while first < len(minutes):
-        quarter = minutes[first] // STEP_S
-        last = bisect_left(minutes, (quarter + 1) * STEP_S, first)
-        good = values[first:last]
-        if not math.isfinite(sum(good)):
-            good = tuple(value for value in good if math.isfinite(value))
-        if good:
-            quarters[quarter] = sum(good) / len(good)
-        first = last
-    return quarters
-
-
-def recent_part(history: History, until_s: float, days: int) -> History:
-    """The part of a history within so many days before an instant; the instant itself is not in it."""
-    minutes = bisect_left(history, (math.ceil(until_s - days * DAY_S),)), bisect_left(history, (math.ceil(until_s),))
-    return history[slice(*minutes)]
+    return history.quarters(math.ceil(until_s - days * DAY_S), math.ceil(until_s))
 
 
 def _middles(edges: Sequence[datetime]) -> list[tuple[float, datetime]]:

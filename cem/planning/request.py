@@ -11,10 +11,8 @@ from cem.model.plan import EvNeed, PlanRequest
 from cem.model.resource import Control, Resource, Role
 from cem.model.site import Site
 from cem.model.tariff import Tariff
-from cem.planning.forecast import PV_DAYS, History, load_forecast, pv_forecast, recent_part, slot_edges
-
-LOAD_SIGNAL: Final = "site.load_w"
-"""Key of the history of what is not controllable; where it is missing, the meter less the known devices stands in."""
+from cem.planning.forecast import load_forecast, pv_forecast, slot_edges
+from cem.planning.past import Past
 
 SAMPLE: Final = timedelta(minutes=1)
 
@@ -32,7 +30,7 @@ def build_request(
     site: Site,
     soc_pct: Mapping[str, float],
     ev_needs: Sequence[EvNeed],
-    history: Mapping[str, list[tuple[int, float]]],
+    past: Past,
     prices: Sequence[PriceWindow],
     limits: Sequence[LimitWindow],
     weights: Sequence[WeightWindow] = (),
@@ -42,11 +40,9 @@ def build_request(
 ) -> PlanRequest:
     """Everything that the planner needs, one value per slot.
 
-    `now` is aware. `history` holds minute means by signal 'resource.point' in the house's signs (oldest first, gaps
-    left out): `site.load_w`, or `<meter>.power_w` with the devices' own, and `<pv>.power_w`. Prices of grid events
-    override the contract's where they cover (the first that does), `weights` are added to the import price, limits only
-    narrow the contract's; a window that covers part of a slot counts for its share of time. Batteries without a known
-    `soc_pct` or capacity are left out.
+    `now` is aware. Prices of grid events override the contract's where they cover (the first that does), `weights` are
+    added to the import price, limits only narrow the contract's; a window that covers part of a slot counts for its
+    share of time. Batteries without a known `soc_pct` or capacity are left out.
     """
     edges = slot_edges(now, horizon_s, step_s)
     import_price, export_price = _prices(site.tariff, prices, edges, weights)
@@ -66,8 +62,8 @@ def build_request(
         export_price_per_kwh=export_price,
         import_limit_w=import_limit,
         export_limit_w=export_limit,
-        load_w=load_forecast(_load_history(site, history), edges, site.zone),
-        pv_w=pv_forecast(_pv_history(site, now, history), edges, _pv_rating_w(site)),
+        load_w=load_forecast(past.load, edges, site.zone),
+        pv_w=pv_forecast(past.generation, edges, _pv_rating_w(site)),
         zone=site.zone,
     )
 
@@ -160,45 +156,6 @@ def _mean(value: Callable[[datetime], float], start: datetime, end: datetime, cu
 
 def _pairs(edges: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
     return list(pairwise(edges))
-
-
-# --- history -----------------------------------------------------------------------------------------------
-
-
-def _load_history(site: Site, history: Mapping[str, History]) -> History:
-    """What is not controllable: recorded as such, or the meter less every known device in the minutes that have all."""
-    recorded = history.get(LOAD_SIGNAL)
-    if recorded:
-        return recorded
-    meter = next(iter(site.of(Role.GRID)), None)
-    if meter is None or not history.get(f"{meter.id}.power_w"):
-        return []
-    known = [r for r in site.resources if r.role in {Role.PV, Role.BATTERY, Role.EV}]
-    devices = [dict(history.get(f"{resource.id}.power_w", ())) for resource in known]
-    return [
-        (minute, grid_w - sum(device[minute] for device in devices))
-        for minute, grid_w in history[f"{meter.id}.power_w"]
-        if all(minute in device for device in devices)
-    ]
-
-
-def _pv_history(site: Site, now: datetime, history: Mapping[str, History]) -> History:
-    """Generation of all PV together as magnitudes, in the minutes that all of them know."""
-    signals = [
-        recent_part(history.get(f"{resource.id}.power_w", ()), now.timestamp(), PV_DAYS)
-        for resource in site.of(Role.PV)
-    ]
-    if not signals:
-        return []
-    first, *others = signals
-    if not others:
-        return [(minute, -value) for minute, value in first]
-    by_minute = [dict(signal) for signal in others]
-    return [
-        (minute, -value - sum(signal[minute] for signal in by_minute))
-        for minute, value in first
-        if all(minute in signal for signal in by_minute)
-    ]
 
 
 def _pv_rating_w(site: Site) -> float | None:

@@ -15,6 +15,7 @@ from cem.model.request import UserRequest
 from cem.model.resource import Role
 from cem.model.site import Site
 from cem.model.time import Instant
+from cem.planning.past import Past
 from cem.planning.request import build_request
 from cem.planning.rules import rules_plan
 from cem.ports import Clock, History, Planner
@@ -24,7 +25,6 @@ from cem.runtime.waiting import Signal, signalled
 
 log = logging.getLogger(__name__)
 
-HISTORY_S = 28 * 86400  # weekends are learnt apart from working days
 SETTLE_S = 2.0  # several changes that come together make one plan
 VALUES_S = 120.0  # a state of charge older than this is no base for a plan
 FIRST_RETRY_S = 5.0  # after a failure; doubles up to the usual interval
@@ -58,6 +58,7 @@ class PlannerTask:
         self._timeout_s = timeout_s
         self._on_plan = on_plan
         self._wanted = Signal()
+        self._past = Past(site)
         self._told = ""
         self._failures = 0
         self._unknown = 0  # plans in a row that had to do without a battery's level, as right after a start
@@ -110,14 +111,14 @@ class PlannerTask:
         }
         self._unknown = self._unknown + 1 if len(soc) < len(self._site.of(Role.BATTERY)) else 0
         directive = self._directive(now)
-        history = await self._past(now.wall)
+        await self._look_back(now.wall)
         problem = partial(
             build_request,
             now.wall,
             self._site,
             soc,
             ev_needs(self._site, snapshot, self._requests(), now, VALUES_S),
-            history,
+            self._past,
             directive.prices,
             directive.limits,
             directive.weights,
@@ -146,10 +147,9 @@ class PlannerTask:
             log.warning(words, detail, exc_info=unforeseen)
         self._told = detail
 
-    async def _past(self, now: datetime) -> dict[str, list[tuple[int, float]]]:
-        until = int(now.timestamp())
-        past: dict[str, list[tuple[int, float]]] = {}
-        for resource in self._site.resources:
-            signal = f"{resource.id}.power_w"
-            past[signal] = await self._history.minute_means(signal, until - HISTORY_S, until)
-        return past
+    async def _look_back(self, now: datetime) -> None:
+        until_s = int(now.timestamp())
+        since_s = self._past.since_s(until_s)
+        self._past.take(
+            {signal: await self._history.minute_means(signal, since_s, until_s) for signal in self._past.signals}
+        )

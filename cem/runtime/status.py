@@ -15,6 +15,7 @@ from cem.model.site import Site
 from cem.model.status import (
     Alarm,
     DeviceStatus,
+    DomainStatus,
     EnergyToday,
     Flow,
     LimitStatus,
@@ -61,6 +62,7 @@ class StatusSource:
         troubles: Callable[[], Sequence[Trouble]],
         read_only: bool,
         tariff: Callable[[datetime], TariffStatus | None] = lambda now: None,
+        domain: Callable[[], DomainStatus | None] = lambda: None,
     ) -> None:
         self._site = site
         self._loop = loop
@@ -69,6 +71,7 @@ class StatusSource:
         self._troubles = troubles
         self._read_only = read_only
         self._tariff = tariff
+        self._domain = domain
         self._since: dict[str, datetime] = {}
         self._limited_since: dict[tuple[str, str, float], datetime] = {}
         self._built: tuple[int, Status] | None = None
@@ -112,6 +115,7 @@ class StatusSource:
             zone=self._site.zone,
             requests=inputs.requests,
             tariff=self._tariff(now),
+            domain=self._domain(),
         )
 
     def _headline(self, inputs: Inputs, decision: Decision) -> str:
@@ -337,6 +341,8 @@ def in_words(setpoint: Setpoint) -> str:
         return "paused" if value == 0 else f"at most {value:.0f} A"
     if setpoint.control is Control.PV_LIMIT_W:
         return f"at most {value / 1000:.1f} kW"
+    if setpoint.control is Control.BATTERY_RESERVE_PCT:
+        return f"keeps {value:g} %"
     if setpoint.control is Control.EV_PHASES:
         return f"{value:.0f} phase{'s' if value > 1 else ''}"
     if setpoint.control is Control.HEAT_PUMP_SG_READY:

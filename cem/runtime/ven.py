@@ -13,21 +13,20 @@ from cem.model.resource import Resource
 from cem.model.time import Instant
 from cem.ports import Clock, Http, StateKind, StateStore
 from cem.runtime.ven_asked import AskedReports
-from cem.runtime.ven_client import VtnClient, VtnFailure
+from cem.runtime.ven_client import Locate, VtnClient, VtnFailure
 from cem.runtime.ven_events import EventFetcher
 from cem.runtime.ven_link import LOST, VenLink
 from cem.runtime.ven_notices import Ears, Notices
 from cem.runtime.ven_registration import Registration
 from cem.runtime.ven_reports import UsageReports
 from cem.runtime.ven_rows import commit
-from cem.runtime.ven_settlement import Books, Settlements
+from cem.runtime.ven_settlement import EVERY_S, Books, Settlements
 from cem.runtime.waiting import Signal
 from cem.sgcp.durable import own_rows
-from cem.sgcp.point import ConnectionPoint
+from cem.sgcp.point import ConnectionPoint, Followed
 
 _LOG = logging.getLogger(__name__)
 _BACKLOG_PAUSE_S = 1.0
-_SETTLE_EVERY_S = 30.0
 _BETWEEN_HINTS_S = 0.2
 """Notifications may come by the thousand; a fetch answers all that came before it."""
 
@@ -37,6 +36,7 @@ class VenSession:
 
     `resources` are what is registered with the provider and reported one by one; the site is always reported.
     `ears` are what notifications are listened for with, `books` what events are settled by; None: they are not.
+    `locate` finds the VTN where the site file does not say where it is.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class VenSession:
         resources: Sequence[Resource] = (),
         ears: Ears | None = None,
         books: Books | None = None,
+        locate: Locate | None = None,
     ) -> None:
         self._provider = provider
         self._point = point
@@ -59,7 +60,7 @@ class VenSession:
         self._clock = clock
         self._random = random
         self._wake = wake
-        self._client = VtnClient(provider, http, clock)
+        self._client = VtnClient(provider, http, clock, locate)
         self._registration = Registration(provider, self._client, store, resources)
         self._events = EventFetcher(provider, self._client, store, clock, random)
         self._reports = UsageReports(provider, self._client, store, [resource.id for resource in resources])
@@ -69,8 +70,9 @@ class VenSession:
         self._settlements = None if books is None else Settlements(provider, self._client, store, books)
         self._asked = None
         if books is not None and self._settlements is not None:
-            names = [resource.id for resource in resources]
-            self._asked = AskedReports(provider, self._client, store, books, self._settlements, names, self._state_of)
+            self._asked = AskedReports(
+                provider, self._client, store, books, self._settlements, resources, self._followed
+            )
         self._closed = asyncio.Event()
         self._restored = False
         self._was_online = False
@@ -218,10 +220,10 @@ class VenSession:
                             "%s; what was settled or asked for is kept and sent again. %s", fault.detail, fault.advice
                         )
                     told = True
-            await asyncio.sleep(_SETTLE_EVERY_S)
+            await asyncio.sleep(EVERY_S)
 
-    def _state_of(self, event_id: str, at: datetime) -> tuple[bool, bool]:
-        return self._point.state_of(self._provider.id, event_id, at, self._clock.now())
+    def _followed(self, event_id: str, at: datetime) -> Followed:
+        return self._point.followed(self._provider.id, event_id, at, self._clock.now())
 
     def _accepted(self) -> Mapping[str, GridEvent]:
         return self._point.events(self._provider.id, self._clock.now())

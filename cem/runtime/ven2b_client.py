@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from cem.model.errors import GridError
@@ -13,10 +14,19 @@ from cem.wire.openadr2b import XmlError
 from cem.wire.openadr2b.messages import Message, OadrResponse
 from cem.wire.openadr2b.names import CONTENT_TYPE, Code, Service
 from cem.wire.openadr2b.parts import Response
-from cem.wire.openadr2b.signature import ReplayMemory, Signer, verified
+from cem.wire.openadr2b.signature import ReplayMemory, signed_by, verified
 
 M = TypeVar("M", bound=Message)
 _LARGE_BODY_BYTES = 16 * 1024
+
+
+_REFUSED = (400, 404, 405, 406, 413, 422, 501)
+
+
+def is_refusal(fault: VtnFailure) -> bool:
+    """Whether the VTN is there, knows us, and does not want this one message: it would say the same again."""
+    status = fault.status
+    return status in _REFUSED or (status is not None and 450 <= status < 470 and status != Code.NOT_REGISTERED)
 
 
 class Envelope(Protocol):
@@ -41,12 +51,23 @@ class Plain:
         return wire.decode(body)
 
 
-class Signed:
-    """Messages with signatures: ours by `signer`, the other end's by the certificate of a fingerprint."""
+class Seals(Protocol):
+    """What signs, such as a Signer."""
 
-    def __init__(self, signer: Signer, expected: str, clock: Clock) -> None:
+    def seal(self, message: Message, now: datetime, nonce: str) -> bytes:
+        """The signed body of a message."""
+
+
+class Signed:
+    """Messages with signatures: ours by `signer`, the other end's by the certificate of a fingerprint.
+
+    `coming` is that of the certificate which takes its place one day: it counts as well.
+    """
+
+    def __init__(self, signer: Seals, expected: str, clock: Clock, coming: str | None = None) -> None:
         self._signer = signer
         self._expected = expected
+        self._coming = coming
         self._clock = clock
         self._memory = ReplayMemory()
 
@@ -57,7 +78,16 @@ class Signed:
     def open(self, body: bytes) -> Message:
         """The message that the signature covers."""
         payload = wire.parse(body)
-        return wire.message_of(verified(payload, self._expected, self._memory, self._clock.now().wall))
+        renewed = self._coming is not None and signed_by(payload) == self._coming
+        expected = self._coming if renewed and self._coming is not None else self._expected
+        return wire.message_of(verified(payload, expected, self._memory, self._clock.now().wall))
+
+
+async def opened(envelope: Envelope, body: bytes) -> Message:
+    """The message of a body, without holding up the loop by a big one; raises XmlError."""
+    if len(body) > _LARGE_BODY_BYTES:
+        return await asyncio.to_thread(envelope.open, body)
+    return envelope.open(body)
 
 
 class Vtn2bClient:
@@ -101,9 +131,7 @@ class Vtn2bClient:
         if not answer.body.strip():
             return None
         try:
-            if len(answer.body) > _LARGE_BODY_BYTES:
-                return await asyncio.to_thread(self._envelope.open, answer.body)
-            return self._envelope.open(answer.body)
+            return await opened(self._envelope, answer.body)
         except XmlError as fault:
             raise VtnFailure(
                 f"{self._provider.id}: the answer to {what} is not accepted: {fault}",

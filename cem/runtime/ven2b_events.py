@@ -4,21 +4,32 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from random import Random
 
 from cem.model.provider import Provider
 from cem.ports import Clock, StateKind, StateStore
 from cem.runtime.ven_rows import commit
-from cem.sgcp.bindings.openadr2b import Binding2b, Bound
+from cem.sgcp.bindings.openadr2b import Binding2b, Bound, is_cancelled
 from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.durable import OFFSET, Row, own_rows, row_key
-from cem.sgcp.events.store import Difference
+from cem.sgcp.events.store import Difference, event_end
 from cem.sgcp.point import ConnectionPoint
 from cem.wire.openadr2b.messages import CreatedEvent, DistributeEvent
-from cem.wire.openadr2b.names import Code
-from cem.wire.openadr2b.parts import Response
+from cem.wire.openadr2b.names import Code, OptType
+from cem.wire.openadr2b.parts import EventResponse, QualifiedEventId, Response
 
 _LOG = logging.getLogger(__name__)
+_FEW_INTERVALS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """What was answered last to an event."""
+
+    version: int
+    opt: str
+    request_id: str
 
 
 class Events2b:
@@ -45,6 +56,8 @@ class Events2b:
         self._told: dict[str, str] = {}
         self._asked_at_s = -math.inf
         self._one_at_a_time = asyncio.Lock()
+        self._answered: dict[str, _Answered] = {}
+        self.news = 0  # events that were new or changed, since we run
 
     async def restore(self) -> None:
         """Loads what was drawn: a late start is never drawn twice."""
@@ -71,7 +84,33 @@ class Events2b:
             return _created(message, ven_id, Code.INVALID_ID, words, None)
         async with self._one_at_a_time:
             bound = await self._bind(message, ven_id, asked_at_s)
+        self._answered = {
+            answer.event.event_id: _Answered(answer.event.modification_number, answer.opt_type, message.request_id)
+            for answer in bound.answers
+            if answer.code == str(int(Code.OK))
+        }
         return _created(message, ven_id, Code.OK, None, bound) if bound.answers else None
+
+    def changed_answers(self, ven_id: str) -> CreatedEvent | None:
+        """The answer anew to events of which the owner thinks otherwise by now; None: there are none.
+
+        Interpretation: a VEN may change its mind with another oadrCreatedEvent as long as the event is not over; a VTN
+        that has no EiOpt hears of it in no other way.
+        """
+        now = self._clock.now()
+        answers = []
+        for event in self._point.events(self._provider.id, now).values():
+            last, end = self._answered.get(event.id), event_end(event)
+            opt = str(OptType.OUT if self._point.opted_out(event) else OptType.IN)
+            if last is None or last.opt == opt or is_cancelled(event) or (end is not None and end <= now.wall):
+                continue
+            self._answered[event.id] = replace(last, opt=opt)
+            about = QualifiedEventId(event_id=event.id, modification_number=last.version)
+            answers.append(EventResponse(code=str(int(Code.OK)), request_id=last.request_id, event=about, opt_type=opt))
+        if not answers:
+            return None
+        response = Response(code=str(int(Code.OK)), request_id=answers[0].request_id)
+        return CreatedEvent(response=response, answers=tuple(answers), ven_id=ven_id)
 
     async def _bind(self, message: DistributeEvent, ven_id: str, asked_at_s: float) -> Bound:
         own = self._provider.id
@@ -84,7 +123,10 @@ class Events2b:
         if asked_at_s == self._asked_at_s:  # one after the other within the clock's step
             asked_at_s = math.nextafter(asked_at_s, math.inf)
         self._asked_at_s = asked_at_s
-        bound = await asyncio.to_thread(self._binding.bind, message, ven_id, known, shares, now.wall, asked_at_s)
+        args = message, ven_id, known, shares, now.wall, asked_at_s
+        # a few intervals are bound in less time than it takes to change to another thread
+        small = sum(len(signal.intervals) for event in message.events for signal in event.signals) <= _FEW_INTERVALS
+        bound = self._binding.bind(*args) if small else await asyncio.to_thread(self._binding.bind, *args)
         self._shares.update({row_key(event_id): share for event_id, share in shares.items()})
         difference, rows = self._point.difference(own, bound.listing, now)
         fresh = [key for key in self._shares if key not in before]
@@ -96,6 +138,7 @@ class Events2b:
         ]
         if rows:
             await commit(self._store, rows, own)
+        self.news += len(difference.new) + len(difference.changed)
         if self._point.apply(own, difference, self._clock.now()):
             self._wake()
         self._log(difference)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from cem.model.provider import Provider
 from cem.ports import StateKind, StateStore
-from cem.runtime.ven2b_client import Vtn2bClient
+from cem.runtime.ven2b_client import Vtn2bClient, is_refusal
 from cem.runtime.ven_client import VtnFailure
 from cem.runtime.ven_rows import commit
 from cem.sgcp.durable import REGISTRATION, Row, row_key
@@ -17,14 +17,15 @@ from cem.wire.openadr2b.messages import (
     CreatePartyRegistration,
     QueryRegistration,
 )
-from cem.wire.openadr2b.names import Transport
+from cem.wire.openadr2b.names import Code, Transport
 
 _LOG = logging.getLogger(__name__)
 _PROFILE = "2.0b"
+_UNKNOWN = (Code.INVALID_ID, Code.NOT_REGISTERED)
 
 
 class Registration2b:
-    """The identifiers that a VTN gave us. `push_address` is where it may send to (None: we ask)."""
+    """The identifiers that a VTN gave us. `pushed`: it said that it sends by itself."""
 
     def __init__(
         self,
@@ -32,7 +33,6 @@ class Registration2b:
         client: Vtn2bClient,
         store: StateStore,
         new_id: Callable[[], str],
-        push_address: str | None = None,
         *,
         signed: bool = False,
     ) -> None:
@@ -40,12 +40,12 @@ class Registration2b:
         self._client = client
         self._store = store
         self._new_id = new_id
-        self._push_address = push_address
         self._signed = signed
         self.ven_id: str | None = None
         self.vtn_id: str | None = None
         self.registration_id: str | None = None
         self.poll_every = timedelta()
+        self.pushed = False
 
     async def restore(self) -> None:
         """Loads the identifiers that the VTN gave us before."""
@@ -56,8 +56,16 @@ class Registration2b:
         self.registration_id = texts.get("registration_id")
 
     async def query(self) -> None:
-        """Asks what the VTN offers; raises VtnFailure while it cannot be used or does not speak 2.0b over HTTP."""
-        offer = await self._client.ask(CreatedPartyRegistration, QueryRegistration(request_id=self._new_id()))
+        """Asks what the VTN offers; raises VtnFailure while it cannot be used or does not speak 2.0b over HTTP.
+
+        A VTN that does not answer this is registered with all the same.
+        """
+        try:
+            offer = await self._client.ask(CreatedPartyRegistration, QueryRegistration(request_id=self._new_id()))
+        except VtnFailure as fault:
+            if is_refusal(fault):
+                return
+            raise
         profiles = {profile.name: profile.transports for profile in offer.profiles}
         if profiles and Transport.HTTP not in profiles.get(_PROFILE, ()):
             raise VtnFailure(
@@ -65,15 +73,12 @@ class Registration2b:
                 "Ask the provider for an OpenADR 2.0b service over HTTP.",
             )
 
-    async def ensure(self) -> None:
-        """Registers, under the identifiers given before where there are any; raises VtnFailure."""
-        try:
-            answer = await self._register(self.registration_id)
-        except VtnFailure as fault:
-            if self.registration_id is None or fault.status is None or not 450 <= fault.status < 470:
-                raise
-            _LOG.warning("%s; registering anew", fault.detail)
-            answer = await self._register(None)
+    async def ensure(self, address: str | None = None) -> None:
+        """Registers, under the identifiers given before where there are any; raises VtnFailure.
+
+        `address` is where the VTN may send to; a VTN that does not send is asked instead.
+        """
+        answer = await self._registered(self.registration_id, address)
         if not answer.ven_id or not answer.registration_id:
             raise VtnFailure(
                 f"{self._provider.id}: the VTN gave no registration",
@@ -91,19 +96,34 @@ class Registration2b:
                 self._provider.stale_after_s(),
             )
 
-    async def _register(self, registration_id: str | None) -> CreatedPartyRegistration:
-        pull = self._push_address is None
+    async def _registered(self, known: str | None, address: str | None) -> CreatedPartyRegistration:
+        try:
+            answer = await self._register(known, address)
+        except VtnFailure as fault:
+            refused = fault.status is not None and 450 <= fault.status < 470
+            stranger = fault.status in _UNKNOWN
+            if refused and known is not None and (stranger or address is None):
+                _LOG.warning("%s; registering anew", fault.detail)
+                return await self._registered(None, address)
+            if refused and address is not None and not stranger:
+                _LOG.warning("%s; it does not send by itself, so we ask it", fault.detail)
+                return await self._registered(known, None)
+            raise
+        self.pushed = address is not None
+        return answer
+
+    async def _register(self, registration_id: str | None, address: str | None) -> CreatedPartyRegistration:
         request = CreatePartyRegistration(
             request_id=self._new_id(),
             registration_id=registration_id,
             ven_id=self.ven_id if registration_id is not None else self._provider.client_id or None,
             profile=_PROFILE,
             transport=Transport.HTTP,
-            transport_address=self._push_address,
+            transport_address=address,
             report_only=False,
             xml_signature=self._signed,
             ven_name=self._provider.ven_name,
-            pull=pull,
+            pull=address is None,
         )
         return await self._client.ask(CreatedPartyRegistration, request)
 

@@ -1,6 +1,6 @@
 """The reports of one OpenADR 2.0b provider: what it asked for, what was measured, and what is still to be delivered.
 
-What a periodic report has not delivered yet is on disk; history is kept in memory alone.
+What a periodic report has not delivered yet is on disk; history of earlier runs comes from the gateway's own record.
 """
 
 import logging
@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 from cem.model.provider import Provider
 from cem.model.time import Instant
 from cem.ports import StateKind, StateStore
-from cem.runtime.ven2b_client import Vtn2bClient
+from cem.runtime.ven2b_client import Vtn2bClient, is_refusal
+from cem.runtime.ven_client import VtnFailure
 from cem.runtime.ven_rows import commit
+from cem.runtime.ven_settlement import Books
 from cem.sgcp.durable import REGISTRATION, Json, Row, own_rows, row_key
 from cem.sgcp.reports.openadr2b import (
     HISTORY,
@@ -25,7 +27,7 @@ from cem.sgcp.reports.openadr2b import (
     usage_report,
 )
 from cem.sgcp.reports.outbox import Outbox
-from cem.sgcp.reports.usage import SITE, Usage, UsageMeter
+from cem.sgcp.reports.usage import SITE, Usage, UsageMeter, recorded
 from cem.wire.openadr2b.messages import (
     CanceledReport,
     CancelReport,
@@ -56,10 +58,12 @@ class Reports2b:
         store: StateStore,
         resources: Sequence[str],
         new_id: Callable[[], str],
+        books: Books | None = None,
     ) -> None:
         self._provider = provider
         self._client = client
         self._store = store
+        self._books = books
         self._resources = tuple(resources)
         self._new_id = new_id
         self._meter = UsageMeter(provider.report_interval_s, resources)
@@ -75,6 +79,8 @@ class Reports2b:
     async def restore(self, now: Instant) -> None:
         """Loads what was asked for and what was not delivered, and accounts for the time that we did not run."""
         self._outbox.restore(own_rows(await self._store.load(StateKind.OUTBOX), self._provider.id))
+        if self._books is not None and now.trusted:
+            await self._recall(self._books, self._meter.floor(now.wall))
         rows = own_rows(await self._store.load(StateKind.REGISTRATION), self._provider.id)
         known = rows.get(row_key(self._provider.id, "reports"))
         if not isinstance(known, dict):
@@ -88,6 +94,17 @@ class Reports2b:
         if isinstance(cursor, str) and now.trusted and datetime.fromisoformat(cursor) <= now.wall:
             self._meter.resume(datetime.fromisoformat(cursor))
             self._cursor_stored = datetime.fromisoformat(cursor)
+
+    async def _recall(self, books: Books, until: datetime) -> None:
+        """History out of the record of earlier runs."""
+        interval_s = self._provider.report_interval_s
+        since = until - timedelta(seconds=interval_s * _HISTORY_KEPT)
+        signals = {SITE: books.meter, **{resource: f"{resource}.power_w" for resource in self._resources}}
+        found: list[Usage] = []
+        for resource, signal in signals.items():
+            minutes = await books.history.minute_means(signal, int(since.timestamp()), int(until.timestamp()))
+            found += recorded(resource, minutes, interval_s, since, until)
+        self._history = {(usage.resource, usage.start): usage for usage in sorted(found, key=lambda one: one.start)}
 
     def sample(self, now: Instant, powers_w: Mapping[str, float | None]) -> bool:
         """Takes the powers of this moment; whether intervals closed. Never blocks."""
@@ -104,8 +121,19 @@ class Reports2b:
 
     # --- what is asked for -------------------------------------------------------------------------------------
 
-    async def register(self, ven_id: str, now: datetime, request_id: str | None = None) -> None:
-        """Says what can be reported, and takes in what is asked for in the answer; raises VtnFailure."""
+    async def offer(self, ven_id: str, now: datetime, request_id: str | None = None) -> None:
+        """Says what can be reported, and takes in what is asked for in the answer; raises VtnFailure.
+
+        A VTN that wants no reports is no fault of the link.
+        """
+        try:
+            await self._offer(ven_id, now, request_id)
+        except VtnFailure as fault:
+            if not is_refusal(fault):
+                raise
+            _LOG.warning("%s; nothing is reported to it", fault.detail)
+
+    async def _offer(self, ven_id: str, now: datetime, request_id: str | None) -> None:
         interval = timedelta(seconds=self._provider.report_interval_s)
         reports = metadata(self._resources, interval, interval * _HISTORY_KEPT, now, request_id or "0")
         message = RegisterReport(
@@ -129,10 +157,11 @@ class Reports2b:
                 refused.append(request.request_id)
             else:
                 self.pending[found.request_id] = found
+        names = ", ".join(refused)[:200]
         if refused:
-            _LOG.warning("%s: reports that are not offered were asked for: %s", self._provider.id, ", ".join(refused))
+            _LOG.warning("%s: reports that are not offered were asked for: %s", self._provider.id, names)
         await self._keep_pending()
-        code, words = (Code.REPORT_NOT_SUPPORTED, f"not offered: {', '.join(refused)}") if refused else (Code.OK, None)
+        code, words = (Code.REPORT_NOT_SUPPORTED, f"not offered: {names}") if refused else (Code.OK, None)
         response = Response(code=str(int(code)), description=words, request_id=request_id)
         return CreatedReport(response=response, pending=tuple(self.pending), ven_id=ven_id)
 
@@ -174,7 +203,15 @@ class Reports2b:
             return False
         report, after = made
         message = UpdateReport(request_id=self._new_id(), reports=(report,), ven_id=ven_id)
-        answer = await self._client.ask(UpdatedReport, message)
+        try:
+            answer = await self._client.ask(UpdatedReport, message)
+        except VtnFailure as fault:
+            if not is_refusal(fault) or is_last:
+                raise
+            _LOG.warning("%s; the report %s is not sent any more", fault.detail, pending.request_id)
+            await self._done(pending)
+            await self._acknowledge()
+            return True
         if is_last or pending.request_id not in self.pending:
             return True
         over = after.end is not None and after.sent_until >= after.end

@@ -2,16 +2,22 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from cem.model.provider import Provider
+from cem.model.resource import Resource, Role
 from cem.ports import Json, StateKind, StateStore
 from cem.runtime.ven_client import VtnClient, VtnFailure
 from cem.runtime.ven_rows import commit
 from cem.runtime.ven_settlement import AFTER, Books, Settlements
 from cem.sgcp.durable import OUTBOX, REGISTRATION, Row, own_rows, row_key
-from cem.sgcp.reports.asked import AskedReport, Measured, Span, not_offered, report_request
-from cem.sgcp.reports.compliance import Stretch
+from cem.sgcp.point import Followed
+from cem.sgcp.reports.asked import AskedReport, Span, not_offered
+from cem.sgcp.reports.asked_content import OF_PARTS, Measured, report_request
+from cem.sgcp.reports.compliance import Minutes, Stretch, mean_w
+from cem.sgcp.reports.flexibility import Part
+from cem.sgcp.reports.outlook import Outlook
 from cem.wire.openadr3 import (
     AGGREGATED_REPORT,
     Event,
@@ -29,10 +35,14 @@ _MOST_WAITING = 1000
 _MOST_TOLD = 1000
 _BEHIND = timedelta(days=1)
 """How far back a report is still made after a stop."""
+_LEVEL_HOLDS = timedelta(minutes=15)
+"""How long a recorded state of charge stands for the time after it."""
+_LATE_AHEAD = timedelta(minutes=30)
+"""How late one on what is to come may be."""
 
 Due = Callable[[datetime, datetime], Sequence[AskedReport]]
-State = Callable[[str, datetime], tuple[bool, bool]]
-"""Whether (the owner opted out of an event, it curtails) at an instant."""
+Follows = Callable[[str, datetime], Followed]
+"""What becomes of an event at an instant."""
 
 
 class AskedReports:
@@ -45,16 +55,16 @@ class AskedReports:
         store: StateStore,
         books: Books,
         settlements: Settlements,
-        resources: Sequence[str],
-        state: State,
+        resources: Sequence[Resource],
+        follows: Follows,
     ) -> None:
         self._provider = provider
         self._client = client
         self._store = store
         self._books = books
         self._settlements = settlements
-        self._resources = resources
-        self._state = state
+        self._resources = {resource.id: resource for resource in resources}
+        self._follows = follows
         self._waiting: dict[str, Json] = {}
         self._until: datetime | None = None  # everything due by then was made
         self._told: set[str] = set()
@@ -77,6 +87,8 @@ class AskedReports:
             return
         rows = []
         for asked in due(since, until):
+            if asked.ahead and asked.at < now - _LATE_AHEAD:
+                continue  # of hours that are over already there is nothing to expect
             message = to_json(report_request(asked, self._provider.ven_name, await self._measured(asked)))
             rows.append(Row(OUTBOX, row_key(self._provider.id, "asked", asked.name), message))
         if not rows and self._until is not None and until - self._until < timedelta(minutes=15):
@@ -93,34 +105,69 @@ class AskedReports:
         return [Row(OUTBOX, key, None) for key in gone]
 
     async def _measured(self, asked: AskedReport) -> dict[str, list[Measured]]:
+        ahead = self._books.outlook() if asked.ahead else None
         named = [name for name in self._resources if name in asked.targets]
         parts = named or list(self._resources)
         found: dict[str, list[Measured]] = {}
         if asked.aggregate and named:
-            each = [[await self._one(asked, name, span) for span in asked.spans] for name in named]
+            each = [[await self._one(asked, name, span, ahead) for span in asked.spans] for name in named]
             found[AGGREGATED_REPORT] = [_together(spans) for spans in zip(*each, strict=True)]
             return found
         if not named:
-            found[AGGREGATED_REPORT] = [await self._one(asked, None, span) for span in asked.spans]
+            found[AGGREGATED_REPORT] = [await self._one(asked, None, span, ahead) for span in asked.spans]
         if not asked.aggregate:
             for name in parts:
-                found[name] = [await self._one(asked, name, span) for span in asked.spans]
+                found[name] = [await self._one(asked, name, span, ahead) for span in asked.spans]
         return found
 
-    async def _one(self, asked: AskedReport, name: str | None, span: Span) -> Measured:
-        """One resource, or the site's meter, during one span."""
-        since, until = int(span.start.timestamp()) // 60 * 60, int(span.end.timestamp())
-        signal = self._books.meter if name is None else f"{name}.power_w"
-        minutes = await self._books.history.minute_means(signal, since, until)
+    async def _one(self, asked: AskedReport, name: str | None, span: Span, ahead: Outlook | None) -> Measured:
+        """One resource, or the connection point, during one span."""
         kinds = {kind for kind, _ in asked.payloads}
-        base = soc_pct = None
-        if name is None and kinds & {ReportPayload.BASELINE, ReportPayload.DELTA_USAGE}:
+        base = None
+        if name is None and ahead is None and kinds & {ReportPayload.BASELINE, ReportPayload.DELTA_USAGE}:
             base = await self._settlements.baseline(Stretch(span.start, span.end, None, None))
-        if name is not None and ReportPayload.STORAGE_CHARGE_LEVEL in kinds:
-            levels = await self._books.history.minute_means(f"{name}.soc_pct", since, until)
-            soc_pct = levels[-1][1] if levels else None
-        out, curtails = self._state(asked.event_id, span.start)
-        return Measured(minutes, None if base is None else base.power_w, soc_pct, out, curtails)
+        soc_pct = None if name is None else await self._soc_pct(name, span.end, ahead)
+        parts: list[Part] = []
+        if kinds & OF_PARTS:
+            names = list(self._resources) if name is None else [name]
+            parts = [await self._part(one, span, ahead) for one in names]
+        now = self._follows(asked.event_id, span.end - timedelta(seconds=1))
+        begun = self._follows(asked.event_id, span.start)
+        return Measured(
+            await self._minutes(name, span, ahead),
+            None if base is None else base.power_w,
+            soc_pct,
+            begun.opted_out,
+            begun.moves,
+            tuple(parts),
+            now.asked_w,
+            now.level,
+        )
+
+    async def _minutes(self, name: str | None, span: Span, ahead: Outlook | None) -> Minutes:
+        if ahead is not None:
+            return ahead.minutes(name, span.start, span.end)
+        signal = self._books.meter if name is None else f"{name}.power_w"
+        return await self._recorded(signal, span.start, span.end)
+
+    async def _recorded(self, signal: str, start: datetime, end: datetime) -> Minutes:
+        since, until = int(start.timestamp()) // 60 * 60, int(end.timestamp())
+        return await self._books.history.minute_means(signal, since, until)
+
+    async def _soc_pct(self, name: str, at: datetime, ahead: Outlook | None) -> float | None:
+        """A battery's state of charge at an instant: as last recorded before it, or as it is expected to be."""
+        if self._resources[name].role is not Role.BATTERY:
+            return None
+        if ahead is not None:
+            return ahead.soc_at(name, at)
+        levels = await self._recorded(f"{name}.soc_pct", at - _LEVEL_HOLDS, at)
+        return levels[-1][1] if levels else None
+
+    async def _part(self, name: str, span: Span, ahead: Outlook | None) -> Part:
+        """What a resource does and could do during a span."""
+        power_w = mean_w(await self._minutes(name, span, ahead), span.start, span.end)
+        soc_pct = await self._soc_pct(name, span.start, ahead)
+        return Part(self._resources[name], power_w, soc_pct, self._books.reserves_pct.get(name, 0.0))
 
     async def send(self) -> None:
         """Sends what waits, the oldest first; raises VtnFailure where the link failed."""
@@ -160,4 +207,5 @@ def _together(parts: Sequence[Measured]) -> Measured:
             sums[at] = sums.get(at, 0.0) + power_w
             counts[at] = counts.get(at, 0) + 1
     minutes = [(at, power_w) for at, power_w in sorted(sums.items()) if counts[at] == len(parts)]
-    return Measured(minutes, opted_out=parts[0].opted_out, curtailed=parts[0].curtailed)
+    several = tuple(part for one in parts for part in one.parts)
+    return replace(parts[0], minutes=minutes, baseline_w=None, soc_pct=None, parts=several)

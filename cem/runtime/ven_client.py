@@ -2,14 +2,14 @@
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Generic, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from cem.model.errors import GridError
-from cem.model.provider import Provider
+from cem.model.provider import BY_MDNS, Provider
 from cem.ports import Clock, Http, HttpAnswer
 from cem.wire.openadr3 import (
     AuthServerInfo,
@@ -24,6 +24,8 @@ from cem.wire.openadr3 import (
     read_json,
 )
 
+Locate = Callable[[], Awaitable[str]]
+"""Finds out where a VTN is: its base URL; raises GridError."""
 PAGE = 50
 FORBIDDEN_PAUSE_S = 900.0
 """How long we stay away after a 403."""
@@ -35,6 +37,11 @@ _LARGE_BODY_BYTES = 16 * 1024
 
 T = TypeVar("T", bound=ObjectMetadata)
 M = TypeVar("M", bound=Message)
+
+
+def object_path(segment: str, object_id: str) -> str:
+    """The path of an object, whatever its identifier is made of."""
+    return f"/{segment}/{quote(object_id, safe='')}"
 
 
 class VtnFailure(GridError):  # noqa: N818 - an exchange failed, the program did not
@@ -60,7 +67,7 @@ class Listed(Generic[T]):
 class VtnClient:
     """Authenticated requests to one VTN. Raises VtnFailure for everything that is not the answer asked for."""
 
-    def __init__(self, provider: Provider, http: Http, clock: Clock) -> None:
+    def __init__(self, provider: Provider, http: Http, clock: Clock, locate: Locate | None = None) -> None:
         self._provider = provider
         self._http = http
         self._clock = clock
@@ -68,6 +75,8 @@ class VtnClient:
         self._token: str | None = None
         self._token_until_s = 0.0
         self._token_lock = asyncio.Lock()
+        self._locate = locate
+        self._located = locate is None
 
     def forget_token(self) -> None:
         """Makes the next request ask for a new token."""
@@ -133,8 +142,17 @@ class VtnClient:
         self._expect(answer, 200, f"PUT {path}")
         return self._read(kind, answer, f"PUT {path}")
 
+    async def remove(self, path: str) -> bool:
+        """Deletes an object; false where the VTN says that there is none."""
+        answer = await self._authorised("DELETE", path)
+        if answer.status == 404:
+            return False
+        self._expect(answer, 200, f"DELETE {path}")
+        return True
+
     async def token(self) -> str | None:
         """A valid bearer token, for what takes the VTN's tokens beside it; None without credentials."""
+        await self._found()
         return await self._valid_token()
 
     async def _read_list(
@@ -160,6 +178,7 @@ class VtnClient:
         )
 
     async def _authorised(self, method: str, path: str, body: bytes | None = None) -> HttpAnswer:
+        await self._found()
         token = await self._valid_token()
         answer = await self._request(method, f"{self._base}{path}", self._headers(token, body), body)
         if answer.status == 401 and token is not None:
@@ -168,6 +187,22 @@ class VtnClient:
             token = await self._valid_token()
             answer = await self._request(method, f"{self._base}{path}", self._headers(token, body), body)
         return answer
+
+    async def _found(self) -> None:
+        """Makes sure that it is known where the VTN is; looked for anew after it could not be reached.
+
+        Where it was before counts as long as it is announced nowhere.
+        """
+        if self._located or self._locate is None:
+            return
+        try:
+            self._base = await self._locate()
+        except GridError as fault:
+            if not self._base.startswith(BY_MDNS):
+                return
+            advice = "Check that the VTN runs in the local network and announces itself, and its name in the site file."
+            raise VtnFailure(f"{self._provider.id}: {fault}", advice) from fault
+        self._located = True
 
     @staticmethod
     def _headers(token: str | None, body: bytes | None) -> dict[str, str]:
@@ -184,6 +219,7 @@ class VtnClient:
         except VtnFailure:
             raise
         except GridError as fault:
+            self._located = self._locate is None
             raise VtnFailure(
                 f"{self._provider.id}: {fault}",
                 "Check the internet connection and the provider's url; the gateway goes on trying.",

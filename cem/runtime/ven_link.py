@@ -47,9 +47,14 @@ class VenLink:
         """The state at this moment."""
         return self._point.service(self._provider.id, self._clock.now()).link.state
 
-    async def follow(self, turn: Callable[[], Awaitable[None]], rest: Callable[[], Awaitable[None]]) -> None:
-        """One turn after the other until cancelled, `rest` between them; after a failure it waits with jitter, ever
-        longer."""
+    async def follow(
+        self,
+        turn: Callable[[], Awaitable[None]],
+        rest: Callable[[], Awaitable[None]],
+        pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        """One turn after the other until cancelled, `rest` between them; after a failure it makes a `pause` of so many
+        seconds with jitter, ever longer."""
         tries = 0
         while True:
             try:
@@ -57,7 +62,7 @@ class VenLink:
             except VtnFailure as fault:
                 tries += 1
                 await self.failed(fault)
-                await asyncio.sleep(max(self.backoff_s(tries), fault.wait_s))
+                await pause(max(self.backoff_s(tries), fault.wait_s))
             else:
                 tries = 0
                 self._words = ""

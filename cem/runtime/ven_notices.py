@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from cem.model.provider import Notify, Provider
 from cem.ports import BrokerLogin, NoticeTopics
-from cem.runtime.ven_client import VtnClient, VtnFailure
+from cem.runtime.ven_client import VtnClient, VtnFailure, object_path
 from cem.sgcp.callbacks import answer
 from cem.wire import openadr3 as wire
 from cem.wire.http import HttpRequest, HttpResponse
@@ -36,10 +36,15 @@ class Callback(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ears:
-    """What this gateway can listen with; None: not at all."""
+    """What this gateway can listen with; None: not at all.
+
+    `shown` are the fingerprints of the certificates that a VTN of OpenADR 2.0b may show; none: whoever is in front of
+    the callback knows who may send.
+    """
 
     topics: NoticeTopics | None = None
     callback: Callback | None = None
+    shown: tuple[str, ...] = ()
 
 
 class Notices:
@@ -169,7 +174,7 @@ class Notices:
         if held is None:
             await self._client.post(wire.Subscription, "/subscriptions", wanted)
         else:  # the token is new with each start of ours
-            await self._client.put(wire.Subscription, f"/subscriptions/{held.id}", wanted)
+            await self._client.put(wire.Subscription, object_path("subscriptions", held.id), wanted)
         _LOG.info("%s: notifications by calling us back at %s", own.id, own.callback_url)
 
     async def _called(self, request: HttpRequest) -> HttpResponse:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from cem.model.provider import Provider
 from cem.model.resource import Resource
 from cem.ports import StateKind, StateStore
-from cem.runtime.ven_client import VtnClient, VtnFailure
+from cem.runtime.ven_client import VtnClient, VtnFailure, object_path
 from cem.runtime.ven_rows import commit
 from cem.sgcp.durable import REGISTRATION, Row, row_key
 from cem.wire import openadr3 as wire
@@ -74,7 +74,7 @@ class Registration:
     async def _ven(self) -> wire.Ven:
         name = self._provider.ven_name
         if self._ven_id is not None:
-            held = await self._client.one(wire.Ven, f"/vens/{self._ven_id}")
+            held = await self._client.one(wire.Ven, object_path("vens", self._ven_id))
             if held is not None and held.ven_name == name:
                 return held
         listed = await self._client.every(wire.Ven, "/vens", {"venName": name})

@@ -9,7 +9,7 @@ from cem.model.event import GridEvent
 from cem.model.provider import Provider
 from cem.model.time import Instant
 from cem.ports import StateKind, StateStore
-from cem.runtime.ven_client import VtnClient, VtnFailure
+from cem.runtime.ven_client import VtnClient, VtnFailure, object_path
 from cem.runtime.ven_rows import commit
 from cem.sgcp.durable import REGISTRATION, Json, Row, own_rows, row_key
 from cem.sgcp.reports.openadr3 import (
@@ -139,7 +139,7 @@ class UsageReports:
                 written.doubtful = False
                 self._cursor_stored = None  # the new identifier goes to disk with the next rows
             else:
-                await self._client.put(Report, f"/reports/{written.id}", message)
+                await self._client.put(Report, object_path("reports", written.id), message)
         except VtnFailure as fault:
             if fault.status == 404:
                 written.id, written.read, written.content = None, False, {}
@@ -153,7 +153,7 @@ class UsageReports:
         """What the VTN already holds of a window: asked for where we cannot know."""
         written = self._written.setdefault((event_id, window), _Written())
         if written.id is not None and not written.read:
-            report = await self._client.one(Report, f"/reports/{written.id}")
+            report = await self._client.one(Report, object_path("reports", written.id))
             written.id = None if report is None else report.id
             written.content = {} if report is None else content_of(report)
             written.read = True

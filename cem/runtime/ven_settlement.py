@@ -1,15 +1,15 @@
 """Settles events that are over: computes, keeps and sends what was asked, delivered and earned."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cem.model.event import GridEvent
 from cem.model.provider import Provider
 from cem.ports import History, Json, StateKind, StateStore
-from cem.runtime.ven_client import VtnClient, VtnFailure
+from cem.runtime.ven_client import VtnClient, VtnFailure, object_path
 from cem.runtime.ven_rows import commit
 from cem.sgcp.durable import SETTLEMENT, Row, own_rows, row_key
 from cem.sgcp.events.store import event_end, event_start
@@ -28,6 +28,7 @@ from cem.sgcp.reports.compliance import (
     similar_days,
     stretches,
 )
+from cem.sgcp.reports.outlook import Outlook
 from cem.sgcp.reports.settlement import report_name, report_request, row_of
 from cem.wire.openadr3 import Report
 
@@ -35,24 +36,31 @@ _LOG = logging.getLogger(__name__)
 AFTER = timedelta(minutes=2)
 """The record of the last minute is there by then."""
 KEPT = timedelta(days=400)
+EVERY_S = 30.0
+"""How often it is looked for what is over."""
 _MOST_ROWS = 5000
 _REFUSED = (400, 403, 404, 409, 413, 422)
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What settling needs of the house. `meter` is the signal of the connection point."""
+    """What settling and reporting need of the house. `meter` is the signal of the connection point."""
 
     history: History
     meter: str
     zone: ZoneInfo
     currency: str
+    reserves_pct: Mapping[str, float] = field(default_factory=dict)  # below which the owner lets no battery be used
+    outlook: Callable[[], Outlook] = Outlook  # what is expected now
 
 
 class Settlements:
-    """One provider's settlements. What is asked for while an event runs counts as it stood last."""
+    """One provider's settlements. What is asked for while an event runs counts as it stood last.
 
-    def __init__(self, provider: Provider, client: VtnClient, store: StateStore, books: Books) -> None:
+    `client` sends them; None: the protocol has no message for them, they are kept and shown here.
+    """
+
+    def __init__(self, provider: Provider, client: VtnClient | None, store: StateStore, books: Books) -> None:
         self._provider = provider
         self._client = client
         self._store = store
@@ -96,7 +104,8 @@ class Settlements:
         parts = [await self._part(stretch, rate) for stretch in stretches(event, until)]
         if not parts:
             return
-        row = {**row_of(event, parts, self._books.currency), "settled_at": now.isoformat(), "sent": False}
+        sent = None if self._client is None else False
+        row = {**row_of(event, parts, self._books.currency), "settled_at": now.isoformat(), "sent": sent}
         key = self._key(event)
         self._rows[key] = row
         self._days |= frozenset(_days_of(row, self._books.zone))
@@ -139,22 +148,24 @@ class Settlements:
 
     async def send(self) -> None:
         """Sends what was not sent, the oldest first; raises VtnFailure where the link failed."""
+        if self._client is None:
+            return
         for key, row in self._rows.items():
             if row.get("sent") is False:
-                await self._send(key, row)
+                await self._send(self._client, key, row)
 
-    async def _send(self, key: str, row: dict[str, Json]) -> None:
+    async def _send(self, client: VtnClient, key: str, row: dict[str, Json]) -> None:
         sent: Json = True
         try:
             message = report_request(row, self._provider.ven_name)
             name = report_name(message.event_id)
             query = {"eventID": message.event_id, "clientName": self._provider.ven_name}
-            held = await self._client.every(Report, "/reports", query, most=10_000)
+            held = await client.every(Report, "/reports", query, most=10_000)
             known = next((report for report in held.items if report.report_name == name), None)
             if known is None:
-                await self._client.post(Report, "/reports", message)
+                await client.post(Report, "/reports", message)
             else:  # the answer to the first try was lost
-                await self._client.put(Report, f"/reports/{known.id}", message)
+                await client.put(Report, object_path("reports", known.id), message)
         except VtnFailure as fault:
             if fault.status not in _REFUSED:
                 raise

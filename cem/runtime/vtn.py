@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
-from cem.sgcp.vtn.handler import Outcome, Vtn
+from cem.sgcp.vtn.handler import Figures, Outcome, Vtn
 from cem.sgcp.vtn.notices import News
 from cem.sgcp.vtn.objects import Change
 from cem.sgcp.vtn.writes import Callback
@@ -17,6 +17,7 @@ from cem.wire.openadr3 import ObjectType
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+P = ParamSpec("P")
 GaveUp = Callable[[str, str, str], None]
 """Called with a subscription's id, its callback and the reason."""
 
@@ -68,6 +69,7 @@ class VtnService:
         accounts: Accounts | None = None,
         programs_changed: Callable[[], None] | None = None,
     ) -> None:
+        """`programs_changed` is called in the loop after a change of a program; `on_change` sets who hears of all."""
         self._vtn = vtn
         self._commit = commit
         self._now = now
@@ -75,7 +77,9 @@ class VtnService:
         self._publisher = publisher
         self._accounts = accounts
         self._programs_changed = programs_changed
+        self._changed: Callable[[], None] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vtn")
+        self._last: Future[Any] | None = None  # what was begun last in the thread, which does one after the other
         self._marking: set[asyncio.Future[News]] = set()
         callbacks.on_giving_up(self._gave_up)
 
@@ -95,22 +99,49 @@ class VtnService:
         self._tell(news)
         if self._programs_changed is not None and any(one.kind == ObjectType.PROGRAM for one in outcome.changes):
             self._programs_changed()
+        self._tell_changed(outcome.changes)
         return outcome.answer
 
-    async def carry_out(self, work: Callable[[], tuple[T, tuple[Change, ...]]]) -> T:
-        """Has work done in its turn between requests; its changes are stored, and told to whoever must hear of them."""
+    async def carry_out(self, work: Callable[[], tuple[T, tuple[Change, ...]]], *, quick: bool = False) -> T:
+        """Has work done in its turn between requests; its changes are stored, and told to whoever must hear of them.
 
-        def done() -> tuple[T, News]:
+        `quick` work of a millisecond is done at once, without a thread, where it is nobody else's turn.
+        """
+
+        def done() -> tuple[T, tuple[Change, ...], News]:
             found, changes = work()
-            return found, self._store(changes)
+            return found, changes, self._store(changes)
 
-        found, news = await asyncio.get_running_loop().run_in_executor(self._thread, done)
+        if quick and (self._last is None or self._last.done()):
+            found, changes = work()
+            news = await self._in_thread(self._store, changes) if changes else News()
+        else:
+            found, changes, news = await self._in_thread(done)
         self._tell(news)
+        self._tell_changed(changes)
         return found
+
+    def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """Has work done after what is under way, away from the loop."""
+        doing = self._thread.submit(work, *args, **kwargs)
+        self._last = doing
+        return asyncio.wrap_future(doing)
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Who is called in the loop after anything changed."""
+        self._changed = changed
+
+    def business(self, request: HttpRequest) -> None:
+        """Raises RefusedRequest where a request is not one of the business logic, with a token of its own."""
+        self._vtn.demand_business(request, self._now())
 
     async def program_names(self) -> tuple[str, ...]:
         """The names of the programs that every client may see."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._vtn.program_names)
+        return await self._in_thread(self._vtn.program_names)
+
+    async def figures(self) -> Figures:
+        """What there is now."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._vtn.figures)
 
     async def close(self) -> None:
         """Lets the request under way finish."""
@@ -122,7 +153,7 @@ class VtnService:
         request: HttpRequest,
         proofs: dict[Callback, str | None],
     ) -> tuple[Outcome, News]:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, request, proofs)
+        return await self._in_thread(work, request, proofs)
 
     def _carry_out(self, request: HttpRequest, proofs: dict[Callback, str | None]) -> tuple[Outcome, News]:
         outcome = self._vtn.respond(request, self._now(), proofs)
@@ -133,6 +164,10 @@ class VtnService:
             return News()
         self._commit(changes)
         return self._vtn.apply(changes)
+
+    def _tell_changed(self, changes: tuple[Change, ...]) -> None:
+        if changes and self._changed is not None:
+            self._changed()
 
     def _tell(self, news: News) -> None:
         for call in news.calls:
@@ -146,7 +181,7 @@ class VtnService:
         def mark() -> News:
             return self._store(self._vtn.give_up(subscription_id, url, reason, self._now()))
 
-        marking = asyncio.get_running_loop().run_in_executor(self._thread, mark)
+        marking = self._in_thread(mark)
         self._marking.add(marking)
         marking.add_done_callback(self._marked)
 

@@ -13,20 +13,18 @@ from cem.model.reading import NUMBERS, Reading
 from cem.model.resource import Control
 from cem.model.setpoint import Outcome, Setpoint, WriteState
 from cem.model.time import Instant
-from cem.ports import Clock, ControlSpec, Device, Json, Put, StateKind, StateStore, Storage
+from cem.ports import Clock, ControlSpec, Device, Json, Put, StateKind, StateStore
 from cem.runtime.board import Board
+from cem.runtime.write_rules import WEARS_OUT, effective, keeps_clear, refreshes_today, told, tolerance
 
 log = logging.getLogger(__name__)
 
 RETRY_REFUSED_S = 30.0
 RETRY_INEFFECTIVE_S = 300.0
 CONTESTS_BEFORE_YIELDING = 2
-WEARS_OUT = frozenset({Storage.FLASH, Storage.UNKNOWN})
 FLASH_MIN_INTERVAL_S = 900.0
 FLASH_DAILY_BUDGET = 20
 SMALLEST_EV_CURRENT_A = 6.0  # IEC 61851-1
-STATES = frozenset({Control.HEAT_PUMP_SG_READY, Control.LOAD_ON, Control.EV_PHASES})
-"""What is one of a few whole numbers: nothing is rounded, and the next one is another state."""
 
 Key = tuple[str, Control]
 
@@ -103,7 +101,7 @@ class Writer:
             if mail is None:
                 continue
             setpoint, expires_s = mail
-            value = _told(held.spec, setpoint)
+            value = told(held.spec, setpoint)
             if value is None or held.abandoned or now_s >= expires_s:
                 if not held.known or held.written is not None:
                     return False
@@ -119,7 +117,7 @@ class Writer:
             if mail is None:
                 continue
             held.setpoint, held.expires_s = mail
-            value = _told(held.spec, held.setpoint) if now.mono_s < held.expires_s else None
+            value = told(held.spec, held.setpoint) if now.mono_s < held.expires_s else None
             try:
                 if value is None or held.abandoned:
                     await self._hand_back(held, now)
@@ -140,19 +138,27 @@ class Writer:
             return
         if now.mono_s < held.quiet_until_s:
             return
+        demand = held.setpoint.demanded if held.setpoint is not None else None
+        broken = demand is not None and demand.broken_by(held.written, value)
         changed = held.written is None or held.asked is None or abs(value - held.asked) > spec.dead_band
+        if keeps_clear(spec, demand):
+            too_much = held.asked is not None and held.asked > value
+            value = max(0.0, value - spec.dead_band)
+            changed = too_much or held.written is None or value - (held.asked or 0.0) > spec.dead_band
         refresh = _stale(held, now.mono_s)
         if not changed and not refresh:
             return
         interval = spec.min_interval_s
         if spec.storage in WEARS_OUT:
             interval = max(interval, FLASH_MIN_INTERVAL_S)
-        demand = held.setpoint.demanded if held.setpoint is not None else None
-        demanded = demand is not None and (refresh or demand.broken_by(held.written, value))
+        demanded = demand is not None and (refresh or broken)
         if now.mono_s - held.written_at_s < interval and not demanded:
             return
-        if not await self._spend(held, now, may_exceed=demanded):
-            self._tell(held, WriteState.BLOCKED, value, now, "today's write budget of its flash is used up")
+        keeps = refreshes_today(spec, now) if changed else 0
+        if not await self._spend(held, now, may_exceed=demanded, keeps=keeps):
+            spent = "what is left of today's write budget of its flash is needed to keep a value in force"
+            used_up = "today's write budget of its flash is used up"
+            self._tell(held, WriteState.BLOCKED, value, now, spent if keeps else used_up)
             return
         if refresh and not changed and await self._contested(held, now):
             return
@@ -169,13 +175,13 @@ class Writer:
         back = await self._device.read_back(spec.resource_id, spec.control)
         held.written, held.asked, held.written_at_s, held.known = took, value, now.mono_s, True
         held.less = ""
-        if back is not None and abs(back - took) > _tolerance(spec, took):
+        if back is not None and abs(back - took) > tolerance(spec, took):
             # what was refused was no command: the first one is still to come, and nobody else has changed anything
             held.written = held.asked = back
             held.quiet_until_s = now.mono_s + RETRY_REFUSED_S
             self._tell(held, WriteState.REFUSED, value, now, f"wrote {took:g}, the device holds {back:g}")
             return
-        if abs(took - value) > _tolerance(spec, value):
+        if abs(took - value) > tolerance(spec, value):
             held.less = f"held at {took:g}: of {value:g} the device can't take more now"
         held.first = False
         state = WriteState.EFFECTIVE if held.state is WriteState.EFFECTIVE else WriteState.ACCEPTED
@@ -203,7 +209,7 @@ class Writer:
         if held.written is None:
             return False
         back = await self._device.read_back(held.spec.resource_id, held.spec.control)
-        if back is None or abs(back - held.written) <= _tolerance(held.spec, held.written):
+        if back is None or abs(back - held.written) <= tolerance(held.spec, held.written):
             held.contests = 0
             return False
         held.contests += 1
@@ -215,8 +221,8 @@ class Writer:
         held.written = held.mismatch_since_s = None  # what follows meanwhile is the other's word
         return True
 
-    async def _spend(self, held: _Held, now: Instant, *, may_exceed: bool) -> bool:
-        """Counts a write against the budget on disk, before it is made; False where there is none left."""
+    async def _spend(self, held: _Held, now: Instant, *, may_exceed: bool, keeps: int = 0) -> bool:
+        """Counts a write against the budget on disk, before it is made; False where none is left beside `keeps`."""
         budget = held.spec.daily_budget
         if held.spec.storage in WEARS_OUT:
             budget = FLASH_DAILY_BUDGET if budget is None else min(budget, FLASH_DAILY_BUDGET)
@@ -225,7 +231,7 @@ class Writer:
         today = now.wall.date().isoformat()
         if held.budget_day != today:
             held.budget_day, held.writes_today = today, 0
-        if held.writes_today >= budget and not may_exceed:
+        if held.writes_today + keeps >= budget and not may_exceed:
             return False
         held.writes_today += 1
         row = Put(
@@ -250,7 +256,7 @@ class Writer:
             return
         await self._spend(held, now, may_exceed=True)  # it wears like any other; holding on would be worse
         await self._device.release(spec.resource_id, spec.control)
-        expired = held.setpoint is not None and _told(spec, held.setpoint) is not None
+        expired = held.setpoint is not None and told(spec, held.setpoint) is not None
         held.known, held.written, held.mismatch_since_s = True, None, None
         if held.abandoned:
             held.abandoned = False  # it stays told as not followed
@@ -281,7 +287,7 @@ class Writer:
                 continue
             if value is None or held.written is None or now.mono_s < held.quiet_until_s:
                 continue
-            if _effective(spec, held.written, value):
+            if effective(spec, held.written, value):
                 held.mismatch_since_s = None
                 if held.state is not WriteState.EFFECTIVE:
                     self._tell(held, WriteState.EFFECTIVE, held.written, now, held.less)
@@ -324,35 +330,9 @@ def _name(key: Key) -> str:
     return f"{key[0]}/{key[1]}"
 
 
-def _told(spec: ControlSpec, setpoint: Setpoint) -> float | None:
-    """What a device is told: where writes wear it out, what stands in place of a value that follows the house."""
-    seldom = setpoint.seldom
-    return setpoint.value if seldom is None or spec.storage not in WEARS_OUT else seldom.value
-
-
 def _stale(held: _Held, now_s: float) -> bool:
     """Whether it must be written again: by its own rule, or because it may take more by now."""
     due_s = held.spec.refresh_s
     if held.less:
         due_s = RETRY_REFUSED_S if due_s is None else min(due_s, RETRY_REFUSED_S)
     return due_s is not None and now_s - held.written_at_s >= due_s
-
-
-def _tolerance(spec: ControlSpec, value: float) -> float:
-    """What a device may round: its dead band, one per cent, at least one unit; of a state nothing."""
-    if spec.control in STATES:
-        return 0.5
-    return max(spec.dead_band, abs(value) * 0.01, spec.effect_tolerance / 2, 1.0)
-
-
-def _effective(spec: ControlSpec, written: float, measured: float) -> bool:
-    """A set point must be followed; a limit must only not be exceeded (a car or the sun may want less).
-
-    A load that is switched on takes what it wants; one that is off takes nothing.
-    """
-    if spec.control is Control.LOAD_ON:
-        return written > 0.0 or abs(measured) <= spec.effect_tolerance
-    tolerance = max(spec.effect_tolerance, abs(written) * 0.1)
-    if spec.control is Control.BATTERY_SETPOINT_W:
-        return abs(measured - written) <= tolerance
-    return abs(measured) <= written + tolerance

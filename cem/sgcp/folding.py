@@ -6,6 +6,7 @@ from datetime import datetime
 
 from cem.model.directive import (
     ChargeTarget,
+    CurveOrder,
     Directive,
     Dispatch,
     LimitWindow,
@@ -53,6 +54,7 @@ class _Orders:
     exported: Pieces
     dispatch: dict[str, Pieces]
     charges: dict[str, Pieces]
+    curves: dict[str, Pieces]
     ghg: Pieces
     shape: Pieces
 
@@ -65,7 +67,7 @@ class Folding:
         self._currency = currency
         self._zone = zone
         self._key: tuple[object, ...] = ()
-        self._orders = _Orders((), Pieces(), Pieces(), {}, {}, Pieces(), Pieces())
+        self._orders = _Orders((), Pieces(), Pieces(), {}, {}, {}, Pieces(), Pieces())
 
     def directive(self, services: Sequence[Service], now: Instant, outs: Sequence[OptOut] = ()) -> Directive:
         """The directive at `now` without what the owner opted out of; `next_change_at` knows the events, no links."""
@@ -86,6 +88,7 @@ class Folding:
             prices=tuple(self._prices(wall)),
             limits=tuple(_limit_windows(orders.limits, wall)),
             charges=tuple(self._charges(wall)),
+            curves=tuple(self._curves(wall)),
             weights=tuple(_weights(orders.ghg.from_now(wall), orders.shape.from_now(wall), wall)),
             links=tuple(_status(s, len(own)) for s, own in zip(services, shown, strict=True)),
             events=tuple(summary for own in shown for summary in own),
@@ -114,6 +117,7 @@ class Folding:
             price_pieces(priced, SignalKind.EXPORT_PRICE_PER_KWH),
             subject_pieces(steering, self._resources, DIRECT),
             subject_pieces(steering, self._resources, CHARGES),
+            subject_pieces(priced, self._resources, (SignalKind.CURVE,)),
             price_pieces(steering, SignalKind.GHG_G_PER_KWH),
             price_pieces(steering, SignalKind.LOAD_SHAPE),
         )
@@ -190,6 +194,14 @@ class Folding:
                 piece.end,
             )
 
+    def _curves(self, now: datetime) -> Iterator[CurveOrder]:
+        for subject, pieces in self._orders.curves.items():
+            piece = pieces.at(now)
+            if piece is not None and piece.event is not None and int(piece.value) < len(piece.event.curves):
+                event, curve = piece.event, piece.event.curves[int(piece.value)]
+                reason = f"the curve of {event.provider_id} (event {event.name})"
+                yield CurveOrder(subject, curve, rank_of(event), event.provider_id, reason, piece.end)
+
     def _prices(self, now: datetime) -> Iterator[PriceWindow]:
         orders = self._orders
         yield from (
@@ -206,6 +218,7 @@ class Folding:
             orders.exported,
             *orders.dispatch.values(),
             *orders.charges.values(),
+            *orders.curves.values(),
             orders.ghg,
             orders.shape,
         ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from cem.model.directive import Directive, LinkState
-from cem.model.event import GridEvent
+from cem.model.event import GridEvent, SignalKind
 from cem.model.provider import Provider
 from cem.model.time import Instant
 from cem.sgcp import contacts
@@ -42,6 +42,16 @@ class _Made:
             return False
         in_wall = self.until is None or now.wall < self.until
         return in_wall and (self.until_s is None or now.mono_s < self.until_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What becomes of an event at an instant: what it asks for as far as it is followed."""
+
+    opted_out: bool = False
+    moves: bool = False  # it bounds or moves power
+    asked_w: float | None = None  # the power that it asks for
+    level: int | None = None  # of load shedding; None: there is no such event
 
 
 class ConnectionPoint:
@@ -125,15 +135,19 @@ class ConnectionPoint:
         """Whether the owner leaves an event out, or any of its time."""
         return remaining([event], self._outs) != [event]
 
-    def state_of(self, provider_id: str, event_id: str, at: datetime, now: Instant) -> tuple[bool, bool]:
-        """Whether the owner opted out of an event at an instant, and whether the event bounds or moves power then."""
+    def followed(self, provider_id: str, event_id: str, at: datetime, now: Instant) -> Followed:
+        """What becomes of an event at an instant."""
         event = self.events(provider_id, now).get(event_id)
         if event is None:
-            return False, False
+            return Followed()
         out = any(out.concerns(event) and out.since <= at < out.until for out in self._outs)
         interval = interval_at(event, at)
-        moves = interval is not None and any(kind in (*DIRECT, *LIMITING) for kind in interval.signals)
-        return out, moves
+        signals = {} if interval is None else interval.signals
+        moves = any(kind in (*DIRECT, *LIMITING) for kind in signals)
+        if out:
+            return Followed(opted_out=True, moves=moves, level=0)
+        level = signals.get(SignalKind.LOAD_SHED_LEVEL, 0.0)
+        return Followed(moves=moves, asked_w=signals.get(SignalKind.DISPATCH_W), level=int(level))
 
     def contacts(self, states: Sequence[ContactState]) -> None:
         """What the grid operator's contacts show, from now on; it replaces what they showed before."""

@@ -23,6 +23,7 @@ _ASKS = {
     SignalKind.LOAD_SHED_LEVEL: "load shed level {plain}",
     SignalKind.GHG_G_PER_KWH: "{plain} g of greenhouse gas per kWh",
     SignalKind.LOAD_SHAPE: "load shape {plain}",
+    SignalKind.CURVE: "follow its curve",
 }
 
 

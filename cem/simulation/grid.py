@@ -106,7 +106,8 @@ class MemoryVtn:
         config = VtnConfig(
             (OPERATOR, HOUSE),
             new_id=lambda: f"{side.id}-{next(ids)}",
-            new_token=lambda: f"token-{next(tokens)}",
+            new_salt=lambda: f"{next(tokens)}",
+            token_key=b"a grid that is simulated",
             max_objects_per_ven=2 * REPORTS_KEPT,
         )
         self._vtn = Vtn(config, self._objects)

@@ -168,6 +168,21 @@ class SimulatedHome:
         front = self.fronts[device_id]
         return front.owned if isinstance(front, ProfiledDevice) else None
 
+    def telling(self, device_id: str) -> frozenset[int]:
+        """Of these, the registers that tell a set point or end one; the others only arm a time-out of the device."""
+        front = self.fronts[device_id]
+        return front.telling if isinstance(front, ProfiledDevice) else frozenset()
+
+    def timeouts_s(self, device_id: str) -> dict[str, float]:
+        """The plants of a device with a profile that have a time-out of their own, and its seconds."""
+        front = self.fronts[device_id]
+        return front.timeouts_s if isinstance(front, ProfiledDevice) else {}
+
+    def lets_go_s(self, device_id: str) -> dict[str, float]:
+        """The plants of a device that only its own time-out hands back, as its profile has it, and after how long."""
+        front = self.fronts[device_id]
+        return front.lets_go_s if isinstance(front, ProfiledDevice) else {}
+
     def serial(self, device_id: str) -> str:
         """The serial number under which a device identifies itself. Raises KeyError for an unknown id."""
         return self.fronts[device_id].serial

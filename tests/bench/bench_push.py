@@ -172,10 +172,9 @@ class Operator:
         return found
 
 
-def prepared(folder: Path, way: str, watch: Watch) -> tuple[list[Process], int, dict[str, int]]:
-    """Files and processes, not yet started; the VTN's port."""
+def house(folder: Path, ports: list[int], watch: Watch) -> str:
+    """Writes the home, a device on each of the ports; the device tables of its site file."""
     names = ["meter", "battery", *(f"roof{n}" for n in range(ROOFS))]
-    *ports, vtn, broker, hook = free_ports(DEVICES + 3)
     ports_of = dict(zip(names, ports, strict=True))
     home = HOME + "".join(f'[[pv]]\nid = "p{n}"\npeak_w = 5000\ncloudiness = 0\n' for n in range(ROOFS))
     roles = {"meter": "grid", "battery": "battery"}
@@ -186,17 +185,25 @@ def prepared(folder: Path, way: str, watch: Watch) -> tuple[list[Process], int, 
         home += f'[[device]]\nid = "{name}"\nkind = "{kind}"\nport = {ports_of[name]}\nserial = "{name}"\n{of}'
     (folder / "home.toml").write_text(home)
     battery = Proxy(ports_of["battery"], watch.device)
+    batteries = 'capacity_wh = 100000\nmax_charge_w = 5000\nmax_discharge_w = 5000\ncontrols = ["battery.setpoint_w"]'
+    site = ""
+    for name in names:
+        port = battery.port if name == "battery" else ports_of[name]
+        role, more = roles.get(name, "pv"), batteries if name == "battery" else ""
+        site += DEVICE.format(id=name, port=port, role=role, more=more)
+    return site
+
+
+def prepared(folder: Path, way: str, watch: Watch) -> tuple[list[Process], int]:
+    """Files and processes, not yet started; the VTN's port."""
+    *ports, vtn, broker, hook = free_ports(DEVICES + 3)
+    devices = house(folder, ports, watch)
     callback = ""
     if way == "webhook":
         mark = Proxy(hook, lambda s, c, t: watch.notice(s, c, t, b"POST ", from_server_counts=False))
         url = f"http://127.0.0.1:{mark.port}/hook"
         callback = f'callback_url = "{url}"\ncallback_listen = "127.0.0.1:{hook}"'
-    site = SITE.format(vtn=vtn, way=way, callback=callback)
-    batteries = 'capacity_wh = 100000\nmax_charge_w = 5000\nmax_discharge_w = 5000\ncontrols = ["battery.setpoint_w"]'
-    for name in names:
-        port = battery.port if name == "battery" else ports_of[name]
-        role, more = roles.get(name, "pv"), batteries if name == "battery" else ""
-        site += DEVICE.format(id=name, port=port, role=role, more=more)
+    site = SITE.format(vtn=vtn, way=way, callback=callback) + devices
     (folder / "site.toml").write_text(site)
     (folder / "clients.txt").write_text("operator:op:bl\nhome-1:home:ven\n")
     (folder / "utility.secret").touch(0o600)
@@ -212,7 +219,7 @@ def prepared(folder: Path, way: str, watch: Watch) -> tuple[list[Process], int, 
         serve += ["--webhook-network", "127.0.0.0/8"]
     processes.append(Process("vtn", folder, *serve))
     processes.append(Process("gateway", folder, "cem", "run", "--config", str(folder / "site.toml"), speaks=False))
-    return processes, vtn, ports_of
+    return processes, vtn
 
 
 def event(program: str, power_kw: float) -> dict[str, Any]:
@@ -230,7 +237,7 @@ def measured(way: str, samples: int) -> list[float]:
     watch, found = Watch(), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        processes, port, _ = prepared(folder, way, watch)
+        processes, port = prepared(folder, way, watch)
         try:
             for process in processes:
                 process.start()

@@ -41,6 +41,11 @@ def seen(name: str, suffix: str | None, *, rtu: bool = False) -> Sighting:
         ("kostal.plenticore", "/71", {Role.PV: Ratings(max_generation_w=8000)}),
         ("alfen.eve", "", {Role.EV: Ratings()}),
         ("victron.gx", "/100", {Role.GRID: Ratings()}),
+        ("sigenergy.sigenstor", "", {Role.GRID: Ratings()}),
+        ("solaredge.storedge", "", {Role.BATTERY: Ratings(capacity_wh=10000)}),
+        ("goodwe.et", "", {Role.GRID: Ratings()}),
+        ("keba.p30", "", {Role.EV: Ratings(max_current_a=16)}),
+        ("vestel.evc04", "", {Role.EV: Ratings(max_current_a=16)}),
     ],
 )
 def test_a_device_that_says_who_it_is_is_found_at_any_port(
@@ -100,3 +105,14 @@ def test_what_is_not_there_is_told(suffix: str, said: str) -> None:
     sighting = seen("huawei.sun2000", suffix)
     assert sighting.found == ()
     assert said in " ".join(sighting.trouble)
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix", "rtu"), [("mennekes.amtron-compact", "", True), ("idm.navigator", "/1", False)]
+)
+def test_what_nothing_tells_from_others_is_named_in_words(name: str, suffix: str, rtu: bool) -> None:
+    sighting = seen(name, suffix, rtu=rtu)
+    assert sighting.found == ()
+    _, _, words = sighting.instead.partition("no way to recognise ")
+    assert name in words.split(", ")
+    assert "keba.p30" not in words

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cem.planning.forecast import DEFAULT_LOAD_W, clear_sky_w, load_forecast, pv_forecast, slot_edges
+from cem.planning.past import Course
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)  # a Wednesday
 
@@ -56,14 +57,14 @@ def test_a_local_day_has_its_own_number_of_quarter_hours(day: str, slots: int) -
 
 def test_without_history_there_is_still_a_forecast() -> None:
     edges = slot_edges(NOW)
-    assert set(load_forecast([], edges)) == {DEFAULT_LOAD_W}
-    assert set(pv_forecast([], edges)) == {0.0}
-    assert max(pv_forecast([], edges, 3000.0, clear_sky_w=clear_sky_w(edges, 5000.0, 52.0, 13.0))) == 3000.0
+    assert set(load_forecast(Course([]), edges)) == {DEFAULT_LOAD_W}
+    assert set(pv_forecast(Course([]), edges)) == {0.0}
+    assert max(pv_forecast(Course([]), edges, 3000.0, clear_sky_w=clear_sky_w(edges, 5000.0, 52.0, 13.0))) == 3000.0
 
 
 def test_a_daily_pattern_is_found_again() -> None:
     edges = slot_edges(NOW)
-    forecast = load_forecast(past(14, evening), edges)
+    forecast = load_forecast(Course(past(14, evening)), edges)
     for start, value in zip(edges, forecast, strict=False):
         assert value == pytest.approx(evening(start), abs=1.0)
 
@@ -72,14 +73,14 @@ def test_the_pattern_follows_local_time_over_the_change_of_the_clocks() -> None:
     zone = ZoneInfo("Europe/Berlin")
     now = datetime(2026, 3, 29, 12, tzinfo=UTC)
     history = past(7, lambda at: evening(at.astimezone(zone)), until=now)
-    forecast = load_forecast(history, slot_edges(now), "Europe/Berlin")
+    forecast = load_forecast(Course(history), slot_edges(now), "Europe/Berlin")
     for start, value in zip(slot_edges(now), forecast, strict=False):
         assert value == pytest.approx(evening(start.astimezone(zone)), abs=1.0)
 
 
 def test_recent_days_weigh_more() -> None:
     old, new = past(14, 1000.0, until=NOW - timedelta(days=7)), past(7, 200.0)
-    assert load_forecast(old + new, slot_edges(NOW))[-1] < 500.0
+    assert load_forecast(Course(old + new), slot_edges(NOW))[-1] < 500.0
 
 
 def test_weekends_are_learnt_apart() -> None:
@@ -87,7 +88,7 @@ def test_weekends_are_learnt_apart() -> None:
         return 1500.0 if at.weekday() >= 5 else 300.0
 
     friday = datetime(2026, 6, 12, 23, 45, tzinfo=UTC)
-    saturday = load_forecast(past(28, weekly, until=friday), slot_edges(friday))[40]
+    saturday = load_forecast(Course(past(28, weekly, until=friday)), slot_edges(friday))[40]
     assert saturday > 700.0
 
 
@@ -95,7 +96,7 @@ def test_the_last_hours_error_is_carried_forward_and_fades() -> None:
     def surprised(at: datetime) -> float:
         return 300.0 + (1000.0 if at >= NOW - timedelta(hours=1) else 0.0)
 
-    forecast = load_forecast(past(14, surprised), slot_edges(NOW))
+    forecast = load_forecast(Course(past(14, surprised)), slot_edges(NOW))
     assert forecast[0] == pytest.approx(1300.0, rel=0.1)
     assert forecast[40] < 350.0
     assert all(a >= b - 1e-6 for a, b in pairwise(forecast[:80]))
@@ -106,31 +107,31 @@ def test_todays_clouds_are_carried_forward_and_fade() -> None:
         return -0.0 + sun(at) * (0.3 if at >= NOW - timedelta(hours=6) else 1.0)
 
     edges = slot_edges(NOW)
-    forecast = pv_forecast(past(7, cloudy), edges)
+    forecast = pv_forecast(Course(past(7, cloudy)), edges)
     assert forecast[0] < 0.5 * sun(NOW)
     assert forecast[92] > 0.8 * sun(edges[92])
 
 
 def test_pv_never_exceeds_its_rating() -> None:
-    assert max(pv_forecast(past(7, sun), slot_edges(NOW), 3000.0)) == 3000.0
+    assert max(pv_forecast(Course(past(7, sun)), slot_edges(NOW), 3000.0)) == 3000.0
 
 
 def test_nothing_younger_than_now_is_looked_at() -> None:
     known = past(7, evening)
     future = [(int(NOW.timestamp()) + 60 * k, 9e9) for k in range(1440)]
     edges = slot_edges(NOW)
-    assert load_forecast(known + future, edges) == load_forecast(known, edges)
-    assert pv_forecast(known + future, edges) == pv_forecast(known, edges)
+    assert load_forecast(Course(known + future), edges) == load_forecast(Course(known), edges)
+    assert pv_forecast(Course(known + future), edges) == pv_forecast(Course(known), edges)
 
 
 def test_gaps_and_broken_values_are_skipped() -> None:
     broken = [(minute, math.nan if k % 3 == 0 else value) for k, (minute, value) in enumerate(past(7, 500.0))]
-    forecast = load_forecast(broken[: len(broken) // 2] + broken[-600:], slot_edges(NOW))
+    forecast = load_forecast(Course(broken[: len(broken) // 2] + broken[-600:]), slot_edges(NOW))
     assert all(value == pytest.approx(500.0) for value in forecast)
 
 
 def test_a_few_minutes_of_history_are_enough() -> None:
-    forecast = load_forecast(past(0.01, 800.0), slot_edges(NOW))
+    forecast = load_forecast(Course(past(0.01, 800.0)), slot_edges(NOW))
     assert all(value == pytest.approx(800.0) for value in forecast)
 
 

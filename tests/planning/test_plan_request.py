@@ -12,6 +12,7 @@ from cem.model.plan import EvNeed, PlanRequest
 from cem.model.resource import Resource, Role
 from cem.model.site import BatteryPolicy, ElectricalConnection, Site
 from cem.model.tariff import Tariff, TariffPeriod
+from cem.planning.past import Past, past_of
 from cem.planning.request import build_request
 from cem.planning.solve import solve
 from support.planning import BATTERY, CAR, PV
@@ -39,7 +40,7 @@ def made(
     site: Site = SITE,
 ) -> PlanRequest:
     """A request of the site."""
-    return build_request(now, site, {"battery": 50.0}, ev, history or {}, prices, limits)
+    return build_request(now, site, {"battery": 50.0}, ev, past_of(site, history or {}), prices, limits)
 
 
 def window(start_min: float, minutes: float | None, import_w: float | None, export_w: float | None) -> LimitWindow:
@@ -147,7 +148,7 @@ def test_the_request_names_what_may_be_planned() -> None:
 
 
 def test_a_battery_of_unknown_charge_is_left_out() -> None:
-    request = build_request(NOW, SITE, {}, (), {}, (), ())
+    request = build_request(NOW, SITE, {}, (), Past(SITE), (), ())
     assert [r.id for r in request.resources] == ["pv"]
     assert request.soc_pct == {}
 
@@ -168,7 +169,7 @@ def test_the_load_comes_from_the_meter_less_the_devices_where_it_is_not_recorded
 
 
 def test_with_nothing_known_there_is_still_a_plan() -> None:
-    plan = solve(build_request(NOW, SITE, {}, (), {}, (), ()))
+    plan = solve(build_request(NOW, SITE, {}, (), Past(SITE), (), ()))
     assert plan.status == "optimal"
     assert 96 <= len(plan.slots) <= 97
 

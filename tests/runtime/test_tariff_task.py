@@ -19,6 +19,7 @@ from cem.model.site import ElectricalConnection, Site
 from cem.model.tariff import Tariff
 from cem.model.tick import Inputs
 from cem.model.time import Instant
+from cem.planning.past import Past
 from cem.planning.request import build_request
 from cem.ports import Put, StateKind
 from cem.runtime.tariff import TariffTask
@@ -236,7 +237,7 @@ def test_the_plan_sees_every_known_price_and_expects_the_day_before_again() -> N
         house = House(9)
         await house.until(9.5)
         now = house.clock.now()
-        request = build_request(now.wall, SITE, {}, [], {}, house.task.planned(now).prices, [])
+        request = build_request(now.wall, SITE, {}, [], Past(SITE), house.task.planned(now).prices, [])
         by_start = dict(zip(request.edges, request.import_price_per_kwh, strict=False))
         evening = datetime(2026, 1, 5, 20, 15, tzinfo=BERLIN)
         morning = datetime(2026, 1, 6, 8, 15, tzinfo=BERLIN)
@@ -244,7 +245,7 @@ def test_the_plan_sees_every_known_price_and_expects_the_day_before_again() -> N
         assert by_start[morning] == pytest.approx(0.108 + 0.1)  # not yet published
         event = PriceWindow(evening, evening + timedelta(minutes=15), 0.9, None, "utility")
         house.grid.said = Directive(prices=(event,))
-        request = build_request(now.wall, SITE, {}, [], {}, house.task.planned(now).prices, [])
+        request = build_request(now.wall, SITE, {}, [], Past(SITE), house.task.planned(now).prices, [])
         assert dict(zip(request.edges, request.import_price_per_kwh, strict=False))[evening] == 0.9
 
     play(scene)

@@ -23,11 +23,13 @@ SETPOINT = Control.BATTERY_SETPOINT_W
 
 @dataclass
 class Store:
-    """A battery at the port of the house: what it was told, and what it can take now."""
+    """A battery, or a roof, at the port of the house: what it was told, and what it can take now."""
 
     storage: Storage
     refresh_s: float | None = None
     most_w: float = 5000.0
+    control: Control = SETPOINT
+    least_w: float = -5000.0
     id: str = "store"
     told: list[float | None] = field(default_factory=list)
 
@@ -35,13 +37,13 @@ class Store:
         return Identity("Maker", "Store", "1")
 
     def controls(self) -> Sequence[ControlSpec]:
-        return [ControlSpec("battery", SETPOINT, "stays", self.storage, dead_band=50.0, refresh_s=self.refresh_s)]
+        return [ControlSpec("battery", self.control, "stays", self.storage, dead_band=50.0, refresh_s=self.refresh_s)]
 
     async def poll(self) -> Sequence[Reading]:
         return []
 
     async def write(self, resource_id: str, control: Control, value: float) -> float:
-        self.told.append(max(-self.most_w, min(value, self.most_w)))
+        self.told.append(max(self.least_w, min(value, self.most_w)))
         return self.told[-1] or 0.0
 
     async def read_back(self, resource_id: str, control: Control) -> float | None:
@@ -69,7 +71,9 @@ class Bench:
         """One set point, `after_s` later, and what became of it."""
         await asyncio.sleep(after_s)
         rank = Rank.PLAN if demanded is None else Rank.SAFETY
-        setpoint = Setpoint("battery", SETPOINT, value, 10.0, rank, "test", "because", demanded, seldom=seldom)
+        setpoint = Setpoint(
+            "battery", self.store.control, value, 10.0, rank, "test", "because", demanded, seldom=seldom
+        )
         self.writer.post([setpoint], self.clock.now().mono_s)
         if not self.writer.idle(self.clock.now().mono_s):
             await self.writer.write_due()
@@ -124,6 +128,50 @@ def test_only_what_safety_demands_of_what_is_held_goes_past_the_budget(
         assert bench.store.told == ([2000.0, value] if written else [2000.0])
 
     play(tmp_path, Store(Storage.FLASH), act)
+
+
+def test_a_limit_that_is_seldom_written_is_kept_while_it_moves_within_the_dead_band(tmp_path: Path) -> None:
+    async def act(bench: Bench) -> None:
+        for minute in range(120):  # to and fro by 40 W, the dead band being 50
+            allowed_w = 3000.0 + 20.0 * (minute % 3 - 1)
+            await bench.ask(allowed_w, Demand.AT_MOST, after_s=60.0)
+            assert (bench.store.told[-1] or 0.0) <= allowed_w
+        assert bench.store.told == [2930.0]
+        await bench.ask(2900.0, Demand.AT_MOST)
+        await bench.ask(4000.0, Demand.AT_MOST, after_s=1000.0)
+        assert bench.store.told == [2930.0, 2850.0, 3950.0]
+
+    play(tmp_path, Store(Storage.FLASH, control=Control.PV_LIMIT_W), act)
+
+
+def test_a_limit_below_what_a_device_can_keep_is_no_storm(tmp_path: Path) -> None:
+    async def act(bench: Bench) -> None:
+        for _ in range(600):
+            await bench.ask(0.0, Demand.AT_MOST)
+        assert len(bench.store.told) < 25  # what it can't take is tried again each 30 s
+
+    play(tmp_path, Store(Storage.FLASH, control=Control.PV_LIMIT_W, least_w=85.0), act)
+
+
+def test_of_the_budget_enough_is_left_to_keep_a_value_in_force_all_day(tmp_path: Path) -> None:
+    told_s: list[float] = []
+    said: set[str] = set()
+
+    async def act(bench: Bench) -> None:
+        await asyncio.sleep(14 * 3600.0)  # midnight, where the day of the budget begins
+        for minute in range(24 * 60 - 1):
+            before = len(bench.store.told)
+            outcome = await bench.ask(float(97 * minute % 4000), after_s=60.0)
+            if len(bench.store.told) > before:
+                told_s.append(60.0 * minute)
+            said.add(outcome.detail if outcome is not None else "")
+
+    play(tmp_path, Store(Storage.FLASH, refresh_s=5400.0), act)
+    gaps_s = [after - before for before, after in zip(told_s, [*told_s[1:], 86_400.0], strict=True)]
+    assert len(told_s) <= 20
+    assert "what is left of today's write budget of its flash is needed to keep a value in force" in said
+    assert max(gaps_s) <= 5400.0 + 60.0
+    assert min(gaps_s) == 900.0  # and what is left over is free for changes
 
 
 def test_what_a_limit_needs_to_stay_in_force_is_written_again_without_a_budget(tmp_path: Path) -> None:

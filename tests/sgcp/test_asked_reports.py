@@ -1,12 +1,20 @@
 """Reports by descriptor: which intervals, when, and what stands in them."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from cem.sgcp.reports.asked import AskedReport, Measured, Span, due, not_offered, report_request
-from cem.wire.openadr3 import Event, to_json
+from cem.model.plan import Slot
+from cem.sgcp.bindings.openadr3_catalogue import REPORT_PAYLOADS, Treatment
+from cem.sgcp.reports.asked import FORECASTS, UNITS, AskedReport, Span, due, not_offered
+from cem.sgcp.reports.asked_content import Measured, report_request
+from cem.sgcp.reports.compliance import mean_w
+from cem.sgcp.reports.flexibility import Part
+from cem.sgcp.reports.outlook import Outlook
+from cem.wire.openadr3 import Event, ReportPayload, to_json
+from support.houses import BATTERY, CAR, HEAT_PUMP, PV
 from support.openadr3_messages import schema_faults
 from support.ven_world import T0, limit_intervals, wall, wire_event
 
@@ -48,8 +56,17 @@ def made(body: Event, since_h: float = -1.0, until_h: float = 100.0) -> list[tup
         (3, {"frequency": 1, "repeat": -1, "numIntervals": 2}, [(3.0, [11, 12])]),
         (3, {"startInterval": 7, "numIntervals": 2}, []),  # there are no such intervals
         (3, {"frequency": 0}, []),  # ad hoc: the usage reports answer it
-        (3, {"historical": False}, []),
-        (3, {"payloadType": "UP_REGULATION_AVAILABLE"}, []),
+        (3, {"historical": False}, [(0.0, [10, 11, 12])]),  # the figure "forecast reporting"
+        (4, {"payloadType": "USAGE_FORECAST"}, [(0.0, [10, 11, 12, 13])]),  # a forecast by its nature
+        (4, {"payloadType": "DEMAND", "readingType": "FORECAST", "startInterval": 1}, [(1.0, [11, 12, 13])]),
+        (
+            5,
+            {"startInterval": 0, "numIntervals": 3, "frequency": 1, "repeat": 3, "historical": False},
+            [(0.0, [10, 11, 12]), (1.0, [11, 12, 13]), (2.0, [12, 13, 14])],
+        ),  # the figure "rolling reporting"
+        (3, {"payloadType": "UP_REGULATION_AVAILABLE"}, [(3.0, [10, 11, 12])]),
+        (3, {"payloadType": "REGULATION_SETPOINT"}, []),
+        (3, {"payloadType": "BASELINE", "historical": False}, []),
     ],
 )
 def test_which_intervals_are_reported_when(
@@ -91,8 +108,65 @@ def test_what_is_asked_for_together_comes_in_one_report() -> None:
 
 
 def test_what_is_not_offered_is_named() -> None:
-    body = event(1, {}, {"payloadType": "USAGE_FORECAST"}, {"payloadType": "DEMAND", "historical": False})
-    assert not_offered(body) == ["DEMAND", "USAGE_FORECAST"]
+    reserve = {"payloadType": "IMPORT_RESERVATION_CAPACITY"}
+    body = event(1, {}, reserve, {"payloadType": "READING", "historical": False}, {"payloadType": "X-OWN"})
+    assert not_offered(body) == ["IMPORT_RESERVATION_CAPACITY", "READING", "X-OWN"]
+
+
+def test_every_type_is_offered_as_the_catalogue_says() -> None:
+    reported = {kind for kind, meaning in REPORT_PAYLOADS.items() if meaning.treatment is Treatment.REPORTED}
+    assert set(UNITS) == reported
+    for kind in ReportPayload:
+        assert (not_offered(event(1, {"payloadType": kind.value})) == []) == (kind in reported), kind
+
+
+AD_HOC = {"payloadType": "STORAGE_CHARGE_LEVEL", "frequency": 0, "reportIntervals": "OPEN_INTERVALS"}
+
+
+def test_the_state_of_charge_is_told_each_quarter_hour_where_the_time_is_left_to_us() -> None:
+    guide = event(0, AD_HOC, intervalPeriod={"start": "0001-01-01", "duration": "PT0H"})  # User Guide 8.6
+    assert made(guide, 0.1, 0.8) == [(0.25, [0]), (0.5, [0]), (0.75, [0])]
+    assert made(event(0, AD_HOC, intervalPeriod=None), 0.1, 0.4) == [(0.25, [0])]
+    while_it_runs = event(1, AD_HOC, intervalPeriod={"start": NOON, "duration": "PT30M"})
+    assert made(while_it_runs, -1.0, 2.0) == [(0.25, [0]), (0.5, [0])]
+    assert made(event(0, {"frequency": 0}, intervalPeriod=None), 0.0, 4.0) == []  # usage comes each minute anyway
+
+
+def test_a_forecast_at_our_times_is_one_of_a_day_each_hour() -> None:
+    body = event(0, {"payloadType": "USAGE_FORECAST", "frequency": 0}, intervalPeriod=None)
+    assert made(body, 0.5, 2.5) == [(1.0, list(range(24))), (2.0, list(range(24)))]
+
+
+def test_a_rolling_forecast_of_an_event_that_began_years_ago_is_made_without_counting_them_up() -> None:
+    """User Guide 8.7."""
+    ask = {"startInterval": 0, "numIntervals": 48, "historical": False, "frequency": 1, "repeat": -1}
+    body = event(
+        0,
+        {"payloadType": "LOAD_SHED_DELTA_AVAILABLE", **ask},
+        {"payloadType": "GENERATION_DELTA_AVAILABLE", **ask},
+        intervalPeriod={"start": "2003-02-10T00:00:00Z", "duration": "PT1H"},
+    )
+    found = due(body, T0, 0.0, wall(0.5 * HOUR_S), wall(1.5 * HOUR_S))
+    assert [(one.at, len(one.spans), one.ahead, len(one.payloads)) for one in found] == [(wall(HOUR_S), 48, True, 2)]
+    assert found[0].spans[0].start == wall(HOUR_S)
+    assert found[0].spans[0].id == (wall(HOUR_S) - datetime(2003, 2, 10, tzinfo=UTC)) // timedelta(hours=1)
+    past = event(0, {**ask, "historical": True, "numIntervals": 2}, intervalPeriod=body_period(body))
+    assert [spans for _, spans in made(past, 0.5, 1.5)] == [[found[0].spans[0].id - 2, found[0].spans[0].id - 1]]
+
+
+def body_period(body: Event) -> dict[str, Any]:
+    """The intervalPeriod as JSON."""
+    period: dict[str, Any] = to_json(body)["intervalPeriod"]
+    return period
+
+
+PARTS = (
+    Part(BATTERY, 1000.0, 50.0, 10.0),
+    Part(CAR, 3500.0),
+    Part(PV, -2000.0),
+    Part(replace(HEAT_PUMP, controls=frozenset()), 700.0),  # nobody steers it
+)
+HOUSE: dict[str, Any] = {"parts": PARTS}
 
 
 def values(*payloads: tuple[str, str | None], **more: Any) -> dict[str, Any]:
@@ -116,6 +190,18 @@ def values(*payloads: tuple[str, str | None], **more: Any) -> dict[str, Any]:
         ("BASELINE", None, {"baseline_w": 2500.0}, 2.5),
         ("DELTA_USAGE", None, {"baseline_w": 2500.0}, -0.5),
         ("STORAGE_CHARGE_LEVEL", None, {"soc_pct": 55.5}, 55.5),
+        ("SETPOINT", None, {"asked_w": -1500.0}, -1.5),
+        ("SIMPLE_LEVEL", None, {"level": 2}, 2),
+        ("SIMPLE_LEVEL", None, {"level": 0}, 0),
+        ("USAGE_FORECAST", None, {}, 2.0),
+        ("STORAGE_USABLE_CAPACITY", None, HOUSE, 10.0),
+        ("STORAGE_MAX_CHARGE_POWER", None, HOUSE, 5.0),
+        ("STORAGE_MAX_DISCHARGE_POWER", None, HOUSE, 5.0),
+        ("STORAGE_DISPATCH_FORECAST", None, HOUSE, 4.0),  # 50 % less the reserve of 10 %
+        ("UP_REGULATION_AVAILABLE", None, HOUSE, 8.5),  # the battery stops charging 1 kW and gives 4, the car 3.5
+        ("LOAD_SHED_DELTA_AVAILABLE", None, HOUSE, 8.5),
+        ("DOWN_REGULATION_AVAILABLE", None, HOUSE, 6.0),  # the battery 4 kW more, the roof 2 kW less
+        ("GENERATION_DELTA_AVAILABLE", None, HOUSE, 6.0),  # the roof 2, the battery 4
         ("OPERATING_STATE", None, {}, "RUNNING_NORMAL"),
         ("OPERATING_STATE", None, {"curtailed": True}, "RUNNING_CURTAILED"),
         ("OPERATING_STATE", None, {"curtailed": True, "opted_out": True}, "RUNNING_OPTED_OUT"),
@@ -123,6 +209,37 @@ def values(*payloads: tuple[str, str | None], **more: Any) -> dict[str, Any]:
 )
 def test_what_stands_in_an_interval(kind: str, reading: str | None, more: dict[str, Any], expected: object) -> None:
     assert values((kind, reading), **more) == {kind: expected, "DATA_QUALITY": "OK"}
+
+
+@pytest.mark.parametrize("kind", sorted({*FORECASTS, "UP_REGULATION_AVAILABLE"} - {"USAGE_FORECAST"}))
+def test_a_part_that_is_not_known_makes_the_whole_unknown(kind: str) -> None:
+    blind = tuple(replace(part, soc_pct=None) for part in PARTS)
+    assert values((kind, None), parts=blind) == {"DATA_QUALITY": "MISSING"}
+
+
+def test_what_a_battery_gives_for_long_is_bounded_by_what_it_holds() -> None:
+    battery = Part(BATTERY, 0.0, 50.0, 10.0)
+    assert (battery.up_w(0.25), battery.up_w(4.0)) == (5000.0, 1000.0)
+    assert (battery.down_w(0.25), battery.down_w(5.0)) == (5000.0, 1000.0)
+    assert replace(battery, soc_pct=5.0).up_w(1.0) == 0.0
+
+
+def test_the_outlook_is_the_plan_minute_by_minute_and_nothing_beyond_it() -> None:
+    slots = tuple(
+        Slot(
+            wall(n * 900), wall((n + 1) * 900), grid_w=1000.0 * n, pv_w=-500.0,
+            power_w={"battery": -300.0}, soc_pct={"battery": 60.0 - n},
+        )
+        for n in range(4)
+    )  # fmt: skip
+    found = Outlook(("pv",), slots, {"battery": 61.0})
+    assert mean_w(found.minutes(None, wall(0), wall(1800)), wall(0), wall(1800)) == 500.0
+    assert mean_w(found.minutes("pv", wall(0), wall(3600)), wall(0), wall(3600)) == -500.0
+    assert mean_w(found.minutes("battery", wall(0), wall(3600)), wall(0), wall(3600)) == -300.0
+    assert mean_w(found.minutes(None, wall(2700), wall(6300)), wall(2700), wall(6300)) is None
+    assert found.minutes("car", wall(0), wall(3600)) == []
+    assert [found.soc_at("battery", wall(s)) for s in (-1800, 0, 900, 1000, 3600, 3601)] == [None, 61, 60, 60, 57, None]
+    assert Outlook().minutes(None, wall(0), wall(900)) == []
 
 
 def test_what_is_not_known_is_missing_and_never_a_zero() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cem.model.curve import Curve, CurveOver
 from cem.model.directive import Directive
 from cem.model.envelope import SITE, Rank
 from cem.model.event import GridEvent, SignalKind
@@ -79,7 +80,28 @@ SIGNALS: list[tuple[str, tuple[Any, ...], str | None, dict[SignalKind, float]]] 
     ("IMPORT_CAPACITY_RESERVATION", (2,), None, {SignalKind.RESERVED_IMPORT_W: 2000}),
     ("GHG", (420.5,), None, {SignalKind.GHG_G_PER_KWH: 420.5}),
     ("OLS", (0.25,), None, {SignalKind.LOAD_SHAPE: 0.25}),
+    ("PRICE", (0.31,), None, {SignalKind.IMPORT_PRICE_PER_KWH: 0.31}),
+    ("PRICE", (310.0,), "MWH", {SignalKind.IMPORT_PRICE_PER_KWH: 0.31}),
+    ("EXPORT_PRICE", (-0.02,), "KWH", {SignalKind.EXPORT_PRICE_PER_KWH: -0.02}),
+    ("IMPORT_CAPACITY_LIMIT", (4.2,), "KW", {SignalKind.IMPORT_LIMIT_W: 4200}),
+    ("EXPORT_CAPACITY_LIMIT", (6000,), "W", {SignalKind.EXPORT_LIMIT_W: 6000}),
+    ("IMPORT_CAPACITY_SUBSCRIPTION", (7,), None, {SignalKind.DEFAULT_IMPORT_LIMIT_W: 7000}),
+    ("EXPORT_CAPACITY_SUBSCRIPTION", (5,), None, {SignalKind.DEFAULT_EXPORT_LIMIT_W: 5000}),
+    ("EXPORT_CAPACITY_RESERVATION", (1,), None, {SignalKind.RESERVED_EXPORT_W: 1000}),
+    ("CAPACITY_SUBSCRIPTION", (7,), None, {SignalKind.DEFAULT_IMPORT_LIMIT_W: 7000}),
+    ("ALERT_FIRE", ("now",), None, {SignalKind.CHARGE_TARGET_PCT: 100}),
+    ("ALERT_WIND", ("now",), None, {SignalKind.CHARGE_TARGET_PCT: 100}),
+    ("ALERT_TSUNAMI", ("now",), None, {SignalKind.CHARGE_TARGET_PCT: 100}),
+    ("ALERT_FREEZING", ("now",), None, {}),
+    ("ALERT_OTHER", ("now",), None, {}),
 ]
+
+
+def test_each_row_of_the_table_that_is_acted_on_or_shown_is_tried() -> None:
+    tried = {row[0] for row in SIGNALS} | {"CURVE"}
+    assert {
+        kind for kind, meaning in EVENT_PAYLOADS.items() if meaning.treatment is not Treatment.NOT_SUPPORTED
+    } == tried
 
 
 @pytest.mark.parametrize(("kind", "values", "units", "signals"), SIGNALS)
@@ -106,6 +128,64 @@ def test_what_is_not_supported_is_named_and_moves_nothing(kind: str) -> None:
     event = bound(kind, 1)
     assert event.unsupported == (kind,)
     assert dict(event.intervals[0].signals) == {}
+
+
+VOLT_WATT = [{"x": 253, "y": 100}, {"x": 259, "y": 0}]
+CURVES: list[tuple[list[Any], dict[str, str], Curve | str]] = [
+    (VOLT_WATT, {"units": "PERCENT"}, Curve(CurveOver.VOLTS, ((253, 1.0), (259, 0.0)), shares=True)),
+    ([VOLT_WATT], {"units": "PERCENT"}, Curve(CurveOver.VOLTS, ((253, 1.0), (259, 0.0)), shares=True)),
+    ([{"x": 1.1, "y": 0}, {"x": 1.06, "y": 8}], {"units": "KW"},
+     Curve(CurveOver.VOLTS_SHARE, ((1.06, 8000.0), (1.1, 0.0)), shares=False)),
+    ([{"x": 50.2, "y": 100}, {"x": 51.5, "y": 0}], {"units": "PERCENT"},
+     Curve(CurveOver.HERTZ, ((50.2, 1.0), (51.5, 0.0)), shares=True)),
+    ([{"x": 0.2, "y": 11}, {"x": 0.5, "y": 2}], {"units": "KW", "currency": "EUR"},
+     Curve(CurveOver.PRICE_PER_KWH, ((0.2, 11_000.0), (0.5, 2000.0)), shares=False)),
+    ([{"x": 0.9, "y": 0.4}, {"x": 1.06, "y": -0.44}], {}, "CURVE without units (it may be volt-var)"),
+    ([{"x": 0.9, "y": 40}, {"x": 1.06, "y": -44}], {"units": "KVAR"}, "CURVE in KVAR"),
+    ([{"x": 0.9, "y": 4}, {"x": 1.06, "y": -4}], {"units": "KW"}, "CURVE with a y below 0 or above any house"),
+    ([{"x": 0.17, "y": 26}], {"units": "KW"}, "CURVE over 0.17 to 0.17: no voltage and no frequency"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "described", "meant"), CURVES)
+def test_a_curve_is_read_by_its_descriptor_or_named_as_not_supported(
+    values: list[Any], described: dict[str, str], meant: Curve | str
+) -> None:
+    event = outcome([{"type": "CURVE", "values": values}], [{"payloadType": "CURVE", **described}], [])
+    assert isinstance(event, GridEvent)
+    if isinstance(meant, str):
+        assert (event.unsupported, event.curves, dict(event.intervals[0].signals)) == ((meant,), (), {})
+    else:
+        assert (event.unsupported, event.curves) == ((), (meant,))
+        assert dict(event.intervals[0].signals) == {SignalKind.CURVE: 0.0}
+        assert event_of(event_row(event)) == event
+
+
+@pytest.mark.parametrize("values", [[1.0], [], [{"x": 230, "y": 1}] * 101, [[{"x": 230, "y": 1}], "x"]])
+def test_what_is_no_curve_is_refused(values: list[Any]) -> None:
+    described = [{"payloadType": "CURVE", "units": "KW"}]
+    assert isinstance(outcome([{"type": "CURVE", "values": values}], described, []), Rejection)
+
+
+def test_each_interval_has_its_curve_and_the_directive_the_one_of_now() -> None:
+    curves = [{"type": "CURVE", "values": values} for values in ([{"x": 240, "y": 50}], VOLT_WATT)]
+    body = wire_event(
+        intervalPeriod={"start": NOON, "duration": "PT50S"},
+        intervals=[{"id": number, "payloads": [curve]} for number, curve in enumerate(curves)],
+        payloadDescriptors=[{"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": "CURVE", "units": "PERCENT"}],
+        targets=["battery"],
+    )
+    event = Binding(PROVIDER, lambda: 0.0).event(body, wire_program(), None, {}, T0)
+    assert isinstance(event, GridEvent)
+    found = directive(event)
+    assert [(c.subject, c.curve, c.rank) for c in found.curves] == [("battery", event.curves[1], Rank.OBLIGATION)]
+    assert found.events[0].asks == "follow its curve"
+
+
+def test_a_second_curve_in_one_interval_is_named_as_not_supported() -> None:
+    described = [{"payloadType": "CURVE", "units": "PERCENT"}]
+    event = outcome([{"type": "CURVE", "values": VOLT_WATT}] * 2, described, [])
+    assert (len(event.curves), event.unsupported) == (1, ("CURVE beside another one",))
 
 
 def test_several_levels_of_one_interval_share_its_time() -> None:

@@ -12,7 +12,7 @@ from cem.model.event import SignalKind
 from cem.sgcp.durable import own_rows, row_key
 from cem.sgcp.reports.openadr3 import anchor, content_of, interval_of, is_missing, report_request, resource_name
 from cem.sgcp.reports.outbox import Outbox
-from cem.sgcp.reports.usage import Usage, UsageMeter
+from cem.sgcp.reports.usage import Usage, UsageMeter, recorded
 from cem.wire.openadr3 import AGGREGATED_REPORT, Report, ReportRequest, decode, encode, to_json, validate
 from support.ven_world import T0, at, grid_event, limit_intervals, wall, wire_event
 
@@ -175,3 +175,13 @@ def test_reports_belong_to_the_event_that_asks_for_them_else_to_one_that_runs() 
     assert anchor([plain], {}, None, wall(1)) == "a"
     assert anchor([], {}, "a", wall(1)) is None
     assert anchor([plain, wire_event("0")], {}, "a", wall(1)) == "a"
+
+
+def test_recorded_minutes_make_whole_intervals_and_gaps_make_none() -> None:
+    begun = int(T0.timestamp())
+    minutes = [(begun + 60 * number, 600.0 if number % 2 else -1200.0) for number in range(30)]
+    del minutes[15:17]  # a gap in the second quarter
+    quarters = recorded("site", minutes, 900.0, T0, T0 + timedelta(minutes=29))
+    assert [(u.start, u.import_wh, u.export_wh) for u in quarters] == [(T0, 70.0, 160.0)]
+    assert recorded("site", minutes, 45.0, T0, T0 + timedelta(hours=1)) == []
+    assert len(recorded("site", minutes, 60.0, T0, T0 + timedelta(minutes=10))) == 10

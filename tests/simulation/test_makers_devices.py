@@ -58,6 +58,21 @@ def test_a_day_breaks_no_promise() -> None:
         assert after.pv_wh - before.pv_wh > 20_000
 
 
+@pytest.mark.slow
+def test_a_battery_with_a_longer_time_out_is_by_itself_once_that_is_over() -> None:
+    table = read_table(MAKERS)
+    table["device"][0]["profile"] = "alpha-ess.smile"  # 300 s
+    with Bench(home_in(table, MAKERS), start=NOON, seed=3, step_s=STEP_S) as bench:
+        oracle = Oracle(bench)
+        bench.advance(120)
+        bench.kill()
+        bench.advance(200)
+        assert bench.truth().battery["store"].upper_w is not None
+        bench.advance(150)
+        assert bench.truth().battery["store"].upper_w is None
+        assert oracle.violations == []
+
+
 def test_what_a_lost_inverter_does_by_itself_is_told_once() -> None:
     home = with_faults({"kind": "silence", "target": "plenticore", "at_s": 20, "for_s": 600})
     with Bench(home, start=NOON, seed=3, step_s=STEP_S) as bench:

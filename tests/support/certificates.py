@@ -43,10 +43,19 @@ class Authority:
         self.certificate = folder / f"{name}.pem"
         self.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
 
-    def issue(self, name: str, kind: str = "ec", *, days: tuple[float, float] = (-1, 10)) -> Identity:
-        """A certificate for a name and 127.0.0.1, valid between two days from now."""
+    def issue(
+        self,
+        name: str,
+        kind: str = "ec",
+        *,
+        days: tuple[float, float] = (-1, 10),
+        hosts: tuple[str, ...] = ("localhost",),
+    ) -> Identity:
+        """A certificate for a name, 127.0.0.1 and hosts, valid between two days from now."""
         key: Key = ec.generate_private_key(ec.SECP256R1()) if kind == "ec" else rsa.generate_private_key(65537, 2048)
-        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")])
+        names = x509.SubjectAlternativeName(
+            [x509.IPAddress(ip_address("127.0.0.1")), *(x509.DNSName(host) for host in hosts)]
+        )
         builder = _builder(_name(name), self._name, key, *days).add_extension(names, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         found = Identity(self._folder / f"{name}.key", self._folder / f"{name}.pem")
@@ -54,6 +63,20 @@ class Authority:
         found.key.chmod(0o600)
         found.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
         return found
+
+    def revoke(self, *revoked: Identity, path: Path | None = None, days: tuple[float, float] = (-1, 10)) -> Path:
+        """The list of revoked certificates as from now on, put in place at once."""
+        now = datetime.now(UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name)
+        builder = builder.last_update(now + timedelta(days=days[0])).next_update(now + timedelta(days=days[1]))
+        for identity in revoked:
+            certificate = x509.load_pem_x509_certificate(identity.certificate.read_bytes())
+            one = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
+            builder = builder.add_revoked_certificate(one.revocation_date(now).build())
+        found = path or self._folder / "revoked.pem"
+        draft = found.with_suffix(".new")
+        draft.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        return draft.replace(found)
 
 
 def _name(text: str) -> x509.Name:

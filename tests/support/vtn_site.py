@@ -75,10 +75,16 @@ class Answer:
 
 
 def new_vtn(stored: Iterable[tuple[str, str, Any]] = (), **config: Any) -> Vtn:
-    """A VTN whose ids are o0, o1, ... and whose tokens are t0, t1, ..."""
+    """A VTN whose ids are o0, o1, ..., with the same key for its tokens each time."""
     ids, tokens = itertools.count(), itertools.count()
     return Vtn(
-        VtnConfig(CLIENTS, new_id=lambda: f"o{next(ids)}", new_token=lambda: f"t{next(tokens)}", **config),
+        VtnConfig(
+            config.pop("clients", CLIENTS),
+            new_id=lambda: f"o{next(ids)}",
+            new_salt=lambda: f"t{next(tokens)}",
+            token_key=config.pop("token_key", b"key"),
+            **config,
+        ),
         Objects(stored),
     )
 

@@ -42,7 +42,7 @@ class OwnVtn:
     async def start(self) -> None:
         """Listens."""
         clients = (Client("ven-1", "secret-of-ven-1", ClientRole.VEN),)
-        config = VtnConfig(clients, new_id=self._new("o"), new_token=self._new("t"))
+        config = VtnConfig(clients, new_id=self._new("o"), new_salt=self._new("t"), token_key=b"key")
         vtn = Vtn(config, Objects(self._store.load()))
         callbacks = Webhooks(CallbackGuard())
         self._service = VtnService(vtn, self._store.commit, lambda: self._clock.now().wall, callbacks)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from cem.io.history import HistoryJournal
 from cem.io.state_store import SqliteStateStore
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.directive import LinkState
+from cem.model.plan import Slot
 from cem.model.provider import Programme
 from cem.ports import Put, StateKind
 from cem.runtime.ven_settlement import Books
+from cem.sgcp.reports.outlook import Outlook
 from support.houses import house
 from support.records import HandClock
 from support.rogue_vtn import PROGRAM, Home, RogueVtn, dimming
@@ -161,3 +164,37 @@ def test_reports_that_an_event_asks_for_are_made_once_and_survive_a_lost_link() 
 def asked_for(vtn: RogueVtn) -> list[dict[str, Any]]:
     """The reports by descriptor that the VTN holds."""
     return [report for report in vtn.reports.values() if report["reportName"].startswith("asked")]
+
+
+def test_a_rolling_forecast_comes_from_the_plan_as_each_interval_begins() -> None:
+    slots = tuple(
+        Slot(T0 + timedelta(minutes=15 * n), T0 + timedelta(minutes=15 * (n + 1)), grid_w=1000.0 * n) for n in range(3)
+    )
+    asked = {"payloadType": "USAGE_FORECAST", "startInterval": 0, "numIntervals": 4, "frequency": 1, "repeat": -1}
+    body = dimming(3.0, intervals=[], intervalPeriod={"start": "2023-02-10T00:00:00Z", "duration": "PT15M"})
+
+    async def main(clock: VirtualClock) -> None:
+        vtn = RogueVtn([PROGRAM], [{**body, "reportDescriptors": [asked]}])
+        await vtn.start()
+        books = replace(BOOKS, outlook=lambda: Outlook((), slots))
+        home = Home(utility(url=vtn.url, poll_s=10.0, stale_s=30.0, reconnect_jitter_s=0.0), clock, books=books)
+        try:
+            await home.start()
+            await home.until_true(lambda: len(asked_for(vtn)) == 1, 1200)
+            (report,) = asked_for(vtn)
+            assert report["payloadDescriptors"][0] == {
+                "objectType": "REPORT_PAYLOAD_DESCRIPTOR",
+                "payloadType": "USAGE_FORECAST",
+                "readingType": "FORECAST",
+                "units": "KWH",
+            }
+            (site,) = report["resources"]
+            told = [{p["type"]: p["values"][0] for p in one["payloads"]} for one in site["intervals"]]
+            known = [{"USAGE_FORECAST": energy, "DATA_QUALITY": "OK"} for energy in (0.0, 0.25, 0.5)]
+            assert site["intervals"][0]["intervalPeriod"]["start"] == "2026-01-15T12:00:00Z"
+            assert told == [*known, {"DATA_QUALITY": "MISSING"}]
+        finally:
+            await home.stop()
+            await vtn.stop()
+
+    run_virtual(main, T0)

@@ -3,12 +3,14 @@
 import asyncio
 import base64
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from cem.sgcp.vtn.handler import BASE_PATH
+from cem.sgcp.vtn.handler import BASE_PATH, Outcome, Vtn
+from cem.sgcp.vtn.tokens import Client, Issued, Role
 from cem.wire.http import HttpRequest
 from support.vtn_site import NOON, SECRETS, new_vtn, running_site
 
@@ -127,18 +129,64 @@ def test_the_scheme_of_the_token_is_case_insensitive() -> None:
     asyncio.run(main())
 
 
-def test_a_clients_oldest_tokens_go_when_it_fetches_too_many() -> None:
-    async def main() -> None:
-        async with running_site(tokens_per_client=8) as site:
-            await site.token("other")
-            await site.token("home")
-            form = urlencode({**GRANT, **OWN}).encode()
-            for _ in range(8):
-                assert (await site.raw("POST", "/auth/token", headers={"Content-Type": FORM}, body=form)).status == 200
-            assert (await site.ask("home", "GET", "/events")).status == 401
-            assert (await site.ask("other", "GET", "/events")).status == 200
+def _token(vtn: Vtn) -> str:
+    ask = HttpRequest("POST", f"{BASE_PATH}/auth/token", body=urlencode({**GRANT, **OWN}).encode(), peer="192.0.2.1")
+    outcome = vtn.respond(ask, NOON)
+    assert outcome.issued is not None
+    return outcome.issued.token
 
-    asyncio.run(main())
+
+def _read(vtn: Vtn, token: str, at: datetime = NOON) -> Outcome:
+    return vtn.respond(HttpRequest("GET", f"{BASE_PATH}/events", headers={"authorization": f"Bearer {token}"}), at)
+
+
+def test_a_token_holds_over_a_restart_until_its_end_and_is_handed_on_once() -> None:
+    token = _token(new_vtn())
+    again = new_vtn()
+    late = NOON + timedelta(minutes=59)
+    first = _read(again, token, late)
+    assert first.answer.status == 200
+    assert first.issued == Issued("home", token, 60.0)
+    assert _read(again, token, late).issued is None
+    assert _read(again, token, NOON + timedelta(hours=1)).answer.status == 401
+
+
+FOREIGN: list[tuple[str, dict[str, Any]]] = [
+    ("another key", {"token_key": b"other"}),
+    ("another secret", {"clients": (Client("home", "new secret", Role.VEN),)}),
+    ("client gone", {"clients": (Client("other", SECRETS["home"], Role.VEN),)}),
+    ("a token from the future", {"token_lifetime": timedelta(minutes=59)}),
+]
+
+
+@pytest.mark.parametrize(("name", "config"), FOREIGN, ids=[row[0] for row in FOREIGN])
+def test_a_token_is_worth_nothing_to_another_vtn_or_after_its_secret(name: str, config: dict[str, Any]) -> None:
+    assert _read(new_vtn(**config), _token(new_vtn())).answer.status == 401, name
+
+
+def test_a_client_that_became_a_ven_keeps_no_right_of_business_logic() -> None:
+    business = new_vtn(clients=(Client("home", SECRETS["home"], Role.BL),))
+    token = _token(business)
+    make = HttpRequest(
+        "POST",
+        f"{BASE_PATH}/programs",
+        headers={"authorization": f"Bearer {token}"},
+        body=b'{"programName": "p"}',
+    )
+    assert business.respond(make, NOON).answer.status == 201
+    assert new_vtn().respond(make, NOON).answer.status == 403
+
+
+def test_a_token_that_was_tampered_with_is_none() -> None:
+    vtn = new_vtn()
+    token = _token(vtn)
+    parts = token.split(".")
+    for place in range(len(parts)):
+        for other in ("", "f" + parts[place], parts[place][:-1] + ("1" if parts[place][-1] != "1" else "2"), "\udcff"):
+            broken = ".".join([*parts[:place], other, *parts[place + 1 :]])
+            assert _read(vtn, broken).answer.status == 401, broken
+    for text in (token + ".", "." + token, token.replace(".", ""), "...." + parts[-1], "\udcff"):
+        assert _read(vtn, text).answer.status == 401, text
 
 
 def test_two_thousand_devices_may_share_one_client() -> None:

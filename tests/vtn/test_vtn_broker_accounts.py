@@ -13,7 +13,6 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from cem.io.mqtt_publisher import Broker
-from cem.sgcp.vtn.handler import BASE_PATH
 from cem.sgcp.vtn.tokens import Client, Role
 from cem.sgcp.vtn.topics import MqttLogin, MqttOffer
 from cem.vtn_app import VtnSettings, running_vtn
@@ -109,7 +108,8 @@ class Rest:
             return str((await answer.json())["id"])
 
 
-async def _play(broker: int, rest: Rest) -> None:
+async def _play(broker: int, rest: Rest) -> str:
+    """Gives the last token of the VEN."""
     business, home = await rest.token(CLIENTS[0]), await rest.token(CLIENTS[1])
     ven = await rest.post(home, "/vens", {"objectType": "VEN_VEN_REQUEST", "venName": "h"})
     program = await rest.post(business, "/programs", {"programName": "p"})
@@ -130,6 +130,7 @@ async def _play(broker: int, rest: Rest) -> None:
     for user, password, let_in in (("home", renewed, True), ("home", home, False), ("other", renewed, False)):
         async with _reader(broker, user, password) as reader:
             assert await reader.enter() == let_in, user
+    return renewed
 
 
 def test_a_bearer_token_opens_the_own_topics_at_the_broker_and_no_others(tmp_path: Path) -> None:
@@ -140,11 +141,17 @@ def test_a_bearer_token_opens_the_own_topics_at_the_broker_and_no_others(tmp_pat
             uri = f"mqtt://127.0.0.1:{broker}"
             settings = VtnSettings(
                 CLIENTS,
+                data=tmp_path / "vtn",
                 broker=Broker(uri, "admin", password),
                 mqtt=MqttOffer((uri,), MqttLogin.OAUTH2_BEARER_TOKEN),
             )
-            async with running_vtn(settings) as port, aiohttp.ClientSession() as session:
-                await _play(broker, Rest(session, f"http://127.0.0.1:{port}{BASE_PATH}"))
+            async with running_vtn(settings) as vtn, aiohttp.ClientSession() as session:
+                token = await _play(broker, Rest(session, vtn.url))
+            async with running_vtn(settings) as vtn, aiohttp.ClientSession() as session:
+                async with session.get(f"{vtn.url}/events", headers={"Authorization": f"Bearer {token}"}) as answer:
+                    assert answer.status == 200
+                async with _reader(broker, "home", token) as reader:
+                    assert await reader.enter()
         kept = json.loads((tmp_path / "accounts.json").read_text(encoding="utf-8"))
         assert {"admin", "bl", "home", "other"} <= {one["username"] for one in kept["clients"]}
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from cem.io.object_store import ObjectStore, StoreError
+from cem.io.token_key import token_key
 
 VTN = [sys.executable, "-c", "from cem.cli.vtn import vtn; vtn()", "serve", "--client", "bl:s:bl"]
 
@@ -44,7 +45,7 @@ def _token(url: str) -> str:
     return str(_exchange("POST", f"{url}/auth/token", "", form)["access_token"])
 
 
-def test_every_acknowledged_object_survives_sigkill_and_old_tokens_do_not(tmp_path: Path) -> None:
+def test_every_acknowledged_object_and_every_token_survives_sigkill(tmp_path: Path) -> None:
     acknowledged: list[str] = []
     with _running(tmp_path) as (process, url):
         old = _token(url)
@@ -57,15 +58,22 @@ def test_every_acknowledged_object_survives_sigkill_and_old_tokens_do_not(tmp_pa
         process.send_signal(signal.SIGKILL)
         process.wait(10)
     with _running(tmp_path) as (process, url):
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            _exchange("GET", f"{url}/programs", old)
-        refused.value.close()
-        assert refused.value.code == 401
-        found = _exchange("GET", f"{url}/programs", _token(url))
+        found = _exchange("GET", f"{url}/programs", old)
         assert [one["id"] for one in found] == acknowledged
         assert found[0] == changed
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+    key = tmp_path / "token.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    key.write_bytes(b"short")
+    with pytest.raises(StoreError, match="5 bytes, 32 are needed; delete it"):
+        token_key(tmp_path)
+    key.unlink()
+    with _running(tmp_path) as (process, url):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            _exchange("GET", f"{url}/programs", old)
+        refused.value.close()
+        assert refused.value.code == 401
 
 
 @dataclass(frozen=True)

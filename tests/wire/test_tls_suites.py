@@ -46,6 +46,25 @@ def test_an_old_peer_is_spoken_to_where_that_is_permitted_alone(tmp_path: Path, 
         agreed(ours(legacy_suites=False), old)
 
 
+@pytest.mark.parametrize(
+    ("kind", "suite"), [("ec", "ECDHE-ECDSA-AES128-SHA256"), ("rsa", "AES128-SHA256")], ids=["ec", "rsa"]
+)
+def test_an_old_peer_may_send_where_that_is_permitted_alone(tmp_path: Path, kind: str, suite: str) -> None:
+    authority = Authority(tmp_path)
+    us, peer = authority.issue("us", kind), authority.issue("peer", kind)
+    old = ssl.create_default_context(cafile=authority.certificate)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    old.set_ciphers(f"{suite}:@SECLEVEL=0")
+    old.load_cert_chain(peer.certificate, peer.key)
+
+    def ours(*, legacy_suites: bool) -> ssl.SSLContext:
+        return server_context(us.certificate, us.key, authority.certificate, legacy_suites=legacy_suites, required=True)
+
+    assert agreed(old, ours(legacy_suites=True)) == suite
+    with pytest.raises(ssl.SSLError):
+        agreed(old, ours(legacy_suites=False))
+
+
 def test_two_ends_of_ours_take_a_modern_suite_whatever_is_permitted(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     us, vtn = authority.issue("us"), authority.issue("vtn")

@@ -55,6 +55,8 @@ def calm_rows(status: Status) -> list[Content]:
     rows = [Content.assemble(("today ", palette.MUTED), words.today(status.today, status.currency))]
     if status.tariff is not None:
         rows.append(Content.assemble(("tariff ", palette.MUTED), status.tariff.detail))
+    if status.domain is not None:
+        rows.append(Content.styled(words.domain(status.domain, status), palette.MUTED))
     roles = {resource.id: resource.name for resource in words.resources(status)}
     for act in status.requests:
         name = roles.get(act.resource_id, act.resource_id)

@@ -135,11 +135,11 @@ class Binding2b:
             return None if held is None else _ending(held, now, version)
         if descriptor.status == EventState.COMPLETED:
             return None
-        if held is not None and version == version_of(held) and not _is_cancelled(held):
+        if held is not None and version == version_of(held) and not is_cancelled(held):
             return held
         programme = self._programme(descriptor.market_context)
         if self._agreed() and programme not in self._agreed():
-            raise _Refused(Code.NOT_RECOGNISED, f"programme {programme!r} is not in the site file", keep=False)
+            raise _Refused(Code.NOT_RECOGNISED, f"programme {programme[:100]!r} is not in the site file", keep=False)
         targets = self._targets(event, ven_id)
         _check(event)
         if event.period.start_after and descriptor.event_id not in shares:
@@ -278,7 +278,8 @@ def version_of(event: GridEvent) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def _is_cancelled(event: GridEvent) -> bool:
+def is_cancelled(event: GridEvent) -> bool:
+    """Whether the event was cancelled and runs out late by chance."""
     return event.modification.partition("#")[2].startswith(_CANCELLED)
 
 
@@ -286,7 +287,7 @@ def _ending(event: GridEvent, now: datetime, version: int | None = None) -> Grid
     """What is left of a cancelled event: until it ends late by chance, as it began; None when nothing is."""
     if not event.randomise or not event.intervals or event.intervals[0].start > now:
         return None
-    if _is_cancelled(event):
+    if is_cancelled(event):
         return event if event.intervals[-1].end is not None and event.intervals[-1].end > now else None
     until = now + event.randomise
     left = tuple(

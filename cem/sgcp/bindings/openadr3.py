@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from cem.model.curve import Curve
 from cem.model.event import EventInterval, GridEvent, SignalKind
 from cem.model.provider import Provider
 from cem.sgcp.bindings.openadr3_catalogue import EVENT_PAYLOADS, Form, Treatment, limits_flow
-from cem.sgcp.bindings.openadr3_payloads import LIMITS, Reader, Units, units_of
+from cem.sgcp.bindings.openadr3_payloads import LIMITS, Reader
 from cem.sgcp.bindings.openadr3_rooms import Rooms
 from cem.sgcp.bindings.openadr3_schedule import Period, Unusable, periods
+from cem.sgcp.bindings.openadr3_units import Units, units_of
 from cem.sgcp.events.store import Listing, Rejection
 from cem.sgcp.events.sweep import FAR_FUTURE, Stretch, winners
 from cem.wire.openadr3 import Event, Program, WireError, encode, parse_datetime
@@ -121,7 +123,9 @@ class Binding:
             shares[event.id] = self.share()
         received_at = known.received_at if known is not None else now
         try:
-            intervals, unsupported, units = self._intervals(event, program, received_at, shares.get(event.id, 0.0), now)
+            intervals, unsupported, units, curves = self._intervals(
+                event, program, received_at, shares.get(event.id, 0.0), now
+            )
         except Unusable as fault:
             limits = mandatory and _has_limits(event)
             return Rejection(event.id, str(fault), limits=limits)
@@ -143,11 +147,12 @@ class Binding:
             currency=units.currency(),
             unsupported=unsupported,
             notices=_notices(event),
+            curves=curves,
         )
 
     def _intervals(
         self, event: Event, program: Program | None, anchor: datetime, share: float, now: datetime
-    ) -> tuple[list[EventInterval], tuple[str, ...], Units]:
+    ) -> tuple[list[EventInterval], tuple[str, ...], Units, tuple[Curve, ...]]:
         window = (now - timedelta(hours=1), now + self.bounds.ahead)
         units = units_of(event, program)
         reader = Reader(self.provider, units, self.bounds.max_power_w, self.bounds.max_price_per_kwh)
@@ -163,15 +168,20 @@ class Binding:
                 count += 1
             if max(count, number) > self.bounds.max_intervals:
                 raise Unusable(f"more than {self.bounds.max_intervals} intervals")
-        return merged(stretches), tuple(unsupported), units
+        return merged(stretches), tuple(unsupported), units, tuple(reader.curves)
 
     def _signals(
         self, period: Period, number: int, reader: Reader, unsupported: dict[str, None]
     ) -> Iterable[tuple[SignalKind, Stretch[float]]]:
+        curves = 0
         for payload in period.interval.payloads:
             meaning = EVENT_PAYLOADS.get(payload.type)
             if meaning is None or meaning.treatment is Treatment.NOT_SUPPORTED:
                 unsupported[payload.type] = None
+                continue
+            curves += meaning.form is Form.CURVE
+            if curves > 1 and meaning.form is Form.CURVE:
+                unsupported[f"{payload.type} beside another one"] = None
                 continue
             try:
                 asked = list(reader.signals(payload, meaning))

@@ -29,6 +29,7 @@ class Form(StrEnum):
     CHARGE = "charge"  # percent (0 to 100) or energy
     SHARE = "share"  # 0 to 1
     PLAIN = "plain"  # a number in the unit that the Definition gives
+    CURVE = "curve"  # points (x, y); units and currency of the descriptor say what they are
     WORDS = "words"  # text for people; `level` and `charge_pct` say what it means
 
 
@@ -94,7 +95,12 @@ EVENT_PAYLOADS: Mapping[str, Meaning] = {
     EventPayload.GHG: _acts(
         SignalKind.GHG_G_PER_KWH, Form.PLAIN, "weighs on the import price by `ghg_price_per_t` of the tariff"
     ),
-    EventPayload.CURVE: _not("an inverter's own curves are the installer's; limits and prices are followed"),
+    EventPayload.CURVE: _acts(
+        SignalKind.CURVE,
+        Form.CURVE,
+        "what may be given at a voltage or frequency (units a power or PERCENT), taken at a price (with a currency); "
+        "volt-var and curves without units are not supported: no device here is told a reactive power",
+    ),
     EventPayload.OLS: _acts(
         SignalKind.LOAD_SHAPE, Form.SHARE, "low values weigh on the import price by `load_shape_per_kwh` of the tariff"
     ),
@@ -147,32 +153,41 @@ def limits_flow(payload_type: str) -> bool:
     return meaning is not None and (meaning.signal in _LIMITS or meaning.level > 0)
 
 
-_NO_REGULATION = "no regulation service is run here"
-_NO_FORECAST = "this gateway promises no load, no storage and no generation ahead"
 _NO_RESERVATION = "capacity is not reserved by this gateway"
+_HEADROOM = "of batteries, steered consumers and roofs that can be limited, kW, for the whole interval"
 
 REPORT_PAYLOADS: Mapping[str, Meaning] = {
     ReportPayload.READING: _reported("the power at the end of an interval, kW; where an event asks for it"),
-    ReportPayload.USAGE: _reported("what was bought, kWh; always, and for an event's own intervals where it asks"),
-    ReportPayload.DEMAND: _reported(
-        "the mean power bought, kW (or PEAK: the highest minute); always, and where asked for"
+    ReportPayload.USAGE: _reported(
+        "what was bought, kWh; always, and for an event's own intervals where it asks; ahead of them from the plan"
     ),
-    ReportPayload.SETPOINT: _not("set points are the house's own matter"),
+    ReportPayload.DEMAND: _reported(
+        "the mean power bought, kW (or PEAK: the highest minute); always, and where asked for; ahead from the plan"
+    ),
+    ReportPayload.SETPOINT: _reported(
+        "the power that the event asks for, as far as it is followed, kW; where asked for"
+    ),
     ReportPayload.DELTA_USAGE: _reported("against the baseline, kWh; in settlements, and where asked for"),
     ReportPayload.BASELINE: _reported("high 4 of 5, kWh; in settlements, and where asked for"),
     ReportPayload.OPERATING_STATE: _reported("NORMAL, CURTAILED or OPTED_OUT, running or idle; where asked for"),
-    ReportPayload.UP_REGULATION_AVAILABLE: _not(_NO_REGULATION),
-    ReportPayload.DOWN_REGULATION_AVAILABLE: _not(_NO_REGULATION),
-    ReportPayload.REGULATION_SETPOINT: _not(_NO_REGULATION),
-    ReportPayload.STORAGE_USABLE_CAPACITY: _not("a battery's capacity is the installer's figure, not a measurement"),
-    ReportPayload.STORAGE_CHARGE_LEVEL: _reported("of each battery, percent; where asked for"),
-    ReportPayload.STORAGE_MAX_DISCHARGE_POWER: _not("the rating stands in the resource's attribute MAX_POWER_EXPORT"),
-    ReportPayload.STORAGE_MAX_CHARGE_POWER: _not("the rating stands in the resource's attribute MAX_POWER_CONSUMPTION"),
-    ReportPayload.SIMPLE_LEVEL: _not("the settlement says what was asked and what was delivered"),
-    ReportPayload.USAGE_FORECAST: _not(_NO_FORECAST),
-    ReportPayload.STORAGE_DISPATCH_FORECAST: _not(_NO_FORECAST),
-    ReportPayload.LOAD_SHED_DELTA_AVAILABLE: _not(_NO_FORECAST),
-    ReportPayload.GENERATION_DELTA_AVAILABLE: _not(_NO_FORECAST),
+    ReportPayload.UP_REGULATION_AVAILABLE: _reported(f"by how much less could be taken or more given {_HEADROOM}"),
+    ReportPayload.DOWN_REGULATION_AVAILABLE: _reported(f"by how much more could be taken or less given {_HEADROOM}"),
+    ReportPayload.REGULATION_SETPOINT: _not("no regulation service is run here; SETPOINT tells what is followed"),
+    ReportPayload.STORAGE_USABLE_CAPACITY: _reported("the rating of each battery and their sum, kWh; where asked for"),
+    ReportPayload.STORAGE_CHARGE_LEVEL: _reported("of each battery, percent; where asked for, ahead from the plan"),
+    ReportPayload.STORAGE_MAX_DISCHARGE_POWER: _reported(
+        "the rating of each battery and their sum, kW; where asked for"
+    ),
+    ReportPayload.STORAGE_MAX_CHARGE_POWER: _reported("the rating of each battery and their sum, kW; where asked for"),
+    ReportPayload.SIMPLE_LEVEL: _reported("the level that is followed: 0 while opted out; where asked for"),
+    ReportPayload.USAGE_FORECAST: _reported("what the plan expects to be bought, kWh; where asked for"),
+    ReportPayload.STORAGE_DISPATCH_FORECAST: _reported(
+        "what batteries are expected to hold above the owner's reserve and can give within the interval, kWh"
+    ),
+    ReportPayload.LOAD_SHED_DELTA_AVAILABLE: _reported(
+        "UP_REGULATION_AVAILABLE as the plan expects it, as energy, kWh"
+    ),
+    ReportPayload.GENERATION_DELTA_AVAILABLE: _reported("what roofs are expected and batteries able to give, kWh"),
     ReportPayload.DATA_QUALITY: _reported("OK or MISSING, in every interval of every report"),
     ReportPayload.IMPORT_RESERVATION_CAPACITY: _not(_NO_RESERVATION),
     ReportPayload.IMPORT_RESERVATION_FEE: _not(_NO_RESERVATION),

@@ -1,14 +1,16 @@
 """What the payloads of an OpenADR 3.1 event ask, in our signals and units (Definition, tables 1 and 9)."""
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
+from cem.model.curve import Curve
 from cem.model.event import SignalKind
 from cem.model.provider import Provider
 from cem.sgcp.bindings.openadr3_catalogue import Form, Meaning
+from cem.sgcp.bindings.openadr3_curves import read_curve
 from cem.sgcp.bindings.openadr3_schedule import Unusable
-from cem.wire.openadr3 import Event, EventPayload, EventPayloadDescriptor, PayloadDescriptor, Program, ValuesMap
+from cem.sgcp.bindings.openadr3_units import POWER_UNITS, Units
+from cem.wire.openadr3 import ValuesMap
 
 LIMITS = frozenset({SignalKind.IMPORT_LIMIT_W, SignalKind.EXPORT_LIMIT_W})
 MAGNITUDES = LIMITS | {
@@ -19,45 +21,9 @@ MAGNITUDES = LIMITS | {
 }
 SHED_LEVELS = 3
 
-POWER_UNITS = {"KW": 1000.0, "W": 1.0, "MW": 1_000_000.0}
-"""Interpretation: a power without units is in kW, as the User Guide's chapter 8.10 says of capacities."""
 ENERGY_UNITS = {"KWH": 1.0, "MWH": 0.001, "WH": 1000.0}
 MOST_PLAIN = 1e6
 """Of a number without a unit of ours: a million grams a kWh is nothing that exists."""
-
-
-@dataclass(frozen=True, slots=True)
-class Units:
-    """The descriptors that apply to an event: its own before its program's."""
-
-    by_type: dict[str, EventPayloadDescriptor]
-
-    def units(self, payload_type: str, default: str) -> str:
-        """The units of a payload type in upper case."""
-        found = self.by_type.get(payload_type)
-        return (found.units if found is not None and found.units is not None else default).upper()
-
-    def digest(self, payload_types: Iterable[str]) -> str:
-        """Stands for what the descriptors say of these payload types: another one means to read the values anew."""
-        said = [
-            (d.payload_type, d.units, d.currency)
-            for payload_type in sorted(payload_types)
-            if (d := self.by_type.get(payload_type)) is not None
-        ]
-        return hashlib.sha256(repr(said).encode()).hexdigest()[:8] if said else ""
-
-    def currency(self) -> str | None:
-        """The currency of the event's prices, where one is named."""
-        named = (self.by_type[t].currency for t in (EventPayload.PRICE, EventPayload.EXPORT_PRICE) if t in self.by_type)
-        return next((currency for currency in named if currency), None)
-
-
-def units_of(event: Event, program: Program | None) -> Units:
-    """The descriptors that apply to an event."""
-    described: Sequence[PayloadDescriptor] = (*(program.payload_descriptors if program else ()),)
-    found = {d.payload_type: d for d in described if isinstance(d, EventPayloadDescriptor)}
-    found.update({d.payload_type: d for d in event.payload_descriptors})
-    return Units(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +35,8 @@ class Reader:
     max_power_w: float
     max_price: float
 
+    curves: list[Curve] = field(default_factory=list)  # those read so far, for signals that name them by number
+
     def signals(self, payload: ValuesMap, meaning: Meaning) -> Iterator[tuple[SignalKind, Sequence[float | None]]]:
         """What a payload asks: signals with one value per sub-interval, None where there is none.
 
@@ -79,6 +47,10 @@ class Reader:
             yield from self._alert(meaning)
             return
         assert meaning.signal is not None
+        if meaning.form is Form.CURVE:
+            self.curves.append(read_curve(payload, self.units, self.max_power_w))
+            yield meaning.signal, [float(len(self.curves) - 1)]
+            return
         given = payload.numbers()
         if not given or len(given) != len(payload.values):
             raise Unusable(f"{payload.type} without numbers")

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+from cem.model.curve import Curve, CurveOver
 from cem.model.event import EventInterval, GridEvent, SignalKind
 from cem.sgcp.durable import Json
 
@@ -32,6 +33,7 @@ def event_row(event: GridEvent) -> Json:
         "currency": event.currency,
         "unsupported": list(event.unsupported),
         "notices": list(event.notices),
+        "curves": [[curve.over.value, curve.shares, [[x, y] for x, y in curve.points]] for curve in event.curves],
     }
 
 
@@ -57,6 +59,7 @@ def event_of(row: Json) -> GridEvent:
             currency=None if currency is None else _text(currency),
             unsupported=tuple(_text(entry) for entry in _list(row["unsupported"])),
             notices=tuple(_text(entry) for entry in _list(row.get("notices", []))),
+            curves=tuple(_curve(entry) for entry in _list(row.get("curves", []))),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"a stored event cannot be read: {error}") from error
@@ -71,6 +74,12 @@ def _interval(entry: Json) -> EventInterval:
         None if end is None else _instant(end),
         MappingProxyType({SignalKind(kind): _number(value) for kind, value in signals.items()}),
     )
+
+
+def _curve(entry: Json) -> Curve:
+    over, shares, points = _list(entry)
+    pairs = [_list(point) for point in _list(points)]
+    return Curve(CurveOver(_text(over)), tuple((_number(x), _number(y)) for x, y in pairs), shares is True)
 
 
 def _instant(value: Json) -> datetime:

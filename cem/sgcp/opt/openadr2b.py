@@ -1,10 +1,13 @@
 """The owner's opting out as OpenADR 2.0b opts: of one event, or of all of a time.
 
-Interpretation: an opt's identifier is made of what it says, so that a repeated or doubtful message changes nothing.
+Interpretation:
+- an opt's identifier is made of what it says, so that a repeated or doubtful message changes nothing;
+- an opt of a time without a market context is about all programmes: where one is an obligation, the others are named
+  one by one.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from cem.model.event import GridEvent
@@ -21,8 +24,12 @@ def opts(
     ven_id: str,
     request_id: str,
     now: datetime,
+    contexts: Sequence[str | None] = (None,),
 ) -> dict[str, CreateOpt]:
-    """What the provider is to be told at present, by optID; an obligation is not opted out of."""
+    """What the provider is to be told at present, by optID; an obligation is not opted out of.
+
+    `contexts` are the market contexts that a time is opted out of; None: all.
+    """
     found: dict[str, CreateOpt] = {}
     for out in outs:
         if out.until <= now:
@@ -34,17 +41,26 @@ def opts(
                 continue
             event = QualifiedEventId(event_id=known.id, modification_number=versions.get(known.id, 0))
         stretch = Available(start=out.since, duration=out.until - out.since)
-        words = f"{out.event_id}\n{out.since.isoformat()}\n{out.until.isoformat()}"
-        opt_id = hashlib.sha256(words.encode()).hexdigest()[:20]
-        found[opt_id] = CreateOpt(
-            opt_id=opt_id,
-            opt_type=OptType.OUT,
-            reason=OptReason.NOT_PARTICIPATING,
-            ven_id=ven_id,
-            availability=None if event is not None else Availability(stretches=(stretch,)),
-            created_at=now,
-            request_id=request_id,
-            event=event,
-            target=Target(ven_ids=(ven_id,)),
-        )
+        for context in contexts if event is None else (None,):
+            words = "\n".join(
+                (
+                    str(out.event_id),
+                    out.since.isoformat(),
+                    out.until.isoformat(),
+                    *(() if context is None else (context,)),
+                )
+            )
+            opt_id = hashlib.sha256(words.encode()).hexdigest()[:20]
+            found[opt_id] = CreateOpt(
+                opt_id=opt_id,
+                opt_type=OptType.OUT,
+                reason=OptReason.NOT_PARTICIPATING,
+                market_context=context,
+                ven_id=ven_id,
+                availability=None if event is not None else Availability(stretches=(stretch,)),
+                created_at=now,
+                request_id=request_id,
+                event=event,
+                target=Target(ven_ids=(ven_id,)),
+            )
     return found

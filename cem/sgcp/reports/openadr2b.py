@@ -4,8 +4,10 @@ Identifiers are made of the resources' own, so that they are the same after ever
 energy imported and exported (Wh) and mean power (W) of each interval; and whether it is online. Consumption is
 positive.
 
-Interpretation: a gap is sent too, as a zero of the quality "No Quality - No Value": every data point that was asked for
-is in every report. One interval carries one data point, as peers expect.
+Interpretation:
+- a gap is sent too, as a zero of the quality "No Quality - No Value": every data point that was asked for is in every
+  report. One interval carries one data point, as peers expect;
+- nothing is sent more often than the shortest period that was offered, whatever is asked for.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -147,6 +149,7 @@ def accepted(request: ReportRequest, resources: Sequence[str], interval_s: float
     granularity_s = request.granularity.total_seconds()
     if request.specifier_id != STATUS:
         granularity_s = max(granularity_s // interval_s, 1) * interval_s
+    back_s = request.back.total_seconds()
     start = now if request.window is None else request.window.start
     if request.specifier_id != HISTORY:
         start = max(start, now)
@@ -157,7 +160,7 @@ def accepted(request: ReportRequest, resources: Sequence[str], interval_s: float
         request.specifier_id,
         points,
         granularity_s,
-        max(request.back.total_seconds(), 0.0),
+        max(back_s, interval_s) if back_s > 0 else 0.0,
         start,
         end,
         _floor(start, granularity_s) if request.specifier_id != STATUS else start,

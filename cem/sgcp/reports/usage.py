@@ -140,3 +140,26 @@ class UsageMeter:
     def _begin(self, start: datetime) -> None:
         self._start = start
         self._sums = {resource: _Sum() for resource in self._resources}
+
+
+def recorded(
+    resource: str, minutes: Sequence[tuple[int, float]], interval_s: float, since: datetime, until: datetime
+) -> list[Usage]:
+    """The whole intervals of [since, until) out of recorded minutes (start in Unix seconds, mean W), oldest first.
+
+    Intervals that are no whole minutes long can't be made of them. A minute's mean is taken, not given, or the other
+    way round: what flowed both ways within it is netted.
+    """
+    if interval_s % 60:
+        return []
+    slots: dict[int, list[float]] = {}
+    for at, mean_w in minutes:
+        if since.timestamp() <= at < until.timestamp():
+            slots.setdefault(int(at // interval_s), []).append(mean_w)
+    found = []
+    for slot, means in sorted(slots.items()):
+        start = datetime.fromtimestamp(slot * interval_s, UTC)
+        if len(means) * 60 >= FULL_ENOUGH * interval_s and start + timedelta(seconds=interval_s) <= until:
+            import_wh, export_wh = (sum(max(sign * mean, 0.0) for mean in means) / 60 for sign in (1, -1))
+            found.append(Usage(resource, start, interval_s, import_wh, export_wh))
+    return found

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from itertools import islice
@@ -29,6 +29,7 @@ _NO_PROOFS: Proofs = MappingProxyType({})
 class Outcome:
     """What a request comes to: its answer, and the changes that must be durable before it is sent.
 
+    `issued` is a token that its client may use elsewhere from now on: a new one, or the first seen after a restart.
     With `unproven` callbacks nothing is decided: ask them for their echo, then call `respond` again with the proofs.
     """
 
@@ -36,6 +37,17 @@ class Outcome:
     changes: tuple[Change, ...] = ()
     unproven: tuple[Callback, ...] = ()
     issued: Issued | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How many objects a VTN has, and when a VEN last asked for something."""
+
+    vens: int = 0
+    programs: int = 0
+    events: int = 0
+    reports: int = 0
+    heard_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +80,18 @@ COLLECTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class VtnConfig:
-    """What a VTN is made with. The two sources give a fresh, unguessable text at each call."""
+    """What a VTN is made with. The two sources give a fresh text of letters, digits, - and _ at each call.
+
+    Tokens hold as long as `token_key` stays the same; who knows it can make tokens.
+    """
 
     clients: tuple[Client, ...]
     new_id: Callable[[], str]
-    new_token: Callable[[], str]
+    new_salt: Callable[[], str]
+    token_key: bytes = field(repr=False)
     base_path: str = BASE_PATH
     public_url: str = ""  # scheme://host[:port] in /auth/server; empty: as the client addressed us
     token_lifetime: timedelta = timedelta(hours=1)
-    tokens_per_client: int = 4096  # that are valid at the same time
     max_objects_per_ven: int = 10_000  # of each type, so that one VEN can't fill the disk
     max_subscriptions_per_ven: int = 100  # each may make calls of every change
     mqtt: MqttOffer | None = None
@@ -88,13 +103,14 @@ class Vtn:
     def __init__(self, config: VtnConfig, objects: Objects) -> None:
         self._config = config
         self._objects = objects
-        self._tokens = Tokens(config.clients, config.new_token, config.token_lifetime, config.tokens_per_client)
+        self._tokens = Tokens(config.clients, config.token_key, config.new_salt, config.token_lifetime)
         self._roles = {client.id: client.role for client in config.clients}
 
     def respond(self, request: HttpRequest, now: datetime, proofs: Proofs = _NO_PROOFS) -> Outcome:
         """The answer to a request at an aware instant, and the changes that must be durable before it is sent."""
         try:
-            return self._route(request, now, proofs)
+            outcome = self._route(request, now, proofs)
+            return outcome if outcome.issued else replace(outcome, issued=self._tokens.returning(request, now))
         except RefusedRequest as refusal:
             return Outcome(refusal.answer(request))
         except UnprovenCallbacksError as error:
@@ -116,6 +132,19 @@ class Vtn:
         stamp = _later(now, body["modificationDateTime"])
         marked = _with_metadata(kind, draft, subscription_id, body["createdDateTime"], stamp)
         return (Change(kind.value, subscription_id, marked),)
+
+    def figures(self) -> Figures:
+        """What there is now."""
+        vens, programs, events, reports = (
+            len(self._objects.all(kind))
+            for kind in (ObjectType.VEN, ObjectType.PROGRAM, ObjectType.EVENT, ObjectType.REPORT)
+        )
+        return Figures(vens, programs, events, reports, self._tokens.heard_at)
+
+    def demand_business(self, request: HttpRequest, now: datetime) -> None:
+        """Raises RefusedRequest where a request does not bear a token of the business logic."""
+        if self._tokens.grant(request, now).role is not Role.BL:
+            raise RefusedRequest(HTTPStatus.FORBIDDEN, "this is for the business logic")
 
     def program_names(self) -> tuple[str, ...]:
         """The names of the programs that every client may see."""

@@ -15,6 +15,7 @@ from cem.wire.openadr3 import ObjectType, Operation
 
 FILTERED = frozenset({ObjectType.PROGRAM, ObjectType.EVENT, ObjectType.VEN, ObjectType.RESOURCE})
 """The types whose listings and notifications can be filtered by targets."""
+_PUBLIC = frozenset(ObjectType)
 GIVEN_UP = "givenUpCallbacks"
 """The VTN's own attribute of a subscription: the callbacks that it gave up, why and when."""
 
@@ -54,8 +55,9 @@ def news_of(changes: Sequence[Change], objects: Objects, roles: Mapping[str, Rol
     A subscription that goes with its program still hears of that; a new one hears of what comes after it.
     """
     subscriptions = tuple(objects.all(ObjectType.SUBSCRIPTION))
-    kinds = [ObjectType(change.kind) for change in changes]
-    old = [objects.get(kind, change.id) for kind, change in zip(kinds, changes, strict=True)]
+    public = [change for change in changes if change.kind in _PUBLIC]
+    kinds = [ObjectType(change.kind) for change in public]
+    old = [objects.get(kind, change.id) for kind, change in zip(kinds, public, strict=True)]
 
     def views(bodies: Iterable[Body | None]) -> list[tuple[_Views, _Views]]:
         """How each object is seen by subscriptions and on topics."""
@@ -68,7 +70,7 @@ def news_of(changes: Sequence[Change], objects: Objects, roles: Mapping[str, Rol
 
     before = views(old)
     objects.apply(changes)
-    after = views(change.body for change in changes)
+    after = views(change.body for change in public)
     by_id = {one["id"]: one for one in subscriptions}
     calls: list[Call] = []
     publications: list[Publication] = []

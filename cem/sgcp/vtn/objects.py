@@ -5,8 +5,6 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from cem.wire.openadr3 import ObjectType
-
 Body = Mapping[str, Any]
 T = TypeVar("T")
 _MAX_DERIVED = 32
@@ -23,33 +21,36 @@ class Change:
 
 
 class Objects:
-    """All objects by type and id, in order of creation. Only `apply` changes it."""
+    """All objects by type and id, in order of creation. Only `apply` changes it.
+
+    Beside the types of OpenADR 3.1 there may be others, of the VTN's own: they are stored alike and served to nobody.
+    """
 
     def __init__(self, stored: Iterable[tuple[str, str, Body]] = ()) -> None:
-        self._bodies: dict[str, dict[str, Body]] = {kind.value: {} for kind in ObjectType}
+        self._bodies: dict[str, dict[str, Body]] = {}
         self._referring: dict[tuple[str, str, str], dict[str, Body]] = {}
         self._derived: dict[tuple[str, str], dict[Hashable, Any]] = {}
         self.apply([Change(kind, object_id, body) for kind, object_id, body in stored])
 
-    def get(self, kind: ObjectType, object_id: str) -> Body | None:
+    def get(self, kind: str, object_id: str) -> Body | None:
         """The object of that id, or None."""
-        return self._bodies[kind].get(object_id)
+        return self._bodies.get(kind, {}).get(object_id)
 
-    def all(self, kind: ObjectType) -> Collection[Body]:
+    def all(self, kind: str) -> Collection[Body]:
         """All objects of a type, oldest first."""
-        return self._bodies[kind].values()
+        return self._bodies.get(kind, {}).values()
 
-    def referring(self, kind: ObjectType, reference: str, to: str) -> Collection[Body]:
+    def referring(self, kind: str, reference: str, to: str) -> Collection[Body]:
         """The objects of a type whose clientID, programID, eventID or venID is `to`; found without a search."""
         return self._referring.get((kind, reference, to), {}).values()
 
-    def count(self, kind: ObjectType, client_id: str) -> int:
+    def count(self, kind: str, client_id: str) -> int:
         """How many objects of a type belong to a client."""
         return len(self.referring(kind, "clientID", client_id))
 
-    def derived(self, kind: ObjectType, body: Body, key: Hashable, derive: Callable[[], T]) -> T:
+    def derived(self, kind: str, body: Body, key: Hashable, derive: Callable[[], T]) -> T:
         """What is made of a stored object, kept by `key` until the object changes; a few things for each object."""
-        known = self._derived.setdefault((kind.value, body["id"]), {})
+        known = self._derived.setdefault((kind, body["id"]), {})
         if key not in known:
             if len(known) >= _MAX_DERIVED:
                 known.clear()
@@ -60,11 +61,12 @@ class Objects:
     def apply(self, changes: Sequence[Change]) -> None:
         """Takes changes in, after they were made durable."""
         for change in changes:
+            bodies = self._bodies.setdefault(change.kind, {})
             self._forget(change.kind, change.id, change.body)
             if change.body is None:
-                self._bodies[change.kind].pop(change.id, None)
+                bodies.pop(change.id, None)
                 continue
-            self._bodies[change.kind][change.id] = change.body
+            bodies[change.id] = change.body
             for reference in _REFERENCES:
                 if reference in change.body:
                     key = (change.kind, reference, change.body[reference])

@@ -3,10 +3,9 @@
 import base64
 import binascii
 import hmac
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote_plus
@@ -16,10 +15,14 @@ from cem.sgcp.vtn.turnstile import Turnstile
 from cem.wire.http import HttpRequest, HttpResponse
 from cem.wire.openadr3 import AuthError, ClientCredentialResponse, Scope, to_json
 
+GATEWAY = "gateway"
+"""The client as which a gateway speaks to its own VTN."""
 _NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 _MAX_FIELDS = 16
 _FAILURES_OF_CLIENT = 10  # a minute, from one address: a wrong secret that is tried again and again
 _FAILURES_OF_ADDRESS = 1000  # a minute: many houses may be behind one address
+_ORDER = tuple(Scope)  # of the bits in a token: scopes are only ever added at the end
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _READS = frozenset({Scope.READ_ALL, Scope.READ_BL, Scope.READ_TARGETS, Scope.READ_VEN_OBJECTS})
 
 
@@ -99,28 +102,30 @@ class _TokenRefusal(Exception):  # noqa: N818
 
 
 class Tokens:
-    """Issues opaque tokens and knows what they allow; in memory, a restart makes clients fetch anew on 401.
+    """Issues signed tokens and knows what they allow. They hold over a restart, and end with the client's secret.
 
+    A token is opaque to clients. It names client, scopes and end, with a code over them whose key is made of `key` and
+    the client's secret: none is kept anywhere, and another secret, or none, makes a client's tokens worthless at once.
     Who asks too often waits: wrong credentials are counted by address and by address and client, good ones by client.
     """
 
     def __init__(
         self,
         clients: Iterable[Client],
-        new_token: Callable[[], str],
+        key: bytes,
+        new_salt: Callable[[], str],
         lifetime: timedelta = timedelta(hours=1),
-        live_of_client: int = 4096,  # one secret may serve a whole fleet, each of its members with a token of its own
         a_minute: int = 6000,
     ) -> None:
         self._clients = {client.id: client for client in clients}
+        self._keys = {one.id: hmac.digest(key, one.secret.encode(), "sha256") for one in self._clients.values()}
+        self._met: set[str] = set()  # clients of which a token was seen or issued since the start
         self._failed_from = Turnstile(_FAILURES_OF_ADDRESS)
         self._failed_as = Turnstile(_FAILURES_OF_CLIENT)
         self._issued = Turnstile(a_minute)
         self._lifetime = lifetime
-        self._new_token = new_token
-        self._live_of_client = live_of_client
-        self._grants: dict[str, Grant] = {}
-        self._own: dict[str, deque[str]] = {}  # each client's tokens, oldest first
+        self._new_salt = new_salt
+        self.heard_at: datetime | None = None  # when a VEN last came with a token that holds
 
     def issue(self, request: HttpRequest, now: datetime) -> tuple[HttpResponse, Issued | None]:
         """The token endpoint: credentials as HTTP Basic or in the form body."""
@@ -136,8 +141,8 @@ class Tokens:
             return _auth_error(refusal), None
         self._issued.demand(client.id, now)
         self._issued.count(client.id, now)
-        token = self._new_token()
-        self._keep(token, Grant(client.id, client.role, scopes, now + self._lifetime), now)
+        token = self._signed(Grant(client.id, client.role, scopes, now + self._lifetime))
+        self._met.add(client.id)
         answer = ClientCredentialResponse(
             access_token=token, expires_in=int(self._lifetime.total_seconds()), scope=" ".join(sorted(scopes))
         )
@@ -146,21 +151,32 @@ class Tokens:
 
     def grant(self, request: HttpRequest, now: datetime) -> Grant:
         """What the request's bearer token allows; refuses with 401."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        token = _bearer(request)
+        if not token:
             raise RefusedRequest(
                 HTTPStatus.UNAUTHORIZED,
                 "no bearer token; fetch one at the URL that /auth/server names",
                 {"www-authenticate": "Bearer"},
             )
-        grant = self._grants.get(token.strip())
-        if grant is None or grant.expires_at <= now:
+        grant = self._read(token)
+        if grant is None or not now < grant.expires_at <= now + self._lifetime:
             raise RefusedRequest(
                 HTTPStatus.UNAUTHORIZED,
                 "the bearer token is unknown or expired; fetch a new one",
                 {"www-authenticate": 'Bearer error="invalid_token"'},
             )
+        if grant.role is Role.VEN:
+            self.heard_at = now
         return grant
+
+    def returning(self, request: HttpRequest, now: datetime) -> Issued | None:
+        """The token of a client that comes with one of an earlier run, the first time that it does."""
+        token = _bearer(request)
+        grant = self._read(token)
+        if grant is None or grant.client_id in self._met or not now < grant.expires_at:
+            return None
+        self._met.add(grant.client_id)
+        return Issued(grant.client_id, token, (grant.expires_at - now).total_seconds())
 
     def _known(self, request: HttpRequest, form: dict[str, str], now: datetime) -> Client:
         """The client of the credentials; who failed too often is not even compared."""
@@ -193,13 +209,48 @@ class Tokens:
                 return client
         raise _TokenRefusal("invalid_client", "unknown client or wrong secret", basic is not None)
 
-    def _keep(self, token: str, grant: Grant, now: datetime) -> None:
-        """Keeps a new token; a client's expired ones go, and its oldest beyond the bound."""
-        own = self._own.setdefault(grant.client_id, deque())
-        while own and (len(own) >= self._live_of_client or self._grants[own[0]].expires_at <= now):
-            del self._grants[own.popleft()]
-        own.append(token)
-        self._grants[token] = grant
+    def _signed(self, grant: Grant) -> str:
+        scopes = sum(1 << place for place, scope in enumerate(_ORDER) if scope in grant.scopes)
+        end_ms = round((grant.expires_at - _EPOCH) / timedelta(milliseconds=1))
+        said = f"{_url64(grant.client_id.encode())}.{scopes:x}.{end_ms:x}.{self._new_salt()}"
+        return f"{said}.{self._code(grant.client_id, said)}"
+
+    def _code(self, client_id: str, said: str) -> str:
+        return _url64(hmac.digest(self._keys[client_id], said.encode("utf-8", "replace"), "sha256"))
+
+    def _read(self, token: str) -> Grant | None:
+        """What a token that we signed says, whether it has ended or not; None for any other text."""
+        said, _, code = token.rpartition(".")
+        match said.split("."):
+            case [name, scopes, end_ms, _]:
+                client = self._clients.get(_plain(name))
+            case _:
+                return None
+        if client is None or not hmac.compare_digest(
+            self._code(client.id, said).encode(), code.encode("utf-8", "replace")
+        ):
+            return None
+        granted = frozenset(scope for place, scope in enumerate(_ORDER) if int(scopes, 16) >> place & 1)
+        end = _EPOCH + timedelta(milliseconds=int(end_ms, 16))
+        return Grant(client.id, client.role, granted & SCOPES[client.role], end)
+
+
+def _url64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode("ascii").rstrip("=")
+
+
+def _plain(text: str) -> str:
+    """The text that `_url64` wrote; '' for anything else, which is no client's id."""
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("utf-8")
+    except ValueError:
+        return ""
+
+
+def _bearer(request: HttpRequest) -> str:
+    """The bearer token of a request; '' for none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _form(request: HttpRequest) -> dict[str, str]:

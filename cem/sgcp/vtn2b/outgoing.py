@@ -4,17 +4,22 @@ Interpretation: what 3.1 says and 2.0b cannot is left out, not bent: signals wit
 and those that begin again and again. A random start of 3.1 is to both sides; here it becomes a late one.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from urllib.parse import quote
 
+from lxml import etree
+
 from cem.model.event import EventInterval, GridEvent, SignalKind
 from cem.model.provider import Provider
 from cem.sgcp.bindings.openadr2b_signals import EXPORT_LIMIT
-from cem.sgcp.bindings.openadr3 import LOWEST_PRIORITY, Binding
-from cem.sgcp.vtn.objects import Body
+from cem.sgcp.bindings.openadr3 import LOWEST_PRIORITY, Binding, Bounds
+from cem.sgcp.vtn.objects import Body, Objects
+from cem.sgcp.vtn2b.records import Told
 from cem.wire.openadr2b.names import EventState, ResponseRequired, SignalName, SignalType
 from cem.wire.openadr2b.parts import (
     ActivePeriod,
@@ -25,10 +30,11 @@ from cem.wire.openadr2b.parts import (
     Target,
     Unit,
 )
-from cem.wire.openadr3 import Event, Program, parse_datetime, validate
+from cem.wire.openadr2b.shape import new_element, read, write
+from cem.wire.openadr3 import Event, ObjectType, Program, parse_datetime, validate
 
 NEAR = timedelta(hours=1)
-_READER = Binding(Provider("vtn", "", "", ""), lambda: 0.0)
+_READER = Binding(Provider("vtn", "", "", ""), lambda: 0.0, Bounds(ahead=timedelta(days=36_500)))
 _W = Unit(name="power:powerReal", description="RealPower", units="W", hertz=Decimal(50), voltage=Decimal(230), ac=True)
 _SIGNALS: Mapping[SignalKind, tuple[str, str]] = {
     SignalKind.IMPORT_LIMIT_W: (SignalName.LOAD_CONTROL, SignalType.CONTROL_SETPOINT),
@@ -38,40 +44,88 @@ _SIGNALS: Mapping[SignalKind, tuple[str, str]] = {
 }
 
 
-def ei_event(event: Body, program: Body, ven_id: str, now: datetime) -> EiEvent | None:
-    """An event as a VEN gets it; None where 2.0b cannot say it, or it is over."""
+@dataclass(frozen=True, slots=True)
+class Template:
+    """An event as every VEN gets it, but for its number, its state and whom it targets.
+
+    `until` is when the last VEN that begins late by chance is through, None never. `digest` is the same as long as a
+    VEN would see no difference.
+    """
+
+    event: EiEvent
+    until: datetime | None
+    digest: str
+    xml: str
+
+
+def template(event: Body, program: Body, objects: Objects) -> Template | None:
+    """The template of a stored event, made once for each version of it; None where 2.0b cannot say it."""
+    key = (template, program["modificationDateTime"])
+    return objects.derived(ObjectType.EVENT, event, key, lambda: _template(event, program))
+
+
+def _template(event: Body, program: Body) -> Template | None:
     read = validate(Event, dict(event))
-    bound = _READER.event(read, validate(Program, dict(program)), None, {read.id: 0.0}, now)
+    made_at = parse_datetime(event["createdDateTime"])
+    bound = _READER.event(read, validate(Program, dict(program)), None, {read.id: 0.0}, made_at)
     if not isinstance(bound, GridEvent) or not bound.intervals or not _is_whole(bound.intervals):
         return None
     start, end = bound.intervals[0].start, bound.intervals[-1].end
-    if end is not None and end <= now:
-        return None
     signals = tuple(_signals(bound))
     if not signals:
         return None
     randomize = read.interval_period.randomize_start if read.interval_period is not None else None
-    late = randomize.length() if randomize is not None else None
-    return EiEvent(
+    late = abs((randomize.length() if randomize is not None else None) or timedelta())
+    found = EiEvent(
         descriptor=EventDescriptor(
             event_id=read.id,
-            modification_number=_version(event),
-            modified_at=_instant(event["modificationDateTime"]),
+            modification_number=0,
             priority=0 if bound.priority >= LOWEST_PRIORITY else bound.priority + 1,
             market_context=_context(bound.programme_id),
-            created_at=_instant(event["createdDateTime"]),
-            status=_state(start, now),
+            created_at=made_at,
+            status=EventState.NONE,
             comment=bound.name,
         ),
         period=ActivePeriod(
-            start=start,
-            duration=timedelta() if end is None else end - start,
-            start_after=abs(late) if late else None,
+            start=start, duration=timedelta() if end is None else end - start, start_after=late or None
         ),
         signals=signals,
-        target=Target(ven_ids=(ven_id,)),
         response_required=ResponseRequired.ALWAYS,
     )
+    xml = written(found)
+    digest = hashlib.sha256(xml.encode()).hexdigest()[:16]
+    stamped = replace(found.descriptor, modified_at=parse_datetime(event["modificationDateTime"]))
+    return Template(replace(found, descriptor=stamped), None if end is None else end + late, digest, xml)
+
+
+def addressed(event: EiEvent, ven_id: str, number: int, now: datetime) -> EiEvent:
+    """An event as one VEN gets it now."""
+    descriptor = replace(event.descriptor, modification_number=number, status=_state(event.period.start, now))
+    return replace(event, descriptor=descriptor, target=Target(ven_ids=(ven_id,)))
+
+
+def cancelled(told: Told) -> EiEvent:
+    """An event that a VEN was told of, as cancelled."""
+    event = read_event(told.xml)
+    descriptor = replace(
+        event.descriptor,
+        modification_number=told.number,
+        modified_at=told.cancelled_at,
+        status=EventState.CANCELLED,
+    )
+    return replace(event, descriptor=descriptor, target=Target(ven_ids=(told.ven_id,)))
+
+
+def written(event: EiEvent) -> str:
+    """An event as XML."""
+    element = new_element("oadr:oadrEvent")
+    write(element, event)
+    return str(etree.tostring(element, encoding="unicode"))
+
+
+def read_event(xml: str) -> EiEvent:
+    """An event that `written` wrote."""
+    return read(EiEvent, etree.fromstring(xml))
 
 
 def _signals(event: GridEvent) -> Sequence[EventSignal]:
@@ -100,22 +154,8 @@ def _is_whole(intervals: Sequence[EventInterval]) -> bool:
     return all(one.end == following.start for one, following in pairwise(intervals))
 
 
-def _version(event: Body) -> int:
-    """Grows with every change, and is the same after every restart: tenths of a second since the event was made.
-
-    Interpretation: the profile counts changes by one; what peers compare is which number is larger.
-    """
-    age = parse_datetime(event["modificationDateTime"]) - parse_datetime(event["createdDateTime"])
-    tenths = max(0, -(-age // timedelta(milliseconds=100)))
-    return min(tenths, 2**32 - 1)
-
-
 def _context(programme: str) -> str:
     return programme if "://" in programme else f"urn:openadr:program:{quote(programme)}"
-
-
-def _instant(text: str) -> datetime:
-    return parse_datetime(text)
 
 
 def _state(start: datetime, now: datetime) -> EventState:

@@ -22,6 +22,8 @@ class BatteryFact:
     obeys: bool  # it can be reached and does what it is told
     takes_w: float = float("inf")  # what its cells take and give at most now, magnitudes
     gives_w: float = float("inf")
+    timeout_s: float | None = None  # of its own, where it is not the house's usual one
+    lets_go_s: float | None = None  # only its own time-out hands it back, after so long; None: a release does
 
     @property
     def at_its_most(self) -> bool:
@@ -184,7 +186,7 @@ class FactSource:
             truth.load_w + truth.heat_pump_w + truth.relay_w - steered_w,
             truth.voltages_v[0] or self._nominal_v,  # dark: nothing flows, whatever it is divided by
             truth.frequency_hz,
-            tuple(_battery(r, self._own(truth.battery, r), r.device_id not in deaf) for r in self._batteries),
+            tuple(self._battery(r, truth, r.device_id not in deaf) for r in self._batteries),
             tuple(_charger(r, self._own(truth.ev, r), r.device_id not in deaf) for r in self._chargers),
             tuple(_roof(r, self._own(truth.pv, r), r.device_id not in deaf) for r in self._roofs),
             heat_pumps,
@@ -230,8 +232,30 @@ class FactSource:
 
     def _own(self, parts: Mapping[str, Any], resource: Resource) -> Any:
         """The part of the truth that is about one resource: of the plants of its device, the one of its kind."""
+        return parts[self._plant_of(parts, resource)]
+
+    def _plant_of(self, parts: Mapping[str, Any], resource: Resource) -> str:
         simulated = self._device_of.get(resource.device_id) or ""
-        return next(parts[plant] for plant in self._plant.fronts[simulated].plants if plant in parts)
+        return next(plant for plant in self._plant.fronts[simulated].plants if plant in parts)
+
+    def _battery(self, resource: Resource, truth: Truth, obeys: bool) -> BatteryFact:
+        plant = self._plant_of(truth.battery, resource)
+        own: BatteryTruth = truth.battery[plant]
+        held_w = None
+        if own.lower_w is not None and own.upper_w is not None:
+            held_w = own.upper_w if own.upper_w >= 0 else own.lower_w
+        simulated = self._device_of.get(resource.device_id) or ""
+        return BatteryFact(
+            resource,
+            own.power_w,
+            own.soc_pct,
+            held_w,
+            obeys,
+            own.max_charge_w,
+            own.max_discharge_w,
+            self._plant.timeouts_s(simulated).get(plant),
+            self._plant.lets_go_s(simulated).get(plant),
+        )
 
     def _wrong(self, truth: Truth, simulated: str | None, broker: Collection[str]) -> frozenset[str]:
         """The names of everything that is wrong with a device now, or with the broker over which it speaks."""
@@ -247,13 +271,6 @@ class FactSource:
         if names & SILENT:
             return "silent"
         return "lies"
-
-
-def _battery(resource: Resource, own: BatteryTruth, obeys: bool) -> BatteryFact:
-    held_w = None
-    if own.lower_w is not None and own.upper_w is not None:
-        held_w = own.upper_w if own.upper_w >= 0 else own.lower_w
-    return BatteryFact(resource, own.power_w, own.soc_pct, held_w, obeys, own.max_charge_w, own.max_discharge_w)
 
 
 def _charger(resource: Resource, own: EvTruth, obeys: bool) -> ChargerFact:

@@ -1,7 +1,7 @@
 """The oracle: every invariant at every step of a bench, against the plant's true state."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cem.config.sitefile import SiteFile
@@ -16,7 +16,7 @@ from cem.simulation.oracle.life import Autonomy, Bumpless, Failsafe, HandBack, P
 from cem.simulation.oracle.seen import Bounds, Invariant, Seen, Violation, Write
 from cem.simulation.oracle.storage import DeviceEnvelope, NoHunting, OneDirection, Reserve
 from cem.simulation.oracle.switching import Car, Ramp, Spread, Switching
-from cem.simulation.oracle.wires import Block, blocks
+from cem.simulation.oracle.wires import Block, blocks, written
 from cem.simulation.plant import has_registers
 
 PLAIN = (
@@ -28,6 +28,14 @@ WIRED = (Bumpless, ArmedFirst)
 """Those that also need the register maps."""
 INVARIANTS = tuple(sorted({made.name for made in (*PLAIN, *WIRED, AllowList)}, key=lambda name: int(name[1:])))
 """The names of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A write whose meaning is not known yet: its place among the writes, and what the device was told before it."""
+
+    index: int
+    told: tuple[float | None, float | None]
 
 
 class Oracle:
@@ -65,7 +73,7 @@ class Oracle:
         self._registers = frozenset(simulated for simulated in self._devices if has_registers(self._plant, simulated))
         owned = {device: own for sim, device in self._devices.items() if (own := self._plant.owned(sim)) is not None}
         self._profiled = frozenset(sim for sim, device in self._devices.items() if device in owned)
-        self._open: dict[str, int] = {}  # by such a device the place of its last write, until it is known what it meant
+        self._open: dict[str, _Open] = {}  # by such a device its last write, until it is known what it meant
         judges: list[Invariant] = [make(site, bounds) for make in PLAIN]
         judges += [make(site, bounds, maps) for make in WIRED]
         judges.append(AllowList(maps, owned))
@@ -97,20 +105,28 @@ class Oracle:
         self._writers.append(self._bench.gateway)
         self._writes.append(Write(self._plant.house.elapsed_s, device, what, simulated not in self._registers))
         if simulated in self._profiled:
-            self._open[simulated] = len(self._writes) - 1
+            self._open[simulated] = _Open(len(self._writes) - 1, self._told(simulated))
 
     def _conclude(self, simulated: str) -> None:
         """What a device with a profile has made of the last write: its registers mean what only it knows."""
-        index = self._open.pop(simulated, None)
-        if index is None:
+        last = self._open.pop(simulated, None)
+        if last is None:
             return
+        write, told = self._writes[last.index], self._told(simulated)
         holds = [hold for hold in self._plant.fronts[simulated].holds().values() if hold.remote]
-        self._writes[index] = replace(
-            self._writes[index],
-            profiled=True,
-            hands_back=not holds,
-            held_w=next((hold.upper_w for hold in holds if hold.upper_w is not None), None),
-            offered_a=next((hold.offered_a for hold in holds if hold.offered_a is not None), None),
+        # arming a time-out is no word on what to do, unless the device does something else after it
+        arms_only = self._plant.telling(simulated).isdisjoint(written(write.what)) and told == last.told
+        held_w, offered_a = told if holds and not arms_only else (None, None)
+        self._writes[last.index] = replace(
+            write, profiled=True, hands_back=not holds, held_w=held_w, offered_a=offered_a
+        )
+
+    def _told(self, simulated: str) -> tuple[float | None, float | None]:
+        """The power (W, charging positive) and the current that a device with a profile is bound to now."""
+        holds = self._plant.fronts[simulated].holds().values()
+        return (
+            next((hold.upper_w for hold in holds if hold.upper_w is not None), None),
+            next((hold.offered_a for hold in holds if hold.offered_a is not None), None),
         )
 
     def _step(self, step: Step) -> None:
@@ -127,8 +143,8 @@ class Oracle:
         for simulated in list(self._open):
             self._conclude(simulated)
         gateway = self._bench.gateway
-        written = zip(self._writes, self._writers, strict=True)
-        writes = tuple(write if by is gateway else replace(write, former=True) for write, by in written)
+        pairs = zip(self._writes, self._writers, strict=True)
+        writes = tuple(write if by is gateway else replace(write, former=True) for write, by in pairs)
         self._writes, self._writers = [], []
 
         def limits(side: str) -> Any:

@@ -39,6 +39,7 @@ class Failsafe:
         if seen.runs or seen.died_s is None:
             return []
         found = []
+        own_s = {b.resource.id: b.timeout_s for b in seen.facts.batteries}
         held: list[tuple[Resource, Control, float | None]] = []
         held += [(b.resource, Control.BATTERY_SETPOINT_W, b.held_w) for b in seen.facts.batteries]
         held += [(r.resource, Control.PV_LIMIT_W, r.limit_w) for r in seen.facts.roofs]
@@ -50,7 +51,7 @@ class Failsafe:
             spec = self._specs.get((resource_id, control))
             if spec is None or spec.device_timeout_s is None:
                 continue
-            due_s = self._bounds.watchdog_s + 20.0 + self._bounds.step_s
+            due_s = (own_s.get(resource_id) or self._bounds.watchdog_s) + 20.0 + self._bounds.step_s
             if self._told.once(resource_id, value is not None and dead_s > due_s):
                 allowed = f"{resource_id}: by itself {due_s:.0f} s after the gateway's end"
                 unit = "" if control in {Control.HEAT_PUMP_SG_READY, Control.LOAD_ON} else " W"
@@ -141,7 +142,7 @@ class Bumpless:
 class HandBack:
     """I22: after an orderly end every device that can be reached steers itself, within ten seconds.
 
-    A maker's device that knows no word for that stands still at 0 W until its own timer has run out.
+    A battery that no register hands back, only its own time-out, stands still until that has run out.
     """
 
     name = "I22"
@@ -149,22 +150,15 @@ class HandBack:
     def __init__(self, site: Site, bounds: Bounds) -> None:
         del site
         self._bounds = bounds
-        self._timers_s: dict[str, float] = {}  # by battery, of makers' devices that have been written
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
         """What batteries, inverters and contacts still hold."""
-        for device in {write.device_id for write in seen.writes if write.profiled}:
-            self._timers_s |= {s.resource_id: s.device_timeout_s or 0.0 for s in seen.specs.get(device, ())}
         if seen.runs or not seen.handed_back or seen.died_s is None or seen.at_s - seen.died_s < HANDED_S:
             self._told = Told()
             return []
-        ended_s = seen.at_s - seen.died_s
-        waits = {
-            b.resource.id for b in seen.facts.batteries
-            if b.held_w == 0.0 and ended_s < HANDED_S + self._timers_s.get(b.resource.id, 0.0)
-        }  # fmt: skip
-        held = [(b.resource.id, b.held_w, " W") for b in seen.facts.batteries if b.obeys and b.resource.id not in waits]
+        dead_s = seen.at_s - seen.died_s
+        held = [(b.resource.id, b.held_w, " W") for b in seen.facts.batteries if b.obeys and not _waits(b, dead_s)]
         held += [(r.resource.id, r.limit_w, " W") for r in seen.facts.roofs if r.obeys]
         held += [(s.resource.id, s.held, "") for s in seen.facts.switched if s.well]
         return [
@@ -172,6 +166,12 @@ class HandBack:
             for key, value, unit in held
             if self._told.once(key, value is not None)
         ]
+
+
+def _waits(battery: BatteryFact, dead_s: float) -> bool:
+    """Whether a battery is handed back as far as its registers go, and its own time-out does the rest."""
+    still = battery.held_w is not None and abs(battery.held_w) < 1.0
+    return still and battery.lets_go_s is not None and dead_s <= battery.lets_go_s + HANDED_S
 
 
 class Autonomy:

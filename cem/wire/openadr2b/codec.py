@@ -4,7 +4,9 @@ A received body is bounded before it is parsed, has no document type, resolves n
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from lxml import etree
 
@@ -19,6 +21,16 @@ _SIGNATURE = qualified("ds:Signature")
 _ID = qualified("oadr:Id")
 _MESSAGES = {qualified(f"oadr:{message.TAG}"): message for message in ALL}
 _DECLARED = re.compile(rb"""^<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+_PARSER = etree.XMLParser(  # one for all threads: lxml lets them in one by one
+    encoding="utf-8",
+    resolve_entities=False,
+    no_network=True,
+    load_dtd=False,
+    dtd_validation=False,
+    huge_tree=False,
+    remove_comments=True,
+    remove_pis=True,
+)
 _ENCODINGS = {"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1"}
 
 
@@ -49,18 +61,8 @@ def parse(body: bytes, bounds: Bounds = Bounds()) -> Payload:
         raise XmlError("", "has a document type; none is accepted")
     if text.count("<") > 2 * bounds.max_elements:
         raise XmlError("", f"has more than {bounds.max_elements} elements")
-    parser = etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
     try:
-        root = etree.fromstring(text.encode(), parser)
+        root = etree.fromstring(text.encode(), _PARSER)
     except etree.XMLSyntaxError as error:
         raise XmlError("", f"is not XML: {error.msg}") from error
     _check_depth(root, bounds.max_depth)
@@ -93,10 +95,9 @@ def decode(body: bytes, bounds: Bounds = Bounds()) -> Message:
     return message_of(parse(body, bounds).signed_object)
 
 
-def tree_of(message: Message) -> Element:
-    """The oadrPayload of a message, unsigned; raises XmlError for what the schema does not allow."""
-    root = new_element("oadr:oadrPayload")
-    signed = etree.SubElement(root, _SIGNED)
+def signed_object_of(message: Message) -> Element:
+    """The oadrSignedObject of a message, by itself; raises XmlError for what the schema does not allow."""
+    signed = new_element("oadr:oadrSignedObject")
     signed.set(_ID, SIGNED_OBJECT)
     element = etree.SubElement(signed, qualified(f"oadr:{message.TAG}"))
     element.set(qualified("ei:schemaVersion"), SCHEMA_VERSION)
@@ -104,6 +105,13 @@ def tree_of(message: Message) -> Element:
         write(element, message)
     except XmlError as error:
         raise XmlError(f"{message.TAG}/{error.path}", error.reason) from error
+    return signed
+
+
+def tree_of(message: Message) -> Element:
+    """The oadrPayload of a message, unsigned; raises XmlError for what the schema does not allow."""
+    root = new_element("oadr:oadrPayload")
+    root.append(signed_object_of(message))
     return root
 
 
@@ -129,11 +137,15 @@ def _decoded(body: bytes) -> str:
 
 
 def _check_depth(root: Element, max_depth: int) -> None:
-    depth = 0
-    for event, _ in etree.iterwalk(root, events=("start", "end")):
-        depth += 1 if event == "start" else -1
-        if depth > max_depth:
-            raise XmlError("", f"is more than {max_depth} elements deep")
+    if _deeper_than(max_depth)(root):
+        raise XmlError("", f"is more than {max_depth} elements deep")
+
+
+@cache
+def _deeper_than(depth: int) -> Callable[[Element], object]:
+    """Tells whether a tree has elements below a depth."""
+    found: Callable[[Element], object] = etree.XPath(f"boolean({'/*' * (depth + 1)})")
+    return found
 
 
 def _shown(tag: object) -> str:

@@ -6,38 +6,56 @@ What is parsed after a check is the element that was checked, never the one that
 import base64
 import binascii
 import hashlib
+import re
 import ssl
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from threading import Lock
+from xml.sax.saxutils import escape
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509 import load_der_x509_certificate
-from lxml import etree
-from signxml.algorithms import DigestAlgorithm, SignatureConstructionMethod, SignatureMethod
-from signxml.exceptions import SignXMLException
-from signxml.signer import XMLSigner
-from signxml.verifier import SignatureConfiguration, XMLVerifier
 
-from cem.wire.openadr2b.codec import SIGNED_OBJECT, Payload, to_bytes, tree_of
-from cem.wire.openadr2b.messages import Message
+from cem.wire.openadr2b.codec import SIGNED_OBJECT, Payload, signed_object_of
+from cem.wire.openadr2b.messages import Message, OadrResponse
 from cem.wire.openadr2b.names import NAMESPACES, qualified
 from cem.wire.openadr2b.shape import Element, XmlError, read_instant, written_instant
-
-_C14N = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
-_METHODS = frozenset(
-    {
-        SignatureMethod.RSA_SHA256,
-        SignatureMethod.RSA_SHA384,
-        SignatureMethod.RSA_SHA512,
-        SignatureMethod.ECDSA_SHA256,
-        SignatureMethod.ECDSA_SHA384,
-        SignatureMethod.ECDSA_SHA512,
-    }
+from cem.wire.openadr2b.xmldsig import (
+    C14N,
+    ECDSA_SHA256,
+    RSA_SHA256,
+    SHA256,
+    Unsound,
+    canonical,
+    digest,
+    key_of,
+    sign,
+    verify,
 )
-_DIGESTS = frozenset({DigestAlgorithm.SHA256, DigestAlgorithm.SHA384, DigestAlgorithm.SHA512})
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
+# the canonical form of an element declares every prefix that its surroundings know: these two
+_OURS = f' xmlns:ds="{NAMESPACES["ds"]}" xmlns:oadr="{NAMESPACES["oadr"]}"'
+_PROTECTION = "protection"
+_PROTECTED = (
+    '<ds:SignatureProperties><ds:SignatureProperty Id="oadrReplayProtect" '
+    f'Target="#{SIGNED_OBJECT}"><dsp:ReplayProtect xmlns:dsp="{NAMESPACES["dsp"]}"><dsp:timestamp>%s</dsp:timestamp>'
+    "<dsp:nonce>%s</dsp:nonce></dsp:ReplayProtect></ds:SignatureProperty></ds:SignatureProperties></ds:Object>"
+)
+_REFERENCE = (
+    f'<ds:Reference URI="#%s"><ds:Transforms><ds:Transform Algorithm="{C14N}"></ds:Transform></ds:Transforms>'
+    f'<ds:DigestMethod Algorithm="{SHA256}"></ds:DigestMethod><ds:DigestValue>%s</ds:DigestValue></ds:Reference>'
+)
+_INFO = (
+    f'<ds:CanonicalizationMethod Algorithm="{C14N}"></ds:CanonicalizationMethod>'
+    '<ds:SignatureMethod Algorithm="%s"></ds:SignatureMethod>%s%s</ds:SignedInfo>'
+)
 _MOST_NONCES = 100_000
+_MOST_CHARACTERS = 16 * 1024
+_CARRIED = f".//{qualified('ds:X509Certificate')}"
+_TIMESTAMP, _NONCE = f".//{qualified('dsp:timestamp')}", f".//{qualified('dsp:nonce')}"
+_SWEEP_EVERY = timedelta(seconds=1)
 
 
 class SignatureError(XmlError):
@@ -47,6 +65,7 @@ class SignatureError(XmlError):
         super().__init__("signature", reason)
 
 
+@lru_cache(maxsize=1024)
 def fingerprint(der: bytes) -> str:
     """What the profile calls the fingerprint of a certificate: the last ten bytes of its SHA-256, with colons."""
     return ":".join(f"{byte:02X}" for byte in hashlib.sha256(der).digest()[-10:])
@@ -68,40 +87,42 @@ class Signer:
         if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
             raise ValueError("a key that is neither RSA nor EC cannot sign messages")
         self._key = key
-        is_rsa = isinstance(key, rsa.RSAPrivateKey)
-        self._method = SignatureMethod.RSA_SHA256 if is_rsa else SignatureMethod.ECDSA_SHA256
-        self._certificate_pem = certificate_pem
+        self._method = RSA_SHA256 if isinstance(key, rsa.RSAPrivateKey) else ECDSA_SHA256
+        chain = ("".join(found.split()) for found in _CERTIFICATE.findall(certificate_pem))
+        self._chain = "".join(f"<ds:X509Certificate>{one}</ds:X509Certificate>" for one in chain)
         self.fingerprint = pem_fingerprint(certificate_pem)
 
     def seal(self, message: Message, now: datetime, nonce: str) -> bytes:
-        """The signed body of a message; raises XmlError."""
-        sent = tree_of(message)
-        signed_object = etree.fromstring(etree.tostring(sent[0]))
-        signer = XMLSigner(SignatureConstructionMethod.detached, self._method, DigestAlgorithm.SHA256, _C14N)
-        # inclusive canonical form: what is signed must see the prefixes that the payload around it declares
-        signer.namespaces["oadr"] = NAMESPACES["oadr"]
-        signature = signer.sign(
-            signed_object,
-            key=self._key,
-            cert=self._certificate_pem,
-            reference_uri=f"#{SIGNED_OBJECT}",
-            signature_properties=_replay_protect(now, nonce),
+        """The signed body of a message; raises XmlError.
+
+        Every signed part is written in its canonical form once, and that is what is sent.
+        """
+        signed_object, digested = _again(message) if isinstance(message, OadrResponse) else _written(message)
+        protected = _PROTECTED % (written_instant(now), escape(nonce))
+        references = (
+            _REFERENCE % (SIGNED_OBJECT, digested),
+            _REFERENCE % (_PROTECTION, digest(f'<ds:Object{_OURS} Id="{_PROTECTION}">{protected}'.encode())),
         )
-        root = etree.Element(qualified("oadr:oadrPayload"), nsmap={"oadr": NAMESPACES["oadr"]})
-        root.append(signature)
-        root.append(signed_object)
-        return to_bytes(root)
+        info = _INFO % (self._method, *references)
+        value = base64.b64encode(sign(self._key, f"<ds:SignedInfo{_OURS}>{info}".encode())).decode()
+        signature = (
+            f'<ds:Signature xmlns:ds="{NAMESPACES["ds"]}"><ds:SignedInfo>{info}'
+            f"<ds:SignatureValue>{value}</ds:SignatureValue>"
+            f"<ds:KeyInfo><ds:X509Data>{self._chain}</ds:X509Data></ds:KeyInfo>"
+            f'<ds:Object Id="{_PROTECTION}">{protected}</ds:Signature>'
+        )
+        head = f'<?xml version="1.0" encoding="UTF-8"?>\n<oadr:oadrPayload xmlns:oadr="{NAMESPACES["oadr"]}">'
+        return b"".join((head.encode(), signature.encode(), signed_object, b"</oadr:oadrPayload>"))
 
 
-def _replay_protect(now: datetime, nonce: str) -> Element:
-    element = etree.Element(
-        qualified("dsp:ReplayProtect"),
-        nsmap={"dsp": NAMESPACES["dsp"]},
-        attrib={"Id": "oadrReplayProtect", "Target": f"#{SIGNED_OBJECT}"},
-    )
-    etree.SubElement(element, qualified("dsp:timestamp")).text = written_instant(now)
-    etree.SubElement(element, qualified("dsp:nonce")).text = nonce
-    return element
+def _written(message: Message) -> tuple[bytes, str]:
+    """The oadrSignedObject of a message in its canonical form, and its digest."""
+    written = canonical(signed_object_of(message), None)
+    return written, digest(written)
+
+
+_again = lru_cache(maxsize=1024)(_written)
+"""The same for what is said to the same peer again and again."""
 
 
 @dataclass(slots=True)
@@ -114,6 +135,7 @@ class ReplayMemory:
     max_age: timedelta = timedelta(seconds=6)
     max_ahead: timedelta = timedelta(seconds=5)
     _seen: dict[tuple[datetime, str], None] = field(default_factory=dict)
+    _swept_at: datetime | None = None
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def __len__(self) -> int:
@@ -131,53 +153,69 @@ class ReplayMemory:
             raise SignatureError(f"was made {(at - now).total_seconds():.0f} s in the future; check the clocks")
         if (at, nonce) in self._seen:
             raise SignatureError("was seen before")
-        for known in [known for known in self._seen if known[0] < now - self.max_age]:
-            del self._seen[known]
+        if self._swept_at is None or abs(now - self._swept_at) >= _SWEEP_EVERY:
+            self._swept_at = now
+            self._seen = {known: None for known in self._seen if known[0] >= now - self.max_age}
         if len(self._seen) >= _MOST_NONCES:
             raise SignatureError("too many messages at once")
         self._seen[at, nonce] = None
+
+
+def signed_by(payload: Payload) -> str | None:
+    """The fingerprint of the certificate in a signature, as it claims; None: there is no signature.
+
+    Raises SignatureError for a signature without a certificate.
+    """
+    return None if payload.signature is None else _shown(payload.signature)[0]
 
 
 def verified(payload: Payload, expected: str, memory: ReplayMemory, now: datetime) -> Element:
     """The oadrSignedObject that a signature by the `expected` fingerprint covers; raises SignatureError."""
     if payload.signature is None:
         raise SignatureError("is missing")
-    certificate = _certificate(payload.signature)
-    seen = fingerprint(certificate)
+    seen, certificate = _shown(payload.signature)
     if seen != expected:
         raise SignatureError(f"is by the certificate {seen}, not by {expected}")
-    config = SignatureConfiguration(
-        location="./", expect_references=2, signature_methods=_METHODS, digest_algorithms=_DIGESTS
-    )
     try:
-        found = XMLVerifier().verify(
-            payload.root, x509_cert=load_der_x509_certificate(certificate), expect_config=config
-        )
-    except (SignXMLException, etree.LxmlError, ValueError) as error:
-        raise SignatureError(f"does not hold: {str(error)[:200]}") from error
-    covered = [one.signed_xml for one in (found if isinstance(found, list) else [found])]
-    objects = [e for e in covered if e is not None and e.tag == qualified("oadr:oadrSignedObject")]
-    others = [e for e in covered if e is not None and e.tag != qualified("oadr:oadrSignedObject")]
-    if len(objects) != 1 or len(others) != 1:
+        covered = verify(payload.root, payload.signature, key_of(certificate))
+    except Unsound as error:
+        raise SignatureError(f"does not hold: {error}") from error
+    others = [element for element in covered if element is not payload.signed_object]
+    if len(others) != 1 or not _is_property(others[0], payload.signature):
         raise SignatureError("does not cover the oadrSignedObject and a ReplayProtect")
     at, nonce = _protection(others[0])
     memory.check(at, nonce, now)
-    return objects[0]
+    return payload.signed_object
 
 
-def _certificate(signature: Element) -> bytes:
-    text = signature.findtext(f".//{qualified('ds:X509Certificate')}")
+def _is_property(element: Element, signature: Element) -> bool:
+    """Whether an element is a part of what a signature says of itself."""
+    objects = signature.iterchildren(qualified("ds:Object"))
+    return any(element is found or found in element.iterancestors() for found in objects)
+
+
+def _shown(signature: Element) -> tuple[str, bytes]:
+    """The fingerprint of the certificate that a signature carries, and the certificate (DER)."""
+    text = signature.findtext(_CARRIED)
     if not text:
         raise SignatureError("carries no certificate")
+    if len(text) > _MOST_CHARACTERS:
+        raise SignatureError("carries a certificate that is too long")
+    return _read(text)
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str) -> tuple[str, bytes]:
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        der = base64.b64decode("".join(text.split()), validate=True)
     except binascii.Error as error:
         raise SignatureError("carries a certificate that is none") from error
+    return fingerprint(der), der
 
 
 def _protection(properties: Element) -> tuple[datetime, str]:
-    text = properties.findtext(f".//{qualified('dsp:timestamp')}")
-    nonce = properties.findtext(f".//{qualified('dsp:nonce')}")
+    text = properties.findtext(_TIMESTAMP)
+    nonce = properties.findtext(_NONCE)
     if not text or not nonce or len(nonce) > 200:
         raise SignatureError("has no ReplayProtect with a time and a nonce")
     try:

@@ -59,7 +59,8 @@ def _forward(value: object) -> Duration:
 
 T = TypeVar("T")
 Name = Annotated[str, Field(min_length=1, max_length=128)]
-ObjectID = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_-]*$")]
+ObjectID = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[!-~]*$")]
+"""An identifier as a peer gives it: visible ASCII goes back as it came; the schema has letters, digits, - and _."""
 StartTime = Annotated[Start, PlainValidator(_start), PlainSerializer(str, return_type=str)]
 AnyDuration = Annotated[Duration, PlainValidator(_duration), PlainSerializer(str, return_type=str)]
 ForwardDuration = Annotated[Duration, PlainValidator(_forward), PlainSerializer(str, return_type=str)]

@@ -5,7 +5,7 @@ The metadata are the VTN's; its times are kept as text because peers send forms 
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cem.wire.openadr3.message import ForwardDuration, Many, Message, Name, ObjectID, Targets
 from cem.wire.openadr3.parts import (
@@ -22,12 +22,33 @@ Attributes = Many[ValuesMap]
 Url = Annotated[str, Field(min_length=2, max_length=8000)]
 
 
+_IDS = ("id", "programID", "eventID", "venID", "clientID")
+
+
 class ObjectMetadata(Message):
-    """What a VTN adds to every object."""
+    """What a VTN adds to every object.
+
+    Objects are read with patience, requests are not: VTNs write programId, and identifiers as numbers or with other
+    characters. Targets as 3.0 has them are refused: that edition leaves it to the VEN whom an event is for.
+    """
 
     id: ObjectID
     created_date_time: str | None = None
     modification_date_time: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_meant(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        meant = dict(value)
+        for name in _IDS:
+            other = f"{name[:-2]}Id"
+            if name not in meant and other in meant and name != "id":
+                meant[name] = meant.pop(other)
+            if isinstance(meant.get(name), int) and not isinstance(meant[name], bool):
+                meant[name] = str(meant[name])
+        return meant
 
 
 class ProgramDescription(Message):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from cem.wire.openadr3.message import Many, Message, Targets
 from cem.wire.openadr3.objects import Event, Program, Report, Resource, Subscription, Url, Ven
@@ -20,6 +20,14 @@ class Problem(Message):
     instance: str | None = None
 
 
+def _seconds(value: object) -> object:
+    """Interpretation: servers write the lifetime as text, or with a fraction; what can't be read is not given."""
+    try:
+        return int(float(value)) if isinstance(value, str | float) else value
+    except (ValueError, OverflowError):
+        return None
+
+
 class _OAuthMessage(Message):
     model_config = ConfigDict(alias_generator=None)
 
@@ -29,7 +37,7 @@ class ClientCredentialResponse(_OAuthMessage):
 
     access_token: Annotated[str, Field(min_length=1, max_length=4096, repr=False)]
     token_type: str = "Bearer"  # noqa: S105 - not a secret
-    expires_in: int | None = None
+    expires_in: Annotated[int | None, BeforeValidator(_seconds)] = None
     refresh_token: Annotated[str | None, Field(repr=False)] = None
     scope: str | None = None
 

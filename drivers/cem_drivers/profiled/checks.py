@@ -27,11 +27,12 @@ def check(profile: Profile) -> Iterator[Fault]:
 
 
 def _identity(profile: Profile) -> Iterator[Fault]:
-    for index, row in enumerate(profile.identify.points):
-        try:
-            re.compile(row.regex or "")
-        except re.error as error:
-            yield Fault(("identify", "points", index, "regex"), f"no regular expression: {error}")
+    for table, rows in (("points", profile.identify.points), ("finds", profile.identify.finds)):
+        for index, row in enumerate(rows):
+            try:
+                re.compile(row.regex or "")
+            except re.error as error:
+                yield Fault(("identify", table, index, "regex"), f"no regular expression: {error}")
 
 
 def _groups(profile: Profile) -> Iterator[Fault]:

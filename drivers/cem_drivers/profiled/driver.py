@@ -20,7 +20,7 @@ from cem.driver import (
 from cem_drivers.modbus import Bus, bus_faults, open_bus
 from cem_drivers.profiled.catalogue import find_profile, profile_ids, shipped_profiles
 from cem_drivers.profiled.device import ProfiledDevice
-from cem_drivers.profiled.identity import identify
+from cem_drivers.profiled.identity import identify, recognise
 from cem_drivers.profiled.link import with_defaults
 from cem_drivers.profiled.reader import Reader
 from cem_drivers.profiled.schema import Profile
@@ -71,13 +71,13 @@ class ProfiledDriver:
         found: list[Found] = []
         silent: set[object] = set()  # units at which nobody answers: the others there would wait as long
         for profile in shipped_profiles().values():
-            if not _tells_strangers(profile) or not _may_be_at(profile, link):
+            if not profile.identify.tells_strangers or not _may_be_at(profile, link):
                 continue
             unit = profile.identify.unit or link.get("unit", profile.link.unit)
             if unit in silent:
                 continue
             try:
-                one = await _probe(profile, link, context, timeout_s)
+                one = await _probe(profile, link, context, timeout_s, named=False)
             except NoAnswer:
                 silent.add(unit)
                 if unit == link.get("unit"):
@@ -87,6 +87,18 @@ class ProfiledDriver:
                 continue
             found.append(one)
         return found
+
+    def unrecognised(self, link: LinkTable) -> list[str]:
+        """The profiles of devices that may answer at such a link, and that nothing tells from others."""
+        kind, unit = link.get("kind", "tcp"), link.get("unit")
+        return [
+            profile.id
+            for profile in shipped_profiles().values()
+            if not profile.identify.tells_strangers
+            and kind in profile.link.kinds
+            and _may_be_at(profile, link)
+            and unit in {None, profile.link.unit}
+        ]
 
     @staticmethod
     async def _named(name: str, link: LinkTable, context: DriverContext, timeout_s: float) -> Found:
@@ -103,13 +115,17 @@ def _may_be_at(profile: Profile, link: LinkTable) -> bool:
     return port == profile.link.port or all(port != other.link.port for other in shipped_profiles().values())
 
 
-async def _probe(profile: Profile, link: LinkTable, context: DriverContext, timeout_s: float) -> Found:
+async def _probe(
+    profile: Profile, link: LinkTable, context: DriverContext, timeout_s: float, *, named: bool = True
+) -> Found:
     full = with_defaults(link, profile)
     if profile.identify.unit is not None:
         full["unit"] = profile.identify.unit
     bus = open_bus(full, context)
     bus.timeout_s = min(bus.timeout_s, timeout_s)
     try:
+        if not named:
+            await recognise(bus, profile)
         identity = await identify(bus, profile, profile.id)
         known = {} if profile.identify.unit is not None else await _told(profile, bus, context)
     finally:
@@ -159,10 +175,6 @@ def _ratings(profile: Profile, role: str, known: Mapping[str, Known]) -> Ratings
     limit = next((row.limits.max for row in profile.control if row.id == "ev.limit_a"), None)
     largest = limit[1:] if isinstance(limit, str) else None  # a plain number is the format's, not this charger's
     return Ratings(max_current_a=told(largest)) if role == "ev" else Ratings()
-
-
-def _tells_strangers(profile: Profile) -> bool:
-    return any(row.regex is not None for row in profile.identify.points)
 
 
 def _offered(profile: Profile) -> frozenset[Control]:

@@ -1,6 +1,7 @@
 """Who answers at an address, by the registers that a profile names."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cem.driver import Identity, Refused, Value, WrongDevice
@@ -19,8 +20,17 @@ class Seen:
 
 async def identify(bus: Bus, profile: Profile, name: str) -> Identity:
     """Reads every identifying register. Raises WrongDevice when one does not match, NoAnswer, BadAnswer, Refused."""
+    return _identity(profile.identify, await _matched(bus, profile, name, profile.identify.points))
+
+
+async def recognise(bus: Bus, profile: Profile) -> None:
+    """Reads what tells a scan that it is such a device; raises WrongDevice where it is another one, or the others."""
+    await _matched(bus, profile, profile.id, profile.identify.finds)
+
+
+async def _matched(bus: Bus, profile: Profile, name: str, rows: Sequence[IdentifyRow]) -> list[Seen]:
     seen: list[Seen] = []
-    for row in profile.identify.points:
+    for row in rows:
         try:
             raw = await bus.read(row.at, row.words, Function(row.fc))
         except Refused as error:
@@ -37,7 +47,7 @@ async def identify(bus: Bus, profile: Profile, name: str) -> Identity:
                 "nothing is written. Check address, unit and profile"
             )
         seen.append(Seen(row, text))
-    return _identity(profile.identify, seen)
+    return seen
 
 
 def _text(row: IdentifyRow, raw: bytes, profile: Profile) -> str:

@@ -83,9 +83,17 @@ class Identify(Table):
     unit: int | None = Field(default=None, ge=0, le=255)
     weak: str | None = None
     points: list[IdentifyRow] = Field(min_length=1)
+    finds: list[IdentifyRow] = Field(default=[])  # what else tells a scan, and a scan alone, what it is
+
+    @property
+    def tells_strangers(self) -> bool:
+        """Whether what it says tells it from other makers' devices."""
+        return any(row.regex is not None for row in (*self.points, *self.finds))
 
     @model_validator(mode="after")
     def _serial_or_why_not(self) -> "Identify":
+        if any(row.regex is None or row.tells is not None for row in self.finds):
+            raise ValueError("each of 'finds' has a 'regex' and tells nothing: 'points' tell")
         if any(row.tells == "serial" for row in self.points) is (self.weak is not None):
             raise ValueError("either one point tells the serial, or 'weak' says why none does")
         return self
@@ -314,6 +322,12 @@ class ControlRow(Table):
             raise ValueError(
                 "all rows of 'write' that carry the set point have 'codes' for the same set points, or none"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _lasts_all_day(self) -> "ControlRow":
+        if self.refresh_s is not None and self.budget.daily is not None and 86400 / self.refresh_s > self.budget.daily:
+            raise ValueError("'budget.daily' does not last for a refresh each 'refresh_s'")
         return self
 
     @property

@@ -99,8 +99,15 @@ def vocabulary(roles: list[str]) -> dict[str, str]:
 
 
 def controls_of(roles: list[str]) -> list[str]:
-    """Every control that devices of these roles may carry."""
-    return [control.value for control in Control if control.value.split(".", 1)[0] in roles]
+    """Every control that devices of these roles may carry.
+
+    Not the reserve: a release gives back what was found, and a profile's release is a constant.
+    """
+    return [
+        control.value
+        for control in Control
+        if control.value.split(".", 1)[0] in roles and control is not Control.BATTERY_RESERVE_PCT
+    ]
 
 
 def keys_at(root: type[Table], loc: tuple[str | int, ...]) -> list[str]:

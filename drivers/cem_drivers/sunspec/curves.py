@@ -8,15 +8,20 @@ Specification V1.2, clause on adopting curves; IEEE 1547.1 profile.
 import asyncio
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from cem.driver import Refused
+from cem.driver import Curve, CurveSet, GridFunction, Refused
 from cem_drivers.modbus import MAX_READ, Bus, Span, split_span
 from cem_drivers.sunspec.decode import encode, is_given
 from cem_drivers.sunspec.definition import Definition, Point, definition
 from cem_drivers.sunspec.scan import Model
 
-CURVE_MODELS = (705, 706, 711, 712)
+FUNCTIONS = {
+    705: GridFunction.VOLT_VAR,
+    706: GridFunction.VOLT_WATT,
+    711: GridFunction.FREQUENCY_WATT,
+    712: GridFunction.WATT_VAR,
+}
+"""Points are pairs: 705 V in % of nominal and Var in % of what DeptRef says; 706 V, W; 712 W, Var. 711 has none."""
 ACTIVE = 1  # the curve in force
 COMPLETED, FAILED = 1, 2
 ADOPT_WITHIN_S = 10.0
@@ -25,42 +30,13 @@ MAX_WRITE = 100  # registers in one request
 LONGEST = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """One curve in the units of its model: `points` are pairs (x, y), () for the droop settings of 711.
-
-    705: V in % of nominal, Var in % of what `DeptRef` says; 706: V, W; 712: W, Var. `settings` are the curve's own
-    points by name (DeptRef, Pri, RspTms in s, DbOf in Hz, ...); one that is left out is not written.
-    """
-
-    points: tuple[tuple[float, float], ...] = ()
-    settings: Mapping[str, float] = field(default_factory=dict)
-    read_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CurveState:
-    """What a device holds in one curve model."""
-
-    model: Model
-    enabled: bool
-    revert_s: int | None  # None: it has no revert timer
-    most_points: int
-    curves: tuple[Curve, ...]  # the first one is in force
-
-    @property
-    def active(self) -> Curve | None:
-        """The curve in force, whether it is enabled or not."""
-        return self.curves[0] if self.curves else None
-
-
 class CurveModel:
     """One curve model of one device."""
 
     def __init__(self, bus: Bus, model: Model, max_read: int = MAX_READ) -> None:
         known = definition(model.id)
         assert known is not None
-        assert model.id in CURVE_MODELS
+        assert model.id in FUNCTIONS
         self.bus = bus
         self.model = model
         self._known: Definition = known
@@ -70,12 +46,12 @@ class CurveModel:
         verb = "Ctl" if model.id == 711 else "Crv"
         self._request, self._result, self._revert_to = f"Adpt{verb}Req", f"Adpt{verb}Rslt", f"Rvrt{verb}"
 
-    async def read(self) -> CurveState:
+    async def read(self) -> CurveSet:
         """Reads everything. Raises Refused where the model's own words make no sense."""
         await self._read_block()
         count, most = self._counts()
-        return CurveState(
-            self.model,
+        return CurveSet(
+            FUNCTIONS[self.model.id],
             self._raw("Ena") == 1,
             self._raw("RvrtTms") if self._given("RvrtTms") else None,
             most,
@@ -87,17 +63,19 @@ class CurveModel:
         curve: Curve,
         *,
         place: int = 2,
-        enable: bool = True,
         revert_s: int = 0,
         within_s: float = ADOPT_WITHIN_S,
-    ) -> CurveState:
-        """Writes a curve to `place`, has the device adopt it, reads it back and enables it.
+    ) -> CurveSet:
+        """Writes a curve to `place`, has the device adopt it, reads it back and enables it; nothing where it is so.
 
         `revert_s`: after so long the device goes back by itself; 0: never. Raises Refused when the curve does not
         fit, when the device refuses or fails it, or when the curve in force is not the one that was asked for; the
         function is not enabled then.
         """
-        await self._read_block()
+        before_us = await self.read()
+        stays = revert_s == 0 and not before_us.revert_s
+        if stays and before_us.enabled and before_us.active is not None and self._same(before_us.active, curve):
+            return before_us
         words = self._encoded(curve, place)
         await self._write(words)
         await self._read_block()
@@ -107,18 +85,23 @@ class CurveModel:
         before = self._raw(self._result)
         await self._write_fixed(self._request, place)
         await self._adopted(curve, before, within_s)
-        if enable and self._raw("Ena") != 1:
+        if self._raw("Ena") != 1:
             await self._write_fixed("Ena", 1)
         state = await self.read()
-        if enable and not state.enabled:
+        if not state.enabled:
             raise Refused(f"{self._name}: Ena does not keep what is written; the curve is not in force")
         return state
 
-    async def disable(self) -> None:
-        """Switches the function off; writes nothing when it is off."""
-        await self._read_block()
-        if self._raw("Ena") == 1:
-            await self._write_fixed("Ena", 0)
+    async def disable(self) -> CurveSet:
+        """Switches the function off and reads it back; writes nothing when it is off."""
+        state = await self.read()
+        if not state.enabled:
+            return state
+        await self._write_fixed("Ena", 0)
+        state = await self.read()
+        if state.enabled:
+            raise Refused(f"{self._name}: Ena does not keep what is written; the function is still on")
+        return state
 
     @property
     def _name(self) -> str:

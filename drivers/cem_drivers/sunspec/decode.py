@@ -6,11 +6,17 @@ Source: SunSpec Device Information Model Specification V1.1, clauses on point ty
 import math
 import struct
 from collections.abc import Iterable
+from typing import Any
 
 from cem.driver import Value
 from cem_drivers.sunspec.definition import Definition, Point
 
 MAX_SCALE = 10  # sunssf is -10 to 10
+_POWERS = tuple(10**scale for scale in range(MAX_SCALE + 1))
+_NO_SCALES: dict[str | int | None, int] = {}
+
+Raw = tuple[Any, ...]
+"""Numbers and bytes as they stand in registers."""
 
 _SENTINELS: dict[str, int] = {
     "int16": -0x8000, "uint16": 0xFFFF, "acc16": 0, "enum16": 0xFFFF, "bitfield16": 0xFFFF, "raw16": 0xFFFF,
@@ -45,34 +51,37 @@ class Reader:
         self.names = tuple(point.name for point in chosen if point.name in wanted)
         self._points = tuple(point for point in chosen if point.type != "sunssf" or point.name in wanted)
         self._scales = tuple((index, point.name) for index, point in enumerate(chosen) if point.type == "sunssf")
+        place: dict[str | int | None, int] = {name: index for index, name in self._scales}
         self._told = tuple(
-            (point.name, point, index, _SENTINELS.get(point.type))
+            (point.name, point, index, _SENTINELS.get(point.type), place.get(point.sf))
             for index, point in enumerate(chosen)
             if point in self._points
         )
         self._struct = _packed(chosen)
 
-    def raw(self, block: bytes) -> tuple[int | float | bytes, ...]:
-        """What all the points hold, not yet scaled."""
+    def raw(self, block: bytes) -> Raw:
+        """What all the points hold, not yet scaled. `block` begins with the model's identifier word."""
         return self._struct.unpack_from(block)
 
     def values(self, block: bytes) -> dict[str, Value]:
-        """The values by point name. `block` begins with the model's identifier word."""
-        raw = self._struct.unpack_from(block)
-        scales: dict[str | int | None, int] = {}
-        for index, name in self._scales:
-            scale = raw[index]
-            if -MAX_SCALE <= scale <= MAX_SCALE:
-                scales[name] = scale
+        """The values by point name."""
+        return self.scaled(self.raw(block))
+
+    def scaled(self, raw: Raw) -> dict[str, Value]:
+        """The values by point name, of what `raw` gave."""
         values: dict[str, Value] = {}
-        for name, point, index, sentinel in self._told:
+        for name, point, index, sentinel, scaled_by in self._told:
             held = raw[index]
             if held.__class__ is not int:
-                values[name] = _value(point, held, scales)
+                values[name] = _value(point, held, _NO_SCALES)  # text needs none, and no more does a float
             elif held == sentinel:
                 values[name] = None
+            elif scaled_by is None:
+                values[name] = _scaled(point, held, _NO_SCALES)
+            elif -MAX_SCALE <= (scale := raw[scaled_by]) <= MAX_SCALE:
+                values[name] = float(held * _POWERS[scale]) if scale >= 0 else held / _POWERS[-scale]
             else:
-                values[name] = _scaled(point, held, scales)
+                values[name] = None  # without its scale factor a number means nothing
         return values
 
 

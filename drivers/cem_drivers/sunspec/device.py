@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from cem.driver import (
     Control,
     ControlSpec,
+    Curve,
+    CurveSet,
     DeviceConfig,
     DriverContext,
+    GridFunction,
     Identity,
     NoAnswer,
     Reading,
@@ -19,36 +22,23 @@ from cem.driver import (
     WrongDevice,
 )
 from cem_drivers.modbus import MAX_READ, Bus, LinkStatistics, open_bus
-from cem_drivers.sunspec.controls import BatterySetpoint, ControlSurface, PvLimit, Watts
-from cem_drivers.sunspec.der_controls import HEARTBEATS, DerSetpoint, Heartbeat
-from cem_drivers.sunspec.grid_charging import GridCharging
+from cem_drivers.sunspec.candidates import candidates
+from cem_drivers.sunspec.controls import ControlSurface
+from cem_drivers.sunspec.curves import FUNCTIONS, CurveModel
+from cem_drivers.sunspec.der_controls import HEARTBEATS, Heartbeat
 from cem_drivers.sunspec.image import Image
-from cem_drivers.sunspec.registers import Registers
+from cem_drivers.sunspec.in_force import image_generation_w, limit_points, setpoint_points
 from cem_drivers.sunspec.roles import (
-    DC_PORTS,
-    DER_CONTROL,
     HEARTBEAT,
-    LIMIT_CONTROL,
-    LIMIT_CONTROLS,
-    MPPT,
     SLOW,
-    STORAGE_CONTROL,
-    STORAGE_CONTROLS,
     Source,
     battery_points,
-    charge_base_w,
-    discharge_base_w,
     find_source,
-    generation_w,
     grid_points,
-    max_charge_w,
-    max_discharge_w,
-    port_generation_w,
     pv_points,
-    wmax_w,
 )
 from cem_drivers.sunspec.scan import Map, Model, read_identity, scan
-from cem_drivers.table import flag, number
+from cem_drivers.table import number
 
 SLOW_PERIOD_S = 30.0
 
@@ -134,6 +124,8 @@ class SunSpecDevice:
         surface = await self._surface(resource_id, control)
         for heartbeat in self._heartbeats.get(resource_id, ()):
             await heartbeat.check()
+        if control is Control.BATTERY_RESERVE_PCT:  # stays without us: nothing that a heartbeat would keep up
+            return await surface.write(value)
         for heartbeat in self._heartbeats.get(resource_id, ()):
             await heartbeat.beat()
         took = await surface.write(value)
@@ -153,6 +145,21 @@ class SunSpecDevice:
             surface = await self._surface(resource_id, control)
             await surface.release()
             self._held.discard((resource_id, control))
+
+    async def curves(self) -> Sequence[CurveSet]:
+        """The curves of every function that the identified device has, as it holds them now."""
+        bus, device = self._opened(), self._device
+        assert device is not None
+        models = [model for model in device.models if model.id in FUNCTIONS]
+        return [await CurveModel(bus, model, self._max_read).read() for model in models]
+
+    async def adopt_curve(self, function: GridFunction, curve: Curve, *, place: int = 2, revert_s: int = 0) -> CurveSet:
+        """Puts a curve in force; see cem.driver.HoldsCurves."""
+        return await (await self._curve_model(function)).adopt(curve, place=place, revert_s=revert_s)
+
+    async def switch_off_curve(self, function: GridFunction) -> CurveSet:
+        """Switches a function off; see cem.driver.HoldsCurves."""
+        return await (await self._curve_model(function)).disable()
 
     async def close(self) -> None:
         """Lets go of the link."""
@@ -230,69 +237,54 @@ class SunSpecDevice:
                 )
 
     async def _learnt(self, bus: Bus, resource_id: str, control: Control) -> ControlSurface | None:
-        """The first of the models for a control that can be used; None where none can."""
-        for surface in self._candidates(bus, resource_id, control):
+        """The first of the models for a control that can be used; None where none can, and the log says why."""
+        refusals: list[Refused] = []
+        source = self._sources[resource_id]
+        image = self._images[source.map]
+        for surface in candidates(self._config, self._context, bus, source, image, resource_id, control):
             try:
                 await surface.learn()
             except Refused as error:
-                _LOG.warning("%s: %s can't be used: %s", self.id, control, error)
+                refusals.append(error)
             else:
                 return surface
+        for refusal in refusals:
+            _LOG.warning("%s: %s can't be used: %s", self.id, control, refusal)
         return None
-
-    def _candidates(self, bus: Bus, resource_id: str, control: Control) -> list[ControlSurface]:
-        source = self._sources[resource_id]
-        image = self._images[source.map]
-        found: list[ControlSurface] = []
-        if control is Control.PV_LIMIT_W:
-            proven = flag(self._config.link, "zero_limit_proven")
-            models = [model for wanted in LIMIT_CONTROLS if (model := source.map.first(wanted)) is not None]
-            found += [
-                PvLimit(Registers(bus, model, image.max_read), resource_id, lambda: wmax_w(image.values), proven)
-                for model in models
-            ]
-        elif control is Control.BATTERY_SETPOINT_W:
-            for wanted in STORAGE_CONTROLS:
-                model = source.map.first(wanted)
-                if model is None:
-                    continue
-                registers = Registers(bus, model, image.max_read)
-                if wanted == DER_CONTROL:
-                    most: tuple[Watts, Watts] = (
-                        lambda: max_charge_w(image.values) or wmax_w(image.values),
-                        lambda: max_discharge_w(image.values) or wmax_w(image.values),
-                    )
-                    found.append(DerSetpoint(registers, resource_id, most))
-                else:
-                    bases: tuple[Watts, Watts] = (
-                        lambda: charge_base_w(image.values),
-                        lambda: discharge_base_w(image.values),
-                    )
-                    found.append(BatterySetpoint(registers, resource_id, bases, self._charging(source, image)))
-        return found
-
-    def _charging(self, source: Source, image: Image) -> GridCharging:
-        def power_w() -> float | None:
-            power = battery_points(source, image.values, _generation_w(image))["power_w"]
-            return power if isinstance(power, float) else None
-
-        permitted = flag(self._config.link, "grid_charge")
-        return GridCharging(permitted, lambda: _generation_w(image), power_w, self._context.monotonic)
 
     async def _surface(self, resource_id: str, control: Control) -> ControlSurface:
         """The control, once it is certain that the identified device still answers."""
-        bus = self._opened()
+        self._opened()
         surface = self._surfaces.get((resource_id, control))
         if surface is None:
-            why = "it has no such control"
-            if self._config.read_only:
-                why = "it is read only"
-            elif self._config.serial is None:
-                why = "the site file has no serial number to insist on"
-            raise Refused(f"{self.id}: {control} is not written: {why}")
+            raise Refused(f"{self.id}: {control} is not written: {self._locked or 'it has no such control'}")
+        await self._certain()
+        return surface
+
+    async def _curve_model(self, function: GridFunction) -> CurveModel:
+        """The model of a function, to be written; raises Refused where it is not to be."""
+        bus, device = self._opened(), self._device
+        assert device is not None
+        number = next(number for number, known in FUNCTIONS.items() if known is function)
+        model = device.first(number)
+        why = self._locked or (f"it has no model {number}" if model is None else "")
+        if why or model is None:
+            raise Refused(f"{self.id}: {function} is not written: {why}")
+        await self._certain()
+        return CurveModel(bus, model, self._max_read)
+
+    @property
+    def _locked(self) -> str:
+        """Why nothing of this device is ever written; '' where it may be."""
+        if self._config.read_only:
+            return "it is read only"
+        return "the site file has no serial number to insist on" if self._config.serial is None else ""
+
+    async def _certain(self) -> None:
+        """Makes sure that the identified device still answers, where the connection was lost since the last look."""
+        bus = self._opened()
         if bus.generation != self._generation:
             await self._identify_again(bus)
-        return surface
 
     async def _identify_again(self, bus: Bus) -> None:
         """The connection was lost since the last look: somebody else may answer at this address."""
@@ -341,48 +333,8 @@ class SunSpecDevice:
         image = self._images[source.map]
         if source.role is Role.GRID:
             return grid_points(source, image.values, int(number(self._config.link, "meter_sign", 1)))
-        generation = _generation_w(image) if source.hybrid else None
+        generation = image_generation_w(image) if source.hybrid else None
         if source.role is Role.PV:
             points = pv_points(source, image.values, generation)
             return points | limit_points(image)
         return battery_points(source, image.values, generation) | setpoint_points(image)
-
-
-def _generation_w(image: Image) -> float | None:
-    """What the strings behind the inverter give, W; None where no model tells."""
-    strings = generation_w(image.modules.get(MPPT, []))
-    return strings if strings is not None else port_generation_w(image.modules.get(DC_PORTS, []))
-
-
-def limit_points(image: Image) -> dict[str, Value]:
-    """The limit in force, as read with the last poll; None when the device is not limited."""
-    base_w = wmax_w(image.values)
-    held = image.values.get(LIMIT_CONTROL) or image.values.get(DER_CONTROL)
-    if held is None or base_w is None:
-        return {}
-    percent = held.get("WMaxLimPct")
-    enabled = held.get("WMaxLim_Ena", held.get("WMaxLimPctEna")) == 1
-    return {"limit_w": percent * base_w / 100 if enabled and isinstance(percent, float) else None}
-
-
-def setpoint_points(image: Image) -> dict[str, Value]:
-    """The battery's power in force, as read with the last poll; None when it follows its own control."""
-    held = image.values.get(STORAGE_CONTROL)
-    charge_w, discharge_w = charge_base_w(image.values), discharge_base_w(image.values)
-    if held is None or charge_w is None or discharge_w is None:
-        return _der_setpoint(image)
-    most, least = held.get("InWRte"), held.get("OutWRte")
-    if held.get("StorCtl_Mod") != 3 or not isinstance(most, float) or not isinstance(least, float):
-        return {"setpoint_w": None}
-    most_w, least_w = most * charge_w / 100, -least * discharge_w / 100
-    pinned = abs(most_w - least_w) <= 0.02 * max(charge_w, discharge_w)
-    return {"setpoint_w": (most_w if most_w >= 0 else least_w) if pinned else None}
-
-
-def _der_setpoint(image: Image) -> dict[str, Value]:
-    held = image.values.get(DER_CONTROL)
-    if held is None:
-        return {}
-    power = held.get("WSet")
-    ours = held.get("WSetEna") == 1 and held.get("WSetMod") in (None, 1.0) and isinstance(power, float)
-    return {"setpoint_w": 0.0 - power if ours and isinstance(power, float) else None}

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from cem.driver import BadAnswer, NoAnswer, Refused, Value
 from cem_drivers.modbus import MAX_READ, Bus, Read, Span, plan_reads, split_span
-from cem_drivers.sunspec.decode import Reader, group_values
+from cem_drivers.sunspec.decode import Raw, Reader, group_values
 from cem_drivers.sunspec.definition import Definition, definition
 from cem_drivers.sunspec.patient import PatientReader
 from cem_drivers.sunspec.roles import NEEDED
@@ -17,12 +17,14 @@ LONGEST_MODEL = 500  # registers of a model with repeating groups, whatever a de
 
 @dataclass(slots=True)
 class _Layout:
-    """What can be read of one model: found out once. `block` is what was read last, and decoded."""
+    """What can be read of one model: found out once. `block` is what was read last, and `raw` its decoded points."""
 
     spans: list[Span]
     holes: list[Span] = field(default_factory=list)
     reader: Reader | None = None
     block: bytes = b""
+    raw: Raw = ()
+    grouped: bool = False  # the model has repeating groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,22 +211,27 @@ class Image:
         """Decodes a model's registers, unless they are the same as before."""
         if block == layout.block and self._shown.get(model.id) is layout:
             return
+        reader = layout.reader
+        if reader is not None and not layout.grouped and self._shown.get(model.id) is layout:
+            raw = reader.raw(block)
+            layout.block = block
+            if raw != layout.raw:  # else other registers than those that anybody looks at
+                layout.raw = raw
+                self.changes += 1
+                self.values[model.id] = reader.scaled(raw)
+            return
         known = definition(model.id)
         assert known is not None
-        reader = layout.reader
-        same = reader is not None and not known.group and self._shown.get(model.id) is layout
-        if same and reader is not None and reader.raw(block) == reader.raw(layout.block):
-            layout.block = block  # other registers than those that anybody looks at
-            return
-        layout.block = block
+        layout.block, layout.grouped = block, bool(known.group)
         self.changes += 1
         self._shown[model.id] = layout
         if known.group:
             self.modules[model.id] = self._groups(model, known, layout, block)
-        if layout.reader is None:
+        if reader is None:
             names = None if self._everything else NEEDED.get(model.id)
-            layout.reader = Reader(known, _size(model) - 2, names, _missing(model, layout))
-        self.values[model.id] = layout.reader.values(block)
+            reader = layout.reader = Reader(known, _size(model) - 2, names, _missing(model, layout))
+        layout.raw = reader.raw(block)
+        self.values[model.id] = reader.scaled(layout.raw)
 
     def _groups(self, model: Model, known: Definition, layout: _Layout, block: bytes) -> list[dict[str, Value]]:
         """The repeating part, as far as no hole spoils it."""

@@ -37,6 +37,10 @@ class Registers:
         point = self._known.point(name)
         return 2 * (point.offset + point.size) <= len(self._block) and is_given(point, self._block)
 
+    def has(self, name: str) -> bool:
+        """Whether the model knows the point at all."""
+        return any(point.name == name for point in self._known.fixed)
+
     def raw(self, name: str) -> int:
         """The point's bits as a whole number, sign applied. Only for a point that is `given`."""
         point = self._known.point(name)

@@ -24,9 +24,11 @@ from cem_drivers.sunspec.scan import Map, Model
 ROLES: dict[Role, frozenset[Control]] = {
     Role.GRID: frozenset(),
     Role.PV: frozenset({Control.PV_LIMIT_W}),
-    Role.BATTERY: frozenset({Control.BATTERY_SETPOINT_W}),
+    Role.BATTERY: frozenset({Control.BATTERY_SETPOINT_W, Control.BATTERY_RESERVE_PCT}),
 }
 """The roles that SunSpec models can play, with the controls that they may carry."""
+OPTIONAL = frozenset({Control.BATTERY_RESERVE_PCT})
+"""What a scan does not suggest: whoever wants it writes it into the site file."""
 CARRIERS = {Role.PV: LIMIT_CONTROLS, Role.BATTERY: STORAGE_CONTROLS, Role.GRID: ()}
 
 Detail = dict[str, "Detail"] | list["Detail"] | str | int | float | bool | None
@@ -89,5 +91,7 @@ def _resources(
         source = find_source([device], role, hybrid)
         assert source is not None
         carried: Model | None = device.first(*CARRIERS[role])
-        resources.append((role, ratings(source, values), ROLES[role] if carried is not None else frozenset()))
+        resources.append(
+            (role, ratings(source, values), ROLES[role] - OPTIONAL if carried is not None else frozenset())
+        )
     return tuple(resources)

@@ -1,11 +1,15 @@
 """Model 101 or 103 for whatever an inverter carries, and the status of its connections, model 122."""
 
+from functools import lru_cache
+
 from hw_sim.devices.sunspec import Model, Value, factor_for
 from hw_sim.devices.sunspec_front import LiveValues
 from hw_sim.physics.house import House
+from hw_sim.physics.phases import Phases
 from hw_sim.truth import Supply
 
 _CONNECTED_AVAILABLE_OPERATING = 7
+_BETWEEN = 3.0**0.5 / 2.0
 
 
 def ac_factors(rating_w: float) -> dict[str, int]:
@@ -24,27 +28,47 @@ def ac_model(rating_w: float, phases: int, live: LiveValues) -> Model:
 def ac_values(house: House, given_w: float, phases: int, phase: int, state: int) -> dict[str, Value]:
     """What models 101 and 103 have in common; `given_w` is positive out of the terminal."""
     volts = house.voltages_v
-    first = volts[phase - 1] if phases == 1 else volts[0]
-    amps = [abs(given_w) / phases / v if v > 0.0 else 0.0 for v in (volts if phases == 3 else (first,))]
-    live: dict[str, Value] = {
-        "A": sum(amps),
-        "AphA": amps[0],
-        "PhVphA": first,
+    size_w = abs(given_w)
+    if phases != 3:
+        first = volts[phase - 1] if phases == 1 else volts[0]
+        amps = size_w / phases / first if first > 0.0 else 0.0
+        return _common(house, given_w, size_w, (amps, amps, first), state)
+    one, two, three = [size_w / phases / v if v > 0.0 else 0.0 for v in volts]
+    live = _common(house, given_w, size_w, (one + two + three, one, volts[0]), state)
+    live.update(_of_three(volts), AphB=two, AphC=three)
+    return live
+
+
+def _common(
+    house: House, given_w: float, size_w: float, first: tuple[float, float, float], state: int
+) -> dict[str, Value]:
+    """`first`: the current of all phases, that of the first, and its voltage."""
+    amps, amps_of_first, volts = first
+    return {
+        "A": amps,
+        "AphA": amps_of_first,
+        "PhVphA": volts,
         "W": given_w,
         "Hz": house.frequency_hz,
-        "VA": abs(given_w),
+        "VA": size_w,
         "PF": 100.0,
         "St": state,
         "Evt1": 0,
         "Evt2": 0,
     }
-    if phases == 3:
-        between = 3.0**0.5 / 2.0
-        live.update(AphB=amps[1], AphC=amps[2], PhVphB=volts[1], PhVphC=volts[2])
-        live["PPVphAB"] = (volts[0] + volts[1]) * between
-        live["PPVphBC"] = (volts[1] + volts[2]) * between
-        live["PPVphCA"] = (volts[2] + volts[0]) * between
-    return live
+
+
+@lru_cache(maxsize=256)
+def _of_three(volts: Phases) -> dict[str, float]:
+    """The other voltages of three phases; they seldom change. Nobody changes what is given here."""
+    one, two, three = volts
+    return {
+        "PhVphB": two,
+        "PhVphC": three,
+        "PPVphAB": (one + two) * _BETWEEN,
+        "PPVphBC": (two + three) * _BETWEEN,
+        "PPVphCA": (three + one) * _BETWEEN,
+    }
 
 
 def status_model(house: House, roof: bool, storage: bool) -> Model:

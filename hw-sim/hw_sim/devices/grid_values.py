@@ -8,7 +8,8 @@ def grid_values(house: House) -> dict[str, Value]:
     """The whole and the phases: powers, signed currents, voltages, frequency, energies."""
     volts = house.grid.voltages_v
     powers = one, two, three = house.grid_phases_w
-    a, b, c = (amps if w >= 0.0 else -amps for amps, w in zip(currents(powers, volts), powers, strict=True))
+    a, b, c = currents(powers, volts)
+    a, b, c = a if one >= 0.0 else -a, b if two >= 0.0 else -b, c if three >= 0.0 else -c
     live: dict[str, Value] = {
         "A": a + b + c,
         "AphA": a,

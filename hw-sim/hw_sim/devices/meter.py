@@ -1,10 +1,13 @@
 """The meter at the connection point: SunSpec models 1, 203."""
 
+from functools import lru_cache
+
 from hw_sim.devices.grid_values import grid_values
 from hw_sim.devices.sunspec import Model, Value, factor_for
 from hw_sim.devices.sunspec_front import SunSpecFront
 from hw_sim.homefile import Home
 from hw_sim.physics.house import House
+from hw_sim.physics.phases import Phases
 from hw_sim.specs import DeviceSpec
 
 
@@ -44,12 +47,19 @@ class Meter(SunSpecFront):
         super().__init__(spec, house, spec.serial or f"SIM-METER-{spec.id}", "Simulated grid meter", [model])
 
     def _live(self) -> dict[str, Value]:
-        house = self.house
-        volts, live = house.grid.voltages_v, grid_values(house)
-        if house.home.grid.phases == 3:
-            between = 3.0**0.5 / 2.0
-            live["PPV"] = sum(volts) / 3.0 * 3.0**0.5
-            live["PhVphAB"] = (volts[0] + volts[1]) * between
-            live["PhVphBC"] = (volts[1] + volts[2]) * between
-            live["PhVphCA"] = (volts[2] + volts[0]) * between
+        live = grid_values(self.house)
+        if self.house.home.grid.phases == 3:
+            live.update(_between(self.house.grid.voltages_v))
         return live
+
+
+@lru_cache(maxsize=256)
+def _between(volts: Phases) -> dict[str, float]:
+    """The voltages between the phases; they seldom change. Nobody changes what is given here."""
+    between = 3.0**0.5 / 2.0
+    return {
+        "PPV": sum(volts) / 3.0 * 3.0**0.5,
+        "PhVphAB": (volts[0] + volts[1]) * between,
+        "PhVphBC": (volts[1] + volts[2]) * between,
+        "PhVphCA": (volts[2] + volts[0]) * between,
+    }

@@ -27,7 +27,7 @@ _SIZES = {
 }
 _SIGNED = frozenset({"i16", "sf"})
 _NUMBERS = (float, int)
-_WORD = Struct(">H").pack_into
+_WORD, _LONG = Struct(">H").pack_into, Struct(">I").pack_into
 _UNIMPLEMENTED = {
     "u16": 0xFFFF,
     "enum16": 0xFFFF,
@@ -174,30 +174,59 @@ class Owner(Protocol):
         """A write was refused."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the numbers of a point go: what to divide by, and the least and most that fits into one register.
+
+    `counts`: a counter of two registers, which never rounds up before it is there and rolls over.
+    """
+
+    at: int  # in the bank's bytes
+    divisor: float
+    low: int = 0
+    high: int = 0
+    counts: bool = False
+
+
 @dataclass(slots=True)
 class _Live:
     """A model with live values, and what is known of them.
 
-    `quick` has, for each point whose values are numbers in one register, where in the bank it lies, what to divide
-    by, and the least and most that fits; `shown` the live values as they stand in the registers.
+    `names` are the points in the order in which their values come, `places` where each goes if it can be put at once,
+    and `shown` the values as they stand in the registers.
     """
 
     model: Model
     begin: int
     end: int
-    quick: dict[str, tuple[int, float, int, int]]
     fresh: int | None = None  # the owner's version
-    shown: dict[str, Value] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    places: list[_Place | None] = field(default_factory=list)
+    shown: list[Value | object] = field(default_factory=list)
+
+    def arrange(self, names: tuple[str, ...]) -> None:
+        """From now on the values come in this order, and none of them stands in the registers."""
+        self.names = names
+        self.places = [_place(self.model, self.model.points[name]) for name in names]
+        self.forget()
+
+    def forget(self) -> None:
+        """No value stands in the registers."""
+        self.shown = [_NOWHERE] * len(self.names)
 
 
-def _quick(model: Model) -> dict[str, tuple[int, float, int, int]]:
-    found = {}
-    for name, point in model.points.items():
-        factor = model.factor(point)
-        if point.size == 1 and (factor is not None or point.scale is None):
-            low, high = (-0x7FFF, 32767) if point.kind in _SIGNED else (0, 65534)
-            found[name] = (2 * (model.address - BASE + point.offset), 10.0**factor if factor else 1.0, low, high)
-    return found
+_NOWHERE = object()
+
+
+def _place(model: Model, point: Point) -> _Place | None:
+    factor = model.factor(point)
+    if factor is None and point.scale is not None:
+        return None
+    at, divisor = 2 * (model.address - BASE + point.offset), 10.0**factor if factor else 1.0
+    if point.size == 1:
+        low, high = (-0x7FFF, 32767) if point.kind in _SIGNED else (0, 65534)
+        return _Place(at, divisor, low, high)
+    return _Place(at, divisor, counts=True) if point.kind == "acc32" else None
 
 
 class SunSpecDevice:
@@ -214,7 +243,7 @@ class SunSpecDevice:
             address += 2 + model.length
         words.extend(_END)
         self._live = {
-            number: _Live(model, model.address, model.address + 2 + model.length, _quick(model))
+            number: _Live(model, model.address, model.address + 2 + model.length)
             for number, model in self._models.items()
             if model.live is not None
         }
@@ -231,7 +260,7 @@ class SunSpecDevice:
         """The next read looks at the live values anew."""
         for live in self._live.values():
             live.fresh = None
-            live.shown.clear()
+            live.forget()
 
     def _refresh(self, first: int, last: int) -> None:
         version = self._owner.version()
@@ -242,18 +271,25 @@ class SunSpecDevice:
 
     def _show(self, live: _Live) -> None:
         """Puts what has changed into the registers."""
-        model, shown, quick, held = live.model, live.shown, live.quick, self.bank.held
-        for name, value in self._owner.seen(model).items():
-            if name in shown and shown[name] == value:
+        values = self._owner.seen(live.model)
+        names = tuple(values)
+        if names != live.names:
+            live.arrange(names)
+        shown, places, held = live.shown, live.places, self.bank.held
+        for index, value in enumerate(values.values()):
+            if value == shown[index]:
                 continue
-            shown[name] = value
-            if name in quick and isinstance(value, _NUMBERS):
-                at, divisor, low, high = quick[name]
-                number = round(value / divisor)
-                _WORD(held, at, (low if number < low else min(number, high)) & 0xFFFF)
+            shown[index] = value
+            place = places[index]
+            if place is None or not isinstance(value, _NUMBERS):
+                point = live.model.points[names[index]]
+                self.bank.put(live.begin + point.offset, point.words(value, live.model.factor(point)))
+            elif place.counts:
+                _LONG(held, place.at, int(value / place.divisor) & 0xFFFFFFFF)
             else:
-                point = model.points[name]
-                self.bank.put(live.begin + point.offset, point.words(value, model.factor(point)))
+                number = round(value / place.divisor)
+                number = place.low if number < place.low else min(number, place.high)
+                _WORD(held, place.at, number & 0xFFFF)
 
     def _accept(self, changes: Mapping[int, int]) -> None:
         names: dict[int, set[str]] = {}
@@ -292,7 +328,7 @@ class SunSpecDevice:
         model = self._models[number]
         point = model.points[name]
         if number in self._live:
-            self._live[number].shown.clear()
+            self._live[number].forget()
         self.bank.put(model.address + point.offset, point.words(value, model.factor(point)))
 
     def put_factor(self, number: int, name: str, off: int) -> None:

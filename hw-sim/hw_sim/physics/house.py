@@ -296,5 +296,5 @@ class House:
 
 def currents(phases_w: Phases, volts: Phases) -> Phases:
     """Magnitudes in A; 0 where there is no voltage."""
-    one, two, three = (abs(w) / v if v > 0.0 else 0.0 for w, v in zip(phases_w, volts, strict=True))
+    one, two, three = [abs(w) / v if v > 0.0 else 0.0 for w, v in zip(phases_w, volts, strict=True)]
     return one, two, three

@@ -172,6 +172,23 @@ class ProfiledDevice(ModbusFront):
         """Every register that may be written."""
         return self._bank.writable
 
+    @property
+    def telling(self) -> frozenset[int]:
+        """Of `owned`, the registers that tell one of its controls a set point, or end one."""
+        return frozenset().union(*(one.telling for one in self._steerings))
+
+    @property
+    def timeouts_s(self) -> dict[str, float]:
+        """The plants whose control has a time-out of its own, and its seconds."""
+        found = ((actor.plant, one.timeout_s) for one, actor in self._actors)
+        return {plant: seconds for plant, seconds in found if seconds is not None}
+
+    @property
+    def lets_go_s(self) -> dict[str, float]:
+        """The plants that only its own time-out hands back, and after how many seconds."""
+        found = ((actor.plant, one.lets_go_s) for one, actor in self._actors)
+        return {plant: seconds for plant, seconds in found if seconds is not None}
+
     # --- what it shows ---
 
     def _live(self) -> Facts:

@@ -131,7 +131,7 @@ class Identity:
         self.words: list[tuple[IdentityRow, tuple[int, ...]]] = []
         told: list[tuple[str, str]] = []
         measured = {(row.fc, at) for row in profile.rows for at in row.addresses}
-        for row in profile.identify.points:
+        for row in profile.identify.told:
             if row.tells is None and row.regex is None and not is_text(row.type):
                 if not any((row.fc, at) in measured for at in row.addresses):
                     self.words.append((row, to_words(row.type, 1.0, profile.order(row))))

@@ -78,7 +78,8 @@ class Steering:
         beats = table.heartbeat.write if table.heartbeat is not None else ()
         self._beats = frozenset(at for row in beats for at in row.addresses)
         self._armed_by = timeout.arm if timeout is not None else ()
-        self._backs = [(row, row.back) for row in table.writes if isinstance(row.back, Place)]
+        moving = {row.at: row for row in table.writes if row.moves}
+        self._backs = [(moving.get(row.at, row), row.back) for row in table.writes if isinstance(row.back, Place)]
         self.to_defaults(all_of_it=True)
 
     # --- registers ---
@@ -88,6 +89,15 @@ class Steering:
         """Every holding register that may be written."""
         own = frozenset(at for row in self.table.writes for at in row.addresses)
         return own if self.table.phases is None else own | frozenset(self.table.phases.at.addresses)
+
+    @property
+    def telling(self) -> frozenset[int]:
+        """Of `owned`, the registers that tell a set point or end one; the others arm a time-out, or keep it quiet."""
+        arming = {at for row in self._armed_by for at in row.addresses}
+        own = (
+            self._steering if self.table.phases is None else self._steering | frozenset(self.table.phases.at.addresses)
+        )
+        return own - arming
 
     @property
     def mirrors(self) -> frozenset[tuple[int, int]]:
@@ -159,7 +169,15 @@ class Steering:
     def mirror(self) -> None:
         """Shows what is held where a profile reads it back."""
         for row, back in self._backs:
-            self._bank.show(back.fc, back.at, to_words(back.type, self._held(row), self._order(back)))
+            self._bank.show(back.fc, back.at, to_words(back.type, self._in_force(row), self._order(back)))
+
+    def _in_force(self, row: Write) -> float:
+        """What a place that only shows tells of a write: what is held, or what it fell back to.
+
+        Interpretation: the limit that a device shows beside the register for it is the one that it keeps to.
+        """
+        fallen = 0.0 if self._fallen is Fallback.PAUSE else self._fallen
+        return self._raw(row, fallen) if isinstance(fallen, float) and row.moves else self._held(row)
 
     # --- what it amounts to ---
 
@@ -181,6 +199,21 @@ class Steering:
             return Command(0.0)
         told = self._told()
         return self._understood if told is None else told
+
+    @property
+    def timeout_s(self) -> float | None:
+        """Its own time-out, as the profile has it; None where it has none."""
+        return self.table.device_timeout.s if self.table.device_timeout is not None else None
+
+    @property
+    def lets_go_s(self) -> float | None:
+        """Where its release is but one more set point: after so long its own time-out hands back. None: at once."""
+        timeout = self.table.device_timeout
+        if timeout is None or not self._lets_go_by_timeout:
+            return None
+        released = {at for row in self.table.release for at in row.addresses}
+        told = {at for row in self.table.write for at in row.addresses}
+        return timeout.s if released == told else None
 
     @property
     def _lets_go_by_timeout(self) -> bool:
@@ -231,9 +264,10 @@ class Steering:
         """Registers were written; whether they have to do with this control."""
         if self.owned.isdisjoint(addresses):
             return False
+        if not self.telling.isdisjoint(addresses):
+            self._fallen = None  # arming alone does not end what it fell back to
         self.mirror()
         if not self._steering.isdisjoint(addresses):
-            self._fallen = None
             self._understood = self._read()
             if self._fed_by != "heartbeat" or self.timer.ends_s is None:
                 self._feed(now_s)
@@ -272,6 +306,7 @@ class Steering:
         armed = {row.at for row in self._armed_by}
         self._let_go([row for row in self.table.release if row.at not in armed])
         self._fallen = self._fallback if self._fallback is not Fallback.OWN else None
+        self.mirror()
         return True
 
     # --- somebody else ---

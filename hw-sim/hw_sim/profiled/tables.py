@@ -79,6 +79,16 @@ class Identify(Part):
     unit: int | None = None
     weak: str | None = None
     points: tuple[IdentityRow, ...]
+    finds: tuple[IdentityRow, ...] = ()
+
+    @property
+    def told(self) -> tuple[IdentityRow, ...]:
+        """All that it tells of itself; where a scan looks at what a point tells, that fits both."""
+        looks = {(row.fc, row.at): row.regex for row in self.finds}
+        own = tuple(
+            row if row.regex else row.model_copy(update={"regex": looks.get((row.fc, row.at))}) for row in self.points
+        )
+        return own + tuple(row for row in self.finds if (row.fc, row.at) not in {(one.fc, one.at) for one in own})
 
 
 class Row(Place):

@@ -1,0 +1,107 @@
+"""Who may keep a connection to a server of ours open, and how long without asking for anything.
+
+aiohttp waits for ever for the first line and the headers of a request. Here a connection is cut when they are not there
+in time, however steadily their bytes drip in, and there are never more connections than were meant.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Door:
+    """Guards the connections of one server. A connection between two requests has `keepalive_s` more."""
+
+    def __init__(self, headers_s: float, keepalive_s: float, most: int) -> None:
+        self._headers_s = headers_s
+        self._keepalive_s = keepalive_s
+        self._most = most
+        self._guests: dict[asyncio.Protocol, _Guest] = {}
+
+    def __len__(self) -> int:
+        return len(self._guests)
+
+    def opened(self, handler: asyncio.Protocol) -> asyncio.Protocol:
+        """A protocol that passes everything on to `handler`, within the bounds."""
+        return _Guest(self, handler)
+
+    @contextmanager
+    def serving(self, handler: asyncio.Protocol) -> Iterator[None]:
+        """While a request whose headers are there is answered the connection may take its time."""
+        guest = self._guests.get(handler)
+        if guest is not None:
+            guest.begun()
+        try:
+            yield
+        finally:
+            if guest is not None:
+                guest.ended(self._keepalive_s + self._headers_s)
+
+    def comes_in(self, handler: asyncio.Protocol, guest: "_Guest") -> bool:
+        """Whether there is room for one more; it has to ask for something from now on."""
+        if len(self._guests) >= self._most:
+            return False
+        self._guests[handler] = guest
+        guest.ended(self._headers_s)
+        return True
+
+    def goes(self, handler: asyncio.Protocol) -> None:
+        """A connection is gone."""
+        self._guests.pop(handler, None)
+
+
+class _Guest(asyncio.Protocol):
+    """One connection, with the time by which a request of it must be there."""
+
+    def __init__(self, door: Door, handler: asyncio.Protocol) -> None:
+        self._door = door
+        self._handler = handler
+        self._transport: asyncio.Transport | None = None
+        self._until: asyncio.TimerHandle | None = None
+
+    def begun(self) -> None:
+        """The headers of a request are there."""
+        if self._until is not None:
+            self._until.cancel()
+            self._until = None
+
+    def ended(self, within_s: float) -> None:
+        """The next request must be there within this time."""
+        self.begun()
+        if self._transport is not None and not self._transport.is_closing():
+            self._until = asyncio.get_running_loop().call_later(within_s, self._transport.abort)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A connection, and with TLS its handshake, is there."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self._door.comes_in(self._handler, self):
+            self._handler.connection_made(transport)
+        else:
+            self._transport = None
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self.begun()
+        self._door.goes(self._handler)
+        if self._transport is not None:
+            self._transport = None
+            self._handler.connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes on their way."""
+        if self._transport is not None:
+            self._handler.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """The other end will send no more."""
+        return self._handler.eof_received()
+
+    def pause_writing(self) -> None:
+        """The other end does not take what we send."""
+        self._handler.pause_writing()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._handler.resume_writing()
