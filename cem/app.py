@@ -53,6 +53,7 @@ from cem.runtime.domain import DomainTask, OpenVtn
 from cem.runtime.grid_log import GridLog
 from cem.runtime.kept import DriverKeep
 from cem.runtime.loop import ControlLoop, Ticked
+from cem.runtime.plan_book import PlanBook
 from cem.runtime.planner import PlannerTask
 from cem.runtime.remember import MemoryKeeper
 from cem.runtime.requests import RequestBook
@@ -260,6 +261,7 @@ class Gateway:
             every_s=settings.every_s,
             timeout_s=settings.timeout_s,
             on_plan=self._wake,
+            book=PlanBook(self._site_file.site, self._world.history, self._world.store),
         )
 
     def status(self) -> Status:
