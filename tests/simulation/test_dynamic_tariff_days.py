@@ -137,7 +137,7 @@ def test_the_account_knows_the_market_while_no_gateway_does() -> None:
     one = scenario_of(table | {"step_s": 10, "act": acts, "site": {"tariff": terms}}, HOME.parent / "killed.toml")
     account = play(one, Setting(prices=WINTER)).account.summary({})
     bought = account["energy_kwh"]["import"]
-    hour = (recorded_day(WINTER).price(datetime(2026, 1, 6, 2, tzinfo=UTC)) + 0.1) * 1.2
+    hour = (recorded_days(WINTER).price(datetime(2026, 1, 6, 2, tzinfo=UTC)) + 0.1) * 1.2
     assert bought > 0.05
     assert account["cost"] == pytest.approx(bought * hour, abs=0.002)
     assert account["cost"] != pytest.approx(bought * 0.9, abs=0.01)
