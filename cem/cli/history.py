@@ -352,8 +352,8 @@ def _write_tables(
         heads = ("from", "to", "event", "asked kW", "base kW", "drew kW", "verdict", "saved kWh", "earned")
         write("Settled events", heads, short, room=0)
     if "plans" in parts and plans:
-        heads = ("day", "cost", "promised", "by rules", "bought (promised)", "sold", "sun", "followed")
-        write("Plans, kWh", heads, [_plan_line(noted.value) for noted in plans], numbers=6)
+        columns = ("day", "cost", "promised", "by rules", "bought (promised)", "sold", "sun", "followed")
+        write("Plans, kWh", columns, [_plan_line(noted.value) for noted in plans], numbers=6)
 
 
 def _happened_cells(entry: GridEntry, zone: ZoneInfo) -> tuple[str, str, str, str]:

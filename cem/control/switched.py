@@ -198,7 +198,7 @@ def _heat_pump_claims(
 def _unread_claim(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, shed: frozenset[str]) -> Claim:
     """A heat pump whose power is not known, or not ours, is load: it may run while the house keeps within its bound."""
     by = scene.band.max_by
-    over = by is not None and scene.house_w > scene.band.max_w - scene.import_margin_w(by)
+    over = by is not None and scene.house_w > scene.band.max_w - scene.margins_w[0]
     claim = _claim(scene, switched, switched.rated_w if over or memory.state == SgReady.LOCKED else 0.0)
     off = switched.resource.id in shed or returning(scene, switched.resource.id)
     return replace(claim, most=0.0) if off else claim

@@ -112,9 +112,10 @@ class Comparison:
 def compare(task: Task, policies: Sequence[Policy] = tuple(Policy), *, processes: int = 2) -> Comparison:
     """Plays the time under each policy, in so many processes at once. Plain self-consumption has to be among them.
 
-    Raises HomeUnusable, SiteFileError and NoBound.
+    Raises HomeUnusable, SiteFileError, GridError and NoBound.
     """
-    task.site()  # what is wrong with the answers is said here, not in a process of its own
+    task.site()  # what is wrong with answers or prices is said here, not in a process of its own
+    task.market()
     course = task.course()
     if processes > 1:
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_quiet) as pool:

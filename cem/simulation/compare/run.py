@@ -13,7 +13,7 @@ from cem.simulation.account import Account, Due, Sample, limits_of
 from cem.simulation.compare.course import MINUTE_S, Course, course_of
 from cem.simulation.compare.policies import Policy, planner_of
 from cem.simulation.harness import MIDSUMMER, Bench
-from cem.simulation.market import recorded_days
+from cem.simulation.market import RecordedDays, recorded_days
 from cem.simulation.plant import Truth, begins_at
 from cem.simulation.play import cars_of, site_for
 from cem.simulation.scenario import Scenario
@@ -54,6 +54,10 @@ class Task:
         """The site file of the home, with a charge goal for each car that has trips where nobody says another."""
         return site_for(self.scenario, self.answers, market=self.prices is not None, goals=True)
 
+    def market(self) -> RecordedDays | None:
+        """The recorded prices, where there are any."""
+        return None if self.prices is None else recorded_days(self.prices)
+
     def course(self) -> Course:
         """What comes over the home from its past to what the last plan sees."""
         before = self.scenario.home.quiet()
@@ -91,7 +95,7 @@ def run_policy(task: Task, policy: Policy, course: Course) -> Run:
         plan=planner is not None,
         planner=planner,
         grids=sides,
-        market=None if task.prices is None else recorded_days(task.prices),
+        market=task.market(),
     ) as bench:
         for resource_id, means in _past(site.site, course, task.start).items():
             bench.past.remember(resource_id, means)
