@@ -433,6 +433,7 @@ class StateKind(StrEnum):
     DRIVER = "driver"  # what drivers keep over a restart, key device
     SETTLEMENT = "settlement"  # events that are over, settled, key provider/event/start
     TARIFF = "tariff"  # the known prices of a dynamic tariff, key provider
+    FORECAST_DAY = "forecast_day"  # how good the forecasts of a local day were, key the day
     GRID_LOG = "grid_log"  # what happened between grid and house, key time and number
 
 

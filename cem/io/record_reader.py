@@ -91,6 +91,15 @@ class RecordReader:
         found = [Noted(key, value) for key, text in rows if isinstance(value := json.loads(text), dict)]
         return [noted for noted in found if _overlaps({"intervals": _spans(noted.value)}, since, until)]
 
+    def forecast_days(self, since: datetime, until: datetime, zone: ZoneInfo) -> list[Noted]:
+        """How good the forecasts of the local days were that begin in [since, until), oldest first."""
+        with self._open("state.db") as connection:
+            if not connection.execute("SELECT name FROM sqlite_master WHERE name = 'forecast_day'").fetchall():
+                return []  # a record of a former version
+            rows = connection.execute("SELECT key, value FROM forecast_day ORDER BY key").fetchall()
+        found = [Noted(key, value) for key, text in rows if isinstance(value := json.loads(text), dict)]
+        return [n for n in found if since <= datetime.fromisoformat(n.key).replace(tzinfo=zone) < until]
+
     def grid_log(self, since: datetime, until: datetime) -> list[GridEntry]:
         """What happened between grid and house in [since, until), oldest first."""
         with self._open("state.db") as connection:

@@ -62,8 +62,8 @@ def build_request(
         export_price_per_kwh=export_price,
         import_limit_w=import_limit,
         export_limit_w=export_limit,
-        load_w=load_forecast(past.load, edges, site.zone),
-        pv_w=pv_forecast(past.generation, edges, _pv_rating_w(site)),
+        load_w=load_forecast(past.load, edges, site.zone).expected_w,
+        pv_w=pv_forecast(past.generation, edges, pv_rating_w(site)).expected_w,
         zone=site.zone,
     )
 
@@ -158,7 +158,7 @@ def _pairs(edges: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
     return list(pairwise(edges))
 
 
-def _pv_rating_w(site: Site) -> float | None:
+def pv_rating_w(site: Site) -> float | None:
     ratings = [resource.ratings.max_generation_w for resource in site.of(Role.PV)]
     known = [rating for rating in ratings if rating is not None]
     return sum(known) if known and len(known) == len(ratings) else None
