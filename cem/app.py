@@ -54,6 +54,7 @@ from cem.runtime.forecast_book import ForecastBook
 from cem.runtime.grid_log import GridLog
 from cem.runtime.kept import DriverKeep
 from cem.runtime.loop import ControlLoop, Ticked
+from cem.runtime.plan_book import PlanBook
 from cem.runtime.planner import PlannerTask
 from cem.runtime.remember import MemoryKeeper
 from cem.runtime.requests import RequestBook
@@ -261,6 +262,7 @@ class Gateway:
             every_s=settings.every_s,
             timeout_s=settings.timeout_s,
             on_plan=self._wake,
+            book=PlanBook(self._site_file.site, self._world.history, self._world.store),
             forecasts=ForecastBook(self._site_file.site, self._world.store),
         )
 

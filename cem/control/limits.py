@@ -66,7 +66,7 @@ def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
     room: dict[str, float] = {}
     behind: dict[str, Envelope] = {}
     by = scene.band.max_by
-    room["site"] = scene.band.max_w - (0.0 if by is None else scene.import_margin_w(by)) - base_w
+    room["site"] = scene.band.max_w - scene.margins_w[0] - base_w
     if by is not None:
         behind["site"] = by
         if by.rank is Rank.OBLIGATION:

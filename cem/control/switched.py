@@ -186,8 +186,8 @@ def _heat_pump_claims(
         if wants == "sun":
             # the sun must bear the whole of it; while it runs, what it draws already counts as borne
             borne_w = 0.5 * switched.rated_w - need_w if boosted else max(1.0, switched.rated_w - need_w)
-            used = replace(more, use={**more.use, SURPLUS: borne_w})
-            more = replace(used, drains=frozenset(), entry=0.0 if boosted else SURPLUS_ON_SHARE)
+            entry = 0.0 if boosted else SURPLUS_ON_SHARE
+            more = replace(more, use={**more.use, SURPLUS: borne_w}, drains=frozenset(), entry=entry)
         if not running:
             # it may never start: what others take now comes first, whatever its priority
             more = replace(more, rank=(USUAL, LAST))
@@ -198,7 +198,7 @@ def _heat_pump_claims(
 def _unread_claim(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, shed: frozenset[str]) -> Claim:
     """A heat pump whose power is not known, or not ours, is load: it may run while the house keeps within its bound."""
     by = scene.band.max_by
-    over = by is not None and scene.house_w > scene.band.max_w - scene.import_margin_w(by)
+    over = by is not None and scene.house_w > scene.band.max_w - scene.margins_w[0]
     claim = _claim(scene, switched, switched.rated_w if over or memory.state == SgReady.LOCKED else 0.0)
     off = switched.resource.id in shed or returning(scene, switched.resource.id)
     return replace(claim, most=0.0) if off else claim

@@ -94,6 +94,12 @@ def days_of_forecasts(database: Database) -> None:
     _one_more_table(database, StateKind.FORECAST_DAY)
 
 
+@MIGRATIONS()
+def days_of_plans(database: Database) -> None:
+    """A file of a former version has no table for what plans promised."""
+    _one_more_table(database, StateKind.PLAN_DAY)
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     """One row as it is written; without a text it is removed."""

@@ -5,7 +5,7 @@ the gateway.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -268,11 +268,11 @@ class _CountedPdus:
         self._id = device_id
         self._unit = wire.home.modbus(device_id)
 
-    async def exchange(self, unit: int, pdu: bytes) -> bytes:
+    def exchange(self, unit: int, pdu: bytes) -> Coroutine[Any, Any, bytes]:
         """One request and its answer."""
         if pdu[0] in WRITING_FUNCTIONS:
             self._wire.wrote(self._id, pdu)
-        return await self._unit.exchange(unit, pdu)
+        return self._unit.exchange(unit, pdu)
 
 
 class _Line:

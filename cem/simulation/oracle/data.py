@@ -179,7 +179,8 @@ class ArmedFirst:
         if seen.started_s != self._started_s:
             self._started_s = seen.started_s
             self._armed.clear()
-        return [found for write in seen.writes if not write.by_topic for found in self._write(seen, write)]
+        mine = (write for write in seen.writes if not write.by_topic and not write.former)
+        return [found for write in mine for found in self._write(seen, write)]
 
     def _write(self, seen: Seen, write: Write) -> list[Violation]:
         words, found = written(write.what), []
@@ -236,7 +237,7 @@ class Resources:
 
     name = "I28"
     LONGEST_MS = 250.0
-    LEAST_TICKS = 600  # of fewer, one in a hundred says more about the machine than about us
+    LEAST_TICKS = 100
 
     def __init__(self, site: Site, bounds: Bounds) -> None:
         del site, bounds

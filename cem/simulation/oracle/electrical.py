@@ -5,7 +5,7 @@ from collections import deque
 from cem.model.envelope import Rank
 from cem.model.resource import Resource, Role
 from cem.model.site import GuaranteedMinimum, Site
-from cem.simulation.oracle.facts import LOCKED, ChargerFact, SwitchedFact
+from cem.simulation.oracle.facts import LOCKED, NORMAL, ChargerFact, SwitchedFact
 from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, Window
 
 PHASES = ("L1", "L2", "L3")
@@ -76,6 +76,8 @@ class Fuse:
 
 JUMP_W = 100.0
 """What nobody controls jumps when it changes by more than this in one step."""
+OWN_HANDS_S = 60.0
+"""A heat pump that was let go for a shorter time starts because of that."""
 TICKS = 3.0
 """In so many, and the devices' own time, a jump must have been made up for."""
 
@@ -83,15 +85,19 @@ TICKS = 3.0
 class _SiteLimit:
     """One side of the connection point against the limits that really hold.
 
-    Excused is a jump of what nobody controls, as far as it reaches, for as long as nobody could have made up for it.
+    Excused is a jump of what nobody controls, as far as it reaches, for as long as nobody could have made up for it. A
+    meter that has fallen silent does not show it: so long, and no longer than its last word may be acted on (I12),
+    nobody could.
     """
 
     name = ""
     side = ""
 
     def __init__(self, site: Site, bounds: Bounds) -> None:
-        del site
         self._bounds = bounds
+        self._meters = [meter.id for meter in site.of(Role.GRID)][:1]
+        self._silent_s = float("-inf")  # when the meter was last silent
+        self._looked_s: float | None = None
         self._mean = Window(60.0)
         self._told = Told()
         self._limit: float | None = None
@@ -124,10 +130,24 @@ class _SiteLimit:
         rise_w = self._left_w(seen) + max(0.0, self._uncontrolled_w - before if before is not None else 0.0)
         if rise_w > JUMP_W:
             self._jumps.append((seen.at_s, rise_w))
+        passed_s = 0.0 if self._looked_s is None else seen.at_s - self._looked_s
+        self._looked_s = seen.at_s
+        if self._unseen(seen):
+            self._jumps = deque((at_s + passed_s, watts) for at_s, watts in self._jumps)
         takes_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
         while self._jumps and seen.at_s - self._jumps[0][0] >= takes_s:
             self._jumps.popleft()
         return sum(watts for _, watts in self._jumps)
+
+    def _unseen(self, seen: Seen) -> bool:
+        """Whether the last word of a meter that fell silent is old, but not too old to be decided on."""
+        if seen.facts.meter == "silent":
+            self._silent_s = seen.at_s
+        stale_s = self._bounds.meter_stale_s
+        if seen.inputs is None or seen.at_s - self._silent_s > stale_s:
+            return False
+        ages = [age for meter in self._meters if (age := seen.inputs.snapshot.age_s(meter, "power_w")) is not None]
+        return any(2.0 * self._bounds.step_s < age <= stale_s for age in ages)
 
     def _left_w(self, seen: Seen) -> float:
         """By how much a consumer has just moved towards the limit by itself, although it obeys."""
@@ -157,9 +177,19 @@ class ImportLimit(_SiteLimit):
     def __init__(self, site: Site, bounds: Bounds) -> None:
         super().__init__(site, bounds)
         self._minimum_w = guaranteed_w(site)
+        self._own_hands = Lasting()
+        self._drew: dict[str, float] = {}
 
     def _left_w(self, seen: Seen) -> float:
-        return 0.0  # nothing draws more than it may by itself
+        """A heat pump that has been in its own hands for a while starts when it is cold, like any other load."""
+        before, pumps = self._drew, seen.facts.heat_pumps
+        self._drew = {pump.resource.id: pump.power_w for pump in pumps}
+        free = [
+            pump for pump in pumps
+            if self._own_hands.for_s(pump.resource.id, pump.state == NORMAL and pump.obeys, seen.at_s) >= OWN_HANDS_S
+        ]  # fmt: skip
+        rises = [pump.power_w - before.get(pump.resource.id, pump.power_w) for pump in free]
+        return sum(watts for watts in rises if watts > JUMP_W)
 
     def _power_w(self, seen: Seen) -> float:
         return seen.facts.grid_w

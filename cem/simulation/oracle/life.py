@@ -92,7 +92,7 @@ class Bumpless:
     def _battery(self, seen: Seen, battery: BatteryFact) -> list[Violation]:
         key, ratings, device = battery.resource.id, battery.resource.ratings, battery.resource.device_id
         block = self._storage.get(device)
-        mine = [write for write in seen.writes if write.device_id == device and not write.by_topic]
+        mine = [w for w in seen.writes if w.device_id == device and not w.by_topic and not w.former]
         shares = [s for write in mine if block and (s := storage_share(block, written(write.what))) is not None]
         powers = [share * ((ratings.max_charge_w if share > 0 else ratings.max_discharge_w) or 0.0) for share in shares]
         powers += [write.held_w for write in mine if write.held_w is not None]
@@ -113,7 +113,7 @@ class Bumpless:
 
     def _charger(self, seen: Seen, charger: ChargerFact) -> list[Violation]:
         key = charger.resource.id
-        mine = [write for write in seen.writes if write.device_id == charger.resource.device_id]
+        mine = [w for w in seen.writes if w.device_id == charger.resource.device_id and not w.former]
         told = next((amps for write in mine if write.by_topic and (amps := amps_told(write.what)) is not None), None)
         told = next((write.offered_a for write in mine if write.offered_a is not None), told)
         if key not in self._first:

@@ -1,0 +1,73 @@
+"""A roof under an export limit, and charging points without a car under an import limit."""
+
+from dataclasses import replace
+
+import pytest
+
+from cem.control import Memory, decide
+from cem.model.directive import Directive
+from cem.model.envelope import SITE, Envelope, Rank
+from cem.model.reading import Value
+from cem.model.resource import Control
+from cem.model.setpoint import Outcome, WriteState
+from support.houses import BATTERY, CAR, GRID, PV, house, inputs, limited, snapshot, watts
+
+NO_EXPORT = Envelope(SITE, 0.0, None, Rank.OBLIGATION, "utility", "export at most 0 W")
+NO_IMPORT = Envelope(SITE, None, 0.0, Rank.OBLIGATION, "utility", "import at most 0 W")
+
+
+def bounded(
+    battery_w: float, soc_pct: float, *envelopes: Envelope, max_charge_w: float = 5000.0
+) -> tuple[float, float]:
+    """(what the roof may give, what the battery is told) where the house takes 500 W and nothing flows at the meter."""
+    battery: dict[str, Value] = {"power_w": battery_w, "soc_pct": soc_pct, "max_charge_w": max_charge_w}
+    image = snapshot({"grid": {"power_w": 0.0}, "pv": {"power_w": -500.0 - battery_w}, "battery": battery})
+    memory = Memory(decided_at_s=999.0, batteries_w={"battery": battery_w})
+    decision, _ = decide(house(GRID, PV, BATTERY), inputs(image, directive=Directive(envelopes=envelopes)), memory)
+    return watts(decision, "pv"), watts(decision, "battery")
+
+
+def test_a_bounded_roof_opens_while_a_battery_can_take_more() -> None:
+    roof_w, told_w = bounded(2000.0, 50.0, NO_EXPORT)
+    assert 2500.0 < roof_w <= 2550.0  # beyond what it gives, and less beyond the limit than a minute may be
+    assert told_w > 2000.0
+
+
+def test_a_bounded_roof_stays_within_the_limit_where_the_battery_takes_all_it_can() -> None:
+    roof_w, _ = bounded(2000.0, 50.0, NO_EXPORT, max_charge_w=2000.0)
+    assert roof_w == 2450.0
+
+
+def test_roof_and_battery_do_not_push_each_other_down_between_two_limits_of_nothing() -> None:
+    roof_w, told_w = bounded(2000.0, 50.0, NO_EXPORT, NO_IMPORT)
+    assert roof_w >= 2500.0
+    assert told_w == pytest.approx(2000.0)
+
+
+@pytest.mark.parametrize(("limit_w", "told_a"), [(None, None), (4000.0, 0.0), (20000.0, 0.0)])
+def test_a_charging_point_without_a_car_is_held_under_an_import_limit_alone(
+    limit_w: float | None, told_a: float | None
+) -> None:
+    image = snapshot({"grid": {"power_w": 500.0}, "car": {"power_w": 0.0, "state": "A"}})
+    said = Directive() if limit_w is None else limited(limit_w)
+    decision, memory = decide(house(GRID, CAR), inputs(image, directive=said), Memory(decided_at_s=999.0))
+    assert decision.setpoints[0].value == told_a
+    assert "no car is connected" in decision.setpoints[0].reason
+    assert not memory.chargers  # nothing counts as switched
+
+
+def test_a_silent_meter_lets_no_car_begin_under_a_limit() -> None:
+    car: dict[str, Value] = {"power_w": 0.0, "state": "A"}
+    image = snapshot({"grid": {"power_w": 500.0}, "car": car}, ages_s={"grid": 60.0})
+    memory = Memory(decided_at_s=999.0)
+    assert watts(decide(house(GRID, CAR), inputs(image, directive=limited(9000.0)), memory)[0], "car") == 0.0
+    assert decide(house(GRID, CAR), inputs(image), memory)[0].setpoints == ()
+
+
+def test_a_battery_that_does_not_follow_opens_no_roof() -> None:
+    battery: dict[str, Value] = {"power_w": 2000.0, "soc_pct": 50.0}
+    image = snapshot({"grid": {"power_w": 0.0}, "pv": {"power_w": -2500.0}, "battery": battery})
+    deaf = Outcome("battery", Control.BATTERY_SETPOINT_W, WriteState.NOT_EFFECTIVE, 2000.0, 990.0)
+    asked = replace(inputs(image, directive=Directive(envelopes=(NO_EXPORT,))), outcomes=(deaf,))
+    decision, _ = decide(house(GRID, PV, BATTERY), asked, Memory(decided_at_s=999.0))
+    assert 0.0 < watts(decision, "pv") <= 2450.0
