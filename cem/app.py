@@ -50,6 +50,7 @@ from cem.runtime.contained import contained
 from cem.runtime.decisions import DecisionLog
 from cem.runtime.device import DeviceTask
 from cem.runtime.domain import DomainTask, OpenVtn
+from cem.runtime.forecast_book import ForecastBook
 from cem.runtime.grid_log import GridLog
 from cem.runtime.kept import DriverKeep
 from cem.runtime.loop import ControlLoop, Ticked
@@ -262,6 +263,7 @@ class Gateway:
             timeout_s=settings.timeout_s,
             on_plan=self._wake,
             book=PlanBook(self._site_file.site, self._world.history, self._world.store),
+            forecasts=ForecastBook(self._site_file.site, self._world.store),
         )
 
     def status(self) -> Status:
