@@ -1,10 +1,12 @@
 """What is handed down, as events of OpenADR 3.1 of the domain's own VTN (its VENs of 2.0b get the same). Pure."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from cem.sgcp.domain.course import Asked, Kind, Span
 from cem.wire.openadr3 import (
     Duration,
+    Event,
     EventPayload,
     EventPayloadDescriptor,
     EventRequest,
@@ -54,7 +56,9 @@ def usage_event(program_id: str) -> EventRequest:
     return EventRequest(
         program_id=program_id,
         event_name=USAGE_EVENT,
-        report_descriptors=(ReportDescriptor(payload_type=ReportPayload.USAGE, units=Unit.KWH, frequency=0, repeat=-1),),
+        report_descriptors=(
+            ReportDescriptor(payload_type=ReportPayload.USAGE, units=Unit.KWH, frequency=0, repeat=-1),
+        ),
     )
 
 
@@ -76,6 +80,33 @@ def event_request(
     )
 
 
+def read_event(event: Event, program_name: str) -> tuple[Asked, str, tuple[Span, ...]] | None:
+    """What an event of ours says: what is asked, the target ('' is everybody) and the spans; None: it is another."""
+    name = (event.event_name or "").partition(" for ")[0]
+    kind = next((kind for kind in Kind if kind.value == name), None)
+    if kind is None or not event.intervals or len(event.targets) > 1:
+        return None
+    spans = []
+    for interval in event.intervals:
+        span = _span(interval, kind)
+        if span is None:
+            return None
+        spans.append(span)
+    target = event.targets[0] if event.targets else ""
+    return Asked(kind, program_name == SERVICES), target, tuple(spans)
+
+
+def _span(interval: Interval, kind: Kind) -> Span | None:
+    period = interval.interval_period
+    start: datetime | None = period.start.instant if period is not None and period.start is not None else None
+    length = period.duration.length() if period is not None and period.duration is not None else None
+    numbers = interval.payloads[0].numbers() if interval.payloads else ()
+    if start is None or not numbers:
+        return None
+    value = round(numbers[0] * 1000, 3) if kind in _IN_W else numbers[0]
+    return Span(start, None if length is None else start + length, value)
+
+
 def _descriptors(kind: Kind, currency: str) -> Iterator[EventPayloadDescriptor]:
     if kind in _PRICES:
         yield EventPayloadDescriptor(payload_type=_PAYLOADS[kind], units=Unit.KWH, currency=currency)
@@ -87,6 +118,4 @@ def _interval(number: int, kind: Kind, span: Span) -> Interval:
     value = round(span.value / 1000, 6) if kind in _IN_W else int(span.value) if kind is Kind.LEVEL else span.value
     length = None if span.end is None else Duration.of(span.end - span.start)
     period = IntervalPeriod(start=Start.at(span.start), duration=length)
-    return Interval(
-        id=number, interval_period=period, payloads=(ValuesMap(type=_PAYLOADS[kind], values=(value,)),)
-    )
+    return Interval(id=number, interval_period=period, payloads=(ValuesMap(type=_PAYLOADS[kind], values=(value,)),))

@@ -1,16 +1,19 @@
 """What the house itself takes from the connection point that it shares with the domain below. Pure."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
 
 from cem.model.reading import Snapshot
-from cem.model.resource import Control, Resource
+from cem.model.resource import Control, Resource, Role
 from cem.model.site import Site
+from cem.sgcp.domain.course import Kind
 from cem.sgcp.domain.usage import Used
 
 _KEPT = timedelta(minutes=30)
+_INTERVALS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +43,27 @@ class House:
     """The house at an instant, magnitudes in W. `base_w` is what nobody steers; None: not known now."""
 
     base_w: float | None
-    able: Able
-    takes_w: float  # of what is steered
-    gives_w: float
+    able: Able = Able()
+    takes_w: float = 0.0  # of what is steered
+    gives_w: float = 0.0
 
 
 def house(site: Site, snapshot: Snapshot, base_w: float | None) -> House:
-    """The house; a steered device whose power is not known counts with its rating."""
-    takes_w = gives_w = import_w = export_w = 0.0
+    """The house. `base_w` is the load that is neither battery, car nor roof; roofs make no room: clouds come."""
+    takes_w = gives_w = import_w = export_w = unsteered_w = 0.0
     for resource in site.resources:
         can = able(resource)
         power_w = snapshot.number(resource.id, "power_w", site.connection.device_stale_s)
         import_w, export_w = import_w + can.import_w, export_w + can.export_w
+        known_w = 0.0 if power_w is None else power_w
         if can != Able():
-            takes_w += can.import_w if power_w is None else max(power_w, 0.0)
-            gives_w += can.export_w if power_w is None else max(-power_w, 0.0)
-    return House(base_w, Able(import_w, export_w), takes_w, gives_w)
+            takes_w, gives_w = takes_w + max(known_w, 0.0), gives_w + max(-known_w, 0.0)
+            if resource.role in (Role.HEAT_PUMP, Role.LOAD):
+                unsteered_w -= max(known_w, 0.0)
+        elif resource.role in (Role.EV, Role.BATTERY):
+            unsteered_w += max(known_w, 0.0)
+    base = None if base_w is None else max(base_w + unsteered_w, 0.0)
+    return House(base, Able(import_w, export_w), takes_w, gives_w)
 
 
 class LoadTrace:
@@ -76,28 +84,33 @@ class LoadTrace:
         found = [load_w for at, load_w in self._samples if start <= at < end]
         return sum(found) / len(found) if found else None
 
-    def base_w(self, now: datetime, latest: Iterable[Used | None]) -> float | None:
+    def base_w(self, members: Sequence[Mapping[datetime, Used]], believed_w: float | None) -> float | None:
         """The house's own part: the load less what the members say they took at the same time; None: not known.
 
-        Reports come late, so both are compared over the time that the reports are about. Whoever has not reported
-        lately is part of the rest, so that it is reckoned with.
+        `members` have what each reported lately by its start. Reports come late and what changed within an interval
+        blurs it, so the median of the last intervals that all of them reported counts. What is beyond the most that
+        they may take by what they were told (`believed_w`) is the house's at once: it is not theirs to take.
         """
-        fresh = [used for used in latest if used is not None and used.end >= now - _KEPT / 2]
-        if not fresh:
-            return self._last_w()
-        start, end = min(used.start for used in fresh), max(used.end for used in fresh)
-        load_w = self.mean_w(start, end)
-        if load_w is None:
-            return self._last_w()
-        return max(load_w - sum(used.mean_w for used in fresh), 0.0)
+        if not self._samples:
+            return None
+        last_w = max(self._samples[-1][1], 0.0)
+        if not members:
+            return last_w
+        starts = set(members[0]).intersection(*members[1:])
+        found: list[float] = []
+        for start in sorted(starts, reverse=True):
+            pieces = [held[start] for held in members]
+            load_w = self.mean_w(start, max(piece.end for piece in pieces))
+            if load_w is not None and len({piece.end for piece in pieces}) == 1:
+                found.append(max(load_w - sum(piece.mean_w for piece in pieces), 0.0))
+            if len(found) == _INTERVALS:
+                break
+        beyond_w = 0.0 if believed_w is None else max(last_w - believed_w, 0.0)
+        return max(median(found), beyond_w) if found else last_w
 
-    def _last_w(self) -> float | None:
-        """Without a report to compare with all of it is the house's."""
-        return max(self._samples[-1][1], 0.0) if self._samples else None
 
-
-def bounds_w(site: Site) -> Mapping[str, float]:
-    """What the connection bears by fuse and contract, by side; magnitudes."""
+def bounds_w(site: Site) -> dict[Kind, float]:
+    """What the connection bears by fuse and contract; magnitudes."""
     connection = site.connection
-    limits = {"import": connection.import_limit_w, "export": connection.export_limit_w}
-    return {side: connection.fuse_w if limit is None else min(limit, connection.fuse_w) for side, limit in limits.items()}
+    sides = ((Kind.IMPORT_LIMIT, connection.import_limit_w), (Kind.EXPORT_LIMIT, connection.export_limit_w))
+    return {kind: connection.fuse_w if w is None else min(w, connection.fuse_w) for kind, w in sides}

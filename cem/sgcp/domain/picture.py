@@ -8,7 +8,16 @@ from cem.sgcp.vtn.objects import Body, Objects
 from cem.sgcp.vtn2b.events import opt_of
 from cem.sgcp.vtn2b.records import Opt, Party, Told
 from cem.wire.openadr2b.names import OptType
-from cem.wire.openadr3 import Attribute, ObjectType, OperatingState, Report, ReportPayload, WireError, validate
+from cem.wire.openadr3 import (
+    Attribute,
+    ObjectType,
+    OperatingState,
+    Report,
+    ReportPayload,
+    WireError,
+    parse_datetime,
+    validate,
+)
 
 _OPTED_OUT = (OperatingState.IDLE_OPTED_OUT.value, OperatingState.RUNNING_OPTED_OUT.value)
 
@@ -44,6 +53,10 @@ class Look:
     reports: tuple[tuple[str, Report], ...]
     stamps: Mapping[str, str]
     """When each report was last changed, for the next look."""
+
+    def old(self, before: datetime) -> list[str]:
+        """The ids of reports that were not changed since an instant."""
+        return [report_id for report_id, stamp in self.stamps.items() if parse_datetime(stamp) < before]
 
 
 def target_of(ven_id: str) -> str:

@@ -7,7 +7,7 @@ from math import floor
 SETTLE_S = 60.0
 """So long a member may still go by what it was told before; by then the room that it gave up is given to others."""
 LEAST_CHANGE = 0.05
-"""Of the room that is divided: smaller changes are not told while what was told is still within the limit."""
+"""Of the room that is divided: smaller changes are not told while what was told is within the limit and near to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,8 @@ def _lapsed(one: Granted, now_s: float) -> Granted:
 
 def _is_near(known: Mapping[str, Granted], wanted: Mapping[str, float], room_w: float) -> bool:
     """Whether nothing worth telling has changed."""
-    if len(known) != len(wanted) or sum(one.share_w for one in known.values()) > room_w:
+    told_w = sum(one.share_w for one in known.values())
+    if len(known) != len(wanted) or not sum(wanted.values()) - LEAST_CHANGE * room_w <= told_w <= room_w:
         return False
     return all(abs(wanted[name] - one.share_w) <= LEAST_CHANGE * room_w for name, one in known.items())
 

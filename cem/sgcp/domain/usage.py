@@ -87,6 +87,7 @@ class Ledger:
         self._used: dict[str, dict[datetime, Used]] = {}
         self._joined: dict[str, datetime] = {}
         self._left: dict[str, datetime] = {}
+        self._told: dict[float, dict[datetime, bool]] = {}  # by length and start: whether it was told as missing
 
     def members(self, names: Iterable[str], now: datetime) -> None:
         """Who belongs to the domain from now on."""
@@ -107,23 +108,34 @@ class Ledger:
         for start in [start for start in held if start < now - KEEP]:
             del held[start]
         if held:  # what it reports of before we met it counts for then
-            self._joined[name] = min(self._joined.get(name, now), min(held))
+            self._joined[name] = min(self._joined.get(name, now), *held)
+
+    def lately(self, name: str, since: datetime) -> dict[datetime, Used]:
+        """What a member reported of intervals that began since, by their start."""
+        return {start: one for start, one in self._used.get(name, {}).items() if start >= since}
 
     def latest(self, name: str) -> Used | None:
         """What a member reported last."""
         held = self._used.get(name)
         return None if not held else held[max(held)]
 
-    def sums(self, interval_s: float, since: datetime, now: datetime) -> list[Usage]:
-        """The sums of the whole intervals that ended in (since, now], those that are known or were waited for."""
+    def sums(self, interval_s: float, now: datetime) -> list[Usage]:
+        """The sums of whole intervals of the last day that became known, or were waited for in vain, since it was asked
+        for this length last.
+        """
         length = timedelta(seconds=interval_s)
         epoch = datetime.fromtimestamp(0, UTC)
-        start = epoch + (since - epoch) // length * length
+        told = self._told.setdefault(interval_s, {})
+        start = max(min(self._joined.values(), default=now), now - KEEP)
+        start = epoch + (start - epoch) // length * length
+        for old in [old for old in told if old < start]:
+            del told[old]
         found = []
         while start + length <= now:
-            usage = self._sum(start, length)
+            usage = self._sum(start, length) if told.get(start, True) else None
             waited = now - (start + length) >= timedelta(seconds=WAIT_S)
-            if usage is not None and start + length > since and (waited or not usage.missing):
+            if usage is not None and (not usage.missing or (waited and start not in told)):
+                told[start] = usage.missing
                 found.append(usage)
             start += length
         return found
@@ -157,4 +169,3 @@ def _whole(held: Mapping[datetime, Used], start: datetime, end: datetime) -> Use
         pieces.append(piece)
         at = piece.end
     return Used(start, end, sum(p.import_wh for p in pieces), sum(p.export_wh for p in pieces))
-
