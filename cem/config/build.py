@@ -284,6 +284,7 @@ def vtn_site(table: VtnTable, folder: Path) -> VtnSite:
             broker.login == "token",
             broker.prefix,
         ),
+        table.lost_after_s,
     )
 
 

@@ -335,6 +335,7 @@ class VtnTable(Table):
     mdns_name: Annotated[Text, Field(max_length=63)] | None = None
     callback_networks: tuple[Text, ...] = ()
     callback_ca_file: Text | None = None
+    lost_after_s: Annotated[float, Field(ge=5, le=86_400)] = 120.0
     broker: VtnBrokerTable | None = None
     client: Annotated[tuple[VtnClientTable, ...], Field(min_length=1)]
 
