@@ -5,11 +5,12 @@ import logging
 import secrets
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from cem.config.sitefile import VtnSite
 from cem.io.broker_accounts import BrokerAccounts
@@ -37,6 +38,7 @@ from cem.wire.http import HttpRequest, HttpResponse
 from cem.wire.openadr2b.signature import Signer
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,16 @@ class RunningVtn:
     port: int
     url: str
     service: VtnService
+    both: Vtn2bService | None = None  # where VENs of 2.0b are served too
 
     async def exchange(self, request: HttpRequest) -> HttpResponse:
         """The answer to a request."""
-        return await self.service.exchange(request)
+        return await (self.service if self.both is None else self.both).exchange(request)
+
+    async def look(self, read: Callable[[Objects, Mapping[str, datetime]], T]) -> T:
+        """What a reading makes of its objects, and of when each client was last heard."""
+        heard_2b = {} if self.both is None else self.both.heard
+        return await self.service.look(lambda objects, heard: read(objects, {**heard, **heard_2b}))
 
     async def figures(self) -> Figures:
         """What it holds now."""
@@ -166,7 +174,9 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[RunningVtn]:
                 task.add_done_callback(_say_why)
             try:
                 scheme = "http" if settings.tls is None else "https"
-                yield RunningVtn(port, f"{scheme}://{here}:{port}{BASE_PATH}", service)
+                yield RunningVtn(
+                    port, f"{scheme}://{here}:{port}{BASE_PATH}", service, both if settings.vens_2b else None
+                )
             finally:
                 for task in beside:
                     task.cancel()

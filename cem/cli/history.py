@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from cem.cli.gateway_socket import DEFAULT_SITE
+from cem.cli.history_forecasts import write_forecasts
 from cem.io.clock import SystemClock
 from cem.io.record_reader import EnergyRow, Noted, RecordReader
 from cem.model.grid_log import GridEntry, entry_row
@@ -34,8 +35,9 @@ TIMES = "2026-03-01, 2026-03-01T14:00, today, yesterday or '7 days'"
 )
 @click.option(
     "--show",
-    type=click.Choice(["energy", "decisions", "events", "settlements", "grid"]),
-    help="One part only; CSV shows energy. 'grid' is the log of limits, events and links.",
+    type=click.Choice(["energy", "decisions", "events", "settlements", "grid", "plans", "forecasts"]),
+    help="One part only; CSV shows energy. 'grid' is the log of limits, events and links, 'forecasts' how good each "
+    "day's forecasts of load and sun were, beside the day before taken for one.",
 )
 @click.option(
     "--format",
@@ -63,7 +65,8 @@ def history(
     config: Path | None,
     folder: Path | None,
 ) -> None:
-    """Energy and cost per hour or day, what was decided and why, the grid's events and how they were settled.
+    """Energy and cost per hour or day, what was decided and why, the grid's events and how they were settled, and what
+    each day's plan promised, what came, and what the rules would have cost.
 
     'cim' writes MeterReadings, EndDeviceControls and EndDeviceEvents of IEC 61968-9 in one message: aligned with the
     CIM, not certified.
@@ -77,6 +80,8 @@ def history(
       cem history --from yesterday --to yesterday
       cem history --from "7 days" --by day
       cem history --from 2026-03-01T12:00 --show decisions
+      cem history --from "7 days" --show plans
+      cem history --from "7 days" --show forecasts
       cem history --from 2026-03-01 --format csv > march.csv
       cem history --from yesterday --to yesterday --format cim > yesterday.xml
     """
@@ -93,10 +98,15 @@ def history(
             raise click.UsageError("--format cim writes the whole record of the time; leave out --show")
         _write_cim(folder or record_folder(config), first, last, now)
         return
+    if show == "forecasts":
+        days = reader.forecast_days(first, last, zone)
+        write_forecasts(days, form)
+        _say_if_nothing(bool(days), first, last)
+        return
     parts = (
         (show,)
         if show
-        else (("energy",) if form == "csv" else ("energy", "decisions", "events", "settlements", "grid"))
+        else (("energy",) if form == "csv" else ("energy", "decisions", "events", "settlements", "grid", "plans"))
     )
     by_day = by == "day" or (by is None and last - first > timedelta(days=2))
     energy = reader.energy(first, last, zone, by_day=by_day) if "energy" in parts else []
@@ -104,19 +114,25 @@ def history(
     events = reader.events(first, last) if "events" in parts else []
     settlements = reader.settlements(first, last) if "settlements" in parts else []
     happened = reader.grid_log(first, last) if "grid" in parts else []
+    plans = reader.plan_days(first, last, zone) if "plans" in parts else []
     if form == "json":
         click.echo(
             json.dumps(
-                _as_json(parts, currency, energy, decisions, events, settlements, happened),
+                _as_json(parts, currency, energy, decisions, events, settlements, happened, plans),
                 indent=2,
                 ensure_ascii=False,
             )
         )
     elif form == "csv":
-        _write_csv(parts[0], energy, decisions, events, settlements, happened)
+        _write_csv(parts[0], energy, decisions, events, settlements, happened, plans)
     else:
-        _write_tables(parts, zone, currency, energy, decisions, events, settlements, happened)
-    if not (energy or decisions or events or settlements or happened):
+        _write_tables(parts, zone, currency, energy, decisions, events, settlements, happened, plans)
+    _say_if_nothing(bool(energy or decisions or events or settlements or happened or plans), first, last)
+
+
+def _say_if_nothing(found: bool, first: datetime, last: datetime) -> None:
+    """Ends the command where there is nothing to show."""
+    if not found:
         click.echo(f"nothing is recorded from {first.isoformat()} to {last.isoformat()}", err=True)
         sys.exit(1)
 
@@ -178,6 +194,7 @@ def _as_json(
     events: Sequence[Noted],
     settlements: Sequence[Noted],
     happened: Sequence[GridEntry],
+    plans: Sequence[Noted],
 ) -> dict[str, Json]:
     shown: dict[str, Json] = {"currency": currency}
     if "energy" in parts:
@@ -188,6 +205,8 @@ def _as_json(
         shown["events"] = [noted.value for noted in events]
     if "settlements" in parts:
         shown["settlements"] = [noted.value for noted in settlements]
+    if "plans" in parts:
+        shown["plans"] = [noted.value for noted in plans]
     if "grid" in parts:
         shown["grid"] = [{**entry_row(entry)} for entry in happened]
     return shown
@@ -215,6 +234,33 @@ def _settled_cells(value: dict[str, Json]) -> list[tuple[str, ...]]:
         for part in (parts if isinstance(parts, list) else [])
         if isinstance(part, dict)
     ]
+
+
+PLANNED = (
+    *("day", "promised", "came", "by rules", "bought promised kWh", "bought kWh"),
+    *("sold promised kWh", "sold kWh", "sun promised kWh", "sun kWh", "followed"),
+)
+
+
+def _plan_cells(value: dict[str, Json]) -> tuple[str, ...]:
+    """One row for a day: costs with what is in the batteries at its end, and energies."""
+    promised, came = ({} if not isinstance(one := value.get(key), dict) else one for key in ("promised", "came"))
+    costs = (promised.get("cost"), came.get("cost"), value.get("rules_cost"))
+    pairs = [_kilo(day.get(key)) for key in ("import_wh", "export_wh", "pv_wh") for day in (promised, came)]
+    followed = f"{value.get('by')}{'' if value.get('counts') else ', not judged'}"
+    return (
+        str(value.get("day")),
+        *(f"{cost:.2f}" if isinstance(cost, int | float) else "" for cost in costs),
+        *pairs,
+        followed,
+    )
+
+
+def _plan_line(value: dict[str, Json]) -> tuple[str, ...]:
+    """The same for a screen: what came, and what was promised in brackets."""
+    day, promised, came, rules, *energies, followed = _plan_cells(value)
+    pairs = [f"{real} ({said})" if said else real for said, real in zip(energies[::2], energies[1::2], strict=True)]
+    return day, came, promised, rules, *pairs, followed
 
 
 def _kilo(value: Json) -> str:
@@ -250,6 +296,7 @@ def _write_csv(
     events: Sequence[Noted],
     settlements: Sequence[Noted],
     happened: Sequence[GridEntry],
+    plans: Sequence[Noted],
 ) -> None:
     writer = csv.writer(sys.stdout)
     if part == "energy":
@@ -261,6 +308,9 @@ def _write_csv(
     elif part == "settlements":
         writer.writerow(SETTLED)
         writer.writerows(cells for noted in settlements for cells in _settled_cells(noted.value))
+    elif part == "plans":
+        writer.writerow(PLANNED)
+        writer.writerows(_plan_cells(noted.value) for noted in plans)
     elif part == "grid":
         writer.writerow(["at", "what", "whose", "of", "W", "words"])
         writer.writerows(entry_row(entry).values() for entry in happened)
@@ -278,6 +328,7 @@ def _write_tables(
     events: Sequence[Noted],
     settlements: Sequence[Noted],
     happened: Sequence[GridEntry],
+    plans: Sequence[Noted],
 ) -> None:
     from rich import box
     from rich.console import Console
@@ -286,8 +337,8 @@ def _write_tables(
 
     console = Console(highlight=False)
 
-    def write(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> None:
-        table = Table(title=title, title_justify="left", box=box.SIMPLE)
+    def write(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0, room: int = 1) -> None:
+        table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, room))
         for index, head in enumerate(heads):
             table.add_column(head, justify="right" if 0 < index <= numbers else "left")
         for row in rows:
@@ -309,7 +360,13 @@ def _write_tables(
     if "grid" in parts and happened:
         write("Grid and house", ["at", "what", "whose", "words"], [_happened_cells(entry, zone) for entry in happened])
     if "settlements" in parts and settlements:
-        write("Settled events", SETTLED, [cells for noted in settlements for cells in _settled_cells(noted.value)])
+        settled = [cells for noted in settlements for cells in _settled_cells(noted.value)]
+        short = [(_short(start, zone), _short(end, zone, "%H:%M"), *rest) for start, end, *rest in settled]
+        heads = ("from", "to", "event", "asked kW", "base kW", "drew kW", "verdict", "saved kWh", "earned")
+        write("Settled events", heads, short, room=0)
+    if "plans" in parts and plans:
+        columns = ("day", "cost", "promised", "by rules", "bought (promised)", "sold", "sun", "followed")
+        write("Plans, kWh", columns, [_plan_line(noted.value) for noted in plans], numbers=6)
 
 
 def _happened_cells(entry: GridEntry, zone: ZoneInfo) -> tuple[str, str, str, str]:
@@ -324,6 +381,13 @@ def _write_cim(folder: Path, first: datetime, last: datetime, now: datetime) -> 
     left_out = write_cim(folder, sys.stdout.buffer, first, last, now)
     if left_out:
         click.echo(f"quarter hours with a gap in the record, whose energies are left out: {left_out}", err=True)
+
+
+def _short(at: str, zone: ZoneInfo, form: str = "%d %b %H:%M") -> str:
+    try:
+        return datetime.fromisoformat(at).astimezone(zone).strftime(form)
+    except ValueError:
+        return at
 
 
 def _local(key: str, zone: ZoneInfo) -> str:

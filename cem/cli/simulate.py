@@ -41,8 +41,9 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--prices",
     type=FILE,
-    help="A recorded day of market prices that repeats, as aWATTar answers; for a dynamic tariff.",
+    help="Recorded days of market prices that repeat, as aWATTar answers; for a dynamic tariff.",
 )
+@click.option("--compare", is_flag=True, help="Policies compared, against what perfect foresight would have cost.")
 @click.option("--no-plan", is_flag=True, help="Rules only, no optimiser.")
 @click.option("--store", type=FOLDER, help="Keep state.db there; else it stays in memory.")
 @click.option("--journal", type=FILE, help="Write a replay journal, for cem replay.")
@@ -57,6 +58,7 @@ def simulate(
     site: Path | None,
     grid_file: Path | None,
     prices: Path | None,
+    compare: bool,
     no_plan: bool,
     store: Path | None,
     journal: Path | None,
@@ -69,6 +71,11 @@ def simulate(
     kept to is measured at the plant, not asked of the gateway, and every step is judged by the promises of the house.
     Exit code 1 when a promise or a limit was broken or an expectation missed, 2 when a file can't be used.
 
+    With --compare the same time is played under plain self-consumption, the cheapest-hours rule, the gateway's plan and
+    the same told the true half hours, two at once, and held against the least that it can cost. The house has four
+    weeks of records behind it then, and cars are to be ready for their trips. Exit code 1 when the plan costs
+    more than self-consumption, or a car is short or a limit exceeded where another policy avoids it.
+
     \b
     Example:
       cem simulate hw-sim/homes/demo.toml
@@ -76,6 +83,7 @@ def simulate(
       cem simulate hw-sim/homes/demo.toml --days 2 --plot days.svg
       cem simulate hw-sim/homes/demo.toml --prices hw-sim/markets/winter-day.json
       cem simulate hw-sim/scenarios/bad-evening.toml
+      cem simulate hw-sim/homes/demo.toml --days 7 --compare --plot week.svg
     """
     from cem.model.errors import GridError, SiteFileError
     from cem.simulation.plant import HomeUnusable, begins_at
@@ -88,10 +96,14 @@ def simulate(
         )
     if journal is not None and journal.exists():
         raise click.BadParameter(f"'{journal}' is there already; name another", param_hint="--journal")
+    if compare and (no_plan or store is not None or journal is not None):
+        raise click.UsageError("--compare plays several policies; --no-plan, --store and --journal go with one alone")
     try:
         scenario = open_scenario(file)
         began = begins_at(scenario.home, start)
         whole = _lasting(replace(scenario, start=began, seed=seed), days, tick_s, grid_file)
+        if compare:
+            sys.exit(_compared(whole, site, prices, plot, as_json))
         summary = _summary(whole, Setting(site, not no_plan, store, journal, prices), plot)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--start") from error
@@ -106,6 +118,28 @@ def simulate(
         write_summary(summary)
     missed = any(result["met"] is False for result in summary["expectations"])
     sys.exit(int(bool(summary["limits_broken"] or summary["promises"]["violations"] or missed)))
+
+
+def _compared(scenario: "Scenario", site: Path | None, prices: Path | None, plot: Path | None, as_json: bool) -> int:
+    """Prints the comparison; the exit code."""
+    from cem.simulation.compare.report import compare
+    from cem.simulation.compare.run import Task
+
+    began = time.perf_counter()
+    found = compare(Task(scenario, site, prices))
+    summary = found.summary() | {"wall_s": round(time.perf_counter() - began, 2), "faults": found.faults()}
+    if plot is not None:
+        from cem.simulation.compare.picture import svg
+
+        plot.write_text(svg(found), encoding="utf-8")
+        summary["plot"] = str(plot)
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        from cem.cli.compare_text import write_comparison
+
+        write_comparison(summary)
+    return int(bool(summary["faults"]))
 
 
 def _lasting(scenario: "Scenario", days: float | None, tick_s: float | None, grid_file: Path | None) -> "Scenario":

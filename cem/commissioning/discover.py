@@ -108,7 +108,8 @@ async def _look_at(link: Link, drivers: Mapping[str, Driver], context: DriverCon
         return Sighting(link, (), tuple(trouble), "" if trouble else NOBODY_CALLS)
     seen = await knock(link, timeout_s)
     silent = sorted(_silent(drivers.values(), link))
-    words = f"{seen.words}; no way to recognise {', '.join(silent)}" if seen.reached and silent else seen.words
+    hint = f"; name with =PROFILE behind the address what there is no way to recognise: {', '.join(silent)}"
+    words = f"{seen.words}{hint}" if seen.reached and silent else seen.words
     return Sighting(link, (), tuple(trouble), words, seen.reached)
 
 

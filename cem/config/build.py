@@ -59,6 +59,8 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
                 None if table.droop is None else Droop(**table.droop.model_dump()),
                 table.control.spread_s,
                 {p.id: p.spread_s for p in table.provider if p.spread_s is not None},
+                table.plan.reserve_up_w,
+                table.plan.reserve_down_w,
             ),
             read_only=table.read_only,
             identity=identity(table),
@@ -152,6 +154,7 @@ def tariff(table: TariffTable, zone: str, currency: str) -> Tariff:
         currency=currency,
         base_price_per_kwh=table.base_price_per_kwh,
         export_price_per_kwh=table.export_price_per_kwh,
+        peak_price_per_kw=table.peak_price_per_kw,
         ghg_price_per_t=table.ghg_price_per_t,
         load_shape_per_kwh=table.load_shape_per_kwh,
         periods=tuple(
@@ -281,6 +284,7 @@ def vtn_site(table: VtnTable, folder: Path) -> VtnSite:
             broker.login == "token",
             broker.prefix,
         ),
+        table.lost_after_s,
     )
 
 

@@ -12,6 +12,7 @@ from cem.config.tariff_checks import TARIFF_CHECKS
 from cem.config.vtn_checks import VTN_CHECKS
 from cem.config.words import did_you_mean, duplicates, fault, one_of, shown
 from cem.model.resource import Role
+from cem.model.site import LoadRun
 
 Check = Callable[[Draft], Iterator[str]]
 
@@ -121,6 +122,24 @@ def comfort_reversed(draft: Draft) -> Iterator[str]:
             yield fault(path, f"{policy.resource!r} tells no temperature", "a comfort band is of a heat_pump")
 
 
+def run_without_sense(draft: Draft) -> Iterator[str]:
+    """What has to run every day is said once, of a load that the plan may switch on."""
+    for index, policy in draft.loads.items():
+        if policy.daily_wh is not None and policy.profile_w:
+            yield fault(f"load[{index}].daily_wh", "there is a profile_w, too", "one of the two")
+        planned = "daily_wh" if policy.daily_wh is not None else "profile_w" if policy.profile_w else None
+        if planned is not None and policy.runs is not LoadRun.ON_SURPLUS:
+            yield fault(f"load[{index}].{planned}", f"it runs {policy.runs.value!r}", 'runs = "on_surplus"')
+
+
+def store_without_band(draft: Draft) -> Iterator[str]:
+    """Heat can be planned between two temperatures."""
+    for index, policy in draft.loads.items():
+        if policy.store_litres is not None and None in {policy.comfort_min_c, policy.comfort_max_c}:
+            path = f"load[{index}].store_litres"
+            yield fault(path, "no comfort band", "comfort_min_c and comfort_max_c beside it")
+
+
 def circuit_twice(draft: Draft) -> Iterator[str]:
     """Circuit ids are unique."""
     ids = ((f"circuit[{i}].id", circuit.id) for i, circuit in draft.circuits.items())
@@ -164,6 +183,8 @@ WISH_CHECKS: tuple[Check, ...] = (
     battery_policy_without_battery,
     battery_policy_twice,
     load_policy_without_load,
+    run_without_sense,
+    store_without_band,
     comfort_reversed,
     circuit_twice,
     circuit_of_strangers,

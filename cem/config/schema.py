@@ -122,6 +122,8 @@ class PlanTable(Table):
     enabled: bool = True
     every_s: Annotated[float, Field(ge=10, le=86_400)] = 900.0
     timeout_s: Annotated[float, Field(ge=1, le=600)] = 20.0
+    reserve_up_w: Power = 0.0
+    reserve_down_w: Power = 0.0
 
 
 class PeriodTable(Table):
@@ -170,6 +172,7 @@ class TariffTable(Table):
 
     base_price_per_kwh: Price
     export_price_per_kwh: Price = 0.0
+    peak_price_per_kw: Annotated[float, Field(ge=0, le=1000)] = 0.0
     ghg_price_per_t: Annotated[float, Field(ge=0, le=100_000)] = 0.0
     load_shape_per_kwh: Annotated[float, Field(ge=0, le=100)] = 0.1
     period: tuple[PeriodTable, ...] = ()
@@ -248,6 +251,11 @@ class LoadTable(Table):
     min_off_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
     comfort_min_c: Annotated[float, Field(ge=5, le=90)] | None = None
     comfort_max_c: Annotated[float, Field(ge=5, le=90)] | None = None
+    store_litres: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    cop: Annotated[float, Field(ge=1, le=10)] = 3.5
+    daily_wh: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    profile_w: Annotated[tuple[Power, ...], Field(max_length=96)] = ()
+    ready_by: ClockTime = time(0, 0)
 
 
 class ProgrammeTable(Table):
@@ -327,6 +335,7 @@ class VtnTable(Table):
     mdns_name: Annotated[Text, Field(max_length=63)] | None = None
     callback_networks: tuple[Text, ...] = ()
     callback_ca_file: Text | None = None
+    lost_after_s: Annotated[float, Field(ge=5, le=86_400)] = 120.0
     broker: VtnBrokerTable | None = None
     client: Annotated[tuple[VtnClientTable, ...], Field(min_length=1)]
 

@@ -75,6 +75,7 @@ class VtnSite:
     callback_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     callback_ca_file: Path | None = None
     broker: VtnBroker | None = None
+    lost_after_s: float = 120.0  # a VEN of which nothing was heard for so long is lost
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ from cem.model.site import Site
 from cem.model.tick import Inputs
 from cem.model.values import replace
 
+_NO_NOTES: Mapping[str, str] = MappingProxyType({})
+
 
 def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = False) -> tuple[Decision, Memory]:
     """What every controllable resource should do now, and why. Pure and deterministic.
@@ -90,7 +92,8 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         decision, known = _seeing(scene)
     mute = unmanaged(scene)
     kept = site.once(reserves.setpoints)
-    decision = replace(decision, setpoints=(*decision.setpoints, *idle(mute), *kept), grid=presence.presence(known))
+    if mute or kept:
+        decision = replace(decision, setpoints=(*decision.setpoints, *idle(mute), *kept))
     doubt = phase_loss.note(lost) if lost else phase_place.NOTE if places.doubts(inputs.now.mono_s) else ""
     decision = _noted(site, decision, screened, doubt, mute)
     return shown(site, decision), known
@@ -176,7 +179,8 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     setpoints = made(scene, left, points, relays, stores, roofs)
     now = mode(scene)
     load_w = scene.picture.load_w
-    decision = Decision(setpoints, scene.band, now, headline(scene, now, setpoints), load_w)
+    said, grid = headline(scene, now, setpoints), presence.presence(known)
+    decision = Decision(setpoints, scene.band, now, said, load_w, _NO_NOTES, grid)
     return decision, replace(
         known,
         decided_at_s=scene.now_s,
@@ -252,7 +256,7 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
     elif by is None and lost_for_s >= LEASE_S:
         switches = switched.let_go(scene)
     said = "The grid meter is silent: nothing is steered beyond its safe value until it answers again."
-    decision = Decision(setpoints, scene.band, Mode.SAFE, said)
+    decision = Decision(setpoints, scene.band, Mode.SAFE, said, None, _NO_NOTES, presence.presence(known))
     given = {s.resource_id: s.value or 0.0 for s in setpoints}
     kept = {
         key: replace(

@@ -201,8 +201,8 @@ def _heat_pump_claims(
         if wants == "sun":
             # the sun must bear the whole of it; while it runs, what it draws already counts as borne
             borne_w = 0.5 * switched.rated_w - need_w if boosted else max(1.0, switched.rated_w - need_w)
-            used = replace(more, use={**more.use, SURPLUS: borne_w})
-            more = replace(used, drains=frozenset(), entry=0.0 if boosted else SURPLUS_ON_SHARE)
+            entry = 0.0 if boosted else SURPLUS_ON_SHARE
+            more = replace(more, use={**more.use, SURPLUS: borne_w}, drains=frozenset(), entry=entry)
         if not running:
             # it may never start: what others take now comes first, whatever its priority
             more = replace(more, rank=(USUAL, LAST))

@@ -128,7 +128,8 @@ def domain(found: DomainStatus, status: Status) -> str:
     counts = ((found.vens, "VEN"), (found.events, "event"), (found.reports, "report"))
     held = ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for number, name in counts)
     heard = "no VEN heard yet" if found.heard_at is None else f"last heard {moment(found.heard_at, status)}"
-    return f"VTN for the domain below: {held}; {heard}; at {found.url}"
+    lost = ", ".join(one.name for one in found.members if one.lost)
+    return f"VTN for the domain below: {held}; {heard}{f'; lost: {lost}' if lost else ''}; at {found.url}"
 
 
 def clock_s(status: Status) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import json
 import math
 import os
 import sys
@@ -11,10 +12,11 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from cem.io.frozen_json import encode
 from cem.model.errors import CemError
 from cem.model.plan import Plan, PlanRequest
 
-COMMAND: Final = (sys.executable, "-m", "cem.planning.worker")
+COMMAND: Final = (sys.executable, "-m", "cem.planner_app")
 LINE_BYTES: Final = 8 * 1024 * 1024
 STDERR_BYTES: Final = 4096
 NICE: Final = 10
@@ -31,7 +33,6 @@ class _Reply:
     error: str | None = None
 
 
-_REQUEST: Final = TypeAdapter(PlanRequest)
 _REPLY: Final = TypeAdapter(_Reply)
 
 
@@ -58,7 +59,7 @@ class WorkerPlanner:
 
     async def solve(self, request: PlanRequest) -> Plan:
         """A plan whose slots are those of the request; raises TimeoutError or CemError, never blocks the loop."""
-        line = _REQUEST.dump_json(_plain(request)) + b"\n"
+        line = json.dumps(encode(request)).encode() + b"\n"
         async with self._turn:
             try:
                 async with asyncio.timeout(self._timeout_s):
@@ -211,13 +212,3 @@ def _numbers(plan: Plan) -> Iterator[float]:
         for intent in slot.intents.values():
             numbers += [intent.target_soc_pct, intent.max_w, intent.value_per_kwh]
     yield from (number for number in numbers if number is not None)
-
-
-def _plain(request: PlanRequest) -> PlanRequest:
-    """The same request with ordinary dicts: the serialiser knows no read-only mappings."""
-    return dataclasses.replace(
-        request,
-        soc_pct=dict(request.soc_pct),
-        reserve_pct=dict(request.reserve_pct),
-        grid_charge=dict(request.grid_charge),
-    )

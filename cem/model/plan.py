@@ -74,6 +74,64 @@ class EvNeed:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadNeed:
+    """What a switched load still has to run by `due`: `profile_w` in quarter hours, in one go or with pauses."""
+
+    resource_id: str
+    profile_w: tuple[float, ...]
+    due: datetime
+    interruptible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HeatStore:
+    """A heat pump's store: heat above the lower end of the comfort band, and up to its upper end."""
+
+    resource_id: str
+    stored_wh: float
+    capacity_wh: float
+    max_w: float  # electrical
+    cop: float  # heat per electrical energy
+    loss_per_h: float = 0.0  # share of what is stored
+
+
+@dataclass(frozen=True, slots=True)
+class HeatNeed:
+    """The same with the heat that the house draws per slot."""
+
+    store: HeatStore
+    demand_w: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LevelGoal:
+    """A battery should hold so much at an instant, because the grid asks for it."""
+
+    resource_id: str
+    soc_pct: float
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What only some houses have: every per-slot tuple has n values, or none at all.
+
+    `grid_min_w` and `grid_max_w` are a band of the net import that is asked for. `reserve_up_w` and `reserve_down_w`:
+    so much more the batteries can always give, and take.
+    """
+
+    loads: tuple[LoadNeed, ...] = ()
+    heat: tuple[HeatNeed, ...] = ()
+    levels: tuple[LevelGoal, ...] = ()
+    grid_min_w: tuple[float | None, ...] = ()
+    grid_max_w: tuple[float | None, ...] = ()
+    reserve_up_w: float = 0.0
+    reserve_down_w: float = 0.0
+    peak_price_per_kw: float = 0.0  # of the highest mean import of a slot in the month
+    peak_so_far_w: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class PlanRequest:
     """A planning problem: n slots between n + 1 `edges`; every per-slot tuple has n values, powers as magnitudes."""
 
@@ -89,4 +147,5 @@ class PlanRequest:
     export_limit_w: tuple[float | None, ...]
     load_w: tuple[float, ...]  # forecast of what is not controllable
     pv_w: tuple[float, ...]  # forecast of generation
+    extras: Extras = Extras()
     zone: str = "UTC"  # local time in the plan's reasons

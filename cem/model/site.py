@@ -82,6 +82,11 @@ class LoadPolicy:
     min_off_s: float = 300.0
     comfort_min_c: float | None = None  # a heat pump whose store is colder heats now
     comfort_max_c: float | None = None  # one whose store is as warm stores no more
+    store_litres: float | None = None  # of a heat pump: how much water its store holds
+    cop: float = 3.5  # heat per electrical energy, on the mean
+    daily_wh: float | None = None  # what a load that waits for the sun has to get every day
+    profile_w: tuple[float, ...] = ()  # or its run in one go, in quarter hours
+    ready_by: time = time(0, 0)  # local, by which it is to be done
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,8 @@ class ControlPolicy:
     droop: Droop | None = None
     spread_s: float = 0.0  # the longest wait by chance after what ended for many houses at once; 0: none
     spread_by: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # of a provider, by its id
+    reserve_up_w: float = 0.0  # so much more the batteries can always give by plan, for a service
+    reserve_down_w: float = 0.0  # and take
 
     def spread_for(self, source: str) -> float:
         """The longest wait after an event of this provider, s."""

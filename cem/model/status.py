@@ -104,6 +104,20 @@ class TariffStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SubVenStatus:
+    """One VEN of the domain below. Powers in W, import positive; shares as magnitudes, None: none is in force."""
+
+    name: str
+    lost: bool
+    heard_at: datetime | None  # None: not since the start
+    power_w: float | None  # as it reported it last
+    reported_until: datetime | None
+    import_share_w: float | None
+    export_share_w: float | None
+    opted_out: bool  # of something that it was asked
+
+
+@dataclass(frozen=True, slots=True)
 class DomainStatus:
     """The VTN that the gateway runs for a domain below itself."""
 
@@ -114,6 +128,7 @@ class DomainStatus:
     events: int
     reports: int
     heard_at: datetime | None  # when one of its VENs last asked for something
+    members: tuple[SubVenStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ class TariffPeriod:
 
     def covers(self, local: datetime) -> bool:
         """Whether a local time falls into the period; a period may run over midnight (its day is where it began)."""
-        clock = local.time().replace(tzinfo=None)
+        clock = local.time()
         if self.start < self.end or self.end == time(0):
             return self.start <= clock and (clock < self.end or self.end == time(0)) and self._begins_on(local)
         if clock >= self.start:
@@ -44,6 +44,7 @@ class Tariff:
     base_price_per_kwh: float
     export_price_per_kwh: float
     periods: tuple[TariffPeriod, ...] = ()
+    peak_price_per_kw: float = 0.0  # of the highest mean import of a quarter hour in each month
     ghg_price_per_t: float = 0.0  # what a tonne of greenhouse gas weighs for the owner
     load_shape_per_kwh: float = 0.1  # what it weighs to consume where a load shape does not want it
 

@@ -1,5 +1,6 @@
 """Blocks of columns and rows, and HiGHS: arrays go straight into the solver, no modelling layer in between."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +25,12 @@ class Status:
     UPPER: Final = 2
 
 
+_OPTIONS: Final = (
+    ("output_flag", False),
+    ("threads", 1),
+    ("presolve", "off"),
+    ("simplex_dual_edge_weight_strategy", 1),  # Devex: the steepest edge costs more than it saves here
+)
 _STATUS: Final = (HighsBasisStatus.kLower, HighsBasisStatus.kBasic, HighsBasisStatus.kUpper)
 
 
@@ -40,13 +47,17 @@ class Answer:
 
 
 class Blocks:
-    """Collects columns and rows in blocks; a block of columns is known by the array of its indices."""
+    """Collects columns and rows in blocks; a block of columns is known by the array of its indices.
 
-    def __init__(self) -> None:
+    Blocks that are to extend a programme count their columns from `first`, how many that has.
+    """
+
+    def __init__(self, first: int = 0) -> None:
+        self._first = first
         self._columns: list[tuple[Array, Array, Array]] = []
         self._rows: list[tuple[Array, Array]] = []
         self._entries: list[tuple[Index, Index, Array]] = []
-        self.columns = 0
+        self.columns = first
         self.rows = 0
 
     def add_columns(self, count: int, lower: ArrayLike, upper: ArrayLike, cost: ArrayLike) -> Index:
@@ -80,12 +91,26 @@ class Blocks:
         """More terms for rows that are already there."""
         self._entries.append((rows, columns, _wide(coefficients, len(rows))))
 
-    def lp(self, cost_unit: float) -> HighsLp:
-        """The linear programme, minimised, its costs in multiples of `cost_unit`."""
+    def _by_row(self) -> tuple[NDArray[np.int32], NDArray[np.int32], Array]:
+        """All terms row by row: where each row starts, columns, coefficients."""
         rows, columns, values = (np.concatenate([entry[i] for entry in self._entries]) for i in range(3))
         order = np.argsort(rows * self.columns + columns, kind="stable")
         starts = np.zeros(self.rows + 1, dtype=np.int32)
         np.cumsum(np.bincount(rows, minlength=self.rows), out=starts[1:])
+        return starts, columns[order].astype(np.int32), values[order]
+
+    def extend(self, highs: Any, cost_unit: float) -> None:
+        """Adds everything to a programme that has `first` columns."""
+        lower, upper = self.bounds
+        none = np.zeros(0, np.int32)
+        highs.addCols(len(lower), self.costs / cost_unit, lower, upper, 0, none, none, np.zeros(0))
+        starts, columns, values = self._by_row()
+        lower, upper = (np.concatenate([r[i] for r in self._rows]) for i in range(2))
+        highs.addRows(self.rows, lower, upper, len(columns), starts[:-1], columns, values)
+
+    def lp(self, cost_unit: float) -> HighsLp:
+        """The linear programme, minimised, its costs in multiples of `cost_unit`."""
+        starts, columns, values = self._by_row()
         lp = HighsLp()
         lp.num_col_, lp.num_row_ = self.columns, self.rows
         lp.col_lower_, lp.col_upper_, costs = (np.concatenate([c[i] for c in self._columns]) for i in range(3))
@@ -94,20 +119,21 @@ class Blocks:
         lp.a_matrix_.format_ = MatrixFormat.kRowwise
         lp.a_matrix_.num_col_, lp.a_matrix_.num_row_ = self.columns, self.rows
         lp.a_matrix_.start_ = starts
-        lp.a_matrix_.index_ = columns[order].astype(np.int32)
-        lp.a_matrix_.value_ = values[order]
+        lp.a_matrix_.index_ = columns
+        lp.a_matrix_.value_ = values
         return lp
 
     @property
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper bound of every column."""
-        lower, upper = (np.concatenate([column[i] for column in self._columns]) for i in range(2))
+        columns = self._columns or [(np.zeros(0),) * 3]
+        lower, upper = (np.concatenate([column[i] for column in columns]) for i in range(2))
         return lower, upper
 
     @property
     def costs(self) -> Array:
         """Cost of every column."""
-        return np.concatenate([column[2] for column in self._columns])
+        return np.concatenate([column[2] for column in self._columns or [(np.zeros(0),) * 3]])
 
 
 def _wide(values: ArrayLike, count: int) -> Array:
@@ -131,9 +157,10 @@ class Solver:
         self, blocks: Blocks, cost_unit: float, basis: "tuple[NDArray[np.int8], NDArray[np.int8]] | Basis | None" = None
     ) -> None:
         self._unit = cost_unit
+        self._start = basis
         self.runs = 0
         self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        for option, value in (("output_flag", False), ("threads", 1), ("presolve", "off")):
+        for option, value in _OPTIONS:
             self._highs.setOptionValue(option, value)
         if self._highs.passModel(blocks.lp(cost_unit)) == HighsStatus.kError:
             raise SolverFailedError("the solver refused the problem as malformed; no plan from it, rules instead")
@@ -145,9 +172,14 @@ class Solver:
             start.valid = True
             self._highs.setBasis(start)
 
+    def again(self, blocks: Blocks) -> "Solver":
+        """Another one with the same programme as it was handed over, without what extended this one."""
+        return Solver(blocks, self._unit, self._start)
+
     def basis(self) -> "Basis":
-        """Where the last optimum stands; a start for a programme of the same shape."""
-        return Basis(self._highs.getBasis())
+        """Where the last optimum stands; a start for a programme of the same shape, and for `again`."""
+        self._start = Basis(self._highs.getBasis())
+        return self._start
 
     @property
     def iterations(self) -> int:
@@ -189,22 +221,8 @@ class Solver:
         """New bounds for columns."""
         self._highs.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
 
-    def price_columns(self, columns: Index, costs: Array) -> None:
-        """New costs for columns."""
-        self._highs.changeColsCost(len(columns), columns.astype(np.int32), costs / self._unit)
-
-    def add_rows(self, lower: ArrayLike, upper: ArrayLike, *terms: tuple[Index, ArrayLike]) -> None:
-        """More rows, as `Blocks.add_rows` makes them; a run then goes on from the last basis."""
-        count = len(terms[0][0])
-        columns = np.stack([term[0] for term in terms], axis=1).ravel()
-        values = np.stack([_wide(term[1], count) for term in terms], axis=1).ravel()
-        starts = np.arange(count) * len(terms)
-        self._highs.addRows(
-            count,
-            _wide(lower, count),
-            _wide(upper, count),
-            len(columns),
-            starts.astype(np.int32),
-            columns.astype(np.int32),
-            values,
-        )
+    def extend(self, more: Callable[[Blocks], None]) -> None:
+        """More columns and rows, which `more` puts into blocks; a run then goes on from the last basis."""
+        blocks = Blocks(int(self._highs.getNumCol()))
+        more(blocks)
+        blocks.extend(self._highs, self._unit)

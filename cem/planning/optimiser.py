@@ -1,19 +1,23 @@
 """Solves a planning problem: a linear programme first, then only the on/off decisions that its solution breaks."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cem.planning.decisions import Decided, Decisions, Effort
+from cem.planning.branch import prove
+from cem.planning.decisions import Decided, Decisions
+from cem.planning.dive import TACTICS, dive, stand_still
+from cem.planning.exchange import car_worth, exchange, polish
 from cem.planning.lp import Answer, Array, Basis, Blocks, Solver, SolverFailedError
 from cem.planning.parts import Problem
 from cem.planning.programme import Layout, build, first_basis
 
 GAP = 1e-3  # share of the gross bill within which an answer counts as optimal
 SAME = 1.2  # times the excess of the last search at which its decisions are as good as another search
+SHORT = 12  # linear programmes of a first attempt to prove, where little is broken
+HOPELESS = 6.0  # times what is enough: a gap that so few branches do not close
+NEAR = 1.8  # times what is enough: still within the gap, and good enough after the quick part of the search
 FEW = 4  # exchanges that are tried before another search
-TACTICS = ("energy", "spread", "round", "drop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ class Prepared:
 
     def solve(self) -> Solution:
         """The cheapest way through the horizon; raises SolverFailedError when the solver gives nothing."""
-        return _solution(self.problem, self.layout, self.solver, _decide(self))
+        return _solution(self.problem, self.layout, *_decide(self))
 
 
 def prepare(problem: Problem, warm: Warm | None = None) -> Prepared:
@@ -110,7 +114,7 @@ def prepare(problem: Problem, warm: Warm | None = None) -> Prepared:
         warm.shape, warm.basis, warm.pattern = shape, None, None
     basis = first_basis(problem, blocks, layout) if warm.basis is None else warm.basis
     solver = Solver(blocks, problem.price_scale, basis)
-    return Prepared(problem, layout, solver, Decisions(layout, solver, blocks), warm)
+    return Prepared(problem, layout, solver, Decisions(problem, layout, solver, blocks), warm)
 
 
 def optimise(problem: Problem, warm: Warm | None = None) -> Solution:
@@ -118,74 +122,106 @@ def optimise(problem: Problem, warm: Warm | None = None) -> Solution:
     return prepare(problem, warm).solve()
 
 
-def _decide(prepared: Prepared) -> Decided:
+def _decide(prepared: Prepared) -> tuple[Decided, Array]:
+    """The answer, and the duals of all rows."""
     solver, decisions, warm = prepared.solver, prepared.decisions, prepared.warm
     relaxed = solver.run()
     warm.basis = solver.basis()
-    if decisions.broken(relaxed.values):
-        best = _search(prepared, decisions.cut(relaxed))
-        warm.pattern = decisions.pattern(best.answer.values)
-        decisions.seal(best)
-        return Decided(solver.run(), best.lower, best.upper, best.bound)
-    warm.pattern = decisions.pattern(relaxed.values)
-    return Decided(relaxed, decisions.lower, decisions.upper, relaxed.objective)
+    if not decisions.broken(relaxed.values):
+        warm.pattern = decisions.pattern(relaxed)
+        return Decided(relaxed, decisions.lower, decisions.upper, relaxed.objective), solver.duals()[0]
+    best = _search(prepared, relaxed)
+    warm.pattern = decisions.pattern(best.answer)
+    answer, duals = decisions.seal(best)
+    return replace(best, answer=answer), duals
 
 
 def _search(prepared: Prepared, relaxed: Answer) -> Decided:
     """Follows the last decisions, dives, exchanges and branches until the answer is good enough or the effort spent."""
-    problem, decisions = prepared.problem, prepared.decisions
-    if not decisions.broken(relaxed.values):
-        return Decided(relaxed, decisions.lower, decisions.upper, relaxed.objective)
-    enough, effort = GAP / 2.0 * problem.gross_bill, effort_for(problem)
-    best: Decided | None = None
-    if prepared.warm.pattern is not None:
-        found = decisions.follow(prepared.warm.pattern, np.inf)
-        if found is not None:
-            best = replace(found, bound=relaxed.objective)
-            good = enough + SAME * prepared.warm.excess * problem.gross_bill
-            if best.answer.objective - best.bound > good:
-                best = decisions.improve(best, FEW, good)
-            if best.answer.objective - best.bound <= 2.0 * good:
+    decisions, warm = prepared.decisions, prepared.warm
+    gross = max(prepared.problem.gross_bill, 1e-6)
+    enough = GAP / 2.0 * gross
+    best = None
+    if warm.pattern is not None:
+        best = _better(None, decisions.follow(warm.pattern), relaxed)
+        good = enough + SAME * warm.excess * gross
+        if best is not None:
+            best = exchange(decisions, best, FEW, good)
+            if best.excess <= 2.0 * good:
                 return best
-    for found in _tries(prepared):
-        if found is not None and (best is None or found.answer.objective < best.answer.objective):
-            best = replace(found, bound=relaxed.objective)
-        if best is not None and best.answer.objective - relaxed.objective <= enough:
-            return best
-    if best is not None:
-        best = decisions.improve(best, effort.exchanges, enough)
-    if best is None or best.answer.objective - best.bound > enough:
-        best = decisions.prove(relaxed, best, effort.nodes, enough)
-    if best is None:
-        raise SolverFailedError("no way was found that keeps what is on or off; no plan from it, rules instead")
-    prepared.warm.excess = (best.answer.objective - relaxed.objective) / max(problem.gross_bill, 1e-6)
+    if not prepared.layout.crossed.into.size:  # else the relaxed optimum is too far from anything that can be
+        best = _better(best, dive(decisions, relaxed, decisions.lower, decisions.upper, TACTICS[0]), relaxed)
+    if best is None or best.excess > enough:
+        best = _improved(prepared, decisions.cut(relaxed), best, enough)
+    warm.excess = (best.answer.objective - relaxed.objective) / gross
     return best
 
 
-def _tries(prepared: Prepared) -> Iterator[Decided | None]:
-    """First answers, the most promising first."""
-    decisions, solver = prepared.decisions, prepared.solver
-    if prepared.layout.crossed.into.size:
-        for dearest in (False, True):
-            bounds = decisions.uncross(dearest)
-            for tactic in TACTICS[:2]:
-                decisions.apply(*bounds)
-                yield decisions.dive(solver.run(), *bounds, tactic, np.inf)
-        return
+def _improved(prepared: Prepared, relaxed: Answer, best: Decided | None, enough: float) -> Decided:
+    """From the relaxed optimum that knows of its broken slots: quickly as good as it gets, then with more effort."""
+    decisions, effort = prepared.decisions, effort_for(prepared.problem)
+    if not decisions.broken(relaxed.values):
+        return Decided(relaxed, decisions.lower, decisions.upper, relaxed.objective)
+    best = _better(best, None, relaxed)
+    if best is not None and best.excess <= enough:
+        return best
+    worth = car_worth(decisions)
+    best = _better(best, _first(decisions, relaxed), relaxed)
+    if best is not None:
+        best = exchange(decisions, best, FEW, enough)
+        if best.excess > NEAR * enough and decisions.broken_count(relaxed.values) <= FEW:
+            best = prove(decisions, relaxed, best, SHORT, enough) or best
+        if best.excess <= NEAR * enough:
+            return best
+        best = polish(decisions, best, worth, effort.sweeps, enough)
+        best = exchange(decisions, best, effort.exchanges, enough)
+    circling = prepared.layout.crossed.into.size > effort.nodes  # more to branch on than there is to spend
+    if best is None or NEAR * enough < best.excess < (HOPELESS * enough if circling else np.inf):
+        best = prove(decisions, relaxed, best, effort.nodes, enough)
+    if best is None:
+        raise SolverFailedError("no way was found that keeps what is on or off; no plan from it, rules instead")
+    return best
+
+
+def _first(decisions: Decisions, relaxed: Answer) -> Decided | None:
+    """The first answer that any tactic finds; where none does, everything stands still."""
+    start = relaxed
     for tactic in TACTICS:
-        decisions.apply(decisions.lower, decisions.upper)
-        yield decisions.dive(solver.run(), decisions.lower, decisions.upper, tactic, np.inf)
+        found = dive(decisions, start, decisions.lower, decisions.upper, tactic)
+        if found is not None:
+            return found
+        start = decisions.relaxed(decisions.lower, decisions.upper)
+    return stand_still(decisions)
+
+
+def _better(best: Decided | None, found: Decided | None, relaxed: Answer) -> Decided | None:
+    """The cheaper of two, above the relaxed optimum."""
+    if found is not None and (best is None or found.answer.objective < best.answer.objective):
+        best = found
+    return None if best is None else replace(best, bound=max(best.bound, relaxed.objective))
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How many times stores are gone over and linear programmes solved, to improve and to prove."""
+
+    sweeps: int
+    exchanges: int
+    nodes: int
 
 
 def effort_for(problem: Problem) -> Effort:
     """Less where a linear programme takes longer: its time grows with slots and parts."""
     size = problem.slots * (2 + len(problem.stores) + len(problem.cars) + len(problem.loads)) / 768.0
-    return Effort(exchanges=round(min(16.0 / size, 60)) + 4, nodes=round(min(32.0 / size, 200)) + 6)
+    return Effort(
+        sweeps=round(min(6.0 / size, 12)) + 2,
+        exchanges=round(min(8.0 / size, 30)) + 4,
+        nodes=round(min(12.0 / size, 200)) + 6,
+    )
 
 
-def _solution(problem: Problem, layout: Layout, solver: Solver, decided: Decided) -> Solution:
+def _solution(problem: Problem, layout: Layout, decided: Decided, row_duals: Array) -> Solution:
     v, n, hours = decided.answer.values, problem.slots, problem.hours
-    row_duals, _ = solver.duals()
     import_over, export_over = layout.import_over.over(v, n), layout.export_over.over(v, n)
     imported, exported = layout.imported.over(v, n) + import_over, layout.exported.over(v, n) + export_over
     both = np.minimum(imported, exported)  # only where both ways cost nothing

@@ -9,13 +9,15 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from cem.model.resource import Role
-from cem.model.site import Site
+from cem.model.resource import Resource, Role
+from cem.model.site import LoadPolicy, LoadRun, Site
 
 QUARTER_S: Final = 900
 DAY_S: Final = 86400
 LOOK_BACK_DAYS: Final = 28
 """Weekends are learnt apart from working days."""
+KEPT_DAYS: Final = 31
+"""A whole month, for its highest import."""
 LOAD_SIGNAL: Final = "site.load_w"
 """Key of the history of what is not controllable; where it is missing, the meter less the known devices stands in."""
 
@@ -89,38 +91,51 @@ class Course:
 
 
 class Past:
-    """What the forecasts of one site look at: `load`, and `generation` as a magnitude."""
+    """What the forecasts of one site look at: `load`, `generation` as a magnitude, and the `grid`, import positive.
+
+    `apart` are the loads and heat pumps that are planned for themselves, and so are no part of `load`.
+    """
 
     def __init__(self, site: Site) -> None:
-        self.load = Course()
-        self.generation = Course()
         self._site = site
         roles = (Role.GRID, Role.PV, Role.BATTERY, Role.EV)
-        self.signals = tuple(f"{resource.id}.power_w" for role in roles for resource in site.of(role))
+        known = [resource.id for role in roles for resource in site.of(role)]
+        self._apart = sorted(planned_apart(site))
+        self._forget()
+        self.signals = tuple(f"{resource_id}.power_w" for resource_id in (*known, *self._apart))
         """What is to be asked of the record."""
-        self._told_s: dict[str, int] = {}  # by signal the last minute that it had
         self._until_s = 0
+
+    def _forget(self) -> None:
+        self.load, self.generation, self.grid = Course(), Course(), Course()
+        self.apart = {resource_id: Course() for resource_id in self._apart}
+        self._told_s: dict[str, int] = {}  # by signal the last minute that it had
 
     def since_s(self, until_s: int) -> int:
         """From when on minutes are wanted of all signals, when what began before `until_s` is asked for.
 
         What one of them has not told yet may still come. A clock that went back makes everything new.
         """
-        oldest_s = until_s - LOOK_BACK_DAYS * DAY_S
+        oldest_s = until_s - KEPT_DAYS * DAY_S
         if until_s < self._until_s:
-            self.load, self.generation, self._told_s = Course(), Course(), {}
+            self._forget()
         self._until_s = until_s
-        return max(oldest_s, min((self._told_s.get(signal, oldest_s) for signal in self.signals), default=oldest_s))
+        asked = self.signals[: len(self.signals) - len(self._apart)]  # what is planned apart may tell no power at all
+        return max(oldest_s, min((self._told_s.get(signal, oldest_s) for signal in asked), default=oldest_s))
 
     def take(self, history: Mapping[str, Minutes]) -> None:
         """Takes in the minutes from `since_s` on, by signal 'resource.point' in the house's signs."""
-        self.load.extend(_load(self._site, history))
+        self.load.extend(_load(self._site, history, self._apart))
         self.generation.extend(_generation(self._site, history))
+        for meter in self._site.of(Role.GRID)[:1]:
+            self.grid.extend(history.get(f"{meter.id}.power_w", ()))
+        for resource_id, course in self.apart.items():
+            course.extend(history.get(f"{resource_id}.power_w", ()))
         for signal, minutes in history.items():
             if minutes:
                 self._told_s[signal] = minutes[-1][0]
-        for course in (self.load, self.generation):
-            course.forget(self._until_s - LOOK_BACK_DAYS * DAY_S)
+        for course in (self.load, self.generation, self.grid, *self.apart.values()):
+            course.forget(self._until_s - KEPT_DAYS * DAY_S)
 
 
 def past_of(site: Site, history: Mapping[str, Minutes]) -> Past:
@@ -130,8 +145,31 @@ def past_of(site: Site, history: Mapping[str, Minutes]) -> Past:
     return past
 
 
-def _load(site: Site, history: Mapping[str, Minutes]) -> Minutes:
-    """What is not controllable: recorded as such, or the meter less every known device in the minutes that have all."""
+def planned_apart(site: Site) -> frozenset[str]:
+    """Loads that have to run every day, and heat pumps of whose store everything but the temperature is known."""
+    loads = {load.id for load in site.of(Role.LOAD) if runs_daily(site.load_policy(load.id), load)}
+    return frozenset(
+        loads | {pump.id for pump in site.of(Role.HEAT_PUMP) if fills_store(site.load_policy(pump.id), pump)}
+    )
+
+
+def runs_daily(policy: LoadPolicy, load: Resource) -> bool:
+    """Whether the plan has to see to it that a load gets what it needs every day."""
+    sized = policy.daily_wh is not None and bool(load.ratings.max_power_w)
+    return policy.runs is LoadRun.ON_SURPLUS and (sized or bool(policy.profile_w))
+
+
+def fills_store(policy: LoadPolicy, pump: Resource) -> bool:
+    """Whether the plan may fill a heat pump's store."""
+    known = (policy.comfort_min_c, policy.comfort_max_c, policy.store_litres, pump.ratings.max_power_w)
+    return all(one is not None for one in known)
+
+
+def _load(site: Site, history: Mapping[str, Minutes], apart: Sequence[str]) -> Minutes:
+    """What is not planned: recorded as such, or the meter less every known device in the minutes that have all.
+
+    Of what is planned apart a minute that is missing counts as nothing.
+    """
     recorded = history.get(LOAD_SIGNAL)
     if recorded:
         return recorded
@@ -140,8 +178,9 @@ def _load(site: Site, history: Mapping[str, Minutes]) -> Minutes:
         return []
     known = [r for r in site.resources if r.role in {Role.PV, Role.BATTERY, Role.EV}]
     devices = [dict(history.get(f"{resource.id}.power_w", ())) for resource in known]
+    others = [dict(history.get(f"{resource_id}.power_w", ())) for resource_id in apart]
     return [
-        (minute, grid_w - sum(device[minute] for device in devices))
+        (minute, grid_w - sum(device[minute] for device in devices) - sum(one.get(minute, 0.0) for one in others))
         for minute, grid_w in history[f"{meter.id}.power_w"]
         if all(minute in device for device in devices)
     ]

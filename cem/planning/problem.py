@@ -1,14 +1,14 @@
 """A planning request as a problem: what the optimiser needs, in kW, kWh and hours, every number finite."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
 
 from cem.model.plan import EvNeed, PlanRequest
 from cem.model.resource import Control, Resource, Role
-from cem.planning.parts import Array, CarPart, Goal, Problem, StorePart
+from cem.planning.parts import Array, CarPart, Goal, LoadPart, Problem, Services, StorePart
 
 EFFICIENCY = 0.95  # of charging and of discharging each, where the ratings do not tell
 HOURS_TO_FULL = 2.0  # power of a battery that does not tell its own: full in this time
@@ -37,8 +37,12 @@ def problem_of(request: PlanRequest) -> tuple[Problem, list[str]]:
         load_kw=_powers(request.load_w, "load", notes),
         pv_kw=_powers(request.pv_w, "PV", notes),
         curtailable=any(r.role is Role.PV and Control.PV_LIMIT_W in r.controls for r in request.resources),
-        stores=tuple(_batteries(request, median, notes)),
+        stores=(*_batteries(request, median, notes), *_heat_stores(request, median)),
         cars=tuple(_cars(request, hours, median, notes)),
+        loads=tuple(_loads(request)),
+        services=_services(request),
+        peak_price=request.extras.peak_price_per_kw,
+        peak_kw=request.extras.peak_so_far_w / 1000.0,
     )
     return problem, notes
 
@@ -50,6 +54,12 @@ def _check_shape(request: PlanRequest) -> None:
     for name in ("import_price_per_kwh", "export_price_per_kwh", "import_limit_w", "export_limit_w", "load_w", "pv_w"):
         if len(getattr(request, name)) != n:
             raise ValueError(f"{name} has {len(getattr(request, name))} values for {n} slots")
+    extras = request.extras
+    bands = {"grid_min_w": extras.grid_min_w, "grid_max_w": extras.grid_max_w}
+    bands |= {f"demand_w of {need.store.resource_id}": need.demand_w for need in extras.heat}
+    for name, values in bands.items():
+        if values and len(values) != n:
+            raise ValueError(f"{name} has {len(values)} values for {n} slots")
 
 
 def _prices(values: Sequence[float], side: str, notes: list[str]) -> Array:
@@ -109,6 +119,74 @@ def _battery(
         grid_charge=request.grid_charge.get(resource.id, True),
         end_value=max(median_price, 0.0) * EFFICIENCY * END_SHARE,
         wear=abs(median_price) * WEAR_SHARE,
+        goals=tuple(
+            Goal(capacity_kwh * goal.soc_pct / 100.0, _before(request, goal.due))
+            for goal in request.extras.levels
+            if goal.resource_id == resource.id and goal.due > request.edges[0]
+        ),
+    )
+
+
+def _before(request: PlanRequest, due: datetime) -> Array:
+    """The share of each slot that lies before an instant."""
+    return np.array([min(max((due - a) / (b - a), 0.0), 1.0) for a, b in pairwise(request.edges)])
+
+
+def _heat_stores(request: PlanRequest, median_price: float) -> list[StorePart]:
+    """The stores of heat pumps; what is in them at the end is worth what it would cost to heat it then."""
+    names = {resource.id: resource.name for resource in request.resources}
+    slots = len(request.edges) - 1
+    return [
+        StorePart(
+            id=store.resource_id,
+            name=names.get(store.resource_id, store.resource_id),
+            capacity_kwh=store.capacity_wh / 1000.0,
+            soc_kwh=store.stored_wh / 1000.0,
+            floor_kwh=0.0,
+            max_charge_kw=np.full(slots, store.max_w / 1000.0),
+            max_discharge_kw=np.zeros(slots),
+            charge_efficiency=np.full(slots, store.cop),
+            drain_kw=np.maximum(np.array(need.demand_w, dtype=np.float64), 0.0) / 1000.0,
+            loss_per_h=store.loss_per_h,
+            end_value=max(median_price, 0.0) / store.cop * END_SHARE,
+        )
+        for need in request.extras.heat
+        for store in (need.store,)
+    ]
+
+
+def _loads(request: PlanRequest) -> list[LoadPart]:
+    """The runs that fit before their time; one that is late runs as soon as it can."""
+    names = {resource.id: resource.name for resource in request.resources}
+    slots, parts = len(request.edges) - 1, []
+    for need in request.extras.loads:
+        pieces = len(need.profile_w)
+        if not pieces or pieces > slots:
+            continue
+        due = sum(end <= need.due for end in request.edges[1:])
+        profile_kw = np.array(need.profile_w, dtype=np.float64) / 1000.0
+        name = names.get(need.resource_id, need.resource_id)
+        parts.append(LoadPart(need.resource_id, name, profile_kw, 0, max(due, pieces), need.interruptible))
+    return parts
+
+
+def _services(request: PlanRequest) -> Services:
+    """The bands and the power kept free, as the optimiser takes them."""
+    extras, slots = request.extras, len(request.edges) - 1
+
+    def band(values: tuple[float | None, ...], none: float) -> Array | None:
+        if not any(value is not None for value in values):
+            return None
+        return np.array([none if value is None else value / 1000.0 for value in values])
+
+    def kept(watts: float) -> Array | None:
+        return np.full(slots, watts / 1000.0) if watts > 0.0 else None
+
+    return Services(
+        band(extras.grid_min_w, -np.inf),
+        band(extras.grid_max_w, np.inf),
+        kept(extras.reserve_up_w),
+        kept(extras.reserve_down_w),
     )
 
 
@@ -132,7 +210,13 @@ def car_power_kw(resource: Resource) -> tuple[float, float]:
     most_kw = most_a * kw_per_amp
     if ratings.max_charge_w is not None:
         most_kw = min(most_kw, ratings.max_charge_w / 1000.0)
-    return min(ratings.min_current_a * kw_per_amp, most_kw), most_kw
+    least_kw = ratings.min_current_a * (ratings.nominal_voltage_v / 1000.0 if _switches(resource) else kw_per_amp)
+    return min(least_kw, most_kw), most_kw
+
+
+def _switches(resource: Resource) -> bool:
+    """Whether it charges on one phase where that is enough."""
+    return Control.EV_PHASES in resource.controls
 
 
 def _car(request: PlanRequest, resource: Resource, need: EvNeed, hours: Array, median_price: float) -> CarPart:

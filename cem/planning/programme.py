@@ -38,6 +38,11 @@ class Group:
         full[self.slots] = values[self.columns]
         return full
 
+    def among(self, columns: Index) -> "Group":
+        """Only these of its columns."""
+        there = np.isin(self.columns, columns, assume_unique=True)
+        return Group(self.slots[there], self.columns[there])
+
 
 @dataclass(frozen=True, slots=True)
 class Soft:
@@ -110,6 +115,10 @@ class Ways:
     def both(self, values: Array) -> NDArray[np.bool_]:
         """Where a solution goes both ways at once."""
         return np.minimum(values[self.into], values[self.out]) > NOISE_KW
+
+    def beyond(self, values: Array) -> NDArray[np.bool_]:
+        """Where a solution goes both ways by more than a mixture of the two could."""
+        return self.both(values) & (values[self.into] / self.most_in + values[self.out] / self.most_out > 1.0 + 1e-6)
 
     def add_hull(self, add_rows: Callable[..., object], where: NDArray[np.bool_]) -> None:
         """Either flow at its most, or a mixture of the two: the narrowest that a linear programme knows of it."""

@@ -47,12 +47,27 @@ def reasons_of(
     missed = _limits_missed(words, problem, solution)
     done: list[str] = []
     for battery, found in zip(problem.stores, solution.stores, strict=True):
+        if not battery.max_discharge_kw.any():
+            done += [
+                f"{battery.name}: stores heat {words.span(first, last)}, "
+                f"{_against(words, problem, _mean(problem.import_price, problem.hours, first, last), last)}"
+                for kind, first, last in _kinds(intents[battery.id])
+                if kind is IntentKind.CHARGE_TO
+            ]
+            continue
         missed += _reserve_missed(words, battery, found.soc_kwh)
         done += _battery(words, problem, battery, found.value_per_kwh, intents[battery.id])
     for car, charged in zip(problem.cars, solution.cars, strict=True):
         due = next((need.due for need in request.ev if need.resource_id == car.id), None)
         missed += _goal_missed(words, problem, car, charged.missed_kwh, due)
         done += _car(words, problem, car, charged.power_kw, intents[car.id])
+    for load, run in zip(problem.loads, solution.loads, strict=True):
+        if not run.slots:
+            missed.append(f"{load.name}: does not run, the time that is left is too short")
+        for kind, first, last in _kinds(intents[load.id]):
+            if kind is IntentKind.CHARGE_TO:
+                price = _mean(problem.import_price, problem.hours, first, last)
+                done.append(f"{load.name}: runs {words.span(first, last)}, price {price:.2f}")
     return missed + done + _curtailed(words, problem, solution)
 
 

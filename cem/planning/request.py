@@ -4,13 +4,15 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from cem.model.directive import LimitWindow, PriceWindow, WeightWindow, weight_at
-from cem.model.plan import EvNeed, PlanRequest
+from cem.model.plan import EvNeed, Extras, PlanRequest
 from cem.model.resource import Control, Resource, Role
 from cem.model.site import Site
 from cem.model.tariff import Tariff
+from cem.planning.flexible import NOTHING, Asked, band_of, heat_needs, level_goals, load_needs, month_peak_w
 from cem.planning.forecast import load_forecast, pv_forecast, slot_edges
 from cem.planning.past import Past
 
@@ -35,6 +37,8 @@ def build_request(
     limits: Sequence[LimitWindow],
     weights: Sequence[WeightWindow] = (),
     *,
+    temperatures_c: Mapping[str, float] = MappingProxyType({}),
+    asked: Asked = NOTHING,
     horizon_s: int = 86400,
     step_s: int = 900,
 ) -> PlanRequest:
@@ -42,13 +46,16 @@ def build_request(
 
     `now` is aware. Prices of grid events override the contract's where they cover (the first that does), `weights` are
     added to the import price, limits only narrow the contract's; a window that covers part of a slot counts for its
-    share of time. Batteries without a known `soc_pct` or capacity are left out.
+    share of time. Batteries without a known `soc_pct` or capacity are left out, and so are heat pumps without one of
+    `temperatures_c`.
     """
     edges = slot_edges(now, horizon_s, step_s)
     import_price, export_price = _prices(site.tariff, prices, edges, weights)
     import_limit, export_limit = _limits(site, limits, edges)
     needs = tuple(ev_needs)
     needed = {need.resource_id for need in needs}
+    extras = _extras(site, now, edges, past, temperatures_c, asked)
+    needed |= {need.resource_id for need in extras.loads} | {need.store.resource_id for need in extras.heat}
     planned = [r for r in site.resources if _is_planned(r, soc_pct, needed)]
     policies = {r.id: site.battery_policy(r.id) for r in planned if r.role is Role.BATTERY}
     return PlanRequest(
@@ -62,10 +69,45 @@ def build_request(
         export_price_per_kwh=export_price,
         import_limit_w=import_limit,
         export_limit_w=export_limit,
-        load_w=load_forecast(past.load, edges, site.zone),
-        pv_w=pv_forecast(past.generation, edges, _pv_rating_w(site)),
+        load_w=_load_w(site, past, edges, extras),
+        pv_w=pv_forecast(past.generation, edges, pv_rating_w(site)).expected_w,
+        extras=extras,
         zone=site.zone,
     )
+
+
+def _extras(
+    site: Site,
+    now: datetime,
+    edges: Sequence[datetime],
+    past: Past,
+    temperatures_c: Mapping[str, float],
+    asked: Asked,
+) -> Extras:
+    band = band_of(asked.dispatches, edges)
+    peak_price = site.tariff.peak_price_per_kw
+    return Extras(
+        loads=load_needs(site, now, past),
+        heat=heat_needs(site, temperatures_c, past, edges),
+        levels=level_goals(site, asked.charges, now),
+        grid_min_w=band,
+        grid_max_w=band,
+        reserve_up_w=site.policy.reserve_up_w,
+        reserve_down_w=site.policy.reserve_down_w,
+        peak_price_per_kw=peak_price,
+        peak_so_far_w=month_peak_w(past.grid, now, site.zone) if peak_price > 0.0 else 0.0,
+    )
+
+
+def _load_w(site: Site, past: Past, edges: Sequence[datetime], extras: Extras) -> tuple[float, ...]:
+    """What is not planned: the rest of the house, and heat pumps of whose store the temperature is not known now."""
+    planned = {need.store.resource_id for need in extras.heat}
+    load_w = load_forecast(past.load, edges, site.zone).expected_w
+    for pump in site.of(Role.HEAT_PUMP):
+        if pump.id in past.apart and pump.id not in planned:
+            drawn_w = load_forecast(past.apart[pump.id], edges, site.zone, default_w=0.0).expected_w
+            load_w = tuple(rest + drawn for rest, drawn in zip(load_w, drawn_w, strict=True))
+    return load_w
 
 
 def _is_planned(resource: Resource, soc_pct: Mapping[str, float], needed: set[str]) -> bool:
@@ -73,7 +115,7 @@ def _is_planned(resource: Resource, soc_pct: Mapping[str, float], needed: set[st
         return math.isfinite(soc_pct.get(resource.id, math.nan)) and bool(resource.ratings.capacity_wh)
     if resource.role is Role.PV:
         return Control.PV_LIMIT_W in resource.controls
-    return resource.role is Role.EV and resource.id in needed
+    return resource.id in needed
 
 
 # --- prices and limits -------------------------------------------------------------------------------------
@@ -158,7 +200,7 @@ def _pairs(edges: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
     return list(pairwise(edges))
 
 
-def _pv_rating_w(site: Site) -> float | None:
+def pv_rating_w(site: Site) -> float | None:
     ratings = [resource.ratings.max_generation_w for resource in site.of(Role.PV)]
     known = [rating for rating in ratings if rating is not None]
     return sum(known) if known and len(known) == len(ratings) else None

@@ -1,4 +1,4 @@
-"""A plan without a solver: the battery follows the meter, the car takes the sun, then the cheapest hours before due."""
+"""A plan without a solver: the battery follows the meter, cars and daily loads take the cheapest hours before due."""
 
 import math
 from collections.abc import Sequence
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from cem.model.plan import EvNeed, Intent, IntentKind, Plan, PlanRequest, Slot
+from cem.model.plan import EvNeed, Intent, IntentKind, LoadNeed, Plan, PlanRequest, Slot
 from cem.model.resource import Resource, Role
 
 EFFICIENCY = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class _CarSlots:
+class _Moved:
     resource_id: str
     power_w: list[float]
     intents: list[Intent]
@@ -27,22 +27,26 @@ def rules_plan(request: PlanRequest, valid_for: timedelta = timedelta(hours=1), 
     """
     hours = [(b - a) / timedelta(hours=1) for a, b in pairwise(request.edges)]
     net_w = [_finite(load) - _finite(pv) for load, pv in zip(request.load_w, request.pv_w, strict=True)]
-    cars = []
+    moved = []
     words = list(reasons)
     for need in request.ev:
         resource = next((r for r in request.resources if r.id == need.resource_id and r.role is Role.EV), None)
         if resource is not None and need.energy_wh > 0:
             car = _car(request, resource, need, hours, net_w)
             net_w = [net + power for net, power in zip(net_w, car.power_w, strict=True)]
-            cars.append(car)
+            moved.append(car)
             words.append(f"{resource.name}: in the cheapest hours before it is due, by rule")
             if car.missing_wh > 50.0:
                 words.append(f"{resource.name}: {car.missing_wh / 1000:.1f} kWh will be missing, the time is too short")
+    for load in request.extras.loads:
+        run = _load(request, load, net_w)
+        net_w = [net + power for net, power in zip(net_w, run.power_w, strict=True)]
+        moved.append(run)
     batteries = _batteries(request, hours, net_w)
     return Plan(
         made_at=request.edges[0],
         expires_at=request.edges[0] + valid_for,
-        slots=_slots(request, cars, batteries),
+        slots=_slots(request, moved, batteries),
         status="rules",
         reasons=tuple(words),
     )
@@ -54,7 +58,7 @@ def _finite(value: float) -> float:
 
 def _car(
     request: PlanRequest, resource: Resource, need: EvNeed, hours: Sequence[float], net_w: Sequence[float]
-) -> _CarSlots:
+) -> _Moved:
     """Fills the cheapest slots first; a slot with a surplus costs what feeding in would have paid."""
     least_w, most_w = _car_power_w(resource)
     count = len(hours)
@@ -77,7 +81,32 @@ def _car(
         Intent(IntentKind.CHARGE_TO, None, round(power)) if power > 0 else Intent(IntentKind.SURPLUS_ONLY)
         for power in power_w
     ]
-    return _CarSlots(resource.id, power_w, intents, max(left_wh, 0.0))
+    return _Moved(resource.id, power_w, intents, max(left_wh, 0.0))
+
+
+def _load(request: PlanRequest, need: LoadNeed, net_w: Sequence[float]) -> _Moved:
+    """The cheapest quarter hours before its time, or the cheapest begin of a run in one go; at once when it is late."""
+    count, pieces = len(net_w), len(need.profile_w)
+    before = [t for t in range(count) if request.edges[t + 1] <= need.due] or [0]
+
+    def price(t: int, watts: float) -> float:
+        surplus = -net_w[t] >= watts
+        return _finite(request.export_price_per_kwh[t] if surplus else request.import_price_per_kwh[t])
+
+    power_w = [0.0] * count
+    if need.interruptible:
+        cheapest = sorted(before, key=lambda t: (price(t, need.profile_w[0]), t))[:pieces]
+        for t, watts in zip(sorted(cheapest), need.profile_w, strict=False):
+            power_w[t] = watts
+    else:
+        starts = range(max(len(before) - pieces, 0) + 1)
+        start = min(
+            starts, key=lambda s: sum(price(s + k, w) * w for k, w in enumerate(need.profile_w) if s + k < count)
+        )
+        for k, watts in enumerate(need.profile_w[: count - start]):
+            power_w[start + k] = watts
+    intents = [Intent(IntentKind.CHARGE_TO if watts > 0 else IntentKind.SURPLUS_ONLY) for watts in power_w]
+    return _Moved(need.resource_id, power_w, intents, 0.0)
 
 
 def _car_power_w(resource: Resource) -> tuple[float, float]:
@@ -115,15 +144,15 @@ def _batteries(
 
 
 def _slots(
-    request: PlanRequest, cars: Sequence[_CarSlots], batteries: dict[str, tuple[list[float], list[float]]]
+    request: PlanRequest, moved: Sequence[_Moved], batteries: dict[str, tuple[list[float], list[float]]]
 ) -> tuple[Slot, ...]:
     slots = []
     for t, (start, end) in enumerate(_pairs(request.edges)):
         intents = {battery_id: Intent(IntentKind.SELF_CONSUME) for battery_id in batteries}
         power_w = {battery_id: powers[t] for battery_id, (powers, _) in batteries.items()}
-        for car in cars:
-            intents[car.resource_id] = car.intents[t]
-            power_w[car.resource_id] = car.power_w[t]
+        for one in moved:
+            intents[one.resource_id] = one.intents[t]
+            power_w[one.resource_id] = one.power_w[t]
         load_w, pv_w = _finite(request.load_w[t]), _finite(request.pv_w[t])
         slots.append(
             Slot(

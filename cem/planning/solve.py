@@ -4,7 +4,7 @@ import time
 from datetime import datetime, timedelta
 
 from cem.model.plan import Intent, Plan, PlanRequest, Slot
-from cem.planning.intents import battery_intents, car_intents
+from cem.planning.intents import battery_intents, car_intents, heat_intents, load_intents
 from cem.planning.lp import SolverFailedError
 from cem.planning.optimiser import GAP, Solution, Warm, optimise
 from cem.planning.parts import Problem
@@ -42,8 +42,12 @@ def solve(request: PlanRequest, valid_for: timedelta = VALID_FOR, warm: Warm | N
     except SolverFailedError as fault:
         return rules_plan(request, valid_for, reasons=(*notes, f"planning: {fault}"))
     intents: dict[str, list[Intent]] = {}
-    for at, battery in enumerate(problem.stores):
-        intents[battery.id] = battery_intents(problem, solution, at)
+    heat = {need.store.resource_id for need in request.extras.heat}
+    for at, store in enumerate(problem.stores):
+        make = heat_intents if store.id in heat else battery_intents
+        intents[store.id] = make(problem, solution, at)
+    for load, run in zip(problem.loads, solution.loads, strict=True):
+        intents[load.id] = load_intents(run)
     for at, car in enumerate(problem.cars):
         intents[car.id] = car_intents(problem, solution, at)
     return Plan(
@@ -66,6 +70,7 @@ def _slots(
         for part, found in zip(problem.stores, solution.stores, strict=True)
     }
     power_kw |= {part.id: found.power_kw for part, found in zip(problem.cars, solution.cars, strict=True)}
+    power_kw |= {part.id: run.power_kw for part, run in zip(problem.loads, solution.loads, strict=True)}
     soc_pct = {
         part.id: 100.0 * found.soc_kwh / part.capacity_kwh
         for part, found in zip(problem.stores, solution.stores, strict=True)

@@ -3,25 +3,28 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
 from cem.model.directive import Directive
 from cem.model.errors import CemError
-from cem.model.plan import Plan
+from cem.model.plan import Plan, PlanRequest
 from cem.model.reading import Snapshot
 from cem.model.request import UserRequest
-from cem.model.resource import Role
+from cem.model.resource import Resource, Role
 from cem.model.site import Site
 from cem.model.time import Instant
+from cem.planning.flexible import Asked
 from cem.planning.past import Past
 from cem.planning.request import build_request
 from cem.planning.rules import rules_plan
 from cem.ports import Clock, History, Planner
 from cem.runtime.board import Board
+from cem.runtime.forecast_book import ForecastBook
 from cem.runtime.needs import PLUGGED, ev_needs
-from cem.runtime.waiting import Signal, signalled
+from cem.runtime.plan_book import PlanBook
+from cem.runtime.waiting import Signal
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,8 @@ class PlannerTask:
         every_s: float = 900.0,
         timeout_s: float = 20.0,
         on_plan: Callable[[], None] = lambda: None,
+        forecasts: ForecastBook | None = None,
+        book: PlanBook | None = None,
     ) -> None:
         self._site = site
         self._planner = planner
@@ -57,6 +62,8 @@ class PlannerTask:
         self._every_s = every_s
         self._timeout_s = timeout_s
         self._on_plan = on_plan
+        self._forecasts = forecasts
+        self._book = book
         self._wanted = Signal()
         self._past = Past(site)
         self._told = ""
@@ -91,7 +98,7 @@ class PlannerTask:
         if self._failures or self._unknown:
             tries = max(self._failures, self._unknown)
             within_s = min(self._every_s, FIRST_RETRY_S * 2 ** min(tries - 1, 10))
-        if await signalled(self._wanted, within_s):
+        if await self._wanted.wait(within_s):
             await asyncio.sleep(SETTLE_S)
         self._wanted.clear()
 
@@ -104,14 +111,12 @@ class PlannerTask:
     async def _try(self) -> None:
         now = self._clock.now()
         snapshot = self._board.freeze(now.mono_s)
-        soc = {
-            resource.id: value
-            for resource in self._site.of(Role.BATTERY)
-            if (value := snapshot.number(resource.id, "soc_pct", VALUES_S)) is not None
-        }
+        soc = _fresh(snapshot, self._site.of(Role.BATTERY), "soc_pct")
         self._unknown = self._unknown + 1 if len(soc) < len(self._site.of(Role.BATTERY)) else 0
         directive = self._directive(now)
         await self._look_back(now.wall)
+        if self._forecasts is not None:
+            await self._forecasts.turn(now.wall, self._past)
         problem = partial(
             build_request,
             now.wall,
@@ -122,11 +127,14 @@ class PlannerTask:
             directive.prices,
             directive.limits,
             directive.weights,
+            temperatures_c=_fresh(snapshot, self._site.of(Role.HEAT_PUMP), "temperature_c"),
+            asked=Asked(directive.dispatches, directive.charges),
         )
         request = await asyncio.get_running_loop().run_in_executor(None, problem)
+        if self._book is not None:
+            await self._book.turn(request)
         try:
-            async with asyncio.timeout(self._timeout_s + 5):
-                plan = await self._planner.solve(request)
+            plan = await self._solved(request)
         except (CemError, TimeoutError, OSError) as error:
             self._failed(str(error) or "the solver took too long")
             if self.plan is None or now.wall >= self.plan.expires_at:
@@ -137,7 +145,17 @@ class PlannerTask:
         self.trouble = self._told = ""
         self._failures = 0
         self.plan = plan
+        if self._book is not None:
+            disturbed = bool(directive.dispatches or directive.charges or directive.limits or self._requests())
+            self._book.take(request, plan, disturbed=disturbed)
         self._on_plan()
+
+    async def _solved(self, request: PlanRequest) -> Plan:
+        """The planner's plan; that of the rules where they have proved better at this house."""
+        if self._book is not None and self._book.verdict.rules:
+            return rules_plan(request, reasons=(self._book.verdict.words,))
+        async with asyncio.timeout(self._timeout_s + 5):
+            return await self._planner.solve(request)
 
     def _failed(self, detail: str, unforeseen: BaseException | None = None) -> None:
         self._failures += 1
@@ -153,3 +171,9 @@ class PlannerTask:
         self._past.take(
             {signal: await self._history.minute_means(signal, since_s, until_s) for signal in self._past.signals}
         )
+
+
+def _fresh(snapshot: Snapshot, resources: Iterable[Resource], point: str) -> dict[str, float]:
+    """A point of those that tell it."""
+    found = ((one.id, snapshot.number(one.id, point, VALUES_S)) for one in resources)
+    return {resource_id: value for resource_id, value in found if value is not None}

@@ -11,7 +11,7 @@ from cem.model.provider import Provider
 from cem.model.resource import Resource
 from cem.model.time import Instant
 from cem.ports import Clock, Http, StateKind, StateStore
-from cem.runtime.ven2b_client import Envelope, Plain, Vtn2bClient
+from cem.runtime.ven2b_client import Envelope, Plain, Signed, Vtn2bClient
 from cem.runtime.ven2b_events import Events2b
 from cem.runtime.ven2b_hearing import Hearing2b
 from cem.runtime.ven2b_opts import Opts2b
@@ -72,7 +72,8 @@ class Ven2bSession:
         self._random = random
         names = [resource.id for resource in resources]
         self._client = Vtn2bClient(provider, http, envelope or Plain())
-        self._registration = Registration2b(provider, self._client, store, self._new_id, signed=envelope is not None)
+        signed = isinstance(envelope, Signed)
+        self._registration = Registration2b(provider, self._client, store, self._new_id, signed=signed)
         self._events = Events2b(provider, point, store, clock, random, wake, house, frozenset(names))
         self._reports = Reports2b(provider, self._client, store, names, self._new_id, books)
         self._settlements = None if books is None else Settlements(provider, None, store, books)

@@ -89,7 +89,7 @@ class AskedReports:
         for asked in due(since, until):
             if asked.ahead and asked.at < now - _LATE_AHEAD:
                 continue  # of hours that are over already there is nothing to expect
-            message = to_json(report_request(asked, self._provider.ven_name, await self._measured(asked)))
+            message = to_json(report_request(asked, self._provider.ven_name, await self._measured(asked, now)))
             rows.append(Row(OUTBOX, row_key(self._provider.id, "asked", asked.name), message))
         if not rows and self._until is not None and until - self._until < timedelta(minutes=15):
             return  # nothing worth a write
@@ -104,8 +104,8 @@ class AskedReports:
             del self._waiting[key]
         return [Row(OUTBOX, key, None) for key in gone]
 
-    async def _measured(self, asked: AskedReport) -> dict[str, list[Measured]]:
-        ahead = self._books.outlook() if asked.ahead else None
+    async def _measured(self, asked: AskedReport, now: datetime) -> dict[str, list[Measured]]:
+        ahead = replace(self._books.outlook(), at=now) if asked.ahead else None
         named = [name for name in self._resources if name in asked.targets]
         parts = named or list(self._resources)
         found: dict[str, list[Measured]] = {}
@@ -145,10 +145,15 @@ class AskedReports:
         )
 
     async def _minutes(self, name: str | None, span: Span, ahead: Outlook | None) -> Minutes:
-        if ahead is not None:
-            return ahead.minutes(name, span.start, span.end)
+        """What was recorded of a span, and what is expected of the rest of it."""
         signal = self._books.meter if name is None else f"{name}.power_w"
-        return await self._recorded(signal, span.start, span.end)
+        if ahead is None:
+            return await self._recorded(signal, span.start, span.end)
+        expected = ahead.minutes(name, span.start, span.end)
+        if ahead.at is None or ahead.at <= span.start:
+            return expected
+        recorded = await self._recorded(signal, span.start, min(ahead.at, span.end))
+        return sorted({**dict(expected), **dict(recorded)}.items())
 
     async def _recorded(self, signal: str, start: datetime, end: datetime) -> Minutes:
         since, until = int(start.timestamp()) // 60 * 60, int(end.timestamp())
@@ -166,6 +171,11 @@ class AskedReports:
     async def _part(self, name: str, span: Span, ahead: Outlook | None) -> Part:
         """What a resource does and could do during a span."""
         power_w = mean_w(await self._minutes(name, span, ahead), span.start, span.end)
+        unplanned = ahead is not None and self._resources[name].role not in (Role.BATTERY, Role.PV)
+        if power_w is None and unplanned:
+            known_w = mean_w(await self._minutes(None, span, ahead), span.start, span.end)
+            # the plan that knows the time and says nothing of a consumer does not expect it to draw
+            power_w = None if known_w is None else 0.0
         soc_pct = await self._soc_pct(name, span.start, ahead)
         return Part(self._resources[name], power_w, soc_pct, self._books.reserves_pct.get(name, 0.0))
 

@@ -17,9 +17,10 @@ from cem.sgcp.vtn2b.refusal import Refused
 from cem.wire import openadr2b as wire
 from cem.wire.http import HttpRequest, HttpResponse
 from cem.wire.openadr2b import XmlError
+from cem.wire.openadr2b.familiar import SignedReader
 from cem.wire.openadr2b.messages import CreatePartyRegistration, CreateReport, DistributeEvent, Message, Poll
 from cem.wire.openadr2b.names import CONTENT_TYPE, PATH_PREFIX
-from cem.wire.openadr2b.signature import ReplayMemory, Signer, fingerprint, verified
+from cem.wire.openadr2b.signature import Signer, fingerprint
 
 _LOG = logging.getLogger(__name__)
 _SMALL_BODY_BYTES = 16 * 1024
@@ -34,7 +35,7 @@ class Envelope2b:
     def __init__(self, now: Callable[[], datetime], signer: Signer | None) -> None:
         self._now = now
         self._signer = signer
-        self._memory = ReplayMemory()
+        self._reader = SignedReader()
 
     async def opened(self, body: bytes, shown: str | None) -> Message:
         """The message of a body by the owner of a certificate; raises XmlError."""
@@ -43,10 +44,9 @@ class Envelope2b:
         return await asyncio.to_thread(self._opened, body, shown)
 
     def _opened(self, body: bytes, shown: str | None) -> Message:
-        payload = wire.parse(body)
         if self._signer is None:
-            return wire.message_of(payload.signed_object)
-        return wire.message_of(verified(payload, shown or "", self._memory, self._now()))
+            return wire.decode(body)
+        return self._reader.read(body, shown or "", self._now())
 
     async def sealed(self, message: Message) -> bytes:
         """The body of a message."""
@@ -80,6 +80,11 @@ class Vtn2bService:
         self._poster = poster
         self._pusher = Pusher(vtn, service, poster, self._envelope, now, retry_after_s)
         service.on_change(self._pusher.look)
+
+    @property
+    def heard(self) -> dict[str, datetime]:
+        """When each registered VEN of 2.0b last said something, by its id."""
+        return self._vtn.heard
 
     async def run(self) -> None:
         """Posts until it is cancelled."""

@@ -17,7 +17,7 @@ from cem.model.status import Status
 from cem.model.tariff import TARIFF
 from cem.simulation.grid import GridSide, Order, Signal
 from cem.simulation.harness import Step
-from cem.simulation.plant import Truth
+from cem.simulation.plant import EvTruth, Truth
 
 GRACE_S = 60.0
 """After a limit's begin; the programme may say otherwise."""
@@ -50,15 +50,17 @@ class Kept:
     broken: int = 0
     excused: int = 0
     worst_w: float = 0.0
+    over_wh: float = 0.0  # beyond it, in the minutes that broke it
 
 
-@dataclass(slots=True)
-class Goals:
-    """What became of the standing charge goals, each time that one was due with a car plugged."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A standing charge goal that was due with its car plugged: what the car held then, and what it lacked."""
 
-    met: int = 0
-    missed: int = 0
-    missing_wh: float = 0.0
+    at: datetime
+    car: str  # the plant's
+    soc_pct: float
+    missing_wh: float  # at the charging point; 0 where the goal was met
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Sample:
     battery_soc_pct: float
     ev_soc_pct: float
     import_price: float
+    export_price: float
     import_limit_w: float | None
 
 
@@ -143,6 +146,7 @@ class Account:
         contract: Callable[[datetime], PriceWindow] | None = None,
     ) -> None:
         self.samples: list[Sample] = []
+        self.dues: list[Due] = []
         self._site = site
         self._zone = ZoneInfo(site.zone)
         self._step_s = step_s
@@ -154,11 +158,11 @@ class Account:
         self._minute = _Minute()
         self._first: Truth | None = None
         self._last: Truth | None = None
-        self._cost = 0.0
-        self._price = 0.0
+        self.cost = 0.0
+        self.least_soc_pct: dict[str, float] = {}  # the emptiest that each battery was
+        self._prices = (0.0, 0.0)
         self._ranks: Counter[str] = Counter()
         self._alarms: dict[str, dict[str, Any]] = {}
-        self._goals = Goals()
         self._ticks = 0
         self._decided: object = None
 
@@ -175,7 +179,9 @@ class Account:
         self._minute.add(truth, self._step_s)
         price = self._price_now(step)
         if not begins:
-            self._cost += truth.grid_w * self._step_s / 3.6e6 * price
+            self.cost += truth.grid_w * self._step_s / 3.6e6 * price
+        for name, battery in truth.battery.items():
+            self.least_soc_pct[name] = min(battery.soc_pct, self.least_soc_pct.get(name, battery.soc_pct))
         if self._last is not None:
             for goal in self._site.goals:
                 self._judge(goal, self._last, truth)
@@ -203,7 +209,7 @@ class Account:
             events = (window for window in directive.prices if window.source != TARIFF)
             directive = Directive(prices=(*events, self._contract(truth.now)))
         import_price, export_price = directive.prices_at(truth.now, site.tariff)
-        self._price = import_price
+        self._prices = (import_price, export_price)
         return import_price if truth.grid_w > 0 else export_price
 
     def _close_minute(self) -> None:
@@ -230,7 +236,7 @@ class Account:
                 minute.switched / minute.seconds,
                 _mean(one.soc_pct for one in last.battery.values()),
                 _mean(one.soc_pct for one in last.ev.values()),
-                self._price,
+                *self._prices,
                 import_limit,
             )
         )
@@ -245,6 +251,7 @@ class Account:
             kept.excused += 1
         else:
             kept.broken += 1
+            kept.over_wh += (limit.sign * grid_w - limit.limit_w) / 60.0
             kept.worst_w = max(kept.worst_w, limit.sign * grid_w - limit.limit_w)
 
     def _judge(self, goal: ChargeGoal, before: Truth, after: Truth) -> None:
@@ -252,20 +259,27 @@ class Account:
         due = before.now.astimezone(self._zone).replace(
             hour=goal.ready_by.hour, minute=goal.ready_by.minute, second=0, microsecond=0
         )
-        car = before.ev.get(self._cars.get(goal.resource_id, ""))
+        name = self._cars.get(goal.resource_id, "")
+        car = before.ev.get(name)
         if not before.now < due <= after.now or car is None or not car.plugged:
             return
+        missing_wh = self._missing_wh(goal, car)
+        if missing_wh is not None:
+            self.dues.append(Due(due, name, car.soc_pct, missing_wh))
+
+    def _missing_wh(self, goal: ChargeGoal, car: EvTruth) -> float | None:
+        """At the charging point; None where the goal says nothing that could be judged."""
         if goal.energy_wh is not None:
-            missing = goal.energy_wh - car.session_wh
-            if missing <= goal.energy_wh * (1 - GOAL_SHARE) or car.soc_pct >= 99.0:
-                self._goals.met += 1
-                return
-            self._goals.missing_wh += missing
-            self._goals.missed += 1
+            missing_wh, wanted_wh = goal.energy_wh - car.session_wh, goal.energy_wh
+            met = car.soc_pct >= 99.0
         elif goal.soc_pct is not None:
-            met = car.soc_pct >= goal.soc_pct * GOAL_SHARE
-            self._goals.met += met
-            self._goals.missed += not met
+            capacity_wh = self._site.resource(goal.resource_id).ratings.capacity_wh
+            share = (goal.soc_pct - car.soc_pct) / 100.0
+            missing_wh = car.missing_wh if capacity_wh is None else share * capacity_wh
+            wanted_wh, met = 0.0, car.soc_pct >= goal.soc_pct * GOAL_SHARE
+        else:
+            return None
+        return 0.0 if met or missing_wh <= wanted_wh * (1 - GOAL_SHARE) else missing_wh
 
     def summary(self, writes: dict[str, int]) -> dict[str, Any]:
         """The account as JSON types; energies in kWh, money in the tariff's currency."""
@@ -282,7 +296,7 @@ class Account:
             "to": last.now.isoformat(),
             "ticks": self._ticks,
             "energy_kwh": {key: round(value, 3) for key, value in energy.items()},
-            "cost": round(self._cost, 4),
+            "cost": round(self.cost, 4),
             "currency": self._site.tariff.currency,
             "self_consumption": _share(energy["pv"] - energy["export"], energy["pv"]),
             "self_sufficiency": _share(used - energy["import"], used),
@@ -295,14 +309,15 @@ class Account:
                     "broken": kept.broken,
                     "excused": kept.excused,
                     "worst_w": round(kept.worst_w, 1),
+                    "over_kwh": round(kept.over_wh / 1000, 4),
                 }
                 for kept in self._kept.values()
             ],
             "limits_broken": sum(kept.broken for kept in self._kept.values()),
             "goals": {
-                "met": self._goals.met,
-                "missed": self._goals.missed,
-                "missing_kwh": round(self._goals.missing_wh / 1000, 3),
+                "met": sum(due.missing_wh <= 0 for due in self.dues),
+                "missed": sum(due.missing_wh > 0 for due in self.dues),
+                "missing_kwh": round(sum(due.missing_wh for due in self.dues) / 1000, 3),
             },
             "battery_cycles": round(energy["discharged"] * 1000 / capacity, 3) if capacity else None,
             "contactor_closures": _closures(last) - _closures(first),

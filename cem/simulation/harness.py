@@ -29,13 +29,14 @@ from cem.io.plan_worker import InlinePlanner
 from cem.io.replay_journal import ReplayJournal
 from cem.io.state_store import SqliteStateStore
 from cem.io.virtual import VirtualClock, VirtualEventLoop
+from cem.model.plan import Plan, PlanRequest
 from cem.model.setpoint import Decision
 from cem.model.status import Status
 from cem.model.tick import Inputs
 from cem.planning.solve import solve
 from cem.ports import StateStore
 from cem.simulation.grid import GridSide, MemoryVtn
-from cem.simulation.market import RecordedDay, RecordedMarket
+from cem.simulation.market import RecordedDays, RecordedMarket
 from cem.simulation.memory import CountingWatchdog, MemoryStore, MinuteMemory, Overheard
 from cem.simulation.plant import Home, SimulatedHome, Truth, Wire
 from cem.simulation.site import answers_for, drivers, site_of
@@ -70,10 +71,10 @@ class Bench:
     """A home, its gateway and their clock. Close it, or use it as a context manager.
 
     `site` defaults to what provisioning makes of the home. With a `folder` the gateway's state is the real state.db in
-    it, without one a store in memory that outlives `kill`. Each of `grids` becomes a VTN in memory, found under its id
-    in `grids`. `record` is the file of a replay journal to be written. A site with a dynamic tariff asks the `market`,
-    whoever it names, or nobody. `on_step` is called at the end of each step of
-    the plant, whoever moves the bench.
+    it, without one a store in memory that outlives `kill`. `planner` is who makes the plans, where any are made. Each
+    of `grids` becomes a VTN in memory, found under its id in `grids`. `record` is the file of a replay journal to be
+    written. A site with a dynamic tariff asks the `market`, whoever it names, or nobody. `on_step` is called at the end
+    of each step of the plant, whoever moves the bench.
     """
 
     def __init__(
@@ -87,9 +88,10 @@ class Bench:
         tick_s: float | None = None,
         folder: Path | None = None,
         plan: bool = True,
+        planner: Callable[[PlanRequest], Plan] | None = None,
         grids: Sequence[GridSide] = (),
         record: Path | None = None,
-        market: RecordedDay | None = None,
+        market: RecordedDays | None = None,
         on_step: Callable[[Step], None] | None = None,
     ) -> None:
         self.home = home
@@ -111,6 +113,7 @@ class Bench:
         self._seed = seed
         self._folder = folder
         self._plan = plan
+        self._planner = solve if planner is None else planner
         self._record = record
         self.market = market
         self._boots = 0
@@ -154,7 +157,7 @@ class Bench:
             store=self.store,
             journal=self._heard,
             history=self.past,
-            planner=InlinePlanner(solve, self.site_file.plan.timeout_s) if self._plan else None,
+            planner=InlinePlanner(self._planner, self.site_file.plan.timeout_s) if self._plan else None,
             http=lambda provider: self.grids[provider.id],
             watchdog=self.watchdog,
             drivers=drivers(),

@@ -1,7 +1,10 @@
-"""What an installer knows of a simulated home and no device tells: what hangs on a relay, and on which phase."""
+"""What an installer knows of a simulated home and no device tells: what hangs on a relay, on which phase, by when a car
+is to be ready."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from cem.config.schema import DeviceTable, ResourceTable
@@ -15,11 +18,17 @@ PLANTS = {Role.PV: "pv", Role.BATTERY: "battery", Role.EV: "ev", Role.HEAT_PUMP:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One plant: where it is connected, and what a heat pump's compressor or a switched load draws when it runs."""
+    """One plant: where it is connected, what a heat pump's compressor or a switched load draws when it runs, and by
+    when a car needs how much (local "HH:MM", Wh at the charging point)."""
 
     phases: int
     phase: int
     max_power_w: float | None = None
+    ready: tuple[str, float] | None = None
+
+
+READY = timedelta(minutes=15)
+"""So long before it leaves a car is to be ready."""
 
 
 def known_of(home: Home, serials: Mapping[str, str]) -> dict[tuple[str, Role], Known]:
@@ -31,8 +40,20 @@ def known_of(home: Home, serials: Mapping[str, str]) -> dict[tuple[str, Role], K
             plants: Iterable[Any] = getattr(home, key)
             for plant in plants:
                 if plant.id in names:
-                    found[serials[spec.id], role] = Known(plant.phases, plant.phase, _power_w(role, plant))
+                    found[serials[spec.id], role] = Known(
+                        plant.phases, plant.phase, _power_w(role, plant), _ready(role, plant)
+                    )
     return found
+
+
+def _ready(role: Role, plant: Any) -> tuple[str, float] | None:
+    """For its earliest trip, as much as its longest one takes."""
+    if role is not Role.EV or not plant.trip:
+        return None
+    leaves = min(trip.leave for trip in plant.trip)
+    at = datetime.combine(date(2026, 1, 2), leaves) - READY  # on any day
+    used_wh = max(trip.energy_wh for trip in plant.trip) / plant.efficiency
+    return (f"{at:%H:%M}", math.ceil(used_wh / 100.0) * 100.0) if used_wh > 0 else None
 
 
 def _power_w(role: Role, plant: Any) -> float | None:
@@ -85,3 +106,19 @@ def with_policies(site: Mapping[str, Any], devices: Sequence[DeviceTable]) -> di
         if resource.role is Role.LOAD and resource.controls and resource.id not in spoken
     ]
     return {**site, "load": [*site.get("load", ()), *mine]} if mine else dict(site)
+
+
+def with_goals(
+    site: Mapping[str, Any], devices: Sequence[DeviceTable], known: Mapping[tuple[str, Role], Known]
+) -> dict[str, Any]:
+    """The answers with a charge goal for each car that has trips, where they have none at all."""
+    if site.get("goal"):
+        return dict(site)
+    found = {
+        resource.id: one.ready
+        for device in devices
+        for resource in device.resource
+        if (one := known.get((device.serial or "", resource.role))) is not None and one.ready is not None
+    }
+    goals = [{"resource": name, "ready_by": at, "energy_wh": wanted_wh} for name, (at, wanted_wh) in found.items()]
+    return {**site, "goal": goals} if goals else dict(site)

@@ -1,8 +1,8 @@
-"""A market for simulations: one recorded day of prices that repeats, each day published at 12:55 of the day before."""
+"""A market for simulations: recorded days of prices that repeat, each day published at 12:55 of the day before."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,20 +19,22 @@ DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedDay:
-    """Prices per kWh by the time of day, in minutes after midnight in the market's zone, `step` apart."""
+class RecordedDays:
+    """Prices per kWh of days from `first` on, by minutes after midnight in the market's zone, `step` apart."""
 
-    by_minute: Mapping[int, float]
+    first: date
+    by_minute: tuple[Mapping[int, float], ...]
     step: timedelta
 
     def price(self, at: datetime) -> float:
         """The price at an instant; on a day of 25 hours one hour comes twice, on one of 23 one is left out."""
         local = at.astimezone(ZONE)
-        return self.by_minute[local.hour * 60 + local.minute]
+        day = self.by_minute[(local.date() - self.first).days % len(self.by_minute)]
+        return day[local.hour * 60 + local.minute]
 
 
-def recorded_day(path: Path) -> RecordedDay:
-    """The day of a file as aWATTar's data feed answers it; raises GridError for what is no whole day of prices."""
+def recorded_days(path: Path) -> RecordedDays:
+    """The days of a file as aWATTar's data feed answers it; raises GridError for what is not made of whole days."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
@@ -45,39 +47,45 @@ def recorded_day(path: Path) -> RecordedDay:
     except GridError as error:
         raise GridError(f"{path}: {error}") from error
     steps = {price.end - price.start for price in prices}
-    found: dict[int, float] = {}
+    days: dict[date, dict[int, float]] = {}
     for price in prices:
         local = price.start.astimezone(ZONE)
-        found.setdefault(local.hour * 60 + local.minute, price.import_per_kwh)
+        days.setdefault(local.date(), {}).setdefault(local.hour * 60 + local.minute, price.import_per_kwh)
     step = min(steps, default=DAY)
     minutes = step // timedelta(minutes=1)
-    if len(steps) != 1 or not minutes or 60 % minutes or set(found) != set(range(0, 24 * 60, minutes)):
-        raise GridError(f"{path}: {len(prices)} prices; all of one whole day by the hour or quarter are needed")
-    return RecordedDay(found, step)
+    whole = set(range(0, 24 * 60, minutes)) if minutes and len(steps) == 1 and not 60 % minutes else None
+    dates = sorted(days)
+    if (
+        whole is None
+        or any(set(day) != whole for day in days.values())
+        or dates[-1] - dates[0] != (len(days) - 1) * DAY
+    ):
+        raise GridError(f"{path}: {len(prices)} prices; all of whole days by the hour or quarter are needed")
+    return RecordedDays(dates[0], tuple(days[one] for one in dates), step)
 
 
 class RecordedMarket:
-    """`cem.ports.PriceSource` for a simulated gateway; without a day there is no market."""
+    """`cem.ports.PriceSource` for a simulated gateway; without days there is no market."""
 
-    def __init__(self, service: PriceService, day: RecordedDay | None, clock: Clock) -> None:
+    def __init__(self, service: PriceService, days: RecordedDays | None, clock: Clock) -> None:
         self._service = service
-        self._day = day
+        self._days = days
         self._clock = clock
 
     async def prices(self, start: datetime, end: datetime) -> tuple[MarketPrice, ...]:
         """What is published for [start, end), from the beginning of its hour on."""
-        day = self._day
-        if day is None:
+        days = self._days
+        if days is None:
             raise GridError(f"{self._service.provider}: there is no market in this simulation")
         now = self._clock.now().wall
         today = now.astimezone(ZONE)
-        days = 2 if today.time() >= PUBLISHED else 1
-        known = datetime.combine(today.date() + days * DAY, time(0), ZONE).astimezone(UTC)
+        ahead = 2 if today.time() >= PUBLISHED else 1
+        known = datetime.combine(today.date() + ahead * DAY, time(0), ZONE).astimezone(UTC)
         at, found = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0), []
         while at < min(end, known):
-            price = day.price(at)
-            found.append(MarketPrice(at, at + day.step, price, price))
-            at += day.step
+            price = days.price(at)
+            found.append(MarketPrice(at, at + days.step, price, price))
+            at += days.step
         return tuple(found)
 
     async def close(self) -> None:
@@ -85,11 +93,11 @@ class RecordedMarket:
 
 
 class Contract:
-    """What a kWh costs by a dynamic tariff at any instant, from the recorded day itself."""
+    """What a kWh costs by a dynamic tariff at any instant, from the recorded days themselves."""
 
-    def __init__(self, markup: Markup, day: RecordedDay) -> None:
+    def __init__(self, markup: Markup, days: RecordedDays) -> None:
         self._markup = markup
-        self._day = day
+        self._days = days
         self._windows: tuple[PriceWindow, ...] = ()
 
     def price(self, at: datetime) -> PriceWindow:
@@ -97,10 +105,10 @@ class Contract:
         known = _covering(self._windows, at)
         if known is not None:
             return known
-        minutes = self._day.step // timedelta(minutes=1)
+        minutes = self._days.step // timedelta(minutes=1)
         start = at.astimezone(UTC).replace(minute=at.minute // minutes * minutes, second=0, microsecond=0)
-        price = self._day.price(start)
-        self._windows = self._markup.windows([MarketPrice(start, start + self._day.step, price, price)])
+        price = self._days.price(start)
+        self._windows = self._markup.windows([MarketPrice(start, start + self._days.step, price, price)])
         found = _covering(self._windows, at)
         assert found is not None
         return found

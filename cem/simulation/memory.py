@@ -84,6 +84,10 @@ class MinuteMemory:
         self._day_ends = 0.0
         self._sums = [0.0, 0.0, 0.0, 0.0]
 
+    def remember(self, resource_id: str, means: Sequence[tuple[int, float]]) -> None:
+        """Minute means of a resource's power from before anything is recorded, oldest first."""
+        self._series[resource_id].means[:0] = means
+
     def record(self, inputs: Inputs, decision: Decision) -> None:
         """Takes a tick in."""
         del decision

@@ -13,7 +13,7 @@ from cem.model.resource import Role
 from cem.simulation.account import Account, limits_of
 from cem.simulation.expectations import View, Watched, in_words
 from cem.simulation.harness import Bench
-from cem.simulation.market import Contract, recorded_day
+from cem.simulation.market import Contract, recorded_days
 from cem.simulation.oracle import INVARIANTS, Invariant, Oracle, Violation
 from cem.simulation.oracle.twins import Trace, differences
 from cem.simulation.plant import HomeUnusable, begins_at
@@ -94,8 +94,8 @@ def opened(
     """A judged bench on which nothing has happened yet. Raises HomeUnusable for what the scenario names and the house
     has not, and SiteFileError for answers that make no site."""
     home, sides = scenario.home, scenario.sides()
-    site = _site(scenario, setting)
-    market = None if setting.prices is None else recorded_day(setting.prices)
+    site = site_for(scenario, setting.answers, market=setting.prices is not None)
+    market = None if setting.prices is None else recorded_days(setting.prices)
     if market is None and site.dynamic is not None:
         why = "tariff.dynamic: a simulation has no market; name a recorded day of prices (--prices FILE)"
         raise HomeUnusable(str(scenario.path), [why])
@@ -136,11 +136,15 @@ def cars_of(bench: Bench) -> dict[str, str]:
     return found
 
 
-def _site(scenario: Scenario, setting: Setting) -> SiteFile:
-    answers = answers_for(scenario.home, setting.answers)
+def site_for(scenario: Scenario, given: Path | None, *, market: bool, goals: bool = False) -> SiteFile:
+    """The site file of a scenario's home, by the `given` answers and its own; with a market where there is one.
+
+    `goals`: each car that has trips is to be ready for them, where nobody says when a car has to be.
+    """
+    answers = answers_for(scenario.home, given)
     answers.site.update(_merged(answers.site, scenario.site))
-    with_market(answers.site, given=setting.prices is not None)
-    return site_of(scenario.home, answers, tick_s=scenario.step_s)
+    with_market(answers.site, given=market)
+    return site_of(scenario.home, answers, tick_s=scenario.step_s, goals=goals)
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

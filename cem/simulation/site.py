@@ -21,7 +21,7 @@ from cem.config.tariff_checks import OF_ONE_PROVIDER
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.errors import CemError, SiteFileError
 from cem.ports import Driver
-from cem.simulation.installer import known_of, powers_w, wired, with_policies
+from cem.simulation.installer import known_of, powers_w, wired, with_goals, with_policies
 from cem.simulation.plant import Home, SimulatedHome, Wire, links_of
 
 SETTLED_S = 20.0
@@ -102,7 +102,7 @@ def _defaults(home: Home) -> dict[str, Any]:
 
 
 @cache
-def _found(home_json: str, site_text: str) -> SiteFile:
+def _found(home_json: str, site_text: str, goals: bool) -> SiteFile:
     home = Home.model_validate_json(home_json)
     answers = Answers(json.loads(site_text), FindTable())
 
@@ -111,7 +111,7 @@ def _found(home_json: str, site_text: str) -> SiteFile:
         running = asyncio.create_task(plant.run())
         try:
             await asyncio.sleep(SETTLED_S)
-            return await _provisioned(plant, clock, answers)
+            return await _provisioned(plant, clock, answers, goals=goals)
         finally:
             running.cancel()
             await asyncio.wait([running])
@@ -119,7 +119,7 @@ def _found(home_json: str, site_text: str) -> SiteFile:
     return run_virtual(main, BEFORE)
 
 
-async def _provisioned(plant: SimulatedHome, clock: VirtualClock, answers: Answers) -> SiteFile:
+async def _provisioned(plant: SimulatedHome, clock: VirtualClock, answers: Answers, *, goals: bool) -> SiteFile:
     wire = Wire(plant, clock)
     sightings = await discover(links_of(plant), drivers(), wire.context())
     found = [item for sighting in sightings for item in sighting.found]
@@ -131,18 +131,22 @@ async def _provisioned(plant: SimulatedHome, clock: VirtualClock, answers: Answe
     proposal = propose(found, phases=connection.phases, fuse_a=connection.fuse_a, max_power_w=powers_w(known))
     devices = wired(proposal.devices, known, connection.phases)
     folder = Path("/nonexistent")
-    table = assemble(replace(answers, site=with_policies(answers.site, devices)), devices, folder, drivers())
+    said = with_policies(answers.site, devices)
+    if goals:
+        said = with_goals(said, devices, known)
+    table = assemble(replace(answers, site=said), devices, folder, drivers())
     return site_file(folder / "site.toml", table)
 
 
-def site_of(home: Home, answers: Answers, *, tick_s: float = 1.0) -> SiteFile:
+def site_of(home: Home, answers: Answers, *, tick_s: float = 1.0, goals: bool = False) -> SiteFile:
     """The site file of a home, as provisioning would write it; the same for the same home and answers.
 
     The home's time line plays no part while it is looked at. `tick_s` above 1 makes control, polls and the age limits
-    coarser alike. Raises SiteFileError with every fault of the answers, and NothingAnswers.
+    coarser alike. `goals`: each car with trips gets a goal where the answers have none. Raises SiteFileError with every
+    fault of the answers, and NothingAnswers.
     """
     text = json.dumps({"site": FORMAT} | answers.site, default=str)
-    site = _found(home.quiet().model_dump_json(), text)
+    site = _found(home.quiet().model_dump_json(), text, goals)
     if tick_s <= 1.0:
         return replace(site, tick_s=tick_s)
     connection = site.site.connection

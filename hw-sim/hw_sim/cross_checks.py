@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from hw_sim.happenings import BROKER, EVENTS, FAULTS, PROFILE_NEEDS, STEERED, EventSpec, FaultSpec, extra_keys
 from hw_sim.homefile import NEEDS, Home
+from hw_sim.physics.recording import Recording, RecordingError
 from hw_sim.profiled.find import ROLES, ProfileError, did_you_mean, read_profile
 from hw_sim.profiled.identity import Identity, NoIdentity
 from hw_sim.profiled.steering import Fallback
@@ -17,7 +18,7 @@ _HIGHEST_ON_LINE = 247  # Modbus over Serial Line V1.02, 2.2
 
 def home_faults(home: Home) -> list[str]:
     """Every fault with its path; an empty list where the home is fine."""
-    faults = _plant_faults(home) + _load_faults(home)
+    faults = _plant_faults(home) + _load_faults(home) + _recorded_faults(home)
     tables = {spec.id: table for table, _, spec in home.plants()}
     faults += _device_faults(home, tables)
     for i, event in enumerate(home.event):
@@ -47,6 +48,19 @@ def _plant_faults(home: Home) -> list[str]:
             faults.append(f"heat_pump.{i}.comfort_min_c: comfort_min, comfort_max, recommended and forced have to rise")
         if pump.min_w > pump.max_w:
             faults.append(f"heat_pump.{i}.min_w: {pump.min_w} is above max_w")
+    return faults
+
+
+def _recorded_faults(home: Home) -> list[str]:
+    """Recordings that can't be used."""
+    faults: list[str] = []
+    recordings = [("load", home.load.recorded), *((f"pv.{i}", roof.recorded) for i, roof in enumerate(home.pv))]
+    for path, spec in recordings:
+        try:
+            if spec is not None:
+                Recording(spec)
+        except RecordingError as error:
+            faults.append(f"{path}.recorded: {error}")
     return faults
 
 

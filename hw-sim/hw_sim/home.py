@@ -67,12 +67,21 @@ def home_of(table: dict[str, Any], source: str = "home") -> Home:
 
 
 def rooted(table: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A home's table whose profile files and folders are meant as seen from `folder`: their paths made absolute."""
+    """A home's table whose profiles, their folders and recordings are meant as seen from `folder`: made absolute."""
 
     def absolute(name: object) -> object:
         return str((folder / name).resolve()) if isinstance(name, str) else name
 
+    def recorded(row: object) -> object:
+        if not isinstance(row, dict) or not isinstance(spec := row.get("recorded"), dict) or "file" not in spec:
+            return row
+        return {**row, "recorded": {**spec, "file": absolute(spec["file"])}}
+
     result = dict(table)
+    if "load" in table:
+        result["load"] = recorded(table["load"])
+    if isinstance(roofs := table.get("pv"), list):
+        result["pv"] = [recorded(row) for row in roofs]
     if isinstance(folders := table.get("profiles"), list):
         result["profiles"] = [absolute(one) for one in folders]
     if isinstance(devices := table.get("device"), list):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from hw_sim.calls import CallLink, Switchboard
@@ -35,7 +35,7 @@ from hw_sim.topics import TopicLink
 
 MODBUS_PORT = 502
 _MOST_STEPS_AT_ONCE = 10
-_ALIVE_S = 5.0  # the longest that a device on a broker is silent (charger.py)
+_SPEAKS_S = 5.0  # alive, a device that speaks over the broker is not silent for longer, however long the steps are
 _ON_MODBUS: dict[str, Callable[[DeviceSpec, House], ModbusFront]] = {
     "sunspec.inverter": Inverter,
     "sunspec.battery": Storage,
@@ -63,11 +63,13 @@ def will_of(spec: DeviceSpec) -> tuple[str, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class SavedHome:
-    """What survives a restart: the house's counters, and the settings that chargers keep in flash, by device."""
+    """What survives a restart: the house's counters, and what devices keep in flash: settings of chargers, and the
+    registers of controls (address to word) of devices with a profile."""
 
     house: Saved
     settings: dict[str, dict[str, int | str]]
     reboots: dict[str, int]
+    registers: dict[str, dict[int, int]] = field(default_factory=dict)
 
 
 class SimulatedHome:
@@ -203,16 +205,19 @@ class SimulatedHome:
             house=self.house.save(),
             settings={name: dict(front.settings) for name, front in chargers.items()},
             reboots={name: front.reboots for name, front in chargers.items()},
+            registers={name: front.kept() for name, front in self.fronts.items() if isinstance(front, ProfiledDevice)},
         )
 
     def restore(self, saved: SavedHome) -> None:
-        """Takes over what survives a restart; Modbus controls are volatile and gone."""
+        """Takes over what survives a restart; what is volatile is gone."""
         self.house.restore(saved.house)
         for name, front in self.fronts.items():
             if isinstance(front, Charger) and name in saved.settings:
                 front.settings.update(saved.settings[name])
                 front.reboots = saved.reboots[name] + 1
                 front.changed_by_itself()
+            if isinstance(front, ProfiledDevice) and name in saved.registers:
+                front.keep(saved.registers[name])
 
     # --- time ---
 
@@ -291,14 +296,15 @@ class SimulatedHome:
         for caller in self._calling:
             await caller.stop()
 
-    async def _until(self, due: float) -> None:
-        """Waits for the next step; in a long one devices on a broker still show that they live."""
+    async def _talk_until(self, due_s: float) -> None:
+        """Waits for a step of the loop's time; in a long one what speaks by itself says again how things stand."""
         loop = asyncio.get_running_loop()
-        while self._on_mqtt and due - loop.time() > _ALIVE_S + 1e-6:
-            await asyncio.sleep(_ALIVE_S)
-            for speaker in self._on_mqtt:
-                speaker.report(self.step_s - (due - loop.time()))
-        await asyncio.sleep(max(0.0, due - loop.time()))
+        while (left_s := due_s - loop.time()) > _SPEAKS_S:
+            await asyncio.sleep(_SPEAKS_S)
+            if left_s > 1.5 * _SPEAKS_S:
+                for speaker in self._on_mqtt:
+                    speaker.beat()
+        await asyncio.sleep(max(0.0, left_s))
 
     async def run(self) -> None:
         """Steps until it is cancelled."""
@@ -308,7 +314,7 @@ class SimulatedHome:
         try:
             while True:
                 due += self.step_s
-                await self._until(due)
+                await self._talk_until(due)
                 self.step(self.step_s)
                 for wired in self._on_pins:
                     wired.send(loop.call_later, self.step_s)

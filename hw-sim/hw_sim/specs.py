@@ -90,12 +90,24 @@ class ApplianceSpec(Table):
     phase: Phase | None = None  # None: all phases
 
 
+class RecordedSpec(Table):
+    """A recorded course: a column of a CSV file whose column `at` says when each mean begins."""
+
+    file: str
+    column: str
+    scale: float = Field(default=1.0, gt=0)  # W per unit of the column
+
+
 class LoadSpec(Table):
-    """The household: a constant base, a daily profile, appliances, and a constant extra."""
+    """The household: a constant base, a daily profile, appliances, and a constant extra.
+
+    A recorded load stands in the place of base and profile; the noise is on top of it.
+    """
 
     base_w: float = Field(default=200.0, ge=0)
     profile_w: float = Field(default=250.0, ge=0)  # the mean over a day of the daily profile
     noise_pct: Percent = 15.0
+    recorded: RecordedSpec | None = None
     extra_w: float = 0.0
     phase_pct: tuple[Percent, Percent, Percent] | None = None  # of what has no phase of its own; None: evenly
     appliance: tuple[ApplianceSpec, ...] = ()
@@ -111,6 +123,7 @@ class PvSpec(Table):
     azimuth_deg: float = Field(default=180.0, ge=0, le=360)  # 180: south
     cloudiness: float = Field(default=0.4, ge=0, le=1)  # 0: clear sky all day
     performance: float = Field(default=0.86, gt=0, le=1)
+    recorded: RecordedSpec | None = None  # what it made, in the place of sun and clouds
     response_s: float = Field(default=0.5, ge=0)  # time constant with which a limit is followed
     phases: PhaseCount = 3
     phase: Phase = 1  # where it is on one

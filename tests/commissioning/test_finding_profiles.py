@@ -113,6 +113,6 @@ def test_what_is_not_there_is_told(suffix: str, said: str) -> None:
 def test_what_nothing_tells_from_others_is_named_in_words(name: str, suffix: str, rtu: bool) -> None:
     sighting = seen(name, suffix, rtu=rtu)
     assert sighting.found == ()
-    _, _, words = sighting.instead.partition("no way to recognise ")
+    _, _, words = sighting.instead.partition("no way to recognise: ")
     assert name in words.split(", ")
     assert "keba.p30" not in words

@@ -69,7 +69,7 @@ SLIPS = [
         'listen = "0.0.0.0:8443"',
         'lisen = "0.0.0.0:8443"',
         "vtn.lisen: unknown key; allowed: listen, certificate_file, key_file, allow_plain_http, public_url, mdns_name, "
-        "callback_networks, callback_ca_file, broker, client (did you mean 'listen'?)",
+        "callback_networks, callback_ca_file, lost_after_s, broker, client (did you mean 'listen'?)",
     ),
     ('role = "bl"', 'role = "vne"', "vtn.client[0].role: 'vne' seen; allowed: ven, bl (did you mean 'ven'?)"),
     (

@@ -133,3 +133,24 @@ def test_behind_a_spoiling_proxy_it_is_never_misread(seed: int) -> None:
         assert found.identity.serial in ("", device.models[1][0].SN.value)
         assert _misread(found, device) == []
     assert [found.identity.serial for found in seldom] == [device.models[1][0].SN.value]
+
+
+class Deaf(Registers):
+    """Registers that keep silent from an address on."""
+
+    silent_from = 0x10000
+
+    def respond(self, unit: int, pdu: bytes) -> bytes | None:
+        return None if int.from_bytes(pdu[1:3]) >= self.silent_from else super().respond(unit, pdu)
+
+
+@pytest.mark.parametrize(("silent_from", "told"), [(0x10000, None), (40225, "no answer at 40225")])
+def test_a_map_that_could_not_be_read_on_is_told(silent_from: int, told: str | None) -> None:
+    device = Deaf(_image(_device("device_1547.json")).words)
+    device.silent_from = silent_from
+    context = DriverContext(time.monotonic, pdu=lambda _link: device)
+    (found,) = asyncio.run(DRIVER.probe({"host": "memory", "unit": 1, "timeout_s": 0.1}, context, 0.1))
+    advice = found.details.get("advice")
+    assert (advice is None) is (told is None)
+    assert told is None or (isinstance(advice, list) and str(advice[0]).startswith(told))
+    assert _misread(found, _device("device_1547.json")) == []

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from cem.driver import Device
 from cem_drivers.profiled.catalogue import shipped_profiles
+from hw_sim.files import load_state, save_state
 from hw_sim.physics.battery import FREE, Band
 from hw_sim.profiled.steering import Fallback, fallback_of
 from support.profiled_homes import SimulatedBench, profiled_home
@@ -280,3 +282,24 @@ def test_who_it_is_is_told_at_the_unit_that_the_profile_names() -> None:
         assert await unit.exchange(7, bytes.fromhex("0300750005")) == bytes((0x83, 11))
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(("name", "survives"), [("solaredge.storedge", True), ("kostal.plenticore", False)])
+def test_what_lies_in_flash_is_there_and_obeyed_after_hw_sim_itself_was_restarted(
+    tmp_path: Path, name: str, survives: bool
+) -> None:
+    file = tmp_path / "state.json"
+
+    async def act(bench: SimulatedBench, device: Device) -> None:
+        await told(bench, device, 1500.0)
+        save_state(file, bench.home.save())
+
+    bench = bench_of(name, 0)
+    play(bench, act)
+    saved = load_state(file)
+    assert saved is not None
+    again = bench_of(name, 0)
+    again.home.restore(saved)
+    again.home.step(1.0)
+    held = again.home.house.batteries["battery"].band
+    assert held == (Band(1500.0, 1500.0) if survives else FREE)

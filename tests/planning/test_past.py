@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cem.model.resource import Resource, Role
 from cem.model.site import ElectricalConnection, Site
 from cem.model.tariff import Tariff
-from cem.planning.past import DAY_S, LOOK_BACK_DAYS, QUARTER_S, Course, Minutes, Past, past_of
+from cem.planning.past import DAY_S, KEPT_DAYS, QUARTER_S, Course, Minutes, Past, past_of
 
 SITE = Site(
     name="Home",
@@ -87,7 +87,7 @@ def test_what_is_kept_from_plan_to_plan_is_what_the_whole_record_says(data: st.D
 def test_only_what_is_new_is_asked_for_and_all_again_when_the_clock_went_back() -> None:
     past = Past(SITE)
     now_s = 100 * DAY_S
-    oldest_s = now_s - LOOK_BACK_DAYS * DAY_S
+    oldest_s = now_s - KEPT_DAYS * DAY_S
     assert past.since_s(now_s) == oldest_s
     past.take({signal: [(start, 5.0) for start in range(oldest_s, now_s, 60)] for signal in past.signals})
     assert past.since_s(now_s + 900) == now_s - 60
@@ -98,6 +98,6 @@ def test_only_what_is_new_is_asked_for_and_all_again_when_the_clock_went_back() 
 @pytest.mark.parametrize("silent", SIGNALS)
 def test_while_one_has_told_nothing_everything_is_asked_for(silent: str) -> None:
     past = Past(SITE)
-    past.since_s(30 * DAY_S)
-    past.take({signal: [] if signal == silent else [(29 * DAY_S, 5.0)] for signal in past.signals})
-    assert past.since_s(30 * DAY_S + 900) == 2 * DAY_S + 900
+    past.since_s(33 * DAY_S)
+    past.take({signal: [] if signal == silent else [(32 * DAY_S, 5.0)] for signal in past.signals})
+    assert past.since_s(33 * DAY_S + 900) == 2 * DAY_S + 900

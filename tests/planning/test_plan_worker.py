@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from cem.io.frozen_json import encode
 from cem.io.plan_worker import InlinePlanner, PlanWorkerError, WorkerPlanner, plan_from
 from cem.model.plan import EvNeed, Plan, PlanRequest
+from cem.planner_app import reply_to, serve
 from cem.planning.solve import Replanner, solve
-from cem.planning.worker import reply_to, serve
 from support.planning import BATTERY, CAR, START, problem
 
 REQUEST = problem(12, price=[0.2] * 6 + [0.4] * 6, resources=(BATTERY, CAR), ev=(EvNeed("car", 4e3, None),))
@@ -29,7 +30,7 @@ if not marker.exists():
     marker.write_text(str(os.getpid()))
     print("thinking", file=sys.stderr, flush=True)
     time.sleep(600)
-os.execv(sys.executable, [sys.executable, "-m", "cem.planning.worker"])
+os.execv(sys.executable, [sys.executable, "-m", "cem.planner_app"])
 """
 
 
@@ -221,9 +222,7 @@ def test_a_request_that_can_not_be_solved_is_refused_in_words_and_the_worker_liv
 
 def reply_of(request: PlanRequest) -> bytes:
     """The worker's answer to a request."""
-    from pydantic import TypeAdapter
-
-    return reply_to(TypeAdapter(PlanRequest).dump_json(request), Replanner())
+    return reply_to(json.dumps(encode(request)).encode(), Replanner())
 
 
 @pytest.mark.parametrize(

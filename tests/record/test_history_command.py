@@ -46,6 +46,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         interval: Json = [(FIRST + timedelta(hours=2)).isoformat(), None, {"import_limit_w": 4200.0}]
         event: Json = {"provider": "vtn", "name": "Dimming", "intervals": [interval]}
         await store.commit([Put(StateKind.EVENT, "vtn/1", event)])
+        spent: Json = {"cost": 1.5, "import_wh": 5000.0, "export_wh": 0.0, "pv_wh": 1200.0}
+        planned: Json = {
+            "day": "2026-03-28",
+            "by": "plan",
+            "promised": None,
+            "came": spent,
+            "rules_cost": 1.75,
+            "counts": False,
+        }
+        await store.commit([Put(StateKind.PLAN_DAY, "2026-03-28", planned)])
         await store.close()
 
     run_virtual(main, FIRST)
@@ -104,6 +114,16 @@ def test_decisions_are_those_of_the_time_asked_for(folder: Path) -> None:
     shown = json.loads(result.stdout)
     assert [row["headline"] for row in shown["decisions"]] == ["Hour 1", "Hour 2"]
     assert "energy" not in shown
+
+
+def test_what_plans_promised_and_what_came_is_shown_by_day(folder: Path) -> None:
+    asked = ("--from", "2026-03-28", "--to", "2026-03-29", "--show", "plans")
+    row = json.loads(ask(folder, *asked, "--json").stdout)["plans"][0]
+    assert (row["day"], row["came"]["cost"], row["rules_cost"]) == ("2026-03-28", 1.5, 1.75)
+    lines = list(csv.reader(io.StringIO(ask(folder, *asked, "--format", "csv").stdout)))
+    assert lines[1] == ["2026-03-28", "", "1.50", "1.75", "", "5.00", "", "0.00", "", "1.20", "plan, not judged"]
+    assert "1.50" in ask(folder, *asked).stdout
+    assert ask(folder, "--from", "2026-03-29", "--to", "2026-03-29", "--show", "plans").exit_code == 1
 
 
 def test_no_record_and_nothing_recorded_are_exit_code_one(tmp_path: Path, folder: Path) -> None:

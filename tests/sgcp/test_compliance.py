@@ -14,6 +14,7 @@ from cem.sgcp.reports.compliance import (
     Stretch,
     Verdict,
     baseline,
+    mean_w,
     on_day,
     settled,
     similar_days,
@@ -113,6 +114,13 @@ def test_what_ends_early_or_never_is_settled_as_far_as_it_ran() -> None:
     assert [(s.end - s.start, s.kind) for s in long][1] == (timedelta(days=1), None)
     shown = grid_event("e", (0, 600, {SignalKind.GHG_G_PER_KWH: 300.0}))
     assert stretches(shown, wall(600)) == []
+
+
+def test_a_minute_across_an_edge_counts_only_where_there_is_no_whole_one() -> None:
+    around = minutes(9000.0, 3000.0, 3000.0, 8000.0)
+    assert mean_w(around, wall(47), wall(227)) == 3000.0
+    assert mean_w(around, wall(10), wall(50)) == 9000.0
+    assert mean_w(minutes(9000.0), wall(47), wall(227)) is None
 
 
 def test_the_report_says_it_all_in_the_schema() -> None:

@@ -90,3 +90,11 @@ def test_a_cut_grid_link_is_seen_and_heals(demo: Home) -> None:
         bench.grids["utility"].connected = True
         bench.advance(300)
         assert bench.status().links[0].state == "online"
+
+
+@pytest.mark.parametrize("step_s", [30.0, 60.0])
+def test_in_long_steps_no_device_falls_silent(demo: Home, step_s: float) -> None:
+    with Bench(demo, seed=3, step_s=step_s, plan=False) as bench:
+        bench.advance(5 * step_s)
+        for _ in bench.steps(10 * step_s):
+            assert {device.health for device in bench.status().devices} == {"online"}

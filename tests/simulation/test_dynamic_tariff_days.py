@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from cem.io.virtual import VirtualClock
 from cem.model.errors import GridError
 from cem.model.market import PriceService, known_until
 from cem.simulation.harness import Bench
-from cem.simulation.market import RecordedDay, RecordedMarket, recorded_day
+from cem.simulation.market import RecordedDays, RecordedMarket, recorded_days
 from cem.simulation.plant import open_home
 from cem.simulation.play import Setting, play
 from cem.simulation.scenario import scenario_of
@@ -24,10 +24,12 @@ ROOT = Path(__file__).resolve().parents[2] / "hw-sim"
 HOME = ROOT / "homes" / "demo.toml"
 WINTER = ROOT / "markets" / "winter-day.json"
 NIGHT = datetime(2026, 1, 6, 1, 50, tzinfo=UTC)
-STEEP = RecordedDay({hour * 60: 0.02 if 3 <= hour < 5 else 0.5 for hour in range(24)}, timedelta(hours=1))
+STEEP = RecordedDays(
+    date(2026, 1, 1), ({hour * 60: 0.02 if 3 <= hour < 5 else 0.5 for hour in range(24)},), timedelta(hours=1)
+)
 
 
-def house(day: RecordedDay | None, start: datetime, **terms: object) -> Bench:
+def house(day: RecordedDays | None, start: datetime, **terms: object) -> Bench:
     home = open_home(HOME)
     answers = answers_for(home)
     answers.site["tariff"] = {"base_price_per_kwh": 0.3, "export_price_per_kwh": 0.08, "dynamic": terms}
@@ -86,8 +88,8 @@ def test_each_day_is_published_on_the_day_before() -> None:
 
 
 def test_the_recorded_day_is_whole() -> None:
-    day = recorded_day(WINTER)
-    assert len(day.by_minute) == 24
+    day = recorded_days(WINTER)
+    assert len(day.by_minute[0]) == 24
     assert day.price(utc("2026-01-06T15:00")) == pytest.approx(0.26273)
 
 
@@ -105,7 +107,7 @@ def test_what_is_no_recorded_day_is_refused(tmp_path: Path, content: bytes | Non
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(GridError, match=words):
-        recorded_day(path)
+        recorded_days(path)
 
 
 def test_the_command_takes_a_recorded_day_and_asks_for_one_where_the_tariff_needs_it(tmp_path: Path) -> None:
@@ -135,7 +137,7 @@ def test_the_account_knows_the_market_while_no_gateway_does() -> None:
     one = scenario_of(table | {"step_s": 10, "act": acts, "site": {"tariff": terms}}, HOME.parent / "killed.toml")
     account = play(one, Setting(prices=WINTER)).account.summary({})
     bought = account["energy_kwh"]["import"]
-    hour = (recorded_day(WINTER).price(datetime(2026, 1, 6, 2, tzinfo=UTC)) + 0.1) * 1.2
+    hour = (recorded_days(WINTER).price(datetime(2026, 1, 6, 2, tzinfo=UTC)) + 0.1) * 1.2
     assert bought > 0.05
     assert account["cost"] == pytest.approx(bought * hour, abs=0.002)
     assert account["cost"] != pytest.approx(bought * 0.9, abs=0.01)

@@ -35,6 +35,12 @@ def each(value: Any, count: int) -> list[Any]:
     return list(value) if isinstance(value, list) else [value] * count
 
 
+def plugged_in(row: dict[str, Any], count: int) -> list[list[int]]:
+    """When a car is there: always where nothing is said, never where nothing is listed."""
+    spans: list[list[int]] | None = row.get("plugged")
+    return [[0, count]] if spans is None else spans
+
+
 def evaluate(problem: dict[str, Any], answer: dict[str, Any]) -> Verdict:
     """Everything that the file format promises, checked."""
     found = Verdict()
@@ -123,7 +129,7 @@ def _battery(
 
 def _ev(row: dict[str, Any], shown: dict[str, Any], hours: list[float], total: list[float], found: Verdict) -> None:
     n = len(hours)
-    there = [any(a <= t < b for a, b in row.get("plugged") or [[0, n]]) for t in range(n)]
+    there = [any(a <= t < b for a, b in plugged_in(row, n)) for t in range(n)]
     for t, power in enumerate(shown["power_w"]):
         if abs(power) > POWER_W and not there[t]:
             found.faults.append(f"{row['id']} step {t}: {power} W and not plugged")

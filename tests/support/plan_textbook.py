@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_matrix
 
-from support.plan_evaluator import each
+from support.plan_evaluator import each, plugged_in
 
 
 class _Model:
@@ -22,6 +22,7 @@ class _Model:
         self.whole: list[int] = []
         self.rows: list[tuple[float, float]] = []
         self.entries: list[tuple[int, int, float]] = []
+        self.constant = 0.0
 
     def columns(self, count: int, high: Any, cost: Any = 0.0, *, low: Any = 0.0, whole: bool = False) -> list[int]:
         first = len(self.low)
@@ -70,7 +71,7 @@ def textbook(problem: dict[str, Any], limit_s: float = 60.0) -> tuple[float, flo
     for row in problem.get("batteries", []):
         _store(m, row, hours, balance, scale, [1.0] * n, 0.0)
     for row in problem.get("evs", []):
-        there = [float(any(a <= t < b for a, b in row.get("plugged") or [[0, n]])) for t in range(n)]
+        there = [float(any(a <= t < b for a, b in plugged_in(row, n))) for t in range(n)]
         car = row | {
             "max_charge_w": row["max_w"],
             "max_discharge_w": row.get("max_discharge_w", 0.0),
@@ -82,6 +83,11 @@ def textbook(problem: dict[str, Any], limit_s: float = 60.0) -> tuple[float, flo
         _load(m, row, hours, balance, scale)
     for row in problem.get("heat_pumps", []):
         _heat_pump(m, row, hours, balance, scale)
+    if problem.get("peak_price_per_kw", 0.0) > 0.0:
+        (peak,) = m.columns(1, big, problem["peak_price_per_kw"], low=problem.get("peak_so_far_w", 0.0) / 1e3)
+        m.constant -= problem["peak_price_per_kw"] * problem.get("peak_so_far_w", 0.0) / 1e3
+        for t in range(n):
+            m.row(0.0, np.inf, (peak, 1.0), (into[t], -1.0))
     rows, columns, values = zip(*m.entries, strict=True)
     matrix = coo_matrix((values, (rows, columns)), shape=(len(m.rows), len(m.low))).tocsr()
     lows, highs = zip(*m.rows, strict=True)
@@ -93,8 +99,9 @@ def textbook(problem: dict[str, Any], limit_s: float = 60.0) -> tuple[float, flo
         options={"time_limit": limit_s, "mip_rel_gap": 1e-4},
     )
     spent = time.perf_counter() - started
-    objective = np.inf if answer.fun is None else float(answer.fun)
-    return objective, float(answer.mip_dual_bound), spent
+    objective = np.inf if answer.fun is None else float(answer.fun) + m.constant
+    bound = -np.inf if answer.mip_dual_bound is None else float(answer.mip_dual_bound) + m.constant
+    return objective, bound, spent
 
 
 def _store(
@@ -129,6 +136,9 @@ def _store(
         start = row["soc_wh"] / 1e3 if t == 0 else 0.0
         m.row(start, start, *terms, *([(level[t - 1], -1.0)] if t else []))
     for goal in row.get("goals", []):
+        if goal["step"] == 0:
+            m.constant += 100.0 * scale * max(goal["soc_wh"] - row["soc_wh"], 0.0) / 1e3
+            continue
         (missed,) = m.columns(1, np.inf, 100.0 * scale)
         m.row(goal["soc_wh"] / 1e3, np.inf, (level[goal["step"] - 1], 1.0), (missed, 1.0))
 

@@ -12,6 +12,7 @@ from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.directive import LinkState
 from cem.model.provider import Programme
 from cem.ports import HttpAnswer, StateKind
+from cem.runtime.ven2b_client import Plain
 from cem.runtime.ven_settlement import Books
 from cem.sgcp.opt.cut import OptOut
 from cem.sgcp.point import ConnectionPoint
@@ -335,3 +336,11 @@ def test_a_vtn_that_asks_for_too_much_or_too_often_is_given_what_was_offered() -
     (many,) = [m for m in vtn.got(CreatedReport) if m.response.request_id == "c2"]
     assert (many.response.code, many.pending) == ("461", ("often",))
     assert len(many.response.description) < 300
+
+
+def test_a_registration_does_not_say_that_plain_messages_are_signed() -> None:
+    async def play(home: Home, vtn: ScriptedVtn) -> None:
+        assert home.link.state is LinkState.ONLINE
+
+    (registration,) = played(play, envelope=Plain()).got(CreatePartyRegistration)
+    assert registration.xml_signature is False

@@ -20,7 +20,7 @@ from cem.model.directive import LinkState
 from cem.model.errors import GridError
 from cem.provider_ways import ears_for, envelope_for
 from cem.wire.openadr2b import encode
-from cem.wire.openadr2b.messages import OadrResponse
+from cem.wire.openadr2b.messages import CreatePartyRegistration, OadrResponse
 from cem.wire.openadr2b.names import PATH_PREFIX, qualified
 from cem.wire.openadr2b.signature import Signer
 from support.certificates import Authority, Identity
@@ -127,6 +127,8 @@ def test_the_vtn_alone_is_listened_to_whoever_else_has_a_certificate(tmp_path: P
             async with at.sender(at.vtn) as post:
                 assert await post(at.body()) == 200
             assert at.home.limits_w() == [4200.0]
+            (registration,) = at.peer.got(CreatePartyRegistration)
+            assert (registration.pull, registration.xml_signature) == (False, True)
 
     asyncio.run(main())
 

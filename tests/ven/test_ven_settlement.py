@@ -190,7 +190,8 @@ def test_a_rolling_forecast_comes_from_the_plan_as_each_interval_begins() -> Non
             }
             (site,) = report["resources"]
             told = [{p["type"]: p["values"][0] for p in one["payloads"]} for one in site["intervals"]]
-            known = [{"USAGE_FORECAST": energy, "DATA_QUALITY": "OK"} for energy in (0.0, 0.25, 0.5)]
+            measured = round(2.5 * 2 / 60, 6)  # of two minutes; in the rest of the first interval nothing is expected
+            known = [{"USAGE_FORECAST": energy, "DATA_QUALITY": "OK"} for energy in (measured, 0.25, 0.5)]
             assert site["intervals"][0]["intervalPeriod"]["start"] == "2026-01-15T12:00:00Z"
             assert told == [*known, {"DATA_QUALITY": "MISSING"}]
         finally:

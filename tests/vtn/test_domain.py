@@ -96,8 +96,9 @@ def own(gateway: Gateway) -> Domain:
 
 
 def shown(gateway: Gateway) -> DomainStatus:
-    assert gateway.domain is not None
-    return gateway.domain.status()
+    found = gateway.status().domain
+    assert found is not None
+    return found
 
 
 async def ready(gateway: Gateway) -> None:
@@ -142,7 +143,8 @@ def test_the_site_files_vtn_serves_a_ven_its_commands_and_the_gateway_itself(tmp
             url = f"https://127.0.0.1:{port}{BASE_PATH}"
             flat = VtnClient(utility(url=url, client_id="flat", client_secret="flat's secret"), http, SystemClock())
             ven = await flat.post(wire.Ven, "/vens", wire.VenRequest(ven_name="flat 2"))
-            assert [e.id for e in (await flat.every(wire.Event, "/events")).items] == [first.id]
+            seen = await flat.every(wire.Event, "/events")
+            assert [e.id for e in seen.items if e.program_id == program.id] == [first.id]
             usage = wire.ReportResource(resource_name="r", intervals=event(program, 1.0).intervals)
             report = wire.ReportRequest(event_id=first.id, client_name="flat 2", resources=(usage,))
             await flat.post(wire.Report, "/reports", report)
@@ -150,13 +152,14 @@ def test_the_site_files_vtn_serves_a_ven_its_commands_and_the_gateway_itself(tmp
             assert [v.id for v in await own(gateway).vens()] == [ven.id]
             assert await own(gateway).resources(ven.id) == ()
             listed = await ordered(tmp_path, "event", "list")
-            assert [e["id"] for e in listed] == [first.id]
+            assert [e["id"] for e in listed if e["programID"] == program.id] == [first.id]
             await ordered(tmp_path, "program", "add", "prices")
-            await until(lambda: (shown(gateway).vens, shown(gateway).programs) == (1, 2), 12.0)
+            await until(lambda: (shown(gateway).vens, shown(gateway).programs) == (1, 4), 20.0)
+            await until(lambda: [one.name for one in shown(gateway).members] == ["flat 2"], 20.0)
             found = gateway.status()
             assert found.domain is not None
             assert words.domain(found.domain, found).startswith(
-                "VTN for the domain below: 1 VEN, 1 event, 1 report; last heard "
+                "VTN for the domain below: 1 VEN, 2 events, 1 report; last heard "
             )
             assert await own(gateway).withdraw(first.id)
             assert not await own(gateway).withdraw(first.id)

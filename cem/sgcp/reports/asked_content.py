@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from cem.sgcp.reports.asked import UNITS, AskedReport, Span
-from cem.sgcp.reports.compliance import Minutes, mean_w
+from cem.sgcp.reports.compliance import Minutes, mean_w, within
 from cem.sgcp.reports.flexibility import Part, ratings_of, total
 from cem.wire.openadr3 import (
     AGGREGATED_REPORT,
@@ -147,7 +147,7 @@ def _possible(kind: str, measured: Measured, hours: float) -> Value | None:
 def _flowing(kind: str, reading: str | None, span: Span, measured: Measured, power_w: float) -> Value | None:
     """What flows, of a power that is known."""
     hours = (span.end - span.start) / timedelta(hours=1)
-    powers = [max(power, 0.0) for at, power in measured.minutes if span.start.timestamp() - 59 <= at]
+    powers = [max(power, 0.0) for _, power in within(measured.minutes, span.start, span.end)[0]]
     taken_w = sum(powers) / len(powers) if powers else 0.0
     match kind:
         case ReportPayload.USAGE | ReportPayload.USAGE_FORECAST:

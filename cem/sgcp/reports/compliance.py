@@ -7,6 +7,7 @@ hours that end one hour before the event, at most by 20 % of the baseline: what 
 that was announced is not taken as normal. Without five such days there is no baseline, and it is said.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -119,9 +120,21 @@ def on_day(at: datetime, of: datetime, day: date, zone: ZoneInfo) -> datetime:
 
 def mean_w(minutes: Minutes, start: datetime, end: datetime) -> float | None:
     """The mean power of [start, end); None where too little of it was recorded."""
+    held, span_s = within(minutes, start, end)
+    return fmean(power for _, power in held) if held and len(held) * 60 >= RECORDED * span_s else None
+
+
+def within(minutes: Minutes, start: datetime, end: datetime) -> tuple[Minutes, float]:
+    """The minutes that tell of [start, end), and of how many seconds they should.
+
+    A minute that lies across an edge belongs to what was before or came after as well: it counts only where there is
+    no whole one.
+    """
     first, last = start.timestamp(), end.timestamp()
-    held = [power for at, power in minutes if first - 59 <= at < last]
-    return fmean(held) if held and len(held) * 60 >= RECORDED * (last - first) else None
+    begin, finish = math.ceil(first / 60) * 60, math.floor(last / 60) * 60
+    if begin < finish:
+        return [(at, power) for at, power in minutes if begin <= at < finish], finish - begin
+    return [(at, power) for at, power in minutes if first - 59 <= at < last], last - first
 
 
 def baseline(days: Mapping[date, tuple[float, float | None]], before_w: float | None) -> Baseline | None:

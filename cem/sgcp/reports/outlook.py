@@ -22,6 +22,7 @@ class Outlook:
     roofs: tuple[str, ...] = ()
     slots: Sequence[Slot] = ()
     soc_pct: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    at: datetime | None = None  # when it is looked at: what is before was measured
 
     def minutes(self, name: str | None, start: datetime, end: datetime) -> Minutes:
         """The expected power of each minute of [start, end) (W, import positive); None is the connection point."""

@@ -26,6 +26,9 @@ from cem.wire.openadr2b.xmldsig import (
     ECDSA_SHA256,
     RSA_SHA256,
     SHA256,
+    Covered,
+    PublicKey,
+    Sound,
     Unsound,
     canonical,
     digest,
@@ -51,6 +54,8 @@ _INFO = (
     f'<ds:CanonicalizationMethod Algorithm="{C14N}"></ds:CanonicalizationMethod>'
     '<ds:SignatureMethod Algorithm="%s"></ds:SignatureMethod>%s%s</ds:SignedInfo>'
 )
+MOST_NONCE = 200
+"""How many characters a nonce may have."""
 _MOST_NONCES = 100_000
 _MOST_CHARACTERS = 16 * 1024
 _CARRIED = f".//{qualified('ds:X509Certificate')}"
@@ -161,6 +166,18 @@ class ReplayMemory:
         self._seen[at, nonce] = None
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A signed body that was found right in everything but perhaps its time."""
+
+    signed_object: Element
+    sound: Sound
+    key: PublicKey
+    protection: Covered
+    timestamp: str
+    nonce: str
+
+
 def signed_by(payload: Payload) -> str | None:
     """The fingerprint of the certificate in a signature, as it claims; None: there is no signature.
 
@@ -171,21 +188,43 @@ def signed_by(payload: Payload) -> str | None:
 
 def verified(payload: Payload, expected: str, memory: ReplayMemory, now: datetime) -> Element:
     """The oadrSignedObject that a signature by the `expected` fingerprint covers; raises SignatureError."""
+    found = opened(payload, expected)
+    admit(found.timestamp, found.nonce, expected, memory, now)
+    return found.signed_object
+
+
+def opened(payload: Payload, expected: str) -> Opened:
+    """What a signature by the `expected` fingerprint covers, whenever it was made; raises SignatureError."""
     if payload.signature is None:
         raise SignatureError("is missing")
     seen, certificate = _shown(payload.signature)
     if seen != expected:
         raise SignatureError(f"is by the certificate {seen}, not by {expected}")
     try:
-        covered = verify(payload.root, payload.signature, key_of(certificate))
+        key = key_of(certificate)
+        sound = verify(payload.root, payload.signature, key)
     except Unsound as error:
         raise SignatureError(f"does not hold: {error}") from error
-    others = [element for element in covered if element is not payload.signed_object]
-    if len(others) != 1 or not _is_property(others[0], payload.signature):
+    others = [one for one in sound.covered if one.element is not payload.signed_object]
+    if len(others) != 1 or not _is_property(others[0].element, payload.signature):
         raise SignatureError("does not cover the oadrSignedObject and a ReplayProtect")
-    at, nonce = _protection(others[0])
-    memory.check(at, nonce, now)
-    return payload.signed_object
+    timestamp = (others[0].element.findtext(_TIMESTAMP) or "").strip()
+    nonce = (others[0].element.findtext(_NONCE) or "").strip()
+    if not timestamp or not nonce or len(nonce) > MOST_NONCE:
+        raise SignatureError("has no ReplayProtect with a time and a nonce")
+    return Opened(payload.signed_object, sound, key, others[0], timestamp, nonce)
+
+
+_instant = lru_cache(maxsize=256)(read_instant)  # whole seconds: many messages have the same
+
+
+def admit(timestamp: str, nonce: str, by: str, memory: ReplayMemory, now: datetime) -> None:
+    """Takes a message into the memory of its sender's; raises SignatureError for an old, future or repeated one."""
+    try:
+        at = _instant(timestamp)
+    except ValueError as error:
+        raise SignatureError(f"has a time that is none: {error}") from error
+    memory.check(at, f"{by} {nonce}", now)
 
 
 def _is_property(element: Element, signature: Element) -> bool:
@@ -211,14 +250,3 @@ def _read(text: str) -> tuple[str, bytes]:
     except binascii.Error as error:
         raise SignatureError("carries a certificate that is none") from error
     return fingerprint(der), der
-
-
-def _protection(properties: Element) -> tuple[datetime, str]:
-    text = properties.findtext(_TIMESTAMP)
-    nonce = properties.findtext(_NONCE)
-    if not text or not nonce or len(nonce) > 200:
-        raise SignatureError("has no ReplayProtect with a time and a nonce")
-    try:
-        return read_instant(text.strip()), nonce.strip()
-    except ValueError as error:
-        raise SignatureError(f"has a time that is none: {error}") from error

@@ -6,10 +6,10 @@ covered can only be the very elements that `verify` gives back.
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
@@ -23,6 +23,7 @@ from lxml import etree
 from cem.wire.openadr2b.names import qualified
 from cem.wire.openadr2b.shape import Element
 
+Hash = Callable[[bytes], "hashlib._Hash"]
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 C14N = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
@@ -39,7 +40,7 @@ _FORMS = {  # whether the form is exclusive; there are no comments left, so thos
     _EXCLUSIVE: True,
     f"{_EXCLUSIVE}WithComments": True,
 }
-_DIGESTS = {
+_DIGESTS: dict[str, Hash] = {
     SHA256: hashlib.sha256,
     "http://www.w3.org/2001/04/xmldsig-more#sha384": hashlib.sha384,
     "http://www.w3.org/2001/04/xmlenc#sha512": hashlib.sha512,
@@ -70,6 +71,26 @@ class Unsound(ValueError):  # noqa: N818 - a verdict, nothing failed
     """A signature that does not hold, or is of a kind that is not understood; the message says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """An element that a signature covers: in its canonical form, and with its digest as it stands in the reference."""
+
+    element: Element
+    written: bytes
+    digest: str
+    hashed: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A signature that holds: what was signed in its canonical form, its value as it stands there, what it covers."""
+
+    info: bytes
+    value: str
+    algorithm: hashes.HashAlgorithm
+    covered: tuple[Covered, ...]
+
+
 @lru_cache(maxsize=1024)
 def key_of(certificate: bytes) -> PublicKey:
     """The key of a certificate (DER); raises Unsound where it is none that signs messages."""
@@ -82,20 +103,20 @@ def key_of(certificate: bytes) -> PublicKey:
     return key
 
 
-def verify(root: Element, signature: Element, key: PublicKey) -> tuple[Element, ...]:
-    """The elements of `root` that a signature in it covers, its two references; raises Unsound."""
+def verify(root: Element, signature: Element, key: PublicKey) -> Sound:
+    """What a signature in `root` covers there, its two references; raises Unsound."""
     info = _only(signature, "SignedInfo")
     method = _METHODS.get(_algorithm(info, "SignatureMethod"))
     if method is None or not isinstance(key, method[0]):
         raise Unsound("its method is not known, or not one for the certificate's key")
-    value = _decoded(_only(signature, "SignatureValue"))
+    value = _only(signature, "SignatureValue").text or ""
     signed = canonical(info, _only(info, "CanonicalizationMethod"))
-    _check(key, method[1], value, signed)
+    check(key, method[1], value, signed)
     references = list(info.iterchildren(_DS["Reference"]))
     if len(references) != 2:
         raise Unsound(f"it covers {len(references)} elements, not the message and its time alone")
     called = _called(root)
-    return tuple(_covered(called, reference) for reference in references)
+    return Sound(signed, value, method[1], tuple(_covered(called, reference) for reference in references))
 
 
 def sign(key: PrivateKey, data: bytes) -> bytes:
@@ -140,8 +161,8 @@ def _called(root: Element) -> dict[str, list[Element]]:
     return called
 
 
-def _covered(called: dict[str, list[Element]], reference: Element) -> Element:
-    """The element that a reference is to, once its digest was found right."""
+def _covered(called: dict[str, list[Element]], reference: Element) -> Covered:
+    """What a reference is to, once its digest was found right."""
     uri = reference.get("URI", "")
     if not uri.startswith("#") or len(uri) < 2:
         raise Unsound(f"it covers {uri[:80]!r}; identifiers in the same body are understood")
@@ -151,10 +172,11 @@ def _covered(called: dict[str, list[Element]], reference: Element) -> Element:
     hashed = _DIGESTS.get(_algorithm(reference, "DigestMethod"))
     if hashed is None:
         raise Unsound("its digest is not known, or too weak")
-    data = canonical(found[0], _form(reference, found[0]))
-    if not hmac.compare_digest(hashed(data).digest(), _decoded(_only(reference, "DigestValue"))):
+    written = canonical(found[0], _form(reference, found[0]))
+    text = _only(reference, "DigestValue").text or ""
+    if not hmac.compare_digest(hashed(written).digest(), _decoded(text)):
         raise Unsound(f"what is called {uri[1:80]!r} was changed")
-    return found[0]
+    return Covered(found[0], written, text, hashed)
 
 
 def _form(reference: Element, covered: Element) -> Element | None:
@@ -176,7 +198,9 @@ def _transforms(reference: Element) -> Iterator[Element]:
         yield from listed.iterchildren(etree.Element)
 
 
-def _check(key: PublicKey, algorithm: hashes.HashAlgorithm, value: bytes, signed: bytes) -> None:
+def check(key: PublicKey, algorithm: hashes.HashAlgorithm, text: str, signed: bytes) -> None:
+    """Raises Unsound where a signature value, as it stands in a body, is not the key's over these bytes."""
+    value = _decoded(text)
     try:
         if isinstance(key, rsa.RSAPublicKey):
             key.verify(value, signed, PKCS1v15(), algorithm)
@@ -202,8 +226,8 @@ def _algorithm(parent: Element, name: str) -> str:
     return found
 
 
-def _decoded(element: Element) -> bytes:
+def _decoded(text: str) -> bytes:
     try:
-        return base64.b64decode("".join((element.text or "").split()), validate=True)
-    except binascii.Error as error:
-        raise Unsound(f"{etree.QName(element).localname} is not base64") from error
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError as error:
+        raise Unsound("a value or digest in it is not base64") from error

@@ -13,6 +13,7 @@ class PatientReader:
     def __init__(self, bus: Bus, silences: int = SILENCES) -> None:
         self.bus = bus
         self.answered = False  # anything at all, a refusal too
+        self.cut_at: int | None = None  # where a map could not be read on, though nothing says that it ends there
         self._left = silences
 
     @property

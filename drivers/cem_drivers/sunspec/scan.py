@@ -103,10 +103,11 @@ async def _header(reader: PatientReader, address: int, may_end: bool) -> tuple[i
     """Identifier and length; None where the map ends without an end marker."""
     try:
         model, length = struct.unpack(">HH", await reader.read(address, 2))
-    except (Refused, NoAnswer, BadAnswer):
-        if may_end:
-            return None
-        raise
+    except (Refused, NoAnswer, BadAnswer) as error:
+        if not may_end:
+            raise
+        reader.cut_at = None if isinstance(error, Refused) else address
+        return None
     return model, length
 
 

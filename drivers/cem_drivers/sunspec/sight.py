@@ -65,6 +65,8 @@ async def sighted(reader: PatientReader, device: Map, link: Mapping[str, str | i
             entry["holes"] = [[hole.address, hole.count] for hole in holes]
     resources = _resources(device, values)
     details: dict[str, Detail] = {"models": models}
+    if reader.cut_at is not None:
+        details["advice"] = [f"no answer at {reader.cut_at}: if its map goes on there, scan again; nothing was misread"]
     if image.max_read < MAX_READ:
         details["max_read"] = image.max_read
         link = {**link, "max_read": image.max_read}

@@ -194,6 +194,11 @@ class Charger(TopicFront):
                 self._tell(key, value)
         self._tell("nrg", self._nrg(), only_changes=not due, measured=True)
 
+    def beat(self) -> None:
+        """The physics stand still meanwhile; its heartbeat does not."""
+        self._next_heartbeat_s = 0.0
+        self.report_now()
+
     def _tell(self, key: str, value: Json, only_changes: bool = False, measured: bool = False) -> None:
         if only_changes and key in self._sent and self._sent[key] == value:
             return

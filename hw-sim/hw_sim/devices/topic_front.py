@@ -124,9 +124,9 @@ class TopicFront(Front):
             return self.connected
         return self._link.publish(topic, payload, retain=retain)
 
-    def report(self, after_s: float = 0.0) -> None:
-        """Says what there is to say, at most once a second. Called after each step, in a long one again `after_s`."""
-        now_s = self.house.elapsed_s + after_s
+    def report(self) -> None:
+        """Says what there is to say, at most once a second. Called after each step."""
+        now_s = self.house.elapsed_s
         passed_s, self._last_s = now_s - self._last_s, now_s
         if not self.connected or not self.powered:
             return
@@ -146,6 +146,10 @@ class TopicFront(Front):
         """Something was set: it tells so at once."""
         self._next_publish_s = 0.0
         self.report()
+
+    def beat(self) -> None:
+        """Within a long step: it says again what it has said, as it is alive."""
+        self.report_now()
 
     def _flood(self, messages: float) -> None:
         topic, payload = self.flood_topic()

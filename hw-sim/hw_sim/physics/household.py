@@ -5,6 +5,7 @@ import math
 from hw_sim.physics.calendar import Calendar
 from hw_sim.physics.noise import SlowNoise, draws
 from hw_sim.physics.phases import NONE, Phases
+from hw_sim.physics.recording import Recording
 from hw_sim.specs import ApplianceSpec, LoadSpec
 
 # Share of a mean day per local hour, mean 1: low at night, a morning hump, a high evening.
@@ -66,20 +67,24 @@ class Household:
         self._shares: Phases = (one / 100.0, two / 100.0, three / 100.0) if phases == 3 else (1.0, 0.0, 0.0)
         self._calendar = calendar
         self._noise = SlowNoise(seed, "load", memory_s=900.0)
+        self._recorded = None if spec.recorded is None else Recording(spec.recorded)
         self._appliances = [Appliance(one, seed, calendar) for one in spec.appliance]
 
-    def _profile_w(self, unix_s: float, second: float) -> float:
+    def _common_w(self, unix_s: float, second: float) -> float:
+        """What base and profile take, or what was recorded in their place."""
+        wobble = math.exp(self.spec.noise_pct / 100.0 * self._noise.at(unix_s)) if self.spec.noise_pct else 1.0
+        if self._recorded is not None:
+            return max(0.0, self._recorded.mean(unix_s)) * wobble
         hour = second / 3600.0
         k = int(hour)
         share = hour - k
         shape = (_SHAPE[k % 24] * (1.0 - share) + _SHAPE[(k + 1) % 24] * share) / _MEAN
-        wobble = math.exp(self.spec.noise_pct / 100.0 * self._noise.at(unix_s)) if self.spec.noise_pct else 1.0
-        return self.spec.profile_w * shape * wobble
+        return self.spec.base_w + self.spec.profile_w * shape * wobble
 
     def step(self, unix_s: float) -> None:
         """Moves on to `unix_s`."""
         day, second = self._calendar.day_and_second(unix_s)
-        common = self.spec.base_w + self.extra_w + self._profile_w(unix_s, second)
+        common = self.extra_w + self._common_w(unix_s, second)
         one, two, three = self.steps_w
         for appliance in self._appliances:
             power = appliance.power_w(unix_s, day)

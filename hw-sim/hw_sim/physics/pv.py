@@ -3,6 +3,7 @@
 import math
 
 from hw_sim.physics.phases import spread
+from hw_sim.physics.recording import Recording
 from hw_sim.physics.sun import clear_sky_w_per_m2, sun_position
 from hw_sim.physics.weather import Weather
 from hw_sim.specs import PvSpec
@@ -26,6 +27,7 @@ class Roof:
         self._weather = weather
         self._let_through_w = spec.rating_w
         self._points: dict[int, tuple[float, float]] = {}
+        self._recorded = None if spec.recorded is None else Recording(spec.recorded)
 
     def _sky(self, k: int) -> float:
         """Irradiance at a minute: the clear sky's, less what the clouds take."""
@@ -53,6 +55,8 @@ class Roof:
 
     def possible_w(self, unix_s: float) -> float:
         """What the modules could give to the AC side at a time, limited by the inverter's rating alone; a magnitude."""
+        if self._recorded is not None:
+            return min(self.spec.rating_w, max(0.0, self._recorded.smooth(unix_s)))
         position = unix_s / _GRID_S
         k = math.floor(position)
         share = position - k

@@ -275,6 +275,20 @@ class ProfiledDevice(ModbusFront):
         for steering in self._steerings:
             steering.to_defaults()
 
+    def kept(self) -> dict[int, int]:
+        """What its controls hold in flash, by address."""
+        return {at: self._bank.word(at) for one in self._steerings if one.lasts for at in sorted(one.owned)}
+
+    def keep(self, words: Mapping[int, int]) -> None:
+        """After a restart: what flash held is there, and obeyed."""
+        for steering in self._steerings:
+            if steering.lasts:
+                for at in steering.owned & words.keys():
+                    self._bank.put(at, (words[at],))
+                steering.to_defaults()
+                steering.mirror()
+        self.apply()
+
     def holds(self) -> dict[str, Hold]:
         """By plant."""
         return {actor.plant: actor.hold(one.held, one.timer.ends_s) for one, actor in self._actors}

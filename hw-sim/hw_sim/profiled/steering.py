@@ -110,9 +110,14 @@ class Steering:
         secret = {at for row in self.table.writes if row.back == "none" for at in row.addresses}
         return frozenset(secret) - {at for row in self.table.writes if row.back != "none" for at in row.addresses}
 
+    @property
+    def lasts(self) -> bool:
+        """Whether what is written outlives a restart of the device."""
+        return self.table.storage in {"flash", "levelled"}
+
     def to_defaults(self, all_of_it: bool = False) -> None:
         """As after a restart: what lies in flash stays, unless `all_of_it`."""
-        if self.table.storage in {"flash", "levelled"} and not all_of_it:
+        if self.lasts and not all_of_it:
             self._understood = self._read()
             return
         for row in self.table.writes:

@@ -1,0 +1,175 @@
+"""Better answers: single decisions turned over, and whole stores and cars gone over again."""
+
+from dataclasses import dataclass, replace
+from itertools import count
+
+import numpy as np
+
+from cem.planning.decisions import TINY, Decided, Decisions
+from cem.planning.lp import Array
+from cem.planning.parts import CarPart, Problem, StorePart
+from cem.planning.programme import NOISE_KW
+from cem.planning.sweep import Beside, fits, swept
+
+WORTH_IT = 50.0  # what helps less than this share of what is enough is no help
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A decision turned over: what the duals promise of it, and the new bounds of its columns."""
+
+    gain: float
+    key: tuple[int, bool]
+    bounds: tuple[tuple[int, float, float], ...]
+
+
+def exchange(decisions: Decisions, best: Decided, tries: int, enough: float) -> Decided:
+    """Turns single decisions over where the duals promise most; keeps what is cheaper."""
+    tried: set[tuple[int, bool]] = set()
+    while tries > 0 and best.excess > enough:
+        answer = decisions.settled(best)
+        _, reduced = decisions.duals(settled=True)
+        better = None
+        for turn in _turns(decisions, answer.values, reduced, best)[: 4 * tries]:
+            if turn.key in tried:
+                continue
+            tried.add(turn.key)
+            lower, upper = best.lower.copy(), best.upper.copy()
+            for column, low, high in turn.bounds:
+                lower[column], upper[column] = low, high
+            tries -= 1
+            better = decisions.settled_below(lower, upper, best.answer.objective - enough / WORTH_IT)
+            if better is not None or tries <= 0:
+                break
+        if better is None:
+            break
+        best = replace(better, bound=best.bound)
+    return best
+
+
+def _turns(decisions: Decisions, values: Array, reduced: Array, best: Decided) -> list[_Turn]:
+    """Single decisions to turn over, the most promising first."""
+    found = []
+    for steady in decisions.layout.steady:
+        now, low, high = values[steady.columns], best.lower[steady.columns], best.upper[steady.columns]
+        most = decisions.upper[steady.columns]
+        off = (now <= NOISE_KW) & (high == 0.0) & (most > 0.0)
+        weakest = (low > 0.0) & (now <= low + NOISE_KW)
+        gain = np.where(off, -reduced[steady.columns], np.where(weakest, reduced[steady.columns], 0.0)) * steady.least
+        for at in np.flatnonzero(gain > 0.0):
+            column, on = int(steady.columns[at]), bool(off[at])
+            turned = (column, steady.least, float(most[at])) if on else (column, 0.0, 0.0)
+            found.append(_Turn(float(gain[at]), (column, on), (turned,)))
+    for ways in decisions.layout.ways:
+        for shut, open_, most_shut in ((ways.into, ways.out, ways.most_in), (ways.out, ways.into, ways.most_out)):
+            gain = np.where(best.upper[shut] == 0.0, -reduced[shut] * most_shut, 0.0)
+            for at in np.flatnonzero(gain > TINY):
+                opened, closed = int(shut[at]), int(open_[at])
+                bounds = ((opened, 0.0, float(decisions.upper[opened])), (closed, 0.0, 0.0))
+                found.append(_Turn(float(gain[at]), (opened, True), bounds))
+    found.sort(key=lambda turn: (-turn.gain, turn.key))
+    return found
+
+
+# --- whole stores and cars ---------------------------------------------------------------------------------
+
+
+def polish(decisions: Decisions, best: Decided, worth: list[Array], sweeps: int, enough: float) -> Decided:
+    """Goes over single stores and cars, and a store with a car beside it, as long as that helps.
+
+    `worth` is what a kW of each car is worth in each slot.
+    """
+    problem = decisions.problem
+    parts = [at for at, part in enumerate(_movable(problem)) if fits(part)]
+    best, sweeps = _alternate(decisions, best, parts, sweeps, enough)
+    pairs = [(at, car) for at in parts if at < len(problem.stores) for car in range(len(problem.cars))]
+    for at, car in pairs:
+        if sweeps <= 0 or best.excess <= enough:
+            break
+        found, sweeps = sweep(decisions, best, at, np.inf, Beside(problem.cars[car], worth[car])), sweeps - 1
+        if found is None:
+            continue
+        found, sweeps = _alternate(decisions, found, [*(p for p in parts if p != at), at], sweeps, enough)
+        if found.answer.objective < best.answer.objective:
+            best = found
+    return best
+
+
+def _alternate(
+    decisions: Decisions, best: Decided, parts: list[int], sweeps: int, enough: float
+) -> tuple[Decided, int]:
+    still = 0  # parts one after the other that did not get better
+    for turn in count():
+        if sweeps <= 0 or still >= len(parts) or best.excess <= enough:
+            break
+        found = sweep(decisions, best, parts[turn % len(parts)], best.answer.objective - enough / WORTH_IT)
+        best, still, sweeps = (best, still + 1, sweeps - 1) if found is None else (found, 1, sweeps - 1)
+    return best, sweeps
+
+
+def car_worth(decisions: Decisions) -> list[Array]:
+    """What a kW of each car is worth in each slot at the last optimum of the relaxed programme."""
+    problem, (duals, _) = decisions.problem, decisions.duals()
+    found = []
+    for car, columns in zip(problem.cars, decisions.layout.cars, strict=True):
+        per_kwh = np.full(problem.slots, duals[columns.rows[0]])
+        for goal, row in zip(car.goals, columns.rows[1:], strict=True):
+            per_kwh = per_kwh + duals[row] * goal.by
+        worth = per_kwh * car.efficiency * problem.hours
+        worth[columns.power.slots] -= decisions.costs[columns.power.columns]
+        found.append(worth)
+    return found
+
+
+def sweep(decisions: Decisions, best: Decided, at: int, most: float, beside: Beside | None = None) -> Decided | None:
+    """Goes over one store or car again, all else as it is, and solves with the directions that come of it."""
+    problem, layout, values = decisions.problem, decisions.layout, best.answer.values
+    part = _movable(problem)[at]
+    flows = [*((c.charge, c.discharge) for c in layout.stores), *((c.power, None) for c in layout.cars)]
+    into, out = flows[at]
+    own = into.over(values, problem.slots) - (0.0 if out is None else out.over(values, problem.slots))
+    others = _taken(decisions, values) - own
+    lower, upper = decisions.sealed(best)
+    _free(decisions, lower, upper)
+    if beside is None:
+        power, also = swept(problem, part, others)
+    else:
+        aside = layout.cars[problem.cars.index(beside.car)].power
+        others = others - aside.over(values, problem.slots)
+        power, also = swept(problem, part, others, beside)
+        decisions.settle(lower, upper, aside, also > 0.0, beside.car.min_kw)
+    least = part.min_kw if isinstance(part, CarPart) else part.min_charge_kw
+    taking = (power > 0.0) | ((power == 0.0) & (own >= 0.0) & (least <= NOISE_KW))
+    decisions.settle(lower, upper, into, taking, least)
+    if out is not None:
+        decisions.settle(lower, upper, out, ~taking)
+    decisions.settle_meter(lower, upper, others + power + also)
+    found = decisions.settled_below(lower, upper, most)
+    return None if found is None else replace(found, bound=best.bound)
+
+
+def _movable(problem: Problem) -> tuple[StorePart | CarPart, ...]:
+    return (*problem.stores, *problem.cars)
+
+
+def _taken(decisions: Decisions, values: Array) -> Array:
+    """What everything that can be moved takes together."""
+    layout, problem = decisions.layout, decisions.problem
+    grid = [
+        sign * group.over(values, problem.slots)
+        for group, sign in (
+            (layout.imported, 1.0),
+            (layout.import_over, 1.0),
+            (layout.exported, -1.0),
+            (layout.export_over, -1.0),
+            (layout.curtailed, -1.0),
+        )
+    ]
+    return sum(grid, problem.pv_kw - problem.load_kw)
+
+
+def _free(decisions: Decisions, lower: Array, upper: Array) -> None:
+    """What runs may run with any power again."""
+    for steady in decisions.layout.steady:
+        running = steady.columns[lower[steady.columns] >= steady.least - NOISE_KW]
+        upper[running] = decisions.upper[running]

@@ -1,0 +1,199 @@
+"""What a plan promised and what came, by day; and whether the plan is better than the rules at this house.
+
+Each day is settled three ways: what the first plan of the day promised, what came, and what the rules would have cost
+on the load and sun that came. The rules' day is reckoned on means of quarter hours, with the cars' charging as it was:
+every battery takes what the sun leaves and covers what the house lacks, never a car. What is in the batteries at the
+end against the begin counts at the price of the day's cheapest hour. Days on which the grid or the owner asked for
+something are shown, but not judged.
+
+When over SURE_DAYS judged days in a row what came costs more than the rules by more than WORSE_SHARE of what the rules
+would have paid (and LEAST a day), the rules are used. The way back: after so many days the plan is tried again, and if
+it fails again after twice as many, up to LONGEST_DAYS.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from cem.model.plan import Plan, PlanRequest
+from cem.model.resource import Role
+from cem.model.site import Site
+
+SURE_DAYS: Final = 7
+WORSE_SHARE: Final = 0.02
+LEAST: Final = 0.02  # in the tariff's currency, a day: less is rounding
+LONGEST_DAYS: Final = 28
+LATE: Final = timedelta(minutes=20)
+"""A plan that is made later is no plan of the whole day."""
+EFFICIENCY: Final = 0.95  # of charging and of discharging each
+QUARTER_S: Final = 900
+ENOUGH: Final = 0.95  # of a day must have been recorded
+
+Means = Mapping[int, float]
+"""W by the begin of a quarter hour in Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Energies in Wh; `cost` in the tariff's currency, with what is in the batteries at the end against the begin."""
+
+    cost: float
+    import_wh: float
+    export_wh: float
+    pv_wh: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One local day. `by`: whose plan was followed. `rules_cost`: what the rules would have cost on what came."""
+
+    day: date
+    by: str  # "plan" or "rules"
+    promised: Day | None
+    came: Day
+    rules_cost: float
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the rules are to be used, until which day, and why in words."""
+
+    rules: bool = False
+    until: date | None = None
+    words: str = ""
+
+
+def promise_of(request: PlanRequest, plan: Plan, begin: datetime, end: datetime) -> Day | None:
+    """What a plan expects of a day [begin, end); None of one that was made too late in it, or does not see its end."""
+    if not begin <= request.edges[0] <= begin + LATE or request.edges[-1] < end or plan.status == "rules":
+        return None
+    cost = import_wh = export_wh = pv_wh = 0.0
+    prices = zip(request.import_price_per_kwh, request.export_price_per_kwh, strict=True)
+    last: Mapping[str, float] = {}
+    for slot, (buy, sell) in zip(plan.slots, prices, strict=True):
+        if slot.end > end:
+            break
+        hours = (slot.end - slot.start) / timedelta(hours=1)
+        grid_wh = (slot.grid_w or 0.0) * hours
+        cost += grid_wh / 1000.0 * (buy if grid_wh > 0 else sell)
+        import_wh += max(grid_wh, 0.0)
+        export_wh += max(-grid_wh, 0.0)
+        pv_wh -= (slot.pv_w or 0.0) * hours
+        last = slot.soc_pct
+    levels = {key: (request.soc_pct[key], last[key]) for key in request.soc_pct.keys() & last.keys()}
+    batteries = [r for r in request.resources if r.role is Role.BATTERY]
+    stored = sum(_stored_kwh(r.ratings.capacity_wh, levels.get(r.id)) for r in batteries)
+    within = [price for price, at in zip(request.import_price_per_kwh, request.edges, strict=False) if at < end]
+    return Day(cost - stored * refill_price(within), import_wh, export_wh, pv_wh)
+
+
+def refill_price(prices: Sequence[float]) -> float:
+    """What it costs to have a kWh in the battery: the mean of the cheapest hour, with the loss of charging."""
+    cheapest = sorted(prices)[: min(4, len(prices))]
+    return max(sum(cheapest) / len(cheapest), 0.0) / EFFICIENCY if cheapest else 0.0
+
+
+def _stored_kwh(capacity_wh: float | None, levels: tuple[float, float] | None) -> float:
+    if capacity_wh is None or levels is None:
+        return 0.0
+    return (levels[1] - levels[0]) / 100.0 * capacity_wh / 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What was recorded of a day: prices and powers by quarter hour, and each battery's level at the begin and end."""
+
+    prices: Mapping[int, tuple[float, float]]
+    grid_w: Means  # the connection point, import positive; of minutes or quarters
+    powers_w: Mapping[str, Means]  # of the devices, by resource
+    levels_pct: Mapping[str, tuple[float, float]]
+
+
+def score_of(site: Site, day: date, by: str, promised: Day | None, came: Came, *, counts: bool) -> Score | None:
+    """The day settled; None where too little of it was recorded."""
+    quarters = sorted(came.prices)
+    known = [q for q in quarters if _grid_w(came, q) is not None]
+    if len(known) < ENOUGH * 96:
+        return None
+    batteries = [r for r in site.of(Role.BATTERY) if r.id in came.levels_pct]
+    refill = refill_price([came.prices[q][0] for q in quarters])
+    stored = sum(_stored_kwh(r.ratings.capacity_wh, came.levels_pct[r.id]) for r in batteries)
+    cost, import_wh, export_wh = _metered(came)
+    sun_wh = -sum(came.powers_w.get(r.id, {}).get(q, 0.0) * 0.25 for r in site.of(Role.PV) for q in known)
+    real = Day(cost - stored * refill, import_wh, export_wh, sun_wh)
+    return Score(day, by, promised, real, _rules_cost(site, came, known, refill), counts)
+
+
+def _grid_w(came: Came, quarter: int) -> float | None:
+    minutes = [w for at in range(quarter, quarter + QUARTER_S, 60) if (w := came.grid_w.get(at)) is not None]
+    return sum(minutes) / len(minutes) if minutes else None
+
+
+def _metered(came: Came) -> tuple[float, float, float]:
+    """Cost, and Wh bought and sold, minute by minute."""
+    cost = import_wh = export_wh = 0.0
+    for at, watts in came.grid_w.items():
+        prices = came.prices.get(at - at % QUARTER_S)
+        if prices is None:
+            continue
+        wh = watts / 60.0
+        cost += wh / 1000.0 * (prices[0] if wh > 0 else prices[1])
+        import_wh += max(wh, 0.0)
+        export_wh += max(-wh, 0.0)
+    return cost, import_wh, export_wh
+
+
+def _rules_cost(site: Site, came: Came, quarters: Sequence[int], refill: float) -> float:
+    """The same day with batteries that follow the meter."""
+    stored: dict[str, float] = {}
+    batteries = [r for r in site.of(Role.BATTERY) if r.id in came.levels_pct and r.ratings.capacity_wh]
+    for one in batteries:
+        stored[one.id] = (one.ratings.capacity_wh or 0.0) * came.levels_pct[one.id][0] / 100.0
+    begin, cost = dict(stored), 0.0
+    for quarter in quarters:
+        net_w = (_grid_w(came, quarter) or 0.0) - sum(
+            came.powers_w.get(r.id, {}).get(quarter, 0.0) for r in site.of(Role.BATTERY)
+        )
+        car_w = sum(came.powers_w.get(r.id, {}).get(quarter, 0.0) for r in site.of(Role.EV))
+        for one in batteries:
+            capacity_wh = one.ratings.capacity_wh or 0.0
+            floor_wh = min(capacity_wh * site.battery_policy(one.id).reserve_pct / 100.0, begin[one.id])
+            most_in = one.ratings.max_charge_w or capacity_wh / 2.0
+            most_out = one.ratings.max_discharge_w or capacity_wh / 2.0
+            into = min(max(-net_w, 0.0), most_in, (capacity_wh - stored[one.id]) / EFFICIENCY / 0.25)
+            out = min(max(net_w - max(car_w, 0.0), 0.0), most_out, (stored[one.id] - floor_wh) * EFFICIENCY / 0.25)
+            stored[one.id] += (into * EFFICIENCY - out / EFFICIENCY) * 0.25
+            net_w += into - out
+        buy, sell = came.prices[quarter]
+        cost += net_w / 4000.0 * (buy if net_w > 0 else sell)
+    return cost - sum(stored[key] - begin[key] for key in stored) / 1000.0 * refill
+
+
+def judged(scores: Iterable[Score]) -> Verdict:
+    """The verdict after these days, oldest first."""
+    window: list[Score] = []
+    held, hold, until = 0, SURE_DAYS, None
+    words = ""
+    for score in scores:
+        if until is not None:
+            held += 1
+            if held >= hold:
+                until, hold, window = None, min(2 * hold, LONGEST_DAYS), []
+            continue
+        if not score.counts:
+            continue
+        window = [*window, score][-SURE_DAYS:]
+        if len(window) < SURE_DAYS:
+            continue
+        came, rules = sum(s.came.cost for s in window), sum(s.rules_cost for s in window)
+        if came - rules > max(WORSE_SHARE * abs(rules), LEAST * SURE_DAYS):
+            held, until = 0, score.day + timedelta(days=hold + 1)
+            words = (
+                f"over the last {SURE_DAYS} days the plan cost {came:.2f} where the rules would have cost {rules:.2f}: "
+                f"the rules are used until {until:%d %b}, then the plan is tried again"
+            )
+        elif rules - came > LEAST * SURE_DAYS:
+            hold = SURE_DAYS
+    return Verdict() if until is None else Verdict(True, until, words)

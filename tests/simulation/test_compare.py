@@ -1,0 +1,87 @@
+"""Policies at one home under the same weather, against perfect foresight."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cem.cli.main import main
+from cem.simulation.compare.course import course_of
+from cem.simulation.compare.policies import Policy
+from cem.simulation.compare.report import compare
+from cem.simulation.compare.run import Task, run_policy
+from cem.simulation.plant import open_home
+from cem.simulation.scenario import open_scenario
+from support.virtual_home import HOMES
+
+START = datetime(2026, 4, 14, 22, tzinfo=UTC)  # midnight in the house
+DAY = timedelta(days=1)
+
+
+def _task(hours: float, start: datetime = START) -> Task:
+    scenario = replace(open_scenario(HOMES / "demo.toml"), start=start, for_s=hours * 3600, step_s=60.0)
+    return Task(scenario, past=DAY)
+
+
+def test_a_course_is_what_every_policy_meets() -> None:
+    task = _task(1.0, START + timedelta(hours=10))
+    course = task.course()
+    run = run_policy(task, Policy.SELF_CONSUMPTION, course)
+    here = course.part(task.start, task.end)
+    assert np.allclose([sample.load_w for sample in run.samples], here.load_w)
+    assert np.allclose([-sample.pv_w for sample in run.samples], here.sun_w)
+    assert here.sun_w.max() > 100
+
+
+def test_a_course_knows_when_cars_are_away_and_what_they_use() -> None:
+    course = course_of(open_home(HOMES / "demo.toml"), START, START + DAY, seed=1)
+    car = course.cars["ev"]
+    away = np.flatnonzero(car.plugged < 1)
+    assert (away[0], away[-1]) == (7 * 60 + 30 - 1, 17 * 60 + 15 - 2)
+    assert car.used_wh.sum() == pytest.approx(9000)
+
+
+def test_the_weeks_before_are_aligned_with_the_time_itself_when_the_clocks_change() -> None:
+    berlin = datetime(2026, 3, 29, 18, tzinfo=ZoneInfo("Europe/Berlin"))
+    course = replace(_task(1.0, berlin), past=2 * DAY).course()
+    assert course.minute_of(berlin) == 2 * 1440
+    assert len(course.load_w) == 4 * 1440 + 60
+
+
+def test_cars_begin_full_and_are_to_be_ready_for_their_trips() -> None:
+    task = _task(1.0)
+    assert [spec.soc_pct for spec in task.scenario.home.ev] == [100.0]
+    goal = task.site().site.goals[0]
+    assert (f"{goal.ready_by:%H:%M}", goal.energy_wh) == ("07:15", 9800.0)
+
+
+@pytest.mark.slow
+def test_no_policy_undercuts_the_bound_and_the_plan_saves_most_of_what_can_be_saved() -> None:
+    found = compare(_task(48.0), processes=2)
+    assert not found.faults()
+    assert found.bound.settled <= min(found.settled.values())
+    assert (found.share(Policy.OURS) or 0.0) > (found.share(Policy.CHEAPEST_HOURS) or 0.0) > 0.0
+    assert found.foresight()[-1][1] == pytest.approx(found.bound.bill)
+
+
+@pytest.mark.slow
+def test_the_command_prints_the_comparison_and_draws_it(tmp_path: Path) -> None:
+    picture = tmp_path / "days.svg"
+    home = str(HOMES / "demo.toml")
+    told = ["simulate", home, "--days", "0.25", "--tick", "60", "--compare", "--plot", str(picture)]
+    result = CliRunner().invoke(main, [*told, "--json"])
+    summary = json.loads(result.stdout)
+    assert [*summary["policies"]] == [policy.value for policy in Policy]
+    assert "perfect foresight" in picture.read_text(encoding="utf-8")
+    assert result.exit_code == int(bool(summary["faults"]))
+
+
+def test_what_belongs_to_one_policy_does_not_go_with_a_comparison() -> None:
+    result = CliRunner().invoke(main, ["simulate", str(HOMES / "demo.toml"), "--compare", "--no-plan"])
+    assert result.exit_code == 2
+    assert "--no-plan" in result.output
