@@ -71,3 +71,23 @@ def test_a_battery_that_does_not_follow_opens_no_roof() -> None:
     asked = replace(inputs(image, directive=Directive(envelopes=(NO_EXPORT,))), outcomes=(deaf,))
     decision, _ = decide(house(GRID, PV, BATTERY), asked, Memory(decided_at_s=999.0))
     assert 0.0 < watts(decision, "pv") <= 2450.0
+
+
+def test_at_sunrise_a_battery_that_covers_the_house_makes_room_for_a_bound_roof() -> None:
+    limit = Directive(envelopes=(Envelope(SITE, 0.0, None, Rank.OBLIGATION, "utility", "feed in nothing"),))
+    site, memory, limit_w = house(GRID, PV, BATTERY), Memory(), 0.0
+    for second in range(60):
+        gives_w = min(limit_w, 2000.0)
+        image = snapshot(
+            {
+                "grid": {"power_w": 0.0},
+                "pv": {"power_w": -gives_w},
+                "battery": {"power_w": gives_w - 400.0, "soc_pct": 60.0},
+            },
+            mono_s=1000.0 + second,
+        )
+        decision, memory = decide(site, inputs(image, directive=limit), memory)
+        told_w = watts(decision, "pv")
+        assert told_w <= gives_w + 80.0
+        limit_w = told_w
+    assert limit_w > 1000.0
