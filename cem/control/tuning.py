@@ -56,5 +56,5 @@ VALUE_TOLERANCE = 0.02  # prices closer than this share are the same: no regime 
 
 ISLAND_LOAD_SHARE = 0.9  # of what the batteries can give: a motor's start must not darken the house
 ISLAND_STEP_PCT = 5.0  # above the reserve, per priority that is shed
-RETURN_LEAST_S = 60.0  # big loads come back after an outage between these, spread by chance
-RETURN_MOST_S = 300.0
+BLACK_START_SETTLE_S = 10.0  # a battery carries the house alone for so long before anything is added
+BLACK_START_STEP_S = 20.0  # between two loads: a motor's start and the battery's answer are over by then

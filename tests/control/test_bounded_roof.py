@@ -87,3 +87,23 @@ def test_a_battery_leaves_room_to_a_heat_pump_that_was_just_asked_for_more(ago_s
     decision, _ = decide(house(GRID, BATTERY, HEAT_PUMP), inputs(image, directive=limited(6000.0), plan=charge), memory)
     assert watts(decision, "heat_pump") == SgReady.RECOMMENDED
     assert most_w - 600.0 < watts(decision, "battery") <= most_w
+
+
+def test_at_sunrise_a_battery_that_covers_the_house_makes_room_for_a_bound_roof() -> None:
+    limit = Directive(envelopes=(Envelope(SITE, 0.0, None, Rank.OBLIGATION, "utility", "feed in nothing"),))
+    site, memory, limit_w = house(GRID, PV, BATTERY), Memory(), 0.0
+    for second in range(60):
+        gives_w = min(limit_w, 2000.0)
+        image = snapshot(
+            {
+                "grid": {"power_w": 0.0},
+                "pv": {"power_w": -gives_w},
+                "battery": {"power_w": gives_w - 400.0, "soc_pct": 60.0},
+            },
+            mono_s=1000.0 + second,
+        )
+        decision, memory = decide(site, inputs(image, directive=limit), memory)
+        told_w = watts(decision, "pv")
+        assert told_w <= gives_w + 80.0
+        limit_w = told_w
+    assert limit_w > 1000.0
