@@ -73,7 +73,15 @@ class VenSession:
         self._hint = Signal()
         self._begun_s = 0.0  # of the turn that runs or ran last
         self._notices = Notices(provider, self._client, ears or Ears(), self._hint.set)
-        self._settlements = None if books is None else Settlements(provider, self._client, store, books)
+        self._settlements = None
+        if books is not None:
+            self._settlements = Settlements(
+                provider,
+                self._client,
+                store,
+                books,
+                lambda stretch: point.limits_of_others(provider.id, stretch.start, stretch.end, clock.now()),
+            )
         self._asked = None
         if books is not None and self._settlements is not None:
             self._asked = AskedReports(
