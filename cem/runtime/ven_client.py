@@ -57,11 +57,10 @@ class VtnFailure(GridError):  # noqa: N818 - an exchange failed, the program did
 
 @dataclass(frozen=True, slots=True)
 class Listed(Generic[T]):
-    """A complete listing, deduplicated by id; `pages` is how many it took."""
+    """A complete listing, deduplicated by id."""
 
     items: tuple[T, ...]
     faults: tuple[WireError, ...]
-    pages: int
 
 
 class VtnClient:
@@ -97,9 +96,8 @@ class VtnClient:
         """
         found: dict[str, T] = {}
         faults: dict[str, WireError] = {}
-        skip = page = size = 0
+        skip = size = 0
         while len(found) + len(faults) <= most:
-            page += 1
             asked = {**(query or {}), "skip": str(skip), "limit": str(PAGE)}
             answer = await self._authorised("GET", f"{path}?{urlencode(asked)}")
             self._expect(answer, 200, f"GET {path}")
@@ -110,7 +108,7 @@ class VtnClient:
             faults.update({fault.object_id or str(fault): fault for fault in unseen})
             skip += len(items) + len(broken)
             if not new and not unseen:
-                return Listed(tuple(found.values()), tuple(faults.values()), page)
+                return Listed(tuple(found.values()), tuple(faults.values()))
             size += len(answer.body)
             if size > MOST_BYTES:
                 raise VtnFailure(

@@ -225,6 +225,32 @@ def test_an_event_that_slips_between_two_pages_is_not_cancelled() -> None:
     play(scene, RogueVtn([PROGRAM], events))
 
 
+@pytest.mark.parametrize(("page", "skip"), [(50, "0"), (1, "1"), (1, "2")], ids=["all", "second page", "third page"])
+def test_a_page_that_comes_empty_once_cancels_nothing_and_what_is_gone_for_good_is_gone(page: int, skip: str) -> None:
+    events = [dimming(10.0, "e0"), dimming(9.0, "e1"), dimming(4.0, "e2")]
+
+    async def scene(home: Home, vtn: RogueVtn) -> None:
+        await online(home)
+        emptied = [0]
+        in_force: list[list[float | None]] = []
+
+        async def empty_once(request: web.Request) -> web.StreamResponse:
+            in_force.append(home.limits_w)
+            first, size = int(request.query["skip"]), vtn.page
+            if request.query["skip"] == skip and not emptied[0]:
+                emptied[0] = 1
+                return web.json_response([])
+            return web.json_response(vtn.events[first : first + size])
+
+        vtn.twists["GET", "/events"] = empty_once
+        await home.until_true(lambda: emptied == [1] and len(in_force) > 8)
+        assert [home.limits_w, *in_force] == [[4000.0]] * (len(in_force) + 1)
+        vtn.events.pop()
+        await home.until_true(lambda: home.limits_w == [9000.0])
+
+    play(scene, RogueVtn([PROGRAM], events, page=page))
+
+
 def test_small_pages_duplicate_ids_and_a_page_that_never_changes_are_survived() -> None:
     events = [dimming(4.0), dimming(4.0), *(dimming(10.0, f"e{n}") for n in range(2, 9))]
 
