@@ -199,7 +199,7 @@ def test_a_ven_of_the_old_binding_is_admitted_by_the_site_file_and_told_its_even
             signer = Signer(ven.key.read_bytes(), ven.certificate.read_text())
             envelope = Signed(signer, vtn_fingerprint, SystemClock())
             provider = utility(url=f"https://127.0.0.1:{port}{PATH_PREFIX}")
-            client = Vtn2bClient(provider, http, envelope)
+            client = Vtn2bClient(provider, http, envelope, SystemClock())
             try:
                 request = CreatePartyRegistration(
                     request_id="1",
@@ -217,7 +217,7 @@ def test_a_ven_of_the_old_binding_is_admitted_by_the_site_file_and_told_its_even
                 assert [e.descriptor.event_id for e in events.events] == [told.id]
                 assert [v.ven_name for v in await own(gateway).vens()] == ["flat 3"]
                 with pytest.raises(VtnFailure) as refused:  # signed as it must be, on a connection that shows nothing
-                    await Vtn2bClient(provider, stranger, envelope).exchange(
+                    await Vtn2bClient(provider, stranger, envelope, SystemClock()).exchange(
                         RequestEvent(request_id="3", ven_id="ven-1")
                     )
                 assert refused.value.status == 403
