@@ -20,7 +20,7 @@ from cem.io.http_server import HttpServer
 from cem.io.mdns_announcement import Announcement, MdnsAnnouncement, host_name, own_addresses
 from cem.io.mqtt_publisher import Broker, MqttPublisher
 from cem.io.object_store import ObjectStore
-from cem.io.tls import server_context
+from cem.io.tls import pinning_context, server_context
 from cem.io.token_key import token_key
 from cem.io.ven_poster import VenPoster
 from cem.io.webhooks import Webhooks
@@ -104,13 +104,19 @@ def domain_vtn(site: VtnSite, data: Path, secret: str) -> AbstractAsyncContextMa
         site.host,
         site.port,
         data,
-        None if site.certificate_file is None else server_context(site.certificate_file, site.key_file, None),
+        None
+        if site.certificate_file is None
+        else server_context(site.certificate_file, site.key_file, site.client_ca_file),
         site.public_url,
         site.callback_networks,
         None if authorities is None else ssl.create_default_context(cafile=authorities),
         None if broker is None else Broker(broker.uri, broker.user, broker.password_file, broker.ca_file),
         None if broker is None else MqttOffer(broker.public_uris, login, broker.prefix),
         site.mdns_name,
+        tuple(Admitted(one.id, one.name, one.fingerprint) for one in site.vens_2b),
+        push_tls_2b=None
+        if site.client_ca_file is None or site.certificate_file is None
+        else pinning_context(site.certificate_file, site.key_file, site.client_ca_file),
     )
     return running_vtn(settings)
 

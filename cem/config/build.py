@@ -19,7 +19,7 @@ from cem.config.schema import (
     TariffTable,
     VtnTable,
 )
-from cem.config.sitefile import PlanSettings, ProviderLink, SiteFile, VtnBroker, VtnClient, VtnSite
+from cem.config.sitefile import PlanSettings, ProviderLink, SiteFile, VtnBroker, VtnClient, VtnSite, VtnVen2b
 from cem.model.market import DynamicTariff, Markup, PriceService
 from cem.model.provider import BY_MDNS, Programme, Provider
 from cem.model.resource import Ratings, Resource
@@ -285,6 +285,8 @@ def vtn_site(table: VtnTable, folder: Path) -> VtnSite:
             broker.prefix,
         ),
         table.lost_after_s,
+        beside(table.client_ca_file),
+        tuple(VtnVen2b(one.id, one.name, one.fingerprint) for one in table.ven_2b),
     )
 
 

@@ -324,6 +324,14 @@ class VtnClientTable(Table):
     role: Literal["ven", "bl"] = "ven"
 
 
+class VtnVen2bTable(Table):
+    """`[[vtn.ven_2b]]`: a VEN of OpenADR 2.0b that is admitted to the domain's VTN."""
+
+    id: Annotated[Text, Field(max_length=128)]
+    name: Annotated[Text, Field(max_length=128)]
+    fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = None
+
+
 class VtnTable(Table):
     """`[vtn]`: a VTN of our own for a domain below this gateway."""
 
@@ -337,6 +345,8 @@ class VtnTable(Table):
     callback_ca_file: Text | None = None
     lost_after_s: Annotated[float, Field(ge=5, le=86_400)] = 120.0
     broker: VtnBrokerTable | None = None
+    client_ca_file: Text | None = None
+    ven_2b: tuple[VtnVen2bTable, ...] = ()
     client: Annotated[tuple[VtnClientTable, ...], Field(min_length=1)]
 
 

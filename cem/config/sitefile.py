@@ -49,6 +49,15 @@ class VtnClient:
 
 
 @dataclass(frozen=True, slots=True)
+class VtnVen2b:
+    """One VEN of OpenADR 2.0b; without a fingerprint it is known by its name alone, on this machine."""
+
+    id: str
+    name: str
+    fingerprint: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class VtnBroker:
     """The broker of the gateway's own VTN. `by_token`: clients log in with their tokens, else everybody may."""
 
@@ -76,6 +85,8 @@ class VtnSite:
     callback_ca_file: Path | None = None
     broker: VtnBroker | None = None
     lost_after_s: float = 120.0  # a VEN of which nothing was heard for so long is lost
+    client_ca_file: Path | None = None  # authorities of the VENs' certificates
+    vens_2b: tuple[VtnVen2b, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

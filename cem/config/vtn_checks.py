@@ -67,6 +67,26 @@ def vtn_files_unusable(draft: Draft) -> Iterator[str]:
     yield from unreadable(draft, "vtn.certificate_file", certificate, private=False)
     yield from unreadable(draft, "vtn.key_file", key, private=True)
     yield from unreadable(draft, "vtn.callback_ca_file", draft.vtn.callback_ca_file, private=False)
+    yield from unreadable(draft, "vtn.client_ca_file", draft.vtn.client_ca_file, private=False)
+
+
+def vens_2b_unusable(draft: Draft) -> Iterator[str]:
+    """A VEN of 2.0b is known by its certificate, or by its name where nobody but this machine reaches the VTN."""
+    if draft.vtn is None or not draft.vtn.ven_2b:
+        return
+    vens = list(enumerate(draft.vtn.ven_2b))
+    yield from duplicates([(f"vtn.ven_2b[{n}].id", one.id) for n, one in vens], "every VEN needs an id of its own")
+    yield from duplicates([(f"vtn.ven_2b[{n}].name", one.name) for n, one in vens], "every VEN needs a name of its own")
+    clients = {client.id for client in draft.vtn.client} | {GATEWAY}
+    for number, one in vens:
+        path = f"vtn.ven_2b[{number}]"
+        if one.id in clients:
+            yield fault(f"{path}.id", shown(one.id), "a client of 3.1 has this id; choose another")
+        if one.fingerprint is None and not draft.vtn.listen.startswith(("127.", "[::1]")):
+            yield fault(f"{path}.fingerprint", "none", "needed where the VTN listens beyond 127.0.0.1")
+        if one.fingerprint is not None and (draft.vtn.client_ca_file is None or draft.vtn.certificate_file is None):
+            needed = "client_ca_file and certificate_file are needed, else no VEN shows a certificate"
+            yield fault(f"{path}.fingerprint", shown(one.fingerprint), needed)
 
 
 def addresses_unusable(draft: Draft) -> Iterator[str]:
@@ -119,6 +139,7 @@ VTN_CHECKS: tuple[Callable[[Draft], Iterator[str]], ...] = (
     client_secret_unusable,
     listen_unusable,
     vtn_files_unusable,
+    vens_2b_unusable,
     addresses_unusable,
     broker_unusable,
 )

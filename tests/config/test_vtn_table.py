@@ -69,7 +69,8 @@ SLIPS = [
         'listen = "0.0.0.0:8443"',
         'lisen = "0.0.0.0:8443"',
         "vtn.lisen: unknown key; allowed: listen, certificate_file, key_file, allow_plain_http, public_url, mdns_name, "
-        "callback_networks, callback_ca_file, lost_after_s, broker, client (did you mean 'listen'?)",
+        "callback_networks, callback_ca_file, lost_after_s, broker, client_ca_file, ven_2b, client "
+        "(did you mean 'listen'?)",
     ),
     ('role = "bl"', 'role = "vne"', "vtn.client[0].role: 'vne' seen; allowed: ven, bl (did you mean 'ven'?)"),
     (
@@ -140,6 +141,17 @@ SLIPS = [
         'login = "token"\nprefix = "a/#"',
         "vtn.broker.prefix: 'a/#' seen; needed: levels of letters, digits, _, . and -, with / between "
         "them, such as house/openadr3",
+    ),
+    (
+        "[[vtn.client]]",
+        '[[vtn.ven_2b]]\nid = "old"\nname = "old"\n[[vtn.client]]',
+        "vtn.ven_2b[0].fingerprint: none; needed where the VTN listens beyond 127.0.0.1",
+    ),
+    (
+        "[[vtn.client]]",
+        '[[vtn.ven_2b]]\nid = "old"\nname = "old"\nfingerprint = "00:11:22:33:44:55:66:77:88:99"\n[[vtn.client]]',
+        "vtn.ven_2b[0].fingerprint: '00:11:22:33:44:55:66:77:88:99' seen; client_ca_file and certificate_file are "
+        "needed, else no VEN shows a certificate",
     ),
     ("[vtn]\n", '[vtn]\nmdns_name = ""\n', "vtn.mdns_name: '' seen; needed: one line of printable text, not empty"),
 ]

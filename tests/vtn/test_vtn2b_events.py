@@ -210,3 +210,13 @@ def test_a_ven_that_business_removed_must_register_again(desk: Desk) -> None:
     desk.keep((Change("VEN", "ven-1", None),))
     assert isinstance(desk.poll(), RequestReregistration)
     assert desk.register().response.code == "200"
+
+
+def test_a_load_shed_level_is_told_as_a_level_and_what_it_leaves_is_the_vens_to_say(desk: Desk) -> None:
+    level = {"type": "SIMPLE", "values": [2]}
+    desk.limit(intervals=[{"id": 0, "payloads": [level]}])
+    (event,) = desk.poll().events
+    assert [(s.name, s.type, [i.value for i in s.intervals]) for s in event.signals] == [("SIMPLE", "level", [2.0])]
+    desk.limit(intervals=[{"id": 0, "payloads": [level, {"type": "IMPORT_CAPACITY_LIMIT", "values": [3.0]}]}])
+    (event,) = desk.poll().events
+    assert {s.name: s.intervals[0].value for s in event.signals} == {"SIMPLE": 2.0, "LOAD_CONTROL": 3000.0}

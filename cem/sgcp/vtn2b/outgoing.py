@@ -31,7 +31,7 @@ from cem.wire.openadr2b.parts import (
     Unit,
 )
 from cem.wire.openadr2b.shape import new_element, read, write
-from cem.wire.openadr3 import Event, ObjectType, Program, parse_datetime, validate
+from cem.wire.openadr3 import Event, EventPayload, ObjectType, Program, parse_datetime, validate
 
 NEAR = timedelta(hours=1)
 _READER = Binding(Provider("vtn", "", "", ""), lambda: 0.0, Bounds(ahead=timedelta(days=36_500)))
@@ -41,6 +41,7 @@ _SIGNALS: Mapping[SignalKind, tuple[str, str]] = {
     SignalKind.EXPORT_LIMIT_W: (EXPORT_LIMIT, SignalType.SETPOINT),
     SignalKind.DISPATCH_W: (SignalName.LOAD_DISPATCH, SignalType.SETPOINT),
     SignalKind.IMPORT_PRICE_PER_KWH: (SignalName.ELECTRICITY_PRICE, SignalType.PRICE),
+    SignalKind.LOAD_SHED_LEVEL: (SignalName.SIMPLE, SignalType.LEVEL),
 }
 
 
@@ -71,7 +72,8 @@ def _template(event: Body, program: Body) -> Template | None:
     if not isinstance(bound, GridEvent) or not bound.intervals or not _is_whole(bound.intervals):
         return None
     start, end = bound.intervals[0].start, bound.intervals[-1].end
-    signals = tuple(_signals(bound))
+    named = {payload.type for interval in read.intervals for payload in interval.payloads}
+    signals = tuple(_signals(bound, limited=EventPayload.IMPORT_CAPACITY_LIMIT in named))
     if not signals:
         return None
     randomize = read.interval_period.randomize_start if read.interval_period is not None else None
@@ -81,7 +83,7 @@ def _template(event: Body, program: Body) -> Template | None:
             event_id=read.id,
             modification_number=0,
             priority=0 if bound.priority >= LOWEST_PRIORITY else bound.priority + 1,
-            market_context=_context(bound.programme_id),
+            market_context=market_context(bound.programme_id),
             created_at=made_at,
             status=EventState.NONE,
             comment=bound.name,
@@ -128,12 +130,17 @@ def read_event(xml: str) -> EiEvent:
     return read(EiEvent, etree.fromstring(xml))
 
 
-def _signals(event: GridEvent) -> Sequence[EventSignal]:
+def _signals(event: GridEvent, *, limited: bool) -> Sequence[EventSignal]:
+    """Its signals; `limited`: it names an import limit itself, beside what a load-shed level may mean."""
     found = []
+    leveled = all(SignalKind.LOAD_SHED_LEVEL in interval.signals for interval in event.intervals)
     for kind, (name, signal_type) in _SIGNALS.items():
         if not all(kind in interval.signals for interval in event.intervals):
             continue
+        if kind is SignalKind.IMPORT_LIMIT_W and leveled and not limited:
+            continue  # what a level leaves of the import is each VEN's to say
         price = kind is SignalKind.IMPORT_PRICE_PER_KWH
+        unit = None if kind is SignalKind.LOAD_SHED_LEVEL else _W
         money = Unit(name="oadr:currencyPerKWh", description="currencyPerKWh", units=event.currency or "EUR")
         intervals = tuple(
             SignalInterval(
@@ -144,7 +151,7 @@ def _signals(event: GridEvent) -> Sequence[EventSignal]:
             for number, interval in enumerate(event.intervals)
         )
         found.append(
-            EventSignal(intervals=intervals, name=name, type=signal_type, id=str(kind), unit=money if price else _W)
+            EventSignal(intervals=intervals, name=name, type=signal_type, id=str(kind), unit=money if price else unit)
         )
     return found
 
@@ -154,7 +161,8 @@ def _is_whole(intervals: Sequence[EventInterval]) -> bool:
     return all(one.end == following.start for one, following in pairwise(intervals))
 
 
-def _context(programme: str) -> str:
+def market_context(programme: str) -> str:
+    """The marketContext that stands for a program of 3.1, whose name need not be a URI."""
     return programme if "://" in programme else f"urn:openadr:program:{quote(programme)}"
 
 
