@@ -51,6 +51,7 @@ from cem.runtime.decisions import DecisionLog
 from cem.runtime.device import DeviceTask
 from cem.runtime.domain import DomainTask, OpenVtn
 from cem.runtime.domain_steering import DomainSteering
+from cem.runtime.forecast_book import ForecastBook
 from cem.runtime.grid_log import GridLog
 from cem.runtime.kept import DriverKeep
 from cem.runtime.loop import ControlLoop, Ticked
@@ -281,6 +282,7 @@ class Gateway:
             timeout_s=settings.timeout_s,
             on_plan=self._wake,
             book=PlanBook(self._site_file.site, self._world.history, self._world.store),
+            forecasts=ForecastBook(self._site_file.site, self._world.store),
         )
 
     def status(self) -> Status:
@@ -385,7 +387,7 @@ class Gateway:
     def _decided(self, ticked: Ticked) -> None:
         self.decisions.note(ticked)
         self.keeper.note(self.loop.memory, ticked.inputs.now)
-        self.grid_log.note(ticked.inputs)
+        self.grid_log.note(ticked.inputs, ticked.decision.grid)
         if self.planning is not None:
             self.planning.note(ticked.inputs.snapshot)
 

@@ -434,6 +434,7 @@ class StateKind(StrEnum):
     SETTLEMENT = "settlement"  # events that are over, settled, key provider/event/start
     PLAN_DAY = "plan_day"  # what the plan of a local day promised and what came, key the day
     TARIFF = "tariff"  # the known prices of a dynamic tariff, key provider
+    FORECAST_DAY = "forecast_day"  # how good the forecasts of a local day were, key the day
     GRID_LOG = "grid_log"  # what happened between grid and house, key time and number
 
 

@@ -4,7 +4,7 @@ from cem.driver.contacts import SG_READY, moving_order
 from cem.driver.patience import Patience
 from cem.driver.serial_ports import BUILT_IN, BY_ID, serial_ports
 from cem.model.errors import BadAnswer, DeviceError, NoAnswer, Refused, WrongDevice
-from cem.model.inverter_curve import Curve, CurveSet, GridFunction
+from cem.model.inverter_curve import Curve, CurveSet, GridFunction, Points, TripRegion
 from cem.model.reading import Reading, Value
 from cem.model.resource import POINTS, Contact, Control, Ratings, Resource, Role
 from cem.ports import (
@@ -73,6 +73,7 @@ __all__ = [
     "Patience",
     "PduPort",
     "PinPort",
+    "Points",
     "Ratings",
     "Reading",
     "Refused",
@@ -83,6 +84,7 @@ __all__ = [
     "StreamPort",
     "TextStream",
     "TopicPort",
+    "TripRegion",
     "Value",
     "WrongDevice",
     "moving_order",

@@ -13,7 +13,7 @@ from cem.model.setpoint import DeviceState, Health, Setpoint
 from cem.ports import Clock, Complains, Complaint, ControlSpec, Device, DeviceConfig, Identity, SpeaksSeldom, StateStore
 from cem.runtime.board import Board
 from cem.runtime.quality import LineQuality
-from cem.runtime.waiting import Signal, signalled
+from cem.runtime.waiting import Signal
 from cem.runtime.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class DeviceTask:
                 wait_s = LAST_RETRY_S
             finally:
                 await self._close()
-            await signalled(self._stopping, wait_s * self._jitter.uniform(0.8, 1.2))
+            await self._stopping.wait(wait_s * self._jitter.uniform(0.8, 1.2))
 
     async def _open(self) -> None:
         async with asyncio.timeout(self._open_s):
@@ -152,7 +152,7 @@ class DeviceTask:
             if not self._writer.idle(now_s):
                 await self._patience.over(self._writer.write_due())
                 now_s = self._clock.now().mono_s
-            await signalled(self._mail, due_s - now_s)
+            await self._mail.wait(due_s - now_s)
 
     def _lost(self, error: BaseException) -> float:
         """Counts a miss and says how long to wait; one miss is mended by connecting anew and is no news."""

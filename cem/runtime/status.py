@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cem import __version__
+from cem.control.words import duration
 from cem.model.directive import Directive, GridPresence, LinkState
 from cem.model.envelope import SITE, Band, Envelope, Rank
 from cem.model.request import RequestKind, UserRequest
@@ -211,7 +212,7 @@ class StatusSource:
                     "grid.lost",
                     "the grid's voltage was lost at the connection point",
                     f"{decision.headline} Cars and surplus loads are off, and the grid's prices do not count, "
-                    "until it has stayed for a minute",
+                    f"until it has stayed for {duration(self._site.policy.island.stable_s)}",
                     "Switch off what is not needed. Look at the main switch if the neighbours have power.",
                     "alarm",
                 )

@@ -150,7 +150,7 @@ class Vtn2b:
         objects = self._objects
         match message:
             case RegisterReport():
-                return reports.registered(message, ven, objects, self._config.report_every)
+                return reports.registered(message, ven, objects, self._config.report_every, now)
             case UpdateReport():
                 return reports.updated(message, ven, objects, self._config.new_id, now)
             case CreateReport():

@@ -1,6 +1,7 @@
 """One device's view of its link: unit, time-out and the device's own way of taking writes."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Coroutine, Hashable, Sequence
+from typing import Any
 
 from cem.driver import DriverContext, Refused
 from cem_drivers.modbus.link import Link, LinkStatistics
@@ -34,9 +35,9 @@ class Bus:
         """Changes whenever the connection was lost."""
         return self.link.generation
 
-    async def read(self, address: int, count: int, function: Function = Function.READ_HOLDING) -> bytes:
+    def read(self, address: int, count: int, function: Function = Function.READ_HOLDING) -> Coroutine[Any, Any, bytes]:
         """`count` registers as bytes, most significant first. Raises NoAnswer, BadAnswer, Refused."""
-        return await self.link.read(self.unit, address, count, self.timeout_s, function, self.insist)
+        return self.link.read(self.unit, address, count, self.timeout_s, function, self.insist)
 
     async def write(self, address: int, registers: Sequence[int]) -> None:
         """Writes neighbouring registers, in one request unless the device knows function 6 only.

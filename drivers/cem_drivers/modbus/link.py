@@ -7,8 +7,9 @@ reconnects after every error none.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from cem.driver import BadAnswer, NoAnswer, Patience, Refused
 from cem_drivers.modbus.pdu import (
@@ -69,7 +70,7 @@ class Link:
         """A copy of the counters as they are now."""
         return replace(self._statistics, late=self._transport.late, opened=self._transport.opened)
 
-    async def read(
+    def read(
         self,
         unit: int,
         address: int,
@@ -77,9 +78,9 @@ class Link:
         timeout_s: float,
         function: Function = Function.READ_HOLDING,
         insist: bool = False,
-    ) -> bytes:
+    ) -> Coroutine[Any, Any, bytes]:
         """`count` registers, two bytes each, most significant first. Raises NoAnswer, BadAnswer or Refused."""
-        return await self.request(unit, read_request(function, address, count), timeout_s, insist)
+        return self.request(unit, read_request(function, address, count), timeout_s, insist)
 
     async def write(self, unit: int, address: int, registers: Sequence[int], timeout_s: float) -> None:
         """Writes neighbouring registers in one request (function 16); never repeated here."""

@@ -66,9 +66,16 @@ class Image:
 
     async def read(self, models: tuple[Model, ...]) -> None:
         """Reads the models anew. Raises NoAnswer, BadAnswer; Refused when not one of them could be read."""
-        known = next((one for one in self._rounds if one.models == models), None)
+        known = self._round(models)
         if known is None or not await self._again(known):
             await self._carefully(models)
+
+    def _round(self, models: tuple[Model, ...]) -> _Round | None:
+        """The round of these models; nearly always who asks has the same tuple."""
+        for one in self._rounds:
+            if one.models is models:
+                return one
+        return next((one for one in self._rounds if one.models == models), None)
 
     async def _again(self, known: _Round) -> bool:
         """A round as it worked before; False where the device refuses it now."""
