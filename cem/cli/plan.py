@@ -17,8 +17,9 @@ import click
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     help="The problem as JSON; - reads it from standard input.",
 )
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the plan, an .svg file.")
 @click.option("--json", "as_json", is_flag=True, help="The whole answer as JSON.")
-def plan(path: Path, as_json: bool) -> None:
+def plan(path: Path, plot: Path | None, as_json: bool) -> None:
     """Solves one planning problem: prices, sun, load, limits, batteries, cars, loads, heat pumps.
 
     The cheapest plan, with a proven bound of what no plan can undercut. What can't be kept is missed by as little as
@@ -28,12 +29,15 @@ def plan(path: Path, as_json: bool) -> None:
     Example:
       cem plan --problem tomorrow.json
       cem plan --problem tomorrow.json --json | jq .cost
+      cem plan --problem deploy/docs/plan-day.json --plot plan-day.svg
     """
     from cem.planning.answer_file import answer_of
     from cem.planning.lp import SolverFailedError
     from cem.planning.optimiser import prepare
     from cem.planning.problem_file import ProblemFileError, read_problem
 
+    if plot is not None and plot.suffix.lower() != ".svg":
+        raise click.BadParameter(f"'{plot}' is drawn as SVG: name it .svg", param_hint="--plot")
     text = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     try:
         file, problem, notes = read_problem(text)
@@ -48,6 +52,10 @@ def plan(path: Path, as_json: bool) -> None:
         raise click.ClickException(str(fault)) from fault
     solved_s = time.perf_counter()
     answer = answer_of(file, problem, solution, notes, built_s - started_s, solved_s - built_s)
+    if plot is not None:
+        from cem.cli.plan_picture import begin_of, plan_svg
+
+        plot.write_text(plan_svg(problem, answer, begin_of(file.start), path.stem), encoding="utf-8")
     if as_json:
         click.echo(json.dumps(answer))
     else:

@@ -16,6 +16,7 @@ FORMAT = 1
 
 DEFAULT_PATH = "/etc/cem/site.toml"
 BINDINGS = ("openadr3", "openadr2b")
+VEN_ID = r"^[A-Za-z0-9_-]{1,128}$"
 FINGERPRINT = r"^([0-9A-F]{2}:){9}[0-9A-F]{2}$"
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -114,6 +115,19 @@ class DroopTable(Table):
     dead_band_hz: Annotated[float, Field(ge=0.01, le=5)] = 0.2
     droop_pct: Annotated[float, Field(ge=1, le=100)] = 5.0
     nominal_hz: Annotated[float, Field(ge=40, le=70)] = 50.0
+
+
+class IslandTable(Table):
+    """`[island]`: when the grid counts as back after an outage, and how the house returns to it."""
+
+    stable_s: Annotated[float, Field(ge=1, le=3600)] = 300.0
+    low_voltage_pct: Annotated[float, Field(ge=50, lt=100)] = 85.0
+    high_voltage_pct: Annotated[float, Field(gt=100, le=150)] = 110.0
+    below_hz: Annotated[float, Field(gt=0, le=4)] = 0.5
+    above_hz: Annotated[float, Field(gt=0, le=4)] = 0.2
+    permission_most_s: Annotated[float, Field(ge=0, le=86_400)] = 1800.0
+    delay_s: Annotated[float, Field(ge=0, le=3600)] = 600.0
+    ramp_pct_per_min: Annotated[float, Field(gt=0, le=6000)] = 10.0
 
 
 class PlanTable(Table):
@@ -301,6 +315,7 @@ class ProviderTable(Table):
     retry_max_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
     reconnect_jitter_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
     spread_s: Annotated[float, Field(ge=0, le=1800)] | None = None
+    permits_return: bool = False
     programme: tuple[ProgrammeTable, ...] = ()
 
 
@@ -324,6 +339,14 @@ class VtnClientTable(Table):
     role: Literal["ven", "bl"] = "ven"
 
 
+class VtnVen2bTable(Table):
+    """`[[vtn.ven_2b]]`: a VEN of OpenADR 2.0b that may register with the domain's VTN."""
+
+    id: Annotated[str, Field(pattern=VEN_ID)]
+    name: Text | None = None
+    fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = None
+
+
 class VtnTable(Table):
     """`[vtn]`: a VTN of our own for a domain below this gateway."""
 
@@ -335,8 +358,14 @@ class VtnTable(Table):
     mdns_name: Annotated[Text, Field(max_length=63)] | None = None
     callback_networks: tuple[Text, ...] = ()
     callback_ca_file: Text | None = None
+    lost_after_s: Annotated[float, Field(ge=5, le=86_400)] = 120.0
+    client_ca_file: Text | None = None
+    crl_file: Text | None = None
+    sign_2b: bool = False
+    legacy_suites: bool = False
     broker: VtnBrokerTable | None = None
-    client: Annotated[tuple[VtnClientTable, ...], Field(min_length=1)]
+    client: tuple[VtnClientTable, ...] = ()
+    ven_2b: tuple[VtnVen2bTable, ...] = ()
 
 
 class SiteTable(Table):
@@ -359,5 +388,6 @@ class SiteTable(Table):
     circuit: tuple[CircuitTable, ...] = ()
     load: tuple[LoadTable, ...] = ()
     droop: DroopTable | None = None
+    island: IslandTable = IslandTable()
     provider: tuple[ProviderTable, ...] = ()
     vtn: VtnTable | None = None

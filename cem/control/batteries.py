@@ -72,8 +72,9 @@ def choose(scene: Scene, around: Surroundings, last_w: dict[str, float]) -> list
         if excess > 0 if edge.is_import else excess < 0:
             choices = _moved(scene, around, choices, edge, excess)
     choices = _in_turns(choices, edges)
+    mute = deafness.unsteered(scene.site)
     for battery in scene.picture.batteries:
-        if battery.resource.id in deaf:
+        if battery.resource.id in deaf and battery.resource.id not in mute:
             reason = "does not follow: the house is run without it, and it is tried again"
             choices.append(BatteryChoice(battery, bands[battery.resource.id].clamp(0.0), Rank.PLAN, "rule", reason))
     last_w.update({choice.battery.resource.id: choice.power_w for choice in choices})
@@ -279,7 +280,7 @@ def _edges(scene: Scene, around: Surroundings, fixed_w: float) -> list[Edge]:
     house_w, edges = scene.house_w + fixed_w, []
     by = scene.band.max_by
     if by is not None:
-        most_w = scene.band.max_w - scene.import_margin_w(by)
+        most_w = scene.band.max_w - scene.margins_w[0]
         kept_w = most_w
         if by.rank is Rank.OBLIGATION:
             # what consumers draw by right is not the batteries' to make up for
@@ -288,7 +289,7 @@ def _edges(scene: Scene, around: Surroundings, fixed_w: float) -> list[Edge]:
         edges.append(Edge(by, most_w - house_w - around.ev_w, is_import=True, keeps=False))
     by = scene.band.min_by
     if by is not None:
-        least_w = scene.band.min_w + scene.export_margin_w(by)
+        least_w = scene.band.min_w + scene.margins_w[1]
         edges.append(Edge(by, least_w - house_w - around.ev_w, is_import=False, keeps=False))
     edges += _waits(scene, around, house_w)
     edges.append(Edge(around.fuse_by, around.fuse_w, is_import=True, keeps=False))
@@ -297,7 +298,8 @@ def _edges(scene: Scene, around: Surroundings, fixed_w: float) -> list[Edge]:
 
 def _waits(scene: Scene, around: Surroundings, house_w: float) -> list[Edge]:
     """What a wait by chance leaves: never less charging or feeding in than there is now, unless a limit is kept on."""
-    edges, present_w = [], [b.power_w for b in scene.picture.batteries]
+    mute = deafness.unsteered(scene.site)
+    edges, present_w = [], [b.power_w for b in scene.picture.batteries if b.resource.id not in mute]
     for side, waiting in scene.waits.items():
         is_import = side == IMPORT
         if is_import and any(_asked_to_charge(scene, b) for b in scene.picture.batteries):

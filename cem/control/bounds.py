@@ -105,7 +105,7 @@ def battery_envelopes(site: Site, picture: Picture, locked: frozenset[str]) -> l
 
 @lru_cache(maxsize=256)
 def _ability(charge_w: float, discharge_w: float) -> str:
-    return f"the battery takes at most {words.power(charge_w)} and gives at most {words.power(discharge_w)} now"
+    return f"takes at most {words.power(charge_w)} and gives at most {words.power(discharge_w)} now"
 
 
 def user_envelopes(requests: Sequence[UserRequest], now: datetime) -> list[Envelope]:

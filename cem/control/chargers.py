@@ -10,6 +10,7 @@ from cem.control.island import AFTER_OUTAGE, returning
 from cem.control.limits import SURPLUS, WAIT, Limits, use_of
 from cem.control.memory import ChargerMemory
 from cem.control.picture import ChargerPicture
+from cem.control.safe import import_limit
 from cem.control.scene import Scene
 from cem.control.sharing import Claim, Share
 from cem.control.tuning import EV_DRAWS_W, EV_MIN_OFF_S, EV_MIN_ON_S, EV_STEP_UP_SHARE, EV_TURN_S
@@ -18,6 +19,7 @@ from cem.model.envelope import Band, Rank
 from cem.model.values import replace, value
 
 PRIORITY = 5.0
+NO_CAR = "no car is connected"
 
 
 @value(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def choices(
     for charger in scene.picture.chargers:
         candidate = by_id.get(charger.resource.id)
         if candidate is None:
-            result.append(ChargerChoice(charger, None, Rank.PLAN, "charger", "no car is connected"))
+            result.append(_vacant(scene, charger))
             continue
         got = shares[charger.resource.id]
         given_a = limit_a = float(math.floor(got.level + 1e-9))
@@ -181,6 +183,14 @@ def choices(
         at_once = WAIT in candidate.claim.drains
         result.append(replace(choice, reserved_w=kept_w, phases=told, at_once=at_once))
     return result
+
+
+def _vacant(scene: Scene, charger: ChargerPicture) -> ChargerChoice:
+    """A charging point without a car: in its own hands, but for a limit, under which a car must not begin by itself."""
+    by = import_limit(scene)
+    if by is None:
+        return ChargerChoice(charger, None, Rank.PLAN, "charger", NO_CAR)
+    return ChargerChoice(charger, 0.0, by.rank, by.source, f"{NO_CAR}; one that comes asks first: {scene.bound(by)}")
 
 
 def _slack_w(scene: Scene) -> float:

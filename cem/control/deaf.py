@@ -1,10 +1,15 @@
-"""What does not do what it is told counts as what it does, until it follows again: nobody else gets its room."""
+"""What does not do what it is told counts as what it does, until it follows again: nobody else gets its room.
+
+So does for ever what can only be measured.
+"""
 
 from collections.abc import Iterable, Mapping
 
 from cem.control.scene import Scene
 from cem.control.sharing import Claim, Pools, Share, share
+from cem.model.resource import Control, Role
 from cem.model.setpoint import WriteState
+from cem.model.site import Site
 
 STORES = frozenset({WriteState.NOT_EFFECTIVE, WriteState.CONTESTED})
 CONSUMERS = STORES | {WriteState.REFUSED, WriteState.BLOCKED}
@@ -12,12 +17,21 @@ CONSUMERS = STORES | {WriteState.REFUSED, WriteState.BLOCKED}
 
 
 def stores(scene: Scene) -> frozenset[str]:
-    """The batteries that do not follow."""
+    """The batteries that do not follow, or that nobody can steer."""
     return scene.once(_stores)
 
 
 def _stores(scene: Scene) -> frozenset[str]:
-    return frozenset([o.resource_id for o in scene.inputs.outcomes if o.state in STORES])
+    return unsteered(scene.site) | {o.resource_id for o in scene.inputs.outcomes if o.state in STORES}
+
+
+def unsteered(site: Site) -> frozenset[str]:
+    """The batteries that can only be measured."""
+    return site.once(_unsteered)
+
+
+def _unsteered(site: Site) -> frozenset[str]:
+    return frozenset(b.id for b in site.of(Role.BATTERY) if Control.BATTERY_SETPOINT_W not in b.controls)
 
 
 def shared(scene: Scene, claims: Iterable[Claim], pools: Pools, drawn_w: Mapping[str, float]) -> dict[str, Share]:

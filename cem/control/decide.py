@@ -6,6 +6,7 @@ from types import MappingProxyType
 from cem.control import (
     asked,
     batteries,
+    black_start,
     bounds,
     chargers,
     deaf,
@@ -44,6 +45,8 @@ from cem.model.site import Site
 from cem.model.tick import Inputs
 from cem.model.values import replace
 
+_NO_NOTES: Mapping[str, str] = MappingProxyType({})
+
 
 def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = False) -> tuple[Decision, Memory]:
     """What every controllable resource should do now, and why. Pure and deterministic.
@@ -63,6 +66,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         site = site.once(phase_place.placeless)
         seen = look(site, inputs.snapshot, SKEW_S)
     picture, phases_a = phase_loss.guarded(seen, lost, memory.phases_a)
+    memory = black_start.followed(memory, picture, inputs.now.mono_s)
     picture, moved, loads_w = steady(picture, memory, inputs.now.mono_s)
     locked = bounds.locked_reserves(site, picture, memory.reserve_locked)
     prices = prices_now(site, inputs)
@@ -90,7 +94,8 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         decision, known = _seeing(scene)
     mute = unmanaged(scene)
     kept = site.once(reserves.setpoints)
-    decision = replace(decision, setpoints=(*decision.setpoints, *idle(mute), *kept), grid=presence.presence(known))
+    if mute or kept:
+        decision = replace(decision, setpoints=(*decision.setpoints, *idle(mute), *kept))
     doubt = phase_loss.note(lost) if lost else phase_place.NOTE if places.doubts(inputs.now.mono_s) else ""
     decision = _noted(site, decision, screened, doubt, mute)
     return shown(site, decision), known
@@ -127,7 +132,7 @@ def _scene(
         *asked.dispatch_envelopes(inputs, picture),
         *bounds.battery_envelopes(site, picture, memory.reserve_locked),
         *signs.sign_envelopes(site, memory.signs, inputs.now.mono_s),
-        *droop_envelopes(site, picture),
+        *droop_envelopes(site, picture, islanded=presence.gone(memory)),
         *_curves(site, inputs, memory, picture, prices),
         *bounds.user_envelopes(inputs.requests, inputs.now.wall),
     )
@@ -159,7 +164,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     powers_w = switched.moved_w(scene)
     moved = {c.resource.id: c.power_w for c in scene.picture.chargers} | powers_w
     left = limits(scene, moved)
-    shed = island.shed(scene)
+    shed = island.shed(scene) | black_start.unserved(scene)
     cars = chargers.candidates(scene, left)
     claims = [*(car.claim for car in cars), *switched.claims(scene, powers_w, shed)]
     shares = deaf.shared(scene, claims, left.pools, moved)
@@ -170,12 +175,14 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     last_w = dict(known.batteries_w)
     points = chargers.choices(scene, cars, shares, left, charger_memories)
     relays = switched.choices(scene, shares, left, shed, switch_memories)
-    stores = batteries.choose(scene, _surroundings(scene, left, points, relays), last_w)
+    rising_w = switched.rising_w(scene, relays, switch_memories)
+    stores = batteries.choose(scene, _surroundings(scene, left, points, relays, rising_w), last_w)
     roofs = panels.choose(scene, stores, switched.leaving_w(relays))
     setpoints = made(scene, left, points, relays, stores, roofs)
     now = mode(scene)
     load_w = scene.picture.load_w
-    decision = Decision(setpoints, scene.band, now, headline(scene, now, setpoints), load_w)
+    said, grid = headline(scene, now, setpoints), presence.presence(known)
+    decision = Decision(setpoints, scene.band, now, said, load_w, _NO_NOTES, grid)
     return decision, replace(
         known,
         decided_at_s=scene.now_s,
@@ -202,6 +209,7 @@ def _surroundings(
     left: Limits,
     points: list[chargers.ChargerChoice],
     relays: list[switched.SwitchedChoice],
+    rising_w: float,
 ) -> batteries.Surroundings:
     """What is left for the batteries when the consumers have theirs."""
     site, room = scene.site, left.pools.room
@@ -227,7 +235,7 @@ def _surroundings(
     idle_w = sum([c.power_w for c in scene.picture.chargers if not c.plugged])
     return batteries.Surroundings(
         ev_w=scene.picture.ev_w,
-        reserved_w=sum([p.reserved_w for p in points]) + idle_w,
+        reserved_w=sum([p.reserved_w for p in points]) + idle_w + rising_w,
         granted_w=granted_w,
         fuse_w=room[worst] * volts,
         fuse_by=left.behind[worst],
@@ -250,7 +258,7 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
     elif by is None and lost_for_s >= LEASE_S:
         switches = switched.let_go(scene)
     said = "The grid meter is silent: nothing is steered beyond its safe value until it answers again."
-    decision = Decision(setpoints, scene.band, Mode.SAFE, said)
+    decision = Decision(setpoints, scene.band, Mode.SAFE, said, None, _NO_NOTES, presence.presence(known))
     given = {s.resource_id: s.value or 0.0 for s in setpoints}
     kept = {
         key: replace(

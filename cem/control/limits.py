@@ -66,7 +66,7 @@ def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
     room: dict[str, float] = {}
     behind: dict[str, Envelope] = {}
     by = scene.band.max_by
-    room["site"] = scene.band.max_w - (0.0 if by is None else scene.import_margin_w(by)) - base_w
+    room["site"] = scene.band.max_w - scene.margins_w[0] - base_w
     if by is not None:
         behind["site"] = by
         if by.rank is Rank.OBLIGATION:
@@ -104,7 +104,7 @@ def _wait(
         told_w = 0.0 if memory is None else memory.limit_a * charger.watts_per_amp
         have_w += max(0.0, told_w - moved_w.get(charger.resource.id, 0.0))
     margin = IMPORT_MARGIN_W if waiting.firm else 0.0
-    room[WAIT] = max(waiting.limit_w - margin - base_w, have_w, scene.guaranteed_w)
+    room[WAIT] = max(waiting.limit_w - margin - base_w, have_w, scene.guaranteed_w if waiting.guarantees else 0.0)
     behind[WAIT] = waiting.by
 
 

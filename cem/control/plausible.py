@@ -48,6 +48,9 @@ METER_POINTS = frozenset(
 """What of the meter stands or falls together, being read together."""
 
 
+_NO_POINTS: Mapping[str, Reading] = MappingProxyType({})
+
+
 def screen(site: Site, snapshot: Snapshot, before: Mapping[str, Seen]) -> Screened:
     """Drops what is no finite number, above 1.5 x the rating or 3 x the fuse, contradicts itself, or is stuck.
 
@@ -68,10 +71,11 @@ def screen(site: Site, snapshot: Snapshot, before: Mapping[str, Seen]) -> Screen
             continue
         # of what is not finite the difference to itself is no number
         bad = [p for p, r in points.items() if isinstance(r.value, float) and r.value - r.value != 0.0]
-        replaced = {p: Reading(resource.id, p, None, points[p].taken_at_s) for p in bad}
+        replaced = {p: Reading(resource.id, p, None, points[p].taken_at_s) for p in bad} if bad else {}
         power = None if "power_w" in replaced else _number(points.get("power_w"))
         why = "" if power is None else _unbelievable(site, resource, points, power, last, most_w[resource.id])
-        dropped |= _dropped(resource, points, last, bad, why, snapshot.mono_s)
+        if bad or why:
+            dropped |= _dropped(resource, points, last, bad, why, snapshot.mono_s)
         if power is not None and why:
             notes[resource.id] = why
             replaced |= _before(resource, points, last)
@@ -174,7 +178,7 @@ def _counter(resource: Resource, points: Mapping[str, Reading]) -> float | None:
 
 def _follow(resource: Resource, points: Mapping[str, Reading], power: float, last: Seen | None) -> Seen:
     taken_at_s = points["power_w"].taken_at_s
-    kept: Mapping[str, Reading] = MappingProxyType({})
+    kept = _NO_POINTS
     if resource.role is Role.GRID:
         kept = MappingProxyType({point: reading for point, reading in points.items() if point in METER_POINTS})
     if last is not None and power == last.value:
@@ -184,7 +188,7 @@ def _follow(resource: Resource, points: Mapping[str, Reading], power: float, las
 
 def _stuck(resource: Resource, points: Mapping[str, Reading], seen: Seen) -> bool:
     same_s = seen.taken_at_s - seen.same_since_s
-    if same_s < FROZEN_AFTER_S or seen.counter_wh is None:
+    if seen.counter_wh is None or same_s < FROZEN_AFTER_S:
         return False
     counter = _counter(resource, points)
     if counter is None:

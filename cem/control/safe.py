@@ -1,5 +1,6 @@
 """What holds while the meter is stale: less, never more, until it answers again."""
 
+from cem.control.deaf import unsteered
 from cem.control.picture import ChargerPicture
 from cem.control.scene import Scene
 from cem.control.tuning import LEASE_S, METER_LOST_STOP_S, START_S
@@ -16,18 +17,19 @@ def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
     """Batteries idle; cars at their smallest current, then off; PV within the export limit by itself.
 
     Under an import limit nobody knows what the house leaves for a car: it is paused at once, unless the limit
-    guarantees it its smallest current. In the first seconds of a run, before the meter was read at all, nothing is
-    decided: that is no loss of the meter, and a car that charges within the limit must not be switched off and on for
-    it.
+    guarantees it its smallest current, and one that comes does not begin. In the first seconds of a run, before the
+    meter was read at all, nothing is decided: that is no loss of the meter, and a car that charges within the limit
+    must not be switched off and on for it.
     """
     if starts(scene, lost_for_s):
         return ()
     may_go_on = None if import_limit(scene) is None else guaranteed(scene)
-    setpoints = [_safe(b.resource.id, Control.BATTERY_SETPOINT_W, 0.0, "idle") for b in scene.picture.batteries]
+    stores = [b.resource.id for b in scene.picture.batteries if b.resource.id not in unsteered(scene.site)]
+    setpoints = [_safe(key, Control.BATTERY_SETPOINT_W, 0.0, "idle") for key in stores]
     setpoints += [
         _charger(scene, c, lost_for_s, fits=may_go_on is None or c.resource.id in may_go_on)
         for c in scene.picture.chargers
-        if c.plugged
+        if c.plugged or may_go_on is not None
     ]
     by = scene.band.min_by
     if by is not None and by.rank is not Rank.SAFETY:

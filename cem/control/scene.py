@@ -117,14 +117,25 @@ class Scene:
         """The envelopes of one subject."""
         return self.own.get(subject, ())
 
-    def import_margin_w(self, by: Envelope) -> float:
-        """How far to stay inside an import limit: nothing for the fuse, which has its own tolerance."""
-        return 0.0 if by.rank is Rank.SAFETY else IMPORT_MARGIN_W + room_w(self.memory.trend, importing=True)
+    @lazy
+    def margins_w(self) -> tuple[float, float]:
+        """How far to stay inside the import and the export limit: nothing for the fuse, which has its own tolerance.
 
-    def export_margin_w(self, by: Envelope) -> float:
-        """How far to stay inside an export limit."""
-        return 0.0 if by.rank is Rank.SAFETY else EXPORT_MARGIN_W + room_w(self.memory.trend, importing=False)
+        Where so little lies between the two that both can't be had, each gets its share of it.
+        """
+        trend, band = self.memory.trend, self.band
+        import_w = _margin_w(band.max_by, IMPORT_MARGIN_W + room_w(trend, importing=True))
+        export_w = _margin_w(band.min_by, EXPORT_MARGIN_W + room_w(trend, importing=False))
+        between_w = max(0.0, band.max_w - band.min_w)
+        if import_w + export_w <= between_w:
+            return import_w, export_w
+        share = between_w / (import_w + export_w)
+        return share * import_w, share * export_w
 
     def bound(self, by: Envelope) -> str:
         """A bound in words, with its end."""
         return words.bound(by, self.site.zone, self.now)
+
+
+def _margin_w(by: Envelope | None, margin_w: float) -> float:
+    return 0.0 if by is None or by.rank is Rank.SAFETY else margin_w

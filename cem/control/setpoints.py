@@ -17,7 +17,7 @@ from cem.control.terms import narrowings
 from cem.control.tuning import LEASE_S
 from cem.model.envelope import Rank
 from cem.model.resource import Control, Resource
-from cem.model.setpoint import Decision, Demand, Setpoint
+from cem.model.setpoint import Decision, Demand, Seldom, Setpoint
 from cem.model.site import Site
 from cem.model.values import replace
 
@@ -59,16 +59,29 @@ def _battery(scene: Scene, limits: Limits, store: BatteryChoice) -> Setpoint:
         reason = f"left to its own control as asked{end}"
         store = replace(store, rank=Rank.USER, source=release.by, reason=reason)
         power = None
-    made_of = _made(scene, limits, store, resource, Control.BATTERY_SETPOINT_W, power)
-    return replace(made_of, watched=not scene.gone, seldom=None if scene.gone or power is None else store.seldom)
+    seldom = None if scene.gone or power is None else store.seldom
+    return _made(
+        scene, limits, store, resource, Control.BATTERY_SETPOINT_W, power, watched=not scene.gone, seldom=seldom
+    )
 
 
 def _made(
-    scene: Scene, limits: Limits, choice: Choice, resource: Resource, control: Control, value: float | None
+    scene: Scene,
+    limits: Limits,
+    choice: Choice,
+    resource: Resource,
+    control: Control,
+    value: float | None,
+    *,
+    watched: bool = True,
+    seldom: Seldom | None = None,
 ) -> Setpoint:
     held, reason = guarded(scene.site, resource, control, value, choice.reason)
     terms = narrowings(scene, resource, choice.source, reason, limits) if scene.explained else ()
-    return Setpoint(resource.id, control, held, LEASE_S, choice.rank, choice.source, reason, _demanded(choice), terms)
+    demanded = _demanded(choice)
+    return Setpoint(
+        resource.id, control, held, LEASE_S, choice.rank, choice.source, reason, demanded, terms, watched, seldom
+    )
 
 
 def _demanded(choice: Choice) -> Demand | None:

@@ -43,11 +43,16 @@ def watch(site: Site, snapshot: Snapshot, before: SignMemory) -> SignMemory:
         return before
     if former and at_s - former[-1][0] > SIGN_GAP_S:
         former = ()
-    kept = (sample for sample in former if at_s - sample[0] <= SIGN_WINDOW_S)
-    samples = (*kept, (at_s, grid, sum(p for p in powers if p is not None)))
-    rated = sum(max(b.ratings.max_charge_w or 0.0, b.ratings.max_discharge_w or 0.0) for b in batteries)
-    enough_w = max(SIGN_STEP_W, SIGN_SHARE * rated) * (1.0 if before.doubt else 2.0)
+    kept = [sample for sample in former if at_s - sample[0] <= SIGN_WINDOW_S]
+    samples = (*kept, (at_s, grid, sum([p for p in powers if p is not None])))
+    enough_w = max(SIGN_STEP_W, SIGN_SHARE * site.once(_rated_w)) * (1.0 if before.doubt else 2.0)
     return _judged(replace(before, samples=samples), enough_w)
+
+
+def _rated_w(site: Site) -> float:
+    """What all batteries together can take or give."""
+    rated = [max(b.ratings.max_charge_w or 0.0, b.ratings.max_discharge_w or 0.0) for b in site.of(Role.BATTERY)]
+    return sum(rated)
 
 
 def _judged(memory: SignMemory, enough_w: float) -> SignMemory:

@@ -4,7 +4,7 @@ import math
 
 from cem.model.values import value
 
-FOLLOW_S = 3.0  # a tick, the write, and the device's own delay
+FOLLOW_S = 6.0  # a tick, the wait for the next write (4 s for some), and the device's own delay
 SMOOTH_S = 5.0
 LONGEST_GAP_S = 10.0
 MOST_W = 1500.0  # no more room than this is kept, whatever the trend says

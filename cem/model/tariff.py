@@ -24,7 +24,7 @@ class TariffPeriod:
 
     def covers(self, local: datetime) -> bool:
         """Whether a local time falls into the period; a period may run over midnight (its day is where it began)."""
-        clock = local.time().replace(tzinfo=None)
+        clock = local.time()
         if self.start < self.end or self.end == time(0):
             return self.start <= clock and (clock < self.end or self.end == time(0)) and self._begins_on(local)
         if clock >= self.start:

@@ -40,7 +40,10 @@ else:
     _MAKERS: dict[type[Any], Callable[[Any, dict[str, Any]], Any]] = {}
 
     def replace(one: Any, /, **changes: Any) -> Any:
-        """`dataclasses.replace`, with what it finds out about a class found out once: some five times as fast."""
+        """`dataclasses.replace`, with what it finds out about a class found out once: some five times as fast.
+
+        Where every given field holds that very object already, the value itself.
+        """
         kind = one.__class__
         maker = _MAKERS.get(kind) or _MAKERS.setdefault(kind, _maker(kind))
         return maker(one, changes)
@@ -54,9 +57,15 @@ else:
 
         def made(one: Any, changes: dict[str, Any]) -> Any:
             given = list(held(one))
-            del given[-1]
+            same = True
             for name, changed in changes.items():
-                given[place[name]] = changed
+                at = place[name]
+                if given[at] is not changed:
+                    given[at] = changed
+                    same = False
+            if same:
+                return one
+            del given[-1]
             return kind(*given)
 
         return made

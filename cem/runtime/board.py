@@ -26,17 +26,19 @@ class Board:
     def post(self, readings: Iterable[Reading]) -> None:
         """Takes readings in; an older one never replaces a newer one."""
         told: set[str] = set()
-        resource_id, points = "", dict[str, Reading]()
+        resource_id, points, watched = "", dict[str, Reading](), False
         for reading in readings:
             if reading.resource_id != resource_id:
                 resource_id = reading.resource_id
                 points = self._readings.setdefault(resource_id, {})
+                watched = resource_id in self._watched
                 self._frozen.pop(resource_id, None)
-            known = points.get(reading.point)
+            point = reading.point
+            known = points.get(point)
             if known is None or reading.taken_at_s >= known.taken_at_s:
-                points[reading.point] = reading
-                if reading.resource_id in self._watched and (known is None or known.value != reading.value):
-                    told.add(reading.resource_id)
+                points[point] = reading
+                if watched and (known is None or known.value != reading.value):
+                    told.add(resource_id)
         for watched_id in told:
             self._watched[watched_id]()
 

@@ -9,11 +9,23 @@ from collections.abc import Iterable
 
 from cem.driver.patience import Patience
 from cem.model.errors import DeviceError, WrongDevice
+from cem.model.line import LineCounts
 from cem.model.setpoint import DeviceState, Health, Setpoint
-from cem.ports import Clock, Complains, Complaint, ControlSpec, Device, DeviceConfig, Identity, SpeaksSeldom, StateStore
+from cem.ports import (
+    Clock,
+    Complains,
+    Complaint,
+    ControlSpec,
+    CountsLine,
+    Device,
+    DeviceConfig,
+    Identity,
+    SpeaksSeldom,
+    StateStore,
+)
 from cem.runtime.board import Board
 from cem.runtime.quality import LineQuality
-from cem.runtime.waiting import Signal, signalled
+from cem.runtime.waiting import Signal
 from cem.runtime.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -71,6 +83,11 @@ class DeviceTask:
         """What the device itself says stands in its way, though it answers."""
         return self._device.complaint if isinstance(self._device, Complains) else None
 
+    @property
+    def line(self) -> LineCounts | None:
+        """What was seen on its line, where the driver counts it."""
+        return self._device.line if isinstance(self._device, CountsLine) else None
+
     async def look(self) -> None:
         """Opens, reads once and closes, before anything is decided on; `run` opens anew. No device makes it raise."""
         try:
@@ -105,7 +122,7 @@ class DeviceTask:
                 wait_s = LAST_RETRY_S
             finally:
                 await self._close()
-            await signalled(self._stopping, wait_s * self._jitter.uniform(0.8, 1.2))
+            await self._stopping.wait(wait_s * self._jitter.uniform(0.8, 1.2))
 
     async def _open(self) -> None:
         async with asyncio.timeout(self._open_s):
@@ -152,7 +169,7 @@ class DeviceTask:
             if not self._writer.idle(now_s):
                 await self._patience.over(self._writer.write_due())
                 now_s = self._clock.now().mono_s
-            await signalled(self._mail, due_s - now_s)
+            await self._mail.wait(due_s - now_s)
 
     def _lost(self, error: BaseException) -> float:
         """Counts a miss and says how long to wait; one miss is mended by connecting anew and is no news."""

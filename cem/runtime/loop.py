@@ -23,7 +23,7 @@ from cem.ports import Clock, Journal, TickRecorder, Watchdog
 from cem.runtime.board import Board
 from cem.runtime.device import DeviceTask
 from cem.runtime.own_time import OwnTime
-from cem.runtime.waiting import Signal, signalled
+from cem.runtime.waiting import Signal
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class ControlLoop:
     async def _next(self) -> None:
         now_s = self._clock.now().mono_s
         due_s = (math.floor(now_s / self._tick_s - PHASE + 1e-6) + 1 + PHASE) * self._tick_s
-        await signalled(self._wake, due_s - now_s)
+        await self._wake.wait(due_s - now_s)
         self._wake.clear()
         late_s = self._clock.now().mono_s - due_s
         if late_s > STOOD_STILL_TICKS * self._tick_s:

@@ -40,11 +40,6 @@ class Signal:
         return self._set
 
 
-async def signalled(signal: Signal, within_s: float) -> bool:
-    """Waits for the signal at most so long; whether it came."""
-    return await signal.wait(within_s)
-
-
 def _let_go(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)

@@ -4,15 +4,17 @@ Energies, limits and comfort come from the plant's true state; only prices, deci
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cem.model.directive import Directive, PriceWindow
 from cem.model.resource import Role
 from cem.model.site import ChargeGoal, Site
 from cem.model.status import Status
+from cem.model.tariff import TARIFF
 from cem.simulation.grid import GridSide, Order, Signal
 from cem.simulation.harness import Step
 from cem.simulation.plant import EvTruth, Truth
@@ -131,10 +133,18 @@ def _ordered(name: str, order: Order, since: datetime) -> Iterator[Limit]:
 class Account:
     """Takes every step of the plant; `summary` at the end. `status` is asked once a simulated minute.
 
-    `cars` names the plant's car behind each charging point of the site; a goal of any other is not judged.
+    `cars` names the plant's car behind each charging point of the site; a goal of any other is not judged. `contract`
+    gives the price of an instant under a dynamic tariff, whether a gateway knows it or not; None: the site's own holds.
     """
 
-    def __init__(self, site: Site, limits: Sequence[Limit], step_s: float, cars: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        site: Site,
+        limits: Sequence[Limit],
+        step_s: float,
+        cars: Mapping[str, str],
+        contract: Callable[[datetime], PriceWindow] | None = None,
+    ) -> None:
         self.samples: list[Sample] = []
         self.dues: list[Due] = []
         self._site = site
@@ -142,6 +152,8 @@ class Account:
         self._step_s = step_s
         self._limits = limits
         self._cars = cars
+        self._contract = contract
+        self._told: Directive = Directive()  # by the grid, as the last gateway heard it: its prices run to their ends
         self._kept = {limit.name: Kept(limit.name, limit.limit_w, _side(limit)) for limit in limits}
         self._minute = _Minute()
         self._first: Truth | None = None
@@ -157,6 +169,7 @@ class Account:
     def take(self, step: Step) -> None:
         """One step of the plant."""
         truth = step.truth
+        begins = self._first is None  # energies count from the end of the first step on
         if self._first is None:
             self._first = truth
         number = int(truth.now.timestamp() - self._step_s / 2) // 60
@@ -164,7 +177,9 @@ class Account:
             self._close_minute()
             self._minute = _Minute(number)
         self._minute.add(truth, self._step_s)
-        self._price_now(step)
+        price = self._price_now(step)
+        if not begins:
+            self.cost += truth.grid_w * self._step_s / 3.6e6 * price
         for name, battery in truth.battery.items():
             self.least_soc_pct[name] = min(battery.soc_pct, self.least_soc_pct.get(name, battery.soc_pct))
         if self._last is not None:
@@ -184,16 +199,19 @@ class Account:
             )
             known["seen"] = known.get("seen", 0) + 1
 
-    def _price_now(self, step: Step) -> None:
+    def _price_now(self, step: Step) -> float:
+        """What the kWh costs or brings that flows in this step; notes what a bought one costs."""
         truth, site = step.truth, self._site
+        at = truth.now - timedelta(seconds=self._step_s / 2)  # a price may change with the step's end
         if step.inputs is not None:
-            import_price, export_price = step.inputs.directive.prices_at(truth.now, site.tariff)
-        else:
-            import_price = site.tariff.import_price_per_kwh(truth.now)
-            export_price = site.tariff.export_price_per_kwh
-        price = import_price if truth.grid_w > 0 else export_price
-        self.cost += truth.grid_w * self._step_s / 3.6e6 * price
+            self._told = step.inputs.directive
+        directive = self._told
+        if self._contract is not None:
+            events = (window for window in directive.prices if window.source != TARIFF)
+            directive = Directive(prices=(*events, self._contract(at)))
+        import_price, export_price = directive.prices_at(at, site.tariff)
         self._prices = (import_price, export_price)
+        return import_price if truth.grid_w > 0 else export_price
 
     def _close_minute(self) -> None:
         minute, last = self._minute, self._last

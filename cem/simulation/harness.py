@@ -37,7 +37,7 @@ from cem.planning.solve import solve
 from cem.ports import StateStore
 from cem.simulation.grid import GridSide, MemoryVtn
 from cem.simulation.market import RecordedDays, RecordedMarket
-from cem.simulation.memory import CountingWatchdog, MemoryStore, MinuteMemory
+from cem.simulation.memory import CountingWatchdog, MemoryStore, MinuteMemory, Overheard
 from cem.simulation.plant import Home, SimulatedHome, Truth, Wire
 from cem.simulation.site import answers_for, drivers, site_of
 
@@ -56,11 +56,15 @@ class GatewayEnded(RuntimeError):  # noqa: N818 - what happened
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the plant, and the last tick before it. `decision` is None while no gateway runs."""
+    """One step of the plant, and the last tick before it. `decision` is None while no gateway runs.
+
+    `decisions` are all of them since the step before: news of the grid or the owner makes ticks between the beats.
+    """
 
     truth: Truth
     inputs: Inputs | None
     decision: Decision | None
+    decisions: tuple[Decision, ...] = ()
 
 
 class Bench:
@@ -102,6 +106,8 @@ class Bench:
         self.store: StateStore = MemoryStore()
         self.watchdog = CountingWatchdog()
         self.past = MinuteMemory(self.site_file.site)
+        self._heard = Overheard(self.past)
+        self._decisions: tuple[Decision, ...] = ()  # since the step before
         self.gateway: Gateway | None = None
         self.paused_s = 0.0  # how long it has stood still in all
         self._seed = seed
@@ -149,7 +155,7 @@ class Bench:
         world = World(
             clock=self.clock,
             store=self.store,
-            journal=self.past,
+            journal=self._heard,
             history=self.past,
             planner=InlinePlanner(self._planner, self.site_file.plan.timeout_s) if self._plan else None,
             http=lambda provider: self.grids[provider.id],
@@ -240,9 +246,11 @@ class Bench:
             self.plant.truth(),
             last.inputs if last is not None else None,
             last.decision if last is not None else None,
+            self._decisions,
         )
 
     def _stepped(self) -> None:
+        self._decisions = self._heard.taken()
         if self.on_step is not None:
             self.on_step(self._step())
 

@@ -1,14 +1,15 @@
 """A market for simulations: recorded days of prices that repeat, each day published at 12:55 of the day before."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from cem.io.tariffs.awattar import awattar_prices
+from cem.model.directive import PriceWindow
 from cem.model.errors import GridError
-from cem.model.market import MarketPrice, PriceService
+from cem.model.market import MarketPrice, Markup, PriceService
 from cem.ports import Clock, HttpAnswer
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -89,3 +90,29 @@ class RecordedMarket:
 
     async def close(self) -> None:
         """Nothing to close."""
+
+
+class Contract:
+    """What a kWh costs by a dynamic tariff at any instant, from the recorded days themselves."""
+
+    def __init__(self, markup: Markup, days: RecordedDays) -> None:
+        self._markup = markup
+        self._days = days
+        self._windows: tuple[PriceWindow, ...] = ()
+
+    def price(self, at: datetime) -> PriceWindow:
+        """The window of an aware instant."""
+        known = _covering(self._windows, at)
+        if known is not None:
+            return known
+        minutes = self._days.step // timedelta(minutes=1)
+        start = at.astimezone(UTC).replace(minute=at.minute // minutes * minutes, second=0, microsecond=0)
+        price = self._days.price(start)
+        self._windows = self._markup.windows([MarketPrice(start, start + self._days.step, price, price)])
+        found = _covering(self._windows, at)
+        assert found is not None
+        return found
+
+
+def _covering(windows: Iterable[PriceWindow], at: datetime) -> PriceWindow | None:
+    return next((window for window in windows if window.start <= at and (window.end is None or at < window.end)), None)

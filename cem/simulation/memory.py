@@ -13,7 +13,7 @@ from cem.model.setpoint import Decision
 from cem.model.site import Site
 from cem.model.status import EnergyToday
 from cem.model.tick import Inputs
-from cem.ports import Drop, Json, Put, StateKind
+from cem.ports import Drop, Journal, Json, Put, StateKind
 
 LONGEST_GAP_S = 120.0
 """A longer silence of a meter is no energy that we know of."""
@@ -133,6 +133,28 @@ class MinuteMemory:
 
     async def close(self) -> None:
         """Nothing to write."""
+
+
+class Overheard:
+    """A Journal that hands every tick on to another one, and keeps the decisions until somebody takes them."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._decisions: list[Decision] = []
+
+    def record(self, inputs: Inputs, decision: Decision) -> None:
+        """Takes a tick in."""
+        self._decisions.append(decision)
+        self._journal.record(inputs, decision)
+
+    def taken(self) -> tuple[Decision, ...]:
+        """What was decided since the last call, the oldest first."""
+        decisions, self._decisions = tuple(self._decisions), []
+        return decisions
+
+    async def close(self) -> None:
+        """Closes the other one."""
+        await self._journal.close()
 
 
 def _midnight_after(at: datetime, zone: ZoneInfo) -> float:

@@ -5,7 +5,7 @@ the gateway.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -40,11 +40,12 @@ from hw_sim.profiled.find import catalogue
 from hw_sim.scenario import Scenario as TiedHome
 from hw_sim.scenario import is_scenario, scenario_of
 from hw_sim.simulation import SimulatedHome
-from hw_sim.specs import LINES, DeviceSpec
+from hw_sim.specs import LINES, DeviceSpec, EvSpec
 from hw_sim.truth import BatteryTruth, EvTruth, PvTruth, Truth
 
 __all__ = [
     "BatteryTruth",
+    "EvSpec",
     "EvTruth",
     "Home",
     "HomeUnusable",
@@ -268,11 +269,11 @@ class _CountedPdus:
         self._id = device_id
         self._unit = wire.home.modbus(device_id)
 
-    async def exchange(self, unit: int, pdu: bytes) -> bytes:
+    def exchange(self, unit: int, pdu: bytes) -> Coroutine[Any, Any, bytes]:
         """One request and its answer."""
         if pdu[0] in WRITING_FUNCTIONS:
             self._wire.wrote(self._id, pdu)
-        return await self._unit.exchange(unit, pdu)
+        return self._unit.exchange(unit, pdu)
 
 
 class _Line:

@@ -13,7 +13,7 @@ from cem.model.resource import Role
 from cem.simulation.account import Account, limits_of
 from cem.simulation.expectations import View, Watched, in_words
 from cem.simulation.harness import Bench
-from cem.simulation.market import recorded_days
+from cem.simulation.market import Contract, recorded_days
 from cem.simulation.oracle import INVARIANTS, Invariant, Oracle, Violation
 from cem.simulation.oracle.twins import Trace, differences
 from cem.simulation.plant import HomeUnusable, begins_at
@@ -116,7 +116,10 @@ def opened(
             raise HomeUnusable(str(scenario.path), faults)
         end = bench.start + timedelta(seconds=scenario.for_s)
         limits = limits_of(site.site, sides, bench.start, end)
-        account = Account(site.site, limits, scenario.step_s, cars_of(bench))
+        contract = (
+            Contract(site.dynamic.markup, market).price if market is not None and site.dynamic is not None else None
+        )
+        account = Account(site.site, limits, scenario.step_s, cars_of(bench), contract)
         bench.on_step = account.take
         yield bench, Oracle(bench, leave_out=scenario.leave_out, also=also), account
 

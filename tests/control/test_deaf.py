@@ -9,7 +9,7 @@ from cem.control.memory import ChargerMemory
 from cem.model.reading import Snapshot, Value
 from cem.model.resource import Control
 from cem.model.setpoint import Outcome, WriteState
-from support.houses import BATTERY, CAR, GRID, SECOND_CAR, house, inputs, limited, snapshot, watts
+from support.houses import BATTERY, CAR, GRID, SECOND_BATTERY, SECOND_CAR, house, inputs, limited, snapshot, watts
 
 TWO_CARS = house(GRID, CAR, SECOND_CAR)
 
@@ -60,3 +60,31 @@ def test_a_battery_that_charges_and_does_not_follow_leaves_less_to_a_car() -> No
     deaf = Outcome("battery", Control.BATTERY_SETPOINT_W, WriteState.NOT_EFFECTIVE, 0.0, 990.0)
     decision, _ = decide(site, replace(asked, outcomes=(deaf,)), memory)
     assert watts(decision, "car") == 7.0
+
+
+MEASURED = replace(BATTERY, controls=frozenset())
+
+
+@pytest.mark.parametrize("meter_age_s", [0.0, 60.0])
+def test_a_battery_that_can_only_be_measured_is_told_nothing(meter_age_s: float) -> None:
+    points = {"grid": {"power_w": 1000.0}, "battery": {"power_w": 0.0, "soc_pct": 50.0}}
+    image = snapshot(points, ages_s={"grid": meter_age_s})
+    decision, memory = decide(house(GRID, MEASURED), inputs(image), Memory(decided_at_s=999.0))
+    assert decision.setpoints == ()
+    assert not memory.batteries_w
+
+
+def test_what_a_measured_battery_does_is_not_left_to_the_steered_one() -> None:
+    """It gives 2 of the house's 3 kW by itself: the other one covers what is left, and no more."""
+    points = {"grid": {"power_w": 0.0}, "battery": {"power_w": -2000.0, "soc_pct": 50.0}}
+    image = snapshot(points | {"second": {"power_w": -1000.0, "soc_pct": 90.0}})
+    decision, _ = decide(house(GRID, MEASURED, SECOND_BATTERY), inputs(image), Memory(decided_at_s=999.0))
+    assert watts(decision, "second") == pytest.approx(-1000.0, abs=25.0)
+    assert [s.resource_id for s in decision.setpoints] == ["second"]
+
+
+def test_the_headline_of_a_battery_that_takes_nothing_is_a_sentence() -> None:
+    cold: dict[str, Value] = {"power_w": 0.0, "soc_pct": 50.0, "max_charge_w": 0.0, "max_discharge_w": 5000.0}
+    image = snapshot({"grid": {"power_w": -3000.0}, "battery": cold})
+    decision, _ = decide(house(GRID, BATTERY), inputs(image), Memory(decided_at_s=999.0))
+    assert decision.headline == "The battery takes at most 0 W and gives at most 5.0 kW now."

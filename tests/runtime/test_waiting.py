@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cem.io.virtual import run_virtual
-from cem.runtime.waiting import Signal, signalled
+from cem.runtime.waiting import Signal
 
 START = datetime(2026, 6, 15, tzinfo=UTC)
 
@@ -17,11 +17,11 @@ def test_a_signal_ends_a_wait_at_once_and_its_bound_ends_it_without() -> None:
         signal = Signal()
         loop.call_later(2.0, signal.set)
         began = loop.time()
-        came = await signalled(signal, 10.0)
+        came = await signal.wait(10.0)
         after = loop.time() - began
         signal.clear()
         began = loop.time()
-        late = await signalled(signal, 10.0)
+        late = await signal.wait(10.0)
         signal.set()
         return came, after, late, loop.time() - began, await signal.wait(5.0)
 

@@ -15,6 +15,8 @@ from cem.model.market import PriceService, known_until
 from cem.simulation.harness import Bench
 from cem.simulation.market import RecordedDays, RecordedMarket, recorded_days
 from cem.simulation.plant import open_home
+from cem.simulation.play import Setting, play
+from cem.simulation.scenario import scenario_of
 from cem.simulation.site import answers_for, site_of, with_market
 from support.market import awattar_day, utc
 
@@ -125,3 +127,17 @@ def test_the_command_takes_a_recorded_day_and_asks_for_one_where_the_tariff_need
     assert CliRunner().invoke(main, [*short, "--site", str(answers), "--prices", str(WINTER)]).exit_code == 0
     missing = CliRunner().invoke(main, [*short, "--prices", str(tmp_path / "none.json")])
     assert missing.exit_code == 2
+
+
+def test_the_account_knows_the_market_while_no_gateway_does() -> None:
+    """Killed in its first seconds, within one hour of the market: every kWh costs what that hour costs."""
+    table = {"scenario": 1, "home": "demo.toml", "start": datetime(2026, 1, 6, 2, tzinfo=UTC), "for_s": 1800}
+    acts = [{"at_s": 20, "do": "kill"}]
+    terms = {"base_price_per_kwh": 0.9, "export_price_per_kwh": 0.08, "dynamic": {"per_kwh": 0.1, "vat_percent": 20.0}}
+    one = scenario_of(table | {"step_s": 10, "act": acts, "site": {"tariff": terms}}, HOME.parent / "killed.toml")
+    account = play(one, Setting(prices=WINTER)).account.summary({})
+    bought = account["energy_kwh"]["import"]
+    hour = (recorded_days(WINTER).price(datetime(2026, 1, 6, 2, tzinfo=UTC)) + 0.1) * 1.2
+    assert bought > 0.05
+    assert account["cost"] == pytest.approx(bought * hour, abs=0.002)
+    assert account["cost"] != pytest.approx(bought * 0.9, abs=0.01)

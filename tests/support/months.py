@@ -82,7 +82,8 @@ def with_market(month: Month, folder: Path, days: int = 40) -> Month:
 def _market(start: datetime, days: int) -> list[dict[str, Any]]:
     """A morning and an evening peak, cheap nights and noons, windy and calm days; in EUR/MWh."""
     rows = []
-    begin = start.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=UTC) - timedelta(hours=1)
+    begin = start.astimezone(ZoneInfo("Europe/Berlin")).replace(hour=0, minute=0, second=0, microsecond=0)
+    begin = begin.astimezone(UTC)
     for hour in range(24 * days):
         at = begin + timedelta(hours=hour)
         day, local = divmod(hour, 24)

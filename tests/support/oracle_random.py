@@ -199,13 +199,8 @@ class Pace:
     cpu_s: float  # a simulated hour, on an x86 core; says only why the weights are what they are
 
 
-PACES = (
-    Pace(1.0, 8, 1.0, 8.5),
-    Pace(2.0, 12, 1.0, 4.3),
-    Pace(5.0, 30, 2.0, 2.2),
-    Pace(10.0, 30, 4.0, 1.7),
-    Pace(30.0, 20, 6.0, 1.1),
-)
+PACES = (Pace(1.0, 10, 1.0, 8.5), Pace(2.0, 20, 1.0, 4.3), Pace(5.0, 40, 2.0, 2.2), Pace(10.0, 30, 4.0, 1.7))
+"""No coarser: a promise of a minute or less can't be kept, nor judged, by a tick that is half of it."""
 
 
 @cache

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,10 +124,39 @@ def test_an_event_without_a_start_begins_when_it_was_made_at_every_poll(desk: De
     assert desk.say(ASK).events[0].period.start == NOON
 
 
+@pytest.mark.parametrize(
+    ("payloads", "levels"),
+    [
+        ([("SIMPLE", 1), ("SIMPLE", 3), ("SIMPLE", 0), ("SIMPLE", 2)], [1, 3, 0, 2]),
+        ([("ALERT_GRID_EMERGENCY", "help")], [3]),
+        ([("ALERT_FLEX_ALERT", "please")], [1]),
+    ],
+)
+def test_levels_of_load_shedding_are_simple_signals(desk: Desk, payloads: list[Any], levels: list[float]) -> None:
+    intervals = [{"id": n, "payloads": [{"type": t, "values": [v]}]} for n, (t, v) in enumerate(payloads)]
+    desk.limit(intervals=intervals)
+    (signal,) = desk.poll().events[0].signals
+    assert (signal.name, signal.type, signal.unit) == ("SIMPLE", "level", None)
+    assert [interval.value for interval in signal.intervals] == levels
+
+
+def test_a_limit_that_is_a_level_for_a_part_of_the_time_is_not_sent_on(desk: Desk) -> None:
+    kinds = [("SIMPLE", 1), ("IMPORT_CAPACITY_LIMIT", 5)]
+    desk.limit(intervals=[{"id": n, "payloads": [{"type": t, "values": [v]}]} for n, (t, v) in enumerate(kinds)])
+    assert isinstance(desk.poll(), OadrResponse)
+
+
+def test_the_time_of_notification_is_always_said(desk: Desk) -> None:
+    desk.limit(4.2)
+    assert desk.poll().events[0].period.notification == timedelta()
+
+
 def test_answers_are_kept_and_wrong_ones_refused(desk: Desk) -> None:
     desk.limit(4.2)
     event = desk.poll().events[0]
     assert desk.answer(event, number=1).response.code == "450"
+    assert desk.vtn.opt_of("ven-1", "e1") is None
+    assert desk.answer(event, "none").response.code == "200"  # from a VEN that has not made up its mind
     assert desk.vtn.opt_of("ven-1", "e1") is None
     assert desk.answer(event, "optOut").response.code == "200"
     desk.restart()

@@ -87,6 +87,7 @@ def wish(desk: Desk, **fields: Any) -> Any:
 def test_usage_is_asked_for_by_itself_and_known_after_a_restart(desk: Desk) -> None:
     (asked,) = desk.say(OFFERS).requests
     assert (asked.specifier_id, [p.r_id for p in asked.payloads]) == ("usage", ["meter", "battery"])
+    assert (asked.window.start, asked.window.duration) == (NOON, timedelta())
     desk.restart()
     assert requests(desk) == {"ven-1.usage": ("usage", "pending")}
     offers = desk.vtn.orders.ven("ven-1", desk.now)["offers"]

@@ -17,7 +17,7 @@ from cem.sgcp.vtn2b.outgoing import Template, addressed, cancelled, template
 from cem.sgcp.vtn2b.records import Opt, Told
 from cem.sgcp.vtn2b.refusal import fine, refused
 from cem.wire.openadr2b.messages import CreatedEvent, DistributeEvent
-from cem.wire.openadr2b.names import Code
+from cem.wire.openadr2b.names import Code, OptType
 from cem.wire.openadr2b.parts import EiEvent, Response
 from cem.wire.openadr3 import ObjectType
 
@@ -25,6 +25,7 @@ _LOG = logging.getLogger(__name__)
 AGAIN_AFTER = timedelta(seconds=30)
 """What was told and not answered is told again after so long, since the message may have been lost."""
 MOST_TIMES = 3
+_OPTS = frozenset(OptType)
 _KEPT = timedelta(days=1)  # numbers of what is over: it may be made longer
 
 
@@ -157,6 +158,8 @@ def answered(message: CreatedEvent, ven: Body, objects: Objects) -> tuple[Respon
         elif number > told.number:
             words = f"event {event_id[:60]!r} has no modification {number}"
             response = refused(Code.OUT_OF_SEQUENCE, words, message.response.request_id)
+        elif answer.opt_type not in _OPTS:
+            _LOG.warning("%s: event %s: %r is neither in nor out", ven["venName"], event_id, answer.opt_type[:20])
         elif number == told.number and (told.answer, told.answer_code) != (answer.opt_type, answer.code):
             changes.append(replace(told, answer=answer.opt_type, answer_code=answer.code[:3]).stored())
             _LOG.info("%s: event %s, %d: %s (%s)", ven["venName"], event_id, number, answer.opt_type, answer.code)

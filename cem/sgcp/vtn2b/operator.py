@@ -64,12 +64,12 @@ class Operator:
             case "GET", ["vens", ven_id]:
                 return json_answer(HTTPStatus.OK, self.orders.ven(self._known(ven_id), now)), ()
             case "POST", ["vens", ven_id, "report-requests"]:
-                return self._ordered(self.orders.want_report(_wish(self._known(ven_id), request)))
+                return self._ordered(self.orders.want_report(_wish(self._known(ven_id), request), now))
             case "DELETE", ["vens", ven_id, "report-requests", request_id]:
                 to_follow = ("toFollow", "true") in request.query
                 return self._ordered(self.orders.end_report(self._known(ven_id), request_id, to_follow=to_follow))
             case "POST", ["vens", ven_id, "report-offers"]:
-                return self._ordered(self.orders.ask_offers(self._known(ven_id)))
+                return self._ordered(self.orders.ask_offers(self._known(ven_id), now))
             case "POST", ["vens", ven_id, "report-registrations"]:
                 return self._ordered(self.orders.tell_offers(self._known(ven_id)))
             case "POST", ["vens", ven_id, "reregistrations"]:

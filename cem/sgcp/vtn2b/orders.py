@@ -34,14 +34,14 @@ class Orders:
         """Whether a VEN of this id is admitted."""
         return self._parties.admitted(ven_id) is not None
 
-    def want_report(self, request: Request) -> Ordered:
-        """Asks for a report that the VEN offers; the request gets an identifier."""
-        named = replace(request, request_id=self._config.new_id())
+    def want_report(self, request: Request, now: datetime) -> Ordered:
+        """Asks for a report that the VEN offers, from now on where it says no start; it gets an identifier."""
+        named = replace(request, request_id=self._config.new_id(), start=request.start or now)
         return self._asked(reports.wanted(request.ven_id, self._objects, named))
 
-    def ask_offers(self, ven_id: str) -> Ordered:
+    def ask_offers(self, ven_id: str, now: datetime) -> Ordered:
         """Asks a VEN what it can report now."""
-        return self._asked(reports.metadata_request(ven_id, self._config.new_id()))
+        return self._asked(reports.metadata_request(ven_id, self._config.new_id(), now))
 
     def _asked(self, request: Request) -> Ordered:
         ei_request = reports.ei_request(request)

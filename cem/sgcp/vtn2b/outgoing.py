@@ -1,11 +1,12 @@
 """Events of the VTN's objects as OpenADR 2.0b events.
 
 Interpretation: what 3.1 says and 2.0b cannot is left out, not bent: signals without a counterpart, events with gaps,
-and those that begin again and again. A random start of 3.1 is to both sides; here it becomes a late one.
+those that begin again and again, and limits that are levels for a part of the time. A random start of 3.1 is to both
+sides; here it becomes a late one. Levels of load shedding, emergencies among them, are SIMPLE signals.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -34,7 +35,11 @@ from cem.wire.openadr2b.shape import new_element, read, write
 from cem.wire.openadr3 import Event, ObjectType, Program, parse_datetime, validate
 
 NEAR = timedelta(hours=1)
-_READER = Binding(Provider("vtn", "", "", ""), lambda: 0.0, Bounds(ahead=timedelta(days=36_500)))
+_LEVELS = {3e8: 1, 2e8: 2, 1e8: 3}
+"""What levels of load shedding are read as: limits in W that no house has. They become levels again."""
+_READER = Binding(
+    Provider("vtn", "", "", "", shed_import_w=(3e8, 2e8, 1e8)), lambda: 0.0, Bounds(ahead=timedelta(days=36_500))
+)
 _W = Unit(name="power:powerReal", description="RealPower", units="W", hertz=Decimal(50), voltage=Decimal(230), ac=True)
 _SIGNALS: Mapping[SignalKind, tuple[str, str]] = {
     SignalKind.IMPORT_LIMIT_W: (SignalName.LOAD_CONTROL, SignalType.CONTROL_SETPOINT),
@@ -87,7 +92,10 @@ def _template(event: Body, program: Body) -> Template | None:
             comment=bound.name,
         ),
         period=ActivePeriod(
-            start=start, duration=timedelta() if end is None else end - start, start_after=late or None
+            start=start,
+            duration=timedelta() if end is None else end - start,
+            start_after=late or None,
+            notification=timedelta(),  # the schema can do without it, some VENs cannot
         ),
         signals=signals,
         response_required=ResponseRequired.ALWAYS,
@@ -128,25 +136,35 @@ def read_event(xml: str) -> EiEvent:
     return read(EiEvent, etree.fromstring(xml))
 
 
-def _signals(event: GridEvent) -> Sequence[EventSignal]:
-    found = []
+def _signals(event: GridEvent) -> Iterator[EventSignal]:
+    limits = [interval.signals.get(SignalKind.IMPORT_LIMIT_W) for interval in event.intervals]
+    shed = any(limit in _LEVELS for limit in limits)
+    if shed and all(limit is None or limit in _LEVELS for limit in limits):
+        levels = [0.0 if limit is None else float(_LEVELS[limit]) for limit in limits]
+        yield _signal(event, SignalName.SIMPLE, SignalType.LEVEL, "simple", levels, None)
     for kind, (name, signal_type) in _SIGNALS.items():
         if not all(kind in interval.signals for interval in event.intervals):
             continue
-        price = kind is SignalKind.IMPORT_PRICE_PER_KWH
+        if kind is SignalKind.IMPORT_LIMIT_W and shed:
+            continue
         money = Unit(name="oadr:currencyPerKWh", description="currencyPerKWh", units=event.currency or "EUR")
-        intervals = tuple(
-            SignalInterval(
-                duration=timedelta() if interval.end is None else interval.end - interval.start,
-                uid=str(number),
-                value=interval.signals[kind],
-            )
-            for number, interval in enumerate(event.intervals)
+        unit = money if kind is SignalKind.IMPORT_PRICE_PER_KWH else _W
+        values = [interval.signals[kind] for interval in event.intervals]
+        yield _signal(event, name, signal_type, str(kind), values, unit)
+
+
+def _signal(
+    event: GridEvent, name: str, signal_type: str, signal_id: str, values: Sequence[float], unit: Unit | None
+) -> EventSignal:
+    intervals = tuple(
+        SignalInterval(
+            duration=timedelta() if interval.end is None else interval.end - interval.start,
+            uid=str(number),
+            value=value,
         )
-        found.append(
-            EventSignal(intervals=intervals, name=name, type=signal_type, id=str(kind), unit=money if price else _W)
-        )
-    return found
+        for number, (interval, value) in enumerate(zip(event.intervals, values, strict=True))
+    )
+    return EventSignal(intervals=intervals, name=name, type=signal_type, id=signal_id, unit=unit)
 
 
 def _is_whole(intervals: Sequence[EventInterval]) -> bool:

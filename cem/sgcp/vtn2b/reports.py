@@ -43,7 +43,7 @@ _MOST_REQUESTS = 100
 
 
 def registered(
-    message: RegisterReport, ven: Body, objects: Objects, every: timedelta
+    message: RegisterReport, ven: Body, objects: Objects, every: timedelta, now: datetime
 ) -> tuple[RegisteredReport, tuple[Change, ...]]:
     """Takes in what a VEN offers, in place of what it offered before, and asks for its usage; raises Refused."""
     if len(message.reports) > _MOST_OFFERS:
@@ -60,6 +60,7 @@ def registered(
             points=offer.points,
             granularity=every,
             back=every,
+            start=now,  # until it is cancelled: some VENs want that said
             state=PENDING,
         )
         old = Request.find(objects, ven["id"], request.request_id)
@@ -94,7 +95,7 @@ def ei_request(request: Request) -> ReportRequest:
     )
 
 
-def metadata_request(ven_id: str, request_id: str) -> Request:
+def metadata_request(ven_id: str, request_id: str, now: datetime) -> Request:
     """Asks a VEN to say anew what it offers."""
     point = Point(r_id=METADATA_REQUEST, reading_type=ReadingType.NOT_APPLICABLE)
     return Request(
@@ -104,6 +105,7 @@ def metadata_request(ven_id: str, request_id: str) -> Request:
         points=(point,),
         granularity=timedelta(),
         back=timedelta(),
+        start=now,
     )
 
 

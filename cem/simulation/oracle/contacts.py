@@ -6,9 +6,10 @@ from zoneinfo import ZoneInfo
 
 from cem.model.envelope import Rank
 from cem.model.resource import Role
+from cem.model.setpoint import Mode
 from cem.model.site import Site
 from cem.simulation.oracle.facts import LOCK_LONGEST_S, LOCKED, SwitchedFact
-from cem.simulation.oracle.seen import Bounds, Seen, Told, Violation
+from cem.simulation.oracle.seen import Bounds, Seen, Told, Violation, setpoint_in
 from cem.simulation.oracle.wires import switched
 
 DAY_S = 86400.0
@@ -65,11 +66,14 @@ class Contacts:
     @staticmethod
     def _listen(seen: Seen, part: SwitchedFact, mine: _Kept) -> None:
         """Remembers by whose word it was told to change: the contact follows a step later."""
-        setpoint = seen.setpoint(part.resource.id)
-        value = setpoint.value if setpoint is not None else None
-        if setpoint is not None and value != mine.was_told:
-            mine.ordered = Rank.SAFETY if seen.safe else setpoint.rank
-        mine.was_told = value
+        if not seen.runs:
+            mine.was_told = None
+        for decision in seen.decisions:
+            setpoint = setpoint_in(decision, part.resource.id)
+            value = setpoint.value if setpoint is not None else None
+            if setpoint is not None and value != mine.was_told:
+                mine.ordered = Rank.SAFETY if decision.mode is Mode.SAFE else setpoint.rank
+            mine.was_told = value
 
     def _changed(self, seen: Seen, part: SwitchedFact, mine: _Kept) -> list[Violation]:
         if mine.state is None:

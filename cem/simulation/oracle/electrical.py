@@ -5,8 +5,8 @@ from collections import deque
 from cem.model.envelope import Rank
 from cem.model.resource import Resource, Role
 from cem.model.site import GuaranteedMinimum, Site
-from cem.simulation.oracle.facts import LOCKED, ChargerFact, SwitchedFact
-from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, Window
+from cem.simulation.oracle.facts import LOCKED, NORMAL, ChargerFact, SwitchedFact
+from cem.simulation.oracle.seen import SAFE_WITHIN_S, Bounds, Lasting, Seen, Told, Violation, Window
 
 PHASES = ("L1", "L2", "L3")
 BANDS = {phase: ((1.1, 60.0, f"{phase}>1.1"), (1.45, 5.0, f"{phase}>1.45")) for phase in PHASES}
@@ -23,7 +23,8 @@ class Fuse:
     """I1: no phase above its fuse for longer than the fuse stands.
 
     Excused while what nobody controls is above by itself, if every controllable consumer then is at its least
-    within 5 s; while the meter lies; and while no gateway runs that could do something.
+    within 5 s; while the meter lies; while it has been silent for no longer than safe mode may take (F1); and while no
+    gateway runs that could do something.
     """
 
     name = "I1"
@@ -33,16 +34,20 @@ class Fuse:
         self._bounds = bounds
         self._means = [Window(600.0) for _ in range(3)]
         self._over = Lasting()
+        self._silent = Lasting()
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
         """Every phase by three measures: ten minutes, one minute, five seconds."""
         fuse_a = self._site.connection.fuse_a
+        silent_s = self._silent.for_s("meter", seen.facts.meter == "silent", seen.at_s)
+        blind = seen.facts.meter == "silent" and silent_s <= self._bounds.meter_stale_s + SAFE_WITHIN_S
+        blind = blind or seen.facts.meter == "lies"
         found = []
         for index, (phase, phase_w) in enumerate(zip(PHASES, seen.facts.phases_w, strict=False)):
             amps = abs(phase_w) / seen.facts.voltage_v
             mean = self._means[index].add(seen.at_s, amps)
-            excused = self._excused(seen, index, fuse_a)
+            excused = blind or self._excused(seen, index, fuse_a)
             for share, seconds, key in BANDS[phase]:
                 lasts = self._over.for_s(key, amps > share * fuse_a and not excused, seen.at_s)
                 if self._told.once(key, lasts > seconds + self._bounds.lag_s):
@@ -58,16 +63,18 @@ class Fuse:
 
     def _excused(self, seen: Seen, index: int, fuse_a: float) -> bool:
         facts = seen.facts
-        if not seen.runs or seen.runs_for_s() < 15.0 or facts.meter != "ok":
+        if not seen.runs or seen.runs_for_s() < 15.0:
             return True
         free = facts.phases_w[index]
-        at_least = True
+        at_least, safe = True, facts.meter == "silent"
         for part in facts.movers:
-            if part.obeys:
-                phases = part.phases if isinstance(part, ChargerFact) else part.resource.ratings.phases
-                share = part.power_w / max(1, phases)
-                free -= share if phases == 3 or index == (part.resource.ratings.phase or 1) - 1 else 0.0
-                at_least = at_least and share <= IDLE_W
+            if not part.obeys or (safe and isinstance(part, SwitchedFact)):
+                continue  # safe mode leaves heat pumps and loads in their own hands, a car its smallest current
+            phases = part.phases if isinstance(part, ChargerFact) else part.resource.ratings.phases
+            share = part.power_w / max(1, phases)
+            free -= share if phases == 3 or index == (part.resource.ratings.phase or 1) - 1 else 0.0
+            least_a = part.resource.ratings.min_current_a if safe and isinstance(part, ChargerFact) else 0.0
+            at_least = at_least and share <= least_a * facts.voltage_v + IDLE_W
         return abs(free) / facts.voltage_v > fuse_a and at_least
 
     def _broken(self, seen: Seen, allowed: str, amps: float) -> Violation:
@@ -76,6 +83,8 @@ class Fuse:
 
 JUMP_W = 100.0
 """What nobody controls jumps when it changes by more than this in one step."""
+OWN_HANDS_S = 60.0
+"""A heat pump that was let go for a shorter time starts because of that."""
 TICKS = 3.0
 """In so many, and the devices' own time, a jump must have been made up for."""
 
@@ -83,15 +92,19 @@ TICKS = 3.0
 class _SiteLimit:
     """One side of the connection point against the limits that really hold.
 
-    Excused is a jump of what nobody controls, as far as it reaches, for as long as nobody could have made up for it.
+    Excused is a jump of what nobody controls, as far as it reaches, for as long as nobody could have made up for it. A
+    meter that has fallen silent does not show it: so long, and no longer than its last word may be acted on (I12),
+    nobody could.
     """
 
     name = ""
     side = ""
 
     def __init__(self, site: Site, bounds: Bounds) -> None:
-        del site
         self._bounds = bounds
+        self._meters = [meter.id for meter in site.of(Role.GRID)][:1]
+        self._silent_s = float("-inf")  # when the meter was last silent
+        self._looked_s: float | None = None
         self._mean = Window(60.0)
         self._told = Told()
         self._limit: float | None = None
@@ -110,7 +123,9 @@ class _SiteLimit:
             return []
         power = self._power_w(seen)
         kept = limit if self._excused(seen, limit) else max(limit, power - jumped_w)
-        mean = self._mean.add(seen.at_s, min(power, kept))
+        # what lies above all that may be taken counts, not the whole of it
+        above = limit + max(0.0, power - max(limit, self._most_w(seen)))
+        mean = self._mean.add(seen.at_s, min(power, kept, above))
         most = limit + max(50.0, 0.02 * limit)
         if self._told.once(self.side, mean is not None and mean > most):
             seen_w = f"{mean:.0f} W {self.side} over a minute; uncontrolled {seen.facts.uncontrolled_w:.0f} W"
@@ -124,10 +139,24 @@ class _SiteLimit:
         rise_w = self._left_w(seen) + max(0.0, self._uncontrolled_w - before if before is not None else 0.0)
         if rise_w > JUMP_W:
             self._jumps.append((seen.at_s, rise_w))
+        passed_s = 0.0 if self._looked_s is None else seen.at_s - self._looked_s
+        self._looked_s = seen.at_s
+        if self._unseen(seen):
+            self._jumps = deque((at_s + passed_s, watts) for at_s, watts in self._jumps)
         takes_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
         while self._jumps and seen.at_s - self._jumps[0][0] >= takes_s:
             self._jumps.popleft()
         return sum(watts for _, watts in self._jumps)
+
+    def _unseen(self, seen: Seen) -> bool:
+        """Whether the last word of a meter that fell silent is old, but not too old to be decided on."""
+        if seen.facts.meter == "silent":
+            self._silent_s = seen.at_s
+        stale_s = self._bounds.meter_stale_s
+        if seen.inputs is None or seen.at_s - self._silent_s > stale_s:
+            return False
+        ages = [age for meter in self._meters if (age := seen.inputs.snapshot.age_s(meter, "power_w")) is not None]
+        return any(2.0 * self._bounds.step_s < age <= stale_s for age in ages)
 
     def _left_w(self, seen: Seen) -> float:
         """By how much a consumer has just moved towards the limit by itself, although it obeys."""
@@ -135,6 +164,11 @@ class _SiteLimit:
 
     def _power_w(self, seen: Seen) -> float:
         raise NotImplementedError
+
+    def _most_w(self, seen: Seen) -> float:
+        """What may flow although it is above the limit."""
+        del seen
+        return float("-inf")
 
     def _excused(self, seen: Seen, limit: float) -> bool:
         raise NotImplementedError
@@ -157,12 +191,26 @@ class ImportLimit(_SiteLimit):
     def __init__(self, site: Site, bounds: Bounds) -> None:
         super().__init__(site, bounds)
         self._minimum_w = guaranteed_w(site)
+        self._own_hands = Lasting()
+        self._drew: dict[str, float] = {}
 
     def _left_w(self, seen: Seen) -> float:
-        return 0.0  # nothing draws more than it may by itself
+        """A heat pump that has been in its own hands for a while starts when it is cold, like any other load."""
+        before, pumps = self._drew, seen.facts.heat_pumps
+        self._drew = {pump.resource.id: pump.power_w for pump in pumps}
+        free = [
+            pump for pump in pumps
+            if self._own_hands.for_s(pump.resource.id, pump.state == NORMAL and pump.obeys, seen.at_s) >= OWN_HANDS_S
+        ]  # fmt: skip
+        rises = [pump.power_w - before.get(pump.resource.id, pump.power_w) for pump in free]
+        return sum(watts for watts in rises if watts > JUMP_W)
 
     def _power_w(self, seen: Seen) -> float:
         return seen.facts.grid_w
+
+    def _most_w(self, seen: Seen) -> float:
+        """What nobody controls, and the guaranteed minimum on top of it."""
+        return seen.facts.uncontrolled_w + self._minimum_w if self._minimum_w else float("-inf")
 
     def _excused(self, seen: Seen, limit: float) -> bool:
         del limit  # whatever it is: nothing more can be taken away

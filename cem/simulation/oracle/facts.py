@@ -121,7 +121,8 @@ RECOVERS_S = 35.0
 """After a fault a device counts as one that does not obey for so long: it is back and told again within 30 s (F11)."""
 RESPONSES = 2.0
 """Of the time constants of a device, until it has done most of what it was told."""
-LOCKED = 1
+LOCKED, NORMAL = 1, 2
+"""SG Ready."""
 LOCK_LONGEST_S = 7200.0
 """SG Ready: a heat pump may be locked for two hours a day."""
 

@@ -15,8 +15,9 @@ from cem.simulation.oracle.seen import TrueLimit
 SIDES = {"import": "IMPORT_CAPACITY_LIMIT", "export": "EXPORT_CAPACITY_LIMIT"}
 SETTLE_S = 60.0
 """From the acceptance of a limit until it must be kept to."""
+TICKS = 3.0
 RAMP_S = 10.0
-"""A limit whose start was known before must be kept to so soon after it: ticks and the devices' own delay.
+"""A limit whose start was known before must be kept to so soon after it: three ticks of 1 s and the devices' own delay.
 
 Likewise one that holds at once when the wall clock is set, or is no longer or again to be trusted.
 """
@@ -52,8 +53,9 @@ class GridTruth:
     back while nobody heard of it need not be kept to, but is what the gateway goes by: no fallback holds beside it.
     """
 
-    def __init__(self, site: Site, lines: Mapping[str, tuple[Provider, MemoryVtn]]) -> None:
+    def __init__(self, site: Site, lines: Mapping[str, tuple[Provider, MemoryVtn]], step_s: float = 1.0) -> None:
         self._site = site
+        self._ramp_s = RAMP_S + TICKS * (step_s - 1.0)
         self._at_s = 0.0
         self._since: dict[tuple[str, str, float], float] = {}
         self._lines = [_Line(provider, vtn) for provider, vtn in lines.values()]
@@ -110,7 +112,9 @@ class GridTruth:
         keys = {(source, side, limit) for source, limit, _ in found}
         self._since = {k: v for k, v in self._since.items() if k[1] != side or k in keys}
         return tuple(
-            TrueLimit(limit, max(due, begun, self._since.setdefault((source, side, limit), at_s) + RAMP_S), source)
+            TrueLimit(
+                limit, max(due, begun, self._since.setdefault((source, side, limit), at_s) + self._ramp_s), source
+            )
             for source, limit, due in found
         )
 
@@ -128,7 +132,7 @@ class GridTruth:
                 stored = True
                 if event_id in standing:
                     begun_s = at_s - (wall - window.start).total_seconds()
-                    due = max(begun_s + RAMP_S, line.accepted_s[event_id] + SETTLE_S)
+                    due = max(begun_s + self._ramp_s, line.accepted_s[event_id] + SETTLE_S)
                     found.append((name, window.limit_w, due))
         default = line.provider.default_import_limit_w if side == "import" else line.provider.default_export_limit_w
         lost_s = 2 * line.provider.stale_after_s()

@@ -13,6 +13,7 @@ from cem.simulation.oracle.electrical import ExportLimit, Fuse, GuaranteedLeast,
 from cem.simulation.oracle.facts import FactSource
 from cem.simulation.oracle.grid import GridTruth
 from cem.simulation.oracle.life import Autonomy, Bumpless, Failsafe, HandBack, Promise, Recovery
+from cem.simulation.oracle.returning import Return
 from cem.simulation.oracle.seen import Bounds, Invariant, Seen, Violation, Write
 from cem.simulation.oracle.storage import DeviceEnvelope, NoHunting, OneDirection, Reserve
 from cem.simulation.oracle.switching import Car, Ramp, Spread, Switching
@@ -21,7 +22,8 @@ from cem.simulation.plant import has_registers
 
 PLAIN = (
     Fuse, ImportLimit, ExportLimit, GuaranteedLeast, Reserve, DeviceEnvelope, OneDirection, Switching, Ramp, Spread,
-    Car, NoHunting, FreshData, Feeding, Failsafe, MostRestrictive, HandBack, Autonomy, Recovery, Resources, Promise,
+    Return, Car, NoHunting, FreshData, Feeding, Failsafe, MostRestrictive, HandBack, Autonomy, Recovery, Resources,
+    Promise,
 )  # fmt: skip
 """The invariants that need nothing but the site and its bounds."""
 WIRED = (Bumpless, ArmedFirst)
@@ -66,7 +68,7 @@ class Oracle:
         self._devices = _simulated(bench.site_file, self._facts)
         site = bench.site_file.site
         providers = {provider.id: provider for provider in bench.site_file.providers}
-        self._grid = GridTruth(site, {key: (providers[key], vtn) for key, vtn in bench.grids.items()})
+        self._grid = GridTruth(site, {key: (providers[key], vtn) for key, vtn in bench.grids.items()}, bench.step_s)
         self._boxes = BoxTruth(site, bench.plant.home)
         bounds = bounds or Bounds.of(site, bench.step_s)
         maps = {device: self._blocks(simulated) for simulated, device in self._devices.items()}
@@ -79,6 +81,7 @@ class Oracle:
         judges.append(AllowList(maps, owned))
         self._judges = [*(judge for judge in judges if judge.name not in leave_out), *also]
         self._writes: list[Write] = []
+        self._writers: list[object] = []  # the gateway of each
         self._gateway: object = None
         self._started_s: float | None = None
         self._died_s: float | None = None
@@ -101,6 +104,7 @@ class Oracle:
             self._next_on_write(simulated, what)
         self._conclude(simulated)
         device = self._devices.get(simulated, simulated)
+        self._writers.append(self._bench.gateway)
         self._writes.append(Write(self._plant.house.elapsed_s, device, what, simulated not in self._registers))
         if simulated in self._profiled:
             self._open[simulated] = _Open(len(self._writes) - 1, self._told(simulated))
@@ -140,8 +144,10 @@ class Oracle:
         now = self._bench.clock.now()
         for simulated in list(self._open):
             self._conclude(simulated)
-        writes, self._writes = tuple(self._writes), []
         gateway = self._bench.gateway
+        pairs = zip(self._writes, self._writers, strict=True)
+        writes = tuple(write if by is gateway else replace(write, former=True) for write, by in pairs)
+        self._writes, self._writers = [], []
 
         def limits(side: str) -> Any:
             wired = self._boxes.limits(side, step.truth)
@@ -164,6 +170,7 @@ class Oracle:
             {task.config.id: task.controls for task in gateway.devices} if gateway is not None else {},
             self._status(),
             gateway.loop.health.last_own_ms if gateway is not None else 0.0,
+            step.decisions,
         )
         found = [violation for judge in self._judges for violation in judge.observe(seen)]
         self.violations += found

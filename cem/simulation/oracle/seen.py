@@ -13,6 +13,9 @@ from cem.model.tick import Inputs
 from cem.ports import ControlSpec
 from cem.simulation.oracle.facts import Facts
 
+SAFE_WITHIN_S = 60.0
+"""F1: safe mode for what depended on a silent device."""
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -51,6 +54,7 @@ class Write:
     hands_back: bool = False  # of such a device: nothing of anybody's is in force after it
     held_w: float | None = None  # of such a device: what its battery is told after it, charging positive
     offered_a: float | None = None  # of such a device: what its car is told after it
+    former: bool = False  # by a gateway that had ended by the time of the step
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class Seen:
     specs: Mapping[str, Sequence[ControlSpec]] = field(default_factory=dict)  # by the site file's device
     status: Callable[[], Status | None] = lambda: None
     tick_ms: float = 0.0
+    decisions: tuple[Decision, ...] = ()  # all since the step before, the oldest first
 
     @property
     def runs(self) -> bool:
@@ -89,11 +94,7 @@ class Seen:
 
     def setpoint(self, resource_id: str, control: Control | None = None) -> Setpoint | None:
         """The last decision's set point of a resource."""
-        if self.decision is None:
-            return None
-        return next(
-            (s for s in self.decision.setpoints if s.resource_id == resource_id and control in {None, s.control}), None
-        )
+        return None if self.decision is None else setpoint_in(self.decision, resource_id, control)
 
     @property
     def safe(self) -> bool:
@@ -113,6 +114,11 @@ class Seen:
         if setpoint is None:
             return self.decision.headline
         return f"{setpoint.resource_id} {setpoint.control} = {setpoint.value}: {setpoint.reason}"
+
+
+def setpoint_in(decision: Decision, resource_id: str, control: Control | None = None) -> Setpoint | None:
+    """A decision's set point of a resource."""
+    return next((s for s in decision.setpoints if s.resource_id == resource_id and control in {None, s.control}), None)
 
 
 @dataclass(frozen=True, slots=True)

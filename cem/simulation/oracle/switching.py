@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.request import RequestKind
 from cem.model.resource import Control
-from cem.model.setpoint import Setpoint
+from cem.model.setpoint import Mode, Setpoint
 from cem.model.site import Site
 from cem.model.tariff import TARIFF
 from cem.model.tick import Inputs
 from cem.simulation.oracle.contacts import Contacts
 from cem.simulation.oracle.facts import ChargerFact
-from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
+from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, setpoint_in
 
 DAY_S = 86400.0
 LEAST_A = 6.0
@@ -84,12 +84,15 @@ class Switching:
     @staticmethod
     def _listen(seen: Seen, charger: ChargerFact, mine: _Contactor) -> None:
         """Remembers why it was told to open: the car takes seconds, and by then the words may be others."""
-        setpoint = seen.setpoint(charger.resource.id)
-        value = setpoint.value if setpoint is not None else None
-        if setpoint is not None and value == 0.0 and mine.was_told != 0.0:
-            mine.told_off = Rank.SAFETY if seen.safe else setpoint.rank
-            mine.told_off_s = seen.at_s
-        mine.was_told = value
+        if not seen.runs:
+            mine.was_told = None
+        for decision in seen.decisions:
+            setpoint = setpoint_in(decision, charger.resource.id)
+            value = setpoint.value if setpoint is not None else None
+            if setpoint is not None and value == 0.0 and mine.was_told != 0.0:
+                mine.told_off = Rank.SAFETY if decision.mode is Mode.SAFE else setpoint.rank
+                mine.told_off_s = seen.at_s
+            mine.was_told = value
 
     def _closed(self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None) -> list[Violation]:
         if mine.by_car:
@@ -232,13 +235,22 @@ class Spread:
         self._before: Envelope | None = None
         self._kept: _Kept | None = None
         self._longest_s = max(site.policy.spread_s, *site.policy.spread_by.values(), 0.0)
+        island = site.policy.island
+        asking_s = island.permission_most_s if island.permitted_by else 0.0
+        self._return_s = island.stable_s + asking_s + island.delay_s
+        self._dark_s = float("-inf")  # when the grid was last not there, in truth
+        self._started_s: float | None = None
         self._occasions = _Occasions()
         self._more = Lasting()
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
         """The limit's end, and what is taken afterwards."""
-        knows = seen.runs and seen.trusted and not seen.safe and seen.facts.meter != "lies"
+        if not seen.facts.grid_there:
+            self._dark_s = seen.at_s
+        # a new gateway begins with the agreed default, however short the moment until it hears of anything else
+        anew, self._started_s = seen.started_s != self._started_s, seen.started_s
+        knows = seen.runs and not anew and seen.trusted and not seen.safe and seen.facts.meter != "lies"
         if seen.inputs is None or seen.decision is None or not knows:
             self._before = self._kept = None
             self._occasions.unseen(seen.at_s)
@@ -262,10 +274,11 @@ class Spread:
         return found
 
     def _late(self, seen: Seen) -> list[Violation]:
-        """No wait is longer than the longest after the last occasion for one."""
+        """No wait is longer than the longest after the last occasion for one, or than an outage calls for."""
         setpoints = seen.decision.setpoints if seen.decision is not None else ()
         waits = any("by chance" in text for text in (seen.words(), *(s.reason for s in setpoints)))
-        late = waits and seen.at_s > self._occasions.last_s + self._longest_s + 2 * self._bounds.lag_s
+        until_s = max(self._occasions.last_s + self._longest_s, self._dark_s + self._return_s)
+        late = waits and seen.at_s > until_s + 2 * self._bounds.lag_s
         if not self._told.once("late", late):
             return []
         return [Violation(self.name, seen.at_s, "an end of the wait", "it still waits", seen.words())]

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 
 from lxml import etree
 
-from cem.wire.openadr2b.names import qualified
+from cem.wire.openadr2b.names import METADATA_REQUEST, qualified
 from cem.wire.openadr2b.shape import (
     COUNT,
     DURATION,
@@ -325,14 +325,14 @@ class ReportInterval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """oadrReport: what can be reported (metadata), or what is."""
+    """oadrReport: what can be reported (metadata; some peers leave the request out of it), or what is."""
 
     start: datetime | None = at("xcal:dtstart/xcal:date-time", INSTANT, default=None)
     duration: timedelta | None = at("xcal:duration/xcal:duration", DURATION, default=None)
     intervals: tuple[ReportInterval, ...] = at("strm:intervals/ei:interval*", ReportInterval, default=())
     id: str | None = at("ei:eiReportID", TEXT, default=None)
     descriptions: tuple[ReportDescription, ...] = at("oadr:oadrReportDescription*", ReportDescription, default=())
-    request_id: str = at("ei:reportRequestID", TEXT)
+    request_id: str = at("ei:reportRequestID", TEXT, sent=True, default=METADATA_REQUEST)
     specifier_id: str = at("ei:reportSpecifierID", TEXT)
     name: str | None = at("ei:reportName", TEXT, default=None)
     created_at: datetime | None = at("ei:createdDateTime", STAMP, sent=True, default=None)

@@ -1,9 +1,10 @@
 """One device's view of its link: unit, time-out and the device's own way of taking writes."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Coroutine, Hashable, Sequence
+from typing import Any
 
-from cem.driver import DriverContext, Refused
-from cem_drivers.modbus.link import Link, LinkStatistics
+from cem.driver import DriverContext, LineCounts, Refused
+from cem_drivers.modbus.link import Link
 from cem_drivers.modbus.pdu import ILLEGAL_FUNCTION, Function
 from cem_drivers.modbus.registry import LinkRegistry
 from cem_drivers.modbus.table import proxy_of, timeout_of, wire_of
@@ -34,9 +35,9 @@ class Bus:
         """Changes whenever the connection was lost."""
         return self.link.generation
 
-    async def read(self, address: int, count: int, function: Function = Function.READ_HOLDING) -> bytes:
+    def read(self, address: int, count: int, function: Function = Function.READ_HOLDING) -> Coroutine[Any, Any, bytes]:
         """`count` registers as bytes, most significant first. Raises NoAnswer, BadAnswer, Refused."""
-        return await self.link.read(self.unit, address, count, self.timeout_s, function, self.insist)
+        return self.link.read(self.unit, address, count, self.timeout_s, function, self.insist)
 
     async def write(self, address: int, registers: Sequence[int]) -> None:
         """Writes neighbouring registers, in one request unless the device knows function 6 only.
@@ -82,6 +83,6 @@ def open_bus(link: LinkTable, context: DriverContext) -> Bus:
     return Bus(taken, unit, timeout_of(link))
 
 
-def link_statistics() -> dict[str, LinkStatistics]:
+def link_statistics() -> dict[str, LineCounts]:
     """The counters of every link in use in the running loop, by the link's name."""
     return {link.name: link.statistics for link in _LINKS.links()}

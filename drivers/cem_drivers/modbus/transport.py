@@ -213,7 +213,7 @@ class InMemory:
 
     def __init__(self, port: PduPort) -> None:
         self.opened = 0
-        self._port = port
+        self.exchange = port.exchange
         self.up = False
 
     async def open(self) -> None:
@@ -223,10 +223,6 @@ class InMemory:
 
     async def settle(self) -> None:
         """Nothing to wait for."""
-
-    async def exchange(self, unit: int, pdu: bytes) -> bytes:
-        """One request and its answer."""
-        return await self._port.exchange(unit, pdu)
 
     def heard(self) -> bytes:
         """Nothing."""

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cem.driver import Value
 from cem_drivers.mqtt.rows import Case, Condition, PointRow
@@ -98,6 +99,9 @@ class Messages:
     def taken_at_s(self, row: PointRow) -> float | None:
         """When a point was last known to be so: None while only retained messages are known."""
         topics: Sequence[str] = row.topics if row.count is None else self._counted(row)
+        if len(topics) == 1:
+            message = self._held.get(topics[0])
+            return None if message is None else self.live_at_s if row.on_change else message.live_at_s
         if row.missing == "zero":
             topics = [topic for topic in topics if topic in self._held]
         if not topics or not all(topic in self._held for topic in topics):
@@ -109,11 +113,12 @@ class Messages:
 
     def value(self, row: PointRow) -> Value:
         """A point's value; None where the device says null, a code without a meaning, or what can't be."""
-        if row.id not in self._values:
-            self._values[row.id] = self._value(row)
-            for topic in row.topics if row.by_id is None else (*row.topics, row.by_id.ids):
-                self._told_by.setdefault(topic, set()).add(row.id)
-        return self._values[row.id]
+        if row.id in self._values:
+            return self._values[row.id]
+        found = self._values[row.id] = self._value(row)
+        for topic in row.topics if row.by_id is None else (*row.topics, row.by_id.ids):
+            self._told_by.setdefault(topic, set()).add(row.id)
+        return found
 
     def _value(self, row: PointRow) -> Value:
         if row.cases:
@@ -170,7 +175,7 @@ class Messages:
 def read(topic: str, payload: bytes, plain: bool) -> Payload:
     """A payload as JSON, where `plain` else as text; raises UnreadableError."""
     try:
-        parsed: Payload = _DECODER.decode(payload.decode(json.detect_encoding(payload), "surrogatepass"))
+        parsed: Payload = _DECODER.decode(payload.decode(_encoding(payload), "surrogatepass"))
     except (ValueError, RecursionError) as error:
         if plain and len(payload) <= LONGEST_TEXT:
             with contextlib.suppress(UnicodeDecodeError):
@@ -181,10 +186,16 @@ def read(topic: str, payload: bytes, plain: bool) -> Payload:
     return parsed
 
 
+def _encoding(payload: bytes) -> str:
+    """As json.detect_encoding; a payload that begins with two ASCII characters is told at once."""
+    if len(payload) > 1 and 0 < payload[0] < 0x80 and payload[1]:
+        return "utf-8"
+    return json.detect_encoding(payload)
+
+
 def pointed(payload: Payload, pointer: str) -> Payload:
     """What a JSON pointer (RFC 6901) points at; None where there is nothing."""
-    for part in pointer.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
+    for key in _keys(pointer):
         if isinstance(payload, dict):
             payload = payload.get(key)
         elif isinstance(payload, list) and key.isdecimal() and int(key) < len(payload):
@@ -192,6 +203,12 @@ def pointed(payload: Payload, pointer: str) -> Payload:
         else:
             return None
     return payload
+
+
+@lru_cache(maxsize=4096)
+def _keys(pointer: str) -> tuple[str, ...]:
+    """The keys and places that a pointer goes along."""
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
 
 
 def _single(row: PointRow) -> str:

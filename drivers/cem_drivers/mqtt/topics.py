@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from cem_drivers.mqtt.profile import PLACE, Link
 
 ANY = "+"
+MOST_KNOWN = 1000
+"""Names of topics that are kept as they were made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,7 @@ class Topics:
     link: Link
     prefix: str
     names: Mapping[str, str] = field(default_factory=dict)
+    _known: dict[tuple[str, str], str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def base(self, serial: str, branch: str = "") -> str:
         """What all topics of a device (of one branch) begin with."""
@@ -23,6 +26,14 @@ class Topics:
 
     def whole(self, topic: str, serial: str) -> str:
         """A profile's topic as the broker knows it. `serial` may be + for any device."""
+        found = self._known.get((topic, serial))
+        if found is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            found = self._known[topic, serial] = self._made(topic, serial)
+        return found
+
+    def _made(self, topic: str, serial: str) -> str:
         places = {**self.link.names, **self.names, "prefix": self.prefix, "serial": serial}
         filled = PLACE.sub(lambda found: places.get(found[1], found[0]), topic)
         if filled.startswith("/"):

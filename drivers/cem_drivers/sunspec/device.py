@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cem.driver import (
     Control,
@@ -14,6 +14,7 @@ from cem.driver import (
     DriverContext,
     GridFunction,
     Identity,
+    LineCounts,
     NoAnswer,
     Reading,
     Refused,
@@ -21,7 +22,7 @@ from cem.driver import (
     Value,
     WrongDevice,
 )
-from cem_drivers.modbus import MAX_READ, Bus, LinkStatistics, open_bus
+from cem_drivers.modbus import MAX_READ, Bus, Link, open_bus
 from cem_drivers.sunspec.candidates import candidates
 from cem_drivers.sunspec.controls import ControlSurface
 from cem_drivers.sunspec.curves import FUNCTIONS, CurveModel
@@ -49,7 +50,6 @@ _LOG = logging.getLogger(__name__)
 class _Known:
     """The points of a resource as they follow from an image that had changed so often."""
 
-    image: Image
     changes: int
     points: dict[str, Value]
 
@@ -61,10 +61,12 @@ class SunSpecDevice:
         self._config = config
         self._context = context
         self._bus: Bus | None = None
+        self._link: Link | None = None  # kept while it is closed, for its counters
         self._device: Map | None = None
         self._generation = 0
         self._images: dict[Map, Image] = {}
         self._sources: dict[str, Source] = {}  # resource id -> where its readings come from
+        self._image_of: dict[str, Image] = {}  # by resource id, as a map's hash is that of all that is in it
         self._known: dict[str, _Known] = {}  # by resource id
         self._wanted: dict[bool, tuple[tuple[Image, tuple[Model, ...]], ...]] = {}  # by whether the slow ones are due
         self._surfaces: dict[tuple[str, Control], ControlSurface] = {}
@@ -80,14 +82,15 @@ class SunSpecDevice:
         return self._config.id
 
     @property
-    def link_statistics(self) -> LinkStatistics | None:
-        """The counters of its link, which others may share; None while it is closed."""
-        return self._bus.link.statistics if self._bus is not None else None
+    def line(self) -> LineCounts | None:
+        """The counters of its link, which others may share; None before it was first opened."""
+        return self._link.statistics if self._link is not None else None
 
     async def open(self) -> Identity:
         """Connects, walks the map, identifies, learns the controls. Raises NoAnswer, BadAnswer, WrongDevice."""
         await self.close()
         bus = self._bus = open_bus(self._config.link, self._context)
+        self._link = bus.link
         opened = False
         try:
             identity = await self._open(bus)
@@ -166,6 +169,7 @@ class SunSpecDevice:
         bus, self._bus = self._bus, None
         self._device = None
         self._images, self._sources, self._surfaces, self._wanted, self._known = {}, {}, {}, {}, {}
+        self._image_of = {}
         if bus is not None:
             bus.close()
 
@@ -178,6 +182,7 @@ class SunSpecDevice:
                 f"{self.id}: {bus.name} answers, but has no SunSpec map at any known address; nothing is written. "
                 "Check the unit and whether SunSpec Modbus is switched on"
             )
+        maps = await self._named(bus, maps)
         device = self._identified(maps)
         self._device = device
         ordered = [device, *(other for other in maps if other is not device)]
@@ -192,7 +197,7 @@ class SunSpecDevice:
                     "check the resources of this device in the site file"
                 )
             self._sources[resource.id] = source
-            self._images.setdefault(source.map, Image(bus, self._max_read))
+            self._image_of[resource.id] = self._images.setdefault(source.map, Image(bus, self._max_read))
         await self._read_all(slow=True)
         await self._learn_controls(bus)
         return device.identity
@@ -205,6 +210,18 @@ class SunSpecDevice:
         if self._bus is None or self._device is None:
             raise NoAnswer(f"{self.id}: not open")
         return self._bus
+
+    async def _named(self, bus: Bus, maps: list[Map]) -> list[Map]:
+        """Asks again who they are where one that said nothing may be ours; raises NoAnswer where that stays so."""
+        wanted = self._config.serial
+        if wanted is None or any(device.identity.serial == wanted.strip() for device in maps):
+            return maps
+        return [
+            device
+            if device.identity.serial
+            else replace(device, identity=await read_identity(bus, device.models[0], self._max_read))
+            for device in maps
+        ]
 
     def _identified(self, maps: list[Map]) -> Map:
         wanted = self._config.serial
@@ -239,8 +256,7 @@ class SunSpecDevice:
     async def _learnt(self, bus: Bus, resource_id: str, control: Control) -> ControlSurface | None:
         """The first of the models for a control that can be used; None where none can, and the log says why."""
         refusals: list[Refused] = []
-        source = self._sources[resource_id]
-        image = self._images[source.map]
+        source, image = self._sources[resource_id], self._image_of[resource_id]
         for surface in candidates(self._config, self._context, bus, source, image, resource_id, control):
             try:
                 await surface.learn()
@@ -322,15 +338,13 @@ class SunSpecDevice:
 
     def _points_of(self, resource_id: str) -> dict[str, Value]:
         """The points of a resource, worked out anew only when a register has changed."""
-        known = self._known.get(resource_id)
-        if known is None or known.image.changes != known.changes:
-            source = self._sources[resource_id]
-            image = self._images[source.map]
-            known = self._known[resource_id] = _Known(image, image.changes, self._points(source))
+        known, image = self._known.get(resource_id), self._image_of[resource_id]
+        if known is None or image.changes != known.changes:
+            points = self._points(self._sources[resource_id], image)
+            known = self._known[resource_id] = _Known(image.changes, points)
         return known.points
 
-    def _points(self, source: Source) -> dict[str, Value]:
-        image = self._images[source.map]
+    def _points(self, source: Source, image: Image) -> dict[str, Value]:
         if source.role is Role.GRID:
             return grid_points(source, image.values, int(number(self._config.link, "meter_sign", 1)))
         generation = image_generation_w(image) if source.hybrid else None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from cem.driver import BadAnswer, NoAnswer, Refused, Value
-from cem_drivers.modbus import MAX_READ, Bus, Read, Span, plan_reads, split_span
+from cem_drivers.modbus import BUSY, MAX_READ, Bus, Read, Span, plan_reads, split_span
 from cem_drivers.sunspec.decode import Raw, Reader, group_values
 from cem_drivers.sunspec.definition import Definition, definition
 from cem_drivers.sunspec.patient import PatientReader
@@ -11,7 +11,6 @@ from cem_drivers.sunspec.roles import NEEDED
 from cem_drivers.sunspec.scan import Model
 
 MAX_GAP = 32  # a whole nameplate between two models: neighbours in a map are all there to be read
-BUSY = (5, 6)  # exceptions that pass by themselves
 LONGEST_MODEL = 500  # registers of a model with repeating groups, whatever a device announces
 
 
@@ -66,9 +65,16 @@ class Image:
 
     async def read(self, models: tuple[Model, ...]) -> None:
         """Reads the models anew. Raises NoAnswer, BadAnswer; Refused when not one of them could be read."""
-        known = next((one for one in self._rounds if one.models == models), None)
+        known = self._round(models)
         if known is None or not await self._again(known):
             await self._carefully(models)
+
+    def _round(self, models: tuple[Model, ...]) -> _Round | None:
+        """The round of these models; nearly always who asks has the same tuple."""
+        for one in self._rounds:
+            if one.models is models:
+                return one
+        return next((one for one in self._rounds if one.models == models), None)
 
     async def _again(self, known: _Round) -> bool:
         """A round as it worked before; False where the device refuses it now."""

@@ -125,7 +125,7 @@ class TopicFront(Front):
         return self._link.publish(topic, payload, retain=retain)
 
     def report(self) -> None:
-        """Called after each step: says what there is to say, at most once a second."""
+        """Says what there is to say, at most once a second. Called after each step."""
         now_s = self.house.elapsed_s
         passed_s, self._last_s = now_s - self._last_s, now_s
         if not self.connected or not self.powered:

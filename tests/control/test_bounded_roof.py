@@ -1,0 +1,109 @@
+"""A roof under an export limit; under an import limit a charging point without a car, and a pump asked for more."""
+
+from dataclasses import replace
+
+import pytest
+
+from cem.control import Memory, decide
+from cem.control.memory import SwitchMemory
+from cem.model.directive import Directive
+from cem.model.envelope import SITE, Envelope, Rank
+from cem.model.plan import Intent, IntentKind
+from cem.model.reading import Value
+from cem.model.resource import Control, SgReady
+from cem.model.setpoint import Outcome, WriteState
+from support.houses import BATTERY, CAR, GRID, HEAT_PUMP, PV, house, inputs, limited, plan, snapshot, watts
+
+NO_EXPORT = Envelope(SITE, 0.0, None, Rank.OBLIGATION, "utility", "export at most 0 W")
+NO_IMPORT = Envelope(SITE, None, 0.0, Rank.OBLIGATION, "utility", "import at most 0 W")
+
+
+def bounded(
+    battery_w: float, soc_pct: float, *envelopes: Envelope, max_charge_w: float = 5000.0
+) -> tuple[float, float]:
+    """(what the roof may give, what the battery is told) where the house takes 500 W and nothing flows at the meter."""
+    battery: dict[str, Value] = {"power_w": battery_w, "soc_pct": soc_pct, "max_charge_w": max_charge_w}
+    image = snapshot({"grid": {"power_w": 0.0}, "pv": {"power_w": -500.0 - battery_w}, "battery": battery})
+    memory = Memory(decided_at_s=999.0, batteries_w={"battery": battery_w})
+    decision, _ = decide(house(GRID, PV, BATTERY), inputs(image, directive=Directive(envelopes=envelopes)), memory)
+    return watts(decision, "pv"), watts(decision, "battery")
+
+
+def test_a_bounded_roof_opens_while_a_battery_can_take_more() -> None:
+    roof_w, told_w = bounded(2000.0, 50.0, NO_EXPORT)
+    assert 2500.0 < roof_w <= 2550.0  # beyond what it gives, and less beyond the limit than a minute may be
+    assert told_w > 2000.0
+
+
+def test_a_bounded_roof_stays_within_the_limit_where_the_battery_takes_all_it_can() -> None:
+    roof_w, _ = bounded(2000.0, 50.0, NO_EXPORT, max_charge_w=2000.0)
+    assert roof_w == 2450.0
+
+
+def test_roof_and_battery_do_not_push_each_other_down_between_two_limits_of_nothing() -> None:
+    roof_w, told_w = bounded(2000.0, 50.0, NO_EXPORT, NO_IMPORT)
+    assert roof_w >= 2500.0
+    assert told_w == pytest.approx(2000.0)
+
+
+@pytest.mark.parametrize(("limit_w", "told_a"), [(None, None), (4000.0, 0.0), (20000.0, 0.0)])
+def test_a_charging_point_without_a_car_is_held_under_an_import_limit_alone(
+    limit_w: float | None, told_a: float | None
+) -> None:
+    image = snapshot({"grid": {"power_w": 500.0}, "car": {"power_w": 0.0, "state": "A"}})
+    said = Directive() if limit_w is None else limited(limit_w)
+    decision, memory = decide(house(GRID, CAR), inputs(image, directive=said), Memory(decided_at_s=999.0))
+    assert decision.setpoints[0].value == told_a
+    assert "no car is connected" in decision.setpoints[0].reason
+    assert not memory.chargers  # nothing counts as switched
+
+
+def test_a_silent_meter_lets_no_car_begin_under_a_limit() -> None:
+    car: dict[str, Value] = {"power_w": 0.0, "state": "A"}
+    image = snapshot({"grid": {"power_w": 500.0}, "car": car}, ages_s={"grid": 60.0})
+    memory = Memory(decided_at_s=999.0)
+    assert watts(decide(house(GRID, CAR), inputs(image, directive=limited(9000.0)), memory)[0], "car") == 0.0
+    assert decide(house(GRID, CAR), inputs(image), memory)[0].setpoints == ()
+
+
+def test_a_battery_that_does_not_follow_opens_no_roof() -> None:
+    battery: dict[str, Value] = {"power_w": 2000.0, "soc_pct": 50.0}
+    image = snapshot({"grid": {"power_w": 0.0}, "pv": {"power_w": -2500.0}, "battery": battery})
+    deaf = Outcome("battery", Control.BATTERY_SETPOINT_W, WriteState.NOT_EFFECTIVE, 2000.0, 990.0)
+    asked = replace(inputs(image, directive=Directive(envelopes=(NO_EXPORT,))), outcomes=(deaf,))
+    decision, _ = decide(house(GRID, PV, BATTERY), asked, Memory(decided_at_s=999.0))
+    assert 0.0 < watts(decision, "pv") <= 2450.0
+
+
+@pytest.mark.parametrize(("ago_s", "most_w"), [(1.0, 6000.0 - 500.0 - 3000.0), (200.0, 5000.0)])
+def test_a_battery_leaves_room_to_a_heat_pump_that_was_just_asked_for_more(ago_s: float, most_w: float) -> None:
+    """Bought energy is cheap for both; the pump draws nothing yet, and after a while nobody waits for it any more."""
+    asked = SwitchMemory(SgReady.RECOMMENDED, switched_at_s=1000.0 - ago_s)
+    battery: dict[str, Value] = {"power_w": 5000.0, "soc_pct": 50.0}
+    pump: dict[str, Value] = {"power_w": 0.0, "state": "recommended"}
+    charge = plan({"battery": Intent(IntentKind.CHARGE_TO, 90.0)})
+    memory = Memory(decided_at_s=999.0, batteries_w={"battery": 5000.0}, switches={"heat_pump": asked})
+    image = snapshot({"grid": {"power_w": 5500.0}, "battery": battery, "heat_pump": pump})
+    decision, _ = decide(house(GRID, BATTERY, HEAT_PUMP), inputs(image, directive=limited(6000.0), plan=charge), memory)
+    assert watts(decision, "heat_pump") == SgReady.RECOMMENDED
+    assert most_w - 600.0 < watts(decision, "battery") <= most_w
+
+
+def test_at_sunrise_a_battery_that_covers_the_house_makes_room_for_a_bound_roof() -> None:
+    limit = Directive(envelopes=(Envelope(SITE, 0.0, None, Rank.OBLIGATION, "utility", "feed in nothing"),))
+    site, memory, limit_w = house(GRID, PV, BATTERY), Memory(), 0.0
+    for second in range(60):
+        gives_w = min(limit_w, 2000.0)
+        image = snapshot(
+            {
+                "grid": {"power_w": 0.0},
+                "pv": {"power_w": -gives_w},
+                "battery": {"power_w": gives_w - 400.0, "soc_pct": 60.0},
+            },
+            mono_s=1000.0 + second,
+        )
+        decision, memory = decide(site, inputs(image, directive=limit), memory)
+        told_w = watts(decision, "pv")
+        assert told_w <= gives_w + 80.0
+        limit_w = told_w
+    assert limit_w > 1000.0
