@@ -1,7 +1,12 @@
 """The VEN session over a bad line: the link's states by the table, events that keep running, no flood of requests."""
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -9,9 +14,11 @@ from aiohttp import web
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.directive import LinkState
 from support.bad_line import NAME, BadLine, ChangingResolver
+from support.half_open import APART, may_be_apart
 from support.rogue_vtn import BASE, PROGRAM, Home, RogueVtn, dimming
 from support.ven_world import T0, utility
 
+TESTS = Path(__file__).parents[1]
 OUTAGE_S = 900.0
 """Of which 840 s are spent with pauses of up to 300 s by chance."""
 MOST_TRIES = 40
@@ -227,3 +234,23 @@ def test_retry_after_is_waited_for_with_every_kind_of_refusal(status: int) -> No
             await stage.stop()
 
     run_virtual(main, T0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not may_be_apart(), reason="this machine gives no network namespace")
+def test_a_network_that_goes_down_in_real_time_is_a_link_that_is_lost_and_found() -> None:
+    done = subprocess.run(
+        [*APART, sys.executable, "-m", "support.lost_line"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=TESTS,
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert 1.0 < seen["stale_s"] < 4.0  # of the last answer, not of the loss: 2 s and 4 s
+    assert 3.0 < seen["hold_s"] < 6.0
+    assert seen["back_s"] < 10.0
+    assert seen["limits_w"] == [4000.0]
