@@ -315,6 +315,9 @@ class Gateway:
             await self.tariff.restore()
         await self.grid_log.restore()
         self.loop.memory = await self.keeper.restore(self._world.clock.now())
+        if self.loop.memory.grid_back_at_s is not None:
+            for session in self.sessions:
+                session.power_was_cut()
         await asyncio.gather(*(task.look() for task in self.devices if _signals(task.config)))
         self.loop.tick()  # limits that were stored hold before any device is open
         api = LocalApi(self._site_file.socket_path, self.status, self.acts.accept, self.requests.end, self.explain)

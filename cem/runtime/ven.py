@@ -110,6 +110,10 @@ class VenSession:
         self._point.reports_queued(own, len(self._reports), now)
         self._restored = True
 
+    def power_was_cut(self) -> None:
+        """The power of this house came back, and with it perhaps that of all its neighbours; said before `run`."""
+        self._link.power_was_cut()
+
     def sample(self, now: Instant, powers_w: Mapping[str, float | None]) -> None:
         """The powers of a tick by resource id, key "site" for the meter; W, import positive, None: not known."""
         if self._reports.sample(now, powers_w):

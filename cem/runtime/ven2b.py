@@ -131,6 +131,10 @@ class Ven2bSession:
         if self._link.state is LinkState.ONLINE:
             self._hint.set()
 
+    def power_was_cut(self) -> None:
+        """The power of this house came back, and with it perhaps that of all its neighbours; said before `run`."""
+        self._link.power_was_cut()
+
     def sample(self, now: Instant, powers_w: Mapping[str, float | None]) -> None:
         """The powers of a tick by resource id, key "site" for the meter; W, import positive, None: not known."""
         if self._reports.sample(now, powers_w):
