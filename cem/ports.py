@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from cem.model.inverter_curve import Curve, CurveSet, GridFunction
+from cem.model.inverter_curve import Curve, CurveSet, GridFunction, WantedCurve
 from cem.model.market import MarketPrice
 from cem.model.plan import Plan, PlanRequest
 from cem.model.reading import Reading
@@ -79,6 +79,7 @@ class DeviceConfig:
     serial: str | None = None  # identity to insist on; None: never written, only read
     read_only: bool = False
     poll_s: float = 1.0
+    grid_support: tuple[WantedCurve, ...] = ()  # curves that are put in force when it is opened
 
 
 class Device(Protocol):
