@@ -8,7 +8,7 @@ from cem.simulation.play import play
 from cem.simulation.scenario import open_scenario
 
 FOLDER = Path(__file__).parent / "standard"
-LONG = {"island-at-night-down-to-reserve", "flapping-grid", "return-with-many-loads"}
+LONG = {"black-start-after-collapse", "island-at-night-down-to-reserve", "flapping-grid", "return-with-many-loads"}
 FILES = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in LONG else [])
     for path in sorted(FOLDER.glob("*.toml"))
