@@ -26,7 +26,7 @@ from cem.io.tariffs import price_source
 from cem.model.market import PriceService
 from cem.model.provider import Provider
 from cem.model.resource import Role
-from cem.model.status import EnergyToday, Status
+from cem.model.status import DomainStatus, EnergyToday, Status
 from cem.model.why import Explanation
 from cem.ports import (
     Clock,
@@ -50,6 +50,8 @@ from cem.runtime.contained import contained
 from cem.runtime.decisions import DecisionLog
 from cem.runtime.device import DeviceTask
 from cem.runtime.domain import DomainTask, OpenVtn
+from cem.runtime.domain_steering import DomainSteering
+from cem.runtime.forecast_book import ForecastBook
 from cem.runtime.grid_log import GridLog
 from cem.runtime.kept import DriverKeep
 from cem.runtime.loop import ControlLoop, Ticked
@@ -153,6 +155,7 @@ class Gateway:
             recorder=world.recorder,
             tick_s=site_file.tick_s,
         )
+        self.steering = None if self.domain is None else self._steering(self.domain)
         self.status_source = StatusSource(
             site,
             self.loop,
@@ -161,8 +164,24 @@ class Gateway:
             troubles=self._troubles,
             read_only=site_file.read_only,
             tariff=lambda now: None if self.tariff is None else self.tariff.status(now),
-            domain=lambda: None if self.domain is None else self.domain.status(),
+            domain=self._domain_status,
         )
+
+    def _steering(self, domain: DomainTask) -> DomainSteering:
+        return DomainSteering(
+            domain,
+            self._site_file.site,
+            self._world.clock,
+            lambda: self.contacts.directive(self._world.clock.now()),
+            lambda: self.loop.last,
+            [session for session in self.sessions if isinstance(session, VenSession)],
+            60.0 if self._site_file.vtn is None else self._site_file.vtn.lost_after_s,
+        )
+
+    def _domain_status(self) -> DomainStatus | None:
+        if self.domain is None or self.steering is None:
+            return None
+        return replace(self.domain.status(), members=self.steering.members())
 
     def _tariff_task(self) -> TariffTask | None:
         world, dynamic = self._world, self._site_file.dynamic
@@ -221,6 +240,7 @@ class Gateway:
             ears=world.ears(provider),
             books=self._books(),
             locate=world.locate(provider),
+            domain_below=world.vtn is not None,
         )
 
     def _books(self) -> Books | None:
@@ -262,6 +282,7 @@ class Gateway:
             timeout_s=settings.timeout_s,
             on_plan=self._wake,
             book=PlanBook(self._site_file.site, self._world.history, self._world.store),
+            forecasts=ForecastBook(self._site_file.site, self._world.store),
         )
 
     def status(self) -> Status:
@@ -320,6 +341,8 @@ class Gateway:
                 services.append(group.create_task(contained("tariff", self.tariff.run)))
             if self.domain is not None:
                 services.append(group.create_task(contained("vtn", self.domain.run)))
+            if self.steering is not None:
+                services.append(group.create_task(contained("domain below", self.steering.run)))
             if self.planning is not None:
                 services.append(group.create_task(self.planning.run()))
             devices = [group.create_task(task.run()) for task in self.devices]
@@ -364,7 +387,7 @@ class Gateway:
     def _decided(self, ticked: Ticked) -> None:
         self.decisions.note(ticked)
         self.keeper.note(self.loop.memory, ticked.inputs.now)
-        self.grid_log.note(ticked.inputs)
+        self.grid_log.note(ticked.inputs, ticked.decision.grid)
         if self.planning is not None:
             self.planning.note(ticked.inputs.snapshot)
 

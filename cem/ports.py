@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from cem.model.inverter_curve import Curve, CurveSet, GridFunction, WantedCurve
+from cem.model.line import LineCounts
 from cem.model.market import MarketPrice
 from cem.model.plan import Plan, PlanRequest
 from cem.model.reading import Reading
@@ -134,6 +135,15 @@ class Complains(Protocol):
     @property
     def complaint(self) -> Complaint | None:
         """What is wrong now; None while all is well."""
+
+
+@runtime_checkable
+class CountsLine(Protocol):
+    """A device whose line counts what it carries, for whoever looks for a bad cable or a busy gateway."""
+
+    @property
+    def line(self) -> LineCounts | None:
+        """The counters now; they go on while the device is closed. None before the line was first used."""
 
 
 @runtime_checkable
@@ -435,6 +445,7 @@ class StateKind(StrEnum):
     SETTLEMENT = "settlement"  # events that are over, settled, key provider/event/start
     PLAN_DAY = "plan_day"  # what the plan of a local day promised and what came, key the day
     TARIFF = "tariff"  # the known prices of a dynamic tariff, key provider
+    FORECAST_DAY = "forecast_day"  # how good the forecasts of a local day were, key the day
     GRID_LOG = "grid_log"  # what happened between grid and house, key time and number
 
 

@@ -5,11 +5,12 @@ import logging
 import secrets
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from cem.config.sitefile import VtnSite
 from cem.io.broker_accounts import BrokerAccounts
@@ -19,7 +20,8 @@ from cem.io.http_server import HttpServer
 from cem.io.mdns_announcement import Announcement, MdnsAnnouncement, host_name, own_addresses
 from cem.io.mqtt_publisher import Broker, MqttPublisher
 from cem.io.object_store import ObjectStore
-from cem.io.tls import server_context
+from cem.io.revocation import RevocationLists
+from cem.io.tls import pinning_context, server_context
 from cem.io.token_key import token_key
 from cem.io.ven_poster import VenPoster
 from cem.io.webhooks import Webhooks
@@ -37,6 +39,7 @@ from cem.wire.http import HttpRequest, HttpResponse
 from cem.wire.openadr2b.signature import Signer
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,16 @@ class RunningVtn:
     port: int
     url: str
     service: VtnService
+    both: Vtn2bService | None = None  # where VENs of 2.0b are served too
 
     async def exchange(self, request: HttpRequest) -> HttpResponse:
         """The answer to a request."""
-        return await self.service.exchange(request)
+        return await (self.service if self.both is None else self.both).exchange(request)
+
+    async def look(self, read: Callable[[Objects, Mapping[str, datetime]], T]) -> T:
+        """What a reading makes of its objects, and of when each client was last heard."""
+        heard_2b = {} if self.both is None else self.both.heard
+        return await self.service.look(lambda objects, heard: read(objects, {**heard, **heard_2b}))
 
     async def figures(self) -> Figures:
         """What it holds now."""
@@ -85,7 +94,7 @@ class RunningVtn:
 def domain_vtn(site: VtnSite, data: Path, secret: str) -> AbstractAsyncContextManager[RunningVtn]:
     """The VTN that a site file asks for, which admits the gateway itself too, as GATEWAY with this secret.
 
-    Raises OSError for certificates that can't be read, and as `running_vtn` does.
+    Raises OSError and GridError for certificates that can't be used, and as `running_vtn` does.
     """
     broker = site.broker
     login = MqttLogin.OAUTH2_BEARER_TOKEN if broker is not None and broker.by_token else MqttLogin.ANONYMOUS
@@ -96,15 +105,53 @@ def domain_vtn(site: VtnSite, data: Path, secret: str) -> AbstractAsyncContextMa
         site.host,
         site.port,
         data,
-        None if site.certificate_file is None else server_context(site.certificate_file, site.key_file, None),
+        _tls(site),
         site.public_url,
         site.callback_networks,
         None if authorities is None else ssl.create_default_context(cafile=authorities),
         None if broker is None else Broker(broker.uri, broker.user, broker.password_file, broker.ca_file),
         None if broker is None else MqttOffer(broker.public_uris, login, broker.prefix),
         site.mdns_name,
+        tuple(Admitted(one.id, one.name, one.fingerprint) for one in site.vens_2b),
+        _signer(site),
+        _pushing(site),
+        refusal=_refusal(site),
     )
     return running_vtn(settings)
+
+
+def _tls(site: VtnSite) -> ssl.SSLContext | None:
+    if site.certificate_file is None:
+        return None
+    files = (site.certificate_file, site.key_file, site.client_ca_file)
+    return server_context(*files, legacy_suites=site.legacy_suites)
+
+
+def _pushing(site: VtnSite) -> ssl.SSLContext | None:
+    """To VENs that messages are posted to."""
+    if site.client_ca_file is None:
+        return None
+    files = (site.certificate_file, site.key_file, site.client_ca_file)
+    return pinning_context(*files, legacy_suites=site.legacy_suites)
+
+
+def _signer(site: VtnSite) -> Signer | None:
+    if not site.sign_2b or site.certificate_file is None:
+        return None
+    try:
+        return Signer((site.key_file or site.certificate_file).read_bytes(), site.certificate_file.read_text())
+    except ValueError as error:
+        raise GridError(f"nothing can be signed with {site.key_file}: {error}") from error
+
+
+def _refusal(site: VtnSite) -> Callable[[bytes], str] | None:
+    if site.crl_file is None or site.client_ca_file is None:
+        return None
+    clock = SystemClock()
+    try:
+        return RevocationLists(site.crl_file, site.client_ca_file, lambda: clock.now().wall).refusal
+    except ValueError as error:
+        raise GridError(str(error)) from error
 
 
 @asynccontextmanager
@@ -166,7 +213,9 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[RunningVtn]:
                 task.add_done_callback(_say_why)
             try:
                 scheme = "http" if settings.tls is None else "https"
-                yield RunningVtn(port, f"{scheme}://{here}:{port}{BASE_PATH}", service)
+                yield RunningVtn(
+                    port, f"{scheme}://{here}:{port}{BASE_PATH}", service, both if settings.vens_2b else None
+                )
             finally:
                 for task in beside:
                     task.cancel()

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from cem.cli.gateway_socket import DEFAULT_SITE
+from cem.cli.history_forecasts import write_forecasts
 from cem.io.clock import SystemClock
 from cem.io.record_reader import EnergyRow, Noted, RecordReader
 from cem.model.grid_log import GridEntry, entry_row
@@ -34,8 +35,9 @@ TIMES = "2026-03-01, 2026-03-01T14:00, today, yesterday or '7 days'"
 )
 @click.option(
     "--show",
-    type=click.Choice(["energy", "decisions", "events", "settlements", "grid", "plans"]),
-    help="One part only; CSV shows energy. 'grid' is the log of limits, events and links.",
+    type=click.Choice(["energy", "decisions", "events", "settlements", "grid", "plans", "forecasts"]),
+    help="One part only; CSV shows energy. 'grid' is the log of limits, events and links, 'forecasts' how good each "
+    "day's forecasts of load and sun were, beside the day before taken for one.",
 )
 @click.option(
     "--format",
@@ -79,6 +81,7 @@ def history(
       cem history --from "7 days" --by day
       cem history --from 2026-03-01T12:00 --show decisions
       cem history --from "7 days" --show plans
+      cem history --from "7 days" --show forecasts
       cem history --from 2026-03-01 --format csv > march.csv
       cem history --from yesterday --to yesterday --format cim > yesterday.xml
     """
@@ -94,6 +97,11 @@ def history(
         if show:
             raise click.UsageError("--format cim writes the whole record of the time; leave out --show")
         _write_cim(folder or record_folder(config), first, last, now)
+        return
+    if show == "forecasts":
+        days = reader.forecast_days(first, last, zone)
+        write_forecasts(days, form)
+        _say_if_nothing(bool(days), first, last)
         return
     parts = (
         (show,)
@@ -119,7 +127,12 @@ def history(
         _write_csv(parts[0], energy, decisions, events, settlements, happened, plans)
     else:
         _write_tables(parts, zone, currency, energy, decisions, events, settlements, happened, plans)
-    if not (energy or decisions or events or settlements or happened or plans):
+    _say_if_nothing(bool(energy or decisions or events or settlements or happened or plans), first, last)
+
+
+def _say_if_nothing(found: bool, first: datetime, last: datetime) -> None:
+    """Ends the command where there is nothing to show."""
+    if not found:
         click.echo(f"nothing is recorded from {first.isoformat()} to {last.isoformat()}", err=True)
         sys.exit(1)
 

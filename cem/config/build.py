@@ -20,7 +20,7 @@ from cem.config.schema import (
     TariffTable,
     VtnTable,
 )
-from cem.config.sitefile import PlanSettings, ProviderLink, SiteFile, VtnBroker, VtnClient, VtnSite
+from cem.config.sitefile import PlanSettings, ProviderLink, SiteFile, VtnBroker, VtnClient, VtnSite, VtnVen2b
 from cem.model.market import DynamicTariff, Markup, PriceService
 from cem.model.provider import BY_MDNS, Programme, Provider
 from cem.model.resource import Ratings, Resource
@@ -311,6 +311,12 @@ def vtn_site(table: VtnTable, folder: Path) -> VtnSite:
             broker.login == "token",
             broker.prefix,
         ),
+        table.lost_after_s,
+        tuple(VtnVen2b(one.id, one.name or one.id, one.fingerprint) for one in table.ven_2b),
+        beside(table.client_ca_file),
+        beside(table.crl_file),
+        table.sign_2b,
+        table.legacy_suites,
     )
 
 

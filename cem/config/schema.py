@@ -16,6 +16,7 @@ FORMAT = 1
 
 DEFAULT_PATH = "/etc/cem/site.toml"
 BINDINGS = ("openadr3", "openadr2b")
+VEN_ID = r"^[A-Za-z0-9_-]{1,128}$"
 FINGERPRINT = r"^([0-9A-F]{2}:){9}[0-9A-F]{2}$"
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -339,6 +340,14 @@ class VtnClientTable(Table):
     role: Literal["ven", "bl"] = "ven"
 
 
+class VtnVen2bTable(Table):
+    """`[[vtn.ven_2b]]`: a VEN of OpenADR 2.0b that may register with the domain's VTN."""
+
+    id: Annotated[str, Field(pattern=VEN_ID)]
+    name: Text | None = None
+    fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = None
+
+
 class VtnTable(Table):
     """`[vtn]`: a VTN of our own for a domain below this gateway."""
 
@@ -350,8 +359,14 @@ class VtnTable(Table):
     mdns_name: Annotated[Text, Field(max_length=63)] | None = None
     callback_networks: tuple[Text, ...] = ()
     callback_ca_file: Text | None = None
+    lost_after_s: Annotated[float, Field(ge=5, le=86_400)] = 120.0
+    client_ca_file: Text | None = None
+    crl_file: Text | None = None
+    sign_2b: bool = False
+    legacy_suites: bool = False
     broker: VtnBrokerTable | None = None
-    client: Annotated[tuple[VtnClientTable, ...], Field(min_length=1)]
+    client: tuple[VtnClientTable, ...] = ()
+    ven_2b: tuple[VtnVen2bTable, ...] = ()
 
 
 class SiteTable(Table):

@@ -77,6 +77,8 @@ def _planned(scene: Scene, charger: ChargerPicture, most_w: float) -> Wish:
             waits = Wish(0.0, Rank.PLAN, "plan", f"waits: {buys:.2f} a kWh now is more than it costs later")
             return _from_the_sun(scene, intent) or waits
         asked = min(most_w, intent.max_w if intent.max_w is not None else most_w)
+        if asked < most_w and (sun := _from_the_sun(scene, intent)) is not None:  # more of it than was planned with
+            asked = min(most_w, max(asked, sun.power_w))
         price = "" if slot.import_price_per_kwh is None else f" at {slot.import_price_per_kwh:.2f} a kWh"
         # a bound below the smallest current is a mean over the slot: charge at the smallest current then
         least = charger.resource.ratings.min_current_a * charger.watts_per_amp

@@ -175,7 +175,8 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     last_w = dict(known.batteries_w)
     points = chargers.choices(scene, cars, shares, left, charger_memories)
     relays = switched.choices(scene, shares, left, shed, switch_memories)
-    stores = batteries.choose(scene, _surroundings(scene, left, points, relays), last_w)
+    rising_w = switched.rising_w(scene, relays, switch_memories)
+    stores = batteries.choose(scene, _surroundings(scene, left, points, relays, rising_w), last_w)
     roofs = panels.choose(scene, stores, switched.leaving_w(relays))
     setpoints = made(scene, left, points, relays, stores, roofs)
     now = mode(scene)
@@ -208,6 +209,7 @@ def _surroundings(
     left: Limits,
     points: list[chargers.ChargerChoice],
     relays: list[switched.SwitchedChoice],
+    rising_w: float,
 ) -> batteries.Surroundings:
     """What is left for the batteries when the consumers have theirs."""
     site, room = scene.site, left.pools.room
@@ -233,7 +235,7 @@ def _surroundings(
     idle_w = sum([c.power_w for c in scene.picture.chargers if not c.plugged])
     return batteries.Surroundings(
         ev_w=scene.picture.ev_w,
-        reserved_w=sum([p.reserved_w for p in points]) + idle_w,
+        reserved_w=sum([p.reserved_w for p in points]) + idle_w + rising_w,
         granted_w=granted_w,
         fuse_w=room[worst] * volts,
         fuse_by=left.behind[worst],

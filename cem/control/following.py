@@ -85,7 +85,6 @@ def _planned(scene: Scene, battery: BatteryPicture, intent: Intent) -> Regime:
     value = intent.value_per_kwh
     stores = value is None or sells is None or not clearly_more(sells, value * STORAGE_EFFICIENCY)
     target_pct = intent.target_soc_pct
-    base = Regime(Rank.PLAN, "plan", stores=stores, at=at)
     match intent.kind:
         case IntentKind.CHARGE_TO:
             goal = "" if target_pct is None else f" up to {target_pct:.0f} %"
@@ -103,7 +102,7 @@ def _planned(scene: Scene, battery: BatteryPicture, intent: Intent) -> Regime:
             if above and worth:
                 most = battery.max_discharge_w if intent.max_w is None else intent.max_w
                 return Regime(Rank.PLAN, "plan", feed_w=most, stores=stores, at=at)
-            return base
+            return Regime(Rank.PLAN, "plan", stores=stores, at=at)
         case IntentKind.HOLD:
             return Regime(Rank.PLAN, "plan", stores=stores, covers=False, at=at)
         case _:

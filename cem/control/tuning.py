@@ -34,6 +34,7 @@ LOCK_FOLLOW_S = 10.0  # a heat pump that is locked stops within this, or finishe
 HEAT_PUMP_LOCK_DAY_S = 7200.0  # SG Ready: locked at most two hours a day
 SWITCHED_LATE_S = 30.0  # a contact that does not stand as told for so long went back by itself
 SWITCHED_LOST_S = 60.0  # so long do contacts keep what they were told without us, at most
+SWITCHED_RISES_S = 60.0  # what is switched on draws its full power by then: a compressor rises slowly
 LOAD_SURE_S = 60.0  # a surplus must last this long before a load is switched on for it
 SURPLUS_ON_SHARE = 1.1
 

@@ -93,10 +93,18 @@ class RecordReader:
 
     def plan_days(self, since: datetime, until: datetime, zone: ZoneInfo) -> list[Noted]:
         """The settled plans of the local days that begin in [since, until), oldest first."""
+        return self._days("plan_day", "SELECT key, value FROM plan_day ORDER BY key", since, until, zone)
+
+    def forecast_days(self, since: datetime, until: datetime, zone: ZoneInfo) -> list[Noted]:
+        """How good the forecasts of the local days were that begin in [since, until), oldest first."""
+        return self._days("forecast_day", "SELECT key, value FROM forecast_day ORDER BY key", since, until, zone)
+
+    def _days(self, table: str, query: str, since: datetime, until: datetime, zone: ZoneInfo) -> list[Noted]:
+        """Rows whose key is a local day."""
         with self._open("state.db") as connection:
-            if not connection.execute("SELECT name FROM sqlite_master WHERE name = 'plan_day'").fetchall():
+            if not connection.execute("SELECT name FROM sqlite_master WHERE name = ?", [table]).fetchall():
                 return []  # a record of a former version
-            rows = connection.execute("SELECT key, value FROM plan_day ORDER BY key").fetchall()
+            rows = connection.execute(query).fetchall()
         found = [Noted(key, value) for key, text in rows if isinstance(value := json.loads(text), dict)]
         return [n for n in found if since <= datetime.fromisoformat(n.key).replace(tzinfo=zone) < until]
 

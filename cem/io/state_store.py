@@ -88,6 +88,18 @@ def log_of_the_grid_side(database: Database) -> None:
     _one_more_table(database, StateKind.GRID_LOG)
 
 
+@MIGRATIONS()
+def days_of_forecasts(database: Database) -> None:
+    """A file of a former version has no table for how good forecasts were."""
+    _one_more_table(database, StateKind.FORECAST_DAY)
+
+
+@MIGRATIONS()
+def days_of_plans(database: Database) -> None:
+    """A file of a former version has no table for what plans promised."""
+    _one_more_table(database, StateKind.PLAN_DAY)
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     """One row as it is written; without a text it is removed."""

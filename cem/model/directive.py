@@ -113,6 +113,18 @@ class LimitWindow:
     import_limit_w: float | None
     export_limit_w: float | None
     source: str
+    rank: Rank = Rank.OBLIGATION
+
+
+@value(frozen=True, slots=True)
+class LevelWindow:
+    """A load-shed level, 1 to 3, that is called for during [start, end). The limit that it means stands beside it."""
+
+    start: datetime
+    end: datetime | None
+    level: int
+    rank: Rank
+    source: str
 
 
 @value(frozen=True, slots=True)
@@ -139,6 +151,7 @@ class Directive:
     charges: tuple[ChargeTarget, ...] = ()  # in force now
     weights: tuple[WeightWindow, ...] = ()  # present and future
     curves: tuple[CurveOrder, ...] = ()  # in force now
+    levels: tuple[LevelWindow, ...] = ()  # present and future
     links: tuple[LinkStatus, ...] = ()
     events: tuple[EventSummary, ...] = ()
     grid: GridPresence = GridPresence.UNKNOWN

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cem.model.directive import EventSummary, GridPresence, LinkStatus
+from cem.model.flexibility import Flexibility
+from cem.model.line import LineCounts
 from cem.model.plan import Plan
 from cem.model.request import UserRequest
 from cem.model.resource import Role
@@ -56,6 +58,7 @@ class DeviceStatus:
     advice: str  # what a person can do; empty when nothing is wrong
     if_i_die: str  # what the device does by itself when the gateway stops
     resources: tuple[ResourceStatus, ...]
+    line: LineCounts | None = None  # what was seen on its line; None where the driver counts nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,20 @@ class TariffStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SubVenStatus:
+    """One VEN of the domain below. Powers in W, import positive; shares as magnitudes, None: none is in force."""
+
+    name: str
+    lost: bool
+    heard_at: datetime | None  # None: not since the start
+    power_w: float | None  # as it reported it last
+    reported_until: datetime | None
+    import_share_w: float | None
+    export_share_w: float | None
+    opted_out: bool  # of something that it was asked
+
+
+@dataclass(frozen=True, slots=True)
 class DomainStatus:
     """The VTN that the gateway runs for a domain below itself."""
 
@@ -114,6 +131,7 @@ class DomainStatus:
     events: int
     reports: int
     heard_at: datetime | None  # when one of its VENs last asked for something
+    members: tuple[SubVenStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +172,4 @@ class Status:
     requests: tuple[UserRequest, ...] = ()  # the owner's acts in force
     tariff: TariffStatus | None = None  # None: the site has no dynamic one
     domain: DomainStatus | None = None  # None: the site has no VTN of its own
+    flexibility: tuple[Flexibility, ...] = ()  # the house as one resource first, then each steered device

@@ -100,7 +100,7 @@ def heat_needs(
         store = _store(site, resource, temperatures_c.get(resource.id))
         if store is None or not past.apart[resource.id]:
             continue
-        drawn_w = load_forecast(past.apart[resource.id], edges, site.zone, default_w=0.0)
+        drawn_w = load_forecast(past.apart[resource.id], edges, site.zone, default_w=0.0).expected_w
         smooth_w = sum(drawn_w) / len(drawn_w)  # when it ran says little of when the heat is drawn
         needs.append(HeatNeed(store, (smooth_w * store.cop,) * (len(edges) - 1)))
     return tuple(needs)

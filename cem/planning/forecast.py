@@ -6,6 +6,7 @@ there is still a forecast.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -18,10 +19,25 @@ DEFAULT_LOAD_W: Final = 400.0  # an average household of 3,500 kWh a year
 RECENT_DAYS: Final = 7.0  # the weight of a day falls to 1/e in this time
 SAME_WEEKDAY: Final = 3.0  # a day of the same kind (working day or weekend) counts this much more
 ERROR_FADES_H: Final = 3.0  # the last hour's error is carried forward and falls to 1/e in this time
-PV_DAYS: Final = 7
-PV_RATIO_FADES_H: Final = 4.0
+PV_DAYS: Final = 14
+PV_RECENT_DAYS: Final = 7.0
+LEAST_DAYS: Final = 4  # fewer tell nothing of the spread
+TAIL: Final = 0.06  # of the past days lies below the band, and above; of the days to come it is a tenth
+LEAST_SPREAD: Final = 0.6  # of a day's, even for the next minutes
+WIDE_LOAD: Final = (0.3, 3.0)  # shares of what is expected, where too few days are known
+WIDE_PV: Final = (0.1, 1.6)
+PV_RATIO_FADES_H: Final = 8.0
 PV_RATIO_BOUNDS: Final = (0.1, 2.5)
 LEAST_PV_W: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """W per slot: what is expected, and the band in which it comes to lie four times of five."""
+
+    expected_w: tuple[float, ...]
+    low_w: tuple[float, ...]
+    high_w: tuple[float, ...]
 
 
 def slot_edges(now: datetime, horizon_s: int = DAY_S, step_s: int = STEP_S) -> tuple[datetime, ...]:
@@ -41,23 +57,27 @@ def slot_edges(now: datetime, horizon_s: int = DAY_S, step_s: int = STEP_S) -> t
 
 def load_forecast(
     history: Course, edges: Sequence[datetime], zone: str = "UTC", default_w: float = DEFAULT_LOAD_W
-) -> tuple[float, ...]:
+) -> Forecast:
     """Mean load of each slot in W, never negative.
 
     Weighted mean of the same quarter hour (local time) of past days, recent days and days of the same kind weighing
-    more, plus the last hour's error fading over hours. Less than a day of history: yesterday is the mean so far.
+    more, plus the last hour's error fading over hours. Less than a day of history: yesterday is the mean so far. The
+    band is that of the past days' deviations, narrower for the next hours.
     """
     quarters = _quarters(history, edges[0], LOOK_BACK_DAYS)
     if not quarters:
-        return (default_w,) * (len(edges) - 1)
+        return _unknown((default_w,) * (len(edges) - 1), WIDE_LOAD, math.inf)
     local = _LocalQuarters(quarters, zone)
     now_s = edges[0].timestamp()
-    profile = [local.typical(*middle_of) for middle_of in _middles(edges)]
     error = _last_hour_error(quarters, local, now_s)
-    return tuple(
-        max(typical + error * math.exp(-(middle_s - now_s) / 3600.0 / ERROR_FADES_H), 0.0)
-        for typical, (middle_s, _) in zip(profile, _middles(edges), strict=True)
-    )
+    expected, bands = [], []
+    for middle_s, middle in _middles(edges):
+        hours = (middle_s - now_s) / 3600.0
+        past = local.past_days(middle_s, middle)
+        typical = past.mean if past.count else local.mean
+        expected.append(max(typical + error * math.exp(-hours / ERROR_FADES_H), 0.0))
+        bands.append(past.band(typical, _grown(hours, ERROR_FADES_H)) if past.count >= LEAST_DAYS else None)
+    return _banded(expected, bands, WIDE_LOAD, math.inf)
 
 
 def pv_forecast(
@@ -66,28 +86,95 @@ def pv_forecast(
     max_generation_w: float | None = None,
     *,
     clear_sky_w: Sequence[float] | None = None,
-) -> tuple[float, ...]:
+) -> Forecast:
     """Mean generation of each slot in W as a magnitude, never above `max_generation_w`.
 
-    Mean of the last 7 days per quarter hour of the day (UTC: the sun knows no summer time), times the ratio of the last
-    hour to its own mean, fading over hours. With no history: `clear_sky_w` per slot where given, else nothing.
+    Mean of the last days per quarter hour of the day (UTC: the sun knows no summer time), recent ones weighing more,
+    times the ratio of the last hour to its own mean, fading over hours. The band is that of the days' deviations. With
+    no history: `clear_sky_w` per slot where given, else nothing.
     """
     most = math.inf if max_generation_w is None else max_generation_w
     quarters = {quarter: max(value, 0.0) for quarter, value in _quarters(history, edges[0], PV_DAYS).items()}
     if not quarters:
-        return tuple(min(max(value, 0.0), most) for value in clear_sky_w or (0.0,) * (len(edges) - 1))
-    by_time: dict[int, list[float]] = {}
-    for quarter, value in quarters.items():
-        by_time.setdefault(quarter % 96, []).append(value)
-    shape = {at: sum(values) / len(values) for at, values in by_time.items()}
+        return _unknown(tuple(clear_sky_w or (0.0,) * (len(edges) - 1)), WIDE_PV, most)
     now_s = edges[0].timestamp()
+    by_time: dict[int, _PastDays] = {}
+    for quarter, value in quarters.items():
+        days = (now_s / STEP_S - quarter) / 96.0
+        by_time.setdefault(quarter % 96, _PastDays()).add(value, math.exp(-days / PV_RECENT_DAYS))
+    shape = {at: past.mean for at, past in by_time.items()}
     ratio = _last_hour_ratio(quarters, shape, now_s)
-    forecast = []
+    expected, bands = [], []
     for middle_s, _ in _middles(edges):
-        fading = math.exp(-(middle_s - now_s) / 3600.0 / PV_RATIO_FADES_H)
-        usual = shape.get(int(middle_s // STEP_S) % 96, 0.0)
-        forecast.append(min(usual * (1.0 + (ratio - 1.0) * fading), most))
-    return tuple(forecast)
+        hours, past = (middle_s - now_s) / 3600.0, by_time.get(int(middle_s // STEP_S) % 96, _PastDays())
+        expected.append(past.mean * (1.0 + (ratio - 1.0) * math.exp(-hours / PV_RATIO_FADES_H)))
+        grown = _grown(hours, PV_RATIO_FADES_H)
+        bands.append(past.band(past.mean, grown) if past.count >= LEAST_DAYS else None)
+    return _banded(expected, bands, WIDE_PV, most)
+
+
+# --- how sure it is ----------------------------------------------------------------------------------------
+
+
+class _PastDays:
+    """What the same quarter hour of past days was, each with its weight."""
+
+    def __init__(self) -> None:
+        self._values: list[tuple[float, float]] = []
+        self._weight = self._sum = 0.0
+
+    def add(self, value: float, weight: float) -> None:
+        """One more day."""
+        self._values.append((value, weight))
+        self._weight += weight
+        self._sum += value * weight
+
+    @property
+    def count(self) -> int:
+        """How many days there are."""
+        return len(self._values)
+
+    @property
+    def mean(self) -> float:
+        """Weighted; 0 without any."""
+        return self._sum / self._weight if self._weight > 0.0 else 0.0
+
+    def band(self, around: float, share: float) -> tuple[float, float]:
+        """How far below and above `around` the days came to lie, but for the tenth at either end, times `share`."""
+        ordered = sorted(self._values)
+        low, high, passed = ordered[0][0], ordered[-1][0], 0.0
+        for value, weight in ordered:
+            middle = (passed + weight / 2.0) / self._weight
+            passed += weight
+            if middle <= TAIL:
+                low = value
+            if middle >= 1.0 - TAIL:
+                high = value
+                break
+        return share * min(low - around, 0.0), share * max(high - around, 0.0)
+
+
+def _grown(hours: float, fades_h: float) -> float:
+    """How much of a day's uncertainty is there so soon: what was seen in the last hour still tells something."""
+    return math.sqrt(max(1.0 - math.exp(-2.0 * hours / fades_h), LEAST_SPREAD**2))
+
+
+def _banded(
+    expected: Sequence[float],
+    bands: Sequence[tuple[float, float] | None],
+    wide: tuple[float, float],
+    most: float,
+) -> Forecast:
+    """Within 0 and `most`; where too few days are known, the band is a wide share of what is expected."""
+    triples = []
+    for value, band in zip(expected, bands, strict=True):
+        below, above = ((wide[0] - 1.0) * value, (wide[1] - 1.0) * value) if band is None else band
+        triples.append(tuple(min(max(one, 0.0), most) for one in (value, value + below, value + above)))
+    return Forecast(*(tuple(column) for column in zip(*triples, strict=True)))
+
+
+def _unknown(expected: Sequence[float], wide: tuple[float, float], most: float) -> Forecast:
+    return _banded([max(value, 0.0) for value in expected], [None] * len(expected), wide, most)
 
 
 def clear_sky_w(
@@ -147,19 +234,22 @@ class _LocalQuarters:
             day, at = divmod(quarter + offset_of[hour], 96)
             self._by_time.setdefault(at, []).append((day, _is_weekend(day), value))
 
-    def typical(self, middle_s: float, middle: datetime, *, skip_day: int | None = None) -> float:
-        """Weighted mean of the same quarter hour of other days; the overall mean where there is none."""
+    @property
+    def mean(self) -> float:
+        """Of everything."""
+        return self._mean
+
+    def past_days(self, middle_s: float, middle: datetime, *, skip_day: int | None = None) -> _PastDays:
+        """The same quarter hour of other days, recent days and days of the same kind weighing more."""
         offset = middle.astimezone(self._zone).utcoffset() or timedelta()
         day, at = divmod(int((middle_s + offset.total_seconds()) // STEP_S), 96)
         weekend = _is_weekend(day)
-        total = weights = 0.0
+        found = _PastDays()
         for past_day, past_weekend, value in self._by_time.get(at, ()):
-            if past_day == skip_day:
-                continue
-            weight = math.exp(-(day - past_day) / RECENT_DAYS) * (SAME_WEEKDAY if past_weekend == weekend else 1.0)
-            total += weight * value
-            weights += weight
-        return total / weights if weights > 0 else self._mean
+            if past_day != skip_day:
+                kind = SAME_WEEKDAY if past_weekend == weekend else 1.0
+                found.add(value, math.exp(-(day - past_day) / RECENT_DAYS) * kind)
+        return found
 
     def day_of(self, instant: datetime) -> int:
         """Number of the local day since 1970."""
@@ -178,7 +268,8 @@ def _last_hour_error(quarters: dict[int, float], local: _LocalQuarters, now_s: f
         if quarter in quarters:
             middle_s = (quarter + 0.5) * STEP_S
             middle = datetime.fromtimestamp(middle_s, UTC)
-            errors.append(quarters[quarter] - local.typical(middle_s, middle, skip_day=local.day_of(middle)))
+            past = local.past_days(middle_s, middle, skip_day=local.day_of(middle))
+            errors.append(quarters[quarter] - (past.mean if past.count else local.mean))
     return sum(errors) / len(errors) if errors else 0.0
 
 

@@ -10,6 +10,7 @@ from cem.planning.parts import Problem, StorePart
 NOISE_KW = 0.05  # a flow below this is no reason for a regime
 COVERED = 0.5  # a deficit covered by less than this share counts as not covered
 LIFTS = 0.05  # of its capacity, in an hour: a store that rises by less is not filled for later
+SUN_SHARE = 0.25  # of a car's power: from here on it charges with the sun, not beside it
 BOUND_KW = 0.05  # this close to a limit the plan's own power is the most that may be used
 
 
@@ -53,7 +54,8 @@ def battery_intents(problem: Problem, solution: Solution, at: int) -> list[Inten
 def car_intents(problem: Problem, solution: Solution, at: int) -> list[Intent]:
     """One intent per slot for the car at position `at`; batteries are reckoned to take a surplus before cars do.
 
-    `max_w` is what the charging point gives unless a limit of the connection point is used up in the slot.
+    `max_w` is what the charging point gives unless a limit of the connection point is used up in the slot, or a good
+    part of it comes from the sun.
     """
     part, found = problem.cars[at], solution.cars[at]
     charge = _total([b.charge_kw for b in solution.stores], problem)
@@ -69,7 +71,8 @@ def car_intents(problem: Problem, solution: Solution, at: int) -> list[Intent]:
             intents.append(Intent(IntentKind.HOLD, value_per_kwh=value))
         elif power > sun[t] + NOISE_KW:
             most_kw = float(part.max_kw[t])
-            most = min(max(power, part.min_kw), most_kw) if tight[t] else most_kw
+            bounded = tight[t] or sun[t] >= SUN_SHARE * power  # at full power the sun of later would be left over
+            most = min(max(power, part.min_kw), most_kw) if bounded else most_kw
             intents.append(Intent(IntentKind.CHARGE_TO, None, round(1000.0 * most, 0), value))
         else:
             intents.append(Intent(IntentKind.SURPLUS_ONLY, value_per_kwh=value))

@@ -70,7 +70,7 @@ def build_request(
         import_limit_w=import_limit,
         export_limit_w=export_limit,
         load_w=_load_w(site, past, edges, extras),
-        pv_w=pv_forecast(past.generation, edges, _pv_rating_w(site)),
+        pv_w=pv_forecast(past.generation, edges, pv_rating_w(site)).expected_w,
         extras=extras,
         zone=site.zone,
     )
@@ -102,10 +102,10 @@ def _extras(
 def _load_w(site: Site, past: Past, edges: Sequence[datetime], extras: Extras) -> tuple[float, ...]:
     """What is not planned: the rest of the house, and heat pumps of whose store the temperature is not known now."""
     planned = {need.store.resource_id for need in extras.heat}
-    load_w = load_forecast(past.load, edges, site.zone)
+    load_w = load_forecast(past.load, edges, site.zone).expected_w
     for pump in site.of(Role.HEAT_PUMP):
         if pump.id in past.apart and pump.id not in planned:
-            drawn_w = load_forecast(past.apart[pump.id], edges, site.zone, default_w=0.0)
+            drawn_w = load_forecast(past.apart[pump.id], edges, site.zone, default_w=0.0).expected_w
             load_w = tuple(rest + drawn for rest, drawn in zip(load_w, drawn_w, strict=True))
     return load_w
 
@@ -200,7 +200,7 @@ def _pairs(edges: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
     return list(pairwise(edges))
 
 
-def _pv_rating_w(site: Site) -> float | None:
+def pv_rating_w(site: Site) -> float | None:
     ratings = [resource.ratings.max_generation_w for resource in site.of(Role.PV)]
     known = [rating for rating in ratings if rating is not None]
     return sum(known) if known and len(known) == len(ratings) else None

@@ -5,7 +5,8 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from cem.model.errors import CemError
@@ -16,6 +17,7 @@ from cem.runtime.contained import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from cem.runtime.status import Trouble
 from cem.runtime.ven_client import VtnClient, object_path
 from cem.sgcp.vtn.handler import Figures
+from cem.sgcp.vtn.objects import Objects
 from cem.sgcp.vtn.tokens import GATEWAY
 from cem.wire import openadr3 as wire
 from cem.wire.http import HttpRequest, HttpResponse
@@ -23,6 +25,7 @@ from cem.wire.http import HttpRequest, HttpResponse
 _LOG = logging.getLogger(__name__)
 _LOOK_EVERY_S = 1.0
 _MOST = 10_000
+T = TypeVar("T")
 
 
 class OpenVtn(Protocol):
@@ -38,8 +41,11 @@ class OpenVtn(Protocol):
     async def figures(self) -> Figures:
         """What it holds now."""
 
+    async def look(self, read: Callable[[Objects, Mapping[str, datetime]], T]) -> T:
+        """What a reading makes of its objects, and of when each client was last heard."""
 
-class _Inside:
+
+class Inside:
     """`cem.ports.Http` to a VTN in this process: the same requests, without a socket."""
 
     def __init__(self, vtn: OpenVtn) -> None:
@@ -75,7 +81,8 @@ class Domain:
 
     def __init__(self, vtn: OpenVtn, secret: str, clock: Clock) -> None:
         own = Provider("domain", vtn.url, GATEWAY, GATEWAY, secret)
-        self._client = VtnClient(own, _Inside(vtn), clock)
+        self._client = VtnClient(own, Inside(vtn), clock)
+        self._vtn = vtn
 
     async def programme(self, wanted: wire.ProgramRequest) -> wire.Program:
         """Makes sure that a program is there as it is wanted."""
@@ -102,6 +109,28 @@ class Domain:
     async def withdraw(self, event_id: str) -> bool:
         """Deletes an event; whether it was there."""
         return await self._client.remove(object_path("events", event_id))
+
+    async def grant(self, ven_id: str, target: str) -> None:
+        """Grants a ven a target, beside those that it has: events with it are for this ven too."""
+        held = await self._client.one(wire.Ven, object_path("vens", ven_id))
+        if held is None or target in held.targets:
+            return
+        wanted = wire.VenRequest(
+            object_type="BL_VEN_REQUEST",
+            ven_name=held.ven_name,
+            client_id=held.client_id,
+            targets=(*held.targets, target),
+            attributes=held.attributes,
+        )
+        await self._client.put(wire.Ven, object_path("vens", ven_id), wanted)
+
+    async def discard_report(self, report_id: str) -> bool:
+        """Deletes a report; whether it was there."""
+        return await self._client.remove(object_path("reports", report_id))
+
+    async def look(self, read: Callable[[Objects, Mapping[str, datetime]], T]) -> T:
+        """What a reading makes of the VTN's objects, and of when each client was last heard."""
+        return await self._vtn.look(read)
 
     async def events(self, program_id: str) -> tuple[wire.Event, ...]:
         """The events of a program."""

@@ -21,6 +21,7 @@ from cem.planning.request import build_request
 from cem.planning.rules import rules_plan
 from cem.ports import Clock, History, Planner
 from cem.runtime.board import Board
+from cem.runtime.forecast_book import ForecastBook
 from cem.runtime.needs import PLUGGED, ev_needs
 from cem.runtime.plan_book import PlanBook
 from cem.runtime.waiting import Signal
@@ -48,6 +49,7 @@ class PlannerTask:
         every_s: float = 900.0,
         timeout_s: float = 20.0,
         on_plan: Callable[[], None] = lambda: None,
+        forecasts: ForecastBook | None = None,
         book: PlanBook | None = None,
     ) -> None:
         self._site = site
@@ -60,6 +62,7 @@ class PlannerTask:
         self._every_s = every_s
         self._timeout_s = timeout_s
         self._on_plan = on_plan
+        self._forecasts = forecasts
         self._book = book
         self._wanted = Signal()
         self._past = Past(site)
@@ -112,6 +115,8 @@ class PlannerTask:
         self._unknown = self._unknown + 1 if len(soc) < len(self._site.of(Role.BATTERY)) else 0
         directive = self._directive(now)
         await self._look_back(now.wall)
+        if self._forecasts is not None:
+            await self._forecasts.turn(now.wall, self._past)
         problem = partial(
             build_request,
             now.wall,

@@ -28,6 +28,7 @@ from cem.model.status import (
 from cem.model.tick import Inputs
 from cem.runtime.device import DeviceTask
 from cem.runtime.loop import ControlLoop
+from cem.sgcp.reports.virtual_resource import flexibilities
 
 SG_READY_WORDS: Mapping[int, str] = {
     SgReady.LOCKED: "locked",
@@ -117,6 +118,7 @@ class StatusSource:
             requests=inputs.requests,
             tariff=self._tariff(now),
             domain=self._domain(),
+            flexibility=flexibilities(self._site, inputs.snapshot, decision.band, inputs.plan, now),
         )
 
     def _headline(self, inputs: Inputs, decision: Decision) -> str:
@@ -163,6 +165,7 @@ class StatusSource:
             advice=state.advice if state is not None else "",
             if_i_die="; ".join(dict.fromkeys(fates)) or "it is only read",
             resources=tuple(self._resource(r, inputs, decision) for r in task.config.resources),
+            line=task.line,
         )
 
     def _resource(self, resource: Resource, inputs: Inputs, decision: Decision) -> ResourceStatus:

@@ -9,7 +9,7 @@ from random import Random
 from cem.model.directive import LinkState
 from cem.model.event import GridEvent
 from cem.model.provider import Provider
-from cem.model.resource import Resource
+from cem.model.resource import Resource, Role
 from cem.model.time import Instant
 from cem.ports import Clock, Http, StateKind, StateStore
 from cem.runtime.ven_asked import AskedReports
@@ -22,11 +22,14 @@ from cem.runtime.ven_reports import UsageReports
 from cem.runtime.ven_rows import commit
 from cem.runtime.ven_settlement import EVERY_S, Books, Settlements
 from cem.runtime.waiting import Signal
+from cem.sgcp.domain.usage import BELOW
 from cem.sgcp.durable import own_rows
 from cem.sgcp.point import ConnectionPoint, Followed
+from cem.sgcp.reports.usage import Usage
 
 _LOG = logging.getLogger(__name__)
 _BACKLOG_PAUSE_S = 1.0
+_BELOW = Resource(BELOW, Role.LOAD, "", "the domain below")
 _BETWEEN_HINTS_S = 0.2
 """Notifications may come by the thousand; a fetch answers all that came before it."""
 
@@ -36,7 +39,8 @@ class VenSession:
 
     `resources` are what is registered with the provider and reported one by one; the site is always reported.
     `ears` are what notifications are listened for with, `books` what events are settled by; None: they are not.
-    `locate` finds the VTN where the site file does not say where it is.
+    `locate` finds the VTN where the site file does not say where it is. A `domain_below` is one resource more; what it
+    used is given to `aggregated`.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class VenSession:
         ears: Ears | None = None,
         books: Books | None = None,
         locate: Locate | None = None,
+        domain_below: bool = False,
     ) -> None:
         self._provider = provider
         self._point = point
@@ -61,13 +66,22 @@ class VenSession:
         self._random = random
         self._wake = wake
         self._client = VtnClient(provider, http, clock, locate)
-        self._registration = Registration(provider, self._client, store, resources)
+        registered = (*resources, _BELOW) if domain_below else resources
+        self._registration = Registration(provider, self._client, store, registered)
         self._events = EventFetcher(provider, self._client, store, clock, random)
         self._reports = UsageReports(provider, self._client, store, [resource.id for resource in resources])
         self._hint = Signal()
         self._begun_s = 0.0  # of the turn that runs or ran last
         self._notices = Notices(provider, self._client, ears or Ears(), self._hint.set)
-        self._settlements = None if books is None else Settlements(provider, self._client, store, books)
+        self._settlements = None
+        if books is not None:
+            self._settlements = Settlements(
+                provider,
+                self._client,
+                store,
+                books,
+                lambda stretch: point.limits_of_others(provider.id, stretch.start, stretch.end, clock.now()),
+            )
         self._asked = None
         if books is not None and self._settlements is not None:
             self._asked = AskedReports(
@@ -99,6 +113,17 @@ class VenSession:
     def sample(self, now: Instant, powers_w: Mapping[str, float | None]) -> None:
         """The powers of a tick by resource id, key "site" for the meter; W, import positive, None: not known."""
         if self._reports.sample(now, powers_w):
+            self._closed.set()
+
+    @property
+    def report_interval_s(self) -> float:
+        """The length of the intervals that are reported."""
+        return self._provider.report_interval_s
+
+    def aggregated(self, usages: Sequence[Usage]) -> None:
+        """What the domain below used together in whole intervals; one that was missing may come again with its sum."""
+        if usages:
+            self._reports.add(usages)
             self._closed.set()
 
     async def run(self) -> None:
@@ -203,18 +228,19 @@ class VenSession:
 
     async def _account(self, settlements: Settlements, asked: AskedReports) -> None:
         """Events that are over and reports that are due, as soon as the record of them is there."""
-        told = False
+        told, rest_until_s = False, float("-inf")
         while True:
             now = self._clock.now()
             if now.trusted:
                 await settlements.settle(self._accepted(), now.wall)
                 await asked.make(self._events.due, self._events.listed, now.wall)
-            if self._link.state is LinkState.ONLINE:
+            if self._link.state is LinkState.ONLINE and now.mono_s >= rest_until_s:
                 try:
                     await settlements.send()
                     await asked.send()
                     told = False
                 except VtnFailure as fault:
+                    rest_until_s = now.mono_s + fault.wait_s
                     if not told:
                         _LOG.warning(
                             "%s; what was settled or asked for is kept and sent again. %s", fault.detail, fault.advice

@@ -88,6 +88,10 @@ class UsageReports:
         self._outbox.add(closed)
         return bool(closed)
 
+    def add(self, usages: Sequence[Usage]) -> None:
+        """Takes in intervals that were measured elsewhere."""
+        self._outbox.add(usages)
+
     async def keep(self, now: Instant) -> None:
         """Writes to disk what was not delivered, and now and then how far we accounted."""
         rows = self._outbox.expired(now.wall) + self._outbox.unstored()

@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from cem.sgcp.vtn.handler import Figures, Outcome, Vtn
 from cem.sgcp.vtn.notices import News
-from cem.sgcp.vtn.objects import Change
+from cem.sgcp.vtn.objects import Change, Objects
 from cem.sgcp.vtn.writes import Callback
 from cem.wire.http import HttpRequest, HttpResponse
 from cem.wire.openadr3 import ObjectType
@@ -142,6 +142,10 @@ class VtnService:
     async def figures(self) -> Figures:
         """What there is now."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._vtn.figures)
+
+    async def look(self, read: Callable[[Objects, Mapping[str, datetime]], T]) -> T:
+        """What a reading makes of the objects and of when each client was last heard, between requests."""
+        return await self._in_thread(self._vtn.look, read)
 
     async def close(self) -> None:
         """Lets the request under way finish."""

@@ -81,6 +81,11 @@ class Vtn2bService:
         self._pusher = Pusher(vtn, service, poster, self._envelope, now, retry_after_s)
         service.on_change(self._pusher.look)
 
+    @property
+    def heard(self) -> dict[str, datetime]:
+        """When each registered VEN of 2.0b last said something, by its id."""
+        return self._vtn.heard
+
     async def run(self) -> None:
         """Posts until it is cancelled."""
         await self._pusher.run()

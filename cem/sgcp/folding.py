@@ -1,6 +1,6 @@
 """The services of all providers folded into one directive."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from cem.model.directive import (
     CurveOrder,
     Directive,
     Dispatch,
+    LevelWindow,
     LimitWindow,
     LinkState,
     LinkStatus,
@@ -25,6 +26,7 @@ from cem.sgcp.events.arbitration import (
     SIDES,
     Piece,
     Pieces,
+    level_pieces,
     limit_pieces,
     price_pieces,
     price_windows,
@@ -57,6 +59,7 @@ class _Orders:
     curves: dict[str, Pieces]
     ghg: Pieces
     shape: Pieces
+    levels: Mapping[Rank, Pieces]
 
 
 class Folding:
@@ -67,7 +70,7 @@ class Folding:
         self._currency = currency
         self._zone = zone
         self._key: tuple[object, ...] = ()
-        self._orders = _Orders((), Pieces(), Pieces(), {}, {}, {}, Pieces(), Pieces())
+        self._orders = _Orders((), Pieces(), Pieces(), {}, {}, {}, Pieces(), Pieces(), {})
 
     def directive(self, services: Sequence[Service], now: Instant, outs: Sequence[OptOut] = ()) -> Directive:
         """The directive at `now` without what the owner opted out of; `next_change_at` knows the events, no links."""
@@ -89,6 +92,7 @@ class Folding:
             limits=tuple(_limit_windows(orders.limits, wall)),
             charges=tuple(self._charges(wall)),
             curves=tuple(self._curves(wall)),
+            levels=tuple(_levels(orders.levels, wall)),
             weights=tuple(_weights(orders.ghg.from_now(wall), orders.shape.from_now(wall), wall)),
             links=tuple(_status(s, len(own)) for s, own in zip(services, shown, strict=True)),
             events=tuple(summary for own in shown for summary in own),
@@ -120,6 +124,10 @@ class Folding:
             subject_pieces(priced, self._resources, (SignalKind.CURVE,)),
             price_pieces(steering, SignalKind.GHG_G_PER_KWH),
             price_pieces(steering, SignalKind.LOAD_SHAPE),
+            {
+                rank: level_pieces(event for _, event in steering if rank_of(event) is rank)
+                for rank in (Rank.OBLIGATION, Rank.PROGRAMME)
+            },
         )
 
     def _is_our_currency(self, event: GridEvent) -> bool:
@@ -221,6 +229,7 @@ class Folding:
             *orders.curves.values(),
             orders.ghg,
             orders.shape,
+            *orders.levels.values(),
         ]
         edges = [edge for pieces in all_pieces if (edge := pieces.next_edge(now)) is not None]
         for service in services:
@@ -238,6 +247,13 @@ def _weights(ghg: Sequence[Piece], shape: Sequence[Piece], now: datetime) -> Ite
             yield WeightWindow(window.start, window.end, grams, welcome, window.source)
 
 
+def _levels(levels: Mapping[Rank, Pieces], now: datetime) -> Iterator[LevelWindow]:
+    for rank, pieces in levels.items():
+        for piece in pieces.from_now(now):
+            if piece.event is not None and piece.value:
+                yield LevelWindow(piece.start, piece.end, int(piece.value), rank, piece.event.provider_id)
+
+
 def _without_connection(link: Link, *, lasts: bool) -> str:
     """Why a default limit holds; `lasts`: no event is known that will end it."""
     if link.state is LinkState.RESYNC:
@@ -253,7 +269,7 @@ def _limit_windows(sides: Sequence[_Side], now: datetime) -> Iterator[LimitWindo
             start = now if piece.start == LONG_PAST else piece.start
             imported = piece.value if entry.side == "import" else None
             exported = piece.value if entry.side == "export" else None
-            yield LimitWindow(start, piece.end, imported, exported, entry.service.provider.id)
+            yield LimitWindow(start, piece.end, imported, exported, entry.service.provider.id, entry.rank)
 
 
 def _status(service: Service, shown: int) -> LinkStatus:

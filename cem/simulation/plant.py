@@ -40,11 +40,12 @@ from hw_sim.profiled.find import catalogue
 from hw_sim.scenario import Scenario as TiedHome
 from hw_sim.scenario import is_scenario, scenario_of
 from hw_sim.simulation import SimulatedHome
-from hw_sim.specs import LINES, DeviceSpec
+from hw_sim.specs import LINES, DeviceSpec, EvSpec
 from hw_sim.truth import BatteryTruth, EvTruth, PvTruth, Truth
 
 __all__ = [
     "BatteryTruth",
+    "EvSpec",
     "EvTruth",
     "Home",
     "HomeUnusable",

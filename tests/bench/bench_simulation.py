@@ -1,8 +1,9 @@
-"""What simulated time costs: .venv/bin/python tests/bench/bench_simulation.py [--minutes N] [--whole]
+"""What simulated time costs: .venv/bin/python tests/bench/bench_simulation.py [--minutes N] [--whole] [--month]
 
 The real gateway and a simulated farm with eight devices on one virtual clock, in processor time: without and with the
 judge, at ticks of 1 s and of 30 s, each for a stretch of N minutes of ticks (default 20) and counted up to a day and to
-a month; the best of three stretches counts, as the machine is shared. `--whole` runs a whole day of 1 s ticks instead.
+a month; the best of three stretches counts, as the machine is shared. `--whole` runs a whole day of 1 s ticks instead,
+`--month` 31 whole days of 30 s ticks, in which the past that plans look at grows to four weeks.
 The bare event loop with as many timers as devices is the yardstick: ratios can be compared between machines.
 """
 
@@ -84,12 +85,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--month", action="store_true")
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
     home = eight_devices()
     assert len(home.device) == 8
     if given.whole:
         row("a whole day at 1 s ticks", f"{86400 * cost_s(home, 1.0, 86400, judged=False, stretches=1):.0f} s")
+    if given.month:
+        ticks = round(MONTH_S / 30.0)
+        row("31 whole days at 30 s ticks", f"{ticks * cost_s(home, 30.0, ticks, judged=False, stretches=1):.0f} s")
+    if given.whole or given.month:
         return
     ticks = round(given.minutes * 60)
     bare = bare_s(len(home.device), ticks)

@@ -177,3 +177,14 @@ def test_a_car_in_the_sun_takes_no_more_than_the_sun_from_its_first_second_on() 
     home.pv_w = -1000.0
     home.run(60)
     assert home.powers["car"] == 6 * 690  # its least, until the contactor may open
+
+
+@pytest.mark.parametrize(("pv_w", "amperes"), [(-4500.0, 6), (-8000.0, 10), (-11900.0, 16)])
+def test_a_car_that_is_bounded_to_last_with_the_sun_takes_more_of_it_where_there_is_more(
+    pv_w: float, amperes: int
+) -> None:
+    bounded = Intent(CHARGES, max_w=4140.0, value_per_kwh=0.30)
+    battery = Intent(IntentKind.SELF_CONSUME, value_per_kwh=0.01)
+    planned = plan({"car": bounded, "battery": battery}, price=PLANNED)
+    found = settled(HOME, inputs(world(pv_w=pv_w, car_state="B"), plan=planned))[0]
+    assert of(found, "car").value == amperes

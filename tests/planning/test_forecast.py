@@ -1,6 +1,7 @@
 """Forecasts from the house's own past."""
 
 import math
+import random
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -57,14 +58,16 @@ def test_a_local_day_has_its_own_number_of_quarter_hours(day: str, slots: int) -
 
 def test_without_history_there_is_still_a_forecast() -> None:
     edges = slot_edges(NOW)
-    assert set(load_forecast(Course([]), edges)) == {DEFAULT_LOAD_W}
-    assert set(pv_forecast(Course([]), edges)) == {0.0}
-    assert max(pv_forecast(Course([]), edges, 3000.0, clear_sky_w=clear_sky_w(edges, 5000.0, 52.0, 13.0))) == 3000.0
+    assert set(load_forecast(Course([]), edges).expected_w) == {DEFAULT_LOAD_W}
+    assert set(pv_forecast(Course([]), edges).expected_w) == {0.0}
+    assert (
+        max(pv_forecast(Course([]), edges, 3000.0, clear_sky_w=clear_sky_w(edges, 5000.0, 52.0, 13.0)).high_w) == 3000.0
+    )
 
 
 def test_a_daily_pattern_is_found_again() -> None:
     edges = slot_edges(NOW)
-    forecast = load_forecast(Course(past(14, evening)), edges)
+    forecast = load_forecast(Course(past(14, evening)), edges).expected_w
     for start, value in zip(edges, forecast, strict=False):
         assert value == pytest.approx(evening(start), abs=1.0)
 
@@ -73,14 +76,14 @@ def test_the_pattern_follows_local_time_over_the_change_of_the_clocks() -> None:
     zone = ZoneInfo("Europe/Berlin")
     now = datetime(2026, 3, 29, 12, tzinfo=UTC)
     history = past(7, lambda at: evening(at.astimezone(zone)), until=now)
-    forecast = load_forecast(Course(history), slot_edges(now), "Europe/Berlin")
+    forecast = load_forecast(Course(history), slot_edges(now), "Europe/Berlin").expected_w
     for start, value in zip(slot_edges(now), forecast, strict=False):
         assert value == pytest.approx(evening(start.astimezone(zone)), abs=1.0)
 
 
 def test_recent_days_weigh_more() -> None:
     old, new = past(14, 1000.0, until=NOW - timedelta(days=7)), past(7, 200.0)
-    assert load_forecast(Course(old + new), slot_edges(NOW))[-1] < 500.0
+    assert load_forecast(Course(old + new), slot_edges(NOW)).expected_w[-1] < 500.0
 
 
 def test_weekends_are_learnt_apart() -> None:
@@ -88,7 +91,7 @@ def test_weekends_are_learnt_apart() -> None:
         return 1500.0 if at.weekday() >= 5 else 300.0
 
     friday = datetime(2026, 6, 12, 23, 45, tzinfo=UTC)
-    saturday = load_forecast(Course(past(28, weekly, until=friday)), slot_edges(friday))[40]
+    saturday = load_forecast(Course(past(28, weekly, until=friday)), slot_edges(friday)).expected_w[40]
     assert saturday > 700.0
 
 
@@ -96,7 +99,7 @@ def test_the_last_hours_error_is_carried_forward_and_fades() -> None:
     def surprised(at: datetime) -> float:
         return 300.0 + (1000.0 if at >= NOW - timedelta(hours=1) else 0.0)
 
-    forecast = load_forecast(Course(past(14, surprised)), slot_edges(NOW))
+    forecast = load_forecast(Course(past(14, surprised)), slot_edges(NOW)).expected_w
     assert forecast[0] == pytest.approx(1300.0, rel=0.1)
     assert forecast[40] < 350.0
     assert all(a >= b - 1e-6 for a, b in pairwise(forecast[:80]))
@@ -107,13 +110,13 @@ def test_todays_clouds_are_carried_forward_and_fade() -> None:
         return -0.0 + sun(at) * (0.3 if at >= NOW - timedelta(hours=6) else 1.0)
 
     edges = slot_edges(NOW)
-    forecast = pv_forecast(Course(past(7, cloudy)), edges)
+    forecast = pv_forecast(Course(past(7, cloudy)), edges).expected_w
     assert forecast[0] < 0.5 * sun(NOW)
     assert forecast[92] > 0.8 * sun(edges[92])
 
 
 def test_pv_never_exceeds_its_rating() -> None:
-    assert max(pv_forecast(Course(past(7, sun)), slot_edges(NOW), 3000.0)) == 3000.0
+    assert max(pv_forecast(Course(past(7, sun)), slot_edges(NOW), 3000.0).high_w) == 3000.0
 
 
 def test_nothing_younger_than_now_is_looked_at() -> None:
@@ -126,12 +129,12 @@ def test_nothing_younger_than_now_is_looked_at() -> None:
 
 def test_gaps_and_broken_values_are_skipped() -> None:
     broken = [(minute, math.nan if k % 3 == 0 else value) for k, (minute, value) in enumerate(past(7, 500.0))]
-    forecast = load_forecast(Course(broken[: len(broken) // 2] + broken[-600:]), slot_edges(NOW))
+    forecast = load_forecast(Course(broken[: len(broken) // 2] + broken[-600:]), slot_edges(NOW)).expected_w
     assert all(value == pytest.approx(500.0) for value in forecast)
 
 
 def test_a_few_minutes_of_history_are_enough() -> None:
-    forecast = load_forecast(Course(past(0.01, 800.0)), slot_edges(NOW))
+    forecast = load_forecast(Course(past(0.01, 800.0)), slot_edges(NOW)).expected_w
     assert all(value == pytest.approx(800.0) for value in forecast)
 
 
@@ -141,3 +144,28 @@ def test_a_clear_sky_peaks_at_noon_and_is_dark_at_night() -> None:
     assert sky[0] == 0.0
     assert 40 <= sky.index(max(sky)) <= 50
     assert 700.0 < max(sky) <= 1000.0
+
+
+def test_the_band_holds_four_days_of_five_and_is_narrower_for_the_next_hours() -> None:
+    rng = random.Random(4)
+    level = {day: rng.uniform(200.0, 2000.0) for day in range(-40, 2)}
+
+    def noisy(at: datetime) -> float:
+        return level[(at - NOW).days]
+
+    inside, widths = [], []
+    for day in range(-12, 1):
+        now = NOW + timedelta(days=day)
+        found = load_forecast(Course(past(28, noisy, until=now)), slot_edges(now))
+        came = [noisy(start) for start in slot_edges(now)[:-1]]
+        inside += [a <= b <= c for a, b, c in zip(found.low_w, came, found.high_w, strict=True)][40:]
+        widths.append((found.high_w[0] - found.low_w[0], found.high_w[60] - found.low_w[60]))
+        assert all(a <= b <= c for a, b, c in zip(found.low_w, found.expected_w, found.high_w, strict=True))
+    assert 0.7 <= sum(inside) / len(inside) <= 0.97
+    assert all(soon < late for soon, late in widths)
+
+
+def test_little_history_means_a_wide_band() -> None:
+    found = load_forecast(Course(past(1, 500.0)), slot_edges(NOW))
+    assert found.high_w[-1] > 1000.0
+    assert found.low_w[-1] < 250.0

@@ -170,3 +170,13 @@ def test_a_problem_beyond_the_solver_gives_a_plan_by_rules() -> None:
     assert plan.status == "rules"
     assert len(plan.slots) == 4
     assert any("rules instead" in reason for reason in plan.reasons)
+
+
+def test_a_car_that_charges_mostly_from_the_sun_is_bounded_so_that_the_sun_lasts() -> None:
+    """Most of its smallest power comes from the sun for an hour; at full power in the first quarter it would not."""
+    need = EvNeed("car", 4140.0, START + 16 * STEP)
+    pv = [3600.0] * 4 + [0.0] * 12
+    request = problem(16, price=0.22, export_price=0.06, load_w=0.0, pv_w=pv, resources=(CAR, PV), ev=(need,))
+    intents = [slot.intents["car"] for slot in solve(request).slots]
+    assert {(intent.kind, intent.max_w) for intent in intents[:4]} == {(IntentKind.CHARGE_TO, 4140.0)}
+    assert {intent.kind for intent in intents[4:]} == {IntentKind.HOLD}

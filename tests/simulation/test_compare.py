@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -43,6 +44,13 @@ def test_a_course_knows_when_cars_are_away_and_what_they_use() -> None:
     away = np.flatnonzero(car.plugged < 1)
     assert (away[0], away[-1]) == (7 * 60 + 30 - 1, 17 * 60 + 15 - 2)
     assert car.used_wh.sum() == pytest.approx(9000)
+
+
+def test_the_weeks_before_are_aligned_with_the_time_itself_when_the_clocks_change() -> None:
+    berlin = datetime(2026, 3, 29, 18, tzinfo=ZoneInfo("Europe/Berlin"))
+    course = replace(_task(1.0, berlin), past=2 * DAY).course()
+    assert course.minute_of(berlin) == 2 * 1440
+    assert len(course.load_w) == 4 * 1440 + 60
 
 
 def test_cars_begin_full_and_are_to_be_ready_for_their_trips() -> None:

@@ -149,6 +149,17 @@ def price_pieces(events: Iterable[tuple[int, GridEvent]], kind: SignalKind) -> P
     return _pieces(list(_ranked(events, kind)))
 
 
+def level_pieces(events: Iterable[GridEvent]) -> Pieces:
+    """The load-shed level over time: the highest of all that are called for."""
+    claims = [
+        Stretch(interval.start, interval.end, (-level, event.id), Piece(interval.start, interval.end, level, event))
+        for event in events
+        for interval in event.intervals
+        if not event.test and (level := interval.signals.get(SignalKind.LOAD_SHED_LEVEL)) is not None
+    ]
+    return _pieces(claims)
+
+
 def subject_pieces(
     events: Iterable[tuple[int, GridEvent]], resources: frozenset[str], kinds: Sequence[SignalKind]
 ) -> dict[str, Pieces]:

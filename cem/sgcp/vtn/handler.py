@@ -1,12 +1,13 @@
 """The VTN: a request in, an answer and the changes to store out. No socket, no clock, no disk."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from itertools import islice
 from types import MappingProxyType
+from typing import TypeVar
 
 from cem.sgcp.vtn.answers import RefusedRequest, json_answer, text_answer
 from cem.sgcp.vtn.notices import FILTERED, GIVEN_UP, News, news_of
@@ -22,6 +23,7 @@ from cem.wire.openadr3 import ObjectType, Scope, format_datetime, parse_datetime
 BASE_PATH = "/openadr3/3.1.0"
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9._%\[\]:-]{1,255}")
 _TICK = timedelta(milliseconds=1)
+T = TypeVar("T")
 _NO_PROOFS: Proofs = MappingProxyType({})
 
 
@@ -139,7 +141,11 @@ class Vtn:
             len(self._objects.all(kind))
             for kind in (ObjectType.VEN, ObjectType.PROGRAM, ObjectType.EVENT, ObjectType.REPORT)
         )
-        return Figures(vens, programs, events, reports, self._tokens.heard_at)
+        return Figures(vens, programs, events, reports, max(self._tokens.heard.values(), default=None))
+
+    def look(self, read: Callable[[Objects, Mapping[str, datetime]], T]) -> T:
+        """What a reading makes of the objects and of when each client was last heard; it must not change them."""
+        return read(self._objects, self._tokens.heard)
 
     def demand_business(self, request: HttpRequest, now: datetime) -> None:
         """Raises RefusedRequest where a request does not bear a token of the business logic."""

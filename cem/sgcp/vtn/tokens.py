@@ -125,7 +125,7 @@ class Tokens:
         self._issued = Turnstile(a_minute)
         self._lifetime = lifetime
         self._new_salt = new_salt
-        self.heard_at: datetime | None = None  # when a VEN last came with a token that holds
+        self.heard: dict[str, datetime] = {}  # when each VEN's client last came with a token that holds
 
     def issue(self, request: HttpRequest, now: datetime) -> tuple[HttpResponse, Issued | None]:
         """The token endpoint: credentials as HTTP Basic or in the form body."""
@@ -166,7 +166,7 @@ class Tokens:
                 {"www-authenticate": 'Bearer error="invalid_token"'},
             )
         if grant.role is Role.VEN:
-            self.heard_at = now
+            self.heard[grant.client_id] = now
         return grant
 
     def returning(self, request: HttpRequest, now: datetime) -> Issued | None:
@@ -211,7 +211,7 @@ class Tokens:
 
     def _signed(self, grant: Grant) -> str:
         scopes = sum(1 << place for place, scope in enumerate(_ORDER) if scope in grant.scopes)
-        end_ms = round((grant.expires_at - _EPOCH) / timedelta(milliseconds=1))
+        end_ms = (grant.expires_at - _EPOCH) // timedelta(milliseconds=1)  # never later than its lifetime allows
         said = f"{_url64(grant.client_id.encode())}.{scopes:x}.{end_ms:x}.{self._new_salt()}"
         return f"{said}.{self._code(grant.client_id, said)}"
 

@@ -62,6 +62,7 @@ class Vtn2b:
         self._objects = objects
         self.parties = Parties(config, objects)
         self.orders = Orders(config, objects, self.parties)
+        self.heard: dict[str, datetime] = {}  # when each registered VEN last said something
 
     @property
     def is_light(self) -> bool:
@@ -96,6 +97,7 @@ class Vtn2b:
             ven = self.parties.known(ven_id, fingerprint)
             if ven is None:
                 return RequestReregistration(ven_id=ven_id or ""), ()
+            self.heard[ven["id"]] = now
             return self._respond(message, ven, now)
         except Refused as refusal:
             return self._refusal(message, refusal), ()
@@ -108,6 +110,7 @@ class Vtn2b:
                 raise Refused(Code.INVALID_ID, "it is in the name of another VEN")
             if found is None:
                 raise Refused(Code.NOT_REGISTERED, "the VEN is no longer registered")
+            self.heard[post.ven_id] = now
             return self._respond(answer, found[0], now)
         except Refused as refusal:
             return self._refusal(answer, refusal), ()

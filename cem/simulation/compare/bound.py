@@ -2,10 +2,11 @@
 
 A bound by construction. Every way in which a house can be run is a way through this programme: powers are means of
 slots in which the prices stay, so what happens within a slot is one of its ways; batteries may go in and out at once,
-cars draw any power, tapers, fuses, reaction times and shared inverters are left out; a store may go as low as any of
+tapers, fuses, reaction times and shared inverters are left out; a store may go as low as any of
 the compared policies went, and holds at each appointed time what the emptiest of those held that kept the appointment.
 Where the owner lets no battery be emptied into a car, cars and batteries take no more than what is bought and the sun
-leaves, or as much more as with a compared policy in that slot.
+leaves, or as much more as with a compared policy in that slot; and as a car takes nothing or its smallest current, a
+share of what it takes is bought while the sun leaves less than that.
 What is stored at the end is paid for as with every policy.
 """
 
@@ -41,7 +42,7 @@ class Store:
     """A battery, a car, a load with a daily need, a heat store: kWh stored; kW per slot at the terminal, magnitudes.
 
     `drain_kwh` leaves it in a slot whatever is done. `end_value` is per kWh stored at the end. `is_load`: a battery may
-    be emptied into it.
+    be emptied into it. `least_kw`: it takes nothing, or at least this much.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Store:
     end_value: float = 0.0
     appointments: tuple[Appointment, ...] = ()
     is_load: bool = False
+    least_kw: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class House:
     export_limit_kw: Array
     stores: tuple[Store, ...] = ()
     given_kw: Array | None = None  # where no battery may be emptied into a car or another one: what is theirs unbought
+    spare_kw: Array | None = None  # and the most that the sun ever leaves in the slot
+    slack_kw: Array | None = None  # by how much a policy got round what follows from that
     peak_price: float = 0.0  # per kW of the highest mean import of a slot
 
 
@@ -84,6 +88,13 @@ class Bound:
     grid_kw: Array
     power_kw: dict[str, Array]
     stored_kwh: dict[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    into: NDArray[np.int64]
+    out: NDArray[np.int64]
+    stored: NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -160,13 +171,7 @@ def bound_of(house: House) -> Bound:
     made.add(balance, unused, -1.0)
     parts = [_store(made, store, balance, hours, MISSED * dearest) for store in house.stores]
     _through_the_meter(made, house, flows, parts)
-    if house.given_kw is not None:
-        rows = made.row(np.full(n, -np.inf), house.given_kw)
-        for store, part in zip(house.stores, parts, strict=True):
-            if not store.is_load:
-                made.add(rows, part.into, 1.0)
-        for each in flows[1.0]:
-            made.add(rows, each, -1.0)
+    _into_cars(made, house, flows[1.0], parts)
     if house.peak_price > 0.0:
         peak = made.column(1, 0.0, np.inf, house.peak_price)
         rows = made.row(np.full(n, -np.inf), np.zeros(n))
@@ -189,11 +194,32 @@ def bound_of(house: House) -> Bound:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    into: NDArray[np.int64]
-    out: NDArray[np.int64]
-    stored: NDArray[np.int64]
+def _into_cars(
+    made: _Programme,
+    house: House,
+    bought: tuple[NDArray[np.int64], NDArray[np.int64]],
+    parts: Sequence[_Part],
+) -> None:
+    """Where no battery may be emptied into a car: what cars and batteries take is bought, or left by the sun."""
+    if house.given_kw is not None:
+        rows = made.row(np.full(len(house.hours), -np.inf), house.given_kw)
+        for store, part in zip(house.stores, parts, strict=True):
+            if not store.is_load:
+                made.add(rows, part.into, 1.0)
+        for each in bought:
+            made.add(rows, each, -1.0)
+    if house.spare_kw is not None and house.slack_kw is not None:
+        rows = made.row(np.full(len(house.hours), -np.inf), house.slack_kw)
+        for store, part in zip(house.stores, parts, strict=True):
+            if store.least_kw > 0.0:
+                made.add(rows, part.into, bought_share(house.spare_kw, store.least_kw))
+        for each in bought:
+            made.add(rows, each, -1.0)
+
+
+def bought_share(spare_kw: Array, least_kw: float) -> Array:
+    """What is bought at least of each kWh of something that takes `least_kw` or more while so much is to spare."""
+    return np.clip(1.0 - spare_kw / least_kw, 0.0, 1.0)
 
 
 def _store(made: _Programme, store: Store, balance: NDArray[np.int64], hours: Array, missed: float) -> _Part:

@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 
 from cem.simulation.account import TOLERANCE, TOLERANCE_W, Sample
-from cem.simulation.compare.bound import Appointment, Array, Bound, House, Store, bound_of
+from cem.simulation.compare.bound import Appointment, Array, Bound, House, Store, bought_share, bound_of
 from cem.simulation.compare.course import Course
 from cem.simulation.compare.policies import Policy
 from cem.simulation.compare.run import Run, Task, run_policy
+from cem.simulation.plant import EvSpec
 
 SLOT_MIN = (15, 5, 1)
 """Lengths of a slot of the bound, minutes: the longest in which all prices stay."""
+MIN_CURRENT_A = 6.0
+"""IEC 61851-1."""
 KEPT_PCT = 0.05
 """A battery's least level is known so well."""
 
@@ -187,23 +190,44 @@ def _house(task: Task, course: Course, runs: Mapping[Policy, Run], worth: Worth)
         mean(here.load_w) / 1000.0,
         mean(here.sun_w) / 1000.0,
         *_limits(task, len(widths)),
-        given_kw=_given_kw(task, here, runs, slots),
-        stores=tuple(_stores(task, here, runs, worth, slots, hours)),
+        tuple(_stores(task, here, runs, worth, slots, hours)),
+        *_sun_for_cars(task, here, runs, slots),
     )
 
 
-def _given_kw(
+def _sun_for_cars(
     task: Task, here: Course, runs: Mapping[Policy, Run], slots: np.ndarray[Any, np.dtype[np.int64]]
-) -> Array | None:
-    """What cars and batteries may take that is not bought; None where a battery may be emptied into a car."""
+) -> tuple[Array | None, Array | None, Array | None]:
+    """As `House` has them: given, spare, slack; none where a battery may be emptied into a car."""
     if any(policy.into_car for policy in task.site().site.batteries):
-        return None
-    least = np.maximum(here.sun_w - here.load_w, 0.0)
-    taken = [
-        np.array([s.ev_w + max(s.battery_w, 0.0) - max(s.grid_w, 0.0) for s in run.samples]) for run in runs.values()
+        return None, None, None
+
+    def mean_kw(watts: Array) -> Array:
+        return np.asarray(np.add.reduceat(watts, slots[:-1]) / np.diff(slots) / 1000.0, np.float64)
+
+    spare_w = np.maximum(here.sun_w - here.load_w, 0.0)
+    spare_kw = np.asarray(np.maximum.reduceat(spare_w, slots[:-1]) / 1000.0, np.float64)
+    flows = [
+        [
+            mean_kw(np.array(watts))
+            for watts in zip(*((s.ev_w, max(s.battery_w, 0.0), max(s.grid_w, 0.0)) for s in run.samples), strict=True)
+        ]
+        for run in runs.values()
     ]
-    minutes = np.maximum.reduce([np.add.reduceat(values, slots[:-1]) for values in (least, *taken)])
-    return np.asarray(minutes / np.diff(slots) / 1000.0, np.float64)
+    given = np.maximum.reduce([mean_kw(spare_w), *(car + battery - bought for car, battery, bought in flows)])
+    least = [_least_kw(task, car) for car in task.scenario.home.ev]
+    if not least:
+        return given, None, None
+    share = bought_share(spare_kw, max(least))
+    slack = np.maximum.reduce([np.zeros(len(spare_kw)), *(car * share - bought for car, _, bought in flows)])
+    return given, spare_kw, slack
+
+
+def _least_kw(task: Task, car: EvSpec) -> float:
+    """The smallest power at which a car charges: on one phase where its charging point changes to it."""
+    changes = any(device.switches_phases for device in task.scenario.home.device)
+    phases = 1 if changes else min(car.phases, car.car_phases)
+    return max(MIN_CURRENT_A, car.car_min_a) * phases * task.scenario.home.grid.voltage_v / 1000.0
 
 
 def _slots(task: Task, buy: Array, sell: Array) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -272,6 +296,7 @@ def _stores(
                 np.full(count, car.efficiency),
                 drain_kwh=np.add.reduceat(mine.used_wh, slots[:-1]) / 1000.0,
                 end_value=worth.refill / car.efficiency,
+                least_kw=_least_kw(task, car),
                 appointments=tuple(_appointments(task, car.id, car.capacity_wh, runs, slots)),
             )
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ PAST = timedelta(days=28)
 """So long the house was recorded before, with nobody who steered it."""
 AFTER = timedelta(days=2)
 """So far beyond the end plans look."""
+AWAKE_STEPS = 2.5
+"""A car needs so many long steps to wake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +36,24 @@ class Task:
     past: timedelta = PAST
 
     def __post_init__(self) -> None:
-        """Every car begins as full as it wants to be: what it takes is what its trips take."""
-        home = self.scenario.home
-        full = tuple(spec.model_copy(update={"soc_pct": spec.target_soc_pct}) for spec in home.ev)
+        """Every car begins as full as it wants to be: what it takes is what its trips take.
+
+        In long steps none wakes before the gateway has seen it, as none does in steps of a second.
+        """
+        home, step_s = self.scenario.home, self.scenario.step_s
+        full = tuple(
+            spec.model_copy(
+                update={"soc_pct": spec.target_soc_pct, "wake_s": max(spec.wake_s, AWAKE_STEPS * (step_s - 1.0))}
+            )
+            for spec in home.ev
+        )
         scenario = replace(self.scenario, home=home.model_copy(update={"ev": full}))
         object.__setattr__(self, "scenario", scenario)
 
     @property
     def start(self) -> datetime:
-        """The first instant."""
-        return self.scenario.start or begins_at(self.scenario.home, None) or MIDSUMMER
+        """The first instant, UTC: days that are counted back from it are not those of a clock that changes."""
+        return (self.scenario.start or begins_at(self.scenario.home, None) or MIDSUMMER).astimezone(UTC)
 
     @property
     def end(self) -> datetime:

@@ -6,7 +6,7 @@ from cem.model.resource import Control, Role
 from cem.model.setpoint import Setpoint, WriteState
 from cem.model.site import Site
 from cem.ports import ControlSpec, Storage
-from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, Write
+from cem.simulation.oracle.seen import SAFE_WITHIN_S, Bounds, Lasting, Seen, Told, Violation, Write
 from cem.simulation.oracle.wires import (
     MAY_WRITE,
     RATE_TIMER,
@@ -23,8 +23,6 @@ from cem.simulation.oracle.wires import (
 
 CYCLE_SAYS_S = 15.0
 """After so long without a completed tick no device may be fed any more: lease and one poll."""
-SAFE_WITHIN_S = 60.0
-"""F1: safe mode for what depended on a silent device."""
 DAY_S = 86400.0
 NORMAL = 2.0
 """SG Ready: a heat pump heats as it needs."""

@@ -6,7 +6,7 @@ from cem.model.envelope import Rank
 from cem.model.resource import Resource, Role
 from cem.model.site import GuaranteedMinimum, Site
 from cem.simulation.oracle.facts import LOCKED, NORMAL, ChargerFact, SwitchedFact
-from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, Window
+from cem.simulation.oracle.seen import SAFE_WITHIN_S, Bounds, Lasting, Seen, Told, Violation, Window
 
 PHASES = ("L1", "L2", "L3")
 BANDS = {phase: ((1.1, 60.0, f"{phase}>1.1"), (1.45, 5.0, f"{phase}>1.45")) for phase in PHASES}
@@ -23,7 +23,8 @@ class Fuse:
     """I1: no phase above its fuse for longer than the fuse stands.
 
     Excused while what nobody controls is above by itself, if every controllable consumer then is at its least
-    within 5 s; while the meter lies; and while no gateway runs that could do something.
+    within 5 s; while the meter lies; while it has been silent for no longer than safe mode may take (F1); and while no
+    gateway runs that could do something.
     """
 
     name = "I1"
@@ -33,16 +34,20 @@ class Fuse:
         self._bounds = bounds
         self._means = [Window(600.0) for _ in range(3)]
         self._over = Lasting()
+        self._silent = Lasting()
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
         """Every phase by three measures: ten minutes, one minute, five seconds."""
         fuse_a = self._site.connection.fuse_a
+        silent_s = self._silent.for_s("meter", seen.facts.meter == "silent", seen.at_s)
+        blind = seen.facts.meter == "silent" and silent_s <= self._bounds.meter_stale_s + SAFE_WITHIN_S
+        blind = blind or seen.facts.meter == "lies"
         found = []
         for index, (phase, phase_w) in enumerate(zip(PHASES, seen.facts.phases_w, strict=False)):
             amps = abs(phase_w) / seen.facts.voltage_v
             mean = self._means[index].add(seen.at_s, amps)
-            excused = self._excused(seen, index, fuse_a)
+            excused = blind or self._excused(seen, index, fuse_a)
             for share, seconds, key in BANDS[phase]:
                 lasts = self._over.for_s(key, amps > share * fuse_a and not excused, seen.at_s)
                 if self._told.once(key, lasts > seconds + self._bounds.lag_s):
@@ -58,16 +63,18 @@ class Fuse:
 
     def _excused(self, seen: Seen, index: int, fuse_a: float) -> bool:
         facts = seen.facts
-        if not seen.runs or seen.runs_for_s() < 15.0 or facts.meter != "ok":
+        if not seen.runs or seen.runs_for_s() < 15.0:
             return True
         free = facts.phases_w[index]
-        at_least = True
+        at_least, safe = True, facts.meter == "silent"
         for part in facts.movers:
-            if part.obeys:
-                phases = part.phases if isinstance(part, ChargerFact) else part.resource.ratings.phases
-                share = part.power_w / max(1, phases)
-                free -= share if phases == 3 or index == (part.resource.ratings.phase or 1) - 1 else 0.0
-                at_least = at_least and share <= IDLE_W
+            if not part.obeys or (safe and isinstance(part, SwitchedFact)):
+                continue  # safe mode leaves heat pumps and loads in their own hands, a car its smallest current
+            phases = part.phases if isinstance(part, ChargerFact) else part.resource.ratings.phases
+            share = part.power_w / max(1, phases)
+            free -= share if phases == 3 or index == (part.resource.ratings.phase or 1) - 1 else 0.0
+            least_a = part.resource.ratings.min_current_a if safe and isinstance(part, ChargerFact) else 0.0
+            at_least = at_least and share <= least_a * facts.voltage_v + IDLE_W
         return abs(free) / facts.voltage_v > fuse_a and at_least
 
     def _broken(self, seen: Seen, allowed: str, amps: float) -> Violation:
@@ -116,7 +123,9 @@ class _SiteLimit:
             return []
         power = self._power_w(seen)
         kept = limit if self._excused(seen, limit) else max(limit, power - jumped_w)
-        mean = self._mean.add(seen.at_s, min(power, kept))
+        # what lies above all that may be taken counts, not the whole of it
+        above = limit + max(0.0, power - max(limit, self._most_w(seen)))
+        mean = self._mean.add(seen.at_s, min(power, kept, above))
         most = limit + max(50.0, 0.02 * limit)
         if self._told.once(self.side, mean is not None and mean > most):
             seen_w = f"{mean:.0f} W {self.side} over a minute; uncontrolled {seen.facts.uncontrolled_w:.0f} W"
@@ -156,6 +165,11 @@ class _SiteLimit:
     def _power_w(self, seen: Seen) -> float:
         raise NotImplementedError
 
+    def _most_w(self, seen: Seen) -> float:
+        """What may flow although it is above the limit."""
+        del seen
+        return float("-inf")
+
     def _excused(self, seen: Seen, limit: float) -> bool:
         raise NotImplementedError
 
@@ -193,6 +207,10 @@ class ImportLimit(_SiteLimit):
 
     def _power_w(self, seen: Seen) -> float:
         return seen.facts.grid_w
+
+    def _most_w(self, seen: Seen) -> float:
+        """What nobody controls, and the guaranteed minimum on top of it."""
+        return seen.facts.uncontrolled_w + self._minimum_w if self._minimum_w else float("-inf")
 
     def _excused(self, seen: Seen, limit: float) -> bool:
         del limit  # whatever it is: nothing more can be taken away

@@ -13,6 +13,9 @@ from cem.model.tick import Inputs
 from cem.ports import ControlSpec
 from cem.simulation.oracle.facts import Facts
 
+SAFE_WITHIN_S = 60.0
+"""F1: safe mode for what depended on a silent device."""
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:

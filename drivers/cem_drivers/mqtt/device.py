@@ -131,9 +131,10 @@ class MqttDevice:
         """The newest live value of each point; raises NoAnswer when the device is silent or gone."""
         broker, listener = self._reached()
         self._asking.due(broker, listener)
-        if self._profile.rpc is not None:
-            await self._ask_status(listener)
-        messages = self._living()[1].messages
+        if self._profile.rpc is not None and await self._ask_status(listener):
+            _, listener = self._reached()
+        self._insist_on_life(listener)
+        messages = listener.messages
         readings: list[Reading] = []
         for row, point, resource_ids in self._rows:
             taken_at_s = messages.taken_at_s(row)
@@ -247,15 +248,16 @@ class MqttDevice:
         if self._broker is not None and self._listener is not None:
             self._asking.again(self._broker, self._listener)
 
-    async def _ask_status(self, listener: Listener) -> None:
-        """Asks for the status where the last answer is too old, and waits a little for it."""
+    async def _ask_status(self, listener: Listener) -> bool:
+        """Asks for the status where the last answer is too old, and waits a little for it; whether it did."""
         rpc, now_s = self._profile.rpc, self._context.monotonic()
         assert rpc is not None
         if now_s - self._status_at_s < rpc.every_s:
-            return
+            return False
         self._status_at_s = now_s
         number = listener.request(rpc.status.method, {}, rpc.status.into)
         await listener.until(lambda: not listener.waits(number), ASK_S)
+        return True
 
     async def _sign_of_life(self, broker: Broker, listener: Listener, last_s: float) -> None:
         """Waits for a live message; NoAnswer without one. The last will is the broker's, not the device's.
@@ -274,7 +276,10 @@ class MqttDevice:
 
     def _gone(self, listener: Listener) -> Condition | None:
         """By which word of the broker's the device is gone; None where there is none."""
-        return next((down for down in self._profile.life.down if listener.messages.met(down)), None)
+        for down in self._profile.life.down:
+            if listener.messages.met(down):
+                return down
+        return None
 
     def _is_up(self, listener: Listener) -> bool:
         """Whether the broker says that the device is there."""
@@ -310,6 +315,11 @@ class MqttDevice:
     def _living(self) -> tuple[Broker, Listener]:
         """Broker and listener, if the device said something lately; else NoAnswer."""
         broker, listener = self._reached()
+        self._insist_on_life(listener)
+        return broker, listener
+
+    def _insist_on_life(self, listener: Listener) -> None:
+        """Raises NoAnswer where the device has said nothing for too long."""
         messages, life = listener.messages, self._profile.life
         last_s = messages.live_at_s if messages.live_at_s is not None else listener.since_s
         silent_s = self._context.monotonic() - last_s
@@ -318,7 +328,6 @@ class MqttDevice:
                 f"{self.id}: no message for {silent_s:.0f} s, allowed are {life.expire_s:g} s; "
                 "check its power and its network"
             )
-        return broker, listener
 
     # --- writing -------------------------------------------------------------------------------------------
 
