@@ -5,6 +5,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
+from cem.config.curve_file import load_curves
 from cem.config.schema import (
     WEEKDAYS,
     CircuitTable,
@@ -41,7 +42,7 @@ from cem.ports import DeviceConfig
 def site_file(path: Path, table: SiteTable) -> SiteFile:
     """The site file with secrets read; raises OSError when a secret file has gone since the checks."""
     folder = path.parent
-    devices = tuple(device_config(device, folder, table.connection.phases, table.read_only) for device in table.device)
+    devices = tuple(_supporting(device, folder, table) for device in table.device)
     return SiteFile(
         path=path,
         site=Site(
@@ -79,6 +80,16 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
         if table.tariff.dynamic is None
         else dynamic(table.tariff.dynamic, folder, table.timezone, table.currency),
         vtn=None if table.vtn is None else vtn_site(table.vtn, folder),
+    )
+
+
+def _supporting(device: DeviceTable, folder: Path, table: SiteTable) -> DeviceConfig:
+    """One device with the curves by which it is to support the grid."""
+    config = device_config(device, folder, table.connection.phases, table.read_only)
+    return (
+        config
+        if device.grid_support is None
+        else replace(config, grid_support=load_curves(folder / device.grid_support))
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from cem.config.load import read_raw
+from cem.config.raw import read_raw
 from cem.config.schema import Table
 from cem.config.schema_faults import schema_faults
 from cem.config.words import duplicates, fault

@@ -224,6 +224,7 @@ class DeviceTable(Table):
     serial: Text | None = None
     read_only: bool = False
     poll_s: Annotated[float, Field(ge=0.1, le=3600)] = 1.0
+    grid_support: Text | None = None
     link: dict[str, LinkValue]
     resource: Annotated[tuple[ResourceTable, ...], Field(min_length=1)]
 

@@ -161,7 +161,7 @@ class StatusSource:
             name=task.config.name,
             health=state.health if state is not None else Health.STARTING,
             since=inputs.now.wall - timedelta(seconds=since_s),
-            detail=state.detail if state is not None else "",
+            detail="; ".join(part for part in (state.detail if state is not None else "", task.support.words) if part),
             advice=state.advice if state is not None else "",
             if_i_die="; ".join(dict.fromkeys(fates)) or "it is only read",
             resources=tuple(self._resource(r, inputs, decision) for r in task.config.resources),
@@ -256,6 +256,16 @@ class StatusSource:
             )
             for task in self._tasks
             if task.config.id in online and (complaint := task.complaint) is not None
+        ]
+        complaints += [
+            Trouble(
+                f"support.{task.config.id}.{function}",
+                f"{task.config.name}: {function} is not set as the site file asks: {why}",
+                "it supports the grid by what it holds itself",
+                f"Look at it with cem curves {task.config.id} while the gateway is stopped.",
+            )
+            for task in self._tasks
+            for function, why in task.support.refused.items()
         ]
         return complaints + [
             Trouble(

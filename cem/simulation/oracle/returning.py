@@ -22,6 +22,7 @@ class Return:
         self._most_w = site.connection.fuse_w
         self._lag_s = bounds.lag_s
         self._gone_s: float | None = None
+        self._had_w = 0.0  # by what can be controlled, at the end of the outage
         self._back: tuple[float, float, float] | None = None  # when, and what flowed and was controlled then
         self._more = Lasting()
         self._told = Told()
@@ -31,20 +32,17 @@ class Return:
         facts, at_s = seen.facts, seen.at_s
         if not facts.grid_there:
             self._gone_s, self._back = (at_s if self._gone_s is None else self._gone_s), None
+            self._had_w = facts.controlled_import_w
             return []
         if self._gone_s is not None:
             unseen = at_s - self._gone_s < self._lag_s or not seen.runs or facts.meter == "lies"
-            self._gone_s, self._back = None, None if unseen else (at_s, 0.0, 0.0)
+            self._gone_s, self._back = None, None if unseen else (at_s, 0.0, self._had_w)
         if self._back is None or not seen.runs or facts.meter == "lies":
             self._back = None
             return []
         back_s, flowed_w, had_w = self._back
-        if at_s - back_s <= 2.0 * self._lag_s:  # what carried the island lets go of it
-            flowed_w, had_w = max(flowed_w, facts.grid_w), max(had_w, facts.controlled_import_w)
-            self._back = (back_s, flowed_w, had_w)
-            return []
         # what nobody controls moves meanwhile, and the ramp begins at what flows when the grid counts as back
-        flowed_w = max(flowed_w, facts.grid_w - facts.controlled_import_w + had_w)
+        flowed_w = max(flowed_w, facts.load_w + sum(roof.power_w for roof in facts.roofs) + had_w)
         self._back = (back_s, flowed_w, had_w)
         rises_w = max(0.0, at_s - back_s - self._stable_s + self._lag_s) * self._ramp_w_per_s
         if flowed_w + rises_w > self._most_w:
