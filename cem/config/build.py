@@ -303,8 +303,11 @@ def vtn_site(table: VtnTable, folder: Path) -> VtnSite:
             broker.prefix,
         ),
         table.lost_after_s,
+        tuple(VtnVen2b(one.id, one.name or one.id, one.fingerprint) for one in table.ven_2b),
         beside(table.client_ca_file),
-        tuple(VtnVen2b(one.id, one.name, one.fingerprint) for one in table.ven_2b),
+        beside(table.crl_file),
+        table.sign_2b,
+        table.legacy_suites,
     )
 
 

@@ -16,6 +16,7 @@ FORMAT = 1
 
 DEFAULT_PATH = "/etc/cem/site.toml"
 BINDINGS = ("openadr3", "openadr2b")
+VEN_ID = r"^[A-Za-z0-9_-]{1,128}$"
 FINGERPRINT = r"^([0-9A-F]{2}:){9}[0-9A-F]{2}$"
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -347,10 +348,10 @@ class VtnClientTable(Table):
 
 
 class VtnVen2bTable(Table):
-    """`[[vtn.ven_2b]]`: a VEN of OpenADR 2.0b that is admitted to the domain's VTN."""
+    """`[[vtn.ven_2b]]`: a VEN of OpenADR 2.0b that may register with the domain's VTN."""
 
-    id: Annotated[Text, Field(max_length=128)]
-    name: Annotated[Text, Field(max_length=128)]
+    id: Annotated[str, Field(pattern=VEN_ID)]
+    name: Text | None = None
     fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = None
 
 
@@ -366,10 +367,13 @@ class VtnTable(Table):
     callback_networks: tuple[Text, ...] = ()
     callback_ca_file: Text | None = None
     lost_after_s: Annotated[float, Field(ge=5, le=86_400)] = 120.0
-    broker: VtnBrokerTable | None = None
     client_ca_file: Text | None = None
+    crl_file: Text | None = None
+    sign_2b: bool = False
+    legacy_suites: bool = False
+    broker: VtnBrokerTable | None = None
+    client: tuple[VtnClientTable, ...] = ()
     ven_2b: tuple[VtnVen2bTable, ...] = ()
-    client: Annotated[tuple[VtnClientTable, ...], Field(min_length=1)]
 
 
 class SiteTable(Table):

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from cem.model.directive import EventSummary, GridPresence, LinkStatus
 from cem.model.flexibility import Flexibility
+from cem.model.line import LineCounts
 from cem.model.plan import Plan
 from cem.model.request import UserRequest
 from cem.model.resource import Role
@@ -57,6 +58,7 @@ class DeviceStatus:
     advice: str  # what a person can do; empty when nothing is wrong
     if_i_die: str  # what the device does by itself when the gateway stops
     resources: tuple[ResourceStatus, ...]
+    line: LineCounts | None = None  # what was seen on its line; None where the driver counts nothing
 
 
 @dataclass(frozen=True, slots=True)

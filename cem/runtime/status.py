@@ -165,6 +165,7 @@ class StatusSource:
             advice=state.advice if state is not None else "",
             if_i_die="; ".join(dict.fromkeys(fates)) or "it is only read",
             resources=tuple(self._resource(r, inputs, decision) for r in task.config.resources),
+            line=task.line,
         )
 
     def _resource(self, resource: Resource, inputs: Inputs, decision: Decision) -> ResourceStatus:

@@ -233,18 +233,19 @@ class VenSession:
 
     async def _account(self, settlements: Settlements, asked: AskedReports) -> None:
         """Events that are over and reports that are due, as soon as the record of them is there."""
-        told = False
+        told, rest_until_s = False, float("-inf")
         while True:
             now = self._clock.now()
             if now.trusted:
                 await settlements.settle(self._accepted(), now.wall)
                 await asked.make(self._events.due, self._events.listed, now.wall)
-            if self._link.state is LinkState.ONLINE:
+            if self._link.state is LinkState.ONLINE and now.mono_s >= rest_until_s:
                 try:
                     await settlements.send()
                     await asked.send()
                     told = False
                 except VtnFailure as fault:
+                    rest_until_s = now.mono_s + fault.wait_s
                     if not told:
                         _LOG.warning(
                             "%s; what was settled or asked for is kept and sent again. %s", fault.detail, fault.advice

@@ -71,7 +71,7 @@ class Ven2bSession:
         self._clock = clock
         self._random = random
         names = [resource.id for resource in resources]
-        self._client = Vtn2bClient(provider, http, envelope or Plain())
+        self._client = Vtn2bClient(provider, http, envelope or Plain(), clock)
         signed = isinstance(envelope, Signed)
         self._registration = Registration2b(provider, self._client, store, self._new_id, signed=signed)
         self._events = Events2b(provider, point, store, clock, random, wake, house, frozenset(names))
@@ -315,6 +315,7 @@ class Ven2bSession:
         while True:
             await self._closed.wait()
             self._closed.clear()
+            wait_s = 0.0
             if self._link.state is LinkState.ONLINE and self._registration.registration_id is not None:
                 try:
                     while await self._reports.deliver(self._clock.now().wall, self._ven_id()):
@@ -323,10 +324,11 @@ class Ven2bSession:
                     tries += 1
                     if tries == 1:
                         _LOG.warning("%s; the report is kept and sent again. %s", fault.detail, fault.advice)
+                    wait_s = max(self._link.backoff_s(tries), fault.wait_s, _REPORT_RETRY_S if tries > 1 else 0.0)
                     self._closed.set()
                 else:
                     tries = 0
             await self._reports.keep(self._clock.now())
             self._point.reports_queued(self._provider.id, len(self._reports), self._clock.now())
-            if tries:
-                await asyncio.sleep(max(self._link.backoff_s(tries), _REPORT_RETRY_S if tries > 1 else 0.0))
+            if wait_s:
+                await asyncio.sleep(wait_s)

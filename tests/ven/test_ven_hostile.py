@@ -5,6 +5,7 @@ import gzip
 import json
 import threading
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from random import Random
 from typing import Any, ClassVar
 
@@ -17,8 +18,8 @@ from cem.model.directive import LinkState
 from cem.model.event import EventStatus
 from cem.model.provider import Provider
 from cem.model.resource import Resource, Role
-from cem.ports import StateKind
-from cem.runtime.ven_client import VtnClient
+from cem.ports import HttpAnswer, StateKind
+from cem.runtime.ven_client import VtnClient, retry_after_s
 from cem.runtime.ven_events import EventFetcher
 from support.rogue_vtn import PROGRAM, Home, RogueVtn, dimming
 from support.ven_world import T0, MemoryStore, utility
@@ -225,6 +226,32 @@ def test_an_event_that_slips_between_two_pages_is_not_cancelled() -> None:
     play(scene, RogueVtn([PROGRAM], events))
 
 
+@pytest.mark.parametrize(("page", "skip"), [(50, "0"), (1, "1"), (1, "2")], ids=["all", "second page", "third page"])
+def test_a_page_that_comes_empty_once_cancels_nothing_and_what_is_gone_for_good_is_gone(page: int, skip: str) -> None:
+    events = [dimming(10.0, "e0"), dimming(9.0, "e1"), dimming(4.0, "e2")]
+
+    async def scene(home: Home, vtn: RogueVtn) -> None:
+        await online(home)
+        emptied = [0]
+        in_force: list[list[float | None]] = []
+
+        async def empty_once(request: web.Request) -> web.StreamResponse:
+            in_force.append(home.limits_w)
+            first, size = int(request.query["skip"]), vtn.page
+            if request.query["skip"] == skip and not emptied[0]:
+                emptied[0] = 1
+                return web.json_response([])
+            return web.json_response(vtn.events[first : first + size])
+
+        vtn.twists["GET", "/events"] = empty_once
+        await home.until_true(lambda: emptied == [1] and len(in_force) > 8)
+        assert [home.limits_w, *in_force] == [[4000.0]] * (len(in_force) + 1)
+        vtn.events.pop()
+        await home.until_true(lambda: home.limits_w == [9000.0])
+
+    play(scene, RogueVtn([PROGRAM], events, page=page))
+
+
 def test_small_pages_duplicate_ids_and_a_page_that_never_changes_are_survived() -> None:
     events = [dimming(4.0), dimming(4.0), *(dimming(10.0, f"e{n}") for n in range(2, 9))]
 
@@ -388,6 +415,25 @@ def test_a_403_keeps_us_away_for_fifteen_minutes_and_retry_after_is_honoured() -
         assert vtn.count("GET", "/programs") == asked
 
     play(scene)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ({"retry-after": "5"}, 5.0),
+        ({"retry-after": "999999999999"}, 3600.0),
+        ({"retry-after": "Thu, 15 Jan 2026 12:02:30 GMT"}, 30.0),
+        ({"retry-after": "Thu, 15 Jan 2026 12:02:30 GMT", "date": "Thu, 15 Jan 2026 12:02:10 GMT"}, 20.0),
+        ({"retry-after": "Thu, 15 Jan 2026 12:02:30 GMT", "date": "Thu, 15 Jan 2026 12:03:10 GMT"}, 0.0),
+        ({"retry-after": "Thu, 15 Jan 2026 12:02:30 GMT", "date": "now"}, 30.0),
+        ({"retry-after": "soon"}, 0.0),
+        ({"retry-after": "Thu, 15 Jan 2026 12:02:30"}, 30.0),
+        ({}, 0.0),
+    ],
+)
+def test_retry_after_counts_by_the_servers_own_clock(headers: dict[str, str], wait_s: float) -> None:
+    now = datetime(2026, 1, 15, 12, 2, 0, tzinfo=UTC)
+    assert retry_after_s(HttpAnswer(503, headers, b""), now) == wait_s
 
 
 def test_a_vtn_that_forbids_registration_is_used_without_one() -> None:

@@ -14,6 +14,7 @@ from cem.driver import (
     DriverContext,
     GridFunction,
     Identity,
+    LineCounts,
     NoAnswer,
     Reading,
     Refused,
@@ -21,7 +22,7 @@ from cem.driver import (
     Value,
     WrongDevice,
 )
-from cem_drivers.modbus import MAX_READ, Bus, LinkStatistics, open_bus
+from cem_drivers.modbus import MAX_READ, Bus, Link, open_bus
 from cem_drivers.sunspec.candidates import candidates
 from cem_drivers.sunspec.controls import ControlSurface
 from cem_drivers.sunspec.curves import FUNCTIONS, CurveModel
@@ -60,6 +61,7 @@ class SunSpecDevice:
         self._config = config
         self._context = context
         self._bus: Bus | None = None
+        self._link: Link | None = None  # kept while it is closed, for its counters
         self._device: Map | None = None
         self._generation = 0
         self._images: dict[Map, Image] = {}
@@ -80,14 +82,15 @@ class SunSpecDevice:
         return self._config.id
 
     @property
-    def link_statistics(self) -> LinkStatistics | None:
-        """The counters of its link, which others may share; None while it is closed."""
-        return self._bus.link.statistics if self._bus is not None else None
+    def line(self) -> LineCounts | None:
+        """The counters of its link, which others may share; None before it was first opened."""
+        return self._link.statistics if self._link is not None else None
 
     async def open(self) -> Identity:
         """Connects, walks the map, identifies, learns the controls. Raises NoAnswer, BadAnswer, WrongDevice."""
         await self.close()
         bus = self._bus = open_bus(self._config.link, self._context)
+        self._link = bus.link
         opened = False
         try:
             identity = await self._open(bus)

@@ -1,10 +1,13 @@
-"""Reads of a scan, which must tell a device that is gone from an address that it does not have."""
+"""Reads of a scan, which must tell a device that is gone, or busy, from an address that it does not have."""
+
+import asyncio
 
 from cem.driver import BadAnswer, NoAnswer, Refused
-from cem_drivers.modbus import Bus
+from cem_drivers.modbus import BUSY, Bus
 
 TRIES = 2  # reading again is harmless, and a single answer may get lost
 SILENCES = 12  # questions that may stay without answer in one scan; each costs a time-out
+BUSY_S = 0.3  # before a device that said that it is busy is asked again
 
 
 class PatientReader:
@@ -23,15 +26,17 @@ class PatientReader:
         return self._left <= 0
 
     async def read(self, address: int, count: int, tries: int | None = None) -> bytes:
-        """Registers as bytes. Raises Refused at once; NoAnswer or BadAnswer after the last try."""
+        """Registers as bytes. Raises Refused at once; NoAnswer, BadAnswer or a busy Refused after the last try."""
         tries = self.tries if tries is None else tries
         while True:
             tries -= 1
             try:
                 block = await self.bus.read(address, count)
-            except Refused:
+            except Refused as error:
                 self.answered = True
-                raise
+                if error.code not in BUSY or tries <= 0:
+                    raise
+                await asyncio.sleep(BUSY_S)
             except NoAnswer:
                 self._left -= 1
                 if tries <= 0 or self.exhausted:

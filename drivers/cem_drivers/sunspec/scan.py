@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from cem.driver import BadAnswer, Identity, NoAnswer, Refused
-from cem_drivers.modbus import MAX_READ, Bus, Span, split_span
+from cem_drivers.modbus import BUSY, MAX_READ, Bus, Span, split_span
 from cem_drivers.sunspec.decode import Reader
 from cem_drivers.sunspec.definition import definition
 from cem_drivers.sunspec.patient import PatientReader
@@ -47,33 +47,36 @@ class Map:
 
 
 async def find_base(reader: PatientReader, configured: int | None = None) -> int | None:
-    """The address of the marker; None if the unit answers and there is no SunSpec map. Raises NoAnswer, BadAnswer.
+    """The address of the marker; None if the unit answers and there is no SunSpec map. Raises NoAnswer, BadAnswer,
+    Refused.
 
     An address that stays silent is asked again once another one has answered: some devices keep silent about
-    addresses that they don't have, and an answer may get lost. An address that gives damaged answers twice may well be
-    the right one: that is noise, not a device without a map.
+    addresses that they don't have, and an answer may get lost. An address that gives damaged answers twice, or is busy
+    twice, may well be the right one: that is no device without a map.
     """
     waiting = [configured] if configured is not None else list(BASES)
     error: NoAnswer | BadAnswer | None = None
-    damaged: BadAnswer | None = None
+    unclear: BadAnswer | Refused | None = None
     for _ in range(2):
         silent: list[int] = []
-        damaged = None
+        unclear = None
         for base in waiting:
             try:
                 if await reader.read(base, 2, tries=1) == MARKER:
                     return base
-            except Refused:
-                continue
+            except Refused as caught:
+                if caught.code in BUSY:
+                    unclear = caught
+                    silent.append(base)
             except (NoAnswer, BadAnswer) as caught:
                 error = caught
-                damaged = caught if isinstance(caught, BadAnswer) else damaged
+                unclear = caught if isinstance(caught, BadAnswer) else unclear
                 silent.append(base)
         if not silent or (not reader.answered and configured is None):
             break
         waiting = silent
-    if damaged is not None:
-        raise damaged
+    if unclear is not None:
+        raise unclear
     if error is not None and not reader.answered:
         raise error
     return None
@@ -106,7 +109,8 @@ async def _header(reader: PatientReader, address: int, may_end: bool) -> tuple[i
     except (Refused, NoAnswer, BadAnswer) as error:
         if not may_end:
             raise
-        reader.cut_at = None if isinstance(error, Refused) else address
+        ends = isinstance(error, Refused) and error.code not in BUSY
+        reader.cut_at = None if ends else address
         return None
     return model, length
 
