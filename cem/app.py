@@ -71,6 +71,7 @@ from cem.runtime.why import explain
 from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.point import ConnectionPoint
 from cem.sgcp.reports.outlook import Outlook
+from cem.sgcp.reports.virtual_resource import group_resource
 from cem.vtn_app import domain_vtn
 
 log = logging.getLogger(__name__)
@@ -122,6 +123,7 @@ class Gateway:
         self.point = ConnectionPoint(
             site_file.providers,
             resources=frozenset(resource.id for resource in site.resources),
+            groups={group.id: [site.resource(name) for name in group.members] for group in site.groups},
             currency=site.tariff.currency,
             zone=site.zone,
         )
@@ -206,10 +208,8 @@ class Gateway:
         return DeviceTask(config, device, self.board, world.store, world.clock, read_only=read_only)
 
     def _session(self, provider: Provider, http: Http) -> VenSession | Ven2bSession:
-        world = self._world
-        reported = [
-            resource for resource in self._site_file.site.resources if resource.role not in {Role.GRID, Role.CONTACTS}
-        ]
+        world, site = self._world, self._site_file.site
+        reported = [resource for resource in site.resources if resource.role not in {Role.GRID, Role.CONTACTS}]
         if provider.binding == "openadr2b":
             connection = self._site_file.site.connection
             return Ven2bSession(
@@ -241,6 +241,7 @@ class Gateway:
             books=self._books(),
             locate=world.locate(provider),
             domain_below=world.vtn is not None,
+            groups=[(group_resource(site, group), group.members) for group in site.groups],
         )
 
     def _books(self) -> Books | None:

@@ -31,6 +31,7 @@ from cem.model.site import (
     ControlPolicy,
     Droop,
     ElectricalConnection,
+    Group,
     IslandPolicy,
     LoadPolicy,
     Site,
@@ -54,6 +55,7 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
             goals=tuple(ChargeGoal(g.resource, g.ready_by, g.energy_wh, g.soc_pct) for g in table.goal),
             batteries=tuple(BatteryPolicy(b.resource, b.reserve_pct, b.grid_charge, b.into_car) for b in table.battery),
             circuits=tuple(circuit(c, table.connection) for c in table.circuit),
+            groups=tuple(Group(g.id, g.name or g.id, g.members) for g in table.group),
             loads=tuple(LoadPolicy(p.resource, **p.model_dump(exclude={"resource"})) for p in table.load),
             policy=ControlPolicy(
                 table.control.guaranteed_minimum,

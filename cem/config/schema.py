@@ -257,6 +257,14 @@ class CircuitTable(Table):
     limit_w: Power | None = None
 
 
+class GroupTable(Table):
+    """`[[group]]`: several resources that the grid sees as one resource more."""
+
+    id: Id
+    name: Text | None = None
+    members: Annotated[tuple[Id, ...], Field(min_length=1)]
+
+
 class LoadTable(Table):
     """`[[load]]`: the owner's word on a switched load or a heat pump."""
 
@@ -387,6 +395,7 @@ class SiteTable(Table):
     goal: tuple[GoalTable, ...] = ()
     battery: tuple[BatteryTable, ...] = ()
     circuit: tuple[CircuitTable, ...] = ()
+    group: tuple[GroupTable, ...] = ()
     load: tuple[LoadTable, ...] = ()
     droop: DroopTable | None = None
     island: IslandTable = IslandTable()

@@ -65,6 +65,15 @@ class Circuit:
     nominal_voltage_v: float = 230.0
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Several resources that a provider sees and dispatches as one, beside each by itself. `members` are their ids."""
+
+    id: str
+    name: str
+    members: tuple[str, ...]
+
+
 class LoadRun(StrEnum):
     """When a switched load is on."""
 
@@ -159,6 +168,7 @@ class Site:
     loads: tuple[LoadPolicy, ...] = ()
     policy: ControlPolicy = ControlPolicy()
     read_only: bool = False  # nothing is ever steered: decisions are shown, not made
+    groups: tuple[Group, ...] = ()
     identity: str = ""  # tells this house from every other, for chance; '': its name
 
     def chance(self, occasion: str) -> float:

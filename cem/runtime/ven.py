@@ -25,6 +25,7 @@ from cem.runtime.waiting import Signal
 from cem.sgcp.domain.usage import BELOW
 from cem.sgcp.durable import own_rows
 from cem.sgcp.point import ConnectionPoint, Followed
+from cem.sgcp.reports.flexibility import total
 from cem.sgcp.reports.usage import Usage
 
 _LOG = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class VenSession:
     `resources` are what is registered with the provider and reported one by one; the site is always reported.
     `ears` are what notifications are listened for with, `books` what events are settled by; None: they are not.
     `locate` finds the VTN where the site file does not say where it is. A `domain_below` is one resource more; what it
-    used is given to `aggregated`.
+    used is given to `aggregated`. Each of the `groups` is a resource with the names of its members.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class VenSession:
         books: Books | None = None,
         locate: Locate | None = None,
         domain_below: bool = False,
+        groups: Sequence[tuple[Resource, Sequence[str]]] = (),
     ) -> None:
         self._provider = provider
         self._point = point
@@ -66,10 +68,12 @@ class VenSession:
         self._random = random
         self._wake = wake
         self._client = VtnClient(provider, http, clock, locate)
-        registered = (*resources, _BELOW) if domain_below else resources
+        self._groups = groups
+        whole = (*resources, *(group for group, _ in groups))
+        registered = (*whole, _BELOW) if domain_below else whole
         self._registration = Registration(provider, self._client, store, registered)
         self._events = EventFetcher(provider, self._client, store, clock, random)
-        self._reports = UsageReports(provider, self._client, store, [resource.id for resource in resources])
+        self._reports = UsageReports(provider, self._client, store, [resource.id for resource in whole])
         self._hint = Signal()
         self._begun_s = 0.0  # of the turn that runs or ran last
         self._notices = Notices(provider, self._client, ears or Ears(), self._hint.set)
@@ -116,7 +120,8 @@ class VenSession:
 
     def sample(self, now: Instant, powers_w: Mapping[str, float | None]) -> None:
         """The powers of a tick by resource id, key "site" for the meter; W, import positive, None: not known."""
-        if self._reports.sample(now, powers_w):
+        together = {group.id: total(powers_w.get(name) for name in members) for group, members in self._groups}
+        if self._reports.sample(now, {**powers_w, **together}):
             self._closed.set()
 
     @property

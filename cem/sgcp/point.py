@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from cem.model.directive import Directive, LinkState
 from cem.model.event import GridEvent, SignalKind
 from cem.model.provider import Provider
+from cem.model.resource import Resource
 from cem.model.time import Instant
 from cem.sgcp import contacts
 from cem.sgcp.contacts import ContactState
@@ -62,13 +63,17 @@ class ConnectionPoint:
         providers: Sequence[Provider],
         *,
         resources: frozenset[str] = frozenset(),
+        groups: Mapping[str, Sequence[Resource]] | None = None,
         currency: str | None = None,
         zone: str = "UTC",
     ) -> None:
-        """`resources`: ids that a provider may dispatch; `currency`: the tariff's (None: any); `zone`: for words."""
+        """`resources`: ids that a provider may dispatch; `groups`: names for several of them together.
+
+        `currency`: the tariff's (None: any); `zone`: for words.
+        """
         self._providers = {provider.id: provider for provider in providers}
         self._services: dict[str, Service] = {}
-        self._folding = Folding(resources, currency, zone)
+        self._folding = Folding(resources, currency, zone, groups)
         self._outs: tuple[OptOut, ...] = ()
         self._contacts: tuple[ContactState, ...] = ()
         self._made: _Made | None = None

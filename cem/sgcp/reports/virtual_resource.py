@@ -11,8 +11,9 @@ from cem.model.envelope import SITE, Band
 from cem.model.flexibility import Flexibility
 from cem.model.plan import Plan
 from cem.model.reading import Snapshot
-from cem.model.resource import Control, Resource, Role
-from cem.model.site import Site
+from cem.model.resource import Control, Ratings, Resource, Role
+from cem.model.site import Group, Site
+from cem.sgcp.domain.house import able
 from cem.sgcp.reports.flexibility import Part, total
 
 HELD_S = 900.0
@@ -22,7 +23,7 @@ HELD_S = 900.0
 def flexibilities(
     site: Site, snapshot: Snapshot, band: Band, plan: Plan | None, now: datetime
 ) -> tuple[Flexibility, ...]:
-    """The house first, then each device that is steered."""
+    """The house first, then the groups, then each device that is steered."""
     stale_s = site.connection.device_stale_s
     parts = [_part(site, resource, snapshot, stale_s) for resource in site.resources if _takes_part(resource)]
     slot = None if plan is None else plan.slot_at(now)
@@ -30,7 +31,24 @@ def flexibilities(
     grid_w = snapshot.number(meters[0].id, "power_w", site.connection.meter_stale_s) if meters else None
     ramp = site.policy.ramp_w_per_s
     whole = _of(SITE, grid_w, parts, ramp, None if slot is None else slot.grid_w, band)
-    return (whole, *_each(parts, ramp, {} if slot is None else dict(slot.power_w)))
+    planned = {} if slot is None else dict(slot.power_w)
+    groups = [
+        _of(
+            group.id, total(p.power_w for p in own), own, ramp, total(planned.get(name) for name in group.members), None
+        )
+        for group in site.groups
+        if (own := [part for part in parts if part.resource.id in group.members])
+    ]
+    return (whole, *groups, *_each(parts, ramp, planned))
+
+
+def group_resource(site: Site, group: Group) -> Resource:
+    """A group as providers see it: one resource that takes and gives at most what its members do together."""
+    each = [able(site.resource(name)) for name in group.members]
+    ratings = Ratings(
+        max_charge_w=sum(one.import_w for one in each), max_generation_w=sum(one.export_w for one in each)
+    )
+    return Resource(group.id, Role.LOAD, "", group.name, ratings)
 
 
 def _each(parts: Sequence[Part], ramp: float | None, planned_w: dict[str, float]) -> Iterator[Flexibility]:
