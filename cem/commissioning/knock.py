@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,8 @@ async def knock(link: Link, timeout_s: float) -> Knock:
         return Knock(True, "takes the connection, but answers neither MQTT nor Modbus at unit 1")
     if link.get("kind") == LinkKind.SERIAL_TCP:
         return Knock(True, SILENT_SERVER)
+    if link.get("kind") == LinkKind.MODBUS_TLS and (failing := await _untrusted(host, port, timeout_s)):
+        return Knock(True, failing)
     if link.get("kind") != LinkKind.MODBUS_TCP:
         return Knock(True, "takes the connection, but nothing that a driver knows answers")
     unit = int(link.get("unit", 1))
@@ -83,6 +86,22 @@ async def knock(link: Link, timeout_s: float) -> Knock:
     if await _mqtt(host, port, timeout_s) is not None:
         return Knock(True, f"answers MQTT, not Modbus: ask it as mqtt://{_place(host, port)}")
     return Knock(True, f"takes the connection, but answers neither Modbus at unit {unit} nor MQTT: try another unit")
+
+
+async def _untrusted(host: str, port: int, timeout_s: float) -> str:
+    """Why no TLS comes about with what this machine trusts; '' where it does."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            _, writer = await asyncio.open_connection(host, port, ssl=ssl.create_default_context())
+    except ssl.SSLCertVerificationError as error:
+        return (
+            f"speaks TLS, but its certificate is not trusted here ({error.verify_message}): name its authority as "
+            "ca_file in the link table, or in the environment variable SSL_CERT_FILE for a scan"
+        )
+    except (TimeoutError, OSError):
+        return "takes the connection, but no TLS comes about: it speaks none, or wants a certificate of ours"
+    await _ended(writer)
+    return ""
 
 
 async def _ended(writer: asyncio.StreamWriter) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Network
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +17,7 @@ from cem.commissioning.knock import NO_ANSWER, NO_HOST, REFUSED, SAY_WHAT, UNKNO
 from cem.commissioning.sweep import network_of, sweep
 from cem.commissioning.targets import Link, LinkKind
 from cem.ports import DriverContext
+from support.certificates import Authority
 from support.waiting import until
 
 Answer = Callable[[bytes], bytes]
@@ -77,10 +80,37 @@ def _told(answer: Answer, kind: str) -> str:
         (modbus, "mqtt", "answers Modbus, not MQTT: ask it as modbus://127.0.0.1:"),
         (lambda _: b"SSH-2.0-x\r\n", "mqtt", "takes the connection, but answers neither MQTT nor Modbus"),
         (lambda _: b"", "rtu-tcp", "takes the connection, but nothing that a driver knows answers"),
+        (lambda _: b"SSH-2.0-x\r\n", "tls", "takes the connection, but no TLS comes about"),
     ],
 )
 def test_what_answers_otherwise_is_named(answer: Answer, kind: str, words: str) -> None:
     assert words in _told(answer, kind)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "words"),
+    [
+        (False, "speaks TLS, but its certificate is not trusted here"),
+        (True, "takes the connection, but nothing that a driver knows answers"),
+    ],
+)
+def test_a_certificate_that_nobody_here_trusts_is_told(
+    trusted: bool, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    shown = authority.issue("meter")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(shown.certificate, shown.key)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+
+    async def main() -> str:
+        server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            return (await knock({"kind": "tls", "host": "127.0.0.1", "port": port, "unit": 1}, 5.0)).words
+
+    assert words in asyncio.run(main())
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from cem.driver import Control, DeviceConfig, Resource, Role
 from cem_drivers.profiled import DRIVER
 from cem_drivers.profiled.catalogue import shipped_profiles
+from cem_drivers.profiled.link import with_defaults
 from cem_drivers.profiles.__main__ import main
 from cem_drivers.profiles.store import shipped_texts
 from cem_drivers.profiles.table import table
@@ -59,6 +60,14 @@ def test_a_device_table_is_checked_against_its_profile() -> None:
     assert DRIVER.faults(config) == ["resources[0].role: pv is none of ev"]
     config = DeviceConfig("box", "Box", "modbus", {"kind": "rtu", "device": "/dev/ttyUSB0"}, (), "go-e.modbus")
     assert [fault.split(":")[0] for fault in DRIVER.faults(config)] == ["link.kind", "resources"]
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("carlo-gavazzi.em24", []), ("eastron.sdm630", ["link.kind"])])
+def test_what_speaks_tcp_may_stand_behind_tls(name: str, wrong: list[str]) -> None:
+    resource = Resource("grid", Role.GRID, "meter", "Meter")
+    config = DeviceConfig("meter", "Meter", "modbus", {"kind": "tls", "host": "192.0.2.7"}, (resource,), name)
+    assert [fault.split(":")[0] for fault in DRIVER.faults(config)] == wrong
+    assert with_defaults(config.link, shipped_profiles()[name]).get("port") is None  # 802, not the port without TLS
 
 
 def test_the_readme_shows_the_catalogue_as_it_is() -> None:

@@ -21,7 +21,7 @@ from cem_drivers.modbus import Bus, bus_faults, open_bus
 from cem_drivers.profiled.catalogue import find_profile, profile_ids, shipped_profiles
 from cem_drivers.profiled.device import ProfiledDevice
 from cem_drivers.profiled.identity import identify, recognise
-from cem_drivers.profiled.link import with_defaults
+from cem_drivers.profiled.link import kinds_of, with_defaults
 from cem_drivers.profiled.reader import Reader
 from cem_drivers.profiled.schema import Profile
 from cem_drivers.profiled.values import Known
@@ -49,8 +49,8 @@ class ProfiledDriver:
             return [*bus_faults(config.link), *(f"profile: {fault}" for fault in wrong)]
         faults = bus_faults(config.link)
         kind = config.link.get("kind", "tcp")
-        if kind not in profile.link.kinds and kind != "rtu-tcp":  # a converter speaks for any serial device
-            faults.append(f"link.kind: {kind!r}, but {profile.id} is reached by {', '.join(profile.link.kinds)}")
+        if kind not in kinds_of(profile) and kind != "rtu-tcp":  # a converter speaks for any serial device
+            faults.append(f"link.kind: {kind!r}, but {profile.id} is reached by {', '.join(kinds_of(profile))}")
         return faults + _resource_faults(config, profile)
 
     def device(self, config: DeviceConfig, context: DriverContext) -> Device:
@@ -95,7 +95,7 @@ class ProfiledDriver:
             profile.id
             for profile in shipped_profiles().values()
             if not profile.identify.tells_strangers
-            and kind in profile.link.kinds
+            and kind in kinds_of(profile)
             and _may_be_at(profile, link)
             and unit in {None, profile.link.unit}
         ]

@@ -5,6 +5,13 @@ from cem_drivers.profiled.schema import Profile
 from cem_drivers.table import LinkTable, LinkValue
 
 
+def kinds_of(profile: Profile) -> list[str]:
+    """The kinds of link over which its device is reached. Whatever speaks TCP may stand behind TLS: its own, or that
+    of a gateway in front of it."""
+    kinds: list[str] = [*profile.link.kinds]
+    return [*kinds, "tls"] if "tcp" in kinds and "tls" not in kinds else kinds
+
+
 def with_defaults(link: LinkTable, profile: Profile) -> dict[str, LinkValue]:
     """What the site file says, and where it is silent what the profile says. Only keys of that kind of link."""
     kind = link.get("kind", "tcp")
