@@ -387,7 +387,7 @@ class Gateway:
     def _decided(self, ticked: Ticked) -> None:
         self.decisions.note(ticked)
         self.keeper.note(self.loop.memory, ticked.inputs.now)
-        self.grid_log.note(ticked.inputs)
+        self.grid_log.note(ticked.inputs, ticked.decision.grid)
         if self.planning is not None:
             self.planning.note(ticked.inputs.snapshot)
 

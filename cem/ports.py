@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from cem.model.inverter_curve import Curve, CurveSet, GridFunction
+from cem.model.line import LineCounts
 from cem.model.market import MarketPrice
 from cem.model.plan import Plan, PlanRequest
 from cem.model.reading import Reading
@@ -133,6 +134,15 @@ class Complains(Protocol):
     @property
     def complaint(self) -> Complaint | None:
         """What is wrong now; None while all is well."""
+
+
+@runtime_checkable
+class CountsLine(Protocol):
+    """A device whose line counts what it carries, for whoever looks for a bad cable or a busy gateway."""
+
+    @property
+    def line(self) -> LineCounts | None:
+        """The counters now; they go on while the device is closed. None before the line was first used."""
 
 
 @runtime_checkable

@@ -13,8 +13,8 @@ from cem.model.status import DeviceStatus, ResourceStatus, Status
 _STYLE = {Tone.CALM: "", Tone.NOTE: "cyan", Tone.WARNING: "bold yellow", Tone.ALARM: "bold red"}
 
 
-def write_status(status: Status, console: Console) -> None:
-    """Prints it, the most important first."""
+def write_status(status: Status, console: Console, *, lines: bool = False) -> None:
+    """Prints it, the most important first; with `lines` what the devices' lines have carried at the end."""
     tone = MODE_TONE[status.mode]
     now = words.local(status.at, status.zone).strftime("%a %d %b %H:%M:%S")
     console.print(
@@ -32,6 +32,8 @@ def write_status(status: Status, console: Console) -> None:
     _alarms(status, console)
     _grid(status, console)
     _devices(status, console)
+    if lines:
+        _lines(status, console)
 
 
 def _prices(status: Status) -> str:
@@ -107,6 +109,17 @@ def _device(device: DeviceStatus, status: Status, table: Table) -> None:
             table.add_row("", "", Padding(Text(_dropped(resource, status), style="yellow"), (0, 0, 0, 2)), "")
     if device.advice:
         table.add_row("", "", Text(f"{device.detail} → {device.advice}"), "")
+
+
+def _lines(status: Status, console: Console) -> None:
+    """Each line once, with the devices that share it."""
+    _heading(console, "Lines, since the gateway started")
+    counts = {device.line.name: device.line for device in status.devices if device.line is not None}
+    for name, line in counts.items():
+        sharing = ", ".join(d.name for d in status.devices if d.line is not None and d.line.name == name)
+        _line(console, "  ", f"{name} ({sharing}): {words.line(line)}")
+    if not counts:
+        _line(console, "  ", "no device here counts what its line carries")
 
 
 def _dropped(resource: ResourceStatus, status: Status) -> str:

@@ -30,6 +30,7 @@ from cem.model.site import (
     ControlPolicy,
     Droop,
     ElectricalConnection,
+    IslandPolicy,
     LoadPolicy,
     Site,
 )
@@ -61,6 +62,7 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
                 {p.id: p.spread_s for p in table.provider if p.spread_s is not None},
                 table.plan.reserve_up_w,
                 table.plan.reserve_down_w,
+                island(table),
             ),
             read_only=table.read_only,
             identity=identity(table),
@@ -85,6 +87,19 @@ def identity(table: SiteTable) -> str:
     words = [table.name, *(d.serial or d.id for d in table.device)]
     words += [f"{p.id} {p.ven_name} {p.client_id}" for p in table.provider]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
+
+
+def island(table: SiteTable) -> IslandPolicy:
+    """The return after an outage, with the strictest limits that hold without an event."""
+    connection, providers = table.connection, table.provider
+    imports = [p.default_import_limit_w for p in providers] + [connection.import_limit_w]
+    exports = [p.default_export_limit_w for p in providers] + [connection.export_limit_w]
+    return IslandPolicy(
+        **table.island.model_dump(),
+        permitted_by=frozenset(p.id for p in providers if p.permits_return),
+        import_limit_w=min((w for w in imports if w is not None), default=None),
+        export_limit_w=min((w for w in exports if w is not None), default=None),
+    )
 
 
 def circuit(table: CircuitTable, connection: ConnectionTable) -> Circuit:
@@ -211,13 +226,14 @@ _LINK_KEYS = (
     "callback_key_file",
     "callback_fingerprint",
 )
+_NOT_OF_PROVIDERS = ("programme", "allow_plain_http", "shed_import_w", "callback_url", "permits_return")
 SHED_SHARES = (0.5, 0.25, 0.0)
 """Of the fuse's power that load-shed levels 1, 2 and 3 leave where the site file does not say."""
 
 
 def provider(table: ProviderTable, secret: str, connection: ConnectionTable) -> Provider:
     """One provider with its secret."""
-    values = table.model_dump(exclude={"programme", "allow_plain_http", "shed_import_w", "callback_url", *_LINK_KEYS})
+    values = table.model_dump(exclude={*_NOT_OF_PROVIDERS, *_LINK_KEYS})
     programmes = tuple(Programme(p.name, p.mandatory, p.incentive_per_kwh) for p in table.programme)
     fuse_w = connection.fuse_a * connection.phases * connection.nominal_voltage_v
     half, quarter, least = (share * fuse_w for share in SHED_SHARES)

@@ -117,6 +117,19 @@ class DroopTable(Table):
     nominal_hz: Annotated[float, Field(ge=40, le=70)] = 50.0
 
 
+class IslandTable(Table):
+    """`[island]`: when the grid counts as back after an outage, and how the house returns to it."""
+
+    stable_s: Annotated[float, Field(ge=1, le=3600)] = 300.0
+    low_voltage_pct: Annotated[float, Field(ge=50, lt=100)] = 85.0
+    high_voltage_pct: Annotated[float, Field(gt=100, le=150)] = 110.0
+    below_hz: Annotated[float, Field(gt=0, le=4)] = 0.5
+    above_hz: Annotated[float, Field(gt=0, le=4)] = 0.2
+    permission_most_s: Annotated[float, Field(ge=0, le=86_400)] = 1800.0
+    delay_s: Annotated[float, Field(ge=0, le=3600)] = 600.0
+    ramp_pct_per_min: Annotated[float, Field(gt=0, le=6000)] = 10.0
+
+
 class PlanTable(Table):
     """`[plan]`: the planner."""
 
@@ -302,6 +315,7 @@ class ProviderTable(Table):
     retry_max_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
     reconnect_jitter_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
     spread_s: Annotated[float, Field(ge=0, le=1800)] | None = None
+    permits_return: bool = False
     programme: tuple[ProgrammeTable, ...] = ()
 
 
@@ -374,5 +388,6 @@ class SiteTable(Table):
     circuit: tuple[CircuitTable, ...] = ()
     load: tuple[LoadTable, ...] = ()
     droop: DroopTable | None = None
+    island: IslandTable = IslandTable()
     provider: tuple[ProviderTable, ...] = ()
     vtn: VtnTable | None = None

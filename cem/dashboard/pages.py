@@ -51,6 +51,8 @@ def devices(status: Status, width: int) -> Content:
             rows.extend(_resource(resource, width))
         if device.if_i_die:
             rows.append(_row("without us", device.if_i_die, width))
+        if device.line is not None:
+            rows.append(_row("line", f"{device.line.name}: {words.line(device.line)}", width))
         rows.append(Content(""))
     return _join(rows)
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cem.model.directive import EventSummary, LinkState
 from cem.model.event import EventStatus
+from cem.model.line import LineCounts
 from cem.model.request import RequestKind
 from cem.model.resource import Role
 from cem.model.setpoint import Health, Mode
@@ -187,6 +188,24 @@ def state_words(resource: ResourceStatus) -> str:
     if resource.state is None:
         return ""
     return _CAR_STATE.get(resource.state, resource.state) if resource.role is Role.EV else resource.state
+
+
+def line(counts: LineCounts) -> str:
+    """What a device's line has carried, and what went wrong on it."""
+    written = f", {counts.writes} of them to write" if counts.writes else ""
+    wrong = [
+        (counts.timeouts, "got no answer in time"),
+        (counts.late, "came too late"),
+        (counts.bad, "got a wrong answer"),
+        (counts.errors - counts.timeouts - counts.bad, "ended with the connection"),
+        (counts.refused, "were refused"),
+        (counts.spared, "were not asked while it was silent"),
+    ]
+    told = ", ".join(f"{count} {words}" for count, words in wrong if count > 0)
+    opened = "once" if counts.opened == 1 else f"{counts.opened} times"
+    slow = f"; {counts.slow} took more than half of the time that they had" if counts.slow else ""
+    slowest = f"slowest answer {counts.slowest_s * 1000:.0f} ms"
+    return f"{counts.requests} questions{written}: {told or 'all answered'}; {slowest}{slow}; connected {opened}"
 
 
 def resources(status: Status) -> Iterable[ResourceStatus]:

@@ -4,7 +4,8 @@ from cem.driver.contacts import SG_READY, moving_order
 from cem.driver.patience import Patience
 from cem.driver.serial_ports import BUILT_IN, BY_ID, serial_ports
 from cem.model.errors import BadAnswer, DeviceError, NoAnswer, Refused, WrongDevice
-from cem.model.inverter_curve import Curve, CurveSet, GridFunction
+from cem.model.inverter_curve import Curve, CurveSet, GridFunction, Points, TripRegion
+from cem.model.line import LineCounts
 from cem.model.reading import Reading, Value
 from cem.model.resource import POINTS, Contact, Control, Ratings, Resource, Role
 from cem.ports import (
@@ -16,6 +17,7 @@ from cem.ports import (
     Complaint,
     ConnectionSink,
     ControlSpec,
+    CountsLine,
     Device,
     DeviceConfig,
     Driver,
@@ -53,6 +55,7 @@ __all__ = [
     "Contact",
     "Control",
     "ControlSpec",
+    "CountsLine",
     "Curve",
     "CurveSet",
     "Device",
@@ -67,12 +70,14 @@ __all__ = [
     "Json",
     "Keep",
     "LevelSink",
+    "LineCounts",
     "LossSink",
     "MessageSink",
     "NoAnswer",
     "Patience",
     "PduPort",
     "PinPort",
+    "Points",
     "Ratings",
     "Reading",
     "Refused",
@@ -83,6 +88,7 @@ __all__ = [
     "StreamPort",
     "TextStream",
     "TopicPort",
+    "TripRegion",
     "Value",
     "WrongDevice",
     "moving_order",

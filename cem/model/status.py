@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cem.model.directive import EventSummary, GridPresence, LinkStatus
+from cem.model.flexibility import Flexibility
+from cem.model.line import LineCounts
 from cem.model.plan import Plan
 from cem.model.request import UserRequest
 from cem.model.resource import Role
@@ -56,6 +58,7 @@ class DeviceStatus:
     advice: str  # what a person can do; empty when nothing is wrong
     if_i_die: str  # what the device does by itself when the gateway stops
     resources: tuple[ResourceStatus, ...]
+    line: LineCounts | None = None  # what was seen on its line; None where the driver counts nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +172,4 @@ class Status:
     requests: tuple[UserRequest, ...] = ()  # the owner's acts in force
     tariff: TariffStatus | None = None  # None: the site has no dynamic one
     domain: DomainStatus | None = None  # None: the site has no VTN of its own
+    flexibility: tuple[Flexibility, ...] = ()  # the house as one resource first, then each steered device

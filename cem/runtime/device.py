@@ -9,8 +9,20 @@ from collections.abc import Iterable
 
 from cem.driver.patience import Patience
 from cem.model.errors import DeviceError, WrongDevice
+from cem.model.line import LineCounts
 from cem.model.setpoint import DeviceState, Health, Setpoint
-from cem.ports import Clock, Complains, Complaint, ControlSpec, Device, DeviceConfig, Identity, SpeaksSeldom, StateStore
+from cem.ports import (
+    Clock,
+    Complains,
+    Complaint,
+    ControlSpec,
+    CountsLine,
+    Device,
+    DeviceConfig,
+    Identity,
+    SpeaksSeldom,
+    StateStore,
+)
 from cem.runtime.board import Board
 from cem.runtime.quality import LineQuality
 from cem.runtime.waiting import Signal
@@ -70,6 +82,11 @@ class DeviceTask:
     def complaint(self) -> Complaint | None:
         """What the device itself says stands in its way, though it answers."""
         return self._device.complaint if isinstance(self._device, Complains) else None
+
+    @property
+    def line(self) -> LineCounts | None:
+        """What was seen on its line, where the driver counts it."""
+        return self._device.line if isinstance(self._device, CountsLine) else None
 
     async def look(self) -> None:
         """Opens, reads once and closes, before anything is decided on; `run` opens anew. No device makes it raise."""

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cem import __version__
+from cem.control.words import duration
 from cem.model.directive import Directive, GridPresence, LinkState
 from cem.model.envelope import SITE, Band, Envelope, Rank
 from cem.model.request import RequestKind, UserRequest
@@ -27,6 +28,7 @@ from cem.model.status import (
 from cem.model.tick import Inputs
 from cem.runtime.device import DeviceTask
 from cem.runtime.loop import ControlLoop
+from cem.sgcp.reports.virtual_resource import flexibilities
 
 SG_READY_WORDS: Mapping[int, str] = {
     SgReady.LOCKED: "locked",
@@ -116,6 +118,7 @@ class StatusSource:
             requests=inputs.requests,
             tariff=self._tariff(now),
             domain=self._domain(),
+            flexibility=flexibilities(self._site, inputs.snapshot, decision.band, inputs.plan, now),
         )
 
     def _headline(self, inputs: Inputs, decision: Decision) -> str:
@@ -162,6 +165,7 @@ class StatusSource:
             advice=state.advice if state is not None else "",
             if_i_die="; ".join(dict.fromkeys(fates)) or "it is only read",
             resources=tuple(self._resource(r, inputs, decision) for r in task.config.resources),
+            line=task.line,
         )
 
     def _resource(self, resource: Resource, inputs: Inputs, decision: Decision) -> ResourceStatus:
@@ -209,7 +213,7 @@ class StatusSource:
                     "grid.lost",
                     "the grid's voltage was lost at the connection point",
                     f"{decision.headline} Cars and surplus loads are off, and the grid's prices do not count, "
-                    "until it has stayed for a minute",
+                    f"until it has stayed for {duration(self._site.policy.island.stable_s)}",
                     "Switch off what is not needed. Look at the main switch if the neighbours have power.",
                     "alarm",
                 )

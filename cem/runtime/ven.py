@@ -77,7 +77,15 @@ class VenSession:
         self._upkeep_at_s = float("inf")
         self._noticed: tuple[str, ...] = ()  # the programs that we listen for
         self._notices = Notices(provider, self._client, ears or Ears(), self._hint.set)
-        self._settlements = None if books is None else Settlements(provider, self._client, store, books)
+        self._settlements = None
+        if books is not None:
+            self._settlements = Settlements(
+                provider,
+                self._client,
+                store,
+                books,
+                lambda stretch: point.limits_of_others(provider.id, stretch.start, stretch.end, clock.now()),
+            )
         self._asked = None
         if books is not None and self._settlements is not None:
             self._asked = AskedReports(

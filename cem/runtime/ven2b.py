@@ -76,7 +76,15 @@ class Ven2bSession:
         self._registration = Registration2b(provider, self._client, store, self._new_id, signed=signed)
         self._events = Events2b(provider, point, store, clock, random, wake, house, frozenset(names))
         self._reports = Reports2b(provider, self._client, store, names, self._new_id, books)
-        self._settlements = None if books is None else Settlements(provider, None, store, books)
+        self._settlements = None
+        if books is not None:
+            self._settlements = Settlements(
+                provider,
+                None,
+                store,
+                books,
+                lambda stretch: point.limits_of_others(provider.id, stretch.start, stretch.end, clock.now()),
+            )
         self._opts = Opts2b(provider, self._client, point, store, clock, self._new_id)
         self._link = VenLink(provider, point, store, clock, random, wake, self._online)
         self._hint = Signal()

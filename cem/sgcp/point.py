@@ -149,6 +149,21 @@ class ConnectionPoint:
         level = signals.get(SignalKind.LOAD_SHED_LEVEL, 0.0)
         return Followed(moves=moves, asked_w=signals.get(SignalKind.DISPATCH_W), level=int(level))
 
+    def limits_of_others(
+        self, provider_id: str, start: datetime, end: datetime, now: Instant
+    ) -> dict[SignalKind, float]:
+        """The strictest import and export limit of other providers' events in force at a time in [start, end), W."""
+        found: dict[SignalKind, float] = {}
+        for other in self._providers:
+            events = remaining(self.events(other, now).values(), self._outs) if other != provider_id else ()
+            intervals = (i for event in events if not event.test for i in event.intervals)
+            for interval in intervals:
+                if interval.start < end and (interval.end is None or interval.end > start):
+                    for kind in LIMITING:
+                        if (limit_w := interval.signals.get(kind)) is not None:
+                            found[kind] = min(limit_w, found.get(kind, limit_w))
+        return found
+
     def contacts(self, states: Sequence[ContactState]) -> None:
         """What the grid operator's contacts show, from now on; it replaces what they showed before."""
         if tuple(states) != self._contacts:

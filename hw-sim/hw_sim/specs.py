@@ -42,7 +42,7 @@ ON_PINS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "gpio.sg_ready": (frozenset({"contact_1", "contact_2"}), frozenset({"s0"})),
     "gpio.relay": (frozenset({"relay"}), frozenset({"s0"})),
     "gpio.pulses": (frozenset({"s0"}), frozenset()),
-    "gpio.contacts": (frozenset(), frozenset({"w3", "s1", "s2", "w4"})),
+    "gpio.contacts": (frozenset(), frozenset({"w3", "s1", "s2", "w4", "island"})),
 }
 """The kinds on the pins of a simulated board: the pins that each needs, and those that it may have."""
 ON_LINE = frozenset({"p1.meter", "sml.meter", "d0.meter"})

@@ -13,6 +13,7 @@ import click
 import pytest
 
 from cem.cli.gateway_socket import DEFAULT_SOCKET, find_socket
+from cem.model.line import LineCounts
 from cem.model.status import Status
 from support.gateways import gateway
 from support.statuses import fallback, islanded, limited, normal, safe, starting
@@ -79,6 +80,22 @@ def test_readings_that_could_not_be_true_are_told_with_number_time_and_reason(tm
     told = " ".join(out.split())
     assert f"3 readings dropped as implausible, the last at 10:33: {why}" in told, out
     assert told.count("implausible") == 1
+
+
+def test_each_line_is_told_once_with_the_devices_that_share_it(tmp_path: Path) -> None:
+    line = LineCounts("192.0.2.9:502", 5000, 12, 1, 7, 4, 2, 3, 6, 0.731, 8, 20)
+    status = normal()
+    meter, inverter, *others = status.devices
+    shared = (replace(meter, line=line), replace(inverter, line=line), *others)
+    _, out, _ = _status(tmp_path, replace(status, devices=shared), "--lines")
+    told = " ".join(out.split())
+    assert (
+        "192.0.2.9:502 (Grid meter, Roof inverter): 5000 questions, 12 of them to write: 4 got no answer in time, "
+        "3 came too late, 2 got a wrong answer, 1 ended with the connection, 1 were refused, 20 were not asked while "
+        "it was silent; slowest answer 731 ms; 6 took more than half of the time that they had; connected 8 times"
+    ) in told, out
+    assert told.count("192.0.2.9") == 1
+    assert max(len(row.rstrip()) for row in out.split("\n")) <= 80
 
 
 @pytest.mark.parametrize(("build", "code"), [(normal, 0), (safe, 1)])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cem.driver import Control, DriverContext, NoAnswer, Refused, WrongDevice
+from cem.driver import Control, CountsLine, DriverContext, NoAnswer, Refused, WrongDevice
 from cem.io.state_store import SqliteStateStore
 from cem.io.virtual import run_virtual
 from cem.model.envelope import Rank
@@ -254,13 +254,19 @@ def test_the_same_over_real_bytes() -> None:
         async with wire_server(bench.image.respond) as server:
             config = replace(bench.config(bench.serial), link={"host": "127.0.0.1", "port": server.port})
             device = DRIVER.device(config, DriverContext(asyncio.get_running_loop().time))
+            assert isinstance(device, CountsLine)
             identity = await device.open()
             assert (identity.maker, identity.serial) == ("Alfen", bench.serial)
             await device.write("ev", LIMIT, 10)
             assert await device.read_back("ev", LIMIT) == 10.0
             await device.release("ev", LIMIT)
             assert {"power_w", "current_a", "limit_a", "state"} <= {reading.point for reading in await device.poll()}
+            seen = device.line
             await device.close()
+            assert seen is not None
+            assert (seen.name, seen.opened, seen.errors) == (f"127.0.0.1:{server.port}", 1, 0)
+            assert seen.requests > seen.writes > 0
+            assert device.line == seen  # still told while it is closed
         assert server.most_in_flight == 1
 
     asyncio.run(main())

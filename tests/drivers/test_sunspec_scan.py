@@ -132,6 +132,35 @@ def test_noise_where_the_map_lies_is_no_missing_map() -> None:
     assert _scan(registers)[0].identity.serial == "SN-1"
 
 
+@dataclass
+class Occupied(Registers):
+    """Says of some requests that it is busy."""
+
+    busy: range = range(0)
+    asked: int = 0
+
+    def respond(self, unit: int, pdu: bytes) -> bytes | None:
+        self.asked += 1
+        return bytes((pdu[0] | 0x80, 6)) if self.asked - 1 in self.busy else super().respond(unit, pdu)
+
+
+def test_a_device_that_is_busy_is_no_device_without_a_map() -> None:
+    registers = Occupied(busy=range(1000))
+    sunspec_map(registers, [common_model("SN-1")])
+    with pytest.raises(Refused) as caught:
+        _scan(registers)
+    assert caught.value.code == 6
+
+
+@pytest.mark.parametrize("nth", range(6))
+def test_being_busy_once_neither_ends_a_map_nor_takes_its_name(nth: int) -> None:
+    registers = Occupied(busy=range(nth, nth + 1))
+    sunspec_map(registers, [common_model("SN-1"), inverter_103(1), nameplate_120(8000)])
+    (device,) = _scan(registers)
+    assert (_ids(device), device.identity.serial) == ([1, 103, 120], "SN-1")
+    assert registers.asked > nth
+
+
 def test_a_map_that_leads_in_a_circle_or_out_of_the_address_space_ends() -> None:
     registers = Registers()
     sunspec_map(registers, [common_model("SN-1"), model_words(9999, 0, {}), [103, 65000]], end=False)

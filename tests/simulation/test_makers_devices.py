@@ -43,6 +43,7 @@ def test_an_hour_with_devices_that_fail_breaks_no_promise() -> None:
             "charger": "alfen.eve",
         }
         assert {status.id for status in bench.status().devices} == {"hybrid", "meter", "charger"}
+        assert all(status.line is not None and status.line.requests > 0 for status in bench.status().devices)
 
 
 @pytest.mark.slow

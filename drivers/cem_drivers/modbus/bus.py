@@ -3,8 +3,8 @@
 from collections.abc import Coroutine, Hashable, Sequence
 from typing import Any
 
-from cem.driver import DriverContext, Refused
-from cem_drivers.modbus.link import Link, LinkStatistics
+from cem.driver import DriverContext, LineCounts, Refused
+from cem_drivers.modbus.link import Link
 from cem_drivers.modbus.pdu import ILLEGAL_FUNCTION, Function
 from cem_drivers.modbus.registry import LinkRegistry
 from cem_drivers.modbus.table import proxy_of, timeout_of, wire_of
@@ -83,6 +83,6 @@ def open_bus(link: LinkTable, context: DriverContext) -> Bus:
     return Bus(taken, unit, timeout_of(link))
 
 
-def link_statistics() -> dict[str, LinkStatistics]:
+def link_statistics() -> dict[str, LineCounts]:
     """The counters of every link in use in the running loop, by the link's name."""
     return {link.name: link.statistics for link in _LINKS.links()}

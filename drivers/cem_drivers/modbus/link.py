@@ -8,10 +8,10 @@ reconnects after every error none.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from cem.driver import BadAnswer, NoAnswer, Patience, Refused
+from cem.driver import BadAnswer, LineCounts, NoAnswer, Patience, Refused
 from cem_drivers.modbus.pdu import (
     READS,
     Function,
@@ -29,20 +29,18 @@ GATEWAY_SILENT = (10, 11)  # exceptions by which a gateway says that the unit it
 
 
 @dataclass(slots=True)
-class LinkStatistics:
-    """Counters since the link was first used."""
+class _Counted:
+    """What a link counts itself; `LineCounts` says what each means."""
 
     requests: int = 0
+    writes: int = 0
     refused: int = 0
-    errors: int = 0  # no answer, bad answer or connection lost
-    slow: int = 0  # answered after more than half of the time-out
-    opened: int = 0
-    timeouts: int = 0  # of the errors: nothing came in time
-    bad: int = 0  # of the errors: what came was not the answer
-    late: int = 0  # answers seen after their time-out
-    writes: int = 0  # of the requests
-    spared: int = 0  # requests not made, because the unit has been silent
-    slowest_s: float = 0.0  # the slowest answer
+    errors: int = 0
+    timeouts: int = 0
+    bad: int = 0
+    slow: int = 0
+    slowest_s: float = 0.0
+    spared: int = 0
 
 
 class Link:
@@ -51,7 +49,7 @@ class Link:
     def __init__(self, name: str, transport: Transport, monotonic: Callable[[], float]) -> None:
         self.name = name  # as errors show it: "192.0.2.40:502"
         self.units: Counter[int] = Counter()  # users by unit
-        self._statistics = LinkStatistics()
+        self._statistics = _Counted()
         self._transport = transport
         self._monotonic = monotonic
         self._lock = asyncio.Lock()
@@ -66,9 +64,10 @@ class Link:
         return self._generation
 
     @property
-    def statistics(self) -> LinkStatistics:
-        """A copy of the counters as they are now."""
-        return replace(self._statistics, late=self._transport.late, opened=self._transport.opened)
+    def statistics(self) -> LineCounts:
+        """The counters as they are now; they outlive the users of the link."""
+        counted = asdict(self._statistics)
+        return LineCounts(name=self.name, late=self._transport.late, opened=self._transport.opened, **counted)
 
     def read(
         self,

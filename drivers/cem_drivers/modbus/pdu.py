@@ -18,6 +18,8 @@ ILLEGAL_ADDRESS = 2
 
 NOT_THERE = frozenset({1, 2, 3})
 """Exceptions that say that a register is not there; after any other one, such as busy (6), it is asked for again."""
+BUSY = frozenset({5, 6})
+"""Exceptions that pass by themselves: the device works on something, and says nothing about the register."""
 
 _EXCEPTIONS = {
     1: "illegal function",

@@ -9,12 +9,13 @@ from cem.driver import (
     DeviceConfig,
     DriverContext,
     Identity,
+    LineCounts,
     NoAnswer,
     Reading,
     Refused,
     WrongDevice,
 )
-from cem_drivers.modbus import Bus, open_bus
+from cem_drivers.modbus import Bus, Link, open_bus
 from cem_drivers.profiled.control import Surface
 from cem_drivers.profiled.identity import identify
 from cem_drivers.profiled.link import with_defaults
@@ -30,6 +31,7 @@ class ProfiledDevice:
         self._profile = profile
         self._context = context
         self._bus: Bus | None = None
+        self._link: Link | None = None  # kept while it is closed, for its counters
         self._naming: Bus | None = None  # the unit that tells who it is, where that is another one
         self._reader: Reader | None = None
         self._identity: Identity | None = None
@@ -41,10 +43,16 @@ class ProfiledDevice:
         """The device's id in the site file."""
         return self._config.id
 
+    @property
+    def line(self) -> LineCounts | None:
+        """The counters of its link, which others may share; None before it was first opened."""
+        return self._link.statistics if self._link is not None else None
+
     async def open(self) -> Identity:
         """Connects, identifies, reads everything once. Raises NoAnswer, BadAnswer, WrongDevice."""
         await self.close()
         bus = self._bus = open_bus(self._config.link, self._context)
+        self._link = bus.link
         unit = self._profile.identify.unit
         self._naming = bus if unit is None else open_bus({**self._config.link, "unit": unit}, self._context)
         opened = False

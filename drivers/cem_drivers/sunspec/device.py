@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cem.driver import (
     Control,
@@ -14,6 +14,7 @@ from cem.driver import (
     DriverContext,
     GridFunction,
     Identity,
+    LineCounts,
     NoAnswer,
     Reading,
     Refused,
@@ -21,7 +22,7 @@ from cem.driver import (
     Value,
     WrongDevice,
 )
-from cem_drivers.modbus import MAX_READ, Bus, LinkStatistics, open_bus
+from cem_drivers.modbus import MAX_READ, Bus, Link, open_bus
 from cem_drivers.sunspec.candidates import candidates
 from cem_drivers.sunspec.controls import ControlSurface
 from cem_drivers.sunspec.curves import FUNCTIONS, CurveModel
@@ -60,6 +61,7 @@ class SunSpecDevice:
         self._config = config
         self._context = context
         self._bus: Bus | None = None
+        self._link: Link | None = None  # kept while it is closed, for its counters
         self._device: Map | None = None
         self._generation = 0
         self._images: dict[Map, Image] = {}
@@ -80,14 +82,15 @@ class SunSpecDevice:
         return self._config.id
 
     @property
-    def link_statistics(self) -> LinkStatistics | None:
-        """The counters of its link, which others may share; None while it is closed."""
-        return self._bus.link.statistics if self._bus is not None else None
+    def line(self) -> LineCounts | None:
+        """The counters of its link, which others may share; None before it was first opened."""
+        return self._link.statistics if self._link is not None else None
 
     async def open(self) -> Identity:
         """Connects, walks the map, identifies, learns the controls. Raises NoAnswer, BadAnswer, WrongDevice."""
         await self.close()
         bus = self._bus = open_bus(self._config.link, self._context)
+        self._link = bus.link
         opened = False
         try:
             identity = await self._open(bus)
@@ -179,6 +182,7 @@ class SunSpecDevice:
                 f"{self.id}: {bus.name} answers, but has no SunSpec map at any known address; nothing is written. "
                 "Check the unit and whether SunSpec Modbus is switched on"
             )
+        maps = await self._named(bus, maps)
         device = self._identified(maps)
         self._device = device
         ordered = [device, *(other for other in maps if other is not device)]
@@ -206,6 +210,18 @@ class SunSpecDevice:
         if self._bus is None or self._device is None:
             raise NoAnswer(f"{self.id}: not open")
         return self._bus
+
+    async def _named(self, bus: Bus, maps: list[Map]) -> list[Map]:
+        """Asks again who they are where one that said nothing may be ours; raises NoAnswer where that stays so."""
+        wanted = self._config.serial
+        if wanted is None or any(device.identity.serial == wanted.strip() for device in maps):
+            return maps
+        return [
+            device
+            if device.identity.serial
+            else replace(device, identity=await read_identity(bus, device.models[0], self._max_read))
+            for device in maps
+        ]
 
     def _identified(self, maps: list[Map]) -> Map:
         wanted = self._config.serial

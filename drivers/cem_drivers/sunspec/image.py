@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from cem.driver import BadAnswer, NoAnswer, Refused, Value
-from cem_drivers.modbus import MAX_READ, Bus, Read, Span, plan_reads, split_span
+from cem_drivers.modbus import BUSY, MAX_READ, Bus, Read, Span, plan_reads, split_span
 from cem_drivers.sunspec.decode import Raw, Reader, group_values
 from cem_drivers.sunspec.definition import Definition, definition
 from cem_drivers.sunspec.patient import PatientReader
@@ -11,7 +11,6 @@ from cem_drivers.sunspec.roles import NEEDED
 from cem_drivers.sunspec.scan import Model
 
 MAX_GAP = 32  # a whole nameplate between two models: neighbours in a map are all there to be read
-BUSY = (5, 6)  # exceptions that pass by themselves
 LONGEST_MODEL = 500  # registers of a model with repeating groups, whatever a device announces
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from cem.driver import BadAnswer, Identity, NoAnswer, Refused
-from cem_drivers.modbus import MAX_READ, Bus, Span, split_span
+from cem_drivers.modbus import BUSY, MAX_READ, Bus, Span, split_span
 from cem_drivers.sunspec.decode import Reader
 from cem_drivers.sunspec.definition import definition
 from cem_drivers.sunspec.patient import PatientReader
@@ -47,33 +47,36 @@ class Map:
 
 
 async def find_base(reader: PatientReader, configured: int | None = None) -> int | None:
-    """The address of the marker; None if the unit answers and there is no SunSpec map. Raises NoAnswer, BadAnswer.
+    """The address of the marker; None if the unit answers and there is no SunSpec map. Raises NoAnswer, BadAnswer,
+    Refused.
 
     An address that stays silent is asked again once another one has answered: some devices keep silent about
-    addresses that they don't have, and an answer may get lost. An address that gives damaged answers twice may well be
-    the right one: that is noise, not a device without a map.
+    addresses that they don't have, and an answer may get lost. An address that gives damaged answers twice, or is busy
+    twice, may well be the right one: that is no device without a map.
     """
     waiting = [configured] if configured is not None else list(BASES)
     error: NoAnswer | BadAnswer | None = None
-    damaged: BadAnswer | None = None
+    unclear: BadAnswer | Refused | None = None
     for _ in range(2):
         silent: list[int] = []
-        damaged = None
+        unclear = None
         for base in waiting:
             try:
                 if await reader.read(base, 2, tries=1) == MARKER:
                     return base
-            except Refused:
-                continue
+            except Refused as caught:
+                if caught.code in BUSY:
+                    unclear = caught
+                    silent.append(base)
             except (NoAnswer, BadAnswer) as caught:
                 error = caught
-                damaged = caught if isinstance(caught, BadAnswer) else damaged
+                unclear = caught if isinstance(caught, BadAnswer) else unclear
                 silent.append(base)
         if not silent or (not reader.answered and configured is None):
             break
         waiting = silent
-    if damaged is not None:
-        raise damaged
+    if unclear is not None:
+        raise unclear
     if error is not None and not reader.answered:
         raise error
     return None
@@ -106,7 +109,8 @@ async def _header(reader: PatientReader, address: int, may_end: bool) -> tuple[i
     except (Refused, NoAnswer, BadAnswer) as error:
         if not may_end:
             raise
-        reader.cut_at = None if isinstance(error, Refused) else address
+        ends = isinstance(error, Refused) and error.code not in BUSY
+        reader.cut_at = None if ends else address
         return None
     return model, length
 
@@ -151,12 +155,28 @@ def _ends(last: Model) -> Iterator[int]:
 
 
 async def scan(bus: Bus, configured: int | None = None) -> list[Map]:
-    """The devices of a unit; [] if it has no SunSpec map. Raises NoAnswer, BadAnswer, Refused."""
-    return await scan_with(PatientReader(bus), configured)
+    """The devices of a unit that is to be used; [] if it has no SunSpec map. Raises NoAnswer, BadAnswer, Refused.
+
+    Silence is how some devices end their map, and an answer that got lost looks the same: what a map that is cut off
+    so lacks would be missing for as long as the device is open. So it is walked again; the end is believed where the
+    device answers from the begin of its map up to the same address once more.
+    """
+    reader = PatientReader(bus)
+    maps = await scan_with(reader, configured)
+    if reader.cut_at is None:
+        return maps
+    again = PatientReader(bus, tries=1)  # where it ends in silence each try costs a time-out, and opening has an end
+    maps = await scan_with(again, maps[0].models[0].address - 2)
+    if again.cut_at not in (None, reader.cut_at):
+        raise NoAnswer(
+            f"{bus.name}: its map could not be read: no answer at {reader.cut_at}, then none at {again.cut_at}; "
+            "answers get lost. Check the cable and who else uses the link"
+        )
+    return maps
 
 
 async def scan_with(reader: PatientReader, configured: int | None = None) -> list[Map]:
-    """The same with a reader whose count of silence goes on."""
+    """The devices as far as the map can be read, with a reader whose count of silence goes on."""
     insisted, reader.bus.insist = reader.bus.insist, True
     try:
         base = await find_base(reader, configured)
