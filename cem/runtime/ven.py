@@ -31,6 +31,8 @@ from cem.sgcp.reports.usage import Usage
 _LOG = logging.getLogger(__name__)
 _BACKLOG_PAUSE_S = 1.0
 _BELOW = Resource(BELOW, Role.LOAD, "", "the domain below")
+UPKEEP_S = 300.0
+"""How often, at most, it is looked whether our ven, its targets and our subscription are still as they were."""
 _BETWEEN_HINTS_S = 0.2
 """Notifications may come by the thousand; a fetch answers all that came before it."""
 
@@ -76,6 +78,8 @@ class VenSession:
         self._reports = UsageReports(provider, self._client, store, [resource.id for resource in whole])
         self._hint = Signal()
         self._begun_s = 0.0  # of the turn that runs or ran last
+        self._upkeep_at_s = float("inf")
+        self._noticed: tuple[str, ...] = ()  # the programs that we listen for
         self._notices = Notices(provider, self._client, ears or Ears(), self._hint.set)
         self._settlements = None
         if books is not None:
@@ -172,6 +176,26 @@ class VenSession:
             await self._fetch()
             if await self._link.answered() is LinkState.RESYNC:
                 await self._resynchronise()
+            elif self._clock.now().mono_s >= self._upkeep_at_s:
+                await self._keep_up()
+            elif self._events.program_ids != self._noticed:
+                await self._listen()
+
+    async def _keep_up(self) -> None:
+        """What a provider may change or lose while the link is good: a ven, targets that it grants, a subscription."""
+        self._look_again_later()
+        before = self._registration.targets
+        await self._registration.ensure()
+        if self._registration.targets != before:
+            await self._fetch()
+        await self._listen()
+
+    def _look_again_later(self) -> None:
+        self._upkeep_at_s = self._clock.now().mono_s + self._random.uniform(0.5, 1.0) * UPKEEP_S
+
+    async def _listen(self) -> None:
+        self._noticed = self._events.program_ids
+        await self._notices.ensure(self._registration.ven_id, self._noticed, self._registration.targets)
 
     async def _resynchronise(self) -> None:
         """Credentials, registration, full fetch, difference; until all of it is done what held goes on holding."""
@@ -183,7 +207,8 @@ class VenSession:
         await self._registration.ensure()
         self._events.forget_programs()
         await self._fetch()
-        await self._notices.ensure(self._registration.ven_id, self._events.program_ids, self._registration.targets)
+        await self._listen()
+        self._look_again_later()
         self._was_online = True
         await self._link.synchronised()
         self._closed.set()

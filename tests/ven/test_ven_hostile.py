@@ -16,11 +16,14 @@ from cem.io.http_client import AiohttpClient
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.directive import LinkState
 from cem.model.event import EventStatus
-from cem.model.provider import Provider
+from cem.model.provider import Notify, Provider
 from cem.model.resource import Resource, Role
 from cem.ports import HttpAnswer, StateKind
+from cem.runtime.ven import UPKEEP_S
 from cem.runtime.ven_client import VtnClient, retry_after_s
 from cem.runtime.ven_events import EventFetcher
+from cem.runtime.ven_notices import Ears
+from cem.wire.http import HttpRequest, HttpResponse
 from support.rogue_vtn import PROGRAM, Home, RogueVtn, dimming
 from support.ven_world import T0, MemoryStore, utility
 
@@ -445,6 +448,62 @@ def test_a_vtn_that_forbids_registration_is_used_without_one() -> None:
         assert vtn.count("POST", "/vens") == 0
 
     play(scene, vtn)
+
+
+class Hook:
+    """A callback that nobody calls."""
+
+    async def start(self, answer: Callable[[HttpRequest], Awaitable[HttpResponse]]) -> None:
+        """It needs no socket."""
+
+    async def stop(self) -> None:
+        """There is nothing to close."""
+
+
+def test_a_ven_its_targets_and_its_subscription_are_looked_after_while_the_link_is_good() -> None:
+    """The provider loses our ven and our subscription, and grants a target: all without a lost link."""
+    subscriptions: list[dict[str, Any]] = []
+
+    async def subscribe(request: web.Request) -> web.StreamResponse:
+        made = {**await request.json(), "id": f"s{len(subscriptions)}"}
+        subscriptions.append(made)
+        return web.json_response(made, status=201)
+
+    async def listed(request: web.Request) -> web.StreamResponse:
+        return web.json_response(subscriptions if request.query["skip"] == "0" else [])
+
+    async def by_target(request: web.Request) -> web.StreamResponse:
+        granted = request.query.get("targets") == "street-5"
+        return web.json_response([dimming(2.0, "e9", targets=["street-5"])] if granted else [])
+
+    async def main(clock: VirtualClock) -> None:
+        vtn = RogueVtn([PROGRAM], [])
+        twists = {("GET", "/notifiers"): answer(200, {"WEBHOOK": True}), ("GET", "/events"): by_target}
+        vtn.twists |= {**twists, ("POST", "/subscriptions"): subscribe, ("GET", "/subscriptions"): listed}
+        await vtn.start()
+        fields = {"notify": Notify.WEBHOOK, "callback_url": "https://gateway.example/hook"}
+        provider = utility(url=vtn.url, poll_s=10.0, stale_s=30.0, reconnect_jitter_s=0.0, **fields)
+        home = Home(provider, clock, ears=Ears(None, Hook()))
+        try:
+            await home.start()
+            await home.until(LinkState.ONLINE, 60)
+            await asyncio.sleep(2 * UPKEEP_S)
+            assert (vtn.count("POST", "/vens"), vtn.count("POST", "/subscriptions")) == (1, 1)
+            vtn.vens.clear()
+            subscriptions.clear()
+            await asyncio.sleep(UPKEEP_S + 10)
+            assert (vtn.count("POST", "/vens"), len(subscriptions)) == (2, 1)
+            vtn.vens[0]["targets"] = ["street-5"]
+            await home.until_true(lambda: home.limits_w == [2000.0], UPKEEP_S + 10)
+            vtn.programs.append({**PROGRAM, "id": "p2", "programName": "another"})
+            asked = vtn.count("GET", "/notifiers")
+            await home.until_true(lambda: vtn.count("GET", "/notifiers") > asked, 150)
+            assert home.link.state is LinkState.ONLINE
+        finally:
+            await home.stop()
+            await vtn.stop()
+
+    run_virtual(main, T0)
 
 
 def test_a_name_that_is_taken_is_said_in_words() -> None:
