@@ -71,6 +71,7 @@ from cem.runtime.why import explain
 from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.point import ConnectionPoint
 from cem.sgcp.reports.outlook import Outlook
+from cem.sgcp.reports.virtual_resource import group_resource
 from cem.vtn_app import domain_vtn
 
 log = logging.getLogger(__name__)
@@ -122,6 +123,7 @@ class Gateway:
         self.point = ConnectionPoint(
             site_file.providers,
             resources=frozenset(resource.id for resource in site.resources),
+            groups={group.id: [site.resource(name) for name in group.members] for group in site.groups},
             currency=site.tariff.currency,
             zone=site.zone,
         )
@@ -206,10 +208,8 @@ class Gateway:
         return DeviceTask(config, device, self.board, world.store, world.clock, read_only=read_only)
 
     def _session(self, provider: Provider, http: Http) -> VenSession | Ven2bSession:
-        world = self._world
-        reported = [
-            resource for resource in self._site_file.site.resources if resource.role not in {Role.GRID, Role.CONTACTS}
-        ]
+        world, site = self._world, self._site_file.site
+        reported = [resource for resource in site.resources if resource.role not in {Role.GRID, Role.CONTACTS}]
         if provider.binding == "openadr2b":
             connection = self._site_file.site.connection
             return Ven2bSession(
@@ -241,6 +241,7 @@ class Gateway:
             books=self._books(),
             locate=world.locate(provider),
             domain_below=world.vtn is not None,
+            groups=[(group_resource(site, group), group.members) for group in site.groups],
         )
 
     def _books(self) -> Books | None:
@@ -315,6 +316,9 @@ class Gateway:
             await self.tariff.restore()
         await self.grid_log.restore()
         self.loop.memory = await self.keeper.restore(self._world.clock.now())
+        if self.loop.memory.grid_back_at_s is not None:
+            for session in self.sessions:
+                session.power_was_cut()
         await asyncio.gather(*(task.look() for task in self.devices if _signals(task.config)))
         self.loop.tick()  # limits that were stored hold before any device is open
         api = LocalApi(self._site_file.socket_path, self.status, self.acts.accept, self.requests.end, self.explain)
@@ -387,7 +391,7 @@ class Gateway:
     def _decided(self, ticked: Ticked) -> None:
         self.decisions.note(ticked)
         self.keeper.note(self.loop.memory, ticked.inputs.now)
-        self.grid_log.note(ticked.inputs)
+        self.grid_log.note(ticked.inputs, ticked.decision.grid)
         if self.planning is not None:
             self.planning.note(ticked.inputs.snapshot)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from cem.model.inverter_curve import Curve, CurveSet, GridFunction
+from cem.model.inverter_curve import Curve, CurveSet, GridFunction, WantedCurve
 from cem.model.line import LineCounts
 from cem.model.market import MarketPrice
 from cem.model.plan import Plan, PlanRequest
@@ -80,6 +80,7 @@ class DeviceConfig:
     serial: str | None = None  # identity to insist on; None: never written, only read
     read_only: bool = False
     poll_s: float = 1.0
+    grid_support: tuple[WantedCurve, ...] = ()  # curves that are put in force when it is opened
 
 
 class Device(Protocol):

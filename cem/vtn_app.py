@@ -20,7 +20,8 @@ from cem.io.http_server import HttpServer
 from cem.io.mdns_announcement import Announcement, MdnsAnnouncement, host_name, own_addresses
 from cem.io.mqtt_publisher import Broker, MqttPublisher
 from cem.io.object_store import ObjectStore
-from cem.io.tls import server_context
+from cem.io.revocation import RevocationLists
+from cem.io.tls import pinning_context, server_context
 from cem.io.token_key import token_key
 from cem.io.ven_poster import VenPoster
 from cem.io.webhooks import Webhooks
@@ -93,7 +94,7 @@ class RunningVtn:
 def domain_vtn(site: VtnSite, data: Path, secret: str) -> AbstractAsyncContextManager[RunningVtn]:
     """The VTN that a site file asks for, which admits the gateway itself too, as GATEWAY with this secret.
 
-    Raises OSError for certificates that can't be read, and as `running_vtn` does.
+    Raises OSError and GridError for certificates that can't be used, and as `running_vtn` does.
     """
     broker = site.broker
     login = MqttLogin.OAUTH2_BEARER_TOKEN if broker is not None and broker.by_token else MqttLogin.ANONYMOUS
@@ -104,15 +105,53 @@ def domain_vtn(site: VtnSite, data: Path, secret: str) -> AbstractAsyncContextMa
         site.host,
         site.port,
         data,
-        None if site.certificate_file is None else server_context(site.certificate_file, site.key_file, None),
+        _tls(site),
         site.public_url,
         site.callback_networks,
         None if authorities is None else ssl.create_default_context(cafile=authorities),
         None if broker is None else Broker(broker.uri, broker.user, broker.password_file, broker.ca_file),
         None if broker is None else MqttOffer(broker.public_uris, login, broker.prefix),
         site.mdns_name,
+        tuple(Admitted(one.id, one.name, one.fingerprint) for one in site.vens_2b),
+        _signer(site),
+        _pushing(site),
+        refusal=_refusal(site),
     )
     return running_vtn(settings)
+
+
+def _tls(site: VtnSite) -> ssl.SSLContext | None:
+    if site.certificate_file is None:
+        return None
+    files = (site.certificate_file, site.key_file, site.client_ca_file)
+    return server_context(*files, legacy_suites=site.legacy_suites)
+
+
+def _pushing(site: VtnSite) -> ssl.SSLContext | None:
+    """To VENs that messages are posted to."""
+    if site.client_ca_file is None:
+        return None
+    files = (site.certificate_file, site.key_file, site.client_ca_file)
+    return pinning_context(*files, legacy_suites=site.legacy_suites)
+
+
+def _signer(site: VtnSite) -> Signer | None:
+    if not site.sign_2b or site.certificate_file is None:
+        return None
+    try:
+        return Signer((site.key_file or site.certificate_file).read_bytes(), site.certificate_file.read_text())
+    except ValueError as error:
+        raise GridError(f"nothing can be signed with {site.key_file}: {error}") from error
+
+
+def _refusal(site: VtnSite) -> Callable[[bytes], str] | None:
+    if site.crl_file is None or site.client_ca_file is None:
+        return None
+    clock = SystemClock()
+    try:
+        return RevocationLists(site.crl_file, site.client_ca_file, lambda: clock.now().wall).refusal
+    except ValueError as error:
+        raise GridError(str(error)) from error
 
 
 @asynccontextmanager

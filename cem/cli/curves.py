@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from cem.config.drivers import load_drivers
 from cem.config.load import load_site
 from cem.config.sitefile import SiteFile
 from cem.model.errors import SiteFileError
-from cem.model.inverter_curve import CurveSet, WantedCurve
+from cem.model.inverter_curve import PROTECTION, CurveSet, WantedCurve
+from cem.model.trip_curve import completed, contradiction
 from cem.ports import DeviceConfig, DriverContext
 
 
@@ -42,14 +44,23 @@ from cem.ports import DeviceConfig, DriverContext
 )
 @click.option("--dry-run", is_flag=True, help="Show what --set would change, and change nothing.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
+@click.option("--protection", is_flag=True, help="With --yes: write trip curves too.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
-def curves(device_id: str, config: Path, file: Path | None, dry_run: bool, yes: bool, as_json: bool) -> None:
+def curves(
+    device_id: str, config: Path, file: Path | None, dry_run: bool, yes: bool, protection: bool, as_json: bool
+) -> None:
     """Shows the curves that DEVICE of the site file holds for supporting the grid: volt-var, volt-watt, watt-var,
-    frequency-watt. They are settings of the device, in force without a gateway too.
+    frequency-watt, and its trip curves: at which voltage and frequency, and after how long, it leaves the grid. They
+    are settings of the device, in force without a gateway too.
 
     --set writes each curve of FILE to a place that is not in force, has the device adopt it, reads it back and
     switches the function on; before that it shows what there is and what shall be, and asks. Only what the grid
     operator wants belongs there. A function in FILE with off = true is switched off.
+
+    Trip curves (low-voltage-trip, high-voltage-trip, low-frequency-trip, high-frequency-trip) are protection settings
+    of the grid code: for them it asks once more; --yes alone does not write them, --yes --protection does. A region
+    that FILE does not name stays as it is in force. Regions that contradict each other are refused: a device can't
+    have to trip where it may not.
 
     Refused while a gateway runs on this site, which holds the devices; --set also where the site or the device is
     read-only, or has no serial number to insist on. Exit code 1 when the device did not take a curve.
@@ -63,6 +74,9 @@ def curves(device_id: str, config: Path, file: Path | None, dry_run: bool, yes: 
       function = "volt-var"
       points = [[92, 44], [98, 0], [102, 0], [108, -44]]
       settings = { RspTms = 5 }
+      [[curve]]
+      function = "low-voltage-trip"
+      must_trip = [[50, 2], [88, 21]]
     """
     drivers = load_drivers()
     try:
@@ -81,12 +95,12 @@ def curves(device_id: str, config: Path, file: Path | None, dry_run: bool, yes: 
     if not wanted:
         _show(device, held, as_json)
         return
+    wanted = _whole(held, wanted)
     _offer(held, wanted, as_json)
     if dry_run:
         click.echo("dry run: nothing was written", err=True)
         return
-    if not yes:
-        click.confirm(f"write to {device.name} (serial number {device.serial})?", abort=True, err=True)
+    _ask(device, wanted, yes, protection)
     changed = asyncio.run(set_curves(device, driver, context, wanted))
     _tell(device, held, changed, as_json)
     sys.exit(int(any(one.error for one in changed)))
@@ -124,7 +138,37 @@ def _show(device: DeviceConfig, held: Sequence[CurveSet], as_json: bool) -> None
         for line in set_lines(one):
             click.echo(line)
     if not held:
-        click.echo(f"{device.name}: it has none of the models for curves (705, 706, 711, 712)", err=True)
+        click.echo(f"{device.name}: it has none of the models for curves (705 to 712)", err=True)
+
+
+def _whole(held: Sequence[CurveSet], wanted: Sequence[WantedCurve]) -> tuple[WantedCurve, ...]:
+    """What is wanted with the regions that it leaves as they are. Raises UsageError where they contradict."""
+    there = {one.function: one.active for one in held}
+    whole = []
+    for one in wanted:
+        curve = one.curve and completed(one.function, one.curve, there.get(one.function))
+        if curve is not None and (fault := contradiction(one.function, curve)):
+            raise click.UsageError(f"{one.function}: {fault}, with what the device holds; nothing was written")
+        whole.append(replace(one, curve=curve))
+    return tuple(whole)
+
+
+def _ask(device: DeviceConfig, wanted: Sequence[WantedCurve], yes: bool, protection: bool) -> None:
+    """Has a person agree, twice where protection is written."""
+    trips = ", ".join(one.function for one in wanted if one.function in PROTECTION)
+    if trips:
+        click.echo(
+            f"{trips}: protection settings of the grid code. They decide when {device.name} leaves the grid; wrong "
+            "ones make it trip needlessly, or stay where it endangers people. The grid operator has to want them",
+            err=True,
+        )
+    if yes and trips and not protection:
+        raise click.UsageError("--yes does not write protection settings; --yes --protection does. Nothing was written")
+    if yes:
+        return
+    click.confirm(f"write to {device.name} (serial number {device.serial})?", abort=True, err=True)
+    if trips:
+        click.confirm(f"does the grid operator want {trips} to be so?", abort=True, err=True)
 
 
 def _offer(held: Sequence[CurveSet], wanted: Sequence[WantedCurve], as_json: bool) -> None:

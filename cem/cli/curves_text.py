@@ -2,21 +2,29 @@
 
 from collections.abc import Iterator, Mapping
 
-from cem.model.inverter_curve import Curve, CurveSet, GridFunction, WantedCurve
+from cem.model.inverter_curve import Curve, CurveSet, GridFunction, Points, WantedCurve
 
 AXES: Mapping[GridFunction, str] = {
     GridFunction.VOLT_VAR: "% V -> % var",
     GridFunction.VOLT_WATT: "% V -> % W",
     GridFunction.WATT_VAR: "% W -> % var",
     GridFunction.FREQUENCY_WATT: "",
+    GridFunction.LOW_VOLTAGE_TRIP: "% V -> s",
+    GridFunction.HIGH_VOLTAGE_TRIP: "% V -> s",
+    GridFunction.LOW_FREQUENCY_TRIP: "Hz -> s",
+    GridFunction.HIGH_FREQUENCY_TRIP: "Hz -> s",
 }
 
 
 def curve_words(curve: Curve) -> str:
-    """'92 -> 44, 98 -> 0; RspTms 5'."""
-    points = ", ".join(f"{x:g} -> {y:g}" for x, y in curve.points)
+    """'92 -> 44, 98 -> 0; RspTms 5', or 'must-trip 50 -> 2, 88 -> 21; may-trip none'."""
     settings = ", ".join(f"{name} {value:g}" for name, value in curve.settings.items())
-    return "; ".join(filter(None, (points, settings))) or "empty"
+    regions = [f"{region.words} {_points_words(points) or 'none'}" for region, points in curve.regions.items()]
+    return "; ".join(filter(None, (_points_words(curve.points), settings, *regions))) or "empty"
+
+
+def _points_words(points: Points) -> str:
+    return ", ".join(f"{x:g} -> {y:g}" for x, y in points)
 
 
 def set_lines(held: CurveSet) -> Iterator[str]:
@@ -57,6 +65,7 @@ def curve_json(held: CurveSet) -> dict[str, object]:
                 "points": [list(point) for point in curve.points],
                 "settings": dict(curve.settings),
                 "read_only": curve.read_only,
+                **{region.value: [list(point) for point in points] for region, points in curve.regions.items()},
             }
             for place, curve in enumerate(held.curves, 1)
         ],

@@ -31,8 +31,21 @@ def ven() -> None:
     """
 
 
+def _read_name(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
+    if not text.strip() or text.startswith(".") or set(text) & set("/\\\0"):
+        raise click.BadParameter(f"{text!r}: it names files in the folder, so it has no / in it and no dot before it")
+    return text
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, with the file where there is one."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 @ven.command("enrol")
-@click.argument("name")
+@click.argument("name", callback=_read_name)
 @click.option("--folder", type=_FOLDER, default=Path(), show_default=True, help="Where the files are made.")
 @click.option("--key", "kind", type=click.Choice(["ec", "rsa"]), default="ec", show_default=True, help="Kind of key.")
 @click.option("--host", "hosts", multiple=True, help="A name or address of a server, for a VTN; repeatable.")
@@ -47,7 +60,7 @@ def enrol(name: str, folder: Path, kind: str, hosts: tuple[str, ...], as_json: b
         folder.mkdir(parents=True, exist_ok=True)
         make_request(request, make_key(key, cast(Literal["ec", "rsa"], kind)), name, hosts)
     except (OSError, ValueError) as error:
-        raise click.ClickException(f"{error}; nothing is overwritten") from error
+        raise click.ClickException(f"{_words(error)}; nothing is overwritten") from error
     _say({"key": str(key), "request": str(request)}, as_json)
 
 
@@ -63,7 +76,7 @@ def authority(folder: Path, name: str, as_json: bool) -> None:
     try:
         certificate = make_authority(folder, name, SystemClock().now().wall)
     except (OSError, ValueError) as error:
-        raise click.ClickException(f"{error}; nothing is overwritten") from error
+        raise click.ClickException(f"{_words(error)}; nothing is overwritten") from error
     _say({"authority": str(certificate)}, as_json)
 
 
@@ -81,7 +94,7 @@ def sign(request: Path, folder: Path, days: int, as_json: bool) -> None:
     try:
         sign_request(request, folder, certificate, SystemClock().now().wall, days)
     except OSError as error:
-        raise click.ClickException(f"{error}; nothing is overwritten") from error
+        raise click.ClickException(f"{_words(error)}; nothing is overwritten") from error
     _say({"certificate": str(certificate), "fingerprint": pem_fingerprint(certificate.read_text())}, as_json)
 
 
@@ -117,7 +130,7 @@ def list_(folder: Path | None, config: Path, as_json: bool) -> None:
 
 
 @ven.command("rotate")
-@click.argument("name")
+@click.argument("name", callback=_read_name)
 @click.option("--folder", type=_DIRECTORY, default=Path(), show_default=True, help="Where key and certificate are.")
 @click.option("--authority", type=_DIRECTORY, help="Folder of an authority of one's own: it answers at once.")
 @click.option("--days", type=click.IntRange(1, 3650), default=730, show_default=True, help="How long it is valid then.")
@@ -145,7 +158,7 @@ def rotate(name: str, folder: Path, authority: Path | None, days: int, as_json: 
             return
         old_key, old_certificate = place(folder, name, now)
     except (OSError, ValueError, GridError) as error:
-        raise click.ClickException(f"{error}; what was in use stays in use") from error
+        raise click.ClickException(f"{_words(error)}; what was in use stays in use") from error
     certificate = folder / f"{name}.pem"
     found = {"certificate": str(certificate), "fingerprint": pem_fingerprint(certificate.read_text())}
     _say({**found, "old_key": str(old_key), "old_certificate": str(old_certificate)}, as_json)
@@ -165,7 +178,7 @@ def _row(one: Certificate, now: datetime) -> dict[str, str | int]:
 
 
 def _of_providers(config: Path) -> list[Path]:
-    """The certificates that the providers of a site file are met with, their authorities' too."""
+    """The certificates that providers and VENs of a site file are met with, their authorities' too."""
     try:
         written = tomllib.loads(config.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -173,6 +186,9 @@ def _of_providers(config: Path) -> list[Path]:
     providers = written.get("provider", [])
     keys = ("client_certificate_file", "callback_certificate_file", "ca_file")
     named = [table[key] for table in providers if isinstance(table, dict) for key in keys if key in table]
+    domain = written.get("vtn", {})
+    if isinstance(domain, dict):
+        named += [domain[key] for key in ("certificate_file", "client_ca_file") if key in domain]
     return [config.parent / name for name in dict.fromkeys(named) if isinstance(name, str)]
 
 

@@ -8,6 +8,7 @@ import click
 
 from cem.cli.vtn_print import json_option, print_all, print_one
 from cem.cli.vtn_rest import Access, Vtn, access_options, run, shown
+from cem.sgcp.bindings.openadr3_catalogue import EVENT_PAYLOADS, Form, Treatment
 from cem.wire.openadr3 import (
     Duration,
     Event,
@@ -79,6 +80,18 @@ def _number(text: str) -> int | float | str:
     return number
 
 
+def _suiting(payload_type: str, value: int | float | str) -> int | float | str:
+    """The value, where a VEN could read it: an event with another one would be made and followed by nobody."""
+    meaning = EVENT_PAYLOADS.get(payload_type)
+    if meaning is None or meaning.treatment is Treatment.NOT_SUPPORTED or meaning.form in (Form.WORDS, Form.CURVE):
+        return value
+    if meaning.form is Form.LEVEL and value not in (0, 1, 2, 3):
+        raise click.UsageError(f"{payload_type} is a level from 0 to 3, not {value!r}")
+    if isinstance(value, str):
+        raise click.UsageError(f"{payload_type} is a number, not {value!r}")
+    return value
+
+
 @click.group()
 def event() -> None:
     """Events of the VTN.
@@ -134,6 +147,8 @@ def event_add(
         if duration is None:
             raise click.UsageError("--value needs --duration, such as PT10M, or P9999Y for until cancelled")
         intervals = ((duration, _number(value)),)
+    for _, payload in intervals:
+        _suiting(payload_type, payload)
     if payload_type not in set(EventPayload):
         click.echo(f"note: {payload_type} is not a payload type of OpenADR 3.1.0; sent as a private one", err=True)
 
@@ -258,7 +273,8 @@ def _with_value(old: Event, value: int | float | str) -> Interval:
     if len(old.intervals) != 1 or len(old.intervals[0].payloads) != 1:
         raise click.ClickException(f"event {old.id} has more than one value; use cem vtn event put FILE --id {old.id}")
     only = old.intervals[0]
-    return only.model_copy(update={"payloads": (only.payloads[0].model_copy(update={"values": (value,)}),)})
+    payload = only.payloads[0].model_copy(update={"values": (_suiting(only.payloads[0].type, value),)})
+    return only.model_copy(update={"payloads": (payload,)})
 
 
 @event.command("show")

@@ -10,8 +10,9 @@ from pydantic import Field, ValidationError
 from cem.commissioning.targets import BrokerLogin, LinkKind
 from cem.config.checks import SITE_CHECKS
 from cem.config.draft import draft
-from cem.config.load import check_table, read_raw
+from cem.config.load import check_table
 from cem.config.provider_checks import PROVIDER_CHECKS
+from cem.config.raw import read_raw
 from cem.config.schema import FORMAT, ConnectionTable, DeviceTable, Power, SiteTable, Table
 from cem.config.schema_faults import schema_faults
 from cem.model.errors import SiteFileError

@@ -5,6 +5,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
+from cem.config.curve_file import load_curves
 from cem.config.schema import (
     WEEKDAYS,
     CircuitTable,
@@ -19,7 +20,7 @@ from cem.config.schema import (
     TariffTable,
     VtnTable,
 )
-from cem.config.sitefile import PlanSettings, ProviderLink, SiteFile, VtnBroker, VtnClient, VtnSite
+from cem.config.sitefile import PlanSettings, ProviderLink, SiteFile, VtnBroker, VtnClient, VtnSite, VtnVen2b
 from cem.model.market import DynamicTariff, Markup, PriceService
 from cem.model.provider import BY_MDNS, Programme, Provider
 from cem.model.resource import Ratings, Resource
@@ -30,6 +31,8 @@ from cem.model.site import (
     ControlPolicy,
     Droop,
     ElectricalConnection,
+    Group,
+    IslandPolicy,
     LoadPolicy,
     Site,
 )
@@ -40,7 +43,7 @@ from cem.ports import DeviceConfig
 def site_file(path: Path, table: SiteTable) -> SiteFile:
     """The site file with secrets read; raises OSError when a secret file has gone since the checks."""
     folder = path.parent
-    devices = tuple(device_config(device, folder, table.connection.phases, table.read_only) for device in table.device)
+    devices = tuple(_supporting(device, folder, table) for device in table.device)
     return SiteFile(
         path=path,
         site=Site(
@@ -52,6 +55,7 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
             goals=tuple(ChargeGoal(g.resource, g.ready_by, g.energy_wh, g.soc_pct) for g in table.goal),
             batteries=tuple(BatteryPolicy(b.resource, b.reserve_pct, b.grid_charge, b.into_car) for b in table.battery),
             circuits=tuple(circuit(c, table.connection) for c in table.circuit),
+            groups=tuple(Group(g.id, g.name or g.id, g.members) for g in table.group),
             loads=tuple(LoadPolicy(p.resource, **p.model_dump(exclude={"resource"})) for p in table.load),
             policy=ControlPolicy(
                 table.control.guaranteed_minimum,
@@ -61,6 +65,7 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
                 {p.id: p.spread_s for p in table.provider if p.spread_s is not None},
                 table.plan.reserve_up_w,
                 table.plan.reserve_down_w,
+                island(table),
             ),
             read_only=table.read_only,
             identity=identity(table),
@@ -80,11 +85,34 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
     )
 
 
+def _supporting(device: DeviceTable, folder: Path, table: SiteTable) -> DeviceConfig:
+    """One device with the curves by which it is to support the grid."""
+    config = device_config(device, folder, table.connection.phases, table.read_only)
+    return (
+        config
+        if device.grid_support is None
+        else replace(config, grid_support=load_curves(folder / device.grid_support))
+    )
+
+
 def identity(table: SiteTable) -> str:
     """What tells this house from every other: its name, its devices' serial numbers, its names with the providers."""
     words = [table.name, *(d.serial or d.id for d in table.device)]
     words += [f"{p.id} {p.ven_name} {p.client_id}" for p in table.provider]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
+
+
+def island(table: SiteTable) -> IslandPolicy:
+    """The return after an outage, with the strictest limits that hold without an event."""
+    connection, providers = table.connection, table.provider
+    imports = [p.default_import_limit_w for p in providers] + [connection.import_limit_w]
+    exports = [p.default_export_limit_w for p in providers] + [connection.export_limit_w]
+    return IslandPolicy(
+        **table.island.model_dump(),
+        permitted_by=frozenset(p.id for p in providers if p.permits_return),
+        import_limit_w=min((w for w in imports if w is not None), default=None),
+        export_limit_w=min((w for w in exports if w is not None), default=None),
+    )
 
 
 def circuit(table: CircuitTable, connection: ConnectionTable) -> Circuit:
@@ -211,13 +239,14 @@ _LINK_KEYS = (
     "callback_key_file",
     "callback_fingerprint",
 )
+_NOT_OF_PROVIDERS = ("programme", "allow_plain_http", "shed_import_w", "callback_url", "permits_return")
 SHED_SHARES = (0.5, 0.25, 0.0)
 """Of the fuse's power that load-shed levels 1, 2 and 3 leave where the site file does not say."""
 
 
 def provider(table: ProviderTable, secret: str, connection: ConnectionTable) -> Provider:
     """One provider with its secret."""
-    values = table.model_dump(exclude={"programme", "allow_plain_http", "shed_import_w", "callback_url", *_LINK_KEYS})
+    values = table.model_dump(exclude={*_NOT_OF_PROVIDERS, *_LINK_KEYS})
     programmes = tuple(Programme(p.name, p.mandatory, p.incentive_per_kwh) for p in table.programme)
     fuse_w = connection.fuse_a * connection.phases * connection.nominal_voltage_v
     half, quarter, least = (share * fuse_w for share in SHED_SHARES)
@@ -285,6 +314,11 @@ def vtn_site(table: VtnTable, folder: Path) -> VtnSite:
             broker.prefix,
         ),
         table.lost_after_s,
+        tuple(VtnVen2b(one.id, one.name or one.id, one.fingerprint) for one in table.ven_2b),
+        beside(table.client_ca_file),
+        beside(table.crl_file),
+        table.sign_2b,
+        table.legacy_suites,
     )
 
 

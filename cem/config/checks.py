@@ -11,6 +11,7 @@ from cem.config.push_checks import PUSH_CHECKS
 from cem.config.tariff_checks import TARIFF_CHECKS
 from cem.config.vtn_checks import VTN_CHECKS
 from cem.config.words import did_you_mean, duplicates, fault, one_of, shown
+from cem.model.envelope import SITE
 from cem.model.resource import Role
 from cem.model.site import LoadRun
 
@@ -159,6 +160,25 @@ def circuit_of_strangers(draft: Draft) -> Iterator[str]:
                 yield fault(path, f"no resource {name!r} in this site", one_of(fitting), did_you_mean(name, fitting))
 
 
+def group_unfit(draft: Draft) -> Iterator[str]:
+    """A group has a name that no resource has, and members of this site that do something."""
+    roles = {resource.id: resource.role for _, _, resource in draft.resources()}
+    fitting = [name for name, role in roles.items() if role not in (Role.GRID, Role.CONTACTS)]
+    ids = [(f"group[{i}].id", group.id) for i, group in draft.groups.items()]
+    yield from duplicates(ids, "every group needs an id of its own")
+    for i, group in draft.groups.items():
+        if group.id in roles or group.id == SITE:
+            yield fault(f"group[{i}].id", shown(group.id), "a resource has this id; choose another")
+        yield from duplicates(
+            [(f"group[{i}].members[{position}]", name) for position, name in enumerate(group.members)],
+            "each member is named once",
+        )
+        for position, name in enumerate(group.members):
+            if name not in fitting and (name in roles or draft.devices_whole):
+                path = f"group[{i}].members[{position}]"
+                yield fault(path, shown(name), one_of(fitting), did_you_mean(name, fitting))
+
+
 def _unfit(draft: Draft, role: Role, uses: Iterable[tuple[str, str]]) -> Iterator[str]:
     roles = {resource.id: resource.role for _, _, resource in draft.resources()}
     fitting = [name for name, its_role in roles.items() if its_role is role]
@@ -188,6 +208,7 @@ WISH_CHECKS: tuple[Check, ...] = (
     comfort_reversed,
     circuit_twice,
     circuit_of_strangers,
+    group_unfit,
 )
 CHECKS: tuple[Check, ...] = (
     *SITE_CHECKS,

@@ -21,7 +21,7 @@ def share_of_nothing(draft: Draft) -> Iterator[str]:
     """A share of the installed power needs to know that power."""
     roofs = [(path, resource) for path, _, resource in draft.resources() if resource.role is Role.PV]
     for path, _, resource in draft.resources():
-        shares = sorted(set(resource.contacts) - {Contact.W4})
+        shares = sorted(set(resource.contacts) - {Contact.W4, Contact.ISLAND})
         if resource.role is not Role.CONTACTS or not shares or resource.max_generation_w is not None:
             continue
         untold = [roof for roof, pv in roofs if pv.max_generation_w is None and draft.sure(f"{roof}.max_generation_w")]

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 
 from cem.config.build import device_config
+from cem.config.curve_file import load_curves
 from cem.config.draft import Draft
 from cem.config.words import did_you_mean, duplicates, fault, one_of, shown
 from cem.model.envelope import SITE
+from cem.model.errors import SiteFileError
 from cem.model.resource import Control, Role
 
 CONTROLS_OF: dict[Role, tuple[Control, ...]] = {
@@ -194,6 +196,20 @@ def _meters(draft: Draft) -> list[str]:
     return [path for path, _, resource in draft.resources() if resource.role is Role.GRID]
 
 
+def grid_support_unusable(draft: Draft) -> Iterator[str]:
+    """A file of curves is whole, and its device may be written."""
+    for index, device in draft.devices.items():
+        if device.grid_support is None:
+            continue
+        path = f"device[{index}].grid_support"
+        try:
+            load_curves(draft.folder / device.grid_support)
+        except SiteFileError as error:
+            yield from (f"{path}: {line}" for line in error.faults)
+        if device.serial is None and draft.sure(f"device[{index}].serial"):
+            yield fault(path, shown(device.grid_support), "needs the serial number of the device to insist on")
+
+
 DEVICE_CHECKS: tuple[Callable[[Draft], Iterator[str]], ...] = (
     device_id_twice,
     resource_id_twice,
@@ -212,4 +228,5 @@ DEVICE_CHECKS: tuple[Callable[[Draft], Iterator[str]], ...] = (
     no_grid_meter,
     second_grid_meter,
     polled_too_seldom,
+    grid_support_unusable,
 )

@@ -14,6 +14,7 @@ from cem.config.schema import (
     ConnectionTable,
     DeviceTable,
     GoalTable,
+    GroupTable,
     LoadTable,
     ProviderTable,
     ResourceTable,
@@ -48,6 +49,7 @@ class Draft:
     goals: Mapping[int, GoalTable]
     batteries: Mapping[int, BatteryTable]
     circuits: Mapping[int, CircuitTable]
+    groups: Mapping[int, GroupTable]
     loads: Mapping[int, LoadTable]
     providers: Mapping[int, ProviderTable]
     guaranteed_minimum: str | None = None
@@ -88,6 +90,7 @@ def draft(raw: Mapping[str, Any], folder: Path, drivers: Mapping[str, Driver]) -
         goals=items(GoalTable, "goal"),
         batteries=items(BatteryTable, "battery"),
         circuits=items(CircuitTable, "circuit"),
+        groups=items(GroupTable, "group"),
         loads=items(LoadTable, "load"),
         providers=items(ProviderTable, "provider"),
         vtn=_salvage(VtnTable, raw["vtn"], "vtn", doubtful) if "vtn" in raw else None,

@@ -11,6 +11,7 @@ from cem.config.build import host_and_port
 from cem.config.draft import Draft
 from cem.config.schema import ProviderTable
 from cem.config.words import duplicates, fault, shown
+from cem.io.revocation import read_lists
 from cem.model.provider import BY_MDNS, Notify
 
 LARGEST_SECRET = 4096
@@ -178,6 +179,24 @@ def unreadable(draft: Draft, path: str, name: str | None, *, private: bool) -> I
             yield fault(
                 path, f"{file}: {error.strerror or error}", "certificates of authorities in PEM form are needed"
             )
+
+
+def unreadable_lists(draft: Draft, path: str, name: str) -> Iterator[str]:
+    """Lists of revoked certificates that can't be read."""
+    file = (draft.folder / name).absolute()
+    try:
+        read_lists(file)
+    except (OSError, ValueError) as error:
+        words = error.strerror if isinstance(error, OSError) else None
+        yield fault(path, f"{file}: {words or error}", "lists of revoked certificates (PEM) are needed")
+
+
+def listens_here(text: str) -> bool:
+    """Whether host:port is reached from this machine alone."""
+    try:
+        return is_loopback(host_and_port(text)[0])
+    except ValueError:
+        return True  # told elsewhere
 
 
 def callback_unusable(draft: Draft) -> Iterator[str]:

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-from cem.config.build import host_and_port
 from cem.config.draft import Draft
-from cem.config.provider_checks import is_loopback
+from cem.config.provider_checks import listens_here, unreadable_lists
 from cem.config.words import duplicates, fault, shown
-from cem.io.revocation import read_lists
 from cem.model.provider import Notify
 
 
@@ -24,7 +22,7 @@ def push_unusable(draft: Draft) -> Iterator[str]:
             continue
         certificate = provider.callback_certificate_file or provider.client_certificate_file
         if certificate is None:
-            if not _listens_here(provider.callback_listen):
+            if not listens_here(provider.callback_listen):
                 allowed = "callback_certificate_file and its key are needed, or a listener on 127.0.0.1 behind a proxy"
                 yield fault(f"{path}.callback_listen", "no certificate", allowed)
             continue
@@ -54,21 +52,7 @@ def revoked_unusable(draft: Draft) -> Iterator[str]:
         path = f"provider[{index}]"
         if not provider.ca_file:
             yield fault(f"{path}.ca_file", "missing", "the authorities that signed the lists in crl_file are needed")
-        file = (draft.folder / provider.crl_file).absolute()
-        try:
-            read_lists(file)
-        except (OSError, ValueError) as error:
-            words = error.strerror if isinstance(error, OSError) else None
-            yield fault(
-                f"{path}.crl_file", f"{file}: {words or error}", "lists of revoked certificates (PEM) are needed"
-            )
-
-
-def _listens_here(text: str) -> bool:
-    try:
-        return is_loopback(host_and_port(text)[0])
-    except ValueError:
-        return True  # told elsewhere
+        yield from unreadable_lists(draft, f"{path}.crl_file", provider.crl_file)
 
 
 PUSH_CHECKS: tuple[Callable[[Draft], Iterator[str]], ...] = (push_unusable, listened_twice, revoked_unusable)

@@ -16,6 +16,7 @@ FORMAT = 1
 
 DEFAULT_PATH = "/etc/cem/site.toml"
 BINDINGS = ("openadr3", "openadr2b")
+VEN_ID = r"^[A-Za-z0-9_-]{1,128}$"
 FINGERPRINT = r"^([0-9A-F]{2}:){9}[0-9A-F]{2}$"
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -116,6 +117,19 @@ class DroopTable(Table):
     nominal_hz: Annotated[float, Field(ge=40, le=70)] = 50.0
 
 
+class IslandTable(Table):
+    """`[island]`: when the grid counts as back after an outage, and how the house returns to it."""
+
+    stable_s: Annotated[float, Field(ge=1, le=3600)] = 300.0
+    low_voltage_pct: Annotated[float, Field(ge=50, lt=100)] = 85.0
+    high_voltage_pct: Annotated[float, Field(gt=100, le=150)] = 110.0
+    below_hz: Annotated[float, Field(gt=0, le=4)] = 0.5
+    above_hz: Annotated[float, Field(gt=0, le=4)] = 0.2
+    permission_most_s: Annotated[float, Field(ge=0, le=86_400)] = 1800.0
+    delay_s: Annotated[float, Field(ge=0, le=3600)] = 600.0
+    ramp_pct_per_min: Annotated[float, Field(gt=0, le=6000)] = 10.0
+
+
 class PlanTable(Table):
     """`[plan]`: the planner."""
 
@@ -210,6 +224,7 @@ class DeviceTable(Table):
     serial: Text | None = None
     read_only: bool = False
     poll_s: Annotated[float, Field(ge=0.1, le=3600)] = 1.0
+    grid_support: Text | None = None
     link: dict[str, LinkValue]
     resource: Annotated[tuple[ResourceTable, ...], Field(min_length=1)]
 
@@ -240,6 +255,14 @@ class CircuitTable(Table):
     members: Annotated[tuple[Id, ...], Field(min_length=1)]
     phases: Annotated[int, Field(ge=1, le=3)] | None = None  # None: those of the connection
     limit_w: Power | None = None
+
+
+class GroupTable(Table):
+    """`[[group]]`: several resources that the grid sees as one resource more."""
+
+    id: Id
+    name: Text | None = None
+    members: Annotated[tuple[Id, ...], Field(min_length=1)]
 
 
 class LoadTable(Table):
@@ -301,6 +324,7 @@ class ProviderTable(Table):
     retry_max_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
     reconnect_jitter_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
     spread_s: Annotated[float, Field(ge=0, le=1800)] | None = None
+    permits_return: bool = False
     programme: tuple[ProgrammeTable, ...] = ()
 
 
@@ -324,6 +348,14 @@ class VtnClientTable(Table):
     role: Literal["ven", "bl"] = "ven"
 
 
+class VtnVen2bTable(Table):
+    """`[[vtn.ven_2b]]`: a VEN of OpenADR 2.0b that may register with the domain's VTN."""
+
+    id: Annotated[str, Field(pattern=VEN_ID)]
+    name: Text | None = None
+    fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = None
+
+
 class VtnTable(Table):
     """`[vtn]`: a VTN of our own for a domain below this gateway."""
 
@@ -336,8 +368,13 @@ class VtnTable(Table):
     callback_networks: tuple[Text, ...] = ()
     callback_ca_file: Text | None = None
     lost_after_s: Annotated[float, Field(ge=5, le=86_400)] = 120.0
+    client_ca_file: Text | None = None
+    crl_file: Text | None = None
+    sign_2b: bool = False
+    legacy_suites: bool = False
     broker: VtnBrokerTable | None = None
-    client: Annotated[tuple[VtnClientTable, ...], Field(min_length=1)]
+    client: tuple[VtnClientTable, ...] = ()
+    ven_2b: tuple[VtnVen2bTable, ...] = ()
 
 
 class SiteTable(Table):
@@ -358,7 +395,9 @@ class SiteTable(Table):
     goal: tuple[GoalTable, ...] = ()
     battery: tuple[BatteryTable, ...] = ()
     circuit: tuple[CircuitTable, ...] = ()
+    group: tuple[GroupTable, ...] = ()
     load: tuple[LoadTable, ...] = ()
     droop: DroopTable | None = None
+    island: IslandTable = IslandTable()
     provider: tuple[ProviderTable, ...] = ()
     vtn: VtnTable | None = None

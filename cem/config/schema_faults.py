@@ -9,10 +9,12 @@ from pydantic_core import ErrorDetails
 
 from cem.config.schema import (
     AREA_PATTERN,
+    FINGERPRINT,
     ID_IN_WORDS,
     ID_PATTERN,
     TARIFF_CODE_PATTERN,
     TOPIC_PATTERN,
+    VEN_ID,
     SiteTable,
     Table,
 )
@@ -39,6 +41,8 @@ _PATTERNS = {
     r"^[A-Z]{3}$": "three capital letters (ISO 4217), such as EUR",
     AREA_PATTERN: "the 16 characters of a bidding zone's EIC code, such as 10Y1001A1001A82H (DE-LU)",
     TOPIC_PATTERN: "levels of letters, digits, _, . and -, with / between them, such as house/openadr3",
+    FINGERPRINT: "ten bytes such as 93:4C:A5:8A:0B:74:11:D2:6F:00",
+    VEN_ID: "letters, digits, _ and -, at most 128 characters",
     TARIFF_CODE_PATTERN: "a tariff code such as E-1R-AGILE-24-10-01-C",
 }
 

@@ -49,6 +49,15 @@ class VtnClient:
 
 
 @dataclass(frozen=True, slots=True)
+class VtnVen2b:
+    """A VEN of OpenADR 2.0b that may register. `fingerprint` None: believed by its name, on this machine only."""
+
+    id: str
+    name: str
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VtnBroker:
     """The broker of the gateway's own VTN. `by_token`: clients log in with their tokens, else everybody may."""
 
@@ -76,6 +85,11 @@ class VtnSite:
     callback_ca_file: Path | None = None
     broker: VtnBroker | None = None
     lost_after_s: float = 120.0  # a VEN of which nothing was heard for so long is lost
+    vens_2b: tuple[VtnVen2b, ...] = ()
+    client_ca_file: Path | None = None  # authorities of the VENs' certificates
+    crl_file: Path | None = None  # their lists of revoked ones
+    sign_2b: bool = False  # messages of 2.0b are signed both ways
+    legacy_suites: bool = False
 
 
 @dataclass(frozen=True, slots=True)

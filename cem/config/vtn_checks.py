@@ -6,16 +6,30 @@ from urllib.parse import urlsplit
 
 from cem.config.build import host_and_port
 from cem.config.draft import Draft
-from cem.config.provider_checks import is_loopback, not_a_pair, secret_problem, unreadable
+from cem.config.provider_checks import (
+    is_loopback,
+    listens_here,
+    not_a_pair,
+    secret_problem,
+    unreadable,
+    unreadable_lists,
+)
 from cem.config.words import duplicates, fault, shown
 from cem.sgcp.vtn.tokens import GATEWAY
 
 
+def nobody_enters(draft: Draft) -> Iterator[str]:
+    """A VTN is there for somebody."""
+    if draft.vtn is not None and not (draft.vtn.client or draft.vtn.ven_2b) and draft.sure("vtn.client", "vtn.ven_2b"):
+        yield fault("vtn.client", "missing", "every [vtn] needs a [[vtn.client]] or a [[vtn.ven_2b]]")
+
+
 def client_twice(draft: Draft) -> Iterator[str]:
-    """A client has one secret and one role, and is not the gateway itself."""
+    """A client has one secret and one role, and is not the gateway itself; a VEN of 2.0b is a client too."""
     if draft.vtn is None:
         return
     ids = [(f"vtn.client[{index}].id", client.id) for index, client in enumerate(draft.vtn.client)]
+    ids += [(f"vtn.ven_2b[{index}].id", ven.id) for index, ven in enumerate(draft.vtn.ven_2b)]
     yield from duplicates(ids, "every client needs an id of its own")
     for path, name in ids:
         if name == GATEWAY:
@@ -69,6 +83,34 @@ def vtn_files_unusable(draft: Draft) -> Iterator[str]:
     yield from unreadable(draft, "vtn.callback_ca_file", draft.vtn.callback_ca_file, private=False)
 
 
+def vens_2b_unusable(draft: Draft) -> Iterator[str]:
+    """A VEN of 2.0b is known by its certificate, and by its name alone on this machine; signatures have a key."""
+    if draft.vtn is None:
+        return
+    own = draft.vtn
+    sure = draft.sure("vtn.client_ca_file", "vtn.certificate_file", "vtn.listen")
+    for index, ven in enumerate(own.ven_2b):
+        if not draft.sure(f"vtn.ven_2b[{index}].fingerprint") or not sure:
+            continue
+        if ven.fingerprint is not None and own.client_ca_file is None:
+            allowed = "vtn.client_ca_file is needed, else no client shows a certificate"
+            yield fault(f"vtn.ven_2b[{index}].fingerprint", shown(ven.fingerprint), allowed)
+        elif ven.fingerprint is None and not listens_here(own.listen):
+            allowed = "the ten bytes that `cem ven list` prints are needed, or listen on 127.0.0.1"
+            yield fault(f"vtn.ven_2b[{index}].fingerprint", "missing", allowed)
+    for key in ("client_ca_file", "sign_2b"):
+        if getattr(own, key) and sure and (own.certificate_file is None or own.client_ca_file is None):
+            yield fault(
+                f"vtn.{key}", shown(getattr(own, key)), "it needs certificate_file, key_file and client_ca_file"
+            )
+    yield from unreadable(draft, "vtn.client_ca_file", own.client_ca_file, private=False)
+    if own.crl_file is not None:
+        if own.client_ca_file is None and sure:
+            allowed = "the authorities that signed the lists in crl_file are needed"
+            yield fault("vtn.client_ca_file", "missing", allowed)
+        yield from unreadable_lists(draft, "vtn.crl_file", own.crl_file)
+
+
 def addresses_unusable(draft: Draft) -> Iterator[str]:
     """What clients are told and what may be called back are addresses."""
     if draft.vtn is None:
@@ -115,10 +157,12 @@ def broker_unusable(draft: Draft) -> Iterator[str]:
 
 
 VTN_CHECKS: tuple[Callable[[Draft], Iterator[str]], ...] = (
+    nobody_enters,
     client_twice,
     client_secret_unusable,
     listen_unusable,
     vtn_files_unusable,
+    vens_2b_unusable,
     addresses_unusable,
     broker_unusable,
 )

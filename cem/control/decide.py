@@ -6,6 +6,7 @@ from types import MappingProxyType
 from cem.control import (
     asked,
     batteries,
+    black_start,
     bounds,
     chargers,
     deaf,
@@ -65,6 +66,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         site = site.once(phase_place.placeless)
         seen = look(site, inputs.snapshot, SKEW_S)
     picture, phases_a = phase_loss.guarded(seen, lost, memory.phases_a)
+    memory = black_start.followed(memory, picture, inputs.now.mono_s)
     picture, moved, loads_w = steady(picture, memory, inputs.now.mono_s)
     locked = bounds.locked_reserves(site, picture, memory.reserve_locked)
     prices = prices_now(site, inputs)
@@ -130,7 +132,7 @@ def _scene(
         *asked.dispatch_envelopes(inputs, picture),
         *bounds.battery_envelopes(site, picture, memory.reserve_locked),
         *signs.sign_envelopes(site, memory.signs, inputs.now.mono_s),
-        *droop_envelopes(site, picture),
+        *droop_envelopes(site, picture, islanded=presence.gone(memory)),
         *_curves(site, inputs, memory, picture, prices),
         *bounds.user_envelopes(inputs.requests, inputs.now.wall),
     )
@@ -162,7 +164,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     powers_w = switched.moved_w(scene)
     moved = {c.resource.id: c.power_w for c in scene.picture.chargers} | powers_w
     left = limits(scene, moved)
-    shed = island.shed(scene)
+    shed = island.shed(scene) | black_start.unserved(scene)
     cars = chargers.candidates(scene, left)
     claims = [*(car.claim for car in cars), *switched.claims(scene, powers_w, shed)]
     shares = deaf.shared(scene, claims, left.pools, moved)
@@ -173,7 +175,8 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     last_w = dict(known.batteries_w)
     points = chargers.choices(scene, cars, shares, left, charger_memories)
     relays = switched.choices(scene, shares, left, shed, switch_memories)
-    stores = batteries.choose(scene, _surroundings(scene, left, points, relays), last_w)
+    rising_w = switched.rising_w(scene, relays, switch_memories)
+    stores = batteries.choose(scene, _surroundings(scene, left, points, relays, rising_w), last_w)
     roofs = panels.choose(scene, stores, switched.leaving_w(relays))
     setpoints = made(scene, left, points, relays, stores, roofs)
     now = mode(scene)
@@ -206,6 +209,7 @@ def _surroundings(
     left: Limits,
     points: list[chargers.ChargerChoice],
     relays: list[switched.SwitchedChoice],
+    rising_w: float,
 ) -> batteries.Surroundings:
     """What is left for the batteries when the consumers have theirs."""
     site, room = scene.site, left.pools.room
@@ -231,7 +235,7 @@ def _surroundings(
     idle_w = sum([c.power_w for c in scene.picture.chargers if not c.plugged])
     return batteries.Surroundings(
         ev_w=scene.picture.ev_w,
-        reserved_w=sum([p.reserved_w for p in points]) + idle_w,
+        reserved_w=sum([p.reserved_w for p in points]) + idle_w + rising_w,
         granted_w=granted_w,
         fuse_w=room[worst] * volts,
         fuse_by=left.behind[worst],

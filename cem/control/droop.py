@@ -17,8 +17,11 @@ def share(droop: Droop, frequency_hz: float) -> float:
     return beyond if off_hz > 0 else -beyond
 
 
-def droop_envelopes(site: Site, picture: Picture) -> list[Envelope]:
-    """One per steered resource while the measured frequency is outside the dead band."""
+def droop_envelopes(site: Site, picture: Picture, *, islanded: bool = False) -> list[Envelope]:
+    """One per steered resource while the measured frequency is outside the dead band.
+
+    In an island the battery makes the frequency itself, to tell the roofs what it can't take: it is not bound by it.
+    """
     droop, frequency = site.policy.droop, picture.frequency_hz
     if droop is None or frequency is None:
         return []
@@ -33,7 +36,7 @@ def droop_envelopes(site: Site, picture: Picture) -> list[Envelope]:
     def bound(resource_id: str, low: float | None, high: float | None) -> None:
         envelopes.append(Envelope(resource_id, low, high, Rank.SAFETY, "frequency", reason))
 
-    for battery in picture.batteries:
+    for battery in () if islanded else picture.batteries:
         charge, discharge = battery.max_charge_w, battery.max_discharge_w
         if asked > 0:
             bound(battery.resource.id, charge * more - discharge * less, None)

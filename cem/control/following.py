@@ -49,7 +49,8 @@ def regime(scene: Scene, battery: BatteryPicture) -> Regime:
         what = f"charges at full power as asked{end}"
         if not scene.site.battery_policy(resource_id).grid_charge:
             what = f"charges from the surplus alone as asked{end}: it may take nothing from the grid"
-        return Regime(Rank.USER, owner.by, charge_w=battery.max_charge_w, asked=what)
+        # a full one takes nothing: it does not cover the house meanwhile, or it would swing around full
+        return Regime(Rank.USER, owner.by, charge_w=battery.max_charge_w, covers=False, asked=what)
     if asked is not None:
         site_w = asked.power_w if asked.subject == SITE else None
         own_w = None if asked.subject == SITE else asked.power_w

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from cem.control import island, words
+from cem.control.presence import waits_for_permission
 from cem.control.scene import Scene
+from cem.control.spreading import OUTAGE
 from cem.model.directive import LinkState
 from cem.model.envelope import Rank
 from cem.model.resource import Control
@@ -34,11 +36,18 @@ def grid_bounds(scene: Scene) -> str:
     )
 
 
+def _permitting(scene: Scene) -> str:
+    return " and ".join(sorted(scene.site.policy.island.permitted_by))
+
+
 def headline(scene: Scene, now: Mode, setpoints: Sequence[Setpoint]) -> str:
     """One sentence."""
     bounded = grid_bounds(scene)
     if now is Mode.ISLANDED and not scene.gone:
-        return "The grid is back; it is watched for a minute before anything returns to it."
+        if waits_for_permission(scene.site, scene.memory, scene.now_s):
+            return f"The grid is back; {_permitting(scene)} has not permitted the return yet."
+        watched = words.duration(scene.site.policy.island.stable_s)
+        return f"The grid is back; it is watched for {watched} before anything returns to it."
     if now is Mode.ISLANDED:
         left = island.lasts(scene)
         return f"No grid: the house runs by itself{'; ' + left if left else ''}."
@@ -48,6 +57,8 @@ def headline(scene: Scene, now: Mode, setpoints: Sequence[Setpoint]) -> str:
     if now is Mode.LIMITED:
         return f"The grid sets a limit: {bounded}."
     waiting = next(iter(scene.waits.values()), None)
+    if waiting is not None and waiting.by.source == OUTAGE:
+        return f"The grid is back: the house {waiting.by.reason}."
     if waiting is not None:
         return f"What the grid asked for is over: the house {waiting.by.reason}."
     voluntary = next((s for s in setpoints if s.rank is Rank.PROGRAMME), None)

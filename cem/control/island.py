@@ -1,7 +1,7 @@
 """Without the grid: what is shed in which order, and how it comes back."""
 
 from cem.control.scene import Scene
-from cem.control.tuning import EV_DRAWS_W, ISLAND_LOAD_SHARE, ISLAND_STEP_PCT, RETURN_LEAST_S, RETURN_MOST_S
+from cem.control.tuning import EV_DRAWS_W, ISLAND_LOAD_SHARE, ISLAND_STEP_PCT
 from cem.control.words import hours
 from cem.model.resource import Resource, Role
 
@@ -15,15 +15,11 @@ def priority(resource: Resource) -> int:
 
 
 def returning(scene: Scene, resource_id: str) -> bool:
-    """Whether a big load still waits after an outage: each for its own time, spread by chance over houses.
+    """Whether a big load still waits for the grid to have been back for long enough; what runs already goes on.
 
-    What runs already goes on: only what would start waits.
+    From then on it waits with the whole house, see spreading.py.
     """
-    back_s = scene.memory.grid_back_at_s
-    if back_s is None or _runs(scene, resource_id):
-        return False
-    chance = scene.site.chance(f"{resource_id}/outage/{scene.memory.grid_back}")
-    return scene.now_s - back_s < RETURN_LEAST_S + (RETURN_MOST_S - RETURN_LEAST_S) * chance
+    return scene.memory.grid_back_at_s is not None and not _runs(scene, resource_id)
 
 
 def _runs(scene: Scene, resource_id: str) -> bool:

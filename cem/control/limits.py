@@ -104,7 +104,7 @@ def _wait(
         told_w = 0.0 if memory is None else memory.limit_a * charger.watts_per_amp
         have_w += max(0.0, told_w - moved_w.get(charger.resource.id, 0.0))
     margin = IMPORT_MARGIN_W if waiting.firm else 0.0
-    room[WAIT] = max(waiting.limit_w - margin - base_w, have_w, scene.guaranteed_w)
+    room[WAIT] = max(waiting.limit_w - margin - base_w, have_w, scene.guaranteed_w if waiting.guarantees else 0.0)
     behind[WAIT] = waiting.by
 
 

@@ -111,6 +111,7 @@ class Release:
     source: str
     since_s: float  # monotonic
     delay_s: float  # drawn once
+    ramp_w_per_s: float | None = None  # after an outage; None: the site's
     firm: bool = True  # a limit that was in force; else: no more than flowed when a price event ended
 
 
@@ -137,6 +138,9 @@ class Memory:
     islanded: bool = False
     grid_back_at_s: float | None = None
     grid_back: str = ""  # the occasion, for chance
+    returned: str = ""  # the occasion, in the very tick in which the grid counts as back
+    unformed: bool = False  # in this island no battery could be read: nobody knows who carries the house, if anybody
+    formed_at_s: float | None = None  # of a black start: since then one can be read
     imposed: Mapping[str, Imposed] = field(default_factory=lambda: MappingProxyType({}))  # by side
     releases: tuple[Release, ...] = ()
     prices: Prices | None = None  # that were last in force

@@ -59,6 +59,7 @@ def to_json(memory: Memory, now: Instant) -> dict[str, Json]:
                 "source": r.source,
                 "ago_s": age(r.since_s),
                 "delay_s": r.delay_s,
+                "ramp_w_per_s": r.ramp_w_per_s,
                 "firm": r.firm,
             }
             for r in memory.releases
@@ -114,6 +115,7 @@ def from_json(document: Json, now: Instant) -> Memory:
                 str(row.get("source")),
                 at(row, "ago_s"),
                 _number(row.get("delay_s")),
+                _number(row["ramp_w_per_s"]) if _is_number(row.get("ramp_w_per_s")) else None,
                 firm=row.get("firm") is True,
             )
             for row in _list(document.get("releases"))

@@ -1,9 +1,11 @@
 """PV: curtailed only by what the connection point's band leaves, after the batteries took their part."""
 
+import math
 from collections.abc import Sequence
 
 from cem.control import words
 from cem.control.batteries import BatteryChoice
+from cem.control.black_start import roofs_wait
 from cem.control.deaf import stores
 from cem.control.fold import fold
 from cem.control.picture import PvPicture
@@ -42,10 +44,13 @@ def choose(scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 
         return [_own(scene, choice) for choice in free]
     # of the batteries only what they really take counts: one that does not follow must not open the roof
     taken = sum([min(choice.power_w, choice.battery.power_w) for choice in batteries])
+    if scene.gone:  # what forms the voltage takes whatever is left over, at once
+        taken = sum([choice.battery.max_charge_w for choice in batteries])
     fixed = sum([-pv.power_w for pv in picture.pvs if pv not in pvs])
     margin_w = min(EXPORT_MARGIN_W, scene.margins_w[1]) if by is scene.band.min_by else EXPORT_MARGIN_W
-    # nobody sees what a bound roof could give: it opens a little beyond, as long as a battery can take more of it
-    margin_w -= min(_could_take_w(scene, batteries), margin_w + OPENS_W)
+    if not scene.gone:
+        # nobody sees what a bound roof could give: it opens a little beyond, as long as a battery can take more of it
+        margin_w -= min(_could_take_w(scene, batteries), margin_w + OPENS_W)
     allowed = max(0.0, (picture.load_w or 0.0) + picture.ev_w + taken - leaving_w - least_w - margin_w - fixed)
     rated = sum([_rating(pv) for pv in pvs])
     choices = []
@@ -58,9 +63,9 @@ def choose(scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 
 
 
 def _could_take_w(scene: Scene, batteries: Sequence[BatteryChoice]) -> float:
-    """What the batteries that store the sun could take beyond what they are told."""
+    """What the batteries that store the sun could take beyond what they are told, one that gives among them."""
     deaf = stores(scene)
-    takers = [c for c in batteries if c.power_w > 0.0 and c.battery.resource.id not in deaf]
+    takers = [c for c in batteries if c.power_w != 0.0 and c.battery.resource.id not in deaf]
     return sum([max(0.0, c.battery.max_charge_w - c.power_w) for c in takers])
 
 
@@ -76,6 +81,9 @@ def _least(scene: Scene) -> tuple[float, Envelope | None]:
 def _needed(scene: Scene) -> tuple[float, Envelope | None]:
     """What limits, the island and the price of now make of it."""
     by = scene.band.min_by
+    if scene.gone and roofs_wait(scene):
+        reason = "black start: roofs come last, after the loads"
+        return math.inf, Envelope(SITE, 0.0, None, Rank.SAFETY, "island", reason)
     if scene.gone:
         reason = "island: no more than house and batteries take"
         return EXPORT_MARGIN_W, Envelope(SITE, 0.0, None, Rank.SAFETY, "island", reason)

@@ -5,11 +5,14 @@ carried when it was last seen; so nothing may draw more there than it did.
 """
 
 from cem.control.picture import Picture
-from cem.control.presence import BACK_SHARE, GONE_SHARE
+from cem.control.presence import GONE_SHARE
 from cem.model.reading import Snapshot
 from cem.model.resource import Role
 from cem.model.site import Site
 from cem.model.values import replace
+
+THERE_SHARE = 0.85
+"""Of nominal: from here on a phase has a voltage."""
 
 
 def lost_phases(site: Site, snapshot: Snapshot) -> tuple[int, ...]:
@@ -20,7 +23,7 @@ def lost_phases(site: Site, snapshot: Snapshot) -> tuple[int, ...]:
             phase: snapshot.number(meter.id, point, connection.meter_stale_s) for phase, point in site.once(_points)
         }
         told = {phase: value / connection.nominal_voltage_v for phase, value in volts.items() if value is not None}
-        if any(share >= BACK_SHARE for share in told.values()):
+        if any(share >= THERE_SHARE for share in told.values()):
             return tuple(phase for phase, share in told.items() if share < GONE_SHARE)
     return ()
 

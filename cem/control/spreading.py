@@ -6,6 +6,10 @@ owner's "charge now" and a car that would be late do not wait, nor does what str
 on [0, `spread_s`], in whole seconds, as for charge points in Great Britain (SI 2021/1467, regulation 11: up to 600 s,
 not where an equal delay was applied already, and the owner may override it).
 
+After an outage the house keeps on both sides to what flowed when the grid counted as back, for a time of its own, and
+then rises by the ramp of the site file's `[island]` up to the limits that hold without an event. What the law
+guarantees under a limit is no reason to return sooner; the owner's "charge now" is.
+
 Interpretation: an event that its sender spreads by chance itself (randomizeStart), and one that the owner opted out
 of, end at once.
 """
@@ -28,6 +32,8 @@ from cem.model.values import replace, value
 IMPORT, EXPORT = "import", "export"
 CHANCE = "chance"
 """The source of what a wait narrows."""
+OUTAGE = "outage"
+"""The source of what is waited for after an outage."""
 SAME_W = 1.0
 
 
@@ -38,6 +44,7 @@ class Waiting:
     limit_w: float
     by: Envelope
     firm: bool
+    guarantees: bool = True  # what the law guarantees consumers under a limit goes beyond it
 
 
 def remembered(
@@ -53,6 +60,8 @@ def remembered(
     begun = [r for side in (IMPORT, EXPORT) if (r := _risen(site, inputs, memory, imposed, side)) is not None]
     if memory.prices is not None and grid_w is not None:
         begun += _price_over(site, inputs, memory.prices, prices, grid_w)
+    if memory.returned:
+        begun += _returned(site, inputs, memory.returned, grid_w or 0.0)
     known = prices if prices.import_per_kwh is not None or memory.prices is None else memory.prices
     if not begun and not memory.releases and imposed == memory.imposed:
         return memory if known == memory.prices else replace(memory, prices=known)
@@ -67,29 +76,35 @@ def waits(site: Site, memory: Memory, now_s: float) -> Mapping[str, Waiting]:
         limit_w = _limit_w(site, release, now_s)
         known = found.get(release.side)
         if known is None or limit_w < known.limit_w:
-            found[release.side] = Waiting(limit_w, _envelope(release, limit_w, now_s), release.firm)
+            bound = _envelope(release, limit_w, now_s)
+            found[release.side] = Waiting(limit_w, bound, release.firm, release.source != OUTAGE)
     return found
 
 
 def _envelope(release: Release, limit_w: float, now_s: float) -> Envelope:
     begins = now_s - release.since_s >= release.delay_s
     what = "rises step by step" if begins else f"waits {words.duration(release.delay_s)} by chance"
-    reason = f"{what}, so that not every house starts at once"
+    after = ", after the outage" if release.source == OUTAGE else ""
+    reason = f"{what}{after}, so that not every house starts at once"
     low, high = (None, limit_w) if release.side == IMPORT else (-limit_w, None)
     return Envelope(SITE, low, high, Rank.PLAN, CHANCE, reason)
 
 
 def _limit_w(site: Site, release: Release, now_s: float) -> float:
-    ramp = site.policy.ramp_w_per_s
+    ramp = _ramp(site, release)
     for_s = max(0.0, now_s - release.since_s - release.delay_s)
     return release.limit_w + (ramp * for_s if ramp is not None and release.firm else 0.0)
+
+
+def _ramp(site: Site, release: Release) -> float | None:
+    return site.policy.ramp_w_per_s if release.ramp_w_per_s is None else release.ramp_w_per_s
 
 
 def _over(site: Site, release: Release, now_s: float) -> bool:
     """Whether the time of a wait is up, and the ramp after it."""
     if now_s - release.since_s < release.delay_s:
         return False
-    ramps = release.firm and site.policy.ramp_w_per_s is not None
+    ramps = release.firm and _ramp(site, release) is not None
     return not ramps or _limit_w(site, release, now_s) >= site.connection.fuse_w
 
 
@@ -139,6 +154,17 @@ def _price_over(site: Site, inputs: Inputs, before: Prices, now: Prices, grid_w:
     return [release for release in found if release is not None]
 
 
+def _returned(site: Site, inputs: Inputs, occasion: str, grid_w: float) -> list[Release]:
+    """The waits of both sides after an outage: one time for both, counted from now."""
+    island, connection = site.policy.island, site.connection
+    delay_s = float(round(island.delay_s * site.chance(f"{OUTAGE}/{occasion}")))
+    sides = ((IMPORT, grid_w, island.import_limit_w), (EXPORT, -grid_w, island.export_limit_w))
+    return [
+        Release(side, max(0.0, flows_w), OUTAGE, inputs.now.mono_s, delay_s, island.ramp_w_per_s(limit_w, connection))
+        for side, flows_w, limit_w in sides
+    ]
+
+
 def _less(one: float | None, other: float | None) -> bool:
     return one is not None and other is not None and clearly_more(other, one)
 
@@ -154,4 +180,4 @@ def _drawn(
     late_s = (now.wall - until).total_seconds() if until is not None and ended and now.trusted else 0.0
     occasion = f"{source}/{side}/{(until or now.wall).isoformat(timespec='seconds')}"
     delay_s = float(round(most_s * site.chance(occasion)))
-    return Release(side, limit_w, source, now.mono_s - late_s, delay_s, firm)
+    return Release(side, limit_w, source, now.mono_s - late_s, delay_s, firm=firm)

@@ -19,6 +19,7 @@ from cem.control.tuning import (
     SURPLUS_ON_SHARE,
     SWITCHED_LATE_S,
     SWITCHED_LOST_S,
+    SWITCHED_RISES_S,
 )
 from cem.control.wishes import USUAL
 from cem.model.envelope import SITE, Envelope, Rank
@@ -32,6 +33,8 @@ MORE = "+"
 """The claim of a heat pump for what it would store beyond its own need."""
 LAST = 10.0
 """After every priority."""
+ON: Mapping[Control, int] = {Control.LOAD_ON: 1, Control.HEAT_PUMP_SG_READY: SgReady.RECOMMENDED}
+"""From which state on more is taken than by itself."""
 OWN = -1
 """State of a load that is left to itself."""
 
@@ -63,6 +66,18 @@ def moved_w(scene: Scene) -> dict[str, float]:
         elif Control.LOAD_ON in switched.resource.controls:
             found[switched.resource.id] = switched.rated_w if _memory(scene, switched).state == 1 else 0.0
     return found
+
+
+def rising_w(scene: Scene, relays: Iterable[SwitchedChoice], memories: Mapping[str, SwitchMemory]) -> float:
+    """What those that were just switched on, or asked for more, will soon take beyond what they take now."""
+    found = []
+    for relay in relays:
+        memory, least = memories.get(relay.switched.resource.id), ON[relay.control]
+        if memory is None or relay.value is None or relay.value < least or relay.switched.power_w is None:
+            continue
+        if scene.now_s - memory.switched_at_s < SWITCHED_RISES_S:
+            found.append(max(0.0, relay.switched.rated_w - max(0.0, relay.switched.power_w)))
+    return sum(found)
 
 
 def _runs_on(scene: Scene, switched: SwitchedPicture) -> bool:

@@ -31,6 +31,11 @@ def narrowings(
             terms.append(Narrowing(pool, "max", value, unit, by.rank, by.source, by.reason, binding))
     for envelope in scene.envelopes_of(SITE):
         terms += _terms(envelope, SITE, source, reason, scene.now)
+    for dispatch in scene.inputs.directive.dispatches:
+        if dispatch.subject == SITE or (dispatch.subject == resource.id and resource.role is Role.BATTERY):
+            binding = dispatch.source == source and dispatch.reason in reason
+            of = (dispatch.rank, dispatch.source, dispatch.reason, binding)
+            terms.append(Narrowing(dispatch.subject, "asked", dispatch.power_w, "W", *of))
     return tuple(sorted(terms, key=lambda term: not term.binding))
 
 

@@ -34,6 +34,7 @@ LOCK_FOLLOW_S = 10.0  # a heat pump that is locked stops within this, or finishe
 HEAT_PUMP_LOCK_DAY_S = 7200.0  # SG Ready: locked at most two hours a day
 SWITCHED_LATE_S = 30.0  # a contact that does not stand as told for so long went back by itself
 SWITCHED_LOST_S = 60.0  # so long do contacts keep what they were told without us, at most
+SWITCHED_RISES_S = 60.0  # what is switched on draws its full power by then: a compressor rises slowly
 LOAD_SURE_S = 60.0  # a surplus must last this long before a load is switched on for it
 SURPLUS_ON_SHARE = 1.1
 
@@ -55,5 +56,5 @@ VALUE_TOLERANCE = 0.02  # prices closer than this share are the same: no regime 
 
 ISLAND_LOAD_SHARE = 0.9  # of what the batteries can give: a motor's start must not darken the house
 ISLAND_STEP_PCT = 5.0  # above the reserve, per priority that is shed
-RETURN_LEAST_S = 60.0  # big loads come back after an outage between these, spread by chance
-RETURN_MOST_S = 300.0
+BLACK_START_SETTLE_S = 10.0  # a battery carries the house alone for so long before anything is added
+BLACK_START_STEP_S = 20.0  # between two loads: a motor's start and the battery's answer are over by then

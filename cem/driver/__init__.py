@@ -4,7 +4,7 @@ from cem.driver.contacts import SG_READY, moving_order
 from cem.driver.patience import Patience
 from cem.driver.serial_ports import BUILT_IN, BY_ID, serial_ports
 from cem.model.errors import BadAnswer, DeviceError, NoAnswer, Refused, WrongDevice
-from cem.model.inverter_curve import Curve, CurveSet, GridFunction
+from cem.model.inverter_curve import Curve, CurveSet, GridFunction, Points, TripRegion
 from cem.model.line import LineCounts
 from cem.model.reading import Reading, Value
 from cem.model.resource import POINTS, Contact, Control, Ratings, Resource, Role
@@ -77,6 +77,7 @@ __all__ = [
     "Patience",
     "PduPort",
     "PinPort",
+    "Points",
     "Ratings",
     "Reading",
     "Refused",
@@ -87,6 +88,7 @@ __all__ = [
     "StreamPort",
     "TextStream",
     "TopicPort",
+    "TripRegion",
     "Value",
     "WrongDevice",
     "moving_order",

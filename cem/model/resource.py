@@ -17,15 +17,17 @@ class Role(StrEnum):
 
 
 class Contact(StrEnum):
-    """What the grid operator signals by a contact (VDE FNN, control box): a point of role contacts, 1 while signalled.
+    """What is signalled by a contact, a point of role contacts, 1 while signalled: by the grid operator (VDE FNN,
+    control box), and by the house's own transfer switch.
 
-    Several at once, or contradicting ones: the most restrictive holds.
+    Several of the operator's at once, or contradicting ones: the most restrictive holds.
     """
 
     W3 = "w3"  # feed in nothing
     S2 = "s2"  # feed in 30 % of the installed power
     S1 = "s1"  # feed in 60 % of it
     W4 = "w4"  # dim what is steered to the guaranteed minimum (paragraph 14a EnWG)
+    ISLAND = "island"  # an auxiliary contact of the transfer switch: the house is cut off from the grid
 
 
 FEED_IN_PCT: dict[Contact, float] = {Contact.W3: 0.0, Contact.S2: 30.0, Contact.S1: 60.0}
@@ -96,6 +98,7 @@ POINTS: dict[Role, dict[str, str]] = {
         "voltage_l2_v": "V",
         "voltage_l3_v": "V",
         "frequency_hz": "Hz",
+        "on_grid": "",  # 1 the house hangs on the grid, 0 it is cut off, as the device at the switch says itself
         "import_wh": "Wh",  # register of the meter, only ever grows
         "export_wh": "Wh",
     },
@@ -118,6 +121,7 @@ POINTS: dict[Role, dict[str, str]] = {
         "charged_wh": "Wh",
         "discharged_wh": "Wh",
         "temperature_c": "°C",
+        "on_grid": "",  # 1 it follows the grid, 0 it forms the house's voltage itself
         "state": "",
     },
     Role.EV: {

@@ -16,7 +16,7 @@ class Narrowing:
     """One term that narrowed what a resource may do: an edge in W or A, whose it is, and whether it binds now."""
 
     subject: str  # SITE, a circuit ("circuit garage"), a phase ("L2") or the resource's own id
-    side: str  # "max" or "min"
+    side: str  # "max" or "min"; "asked": the power that a provider asks for, followed as far as the others leave room
     value: float
     unit: str  # "W" or "A"
     rank: Rank

@@ -65,6 +65,15 @@ class Circuit:
     nominal_voltage_v: float = 230.0
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Several resources that a provider sees and dispatches as one, beside each by itself. `members` are their ids."""
+
+    id: str
+    name: str
+    members: tuple[str, ...]
+
+
 class LoadRun(StrEnum):
     """When a switched load is on."""
 
@@ -98,6 +107,27 @@ class Droop:
     nominal_hz: float = 50.0
 
 
+@dataclass(frozen=True, slots=True)
+class IslandPolicy:
+    """When the grid counts as back after an outage, and how the house returns to it; the sources are in presence.py."""
+
+    stable_s: float = 300.0  # voltage and frequency in their window for so long
+    low_voltage_pct: float = 85.0  # of nominal, every phase
+    high_voltage_pct: float = 110.0
+    below_hz: float = 0.5  # nominal, which is 50 or 60 Hz, whichever is nearer
+    above_hz: float = 0.2
+    permitted_by: frozenset[str] = frozenset()  # providers that must have been heard, and forbid nothing
+    permission_most_s: float = 1800.0  # without their word for so long after the stable time: back all the same
+    delay_s: float = 600.0  # the longest wait by chance then
+    ramp_pct_per_min: float = 10.0  # of the limits below, after the wait
+    import_limit_w: float | None = None  # that holds without an event: a provider's default, else the contract's
+    export_limit_w: float | None = None
+
+    def ramp_w_per_s(self, limit_w: float | None, connection: ElectricalConnection) -> float:
+        """How fast power may return on the side of a limit; without one the main fuse counts."""
+        return (connection.fuse_w if limit_w is None else limit_w) * self.ramp_pct_per_min / 6000.0
+
+
 class GuaranteedMinimum(StrEnum):
     """What controllable consumers may draw together however low a mandatory import limit is."""
 
@@ -116,6 +146,7 @@ class ControlPolicy:
     spread_by: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # of a provider, by its id
     reserve_up_w: float = 0.0  # so much more the batteries can always give by plan, for a service
     reserve_down_w: float = 0.0  # and take
+    island: IslandPolicy = IslandPolicy()
 
     def spread_for(self, source: str) -> float:
         """The longest wait after an event of this provider, s."""
@@ -137,6 +168,7 @@ class Site:
     loads: tuple[LoadPolicy, ...] = ()
     policy: ControlPolicy = ControlPolicy()
     read_only: bool = False  # nothing is ever steered: decisions are shown, not made
+    groups: tuple[Group, ...] = ()
     identity: str = ""  # tells this house from every other, for chance; '': its name
 
     def chance(self, occasion: str) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cem.model.directive import EventSummary, GridPresence, LinkStatus
+from cem.model.flexibility import Flexibility
 from cem.model.line import LineCounts
 from cem.model.plan import Plan
 from cem.model.request import UserRequest
@@ -171,3 +172,4 @@ class Status:
     requests: tuple[UserRequest, ...] = ()  # the owner's acts in force
     tariff: TariffStatus | None = None  # None: the site has no dynamic one
     domain: DomainStatus | None = None  # None: the site has no VTN of its own
+    flexibility: tuple[Flexibility, ...] = ()  # the house as one resource first, then each steered device

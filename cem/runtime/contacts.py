@@ -30,16 +30,19 @@ NOT_READ_YET = ("they were not read yet", "Check the device of the contacts.")
 
 
 def source_of(site: Site, resource: Resource) -> ContactSource:
-    """What each contact of a resource imposes here: a share of the installed power, or the guaranteed minimum."""
+    """What each contact of a resource imposes here: a share of the installed power, or the guaranteed minimum.
+
+    That of the transfer switch imposes nothing: it says whether there is a grid (control/presence.py).
+    """
     installed_w = resource.ratings.max_generation_w
     if installed_w is None:
         installed_w = sum(roof.ratings.max_generation_w or 0.0 for roof in site.of(Role.PV))
-    limits = {
+    limits: dict[Contact, float] = {
         contact: max(guaranteed_w(site), MINIMUM_W)
         if contact is Contact.W4
         else installed_w * FEED_IN_PCT[contact] / 100.0
         for contact in Contact
-        if contact in resource.contacts
+        if contact in resource.contacts and contact is not Contact.ISLAND
     }
     return ContactSource(resource.id, MappingProxyType(limits))
 
@@ -62,7 +65,8 @@ class ContactWatch:
         self._store = store
         self._clock = clock
         self._on_change = on_change
-        self._sources = [(resource, source_of(site, resource)) for resource in site.of(Role.CONTACTS)]
+        sources = [(resource, source_of(site, resource)) for resource in site.of(Role.CONTACTS)]
+        self._sources = [(resource, source) for resource, source in sources if source.limits_w]
         self._states: dict[str, ContactState] = {}
         self._since: dict[tuple[str, Contact], datetime] = {}  # of signals that the record knows as going on
         self._rows: asyncio.Queue[Put] = asyncio.Queue(WAITING)

@@ -24,6 +24,7 @@ from cem.ports import (
     StateStore,
 )
 from cem.runtime.board import Board
+from cem.runtime.grid_support import GridSupport
 from cem.runtime.quality import LineQuality
 from cem.runtime.waiting import Signal
 from cem.runtime.writer import Writer
@@ -61,6 +62,7 @@ class DeviceTask:
         self._writer = Writer(
             device, board, store, clock, read_only=read_only or config.read_only or config.serial is None
         )
+        self.support = GridSupport(config, read_only=lambda: read_only or config.read_only or board.watch_only())
         self._misses = 0
         self._patience = Patience(CALL_TIMEOUT_S)
         self._open_s = device.opens_within_s + 1.0 if isinstance(device, SpeaksSeldom) else CALL_TIMEOUT_S
@@ -109,6 +111,7 @@ class DeviceTask:
             wait_s = 0.0
             try:
                 await self._open()
+                await self.support.establish(self._device, self._alive)
                 await self._serve()
             except WrongDevice as error:
                 again = self._board.health(self.config.id).health is Health.WRONG_DEVICE
@@ -129,6 +132,9 @@ class DeviceTask:
             self.identity = await self._device.open()
             self.controls = tuple(self._device.controls())
             await self._writer.opened(self.controls)
+
+    def _alive(self) -> None:
+        self.alive_at_s = self._clock.now().mono_s
 
     async def _close(self) -> None:
         try:

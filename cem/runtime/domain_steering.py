@@ -29,7 +29,7 @@ from cem.sgcp.domain.events import (
 )
 from cem.sgcp.domain.house import LoadTrace, bounds_w, house
 from cem.sgcp.domain.picture import Look, SubVen, look
-from cem.sgcp.domain.usage import Ledger, used
+from cem.sgcp.domain.usage import Ledger
 from cem.sgcp.reports.usage import Usage
 
 _LOG = logging.getLogger(__name__)
@@ -140,8 +140,8 @@ class DomainSteering:
 
     async def _take(self, served: _Served, seen: Look, now: datetime) -> None:
         self._ledger.members((ven.name for ven in seen.vens), now)
-        for name, report in seen.reports:
-            self._ledger.take(name, used(report), now)
+        for name, found in seen.used:
+            self._ledger.take(name, found, now)
         served.stamps = dict(seen.stamps)
         lengths = {session.report_interval_s for session in self._sessions}
         sums = {length: self._ledger.sums(length, now) for length in lengths}

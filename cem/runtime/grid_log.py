@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from sqlite3 import Error as DiskError
 
-from cem.model.directive import Directive
+from cem.model.directive import Directive, GridPresence
 from cem.model.errors import CemError
 from cem.model.grid_log import GridEntry, entry_of, entry_row
 from cem.model.request import UserRequest
@@ -27,7 +27,8 @@ class GridLog:
     def __init__(self, store: StateStore) -> None:
         self._store = store
         self._view = GridView()
-        self._seen: tuple[Directive | None, Sequence[UserRequest], object] = (None, (), None)
+        self._seen: tuple[Directive | None, Sequence[UserRequest], Sequence[str], GridPresence | None]
+        self._seen = (None, (), (), None)
         self._keys: deque[str] = deque()
         self._same_instant = ("", 0)
         self._queue: asyncio.Queue[GridEntry] = asyncio.Queue(WAITING)
@@ -44,15 +45,18 @@ class GridLog:
             log.warning("log of the grid side: %s; what holds now is noted as new", error)
         self._view = resumed(entries)
 
-    def note(self, inputs: Inputs) -> None:
-        """Queues entries for what changed; never waits, and looks closer only when there is something new."""
+    def note(self, inputs: Inputs, grid: GridPresence) -> None:
+        """Queues entries for what changed; never waits, and looks closer only when there is something new.
+
+        `grid` is what was decided about the voltage: the directive alone seldom knows.
+        """
         directive, requests = inputs.directive, inputs.requests
         changing = [r.id for r in requests if r.in_force(inputs.now.wall)]
-        seen = (directive, requests, changing)
-        if directive is self._seen[0] and requests == self._seen[1] and changing == self._seen[2]:
+        seen = (directive, requests, changing, grid)
+        if directive is self._seen[0] and seen[1:] == self._seen[1:]:
             return
         self._seen = seen
-        after = view(directive, requests, self._view, inputs.now.wall)
+        after = view(directive, grid, requests, self._view, inputs.now.wall)
         entries = between(self._view, after, inputs.now.wall)
         self._view = after
         for entry in entries:

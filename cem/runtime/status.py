@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cem import __version__
+from cem.control.words import duration
 from cem.model.directive import Directive, GridPresence, LinkState
 from cem.model.envelope import SITE, Band, Envelope, Rank
 from cem.model.request import RequestKind, UserRequest
@@ -29,6 +30,7 @@ from cem.ports import ControlSpec
 from cem.runtime.device import DeviceTask
 from cem.runtime.loop import ControlLoop
 from cem.runtime.write_rules import as_told
+from cem.sgcp.reports.virtual_resource import flexibilities
 
 SG_READY_WORDS: Mapping[int, str] = {
     SgReady.LOCKED: "locked",
@@ -118,6 +120,7 @@ class StatusSource:
             requests=inputs.requests,
             tariff=self._tariff(now),
             domain=self._domain(),
+            flexibility=flexibilities(self._site, inputs.snapshot, decision.band, inputs.plan, now),
         )
 
     def _headline(self, inputs: Inputs, decision: Decision) -> str:
@@ -160,7 +163,7 @@ class StatusSource:
             name=task.config.name,
             health=state.health if state is not None else Health.STARTING,
             since=inputs.now.wall - timedelta(seconds=since_s),
-            detail=state.detail if state is not None else "",
+            detail="; ".join(part for part in (state.detail if state is not None else "", task.support.words) if part),
             advice=state.advice if state is not None else "",
             if_i_die="; ".join(dict.fromkeys(fates)) or "it is only read",
             resources=tuple(self._resource(r, task.controls, inputs, decision) for r in task.config.resources),
@@ -214,7 +217,7 @@ class StatusSource:
                     "grid.lost",
                     "the grid's voltage was lost at the connection point",
                     f"{decision.headline} Cars and surplus loads are off, and the grid's prices do not count, "
-                    "until it has stayed for a minute",
+                    f"until it has stayed for {duration(self._site.policy.island.stable_s)}",
                     "Switch off what is not needed. Look at the main switch if the neighbours have power.",
                     "alarm",
                 )
@@ -257,6 +260,16 @@ class StatusSource:
             )
             for task in self._tasks
             if task.config.id in online and (complaint := task.complaint) is not None
+        ]
+        complaints += [
+            Trouble(
+                f"support.{task.config.id}.{function}",
+                f"{task.config.name}: {function} is not set as the site file asks: {why}",
+                "it supports the grid by what it holds itself",
+                f"Look at it with cem curves {task.config.id} while the gateway is stopped.",
+            )
+            for task in self._tasks
+            for function, why in task.support.refused.items()
         ]
         return complaints + [
             Trouble(

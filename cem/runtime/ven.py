@@ -25,11 +25,14 @@ from cem.runtime.waiting import Signal
 from cem.sgcp.domain.usage import BELOW
 from cem.sgcp.durable import own_rows
 from cem.sgcp.point import ConnectionPoint, Followed
+from cem.sgcp.reports.flexibility import total
 from cem.sgcp.reports.usage import Usage
 
 _LOG = logging.getLogger(__name__)
 _BACKLOG_PAUSE_S = 1.0
 _BELOW = Resource(BELOW, Role.LOAD, "", "the domain below")
+UPKEEP_S = 300.0
+"""How often, at most, it is looked whether our ven, its targets and our subscription are still as they were."""
 _BETWEEN_HINTS_S = 0.2
 """Notifications may come by the thousand; a fetch answers all that came before it."""
 
@@ -40,7 +43,7 @@ class VenSession:
     `resources` are what is registered with the provider and reported one by one; the site is always reported.
     `ears` are what notifications are listened for with, `books` what events are settled by; None: they are not.
     `locate` finds the VTN where the site file does not say where it is. A `domain_below` is one resource more; what it
-    used is given to `aggregated`.
+    used is given to `aggregated`. Each of the `groups` is a resource with the names of its members.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class VenSession:
         books: Books | None = None,
         locate: Locate | None = None,
         domain_below: bool = False,
+        groups: Sequence[tuple[Resource, Sequence[str]]] = (),
     ) -> None:
         self._provider = provider
         self._point = point
@@ -66,14 +70,26 @@ class VenSession:
         self._random = random
         self._wake = wake
         self._client = VtnClient(provider, http, clock, locate)
-        registered = (*resources, _BELOW) if domain_below else resources
+        self._groups = groups
+        whole = (*resources, *(group for group, _ in groups))
+        registered = (*whole, _BELOW) if domain_below else whole
         self._registration = Registration(provider, self._client, store, registered)
         self._events = EventFetcher(provider, self._client, store, clock, random)
-        self._reports = UsageReports(provider, self._client, store, [resource.id for resource in resources])
+        self._reports = UsageReports(provider, self._client, store, [resource.id for resource in whole])
         self._hint = Signal()
         self._begun_s = 0.0  # of the turn that runs or ran last
+        self._upkeep_at_s = float("inf")
+        self._noticed: tuple[str, ...] = ()  # the programs that we listen for
         self._notices = Notices(provider, self._client, ears or Ears(), self._hint.set)
-        self._settlements = None if books is None else Settlements(provider, self._client, store, books)
+        self._settlements = None
+        if books is not None:
+            self._settlements = Settlements(
+                provider,
+                self._client,
+                store,
+                books,
+                lambda stretch: point.limits_of_others(provider.id, stretch.start, stretch.end, clock.now()),
+            )
         self._asked = None
         if books is not None and self._settlements is not None:
             self._asked = AskedReports(
@@ -102,9 +118,14 @@ class VenSession:
         self._point.reports_queued(own, len(self._reports), now)
         self._restored = True
 
+    def power_was_cut(self) -> None:
+        """The power of this house came back, and with it perhaps that of all its neighbours; said before `run`."""
+        self._link.power_was_cut()
+
     def sample(self, now: Instant, powers_w: Mapping[str, float | None]) -> None:
         """The powers of a tick by resource id, key "site" for the meter; W, import positive, None: not known."""
-        if self._reports.sample(now, powers_w):
+        together = {group.id: total(powers_w.get(name) for name in members) for group, members in self._groups}
+        if self._reports.sample(now, {**powers_w, **together}):
             self._closed.set()
 
     @property
@@ -155,6 +176,26 @@ class VenSession:
             await self._fetch()
             if await self._link.answered() is LinkState.RESYNC:
                 await self._resynchronise()
+            elif self._clock.now().mono_s >= self._upkeep_at_s:
+                await self._keep_up()
+            elif self._events.program_ids != self._noticed:
+                await self._listen()
+
+    async def _keep_up(self) -> None:
+        """What a provider may change or lose while the link is good: a ven, targets that it grants, a subscription."""
+        self._look_again_later()
+        before = self._registration.targets
+        await self._registration.ensure()
+        if self._registration.targets != before:
+            await self._fetch()
+        await self._listen()
+
+    def _look_again_later(self) -> None:
+        self._upkeep_at_s = self._clock.now().mono_s + self._random.uniform(0.5, 1.0) * UPKEEP_S
+
+    async def _listen(self) -> None:
+        self._noticed = self._events.program_ids
+        await self._notices.ensure(self._registration.ven_id, self._noticed, self._registration.targets)
 
     async def _resynchronise(self) -> None:
         """Credentials, registration, full fetch, difference; until all of it is done what held goes on holding."""
@@ -166,7 +207,8 @@ class VenSession:
         await self._registration.ensure()
         self._events.forget_programs()
         await self._fetch()
-        await self._notices.ensure(self._registration.ven_id, self._events.program_ids, self._registration.targets)
+        await self._listen()
+        self._look_again_later()
         self._was_online = True
         await self._link.synchronised()
         self._closed.set()
@@ -220,18 +262,19 @@ class VenSession:
 
     async def _account(self, settlements: Settlements, asked: AskedReports) -> None:
         """Events that are over and reports that are due, as soon as the record of them is there."""
-        told = False
+        told, rest_until_s = False, float("-inf")
         while True:
             now = self._clock.now()
             if now.trusted:
                 await settlements.settle(self._accepted(), now.wall)
                 await asked.make(self._events.due, self._events.listed, now.wall)
-            if self._link.state is LinkState.ONLINE:
+            if self._link.state is LinkState.ONLINE and now.mono_s >= rest_until_s:
                 try:
                     await settlements.send()
                     await asked.send()
                     told = False
                 except VtnFailure as fault:
+                    rest_until_s = now.mono_s + fault.wait_s
                     if not told:
                         _LOG.warning(
                             "%s; what was settled or asked for is kept and sent again. %s", fault.detail, fault.advice

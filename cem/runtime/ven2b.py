@@ -71,12 +71,20 @@ class Ven2bSession:
         self._clock = clock
         self._random = random
         names = [resource.id for resource in resources]
-        self._client = Vtn2bClient(provider, http, envelope or Plain())
+        self._client = Vtn2bClient(provider, http, envelope or Plain(), clock)
         signed = isinstance(envelope, Signed)
         self._registration = Registration2b(provider, self._client, store, self._new_id, signed=signed)
         self._events = Events2b(provider, point, store, clock, random, wake, house, frozenset(names))
         self._reports = Reports2b(provider, self._client, store, names, self._new_id, books)
-        self._settlements = None if books is None else Settlements(provider, None, store, books)
+        self._settlements = None
+        if books is not None:
+            self._settlements = Settlements(
+                provider,
+                None,
+                store,
+                books,
+                lambda stretch: point.limits_of_others(provider.id, stretch.start, stretch.end, clock.now()),
+            )
         self._opts = Opts2b(provider, self._client, point, store, clock, self._new_id)
         self._link = VenLink(provider, point, store, clock, random, wake, self._online)
         self._hint = Signal()
@@ -122,6 +130,10 @@ class Ven2bSession:
         """The owner opted out of something, or in again: the VTN is told at once where it is there."""
         if self._link.state is LinkState.ONLINE:
             self._hint.set()
+
+    def power_was_cut(self) -> None:
+        """The power of this house came back, and with it perhaps that of all its neighbours; said before `run`."""
+        self._link.power_was_cut()
 
     def sample(self, now: Instant, powers_w: Mapping[str, float | None]) -> None:
         """The powers of a tick by resource id, key "site" for the meter; W, import positive, None: not known."""
@@ -307,6 +319,7 @@ class Ven2bSession:
         while True:
             await self._closed.wait()
             self._closed.clear()
+            wait_s = 0.0
             if self._link.state is LinkState.ONLINE and self._registration.registration_id is not None:
                 try:
                     while await self._reports.deliver(self._clock.now().wall, self._ven_id()):
@@ -315,10 +328,11 @@ class Ven2bSession:
                     tries += 1
                     if tries == 1:
                         _LOG.warning("%s; the report is kept and sent again. %s", fault.detail, fault.advice)
+                    wait_s = max(self._link.backoff_s(tries), fault.wait_s, _REPORT_RETRY_S if tries > 1 else 0.0)
                     self._closed.set()
                 else:
                     tries = 0
             await self._reports.keep(self._clock.now())
             self._point.reports_queued(self._provider.id, len(self._reports), self._clock.now())
-            if tries:
-                await asyncio.sleep(max(self._link.backoff_s(tries), _REPORT_RETRY_S if tries > 1 else 0.0))
+            if wait_s:
+                await asyncio.sleep(wait_s)

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from cem.model.errors import GridError
 from cem.model.provider import Provider
 from cem.ports import Clock, Http
-from cem.runtime.ven_client import FORBIDDEN_PAUSE_S, VtnFailure
+from cem.runtime.ven_client import FORBIDDEN_PAUSE_S, VtnFailure, retry_after_s
 from cem.wire import openadr2b as wire
 from cem.wire.openadr2b import XmlError
 from cem.wire.openadr2b.messages import Message, OadrResponse
@@ -93,10 +93,11 @@ async def opened(envelope: Envelope, body: bytes) -> Message:
 class Vtn2bClient:
     """Exchanges with one VTN. Raises VtnFailure for everything that is not an OpenADR message."""
 
-    def __init__(self, provider: Provider, http: Http, envelope: Envelope) -> None:
+    def __init__(self, provider: Provider, http: Http, envelope: Envelope, clock: Clock) -> None:
         self._provider = provider
         self._http = http
         self._envelope = envelope
+        self._clock = clock
         self._base = provider.url.rstrip("/")
 
     async def exchange(self, message: Message, service: Service | None = None) -> Message | None:
@@ -125,7 +126,7 @@ class Vtn2bClient:
             raise VtnFailure(
                 f"{self._provider.id}: {what} was answered with HTTP {answer.status}",
                 "The gateway goes on trying. If it stays, ask the provider.",
-                0.0,
+                retry_after_s(answer, self._clock.now().wall),
                 answer.status,
             )
         if not answer.body.strip():

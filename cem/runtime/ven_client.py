@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Generic, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -57,11 +58,10 @@ class VtnFailure(GridError):  # noqa: N818 - an exchange failed, the program did
 
 @dataclass(frozen=True, slots=True)
 class Listed(Generic[T]):
-    """A complete listing, deduplicated by id; `pages` is how many it took."""
+    """A complete listing, deduplicated by id."""
 
     items: tuple[T, ...]
     faults: tuple[WireError, ...]
-    pages: int
 
 
 class VtnClient:
@@ -97,9 +97,8 @@ class VtnClient:
         """
         found: dict[str, T] = {}
         faults: dict[str, WireError] = {}
-        skip = page = size = 0
+        skip = size = 0
         while len(found) + len(faults) <= most:
-            page += 1
             asked = {**(query or {}), "skip": str(skip), "limit": str(PAGE)}
             answer = await self._authorised("GET", f"{path}?{urlencode(asked)}")
             self._expect(answer, 200, f"GET {path}")
@@ -110,7 +109,7 @@ class VtnClient:
             faults.update({fault.object_id or str(fault): fault for fault in unseen})
             skip += len(items) + len(broken)
             if not new and not unseen:
-                return Listed(tuple(found.values()), tuple(faults.values()), page)
+                return Listed(tuple(found.values()), tuple(faults.values()))
             size += len(answer.body)
             if size > MOST_BYTES:
                 raise VtnFailure(
@@ -285,7 +284,7 @@ class VtnClient:
             return
         said = _problem(answer)
         detail = f"{self._provider.id}: {what} was answered with HTTP {answer.status}{said}"
-        wait_s = self._retry_after_s(answer)
+        wait_s = retry_after_s(answer, self._clock.now().wall)
         if answer.status == 401:
             advice = "The VTN takes our credentials but not its own token. Ask the provider about the client's scopes."
         elif answer.status == 403:
@@ -301,16 +300,28 @@ class VtnClient:
             advice = "The VTN does not accept what we sent; tell the provider and keep this message."
         raise VtnFailure(detail, advice, wait_s, answer.status)
 
-    def _retry_after_s(self, answer: HttpAnswer) -> float:
-        """Retry-After in seconds (RFC 9110 clause 10.2.3), bounded."""
-        text = answer.headers.get("retry-after", "").strip()
-        if text.isascii() and text.isdigit():
-            return float(min(int(text[:9]), LONGEST_RETRY_AFTER_S))
-        try:
-            wait_s = (parsedate_to_datetime(text) - self._clock.now().wall).total_seconds()
-        except (TypeError, ValueError):
-            return 0.0
-        return min(max(wait_s, 0.0), LONGEST_RETRY_AFTER_S)
+
+def retry_after_s(answer: HttpAnswer, now: datetime) -> float:
+    """Retry-After in seconds (RFC 9110 clause 10.2.3), bounded; 0 where there is none.
+
+    A date there is by the server's clock, which its Date header tells; without one, ours stands in.
+    """
+    text = answer.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(min(int(text[:9]), LONGEST_RETRY_AFTER_S))
+    until = _http_date(text)
+    if until is None:
+        return 0.0
+    since = _http_date(answer.headers.get("date", "")) or now
+    return min(max((until - since).total_seconds(), 0.0), LONGEST_RETRY_AFTER_S)
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _read_objects(kind: type[T], body: bytes, kept: Callable[[T], T] | None) -> tuple[Sequence[T], Sequence[WireError]]:

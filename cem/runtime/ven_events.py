@@ -71,10 +71,11 @@ class EventFetcher:
         """All events that the provider has for us; raises VtnFailure and is then no listing at all."""
         asked_at_s = self._clock.now().mono_s
         intake = Intake()
-        events, faults, pages = await self._all(targets, intake)
-        if pages > 2 and any(event_id not in events for event_id in known):
-            # a page that shifts while it is being read hides an event; only what is absent twice is gone
-            again, more, _ = await self._all(targets, intake)
+        events, faults = await self._all(targets, intake)
+        if known.keys() - events.keys() - {fault.object_id for fault in faults}:
+            # a page that shifts while it is being read, or one that came empty, hides an event: only what is absent
+            # twice is gone
+            again, more = await self._all(targets, intake)
             events, faults = {**events, **again}, [*faults, *more]
         contents = await asyncio.to_thread(_contents, events)
         await self._fetch_programs(events, contents, targets)
@@ -107,13 +108,12 @@ class EventFetcher:
         listing = self._binding.listing(fetched, known, shares, now)
         return listing, tuple(event.model_copy(update={"intervals": ()}) for event in fetched.events)
 
-    async def _all(self, targets: Sequence[str], intake: Intake) -> tuple[dict[str, Event], list[WireError], int]:
+    async def _all(self, targets: Sequence[str], intake: Intake) -> tuple[dict[str, Event], list[WireError]]:
         queries = _queries(targets)
         listings = [await self._client.every(Event, "/events", query, kept=intake.kept) for query in queries]
         return (
             _united(item for listed in listings for item in listed.items),
             [fault for listed in listings for fault in listed.faults],
-            max(listed.pages for listed in listings),
         )
 
     async def _fetch_programs(

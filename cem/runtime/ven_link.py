@@ -41,6 +41,14 @@ class VenLink:
         self._told: LinkState | None = None
         self._words = ""
         self._contact_stored_s = float("-inf")
+        self._first_within_s = 0.0
+
+    def power_was_cut(self) -> None:
+        """This start is that of many houses at once: the first contact waits by chance, up to a poll.
+
+        So a provider whose gateways all come back in the same second sees them no denser than they poll.
+        """
+        self._first_within_s = self._provider.poll_s
 
     @property
     def state(self) -> LinkState:
@@ -56,6 +64,8 @@ class VenLink:
         """One turn after the other until cancelled, `rest` between them; after a failure it makes a `pause` of so many
         seconds with jitter, ever longer."""
         tries = 0
+        if self._first_within_s:
+            await asyncio.sleep(self._random.uniform(0.0, self._first_within_s))
         while True:
             try:
                 await turn()

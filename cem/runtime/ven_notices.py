@@ -58,6 +58,8 @@ class Notices:
         self._token = secrets.token_urlsafe(32)
         self._listening: tuple[str, ...] = ()
         self._serving = False
+        self._subscribed: wire.SubscriptionRequest | None = None
+        self._subscription_id = ""
         self._told = ""
 
     async def ensure(self, ven_id: str | None, programs: Sequence[str], targets: Sequence[str]) -> None:
@@ -171,10 +173,13 @@ class Notices:
         wanted = wire.SubscriptionRequest(client_name=own.ven_name, object_operations=(entry,), targets=tuple(targets))
         listed = await self._client.every(wire.Subscription, "/subscriptions", {"clientName": own.ven_name})
         held = next((s for s in listed.items if _is_ours(s, own)), None)
+        if held is not None and held.id == self._subscription_id and wanted == self._subscribed:
+            return
         if held is None:
-            await self._client.post(wire.Subscription, "/subscriptions", wanted)
+            made = await self._client.post(wire.Subscription, "/subscriptions", wanted)
         else:  # the token is new with each start of ours
-            await self._client.put(wire.Subscription, object_path("subscriptions", held.id), wanted)
+            made = await self._client.put(wire.Subscription, object_path("subscriptions", held.id), wanted)
+        self._subscribed, self._subscription_id = wanted, made.id
         _LOG.info("%s: notifications by calling us back at %s", own.id, own.callback_url)
 
     async def _called(self, request: HttpRequest) -> HttpResponse:

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from cem.model.event import GridEvent
+from cem.model.event import GridEvent, SignalKind
 from cem.model.provider import Provider
 from cem.ports import History, Json, StateKind, StateStore
 from cem.runtime.ven_client import VtnClient, VtnFailure, object_path
@@ -24,6 +24,7 @@ from cem.sgcp.reports.compliance import (
     baseline,
     mean_w,
     on_day,
+    overridden_w,
     settled,
     similar_days,
     stretches,
@@ -57,14 +58,23 @@ class Books:
 class Settlements:
     """One provider's settlements. What is asked for while an event runs counts as it stood last.
 
-    `client` sends them; None: the protocol has no message for them, they are kept and shown here.
+    `client` sends them; None: the protocol has no message for them, they are kept and shown here. `others` tells the
+    limits of everybody else in a stretch.
     """
 
-    def __init__(self, provider: Provider, client: VtnClient | None, store: StateStore, books: Books) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        client: VtnClient | None,
+        store: StateStore,
+        books: Books,
+        others: Callable[[Stretch], Mapping[SignalKind, float]],
+    ) -> None:
         self._provider = provider
         self._client = client
         self._store = store
         self._books = books
+        self._others = others
         self._running: dict[str, GridEvent] = {}
         self._rows: dict[str, dict[str, Json]] = {}
         self._days: frozenset[date] = frozenset()  # on which an event of any provider ran
@@ -122,7 +132,8 @@ class Settlements:
 
     async def _part(self, stretch: Stretch, rate: float | None) -> Settled:
         minutes = await self._minutes(stretch.start, stretch.end)
-        return settled(stretch, minutes, await self.baseline(stretch), rate)
+        found = settled(stretch, minutes, await self.baseline(stretch), rate)
+        return replace(found, overridden_w=overridden_w(stretch, self._others(stretch)))
 
     async def _minutes(self, start: datetime, end: datetime) -> Minutes:
         since, until = int(start.timestamp()) // 60 * 60, int(end.timestamp())

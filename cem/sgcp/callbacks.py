@@ -26,8 +26,8 @@ def answer(request: HttpRequest, path: str, token: str) -> tuple[HttpResponse, N
         return _problem(HTTPStatus.NOT_FOUND, "nothing here"), None
     if request.method != "POST":
         return _problem(HTTPStatus.METHOD_NOT_ALLOWED, "notifications are posted"), None
-    given = request.headers.get("authorization", "")
-    if not hmac.compare_digest(given.encode("utf-8"), f"Bearer {token}".encode()):
+    scheme, _, given = request.headers.get("authorization", "").strip().partition(" ")  # any case: RFC 9110, 11.1
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("utf-8"), token.encode()):
         return _problem(HTTPStatus.UNAUTHORIZED, "the bearer token of the subscription is needed"), None
     try:
         notification = decode(Notification, request.body)

@@ -1,7 +1,7 @@
 """The services of all providers folded into one directive."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cem.model.directive import (
@@ -18,7 +18,10 @@ from cem.model.directive import (
 )
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.event import GridEvent, SignalKind
+from cem.model.resource import Resource, Role
 from cem.model.time import Instant
+from cem.sgcp.domain.house import able as able_of
+from cem.sgcp.domain.shares import Member, split_power
 from cem.sgcp.events.arbitration import (
     CHARGES,
     DIRECT,
@@ -65,8 +68,15 @@ class _Orders:
 class Folding:
     """Folds services; keeps the pieces of time until the events or what holds of them changed."""
 
-    def __init__(self, resources: frozenset[str], currency: str | None, zone: str) -> None:
-        self._resources = resources
+    def __init__(
+        self,
+        resources: frozenset[str],
+        currency: str | None,
+        zone: str,
+        groups: Mapping[str, Sequence[Resource]] | None = None,
+    ) -> None:
+        self._groups = groups or {}
+        self._resources = resources | frozenset(self._groups)
         self._currency = currency
         self._zone = zone
         self._key: tuple[object, ...] = ()
@@ -170,6 +180,18 @@ class Folding:
         )
 
     def _dispatches(self, now: datetime) -> Iterator[Dispatch]:
+        asked = list(self._subjects(now))
+        own_w = {dispatch.subject: dispatch.power_w for dispatch in asked}
+        for dispatch in asked:
+            if dispatch.subject not in self._groups:
+                yield dispatch
+                continue
+            sign = -1.0 if dispatch.power_w < 0 else 1.0
+            members = _able(self._groups[dispatch.subject], own_w, sign)
+            for name, share_w in split_power(abs(dispatch.power_w), members).items():
+                yield replace(dispatch, subject=name, power_w=sign * share_w)
+
+    def _subjects(self, now: datetime) -> Iterator[Dispatch]:
         for subject, pieces in self._orders.dispatch.items():
             piece = pieces.at(now)
             if piece is None or piece.event is None:
@@ -192,15 +214,24 @@ class Folding:
                 continue
             in_pct = piece.kind is SignalKind.CHARGE_TARGET_PCT
             asks = f"hold {piece.value:g} %" if in_pct else f"hold {piece.value / 1000:g} kWh"
-            yield ChargeTarget(
-                subject,
-                piece.value if in_pct else None,
-                None if in_pct else piece.value,
-                rank_of(piece.event),
-                piece.event.provider_id,
-                self._reason_of(piece.event, asks, piece, now),
-                piece.end,
-            )
+            for name, part in self._holding(subject):
+                yield ChargeTarget(
+                    name,
+                    piece.value if in_pct else None,
+                    None if in_pct else piece.value * part,
+                    rank_of(piece.event),
+                    piece.event.provider_id,
+                    self._reason_of(piece.event, asks, piece, now),
+                    piece.end,
+                )
+
+    def _holding(self, subject: str) -> Sequence[tuple[str, float]]:
+        """Who holds what is asked of a subject, and which part of an energy: of a group its batteries, by capacity."""
+        if subject not in self._groups:
+            return [(subject, 1.0)]
+        sizes = {one.id: one.ratings.capacity_wh or 0.0 for one in self._groups[subject] if one.role is Role.BATTERY}
+        whole = sum(sizes.values())
+        return [(name, size / whole) for name, size in sorted(sizes.items())] if whole else []
 
     def _curves(self, now: datetime) -> Iterator[CurveOrder]:
         for subject, pieces in self._orders.curves.items():
@@ -245,6 +276,18 @@ def _weights(ghg: Sequence[Piece], shape: Sequence[Piece], now: datetime) -> Ite
         if window.end is None or window.end > now:
             grams, welcome = window.import_price_per_kwh, window.export_price_per_kwh
             yield WeightWindow(window.start, window.end, grams, welcome, window.source)
+
+
+def _able(group: Sequence[Resource], own_w: Mapping[str, float], sign: float) -> list[Member]:
+    """The members of a group that can do something in a direction; one that is asked by itself goes by that."""
+    found = []
+    for one in group:
+        most_w = able_of(one).export_w if sign < 0 else able_of(one).import_w
+        if one.id in own_w:
+            found.append(Member(one.id, most_w, max(sign * own_w[one.id], 0.0), follows=False))
+        elif most_w > 0:
+            found.append(Member(one.id, most_w))
+    return found
 
 
 def _levels(levels: Mapping[Rank, Pieces], now: datetime) -> Iterator[LevelWindow]:

@@ -35,7 +35,9 @@ class GridView:
     islanded: bool = False
 
 
-def view(directive: Directive, requests: Iterable[UserRequest], before: GridView, now: datetime) -> GridView:
+def view(
+    directive: Directive, grid: GridPresence, requests: Iterable[UserRequest], before: GridView, now: datetime
+) -> GridView:
     """What holds now. A link that is being resynchronised, or merely stale, is what it was `before`."""
     limits: dict[Subject, float] = {}
     words: dict[Subject, str] = {}
@@ -65,7 +67,7 @@ def view(directive: Directive, requests: Iterable[UserRequest], before: GridView
             if r.kind is RequestKind.OPT_OUT and r.in_force(now)
         },
         frozenset(lost),
-        directive.grid is GridPresence.ISLANDED or (directive.grid is GridPresence.UNKNOWN and before.islanded),
+        grid is GridPresence.ISLANDED or (grid is GridPresence.UNKNOWN and before.islanded),
     )
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from cem.model.directive import Directive, LinkState
 from cem.model.event import GridEvent, SignalKind
 from cem.model.provider import Provider
+from cem.model.resource import Resource
 from cem.model.time import Instant
 from cem.sgcp import contacts
 from cem.sgcp.contacts import ContactState
@@ -62,13 +63,17 @@ class ConnectionPoint:
         providers: Sequence[Provider],
         *,
         resources: frozenset[str] = frozenset(),
+        groups: Mapping[str, Sequence[Resource]] | None = None,
         currency: str | None = None,
         zone: str = "UTC",
     ) -> None:
-        """`resources`: ids that a provider may dispatch; `currency`: the tariff's (None: any); `zone`: for words."""
+        """`resources`: ids that a provider may dispatch; `groups`: names for several of them together.
+
+        `currency`: the tariff's (None: any); `zone`: for words.
+        """
         self._providers = {provider.id: provider for provider in providers}
         self._services: dict[str, Service] = {}
-        self._folding = Folding(resources, currency, zone)
+        self._folding = Folding(resources, currency, zone, groups)
         self._outs: tuple[OptOut, ...] = ()
         self._contacts: tuple[ContactState, ...] = ()
         self._made: _Made | None = None
@@ -148,6 +153,21 @@ class ConnectionPoint:
             return Followed(opted_out=True, moves=moves, level=0)
         level = signals.get(SignalKind.LOAD_SHED_LEVEL, 0.0)
         return Followed(moves=moves, asked_w=signals.get(SignalKind.DISPATCH_W), level=int(level))
+
+    def limits_of_others(
+        self, provider_id: str, start: datetime, end: datetime, now: Instant
+    ) -> dict[SignalKind, float]:
+        """The strictest import and export limit of other providers' events in force at a time in [start, end), W."""
+        found: dict[SignalKind, float] = {}
+        for other in self._providers:
+            events = remaining(self.events(other, now).values(), self._outs) if other != provider_id else ()
+            intervals = (i for event in events if not event.test for i in event.intervals)
+            for interval in intervals:
+                if interval.start < end and (interval.end is None or interval.end > start):
+                    for kind in LIMITING:
+                        if (limit_w := interval.signals.get(kind)) is not None:
+                            found[kind] = min(limit_w, found.get(kind, limit_w))
+        return found
 
     def contacts(self, states: Sequence[ContactState]) -> None:
         """What the grid operator's contacts show, from now on; it replaces what they showed before."""

@@ -200,15 +200,16 @@ class Account:
             known["seen"] = known.get("seen", 0) + 1
 
     def _price_now(self, step: Step) -> float:
-        """What the kWh costs or brings that flows now; notes what a bought one costs."""
+        """What the kWh costs or brings that flows in this step; notes what a bought one costs."""
         truth, site = step.truth, self._site
+        at = truth.now - timedelta(seconds=self._step_s / 2)  # a price may change with the step's end
         if step.inputs is not None:
             self._told = step.inputs.directive
         directive = self._told
         if self._contract is not None:
             events = (window for window in directive.prices if window.source != TARIFF)
-            directive = Directive(prices=(*events, self._contract(truth.now)))
-        import_price, export_price = directive.prices_at(truth.now, site.tariff)
+            directive = Directive(prices=(*events, self._contract(at)))
+        import_price, export_price = directive.prices_at(at, site.tariff)
         self._prices = (import_price, export_price)
         return import_price if truth.grid_w > 0 else export_price
 

@@ -12,26 +12,12 @@ from pydantic import ConfigDict, Field, model_validator
 
 from cem.model.request import SUITS, RequestKind, UserRequest
 from cem.model.resource import Role
+from cem.simulation.acting import BaseAct
+from cem.simulation.acts_grid import Cancel, LinkCut, Signalled
 from cem.simulation.harness import Bench
 from cem.simulation.oracle import Oracle
 from cem.simulation.oracle.wires import Block, blocks
-from cem.simulation.orders import Asked, GridId, Table
 from cem.simulation.plant import fault_troubles
-
-
-class BaseAct(Table):
-    """One act, `at_s` seconds after the start."""
-
-    at_s: float = Field(default=0.0, ge=0)
-
-    def troubles(self, bench: Bench) -> Sequence[str]:
-        """What this act names that is not there, each with its key."""
-        del bench
-        return ()
-
-    def perform(self, bench: Bench, oracle: Oracle) -> None:
-        """Does it now."""
-        raise NotImplementedError
 
 
 class Fault(BaseAct):
@@ -182,49 +168,6 @@ class Publish(BaseAct):
         bench.run(spread())
 
 
-class Signalled(BaseAct, Asked):
-    """The grid publishes an order that begins in `in_s`."""
-
-    do: Literal["signal"]
-    in_s: float = Field(default=0.0, ge=0)
-    grid: GridId = "utility"
-
-    def troubles(self, bench: Bench) -> Sequence[str]:
-        """Who asks."""
-        if self.grid in bench.grids:
-            return ()
-        return [f"grid: no [[grid]] '{self.grid}'; known: {', '.join(bench.grids) or 'none'}"]
-
-    def perform(self, bench: Bench, oracle: Oracle) -> None:
-        """Counted on the wall clock of the house, as it is now."""
-        start_s = round((bench.now - bench.start).total_seconds() + self.in_s)
-        bench.grids[self.grid].publish(self.order(start_s, self.in_s), bench.start)
-
-
-class Cancel(BaseAct):
-    """The grids take back everything."""
-
-    do: Literal["cancel"]
-
-    def perform(self, bench: Bench, oracle: Oracle) -> None:
-        """Every event."""
-        for vtn in bench.grids.values():
-            for event in tuple(vtn.events()):
-                vtn.cancel(str(event["id"]))
-
-
-class LinkCut(BaseAct):
-    """The line to the grids is cut or mended."""
-
-    do: Literal["link"]
-    up: bool
-
-    def perform(self, bench: Bench, oracle: Oracle) -> None:
-        """Every one."""
-        for vtn in bench.grids.values():
-            vtn.connected = self.up
-
-
 class Ask(BaseAct):
     """The owner asks for something, for so long, of the first resource with that role."""
 
@@ -277,14 +220,15 @@ class Stop(BaseAct):
 
 
 class Start(BaseAct):
-    """The gateway is started."""
+    """The gateway is started, `rebooted`: with its machine."""
 
     do: Literal["start"]
+    rebooted: bool = False
 
     def perform(self, bench: Bench, oracle: Oracle) -> None:
         """Nothing where one runs."""
         if bench.gateway is None:
-            bench.restart()
+            bench.restart(rebooted=self.rebooted)
 
 
 class WallClock(BaseAct):

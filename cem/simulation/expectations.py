@@ -3,14 +3,16 @@
 True at one look between `from_s` and `by_s`, or at every look from `from_s` to `until_s`; seconds since the start.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from pydantic import Field, model_validator
 
+from cem.model.grid_log import GridEntry, entry_of
 from cem.model.status import Status
+from cem.ports import StateKind
 from cem.simulation.harness import Bench
 from cem.simulation.orders import Table
 from cem.simulation.plant import Truth
@@ -46,6 +48,12 @@ class View:
         """What the gateway shows."""
         return self.bench.status()
 
+    @cached_property
+    def grid_log(self) -> Sequence[GridEntry]:
+        """The log of the grid side as it is kept, oldest first."""
+        rows = self.bench.run(self.bench.store.load(StateKind.GRID_LOG))
+        return [entry_of(row) for row in rows.values()]
+
     def ids(self, of: str) -> set[str]:
         """The resources that are meant: all of a role, or the one of that id."""
         return {r.id for r in self.bench.site_file.site.resources if of in {r.role.value, r.id}}
@@ -79,6 +87,45 @@ class BaseExpectation(Table):
     def look(self, view: View, first: Look | None) -> Look:
         """One look; `first` is what the first one gave, None: this is it."""
         raise NotImplementedError
+
+
+class Bounded(BaseExpectation):
+    """A number between `min` and `max`."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _a_bound(self) -> "Bounded":
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max, or both")
+        return self
+
+    def within(self, number: float | None, unit: str) -> Look:
+        """Whether it is; None never is."""
+        if number is None:
+            return Look(False, "none")
+        low, high = float("-inf") if self.min is None else self.min, float("inf") if self.max is None else self.max
+        return Look(low <= number <= high, f"{number:.6g}{unit}")
+
+
+class State(BaseExpectation):
+    """One word of several."""
+
+    def found(self, view: View) -> Iterable[str]:
+        """The words that are there now."""
+        raise NotImplementedError
+
+    def wanted(self) -> str:
+        """The word that must be among them."""
+        raise NotImplementedError
+
+    def look(self, view: View, first: Look | None) -> Look:
+        """What the gateway shows."""
+        if not view.ticked:
+            return Look(False, "no gateway")
+        found = list(self.found(view))
+        return Look(self.wanted() in found, ", ".join(found) or "nothing")
 
 
 class Watched:

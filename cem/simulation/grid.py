@@ -13,11 +13,13 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from cem.model.errors import GridError
 from cem.model.provider import Programme, Provider
 from cem.ports import Clock, HttpAnswer
+from cem.sgcp.reports.openadr3 import content_of, is_missing, resource_name
+from cem.sgcp.reports.settlement import INCENTIVE, VERDICT
 from cem.sgcp.vtn.handler import BASE_PATH, Vtn, VtnConfig
 from cem.sgcp.vtn.objects import Body, Change, Objects
 from cem.sgcp.vtn.tokens import Client, Role
 from cem.wire.http import HttpRequest, HttpResponse
-from cem.wire.openadr3 import EventPayload, ObjectType, format_datetime
+from cem.wire.openadr3 import EventPayload, Interval, ObjectType, Report, format_datetime, validate
 
 HOST = "vtn.invalid"
 OPERATOR = Client("operator", "operator-in-memory", Role.BL)
@@ -89,10 +91,19 @@ class GridSide:
         )
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class UsageTold:
+    """One interval of usage as a report of the house has it."""
+
+    start: datetime
+    length: timedelta
+    missing: bool
+
+
 class MemoryVtn:
     """A VTN that lives as long as its home. Implements `cem.ports.Http` towards the gateway.
 
-    `connected` False cuts the link; `latency_s` delays every answer. `requests` counts the exchanges.
+    `connected` False cuts the link; `latency_s` delays every answer. `requests` counts what was sent, answered or not.
     """
 
     def __init__(self, side: GridSide, clock: Clock) -> None:
@@ -123,10 +134,10 @@ class MemoryVtn:
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> HttpAnswer:
         """One exchange; raises GridError while the link is cut."""
+        self.requests += 1
         await asyncio.sleep(self.latency_s)
         if not self.connected:
             raise GridError(f"no connection to {urlsplit(url).netloc} (simulated)")
-        self.requests += 1
         parts = urlsplit(url)
         answer = self._exchange(
             HttpRequest(
@@ -178,6 +189,31 @@ class MemoryVtn:
         """The newest reports of the house."""
         return tuple(self._objects.all(ObjectType.REPORT))
 
+    def usage(self, resource: str) -> list[UsageTold]:
+        """Every interval of usage that the house reported of a resource, over all reports, in order of time."""
+        return sorted(
+            UsageTold(start, _length(interval), is_missing(interval))
+            for report in self._held_reports()
+            if report.report_name is not None and report.report_name.startswith("usage ")
+            for (name, start), interval in content_of(report).items()
+            if name == resource_name(resource)
+        )
+
+    def settlements(self) -> list[tuple[str, float | None]]:
+        """The verdict and what it earned, of every stretch that the house settled."""
+        found = []
+        for report in self._held_reports():
+            for resource in report.resources:
+                for interval in resource.intervals:
+                    values = {payload.type: payload.values[0] for payload in interval.payloads}
+                    if VERDICT in values:
+                        earned = values.get(INCENTIVE)
+                        found.append((str(values[VERDICT]), earned if isinstance(earned, int | float) else None))
+        return found
+
+    def _held_reports(self) -> list[Report]:
+        return [validate(Report, body) for body in self.reports()]
+
     async def operate(self, since: datetime) -> None:
         """Publishes every order of the grid's side when it is due, and removes events and reports that are over."""
         due = sorted(self.side.orders, key=lambda order: order.start_s - order.ahead_s)
@@ -226,3 +262,8 @@ class MemoryVtn:
             reports = list(self._objects.all(ObjectType.REPORT))
             kind = ObjectType.REPORT.value
             self._vtn.apply(tuple(Change(kind, body["id"], None) for body in reports[: REPORTS_KEPT // 2]))
+
+
+def _length(interval: Interval) -> timedelta:
+    period = interval.interval_period
+    return timedelta() if period is None or period.duration is None else period.duration.span

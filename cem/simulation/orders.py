@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from cem.model.provider import Provider
+from cem.model.provider import Programme, Provider
 from cem.simulation.grid import GridSide, Order, Signal
 from cem.simulation.plant import HomeUnusable, read_table
 
@@ -80,12 +80,16 @@ class GridTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
     id: GridId = "utility"
+    mandatory: bool = True  # whether what it limits is an obligation; all else it asks is voluntary
+    incentive_per_kwh: Annotated[float, Field(ge=0, le=1000)] | None = None  # that the voluntary programme pays
 
     @model_validator(mode="after")
     def _known(self) -> "GridTable":
         for key, value in self.settings().items():
             if key not in SETTINGS:
-                raise ValueError(f"{key} is not known; allowed: id, {', '.join(sorted(SETTINGS))}")
+                raise ValueError(
+                    f"{key} is not known; allowed: id, mandatory, incentive_per_kwh, {', '.join(sorted(SETTINGS))}"
+                )
             if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
                 raise ValueError(f"{key}: {value!r}; allowed: a number that is not negative")
         return self
@@ -98,7 +102,8 @@ class GridTable(BaseModel):
         """The provider with its orders."""
         settings = self.settings()
         poll_s, report_s = settings.pop("poll_s", 10.0), settings.pop("report_interval_s", 900.0)
-        return GridSide(self.id, orders=tuple(orders), poll_s=poll_s, report_interval_s=report_s, settings=settings)
+        programmes = (Programme("limits", self.mandatory), Programme("prices", False, self.incentive_per_kwh))
+        return GridSide(self.id, programmes, tuple(orders), poll_s, report_s, settings)
 
 
 class _GridFile(Table):

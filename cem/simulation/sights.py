@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from cem.model.directive import GridPresence, LinkState
 from cem.model.setpoint import Health, Mode, WriteState
 from cem.model.status import DeviceStatus
-from cem.simulation.expectations import BaseExpectation, Look, View
+from cem.simulation.expectations import BaseExpectation, Bounded, Look, State, View
 from cem.simulation.harness import Bench
 from cem.simulation.plant import Truth
+from cem.simulation.sights_grid import GridIs, LinkIs, Logged, Reported, Requests, SettledAs
 
 SUMS: Mapping[str, Callable[[Truth], float]] = {
     "grid": lambda truth: truth.grid_w,
@@ -26,26 +26,6 @@ SUMS: Mapping[str, Callable[[Truth], float]] = {
     "relay": lambda truth: truth.relay_w,
 }
 """Whose power is one sum over the house."""
-
-
-class Bounded(BaseExpectation):
-    """A number between `min` and `max`."""
-
-    min: float | None = None
-    max: float | None = None
-
-    @model_validator(mode="after")
-    def _a_bound(self) -> "Bounded":
-        if self.min is None and self.max is None:
-            raise ValueError("give min, max, or both")
-        return self
-
-    def within(self, number: float | None, unit: str) -> Look:
-        """Whether it is; None never is."""
-        if number is None:
-            return Look(False, "none")
-        low, high = float("-inf") if self.min is None else self.min, float("inf") if self.max is None else self.max
-        return Look(low <= number <= high, f"{number:.6g}{unit}")
 
 
 class Power(Bounded):
@@ -159,26 +139,7 @@ class Dropped(Bounded):
         return self.within(float(sum(d.count for d in view.bench.gateway.loop.memory.dropped.values())), "")
 
 
-class _State(BaseExpectation):
-    """One word of several."""
-
-    def found(self, view: View) -> Iterable[str]:
-        """The words that are there now."""
-        raise NotImplementedError
-
-    def wanted(self) -> str:
-        """The word that must be among them."""
-        raise NotImplementedError
-
-    def look(self, view: View, first: Look | None) -> Look:
-        """What the gateway shows."""
-        if not view.ticked:
-            return Look(False, "no gateway")
-        found = list(self.found(view))
-        return Look(self.wanted() in found, ", ".join(found) or "nothing")
-
-
-class ModeIs(_State):
+class ModeIs(State):
     """How the gateway as a whole runs."""
 
     see: Literal["mode"]
@@ -193,37 +154,7 @@ class ModeIs(_State):
         return self.is_.value
 
 
-class GridIs(_State):
-    """Whether the grid is there, as the gateway has it."""
-
-    see: Literal["grid"]
-    is_: GridPresence = Field(alias="is")
-
-    def found(self, view: View) -> Iterable[str]:
-        """One."""
-        return [view.status.grid.value]
-
-    def wanted(self) -> str:
-        """As given."""
-        return self.is_.value
-
-
-class LinkIs(_State):
-    """How the line to any provider stands."""
-
-    see: Literal["link"]
-    is_: LinkState = Field(alias="is")
-
-    def found(self, view: View) -> Iterable[str]:
-        """One of each provider."""
-        return [link.state.value for link in view.status.links]
-
-    def wanted(self) -> str:
-        """As given."""
-        return self.is_.value
-
-
-class HealthIs(_State):
+class HealthIs(State):
     """How any device of a role, or one device, stands with the gateway."""
 
     see: Literal["health"]
@@ -248,7 +179,7 @@ class HealthIs(_State):
         return self.is_.value
 
 
-class OutcomeIs(_State):
+class OutcomeIs(State):
     """What became of the set points of a role, or of one resource."""
 
     see: Literal["outcome"]
@@ -315,7 +246,22 @@ class Said(BaseExpectation):
 
 
 Expectation = Annotated[
-    Power | Charge | Amps | Writes | Setpoint | Dropped | ModeIs | GridIs | LinkIs | HealthIs | OutcomeIs | Said,
+    Power
+    | Charge
+    | Amps
+    | Writes
+    | Setpoint
+    | Dropped
+    | ModeIs
+    | HealthIs
+    | OutcomeIs
+    | Said
+    | GridIs
+    | LinkIs
+    | Logged
+    | Reported
+    | SettledAs
+    | Requests,
     Field(discriminator="see"),
 ]
 

@@ -14,7 +14,7 @@ from cem.commissioning.proposal import propose
 from cem.commissioning.site import Answers, FindTable, assemble
 from cem.config.build import site_file
 from cem.config.drivers import load_drivers
-from cem.config.load import read_raw
+from cem.config.raw import read_raw
 from cem.config.schema import FORMAT
 from cem.config.sitefile import SiteFile
 from cem.config.tariff_checks import OF_ONE_PROVIDER

@@ -42,7 +42,7 @@ ON_PINS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "gpio.sg_ready": (frozenset({"contact_1", "contact_2"}), frozenset({"s0"})),
     "gpio.relay": (frozenset({"relay"}), frozenset({"s0"})),
     "gpio.pulses": (frozenset({"s0"}), frozenset()),
-    "gpio.contacts": (frozenset(), frozenset({"w3", "s1", "s2", "w4"})),
+    "gpio.contacts": (frozenset(), frozenset({"w3", "s1", "s2", "w4", "island"})),
 }
 """The kinds on the pins of a simulated board: the pins that each needs, and those that it may have."""
 ON_LINE = frozenset({"p1.meter", "sml.meter", "d0.meter"})
@@ -65,6 +65,8 @@ class GridSpec(Table):
     export_limit_w: float | None = Field(default=None, ge=0)
     voltage_v: float = Field(default=230.0, ge=180, le=260)
     frequency_hz: float = Field(default=50.0, ge=45, le=65)
+    resistance_ohm: float = Field(default=0.0, ge=0, le=5)  # of the feeder, per phase: what flows moves the voltage
+    reactance_ohm: float = Field(default=0.0, ge=0, le=5)
     import_wh: float = Field(default=0.0, ge=0)  # the meter's registers at the start
     export_wh: float = Field(default=0.0, ge=0)
 
@@ -125,6 +127,7 @@ class PvSpec(Table):
     performance: float = Field(default=0.86, gt=0, le=1)
     recorded: RecordedSpec | None = None  # what it made, in the place of sun and clouds
     response_s: float = Field(default=0.5, ge=0)  # time constant with which a limit is followed
+    supports: Literal["ieee1547-b", "en50549"] | None = None  # the grid, by functions of its own (physics/support.py)
     phases: PhaseCount = 3
     phase: Phase = 1  # where it is on one
 

@@ -3,9 +3,12 @@
 import asyncio
 import json
 import socket
+import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sunspec2.device
 from click.testing import CliRunner, Result
 
 from cem.cli.main import main
@@ -47,18 +50,26 @@ function = "volt-var"
 points = [[92, 44], [98, 0], [102, 0.0], [108, -44]]
 settings = { RspTms = 5 }
 """
+TRIP = """
+[[curve]]
+function = "low-voltage-trip"
+must_trip = [[45, 2], [86, 21]]
+"""
+HELD = {"MustTrip": ((50, 2), (88, 21)), "MayTrip": ((50, 1), (88, 20)), "MomCess": ()}
+WARNED = "low-voltage-trip: protection settings of the grid code"
 
 
 class Stage:
     """The device, the folder of the site file, and the command."""
 
-    def __init__(self, folder: Path, verdict: int = 1) -> None:
+    def __init__(self, folder: Path, verdict: int = 1, words: list[int] | None = None) -> None:
         self.folder = folder
         self.registers = Registers()
-        models = [common_model("SN-1"), inverter_103(-500), nameplate_120(8000), curve_words(705)]
+        words = curve_words(705) if words is None else words
+        models = [common_model("SN-1"), inverter_103(-500), nameplate_120(8000), words]
         sunspec_map(self.registers, models)
         self.address = 40002 + sum(len(model) for model in models[:-1])
-        self.device = Adopting(self.registers, 705, self.address, verdict)
+        self.device = Adopting(self.registers, words[0], self.address, verdict)
 
     def run(self, *arguments: str, more: str = "", serial: str = 'serial = "SN-1"', answer: str = "") -> Result:
         async def play() -> Result:
@@ -146,6 +157,68 @@ def test_while_a_gateway_runs_nothing_is_touched(stage: Stage) -> None:
     assert stage.registers.log == []
 
 
+@pytest.fixture(name="protected")
+def make_protected(tmp_path: Path) -> Stage:
+    """A device with the trip curves of model 707 in force."""
+    model: Any = sunspec2.device.Model(707, data=struct.pack(f">{len(curve_words(707))}H", *curve_words(707)))
+    model.Ena.value = 1
+    for name, points in HELD.items():
+        part = getattr(model.Crv[0], name)
+        part.ActPt.value = len(points)
+        for point, (volts, time_s) in zip(part.Pt, points, strict=False):
+            point.V.cvalue, point.Tms.cvalue = volts, time_s
+    raw = model.get_mb()
+    return Stage(tmp_path, words=list(struct.unpack(f">{len(raw) // 2}H", raw)))
+
+
+def test_trip_curves_are_shown_with_their_regions(protected: Stage) -> None:
+    shown = protected.run("inverter").output
+    assert "low-voltage-trip: in force; 3 curves, up to 4 points, % V -> s" in shown
+    assert (
+        "1 (the one in force): must-trip 50 -> 2, 88 -> 21; may-trip 50 -> 1, 88 -> 20; momentary cessation none"
+        in shown
+    )
+    (held,) = json.loads(protected.run("inverter", "--json").output)["curves"]
+    assert held["curves"][0]["may_trip"] == [[50.0, 1.0], [88.0, 20.0]]
+    assert protected.registers.writes == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer", "done"),
+    [
+        ((), "y\ny\n", True),
+        (("--yes", "--protection"), "", True),
+        ((), "y\nn\n", False),
+        ((), "n\n", False),
+        (("--protection",), "y\nn\n", False),
+        (("--yes",), "", False),
+        (("--dry-run", "--yes", "--protection"), "", False),
+    ],
+)
+def test_protection_is_written_only_by_two_answers(
+    protected: Stage, arguments: tuple[str, ...], answer: str, done: bool
+) -> None:
+    told = protected.run("inverter", "--set", protected.file(TRIP), *arguments, answer=answer)
+    assert (WARNED in told.output) is ("--dry-run" not in arguments)
+    assert "then:  must-trip 45 -> 2, 86 -> 21; may-trip 50 -> 1, 88 -> 20; momentary cessation none" in told.output
+    assert bool(protected.registers.writes) is done
+    (held,) = json.loads(protected.run("inverter", "--json").output)["curves"]
+    must = [[45.0, 2.0], [86.0, 21.0]] if done else [[50.0, 2.0], [88.0, 21.0]]
+    assert (held["curves"][0]["must_trip"], held["curves"][0]["may_trip"]) == (must, [[50.0, 1.0], [88.0, 20.0]])
+    assert told.exit_code == (0 if done or "--dry-run" in arguments else 2 if "--yes" in arguments else 1)
+
+
+def test_a_curve_that_contradicts_the_regions_in_force_is_refused_before_anybody_is_asked(protected: Stage) -> None:
+    text = TRIP.replace("[45, 2]", "[50, 0.5]")
+    told = protected.run("inverter", "--set", protected.file(text), "--yes", "--protection")
+    assert (told.exit_code, protected.registers.writes) == (2, [])
+    assert (
+        "would have to trip below 50 % after 0.5 s, where its may-trip curve does not let it, with what" in told.output
+    )
+    widened = text + "may_trip = [[50, 0.5], [88, 20]]\n"
+    assert protected.run("inverter", "--set", protected.file(widened), "--yes", "--protection").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
@@ -160,6 +233,10 @@ def test_while_a_gateway_runs_nothing_is_touched(stage: Stage) -> None:
             "curve[0].place: 1 seen; must be at",
         ),
         (VOLT_VAR + VOLT_VAR, "'volt-var' is already at curve[0].function"),
+        ('[[curve]]\nfunction = "low-voltage-trip"', "must_trip, may_trip or off = true"),
+        ('[[curve]]\nfunction = "low-voltage-trip"\npoints = [[50, 2]]', "and nothing else"),
+        ('[[curve]]\nfunction = "volt-var"\nmust_trip = [[50, 2]]', "belong to trip curves"),
+        (TRIP + "may_trip = [[88, 30]]", "below 45 % after 2 s, where its may-trip curve does not let it"),
         ('[[curve]]\nfunction = "frequency-watt"\npoints = [[1, 1]]', "frequency-watt has settings"),
     ],
 )

@@ -41,6 +41,19 @@ def test_no_key_is_ever_overwritten(tmp_path: Path) -> None:
     assert Path(made["key"]).read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["../x", "a/b", ".x", " "])
+def test_a_name_stays_in_its_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "in").mkdir()
+    run("enrol", name, "--folder", str(tmp_path / "in"), status=2)
+    assert [path.name for path in tmp_path.rglob("*")] == ["in"]
+
+
+def test_a_fault_names_the_file_in_plain_words(tmp_path: Path) -> None:
+    made = run("enrol", "house-1", "--folder", str(tmp_path))
+    said = run("sign", made["request"], "--authority", str(tmp_path / "none"), status=1)
+    assert f"{tmp_path}/none/authority.pem: No such file or directory; nothing is overwritten" in said
+
+
 def test_what_is_no_request_is_refused(tmp_path: Path) -> None:
     run("authority", str(tmp_path / "a"))
     (tmp_path / "x.csr").write_text("nothing")
@@ -77,6 +90,8 @@ def test_the_certificates_of_a_site_file_are_listed(tmp_path: Path) -> None:
     )
     rows = run("list", "--config", str(site))
     assert [row["name"] for row in rows] == ["house-1", "cem domain"]
+    site.write_text('[vtn]\ncertificate_file = "house-1.pem"\nclient_ca_file = "authority/authority.pem"\n')
+    assert run("list", "--config", str(site)) == rows
     gone = CliRunner().invoke(ven, ["list", "--config", str(tmp_path / "none.toml")])
     assert gone.exit_code == 2
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from cem.commissioning.site import Answers, answer_faults
-from cem.config.load import check_table, load_site, read_raw
+from cem.config.load import check_table, load_site
+from cem.config.raw import read_raw
 from cem.config.write import dump_site, write_secret
 from cem.model.errors import SiteFileError
 from cem.ports import Driver

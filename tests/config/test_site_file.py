@@ -11,7 +11,8 @@ import pytest
 
 import cem.config
 from cem.config.drivers import load_drivers
-from cem.config.load import check_table, load_site, read_raw
+from cem.config.load import check_table, load_site
+from cem.config.raw import read_raw
 from cem.config.schema import SiteTable, Table
 from cem.config.write import dump_site, write_secret, write_site
 from cem.model.errors import SiteFileError

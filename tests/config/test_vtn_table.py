@@ -69,7 +69,8 @@ SLIPS = [
         'listen = "0.0.0.0:8443"',
         'lisen = "0.0.0.0:8443"',
         "vtn.lisen: unknown key; allowed: listen, certificate_file, key_file, allow_plain_http, public_url, mdns_name, "
-        "callback_networks, callback_ca_file, lost_after_s, broker, client (did you mean 'listen'?)",
+        "callback_networks, callback_ca_file, lost_after_s, client_ca_file, crl_file, sign_2b, legacy_suites, broker, "
+        "client, ven_2b (did you mean 'listen'?)",
     ),
     ('role = "bl"', 'role = "vne"', "vtn.client[0].role: 'vne' seen; allowed: ven, bl (did you mean 'ven'?)"),
     (
@@ -151,8 +152,74 @@ def test_a_slip_is_named(folder: Path, old: str, new: str, line: str) -> None:
     assert faults_of(GOOD + VTN.replace(old, new, 1), folder) == [line]
 
 
+VENS_2B = """
+[vtn]
+listen = "0.0.0.0:8443"
+certificate_file = "vtn.pem"
+key_file = "vtn.key"
+client_ca_file = "authority.pem"
+sign_2b = true
+
+[[vtn.ven_2b]]
+id = "ven_flat"
+name = "Flat 2"
+fingerprint = "93:4C:A5:8A:0B:74:11:D2:6F:00"
+"""
+
+
+def test_vens_of_the_old_binding_are_admitted_by_their_certificates(folder: Path) -> None:
+    (folder / "site.toml").write_text(GOOD + VENS_2B, encoding="utf-8")
+    found = load_site(folder / "site.toml", DRIVERS).vtn
+    assert found is not None
+    assert [(v.id, v.name, v.fingerprint) for v in found.vens_2b] == [
+        ("ven_flat", "Flat 2", "93:4C:A5:8A:0B:74:11:D2:6F:00")
+    ]
+    assert (found.client_ca_file, found.sign_2b, found.clients) == (folder / "authority.pem", True, ())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (
+            'client_ca_file = "authority.pem"\nsign_2b = true\n',
+            "",
+            "vtn.ven_2b[0].fingerprint: '93:4C:A5:8A:0B:74:11:D2:6F:00' seen; vtn.client_ca_file is needed, else no "
+            "client shows a certificate",
+        ),
+        (
+            'client_ca_file = "authority.pem"\n',
+            'crl_file = "authority.pem"\n',
+            "vtn.client_ca_file: missing; the authorities that signed the lists in crl_file are needed",
+        ),
+        (
+            'fingerprint = "93:4C:A5:8A:0B:74:11:D2:6F:00"\n',
+            "",
+            "vtn.ven_2b[0].fingerprint: missing; the ten bytes that `cem ven list` prints are needed, or listen on "
+            "127.0.0.1",
+        ),
+        (
+            "93:4C:",
+            "93:4c:",
+            "vtn.ven_2b[0].fingerprint: '93:4c:A5:8A:0B:74:11:D2:6F:00' seen; needed: ten bytes such as "
+            "93:4C:A5:8A:0B:74:11:D2:6F:00",
+        ),
+        (
+            'certificate_file = "vtn.pem"\nkey_file = "vtn.key"\n',
+            "allow_plain_http = true\n",
+            "vtn.client_ca_file: 'authority.pem' seen; it needs certificate_file, key_file and client_ca_file",
+        ),
+        ('"ven_flat"', '"gateway"', "vtn.ven_2b[0].id: 'gateway' seen; this name is the gateway's own; choose another"),
+    ],
+)
+def test_a_slip_about_the_old_binding_is_named(folder: Path, old: str, new: str, line: str) -> None:
+    assert old in VENS_2B
+    assert line in faults_of(GOOD + VENS_2B.replace(old, new, 1), folder)
+
+
 def test_a_table_without_clients_is_named(folder: Path) -> None:
-    assert faults_of(GOOD + "\n[vtn]\n", folder) == ["vtn.client: missing; every [vtn] needs it"]
+    assert faults_of(GOOD + "\n[vtn]\n", folder) == [
+        "vtn.client: missing; every [vtn] needs a [[vtn.client]] or a [[vtn.ven_2b]]"
+    ]
 
 
 def test_secrets_that_others_may_read_or_that_are_not_there_are_named(folder: Path) -> None:

@@ -1,16 +1,18 @@
-"""A roof under an export limit, and charging points without a car under an import limit."""
+"""A roof under an export limit; under an import limit a charging point without a car, and a pump asked for more."""
 
 from dataclasses import replace
 
 import pytest
 
 from cem.control import Memory, decide
+from cem.control.memory import SwitchMemory
 from cem.model.directive import Directive
 from cem.model.envelope import SITE, Envelope, Rank
+from cem.model.plan import Intent, IntentKind
 from cem.model.reading import Value
-from cem.model.resource import Control
+from cem.model.resource import Control, SgReady
 from cem.model.setpoint import Outcome, WriteState
-from support.houses import BATTERY, CAR, GRID, PV, house, inputs, limited, snapshot, watts
+from support.houses import BATTERY, CAR, GRID, HEAT_PUMP, PV, house, inputs, limited, plan, snapshot, watts
 
 NO_EXPORT = Envelope(SITE, 0.0, None, Rank.OBLIGATION, "utility", "export at most 0 W")
 NO_IMPORT = Envelope(SITE, None, 0.0, Rank.OBLIGATION, "utility", "import at most 0 W")
@@ -71,3 +73,37 @@ def test_a_battery_that_does_not_follow_opens_no_roof() -> None:
     asked = replace(inputs(image, directive=Directive(envelopes=(NO_EXPORT,))), outcomes=(deaf,))
     decision, _ = decide(house(GRID, PV, BATTERY), asked, Memory(decided_at_s=999.0))
     assert 0.0 < watts(decision, "pv") <= 2450.0
+
+
+@pytest.mark.parametrize(("ago_s", "most_w"), [(1.0, 6000.0 - 500.0 - 3000.0), (200.0, 5000.0)])
+def test_a_battery_leaves_room_to_a_heat_pump_that_was_just_asked_for_more(ago_s: float, most_w: float) -> None:
+    """Bought energy is cheap for both; the pump draws nothing yet, and after a while nobody waits for it any more."""
+    asked = SwitchMemory(SgReady.RECOMMENDED, switched_at_s=1000.0 - ago_s)
+    battery: dict[str, Value] = {"power_w": 5000.0, "soc_pct": 50.0}
+    pump: dict[str, Value] = {"power_w": 0.0, "state": "recommended"}
+    charge = plan({"battery": Intent(IntentKind.CHARGE_TO, 90.0)})
+    memory = Memory(decided_at_s=999.0, batteries_w={"battery": 5000.0}, switches={"heat_pump": asked})
+    image = snapshot({"grid": {"power_w": 5500.0}, "battery": battery, "heat_pump": pump})
+    decision, _ = decide(house(GRID, BATTERY, HEAT_PUMP), inputs(image, directive=limited(6000.0), plan=charge), memory)
+    assert watts(decision, "heat_pump") == SgReady.RECOMMENDED
+    assert most_w - 600.0 < watts(decision, "battery") <= most_w
+
+
+def test_at_sunrise_a_battery_that_covers_the_house_makes_room_for_a_bound_roof() -> None:
+    limit = Directive(envelopes=(Envelope(SITE, 0.0, None, Rank.OBLIGATION, "utility", "feed in nothing"),))
+    site, memory, limit_w = house(GRID, PV, BATTERY), Memory(), 0.0
+    for second in range(60):
+        gives_w = min(limit_w, 2000.0)
+        image = snapshot(
+            {
+                "grid": {"power_w": 0.0},
+                "pv": {"power_w": -gives_w},
+                "battery": {"power_w": gives_w - 400.0, "soc_pct": 60.0},
+            },
+            mono_s=1000.0 + second,
+        )
+        decision, memory = decide(site, inputs(image, directive=limit), memory)
+        told_w = watts(decision, "pv")
+        assert told_w <= gives_w + 80.0
+        limit_w = told_w
+    assert limit_w > 1000.0

@@ -5,12 +5,14 @@ from datetime import timedelta
 
 import pytest
 
+from cem.control import Memory, decide
 from cem.model.directive import Directive, GridPresence, PriceWindow
 from cem.model.plan import Intent, IntentKind
+from cem.model.reading import Value
 from cem.model.request import RequestKind, UserRequest
 from cem.model.site import BatteryPolicy
 from cem.model.tariff import Tariff
-from support.houses import BATTERY, CAR, GRID, NOON, PV, house, inputs, of, plan, settled, watts, world
+from support.houses import BATTERY, CAR, GRID, NOON, PV, house, inputs, of, plan, settled, snapshot, watts, world
 
 HOME = house(GRID, PV, BATTERY, CAR)  # buys at 0.34, sells at 0.08
 SURPLUS = {"load_w": 500.0, "pv_w": -3500.0}
@@ -87,3 +89,12 @@ def test_a_battery_ramps_no_faster_than_the_site_allows_except_to_protect_a_limi
     assert watts(decision, "battery") == before - 200
     island = replace(inputs(world(load_w=3000.0)), directive=Directive(grid=GridPresence.CONNECTED))
     assert settled(slow, island, 0)[0].setpoints
+
+
+def test_a_full_battery_that_was_asked_to_charge_does_not_cover_the_house_meanwhile() -> None:
+    full: dict[str, Value] = {"power_w": 0.0, "soc_pct": 100.0, "max_charge_w": 0.0, "max_discharge_w": 5000.0}
+    image = snapshot({"grid": {"power_w": 400.0}, "battery": full})
+    until = NOON + timedelta(hours=1)
+    act = UserRequest("1", "battery", RequestKind.CHARGE_NOW, until, NOON - timedelta(minutes=5))
+    decision, _ = decide(house(GRID, BATTERY), inputs(image, requests=(act,)), Memory(decided_at_s=999.0))
+    assert watts(decision, "battery") == 0.0

@@ -100,21 +100,6 @@ def test_in_an_island_the_roof_gives_no_more_than_house_and_battery_take() -> No
     assert 5800 <= watts(decision, "pv") <= 6000
 
 
-def test_big_loads_come_back_one_to_five_minutes_after_the_grid_and_not_all_at_once() -> None:
-    starts = []
-    for name in ("one", "two", "three", "four", "five"):
-        site = replace(HOME, name=name)
-        _, memory = settled(site, inputs(island(), directive=ISLAND))
-        for second in range(1, 400):
-            decision, memory = decide(site, inputs(island(mono_s=1000.0 + second)), memory)
-            if watts(decision, "car") > 0:
-                starts.append(second)
-                break
-    assert len(starts) == 5
-    assert all(60 <= start <= 301 for start in starts)
-    assert len(set(starts)) > 1
-
-
 @pytest.mark.parametrize(
     ("frequency_hz", "expected"),
     [(50.0, 0.0), (50.2, 0.0), (49.8, 0.0), (51.45, 0.5), (52.7, 1.0), (48.55, -0.5), (47.0, -1.12)],

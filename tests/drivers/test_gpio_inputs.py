@@ -120,6 +120,20 @@ def test_signals_are_read_at_once_and_with_every_poll() -> None:
     asyncio.run(main())
 
 
+def test_the_transfer_switch_is_read_like_any_contact() -> None:
+    async def main() -> None:
+        pins = Pins()
+        device = _device(pins, {"island": 23}, Role.CONTACTS)
+        await device.open()
+        assert _values(await device.poll()) == {"island": 0.0}
+        pins.edge(23, False, 101.0)
+        pins.now_s = 101.2
+        assert _values(await device.poll()) == {"island": 1.0}
+        await device.close()
+
+    asyncio.run(main())
+
+
 def test_a_signal_between_two_polls_is_not_missed() -> None:
     async def main() -> None:
         pins = Pins()

@@ -213,7 +213,7 @@ def test_what_is_wrong_with_lgpio_is_told(
         ({"w3": "5 nc no"}, "link.w3: only one of nc, no"),
         ({"contact_1": 17}, "link.contact_2: missing; SG Ready has two contacts"),
         ({"contact_1": 17, "contact_2": 17}, "link.contact_2: pin 17 is contact_1 already"),
-        ({"relay": 17, "w3": 5}, "link.w3: what the grid operator signals is a device of its own"),
+        ({"relay": 17, "w3": 5}, "link.w3: what is signalled by contacts is a device of its own"),
         ({"s0": 22}, "link.pulses_per_kwh: missing; it is printed on the meter"),
         ({"w3": 5, "pulses_per_kwh": 1000}, "link.s0: missing"),
         ({"relay": 17, "board": "simulated"}, "link.simulated_file: goes with board"),

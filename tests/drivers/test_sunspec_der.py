@@ -362,3 +362,35 @@ def test_an_inverter_without_a_battery_that_carries_model_124_all_the_same_is_no
     context = DriverContext(lambda: 0.0, pdu=lambda _link: stage.registers)
     (found,) = asyncio.run(DRIVER.probe(LINK, context, 0.1))
     assert [role for role, _, _ in found.resources] == [Role.PV]
+
+
+@pytest.mark.parametrize(
+    ("ecp", "state", "mode", "told"),
+    [
+        (1, 4, None, 1.0),  # model 122: connected
+        (1, 2, None, 1.0),
+        (0, 4, None, 0.0),  # works without the grid
+        (0, 5, None, 0.0),
+        (0, 2, None, None),  # sleeps: it may have left the grid alone
+        (0, 8, None, None),
+        (None, None, 0b01, 1.0),  # model 701: follows
+        (None, None, 0b10, 0.0),  # forms
+        (None, None, 0b11, 1.0),  # forms along with the grid
+        (None, None, 0b100, None),
+    ],
+)
+def test_a_battery_says_whether_it_follows_the_grid(
+    ecp: int | None, state: int | None, mode: int | None, told: float | None
+) -> None:
+    if mode is None:
+        assert ecp is not None
+        assert state is not None
+        models = [inverter_103(-1500, state), nameplate_120(5000), storage_124(5000), named(122, {"ECPConn": ecp})]
+    else:
+        models = [named(701, {"W": -1500, "Hz_SF": -2, "Hz": 5000, "DERMode": mode}), DER_RATED, der(), STORED]
+    stage = bench(*models)
+
+    async def act(device: Device) -> None:
+        assert values(list(await device.poll())).get("battery.on_grid") == told
+
+    run(stage, sunspec_config(LINK, Role.BATTERY), act)

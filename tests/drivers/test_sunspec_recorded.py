@@ -4,8 +4,6 @@ import asyncio
 import random
 import struct
 import time
-import warnings
-from importlib.resources import files
 
 import pytest
 from sunspec2.file.client import FileClientDevice
@@ -13,16 +11,9 @@ from sunspec2.file.client import FileClientDevice
 from cem.driver import DriverContext, Found
 from cem_drivers.sunspec import DRIVER
 from support.modbus_wire import Registers
+from support.sunspec_images import recorded_device
 
 FAULTS = ("silent", "late", "twice", "short", "half", "unit", "drop", "number")
-
-
-def _device(name: str) -> FileClientDevice:
-    device = FileClientDevice(str(files("sunspec2.tests") / "test_data" / name))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # it leaves its file to the garbage collector
-        device.scan()
-    return device
 
 
 def _image(device: FileClientDevice, base: int = 40000) -> Registers:
@@ -111,7 +102,7 @@ def _misread(found: Found, device: FileClientDevice) -> list[str]:
 
 @pytest.mark.parametrize("name", ["device_1547.json", "inverter_123.json"])
 def test_a_recorded_device_is_read_whole(name: str) -> None:
-    device = _device(name)
+    device = recorded_device(name)
     (found,) = asyncio.run(_probed(_image(device), 0.0, 1))
     models = found.details["models"]
     assert isinstance(models, list)
@@ -122,7 +113,7 @@ def test_a_recorded_device_is_read_whole(name: str) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_behind_a_spoiling_proxy_it_is_never_misread(seed: int) -> None:
-    device = _device("device_1547.json")
+    device = recorded_device("device_1547.json")
 
     async def main() -> list[list[Found]]:
         shares = (0.1, 0.3, 0.9)
@@ -146,11 +137,11 @@ class Deaf(Registers):
 
 @pytest.mark.parametrize(("silent_from", "told"), [(0x10000, None), (40225, "no answer at 40225")])
 def test_a_map_that_could_not_be_read_on_is_told(silent_from: int, told: str | None) -> None:
-    device = Deaf(_image(_device("device_1547.json")).words)
+    device = Deaf(_image(recorded_device("device_1547.json")).words)
     device.silent_from = silent_from
     context = DriverContext(time.monotonic, pdu=lambda _link: device)
     (found,) = asyncio.run(DRIVER.probe({"host": "memory", "unit": 1, "timeout_s": 0.1}, context, 0.1))
     advice = found.details.get("advice")
     assert (advice is None) is (told is None)
     assert told is None or (isinstance(advice, list) and str(advice[0]).startswith(told))
-    assert _misread(found, _device("device_1547.json")) == []
+    assert _misread(found, recorded_device("device_1547.json")) == []

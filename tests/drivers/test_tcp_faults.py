@@ -14,23 +14,16 @@ from cem.driver import DriverContext, Role
 from cem.model.setpoint import Health
 from cem_drivers.sunspec import DRIVER
 from support.driver_devices import sunspec_config
+from support.half_open import APART, may_be_apart
 from support.modbus_wire import Registers, common_model, meter_203, sunspec_map, wire_server
 from support.supervised import supervised
 
 TESTS = Path(__file__).parents[1]
-APART = ["unshare", "--map-root-user", "--net"]
 NOTICED_S = 10.0
 BACK_S = 60.0
 
 
-def _may_be_apart() -> bool:
-    try:
-        return subprocess.run([*APART, "true"], capture_output=True, check=False, timeout=10).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.skipif(not _may_be_apart(), reason="this machine gives no network namespace")
+@pytest.mark.skipif(not may_be_apart(), reason="this machine gives no network namespace")
 def test_a_half_open_connection_is_noticed_in_ten_seconds_and_never_doubled(tmp_path: Path) -> None:
     done = subprocess.run(
         [*APART, sys.executable, "-m", "support.half_open", str(tmp_path)],

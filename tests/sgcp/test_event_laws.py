@@ -96,6 +96,15 @@ def test_an_older_modification_is_ignored_and_a_newer_one_taken() -> None:
     assert follow([Listing((one,), 1.0), Listing((two,), 2.0)]).events["a"] == two
 
 
+def test_an_older_modification_that_stays_for_a_minute_is_what_the_provider_holds() -> None:
+    two = grid_event("a", (0, 3600, {SignalKind.IMPORT_LIMIT_W: 9000.0}), version=2)
+    one = grid_event("a", (0, 3600, {SignalKind.IMPORT_LIMIT_W: 2000.0}), version=1)
+    late = [Listing((two,), 1.0), Listing((one,), 2.0), Listing((one,), 61.0)]
+    assert follow(late).events["a"] == two
+    assert follow([*late, Listing((one,), 62.0)]).events["a"] == one
+    assert follow([*late, Listing((two,), 61.5), Listing((one,), 62.0)]).events["a"] == two  # a late answer after all
+
+
 def test_a_duplicate_on_two_pages_counts_once_and_the_newest_wins() -> None:
     old = grid_event("a", (0, 3600, {SignalKind.IMPORT_LIMIT_W: 9000.0}), version=1)
     new = grid_event("a", (0, 3600, {SignalKind.IMPORT_LIMIT_W: 2000.0}), version=2)

@@ -62,7 +62,7 @@ def test_what_holds_after_any_course_of_things_follows_from_the_entries_alone(
 ) -> None:
     now, entries = GridView(), []
     for number, (directive, outs) in enumerate(course):
-        after = view(directive, [out(n) for n in outs], now, NOW)
+        after = view(directive, directive.grid, [out(n) for n in outs], now, NOW)
         entries += between(now, after, NOW + timedelta(seconds=number))
         now = after
     kept = resumed([entry_of(entry_row(entry)) for entry in entries])
@@ -78,7 +78,7 @@ def test_an_event_with_its_limit_is_started_and_stopped_and_the_limit_set_change
     over = Directive(events=(event("dso", "dim", EventStatus.COMPLETED),))
     seen, kinds = GridView(), []
     for directive in (Directive(), running, looser, looser, over):
-        after = view(directive, (), seen, NOW)
+        after = view(directive, directive.grid, (), seen, NOW)
         kinds.append([(e.kind, e.source, e.subject, e.value_w) for e in between(seen, after, NOW)])
         seen = after
     assert kinds == [
@@ -94,7 +94,7 @@ def test_a_stale_link_is_not_lost_and_one_that_resynchronises_is_not_back() -> N
     seen, kinds = GridView(), []
     order = ("online", "stale", "hold", "fallback", "resync", "online", "resync")
     for state in order:
-        after = view(Directive(links=(link("dso", LinkState(state)),)), (), seen, NOW)
+        after = view(Directive(links=(link("dso", LinkState(state)),)), GridPresence.UNKNOWN, (), seen, NOW)
         kinds.append([e.kind for e in between(seen, after, NOW)])
         seen = after
     assert kinds == [[], [], [Happening.LINK_LOST], [], [], [Happening.LINK_BACK], []]
@@ -102,9 +102,9 @@ def test_a_stale_link_is_not_lost_and_one_that_resynchronises_is_not_back() -> N
 
 def test_a_fuse_or_the_owner_is_no_limit_of_the_grid() -> None:
     directive = Directive(envelopes=(envelope("fuse", 24_000.0, rank=Rank.SAFETY), envelope("o", 1.0, rank=Rank.USER)))
-    assert between(GridView(), view(directive, (), GridView(), NOW), NOW) == []
+    assert between(GridView(), view(directive, directive.grid, (), GridView(), NOW), NOW) == []
 
 
 def test_the_strictest_of_a_source_is_its_limit() -> None:
     directive = Directive(envelopes=(envelope("dso", 9000.0), envelope("dso", 4200.0), envelope("dso", 5000.0)))
-    assert view(directive, (), GridView(), NOW).limits == {("dso", "import"): 4200.0}
+    assert view(directive, directive.grid, (), GridView(), NOW).limits == {("dso", "import"): 4200.0}

@@ -125,11 +125,12 @@ def test_what_was_not_delivered_survives_a_restart_and_what_was_never_touches_th
     assert [(r.key, r.value) for r in removed] == [(row_key("uti/lity", "usage", "site", wall(60).isoformat()), None)]
 
 
-def test_the_outbox_keeps_a_week() -> None:
+def test_the_outbox_keeps_a_week_and_the_time_that_its_delivery_takes_and_no_more() -> None:
     outbox = Outbox("utility", 60.0)
     outbox.add([usage(0), usage(86400 * 3)])
     outbox.unstored()
-    assert len(outbox.expired(wall(86400 * 7 + 60))) == 1
+    assert outbox.expired(wall(86400 * 7 + 7200)) == []
+    assert len(outbox.expired(wall(86400 * 8 + 60))) == 1
     assert len(outbox) == 1
 
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from random import Random
 from typing import TypeVar
@@ -30,7 +31,11 @@ from cem.sgcp.vtn.handler import Figures, Vtn, VtnConfig
 from cem.sgcp.vtn.objects import Objects
 from cem.sgcp.vtn.tokens import Client
 from cem.sgcp.vtn.tokens import Role as ClientRole
+from cem.sgcp.vtn2b.handler import Vtn2b
+from cem.sgcp.vtn2b.parties import Admitted, Config2b
+from cem.wire import openadr2b
 from cem.wire.http import HttpRequest, HttpResponse
+from cem.wire.openadr2b.names import CONTENT_TYPE, PATH_PREFIX
 from support.ven_world import MemoryStore, utility
 
 T = TypeVar("T")
@@ -40,13 +45,14 @@ PHASES = ElectricalConnection(phases=3, fuse_a=63.0)
 class CoreVtn:
     """The pure VTN with its changes taken in at once."""
 
-    def __init__(self, name: str, clock: VirtualClock, *clients: Client) -> None:
+    def __init__(self, name: str, clock: VirtualClock, *clients: Client, vens_2b: tuple[Admitted, ...] = ()) -> None:
         self.url = f"http://{name}/openadr3/3.1.0"
         self._clock = clock
         ids = itertools.count()
         self.objects = Objects()
         config = VtnConfig(clients, lambda: f"{name}-{next(ids)}", lambda: f"t{next(ids)}", b"key")
         self._vtn = Vtn(config, self.objects)
+        self._old = Vtn2b(Config2b(vens_2b, lambda: f"{name}-2b-{next(ids)}"), self.objects)
         self.down = False
         self.event_writes = 0
 
@@ -54,6 +60,12 @@ class CoreVtn:
         """The answer to a request."""
         if self.down:
             return HttpResponse(503, {}, b"")
+        if request.path.startswith(PATH_PREFIX):
+            message = openadr2b.decode(request.body)
+            service = request.path.rpartition("/")[2]
+            answer, changes = self._old.respond(message, service, None, self._clock.now().wall, None)
+            self._vtn.apply(changes)
+            return HttpResponse(200, {"content-type": CONTENT_TYPE}, openadr2b.encode(answer))
         outcome = self._vtn.respond(request, self._clock.now().wall)
         self._vtn.apply(outcome.changes)
         self.event_writes += sum(
@@ -67,7 +79,7 @@ class CoreVtn:
 
     async def look(self, read: Callable[[Objects, Mapping[str, datetime]], T]) -> T:
         """What a reading makes of it."""
-        return self._vtn.look(read)
+        return self._vtn.look(lambda objects, heard: read(objects, {**heard, **self._old.heard}))
 
 
 class Consumer:
@@ -127,12 +139,23 @@ class Consumer:
 class Middle:
     """The gateway between: VEN of the VTN above, VTN of the domain below, a house with `base_w` of its own."""
 
-    def __init__(self, above: CoreVtn, clock: VirtualClock, base_w: float, names: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        above: CoreVtn,
+        clock: VirtualClock,
+        base_w: float,
+        names: tuple[str, ...],
+        vens_2b: tuple[Admitted, ...] = (),
+        *,
+        mandatory: bool = True,
+    ) -> None:
         self.clock, self.base_w = clock, base_w
         self.site = Site(
             "home", "UTC", PHASES, Tariff("EUR", "UTC", 0.3, 0.1), (Resource("meter", Role.GRID, "m", "meter"),)
         )
         self.provider = utility(url=above.url, ven_name="home", client_id="home", client_secret="home's", poll_s=15.0)
+        if not mandatory:
+            self.provider = replace(self.provider, programmes=(Programme("dimming"),), default_import_limit_w=None)
         self.store = MemoryStore()
         self.point = ConnectionPoint([self.provider])
         self.session = VenSession(
@@ -146,6 +169,7 @@ class Middle:
             domain_below=True,
         )
         self._clients = tuple(Client(name, f"{name}'s", ClientRole.VEN) for name in names)
+        self._vens_2b = vens_2b
         self.consumers: list[Consumer] = []
         self.below: CoreVtn | None = None
         self.task = DomainTask(self._open, clock)
@@ -163,7 +187,7 @@ class Middle:
     async def _open(self, secret: str) -> AsyncIterator[CoreVtn]:
         if self.below is None:
             gateway = Client("gateway", secret, ClientRole.BL)
-            self.below = CoreVtn("below", self.clock, gateway, *self._clients)
+            self.below = CoreVtn("below", self.clock, gateway, *self._clients, vens_2b=self._vens_2b)
         yield self.below
 
     @property

@@ -32,7 +32,7 @@ def pins_config(
     return config
 
 
-_PINS = {*RELAY, *SG_READY, *BOX, "s0"}
+_PINS = {*RELAY, *SG_READY, *BOX, "island", "s0"}
 
 
 @dataclass

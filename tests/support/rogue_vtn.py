@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from aiohttp import web
+from aiohttp.abc import AbstractResolver
 
 from cem.io.http_client import AiohttpClient
 from cem.model.directive import LinkState, LinkStatus
@@ -166,7 +167,9 @@ class Home:
         resources: tuple[Resource, ...] = (),
         ears: Ears | None = None,
         books: Books | None = None,
+        resolver: AbstractResolver | None = None,
     ) -> None:
+        self.resolver = resolver
         self.ears = ears
         self.books = books
         self.provider = provider
@@ -180,7 +183,7 @@ class Home:
     async def start(self) -> None:
         """Restores and runs."""
         self.point = ConnectionPoint([self.provider], resources=frozenset(r.id for r in self.resources))
-        self.http = AiohttpClient(timeout_s=self.provider.request_timeout_s)
+        self.http = AiohttpClient(timeout_s=self.provider.request_timeout_s, resolver=self.resolver)
         self.session = VenSession(
             self.provider,
             self.http,

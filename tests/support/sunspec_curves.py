@@ -68,15 +68,15 @@ POINTS, CURVES = 4, 3
 def curve_size(model: int) -> int:
     known = definition(model)
     assert known is not None
-    own, inner = known.curve or known.group, known.curve_point
-    return own[-1].offset + own[-1].size + (POINTS * (inner[-1].offset + inner[-1].size) if inner else 0)
+    lists = [part for one in known.lists for part in (one.head, *[one.point] * POINTS)]
+    return sum(point.size for part in (known.curve or known.group, *lists) for point in part)
 
 
 def curve_words(model: int) -> list[int]:
     """An empty curve model: three curves of up to four points, scale factors -1 and -2."""
     known = definition(model)
     assert known is not None
-    counts = {"NCtl": CURVES} if model == 711 else {"NPt": POINTS, "NCrv": CURVES}
+    counts = {known.count: CURVES} if model == 711 else {"NPt": POINTS, known.count: CURVES}
     factors = {point.name: -2 if point.name == "DeptRef_SF" else -1 for point in known.fixed if point.type == "sunssf"}
     words = named(model, counts | factors, CURVES * curve_size(model))
     own = known.curve or known.group

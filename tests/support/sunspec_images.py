@@ -2,10 +2,13 @@
 
 import math
 import struct
+import warnings
 from collections.abc import Mapping
+from importlib.resources import files
 from typing import Any
 
 from hypothesis import strategies as st
+from sunspec2.file.client import FileClientDevice
 from sunspec2.modbus.client import SunSpecModbusClientDevice, SunSpecModbusClientError
 
 from cem_drivers.sunspec.definition import Definition, Point, definition
@@ -16,6 +19,15 @@ MODELS = (
     *(701, 702, 703, 704, 713, 714, 715, 802, 803, 804),
 )
 _SENTINEL_WORDS = (0x8000, 0xFFFF, 0x0000, 0x7FC0)
+
+
+def recorded_device(name: str) -> FileClientDevice:
+    """One of pysunspec2's own device files."""
+    device = FileClientDevice(str(files("sunspec2.tests") / "test_data" / name))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # it leaves its file to the garbage collector
+        device.scan()
+    return device
 
 
 def known(model: int) -> Definition:

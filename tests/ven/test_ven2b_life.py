@@ -243,6 +243,19 @@ def test_a_vtn_that_fails_for_a_while_with_5xx_is_tried_again() -> None:
     played(play)
 
 
+def test_a_vtn_that_says_when_to_come_back_is_left_alone_until_then() -> None:
+    async def play(home: Home, vtn: ScriptedVtn) -> None:
+        vtn.answer = lambda message: HttpAnswer(503, {"retry-after": "120"}, b"")
+        await home.live(30)
+        asked = len(vtn.heard)
+        await home.live(85)
+        assert len(vtn.heard) == asked
+        await home.live(40)
+        assert len(vtn.heard) > asked
+
+    played(play)
+
+
 def test_a_report_that_fails_with_5xx_and_is_answered_with_a_cancel_ends() -> None:
     tries: list[Message] = []
 

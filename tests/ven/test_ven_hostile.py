@@ -5,6 +5,7 @@ import gzip
 import json
 import threading
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from random import Random
 from typing import Any, ClassVar
 
@@ -15,11 +16,14 @@ from cem.io.http_client import AiohttpClient
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.directive import LinkState
 from cem.model.event import EventStatus
-from cem.model.provider import Provider
+from cem.model.provider import Notify, Provider
 from cem.model.resource import Resource, Role
-from cem.ports import StateKind
-from cem.runtime.ven_client import VtnClient
+from cem.ports import HttpAnswer, StateKind
+from cem.runtime.ven import UPKEEP_S
+from cem.runtime.ven_client import VtnClient, retry_after_s
 from cem.runtime.ven_events import EventFetcher
+from cem.runtime.ven_notices import Ears
+from cem.wire.http import HttpRequest, HttpResponse
 from support.rogue_vtn import PROGRAM, Home, RogueVtn, dimming
 from support.ven_world import T0, MemoryStore, utility
 
@@ -225,6 +229,32 @@ def test_an_event_that_slips_between_two_pages_is_not_cancelled() -> None:
     play(scene, RogueVtn([PROGRAM], events))
 
 
+@pytest.mark.parametrize(("page", "skip"), [(50, "0"), (1, "1"), (1, "2")], ids=["all", "second page", "third page"])
+def test_a_page_that_comes_empty_once_cancels_nothing_and_what_is_gone_for_good_is_gone(page: int, skip: str) -> None:
+    events = [dimming(10.0, "e0"), dimming(9.0, "e1"), dimming(4.0, "e2")]
+
+    async def scene(home: Home, vtn: RogueVtn) -> None:
+        await online(home)
+        emptied = [0]
+        in_force: list[list[float | None]] = []
+
+        async def empty_once(request: web.Request) -> web.StreamResponse:
+            in_force.append(home.limits_w)
+            first, size = int(request.query["skip"]), vtn.page
+            if request.query["skip"] == skip and not emptied[0]:
+                emptied[0] = 1
+                return web.json_response([])
+            return web.json_response(vtn.events[first : first + size])
+
+        vtn.twists["GET", "/events"] = empty_once
+        await home.until_true(lambda: emptied == [1] and len(in_force) > 8)
+        assert [home.limits_w, *in_force] == [[4000.0]] * (len(in_force) + 1)
+        vtn.events.pop()
+        await home.until_true(lambda: home.limits_w == [9000.0])
+
+    play(scene, RogueVtn([PROGRAM], events, page=page))
+
+
 def test_small_pages_duplicate_ids_and_a_page_that_never_changes_are_survived() -> None:
     events = [dimming(4.0), dimming(4.0), *(dimming(10.0, f"e{n}") for n in range(2, 9))]
 
@@ -390,6 +420,25 @@ def test_a_403_keeps_us_away_for_fifteen_minutes_and_retry_after_is_honoured() -
     play(scene)
 
 
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ({"retry-after": "5"}, 5.0),
+        ({"retry-after": "999999999999"}, 3600.0),
+        ({"retry-after": "Thu, 15 Jan 2026 12:02:30 GMT"}, 30.0),
+        ({"retry-after": "Thu, 15 Jan 2026 12:02:30 GMT", "date": "Thu, 15 Jan 2026 12:02:10 GMT"}, 20.0),
+        ({"retry-after": "Thu, 15 Jan 2026 12:02:30 GMT", "date": "Thu, 15 Jan 2026 12:03:10 GMT"}, 0.0),
+        ({"retry-after": "Thu, 15 Jan 2026 12:02:30 GMT", "date": "now"}, 30.0),
+        ({"retry-after": "soon"}, 0.0),
+        ({"retry-after": "Thu, 15 Jan 2026 12:02:30"}, 30.0),
+        ({}, 0.0),
+    ],
+)
+def test_retry_after_counts_by_the_servers_own_clock(headers: dict[str, str], wait_s: float) -> None:
+    now = datetime(2026, 1, 15, 12, 2, 0, tzinfo=UTC)
+    assert retry_after_s(HttpAnswer(503, headers, b""), now) == wait_s
+
+
 def test_a_vtn_that_forbids_registration_is_used_without_one() -> None:
     vtn = RogueVtn([PROGRAM], [dimming(4.0)])
     vtn.twists["GET", "/vens"] = answer(403, {"status": 403})
@@ -399,6 +448,62 @@ def test_a_vtn_that_forbids_registration_is_used_without_one() -> None:
         assert vtn.count("POST", "/vens") == 0
 
     play(scene, vtn)
+
+
+class Hook:
+    """A callback that nobody calls."""
+
+    async def start(self, answer: Callable[[HttpRequest], Awaitable[HttpResponse]]) -> None:
+        """It needs no socket."""
+
+    async def stop(self) -> None:
+        """There is nothing to close."""
+
+
+def test_a_ven_its_targets_and_its_subscription_are_looked_after_while_the_link_is_good() -> None:
+    """The provider loses our ven and our subscription, and grants a target: all without a lost link."""
+    subscriptions: list[dict[str, Any]] = []
+
+    async def subscribe(request: web.Request) -> web.StreamResponse:
+        made = {**await request.json(), "id": f"s{len(subscriptions)}"}
+        subscriptions.append(made)
+        return web.json_response(made, status=201)
+
+    async def listed(request: web.Request) -> web.StreamResponse:
+        return web.json_response(subscriptions if request.query["skip"] == "0" else [])
+
+    async def by_target(request: web.Request) -> web.StreamResponse:
+        granted = request.query.get("targets") == "street-5"
+        return web.json_response([dimming(2.0, "e9", targets=["street-5"])] if granted else [])
+
+    async def main(clock: VirtualClock) -> None:
+        vtn = RogueVtn([PROGRAM], [])
+        twists = {("GET", "/notifiers"): answer(200, {"WEBHOOK": True}), ("GET", "/events"): by_target}
+        vtn.twists |= {**twists, ("POST", "/subscriptions"): subscribe, ("GET", "/subscriptions"): listed}
+        await vtn.start()
+        fields = {"notify": Notify.WEBHOOK, "callback_url": "https://gateway.example/hook"}
+        provider = utility(url=vtn.url, poll_s=10.0, stale_s=30.0, reconnect_jitter_s=0.0, **fields)
+        home = Home(provider, clock, ears=Ears(None, Hook()))
+        try:
+            await home.start()
+            await home.until(LinkState.ONLINE, 60)
+            await asyncio.sleep(2 * UPKEEP_S)
+            assert (vtn.count("POST", "/vens"), vtn.count("POST", "/subscriptions")) == (1, 1)
+            vtn.vens.clear()
+            subscriptions.clear()
+            await asyncio.sleep(UPKEEP_S + 10)
+            assert (vtn.count("POST", "/vens"), len(subscriptions)) == (2, 1)
+            vtn.vens[0]["targets"] = ["street-5"]
+            await home.until_true(lambda: home.limits_w == [2000.0], UPKEEP_S + 10)
+            vtn.programs.append({**PROGRAM, "id": "p2", "programName": "another"})
+            asked = vtn.count("GET", "/notifiers")
+            await home.until_true(lambda: vtn.count("GET", "/notifiers") > asked, 150)
+            assert home.link.state is LinkState.ONLINE
+        finally:
+            await home.stop()
+            await vtn.stop()
+
+    run_virtual(main, T0)
 
 
 def test_a_name_that_is_taken_is_said_in_words() -> None:

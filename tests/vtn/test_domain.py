@@ -22,9 +22,18 @@ from cem.io.http_client import AiohttpClient
 from cem.io.tls import client_context
 from cem.model.status import DomainStatus
 from cem.runtime.domain import Domain
-from cem.runtime.ven_client import VtnClient
+from cem.runtime.ven2b_client import Signed, Vtn2bClient
+from cem.runtime.ven_client import VtnClient, VtnFailure
 from cem.sgcp.vtn.handler import BASE_PATH
 from cem.wire import openadr3 as wire
+from cem.wire.openadr2b.messages import (
+    CreatedPartyRegistration,
+    CreatePartyRegistration,
+    DistributeEvent,
+    RequestEvent,
+)
+from cem.wire.openadr2b.names import PATH_PREFIX
+from cem.wire.openadr2b.signature import Signer, pem_fingerprint
 from support.certificates import Authority
 from support.stand import free_ports
 from support.ven_world import utility
@@ -164,6 +173,57 @@ def test_the_site_files_vtn_serves_a_ven_its_commands_and_the_gateway_itself(tmp
             assert await own(gateway).withdraw(first.id)
             assert not await own(gateway).withdraw(first.id)
         assert (tmp_path / "state" / "vtn" / "objects.db").exists()
+
+    asyncio.run(main())
+
+
+def test_a_ven_of_the_old_binding_is_admitted_by_the_site_file_and_told_its_events(tmp_path: Path) -> None:
+    port = site(tmp_path)
+    authority = Authority(tmp_path)
+    authority.issue("vtn", "rsa")
+    ven = authority.issue("ven")
+    keys = f'client_ca_file = "authority.pem"\ncrl_file = "{authority.revoke().name}"\nsign_2b = true\n'
+    admitted = f'[[vtn.ven_2b]]\nid = "ven-1"\nname = "flat 3"\nfingerprint = "{ven.fingerprint}"\n'
+    text = (tmp_path / "site.toml").read_text().replace('key_file = "vtn.key"\n', f'key_file = "vtn.key"\n{keys}')
+    (tmp_path / "site.toml").write_text(text + admitted)
+    vtn_fingerprint = pem_fingerprint((tmp_path / "vtn.pem").read_text())
+
+    async def main() -> None:
+        shown_by_ven = client_context(ven.certificate, ven.key, authority.certificate)
+        async with running(tmp_path) as gateway:
+            await ready(gateway)
+            http, stranger = (
+                AiohttpClient(ssl_context=shown_by_ven),
+                AiohttpClient(ssl_context=client_context(None, None, authority.certificate)),
+            )
+            signer = Signer(ven.key.read_bytes(), ven.certificate.read_text())
+            envelope = Signed(signer, vtn_fingerprint, SystemClock())
+            provider = utility(url=f"https://127.0.0.1:{port}{PATH_PREFIX}")
+            client = Vtn2bClient(provider, http, envelope, SystemClock())
+            try:
+                request = CreatePartyRegistration(
+                    request_id="1",
+                    ven_name="flat 3",
+                    profile="2.0b",
+                    transport="simpleHttp",
+                    report_only=False,
+                    xml_signature=True,
+                )
+                answer = await client.ask(CreatedPartyRegistration, request)
+                assert answer.ven_id == "ven-1"
+                program = await own(gateway).programme(PROGRAM)
+                told = await own(gateway).publish(event(program, 4.2))
+                events = await client.ask(DistributeEvent, RequestEvent(request_id="2", ven_id="ven-1"))
+                assert [e.descriptor.event_id for e in events.events] == [told.id]
+                assert [v.ven_name for v in await own(gateway).vens()] == ["flat 3"]
+                with pytest.raises(VtnFailure) as refused:  # signed as it must be, on a connection that shows nothing
+                    await Vtn2bClient(provider, stranger, envelope, SystemClock()).exchange(
+                        RequestEvent(request_id="3", ven_id="ven-1")
+                    )
+                assert refused.value.status == 403
+            finally:
+                await http.close()
+                await stranger.close()
 
     asyncio.run(main())
 

@@ -129,9 +129,9 @@ def test_the_scheme_of_the_token_is_case_insensitive() -> None:
     asyncio.run(main())
 
 
-def _token(vtn: Vtn) -> str:
+def _token(vtn: Vtn, at: datetime = NOON) -> str:
     ask = HttpRequest("POST", f"{BASE_PATH}/auth/token", body=urlencode({**GRANT, **OWN}).encode(), peer="192.0.2.1")
-    outcome = vtn.respond(ask, NOON)
+    outcome = vtn.respond(ask, at)
     assert outcome.issued is not None
     return outcome.issued.token
 
@@ -274,6 +274,14 @@ def test_who_tries_too_many_secrets_waits_and_nobody_else_does() -> None:
             assert (await ask("home", SECRETS["home"]))[0] == 200
 
     asyncio.run(main())
+
+
+def test_a_token_holds_from_the_instant_on_at_which_it_was_given_out() -> None:
+    for microseconds in range(0, 2000, 100):
+        vtn, at = new_vtn(), NOON + timedelta(microseconds=microseconds)
+        token = _token(vtn, at)
+        assert _read(vtn, token, at).answer.status == 200, microseconds
+        assert _read(vtn, token, at + timedelta(hours=1)).answer.status == 401, microseconds
 
 
 @pytest.mark.parametrize(("accept", "kind"), [("application/problem+json, */*", "problem+json"), ("*/*", "json")])

@@ -171,6 +171,8 @@ WRONG = [
     [*ADD, "--value", "5", "--duration", "soon"],
     [*ADD, "--value", "5", "--duration", "-PT1H"],
     [*ADD, "--value", "inf", "--duration", "PT1H"],
+    [*ADD, "--value", "5,5", "--duration", "PT1H"],
+    [*ADD[:4], "--type", "SIMPLE", "--value", "4", "--duration", "PT1H"],
     [*ADD, "--interval", "PT1H"],
     [*ADD, "--value", "5", "--duration", "PT1H", "--start", "tomorrow"],
     [*ADD, "--value", "5", "--duration", "PT1H", "--priority", "-1"],

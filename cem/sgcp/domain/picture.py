@@ -1,12 +1,17 @@
 """The members of a domain as its VTN knows them: who they are, what they declare, when they were heard. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
+from cem.sgcp.domain.usage import Used, used
+from cem.sgcp.domain.usage_2b import used_2b
 from cem.sgcp.vtn.objects import Body, Objects
 from cem.sgcp.vtn2b.events import opt_of
-from cem.sgcp.vtn2b.records import Opt, Party, Told
+from cem.sgcp.vtn2b.outgoing import market_context
+from cem.sgcp.vtn2b.records import Offer, Opt, Party, Told
 from cem.wire.openadr2b.names import OptType
 from cem.wire.openadr3 import (
     Attribute,
@@ -19,6 +24,7 @@ from cem.wire.openadr3 import (
     validate,
 )
 
+_LOG = logging.getLogger(__name__)
 _OPTED_OUT = (OperatingState.IDLE_OPTED_OUT.value, OperatingState.RUNNING_OPTED_OUT.value)
 
 
@@ -47,10 +53,12 @@ class SubVen:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What there is in the VTN: its vens, and the reports that came or changed since the last look, with their vens."""
+    """What there is in the VTN: its vens, and by their names what the reports say that came or changed since the last
+    look.
+    """
 
     vens: tuple[SubVen, ...]
-    reports: tuple[tuple[str, Report], ...]
+    used: tuple[tuple[str, list[Used]], ...]
     stamps: Mapping[str, str]
     """When each report was last changed, for the next look."""
 
@@ -67,21 +75,30 @@ def target_of(ven_id: str) -> str:
 def look(
     objects: Objects, heard: Mapping[str, datetime], usage_event_id: str, stamps: Mapping[str, str], now: datetime
 ) -> Look:
-    """The vens, and the reports on the usage event that are not of one of the stamps. `heard` is by client."""
+    """The vens, and what reports of usage say that are not of one of the stamps. `heard` is by client."""
     vens = tuple(_ven(body, objects, heard, now) for body in objects.all(ObjectType.VEN))
     names = {ven.client_id: ven.name for ven in vens}
-    reports: list[tuple[str, Report]] = []
+    found: list[tuple[str, list[Used]]] = []
     seen: dict[str, str] = {}
-    for body in objects.referring(ObjectType.REPORT, "eventID", usage_event_id):
+
+    def read(name: str, body: Body, use: Callable[[Report], list[Used]]) -> None:
         seen[body["id"]] = body["modificationDateTime"]
-        name = names.get(body.get("clientID", ""))
-        if name is None or stamps.get(body["id"]) == body["modificationDateTime"]:
-            continue
+        if stamps.get(body["id"]) == body["modificationDateTime"]:
+            return
         try:
-            reports.append((name, validate(Report, dict(body))))
+            found.append((name, use(validate(Report, dict(body)))))
         except WireError:
-            continue  # what can't be read says nothing of what was used: it stays missing
-    return Look(vens, tuple(reports), seen)
+            _LOG.warning("domain below: a report of %s can't be read; what it used then is missing", name)
+
+    for body in objects.referring(ObjectType.REPORT, "eventID", usage_event_id):
+        if (name := names.get(body.get("clientID", ""))) is not None:
+            read(name, body, used)
+    for ven in vens:
+        if Party.find(objects, ven.id) is not None:
+            points = [point for offer in Offer.of(objects, ven.id) for point in offer.points]
+            for body in objects.referring(ObjectType.REPORT, "clientID", ven.client_id):
+                read(ven.name, body, partial(used_2b, points=points))
+    return Look(vens, tuple(found), seen)
 
 
 def _ven(body: Body, objects: Objects, heard: Mapping[str, datetime], now: datetime) -> SubVen:
@@ -131,11 +148,18 @@ def _out_by_opt(ven: Body, objects: Objects, now: datetime) -> Iterator[str]:
     if Party.find(objects, ven["id"]) is None:
         return
     opts = Opt.of(objects, ven["id"])
-    away = any(
-        opt.opt_type == OptType.OUT and start <= now and (not length or now < start + length)
+    away = [
+        opt.market_context
         for opt in opts
         for start, length in opt.stretches
-    )
+        if opt.opt_type == OptType.OUT and start <= now and (not length or now < start + length)
+    ]
     for told in Told.of(objects, ven["id"]):
-        if away or opt_of(told, opts) == OptType.OUT:
+        if opt_of(told, opts) == OptType.OUT or None in away or _context_of(told, objects) in away:
             yield told.event_id
+
+
+def _context_of(told: Told, objects: Objects) -> str:
+    event = objects.get(ObjectType.EVENT, told.event_id) or {}
+    program = objects.get(ObjectType.PROGRAM, event.get("programID", "")) or {}
+    return market_context(program.get("programName", ""))

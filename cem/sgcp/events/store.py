@@ -11,6 +11,10 @@ from types import MappingProxyType
 
 from cem.model.event import GridEvent
 
+BELIEVED_AFTER_S = 60.0
+"""Interpretation: a version with an earlier time of change is a late answer (a replica, a cache) at first. One that
+every listing of a minute shows is what the provider holds: its clock was set back, or it was restored."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -44,6 +48,7 @@ class Difference:
     older: tuple[str, ...] = ()  # an earlier modification than the one held: ignored
     missed: tuple[GridEvent, ...] = ()  # ran out before we heard of it: logged, never run late
     rejected: tuple[Rejection, ...] = ()
+    behind: Mapping[str, tuple[str, float]] = field(default_factory=lambda: MappingProxyType({}))
     asked_at_s: float = float("-inf")
     stale: bool = False  # the listing is not newer than the last one applied: nothing changes
 
@@ -59,6 +64,8 @@ class EventStore:
 
     events: Mapping[str, GridEvent] = field(default_factory=lambda: MappingProxyType({}))
     rejected: tuple[Rejection, ...] = ()
+    behind: Mapping[str, tuple[str, float]] = field(default_factory=lambda: MappingProxyType({}))
+    """Events whose listed version is earlier than ours: which one, and when it was first listed."""
     asked_at_s: float = float("-inf")
 
     def difference(self, listing: Listing, now: datetime, heard_until: datetime | None) -> Difference:
@@ -67,15 +74,16 @@ class EventStore:
             return Difference(stale=True, asked_at_s=self.asked_at_s)
         found: dict[str, list[GridEvent]] = {kind: [] for kind in ("new", "changed", "renewed", "missed")}
         same: list[str] = []
-        older: list[str] = []
+        behind: dict[str, tuple[str, float]] = {}
         listed: set[str] = set()
         for event in _newest_of_each(listing.events):
             listed.add(event.id)
             kind = self._kind(event, now, heard_until)
+            if kind == "older":
+                behind[event.id] = self._behind(event, listing.asked_at_s)
+                kind = "older" if listing.asked_at_s - behind[event.id][1] < BELIEVED_AFTER_S else "changed"
             if kind in found:
                 found[kind].append(event)
-            elif kind == "older":
-                older.append(event.id)
             elif event.id in self.events:
                 same.append(event.id)
         kept = listed | {r.event_id for r in listing.rejected if r.keep}
@@ -91,7 +99,8 @@ class EventStore:
             renewed=tuple(found["renewed"]),
             gone=gone,
             same=tuple(same),
-            older=tuple(older),
+            older=tuple(event_id for event_id in behind if all(e.id != event_id for e in found["changed"])),
+            behind=MappingProxyType(behind),
             missed=tuple(found["missed"]),
             rejected=listing.rejected,
             asked_at_s=listing.asked_at_s,
@@ -109,6 +118,10 @@ class EventStore:
         before, since = modified_at(held.modification), modified_at(event.modification)
         return "older" if before and since and since < before else "changed"
 
+    def _behind(self, event: GridEvent, asked_at_s: float) -> tuple[str, float]:
+        known = self.behind.get(event.id)
+        return known if known is not None and known[0] == event.modification else (event.modification, asked_at_s)
+
     def after(self, difference: Difference) -> "EventStore":
         """The store once the difference is on disk."""
         if difference.stale:
@@ -120,7 +133,11 @@ class EventStore:
             events[event.id] = event
         ordered = dict(sorted(events.items()))
         return replace(
-            self, events=MappingProxyType(ordered), rejected=difference.rejected, asked_at_s=difference.asked_at_s
+            self,
+            events=MappingProxyType(ordered),
+            rejected=difference.rejected,
+            behind=difference.behind,
+            asked_at_s=difference.asked_at_s,
         )
 
 

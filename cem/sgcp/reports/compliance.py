@@ -86,6 +86,7 @@ class Settled:
     verdict: Verdict
     shed_wh: float | None
     incentive: float | None  # in the tariff's currency; None without a rate or a baseline
+    overridden_w: float | None = None  # the limit of somebody else that did not leave room for what was asked
 
 
 def stretches(event: GridEvent, until: datetime) -> list[Stretch]:
@@ -167,6 +168,15 @@ def settled(stretch: Stretch, minutes: Minutes, base: Baseline | None, rate_per_
         earns = verdict in (Verdict.MET, Verdict.PARTLY, Verdict.NOTHING_ASKED)
         incentive = max(shed_wh, 0.0) / 1000 * rate_per_kwh if earns else 0.0
     return Settled(stretch, base, delivered_w, tolerance_w, verdict, shed_wh, incentive)
+
+
+def overridden_w(stretch: Stretch, others: Mapping[SignalKind, float]) -> float | None:
+    """The limit of others that a dispatch could not be followed beside, a magnitude; None: there was none."""
+    if stretch.kind is not SignalKind.DISPATCH_W or stretch.asked is None:
+        return None
+    side = SignalKind.IMPORT_LIMIT_W if stretch.asked >= 0 else SignalKind.EXPORT_LIMIT_W
+    limit_w = others.get(side)
+    return limit_w if limit_w is not None and limit_w < abs(stretch.asked) else None
 
 
 def _verdict(

@@ -33,6 +33,16 @@ class Part:
             return None
         return max(self.soc_pct - self.reserve_pct, 0.0) / 100.0 * capacity_wh
 
+    @property
+    def room_wh(self) -> float | None:
+        """What a battery can still hold; 0 of everything else."""
+        if self.resource.role is not Role.BATTERY:
+            return 0.0
+        capacity_wh = self.resource.ratings.capacity_wh
+        if capacity_wh is None or self.soc_pct is None:
+            return None
+        return max(100.0 - self.soc_pct, 0.0) / 100.0 * capacity_wh
+
     def dispatchable_wh(self, hours: float) -> float | None:
         """What a battery can give within so many hours."""
         stored_wh, most_w = self.stored_wh, self.resource.ratings.max_discharge_w
@@ -53,9 +63,9 @@ class Part:
         """By how much it could take more, or give less, for so many hours."""
         controls, ratings = self.resource.controls, self.resource.ratings
         if Control.BATTERY_SETPOINT_W in controls:
-            if ratings.capacity_wh is None or ratings.max_charge_w is None or self.soc_pct is None:
+            room_wh = self.room_wh
+            if room_wh is None or ratings.max_charge_w is None:
                 return None
-            room_wh = max(100.0 - self.soc_pct, 0.0) / 100.0 * ratings.capacity_wh
             most_w = min(ratings.max_charge_w, room_wh / hours)
             return None if self.power_w is None else max(most_w - self.power_w, 0.0)
         if Control.PV_LIMIT_W not in controls:

@@ -15,7 +15,7 @@ WINDOW_INTERVALS = 60
 
 
 class Outbox:
-    """One provider's intervals awaiting delivery, at most a week of them."""
+    """One provider's intervals awaiting delivery, at most as far back as KEEP."""
 
     def __init__(self, provider_id: str, interval_s: float) -> None:
         self._provider_id = provider_id
@@ -66,7 +66,7 @@ class Outbox:
         return rows
 
     def expired(self, now: datetime) -> list[Row]:
-        """Forgets what is older than a week; the rows to remove."""
+        """Forgets what is older than KEEP; the rows to remove."""
         return self.acknowledged([usage for usage in self._waiting.values() if usage.start < now - KEEP])
 
     def unstored(self) -> list[Row]:

@@ -1,7 +1,8 @@
 """A settled event as a row of the record and as an OpenADR 3.1 report.
 
 The report belongs to the event; an interval for each stretch carries BASELINE, USAGE and DELTA_USAGE in kWh (net,
-import positive), and the private types ASKED (kW), TOLERANCE (kW), VERDICT and INCENTIVE (with its currency).
+import positive), and the private types ASKED (kW), TOLERANCE (kW), VERDICT and INCENTIVE (with its currency); and,
+where a limit of somebody else left no room for what was asked, OVERRIDDEN_BY_LIMIT (kW), without saying whose it was.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,7 @@ from cem.wire.openadr3 import (
 )
 
 ASKED, TOLERANCE, VERDICT, INCENTIVE = "ASKED", "TOLERANCE", "VERDICT", "INCENTIVE"
+OVERRIDDEN = "OVERRIDDEN_BY_LIMIT"
 
 
 def row_of(event: GridEvent, parts: Sequence[Settled], currency: str) -> dict[str, Json]:
@@ -56,6 +58,7 @@ def _part(part: Settled) -> Json:
         "tolerance_w": round(part.tolerance_w, 1),
         "verdict": part.verdict.value,
         "shed_wh": None if part.shed_wh is None else round(part.shed_wh, 1),
+        "overridden_w": part.overridden_w,
         "incentive": None if part.incentive is None else round(part.incentive, 4),
     }
 
@@ -89,7 +92,7 @@ def _descriptors(currency: str) -> Iterable[ReportPayloadDescriptor]:
     for kind in (ReportPayload.BASELINE, ReportPayload.USAGE, ReportPayload.DELTA_USAGE):
         reading = ReadingType.DIRECT_READ if kind is ReportPayload.USAGE else ReadingType.ESTIMATED
         yield ReportPayloadDescriptor(payload_type=kind, reading_type=reading, units=Unit.KWH)
-    for name in (ASKED, TOLERANCE):
+    for name in (ASKED, TOLERANCE, OVERRIDDEN):
         yield ReportPayloadDescriptor(payload_type=name, units=Unit.KW)
     yield ReportPayloadDescriptor(payload_type=INCENTIVE, units=currency)
 
@@ -115,6 +118,7 @@ def _interval(number: int, part: Json) -> Interval:
         add(ASKED, _scaled(part["asked_w"], 1.0))
         add(TOLERANCE, _scaled(part["tolerance_w"], 1.0))
     add(VERDICT, str(part["verdict"]))
+    add(OVERRIDDEN, _scaled(part.get("overridden_w"), 1.0))
     incentive = part["incentive"]
     add(INCENTIVE, incentive if isinstance(incentive, int | float) else None)
     add(ReportPayload.DATA_QUALITY, (DataQuality.MISSING if delivered_w is None else DataQuality.OK).value)

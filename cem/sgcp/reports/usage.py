@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from cem.model.time import Instant
 
 SITE = "site"
-KEEP = timedelta(days=7)
-"""How far back intervals are accounted for, and kept for delivery."""
+KEEP = timedelta(days=8)
+"""How far back intervals are accounted for, and kept for delivery: a week without a link, and a day to deliver it."""
 FULL_ENOUGH = 0.95
 """The measured share of an interval from which its energy counts as measured."""
 LONGEST_HOLD_S = 60.0

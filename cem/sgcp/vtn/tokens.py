@@ -211,7 +211,7 @@ class Tokens:
 
     def _signed(self, grant: Grant) -> str:
         scopes = sum(1 << place for place, scope in enumerate(_ORDER) if scope in grant.scopes)
-        end_ms = round((grant.expires_at - _EPOCH) / timedelta(milliseconds=1))
+        end_ms = (grant.expires_at - _EPOCH) // timedelta(milliseconds=1)  # never later than its lifetime allows
         said = f"{_url64(grant.client_id.encode())}.{scopes:x}.{end_ms:x}.{self._new_salt()}"
         return f"{said}.{self._code(grant.client_id, said)}"
 

@@ -86,7 +86,7 @@ def _template(event: Body, program: Body) -> Template | None:
             event_id=read.id,
             modification_number=0,
             priority=0 if bound.priority >= LOWEST_PRIORITY else bound.priority + 1,
-            market_context=_context(bound.programme_id),
+            market_context=market_context(bound.programme_id),
             created_at=made_at,
             status=EventState.NONE,
             comment=bound.name,
@@ -172,7 +172,8 @@ def _is_whole(intervals: Sequence[EventInterval]) -> bool:
     return all(one.end == following.start for one, following in pairwise(intervals))
 
 
-def _context(programme: str) -> str:
+def market_context(programme: str) -> str:
+    """The marketContext that stands for a program of 3.1, whose name need not be a URI."""
     return programme if "://" in programme else f"urn:openadr:program:{quote(programme)}"
 
 

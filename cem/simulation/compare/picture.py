@@ -13,6 +13,7 @@ COLOURS = {
     Policy.EXACT: "#3a5fcd",
 }
 HOUR_MIN = 60
+MOST_POINTS = 800
 
 
 def svg(found: Comparison) -> str:
@@ -27,7 +28,8 @@ def svg(found: Comparison) -> str:
         costs.append(chart.Line(str(policy), COLOURS[policy], list(zip(at, spent.tolist(), strict=True))))
         if task.scenario.home.battery:
             levels.append(chart.Line(str(policy), COLOURS[policy], [(s.at, s.battery_soc_pct) for s in hours]))
-    costs.append(chart.Line("perfect foresight", "#c1121f", found.foresight()))
+    paid = found.foresight()
+    costs.append(chart.Line("perfect foresight", "#c1121f", paid[:: max(1, len(paid) // MOST_POINTS)]))
     first = next(iter(found.runs.values())).samples[HOUR_MIN - 1 :: HOUR_MIN]
     prices = chart.Line("import", "#6a4c93", [(sample.at, sample.import_price) for sample in first])
     panels = [chart.Panel(f"paid so far, {found.currency}", 360, tuple(costs))]

@@ -123,7 +123,9 @@ class _SiteLimit:
             return []
         power = self._power_w(seen)
         kept = limit if self._excused(seen, limit) else max(limit, power - jumped_w)
-        mean = self._mean.add(seen.at_s, min(power, kept))
+        # what lies above all that may be taken counts, not the whole of it
+        above = limit + max(0.0, power - max(limit, self._most_w(seen)))
+        mean = self._mean.add(seen.at_s, min(power, kept, above))
         most = limit + max(50.0, 0.02 * limit)
         if self._told.once(self.side, mean is not None and mean > most):
             seen_w = f"{mean:.0f} W {self.side} over a minute; uncontrolled {seen.facts.uncontrolled_w:.0f} W"
@@ -163,6 +165,11 @@ class _SiteLimit:
     def _power_w(self, seen: Seen) -> float:
         raise NotImplementedError
 
+    def _most_w(self, seen: Seen) -> float:
+        """What may flow although it is above the limit."""
+        del seen
+        return float("-inf")
+
     def _excused(self, seen: Seen, limit: float) -> bool:
         raise NotImplementedError
 
@@ -200,6 +207,10 @@ class ImportLimit(_SiteLimit):
 
     def _power_w(self, seen: Seen) -> float:
         return seen.facts.grid_w
+
+    def _most_w(self, seen: Seen) -> float:
+        """What nobody controls, and the guaranteed minimum on top of it."""
+        return seen.facts.uncontrolled_w + self._minimum_w if self._minimum_w else float("-inf")
 
     def _excused(self, seen: Seen, limit: float) -> bool:
         del limit  # whatever it is: nothing more can be taken away

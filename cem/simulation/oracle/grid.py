@@ -42,14 +42,15 @@ class _Line:
     vtn: MemoryVtn
     heard_s: float | None = None  # the last answer that was delivered
     accepted_s: dict[str, float] = field(default_factory=dict)  # event id -> when it was delivered first
-    windows: dict[str, tuple[_Window, ...]] = field(default_factory=dict)
+    windows: dict[str, tuple[_Window, ...]] = field(default_factory=dict)  # as they were delivered last
 
 
 class GridTruth:
     """Listens on every line between gateway and VTN. `limits` gives what must be kept to.
 
     Interpretation: an event counts from its first delivery on, and no longer once the VTN has taken it back; one that
-    was delivered less than a minute before its start must be kept to a minute after its delivery.
+    was delivered less than a minute before its start must be kept to a minute after its delivery. One that was taken
+    back while nobody heard of it need not be kept to, but is what the gateway goes by: no fallback holds beside it.
     """
 
     def __init__(self, site: Site, lines: Mapping[str, tuple[Provider, MemoryVtn]], step_s: float = 1.0) -> None:
@@ -77,10 +78,10 @@ class GridTruth:
         line.vtn.request = request  # type: ignore[method-assign]
 
     def _delivered(self, line: _Line) -> None:
-        for event in line.vtn.events():
-            event_id = str(event["id"])
+        standing = {str(event["id"]): tuple(_windows(event)) for event in line.vtn.events()}
+        for event_id in standing:
             line.accepted_s.setdefault(event_id, self._at_s)
-            line.windows[event_id] = tuple(_windows(event))
+        line.windows = standing
 
     def restarted(self) -> None:
         """A new gateway knows what the former one accepted, but has heard nobody yet, unless in this very instant."""
@@ -123,11 +124,13 @@ class GridTruth:
         at_s, name = self._at_s, line.provider.id
         standing = {str(event["id"]) for event in line.vtn.events()}
         found = []
-        for event_id, windows in line.windows.items():
-            if event_id not in standing or not trusted:
-                continue
+        stored = False
+        for event_id, windows in line.windows.items() if trusted else ():
             for window in windows:
-                if window.side == side and window.start <= wall < window.end:
+                if window.side != side or not window.start <= wall < window.end:
+                    continue
+                stored = True
+                if event_id in standing:
                     begun_s = at_s - (wall - window.start).total_seconds()
                     due = max(begun_s + self._ramp_s, line.accepted_s[event_id] + SETTLE_S)
                     found.append((name, window.limit_w, due))
@@ -135,7 +138,7 @@ class GridTruth:
         lost_s = 2 * line.provider.stale_after_s()
         heard_s = line.heard_s
         silent = heard_s is None or at_s - heard_s > lost_s
-        if default is not None and (not trusted or (silent and not found)):
+        if default is not None and (not trusted or (silent and not stored)):
             due = (heard_s + lost_s + SETTLE_S) if heard_s is not None and trusted else at_s
             found.append((f"{name} fallback", default, due))
         return found

@@ -13,6 +13,7 @@ from cem.simulation.oracle.electrical import ExportLimit, Fuse, GuaranteedLeast,
 from cem.simulation.oracle.facts import FactSource
 from cem.simulation.oracle.grid import GridTruth
 from cem.simulation.oracle.life import Autonomy, Bumpless, Failsafe, HandBack, Promise, Recovery
+from cem.simulation.oracle.returning import Return
 from cem.simulation.oracle.seen import Bounds, Invariant, Seen, Violation, Write
 from cem.simulation.oracle.storage import DeviceEnvelope, NoHunting, OneDirection, Reserve
 from cem.simulation.oracle.switching import Car, Ramp, Spread, Switching
@@ -21,7 +22,8 @@ from cem.simulation.plant import has_registers
 
 PLAIN = (
     Fuse, ImportLimit, ExportLimit, GuaranteedLeast, Reserve, DeviceEnvelope, OneDirection, Switching, Ramp, Spread,
-    Car, NoHunting, FreshData, Feeding, Failsafe, MostRestrictive, HandBack, Autonomy, Recovery, Resources, Promise,
+    Return, Car, NoHunting, FreshData, Feeding, Failsafe, MostRestrictive, HandBack, Autonomy, Recovery, Resources,
+    Promise,
 )  # fmt: skip
 """The invariants that need nothing but the site and its bounds."""
 WIRED = (Bumpless, ArmedFirst)

@@ -12,6 +12,8 @@ from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
 from cem.simulation.oracle.wires import Block, amps_told, storage_share, written
 
 HANDED_S = 10.0
+FIRST_WORDS_S = 30.0
+"""After a start: until then a gateway may not have met a device."""
 WATCHED_EVERY_S = 10.0
 """How often the status is looked at: making it costs more than everything else here."""
 
@@ -142,7 +144,9 @@ class Bumpless:
 class HandBack:
     """I22: after an orderly end every device that can be reached steers itself, within ten seconds.
 
-    A battery that no register hands back, only its own time-out, stands still until that has run out.
+    A battery that no register hands back, only its own time-out, stands still until that has run out. Excused is what a
+    killed gateway left to one that was stopped in its first half minute, before it had a word for that device: there
+    the timers (I14) and `cem release`, which the service manager starts after every stop, do it.
     """
 
     name = "I22"
@@ -150,21 +154,31 @@ class HandBack:
     def __init__(self, site: Site, bounds: Bounds) -> None:
         del site
         self._bounds = bounds
+        self._started_s: float | None = None
+        self._spoken: set[str] = set()  # the devices that the present, or last, gateway has written to
+        self._ran_s = 0.0
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
         """What batteries, inverters and contacts still hold."""
+        if seen.runs:
+            if seen.started_s != self._started_s:
+                self._started_s, self._spoken = seen.started_s, set()
+            self._spoken |= {write.device_id for write in seen.writes if not write.former}
+            self._ran_s = seen.runs_for_s()
         if seen.runs or not seen.handed_back or seen.died_s is None or seen.at_s - seen.died_s < HANDED_S:
             self._told = Told()
             return []
         dead_s = seen.at_s - seen.died_s
-        held = [(b.resource.id, b.held_w, " W") for b in seen.facts.batteries if b.obeys and not _waits(b, dead_s)]
-        held += [(r.resource.id, r.limit_w, " W") for r in seen.facts.roofs if r.obeys]
-        held += [(s.resource.id, s.held, "") for s in seen.facts.switched if s.well]
+        held: list[tuple[Resource, float | None, str]] = []
+        held += [(b.resource, b.held_w, " W") for b in seen.facts.batteries if b.obeys and not _waits(b, dead_s)]
+        held += [(r.resource, r.limit_w, " W") for r in seen.facts.roofs if r.obeys]
+        held += [(s.resource, s.held, "") for s in seen.facts.switched if s.well]
+        young = self._ran_s < FIRST_WORDS_S
         return [
-            Violation(self.name, seen.at_s, f"{key}: by itself after the stop", f"still {value:.0f}{unit} held")
-            for key, value, unit in held
-            if self._told.once(key, value is not None)
+            Violation(self.name, seen.at_s, f"{own.id}: by itself after the stop", f"still {value:.0f}{unit} held")
+            for own, value, unit in held
+            if self._told.once(own.id, value is not None and not (young and own.device_id not in self._spoken))
         ]
 
 

@@ -276,11 +276,12 @@ class NoHunting:
 
     def _regime(self, seen: Seen) -> object:
         """What the plan and the reserve say now: a change of these is a change outside."""
-        return (
-            tuple((s.resource_id, s.rank, s.source, s.reason[:12]) for s in seen.decision.setpoints)
-            if seen.decision is not None
-            else None
-        )
+        if seen.decision is None or seen.inputs is None:
+            return None
+        slot = seen.inputs.plan.slot_at(seen.inputs.now.wall) if seen.inputs.plan is not None else None
+        wanted = [slot.intents.get(b.resource.id) for b in seen.facts.batteries] if slot is not None else []
+        intents = tuple(None if one is None else (one.kind, one.target_soc_pct, one.max_w) for one in wanted)
+        return intents, tuple((s.resource_id, s.rank, s.source, s.reason[:12]) for s in seen.decision.setpoints)
 
     def _battery(self, seen: Seen, battery: BatteryFact) -> list[Violation]:
         key, found = battery.resource.id, []

@@ -235,6 +235,10 @@ class Spread:
         self._before: Envelope | None = None
         self._kept: _Kept | None = None
         self._longest_s = max(site.policy.spread_s, *site.policy.spread_by.values(), 0.0)
+        island = site.policy.island
+        asking_s = island.permission_most_s if island.permitted_by else 0.0
+        self._return_s = island.stable_s + asking_s + island.delay_s
+        self._dark_s = float("-inf")  # when the grid was last not there, in truth
         self._started_s: float | None = None
         self._occasions = _Occasions()
         self._more = Lasting()
@@ -242,6 +246,8 @@ class Spread:
 
     def observe(self, seen: Seen) -> list[Violation]:
         """The limit's end, and what is taken afterwards."""
+        if not seen.facts.grid_there:
+            self._dark_s = seen.at_s
         # a new gateway begins with the agreed default, however short the moment until it hears of anything else
         anew, self._started_s = seen.started_s != self._started_s, seen.started_s
         knows = seen.runs and not anew and seen.trusted and not seen.safe and seen.facts.meter != "lies"
@@ -268,10 +274,11 @@ class Spread:
         return found
 
     def _late(self, seen: Seen) -> list[Violation]:
-        """No wait is longer than the longest after the last occasion for one."""
+        """No wait is longer than the longest after the last occasion for one, or than an outage calls for."""
         setpoints = seen.decision.setpoints if seen.decision is not None else ()
         waits = any("by chance" in text for text in (seen.words(), *(s.reason for s in setpoints)))
-        late = waits and seen.at_s > self._occasions.last_s + self._longest_s + 2 * self._bounds.lag_s
+        until_s = max(self._occasions.last_s + self._longest_s, self._dark_s + self._return_s)
+        late = waits and seen.at_s > until_s + 2 * self._bounds.lag_s
         if not self._told.once("late", late):
             return []
         return [Violation(self.name, seen.at_s, "an end of the wait", "it still waits", seen.words())]

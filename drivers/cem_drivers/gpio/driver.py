@@ -46,7 +46,9 @@ class GpioDriver:
             for control in sorted(resource.controls - offered)
         ]
         if (role is Role.CONTACTS) != bool(wired):
-            faults.append("resources[0].role: the contacts w3, s1, s2 and w4 are of the role contacts, and only they")
+            faults.append(
+                "resources[0].role: the contacts w3, s1, s2, w4 and island are of the role contacts, and only they"
+            )
         elif wired != resource.contacts:
             faults.append(
                 f"resources[0].contacts: write {sorted(contact.value for contact in wired)}, as wired in link"

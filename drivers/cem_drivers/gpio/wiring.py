@@ -122,7 +122,7 @@ def link_faults(link: LinkTable) -> list[str]:
         faults.append("link.relay: either a relay or the two contacts of SG Ready at one device")
     contacts = [contact.value for contact in Contact if contact in link]
     if contacts and any(name in link for name in (*OUTPUTS, "s0")):
-        faults.append(f"link.{contacts[0]}: what the grid operator signals is a device of its own")
+        faults.append(f"link.{contacts[0]}: what is signalled by contacts is a device of its own")
     if "pulses_per_kwh" in link and "s0" not in link:
         faults.append("link.s0: missing; pulses_per_kwh is of its meter")
     if "s0" in link and "pulses_per_kwh" not in link:

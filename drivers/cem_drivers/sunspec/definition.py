@@ -34,6 +34,15 @@ class Point:
 
 
 @dataclass(frozen=True)
+class PointList:
+    """A list of points of a curve, as many as the model says for all: `head` goes before them, once."""
+
+    name: str  # of the group that it is, "" where the curve has but one
+    head: tuple[Point, ...]
+    point: tuple[Point, ...]  # one of the list: its x and its y
+
+
+@dataclass(frozen=True)
 class Definition:
     """One model: its fixed points, and the points of its repeating group with offsets from the group's begin."""
 
@@ -43,7 +52,7 @@ class Definition:
     group: tuple[Point, ...]  # () where the model has none, or one of groups within groups
     count: str  # the point that tells how many groups there are; "" where none does
     curve: tuple[Point, ...] = ()  # of the group that has groups within: one curve without its points
-    curve_point: tuple[Point, ...] = ()  # one point of a curve
+    lists: tuple[PointList, ...] = ()  # of each curve, in the order of its registers
 
     @cached_property
     def fixed_size(self) -> int:
@@ -82,10 +91,19 @@ def definition(model: int) -> Definition | None:
     deeper = first.get("groups", [])
     if not deeper:
         return Definition(model, group["name"], fixed, _points(first["points"]), count)
-    return Definition(model, group["name"], fixed, (), count, _points(first["points"]), _points(deeper[0]["points"]))
+    lists = tuple(_list(part) for part in deeper)
+    return Definition(model, group["name"], fixed, (), count, _points(first["points"]), lists)
 
 
 _COUNTS = {160: "N"}  # named in the description only
+
+
+def _list(part: dict[str, Any]) -> PointList:
+    """The points of a curve, or a group of it that has points of its own (707 to 710)."""
+    inner = part.get("groups", [])
+    if not inner:
+        return PointList("", (), _points(part["points"]))
+    return PointList(part["name"], _points(part["points"]), _points(inner[0]["points"]))
 
 
 def _continued(fixed: tuple[Point, ...], groups: list[dict[str, Any]]) -> tuple[Point, ...]:

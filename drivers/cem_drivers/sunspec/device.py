@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cem.driver import (
     Control,
@@ -182,6 +182,7 @@ class SunSpecDevice:
                 f"{self.id}: {bus.name} answers, but has no SunSpec map at any known address; nothing is written. "
                 "Check the unit and whether SunSpec Modbus is switched on"
             )
+        maps = await self._named(bus, maps)
         device = self._identified(maps)
         self._device = device
         ordered = [device, *(other for other in maps if other is not device)]
@@ -209,6 +210,18 @@ class SunSpecDevice:
         if self._bus is None or self._device is None:
             raise NoAnswer(f"{self.id}: not open")
         return self._bus
+
+    async def _named(self, bus: Bus, maps: list[Map]) -> list[Map]:
+        """Asks again who they are where one that said nothing may be ours; raises NoAnswer where that stays so."""
+        wanted = self._config.serial
+        if wanted is None or any(device.identity.serial == wanted.strip() for device in maps):
+            return maps
+        return [
+            device
+            if device.identity.serial
+            else replace(device, identity=await read_identity(bus, device.models[0], self._max_read))
+            for device in maps
+        ]
 
     def _identified(self, maps: list[Map]) -> Map:
         wanted = self._config.serial

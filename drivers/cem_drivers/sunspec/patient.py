@@ -11,10 +11,11 @@ BUSY_S = 0.3  # before a device that said that it is busy is asked again
 
 
 class PatientReader:
-    """Reads again what got lost, and keeps count of the silence met. One for each scan."""
+    """Reads again what got lost, `tries` times in all, and keeps count of the silence met. One for each scan."""
 
-    def __init__(self, bus: Bus, silences: int = SILENCES) -> None:
+    def __init__(self, bus: Bus, silences: int = SILENCES, tries: int = TRIES) -> None:
         self.bus = bus
+        self.tries = tries
         self.answered = False  # anything at all, a refusal too
         self.cut_at: int | None = None  # where a map could not be read on, though nothing says that it ends there
         self._left = silences
@@ -24,8 +25,9 @@ class PatientReader:
         """Whether more silence was met than a scan may take."""
         return self._left <= 0
 
-    async def read(self, address: int, count: int, tries: int = TRIES) -> bytes:
+    async def read(self, address: int, count: int, tries: int | None = None) -> bytes:
         """Registers as bytes. Raises Refused at once; NoAnswer, BadAnswer or a busy Refused after the last try."""
+        tries = self.tries if tries is None else tries
         while True:
             tries -= 1
             try:
@@ -46,7 +48,7 @@ class PatientReader:
                 self.answered = True
                 return block
 
-    async def read_or_none(self, address: int, count: int, tries: int = TRIES) -> bytes | None:
+    async def read_or_none(self, address: int, count: int, tries: int | None = None) -> bytes | None:
         """The same; None where it can't be read."""
         try:
             return await self.read(address, count, tries)

@@ -15,6 +15,7 @@ from cem_drivers.sunspec.scan import Map, Model
 INVERTER = (101, 102, 103, 111, 112, 113, 701)
 METER = (201, 202, 203, 204, 211, 212, 213, 214)
 STORAGE = (124, 713, 802)
+STATUS = 122
 NAMEPLATE, SETTINGS, DER_RATINGS = 120, 121, 702
 LIMIT_CONTROLS = (123, 704)  # in the order of preference
 STORAGE_CONTROLS = (124, 704)
@@ -23,9 +24,12 @@ LIMIT_CONTROL, STORAGE_CONTROL, DER_CONTROL = 123, 124, 704
 HEARTBEAT = 715
 MPPT, DC_PORTS = 160, 714
 PV_PORT = 0  # PrtTyp of model 714
+GRID_FOLLOWING, GRID_FORMING = 1 << 0, 1 << 1  # DERMode of model 701
+WORKING = (4.0, 5.0)  # St of models 101 to 113: MPPT, THROTTLED
 NEEDED: dict[int, tuple[str, ...]] = {
     **dict.fromkeys((101, 102, 103, 111, 112, 113), ("W", "Hz", "PhVphA", "WH", "St")),
-    701: ("W", "Hz", "VL1", "LNV", "TotWhInj", "TotWhAbs", "InvSt"),
+    701: ("W", "Hz", "VL1", "LNV", "TotWhInj", "TotWhAbs", "InvSt", "DERMode"),
+    122: ("ECPConn",),
     **dict.fromkeys(
         METER,
         (
@@ -73,7 +77,7 @@ class Source:
             return (self.meter,) if self.meter is not None else ()
         ids: tuple[int, ...] = (*SLOW, *LIMIT_CONTROLS)
         if self.role is Role.BATTERY:
-            ids = (*SLOW, *STORAGE, DER_CONTROL)
+            ids = (*SLOW, *STORAGE, DER_CONTROL, STATUS)
         if self.hybrid:
             ids = (*ids, MPPT, DC_PORTS)
         found = [self.inverter, *(self.map.first(model) for model in ids)]
@@ -230,11 +234,30 @@ def battery_points(source: Source, values: Values, generation_w: float | None) -
         "max_discharge_w": max_discharge_w(values),
         "charged_wh": None if source.hybrid else number(values, (inverter, "TotWhAbs")),
         "discharged_wh": None if source.hybrid else number(values, (inverter, "TotWhInj")),
+        "on_grid": on_grid(values, inverter),
         "state": _symbol(values, 802, "ChaSt") or _symbol(values, 124, "ChaSt") or _symbol(values, 802, "State"),
     }
     points["soc_pct"] = optional.pop("soc_pct")
     points.update({name: value for name, value in optional.items() if value is not None})
     return points
+
+
+def on_grid(values: Values, inverter: int) -> float | None:
+    """1 while the battery's inverter follows the grid, 0 while it forms the house's voltage; None where nobody tells.
+
+    Models 701 (DERMode) and 122 (ECPConn, with the inverter's St). Interpretation: 701 says so by grid forming without
+    grid following, as some form and follow at once; a disconnected ECPConn means an island only while the inverter
+    works, since one that sleeps or is off may have left the grid alone.
+    """
+    modes = number(values, (701, "DERMode"))
+    if modes is not None and int(modes) & (GRID_FOLLOWING | GRID_FORMING):
+        return float(bool(int(modes) & GRID_FOLLOWING))
+    connected = number(values, (STATUS, "ECPConn"))
+    if connected is None or inverter == 701:
+        return None
+    if connected == 1.0:
+        return 1.0
+    return 0.0 if number(values, (inverter, "St")) in WORKING else None
 
 
 def port_generation_w(ports: list[dict[str, Value]]) -> float | None:

@@ -155,12 +155,28 @@ def _ends(last: Model) -> Iterator[int]:
 
 
 async def scan(bus: Bus, configured: int | None = None) -> list[Map]:
-    """The devices of a unit; [] if it has no SunSpec map. Raises NoAnswer, BadAnswer, Refused."""
-    return await scan_with(PatientReader(bus), configured)
+    """The devices of a unit that is to be used; [] if it has no SunSpec map. Raises NoAnswer, BadAnswer, Refused.
+
+    Silence is how some devices end their map, and an answer that got lost looks the same: what a map that is cut off
+    so lacks would be missing for as long as the device is open. So it is walked again; the end is believed where the
+    device answers from the begin of its map up to the same address once more.
+    """
+    reader = PatientReader(bus)
+    maps = await scan_with(reader, configured)
+    if reader.cut_at is None:
+        return maps
+    again = PatientReader(bus, tries=1)  # where it ends in silence each try costs a time-out, and opening has an end
+    maps = await scan_with(again, maps[0].models[0].address - 2)
+    if again.cut_at not in (None, reader.cut_at):
+        raise NoAnswer(
+            f"{bus.name}: its map could not be read: no answer at {reader.cut_at}, then none at {again.cut_at}; "
+            "answers get lost. Check the cable and who else uses the link"
+        )
+    return maps
 
 
 async def scan_with(reader: PatientReader, configured: int | None = None) -> list[Map]:
-    """The same with a reader whose count of silence goes on."""
+    """The devices as far as the map can be read, with a reader whose count of silence goes on."""
     insisted, reader.bus.insist = reader.bus.insist, True
     try:
         base = await find_base(reader, configured)

@@ -8,10 +8,11 @@ from hw_sim.physics.heat_pump import FORCED, LOCKED, NORMAL, RECOMMENDED
 from hw_sim.physics.house import House
 from hw_sim.pins import PinBoard
 from hw_sim.specs import DeviceSpec
-from hw_sim.truth import Hold
+from hw_sim.truth import Hold, Supply
 
 PULSE_S = 0.04  # EN 62053-31, class A: 30 ms at least, and as much between two
 SPACING_S = 0.1
+ISLAND = "island"
 _STATES = {(True, False): LOCKED, (False, False): NORMAL, (False, True): RECOMMENDED, (True, True): FORCED}
 Later = Callable[[float, Callable[[], None]], object]
 
@@ -126,11 +127,22 @@ class PulseFront(PinFront):
 
 
 class ContactsFront(PinFront):
-    """A control box: its contacts close (with `nc`: open) while it signals. Events of the time line work it."""
+    """A control box: its contacts close (with `nc`: open) while it signals. Events of the time line work it.
+
+    The pin `island` is an auxiliary contact of the transfer switch: it signals while the house is off the grid.
+    """
 
     def __init__(self, spec: DeviceSpec, house: House, board: PinBoard) -> None:
         self._signals = dict.fromkeys(spec.pins, 0)
         super().__init__(spec, house, board)
+
+    def send(self, later: Later, dt_s: float) -> None:
+        """Called after each step: where the transfer switch stands."""
+        super().send(later, dt_s)
+        off_grid = int(self.house.supply is not Supply.GRID)
+        if self._signals.get(ISLAND, off_grid) != off_grid:
+            self._signals[ISLAND] = off_grid
+            self._settle()
 
     def signal(self, contact: str, begins: bool) -> None:
         """One signal begins or ends."""

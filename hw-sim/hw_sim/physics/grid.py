@@ -25,9 +25,16 @@ class Grid:
             return (self._volts[phase - 1],)
         return self._volts if self.spec.phases == 3 else self._volts[:1]
 
-    def step(self, elapsed_s: float) -> None:
-        """Moves on to a time."""
+    def step(self, elapsed_s: float, flows_w: Phases = NONE, flows_var: Phases = NONE) -> None:
+        """Moves on to a time. `flows_w` and `flows_var` are drawn through the feeder, per phase, import positive: they
+        lower the voltage by (R P + X Q) / V (the usual approximation for a short line)."""
         one, two, three = (course.move(elapsed_s) for course in self._volts)
+        r, x = self.spec.resistance_ohm, self.spec.reactance_ohm
+        if r > 0.0 or x > 0.0:
+            one, two, three = (
+                volts - (r * watts + x * var) / self.spec.voltage_v if volts > 0.0 else volts
+                for volts, watts, var in zip((one, two, three), flows_w, flows_var, strict=True)
+            )
         hz = self.frequency.move(elapsed_s)
         self.present = not self.lost
         self.voltages_v, self.frequency_hz = (NONE, 0.0) if self.lost else ((one, two, three), hz)

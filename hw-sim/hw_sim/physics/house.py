@@ -71,7 +71,7 @@ class House:
         self.weather = Weather(home, self.calendar, seed)
         self.grid = Grid(home.grid)
         self.household = Household(home.load, self.calendar, seed, home.grid.phases)
-        self.roofs = {s.id: Roof(s, self.weather, home.latitude, home.longitude) for s in home.pv}
+        self.roofs = {s.id: Roof(s, self.weather, home.latitude, home.longitude, home.grid) for s in home.pv}
         self.batteries = {s.id: Battery(s) for s in home.battery}
         self.charging_points = {s.id: ChargingPoint(s, self.calendar) for s in home.ev}
         self.heat_pumps = {s.id: HeatPump(s, self.calendar) for s in home.heat_pump}
@@ -149,7 +149,7 @@ class House:
     def _part(self, dt_s: float) -> None:
         self.elapsed_s += dt_s
         unix_s = self.unix_s
-        self.grid.step(self.elapsed_s)
+        self.grid.step(self.elapsed_s, self.grid_phases_w, self._flows_var())
         self.outdoor_c = outdoor_c = self.weather.outdoor_c(unix_s)
         self.household.step(unix_s)
         supply = self.island.begin(dt_s, self.household.wanted_w)
@@ -166,6 +166,8 @@ class House:
             load.step(dt_s, powered)
             others += load.power_w
         for roof in self.roofs.values():
+            if supply is Supply.GRID:  # in an island the battery's frequency holds the roofs back, see Island
+                roof.sense(dt_s, volts, self.grid.frequency_hz)
             roof.step(dt_s, unix_s, powered)
         if supply is Supply.GRID:
             self._follow(dt_s, others + self.household.power_w)
@@ -183,6 +185,15 @@ class House:
             self.import_wh += self.grid_w * dt_s / 3600.0
         else:
             self.export_wh -= self.grid_w * dt_s / 3600.0
+
+    def _flows_var(self) -> Phases:
+        """What the roofs draw as reactive power through the feeder; everything else draws none."""
+        one, two, three = NONE
+        for roof in self.roofs.values():
+            if roof.support is not None:
+                a, b, c = spread(roof.reactive_var, roof.spec.phases, roof.spec.phase)
+                one, two, three = one + a, two + b, three + c
+        return one, two, three
 
     def _follow(self, dt_s: float, others_w: float) -> None:
         """The batteries on the grid.

@@ -2,11 +2,12 @@
 
 import math
 
-from hw_sim.physics.phases import spread
+from hw_sim.physics.phases import Phases, spread
 from hw_sim.physics.recording import Recording
 from hw_sim.physics.sun import clear_sky_w_per_m2, sun_position
+from hw_sim.physics.support import SETS, Support
 from hw_sim.physics.weather import Weather
-from hw_sim.specs import PvSpec
+from hw_sim.specs import GridSpec, PvSpec
 from hw_sim.truth import PvTruth
 
 _GRID_S = 60.0
@@ -15,8 +16,14 @@ _GRID_S = 60.0
 class Roof:
     """PV modules and inverter. `limit_w` and `connected` are the knobs; `power_w` is at most zero."""
 
-    def __init__(self, spec: PvSpec, weather: Weather, latitude: float, longitude: float) -> None:
+    def __init__(
+        self, spec: PvSpec, weather: Weather, latitude: float, longitude: float, grid: GridSpec | None = None
+    ) -> None:
         self.spec = spec
+        grid = GridSpec() if grid is None else grid
+        self.support = (
+            None if spec.supports is None else Support(SETS[spec.supports], grid.voltage_v, grid.frequency_hz)
+        )
         self.limit_w: float | None = None  # largest generation, a magnitude
         self.connected = True
         self.power_w = 0.0
@@ -68,6 +75,8 @@ class Roof:
         wanted = self.spec.rating_w if self.connected and powered else 0.0
         if self.limit_w is not None:
             wanted = min(wanted, max(0.0, self.limit_w))
+        if self.support is not None:
+            wanted = min(wanted, self.support.cap * self.spec.rating_w)
         response_s = self.spec.response_s if powered else 0.0
         if response_s > 0.0:
             self._let_through_w += (wanted - self._let_through_w) * -math.expm1(-dt_s / response_s)
@@ -75,6 +84,17 @@ class Roof:
             self._let_through_w = wanted
         self.available_w = self.possible_w(unix_s)
         self.power_w = -min(self.available_w, self._let_through_w) if self.available_w > 0.0 else 0.0
+
+    def sense(self, dt_s: float, voltages_v: Phases, hertz: float) -> None:
+        """What its own functions make of voltage and frequency at its terminal; on three phases the mean counts."""
+        if self.support is not None:
+            volts = sum(voltages_v) / 3.0 if self.spec.phases == 3 else voltages_v[self.spec.phase - 1]
+            self.support.step(dt_s, volts, hertz, -self.power_w / self.spec.rating_w)
+
+    @property
+    def reactive_var(self) -> float:
+        """What it draws; what it injects is negative, as with power."""
+        return 0.0 if self.support is None else -self.support.var * self.spec.rating_w
 
     def hold_back(self, share: float) -> None:
         """In an island: gives only this share of what it would."""
