@@ -26,8 +26,10 @@ from cem.model.status import (
     TickStatus,
 )
 from cem.model.tick import Inputs
+from cem.ports import ControlSpec
 from cem.runtime.device import DeviceTask
 from cem.runtime.loop import ControlLoop
+from cem.runtime.write_rules import as_told
 from cem.sgcp.reports.virtual_resource import flexibilities
 
 SG_READY_WORDS: Mapping[int, str] = {
@@ -164,18 +166,20 @@ class StatusSource:
             detail="; ".join(part for part in (state.detail if state is not None else "", task.support.words) if part),
             advice=state.advice if state is not None else "",
             if_i_die="; ".join(dict.fromkeys(fates)) or "it is only read",
-            resources=tuple(self._resource(r, inputs, decision) for r in task.config.resources),
+            resources=tuple(self._resource(r, task.controls, inputs, decision) for r in task.config.resources),
             line=task.line,
         )
 
-    def _resource(self, resource: Resource, inputs: Inputs, decision: Decision) -> ResourceStatus:
+    def _resource(
+        self, resource: Resource, specs: Sequence[ControlSpec], inputs: Inputs, decision: Decision
+    ) -> ResourceStatus:
         connection = self._site.connection
         stale_s = connection.meter_stale_s if resource.role is Role.GRID else connection.device_stale_s
         telling = [contact.value for contact in resource.contacts] or ["power_w"]
         ages = [inputs.snapshot.age_s(resource.id, point) for point in telling]
         age = None if None in ages else max(age for age in ages if age is not None)
         power = inputs.snapshot.number(resource.id, "power_w", float("inf"))
-        setpoint = next((s for s in decision.setpoints if s.resource_id == resource.id), None)
+        setpoint = next((as_told(specs, s) for s in decision.setpoints if s.resource_id == resource.id), None)
         outcome = next((o for o in inputs.outcomes if o.resource_id == resource.id), None)
         dropped = self._loop.memory.dropped.get(resource.id)
         return ResourceStatus(

@@ -1,5 +1,7 @@
 """What a writer goes by: what a device is told, what it may round, when a value shows, what must be kept in hand."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 
 from cem.model.resource import Control
@@ -16,6 +18,14 @@ def told(spec: ControlSpec, setpoint: Setpoint) -> float | None:
     """What a device is told: where writes wear it out, what stands in place of a value that follows the house."""
     seldom = setpoint.seldom
     return setpoint.value if seldom is None or spec.storage not in WEARS_OUT else seldom.value
+
+
+def as_told(specs: Iterable[ControlSpec], setpoint: Setpoint) -> Setpoint:
+    """The set point as its device gets it, with the reason for that; as it is where no such control is known."""
+    spec = next((s for s in specs if (s.resource_id, s.control) == (setpoint.resource_id, setpoint.control)), None)
+    if spec is None or setpoint.seldom is None or spec.storage not in WEARS_OUT:
+        return setpoint
+    return replace(setpoint, value=setpoint.seldom.value, reason=setpoint.seldom.reason or setpoint.reason)
 
 
 def keeps_clear(spec: ControlSpec, demand: Demand | None) -> bool:

@@ -83,3 +83,15 @@ def test_what_a_lost_inverter_does_by_itself_is_told_once() -> None:
         assert effect.count(alone) == 1
         assert "the battery is not steered" in effect
         assert "the sun's power is unknown" in effect
+
+
+def test_what_a_battery_that_wears_out_is_really_told_is_shown() -> None:
+    table = read_table(MAKERS)
+    wearing = [{**d, "profile": "sungrow.sh"} if d["id"] == "plenticore" else d for d in table["device"]]
+    away = [{**car, "plugged_at_start": False, "trip": []} for car in table["ev"]]
+    home = home_in({**table, "device": wearing, "ev": away}, MAKERS)
+    with Bench(home, start=NOON, seed=3, step_s=STEP_S) as bench:
+        bench.advance(120)
+        (store,) = [r for d in bench.status().devices for r in d.resources if r.role == "battery"]
+        assert store.setpoint == "its own control"
+        assert store.reason == "its own control follows the house; each set point would wear out its memory"
