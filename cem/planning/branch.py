@@ -88,6 +88,7 @@ def _either_half(lower: Array, upper: Array, columns: Index, values: Array, coun
     """A start in the earlier half of what is chosen or in the later; of several that run, one on or off."""
 
     def branches() -> list[_Bounds]:
+        """The two halves as bounds."""
         if count > 1:
             split = np.minimum(values[columns], 1.0 - values[columns])
             column = int(columns[int(split.argmax())])

@@ -54,6 +54,7 @@ class Inside:
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> HttpAnswer:
+        """The VTN's answer, without a socket between."""
         parts = urlsplit(url)
         answer = await self._vtn.exchange(
             HttpRequest(

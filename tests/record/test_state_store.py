@@ -123,7 +123,7 @@ def test_opening_again_and_opening_an_older_schema_keep_the_rows(tmp_path: Path)
         assert alarms == ()
     with open_for_reading(path) as connection:
         applied = connection.execute("SELECT count(*) FROM _sqlite_migrations").fetchone()[0]
-    assert applied == 6
+    assert applied == 8
 
 
 def test_every_acknowledged_key_survives_a_kill_at_any_instant(tmp_path: Path) -> None:

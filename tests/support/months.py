@@ -14,7 +14,7 @@ from cem.simulation.plant import home_in
 from cem.simulation.scenario import Scenario, open_scenario
 from support.virtual_home import HOMES
 
-RECORDED = Path("/work/shared/data/citylearn-2022")
+RECORDED = Path(__file__).parents[3] / "shared" / "data" / "citylearn-2022"
 """Where the recorded houses are, on a machine that has them."""
 BUILDINGS = (1, 5, 9, 13)
 PACIFIC = timezone(timedelta(hours=-8))
