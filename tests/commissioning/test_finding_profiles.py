@@ -108,7 +108,11 @@ def test_what_is_not_there_is_told(suffix: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "suffix", "rtu"), [("mennekes.amtron-compact", "", True), ("idm.navigator", "/1", False)]
+    ("name", "suffix", "rtu"),
+    [
+        pytest.param("mennekes.amtron-compact", "", True, marks=pytest.mark.slow),
+        ("idm.navigator", "/1", False),
+    ],
 )
 def test_what_nothing_tells_from_others_is_named_in_words(name: str, suffix: str, rtu: bool) -> None:
     sighting = seen(name, suffix, rtu=rtu)

@@ -13,7 +13,7 @@ HOURS = float(os.environ.get("CEM_RANDOM_HOURS", "10000"))
 SEED = int(os.environ.get("CEM_RANDOM_SEED", "1000"))
 
 
-@pytest.mark.parametrize("seed", [21, 23])
+@pytest.mark.parametrize("seed", [21, pytest.param(23, marks=pytest.mark.slow)])
 def test_a_few_random_hours_break_no_promise(seed: int) -> None:
     one = scenario(seed, home=homes()[seed % len(homes())])
     assert [str(violation) for violation in play(one).violations] == []

@@ -129,7 +129,7 @@ class House(RuleBasedStateMachine):
 
 TestHouse = House.TestCase
 TestHouse.settings = settings(
-    max_examples=10,
+    max_examples=6,
     stateful_step_count=12,
     deadline=None,
     derandomize=True,

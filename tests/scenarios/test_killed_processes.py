@@ -63,7 +63,8 @@ def test_the_home_killed_and_started_again_is_taken_up_by_itself(tmp_path: Path)
         assert back.alarms == ()
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 8))
 def test_any_order_of_kills_and_starts_ends_with_everything_back(tmp_path: Path, seed: int) -> None:
     order = random.Random(seed)
     with stand(tmp_path, plan=True) as house:
