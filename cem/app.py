@@ -446,7 +446,7 @@ async def real_gateway(site_file: SiteFile, drivers: Mapping[str, Driver], *, re
         envelope=lambda provider: envelope_for(site_file.provider_links[provider.id], clock),
         watchdog=ServiceManager(),
         drivers=drivers,
-        context=DriverContext(time.monotonic),
+        context=DriverContext(time.monotonic, wall=lambda: clock.now().wall),
         today=history.energy_today,
         disk_troubles=lambda: (*store.alarms, *history.alarms, *(recorder.alarms if recorder is not None else ())),
         certificate_troubles=CertificateWatch(site_file.provider_links).troubles,

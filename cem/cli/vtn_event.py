@@ -252,6 +252,7 @@ def event_change(
         raise click.UsageError("say what to change")
 
     async def work() -> Event:
+        """The event as it stands, with what was said put in its place."""
         async with Vtn(access) as vtn:
             old = await vtn.one(Event, "events", event_id)
             period = old.interval_period or IntervalPeriod()

@@ -73,6 +73,7 @@ def access_options(command: F) -> F:
         config: Path | None,
         **rest: Any,
     ) -> Any:
+        """The command with its way to a VTN, made of the options; raises click.UsageError where they name none."""
         if config is not None:
             return command(access=_of_site(config, client_id), **rest)
         if url is None or client_secret is None:

@@ -38,22 +38,24 @@ class BadLine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._random.random() < self.lost:
+            writer.transport.abort()
+            return
+        upstream, to_vtn = await asyncio.open_connection("127.0.0.1", self._to_port)
+        try:
+            await asyncio.gather(self._pass(reader, to_vtn), self._pass(upstream, writer, answer=True))
+        finally:
+            to_vtn.close()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         try:
-            if self._random.random() < self.lost:
-                writer.transport.abort()
-                return
-            upstream, to_vtn = await asyncio.open_connection("127.0.0.1", self._to_port)
-            try:
-                await asyncio.gather(self._pass(reader, to_vtn), self._pass(upstream, writer, answer=True))
-            finally:
-                to_vtn.close()
-        except OSError:
-            pass  # either end left: what a line does
+            with suppress(OSError):  # either end left: what a line does
+                await self._carry(reader, writer)
         finally:
             self._tasks.discard(task)
             writer.close()
