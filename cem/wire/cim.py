@@ -158,7 +158,7 @@ class CimWriter:
                     _text(xml, CONTROLS, "issuerID", control.issuer)
                     _text(xml, CONTROLS, "issuerTrackingID", control.tracking)
                     _text(xml, CONTROLS, "reason", control.reason)
-                    xml.write(etree.Element(_name(CONTROLS, "EndDeviceControlType"), ref=control.type))
+                    _reference(xml, CONTROLS, "EndDeviceControlType", control.type)
                     with xml.element(_name(CONTROLS, "scheduledInterval")):
                         if control.end is not None:
                             _text(xml, CONTROLS, "end", _time(control.end))
@@ -178,7 +178,7 @@ class CimWriter:
                     ):
                         if text:
                             _text(xml, EVENTS, name, text)
-                    xml.write(etree.Element(_name(EVENTS, "EndDeviceEventType"), ref=event.type))
+                    _reference(xml, EVENTS, "EndDeviceEventType", event.type)
 
 
 @contextmanager
@@ -197,7 +197,7 @@ def _block(xml: Any, channel: Channel) -> None:
             with xml.element(_name(READINGS, "IntervalReadings")):
                 _text(xml, READINGS, "timeStamp", _time(interval.at))
                 _text(xml, READINGS, "value", f"{interval.value:.10g}")
-        xml.write(etree.Element(_name(READINGS, "ReadingType"), ref=channel.type))
+        _reference(xml, READINGS, "ReadingType", channel.type)
 
 
 def _registers(xml: Any, channel: Channel) -> None:
@@ -205,13 +205,17 @@ def _registers(xml: Any, channel: Channel) -> None:
         with xml.element(_name(READINGS, "Readings")):
             _text(xml, READINGS, "timeStamp", _time(interval.at))
             _text(xml, READINGS, "value", f"{interval.value:.10g}")
-            xml.write(etree.Element(_name(READINGS, "ReadingType"), ref=channel.type))
+            _reference(xml, READINGS, "ReadingType", channel.type)
 
 
 def _text(xml: Any, namespace: str, name: str, text: str) -> None:
-    element = etree.Element(_name(namespace, name))
-    element.text = "".join(c for c in text if c >= " " or c in "\t\n")  # what XML 1.0 can hold
-    xml.write(element)
+    with xml.element(_name(namespace, name)):  # not as an element of its own: that would declare its namespace anew
+        xml.write("".join(c for c in text if c >= " " or c in "\t\n"))  # what XML 1.0 can hold
+
+
+def _reference(xml: Any, namespace: str, name: str, ref: str) -> None:
+    with xml.element(_name(namespace, name), {"ref": ref}):
+        pass
 
 
 def _name(namespace: str, name: str) -> str:

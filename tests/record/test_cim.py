@@ -107,6 +107,13 @@ def test_the_children_stand_in_the_order_of_the_schemas(folder: Path) -> None:
     assert seen >= {f"{M}MeterReading", f"{M}IntervalBlocks", f"{M}IntervalReadings", f"{E}EndDeviceEvent"}
 
 
+def test_a_namespace_is_declared_once_where_it_begins(folder: Path) -> None:
+    stream = io.BytesIO()
+    write_cim(folder, stream, FIRST, END, END)
+    assert b"ns0" not in stream.getvalue()
+    assert stream.getvalue().count(b"xmlns") == 4
+
+
 def test_events_are_controls_and_happenings_with_a_code_are_events(folder: Path) -> None:
     root, _ = exported(folder, END + timedelta(minutes=1))
     (control,) = root.iter(f"{C}EndDeviceControl")
