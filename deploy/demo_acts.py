@@ -123,7 +123,7 @@ def normal(stage: Stage) -> Result:
         "gateway_sees_w": _round(meter_w),
         "house_draws_w": _round(house_w),
     }
-    planned = last.plan is not None and last.plan.status == "optimal" and plan_h >= 23.5
+    planned = last.plan is not None and last.plan.status in {"optimal", "feasible"} and plan_h >= 23.5
     seen_right = meter_w is not None and house_w is not None and abs(meter_w - house_w) < 1000
     result.ok = online == 4 and planned and seen_right and not any(r.stale for r in resources) and not last.alarms
     return result

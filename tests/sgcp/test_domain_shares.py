@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cem.sgcp.domain.shares import Member, room_w, split_limit, split_power
@@ -87,6 +87,7 @@ def test_what_one_that_was_lost_or_opted_out_goes_on_taking_is_made_up_for(
 
 @settings(max_examples=40)
 @given(WATTS, domains())
+@example(1.0, [Member("a", 0.0)])  # one that can give nothing
 def test_a_power_is_asked_within_capability_and_never_more_than_asked(power_w: float, members: list[Member]) -> None:
     shares = split_power(power_w, members)
     assert sum(shares.values()) <= room_w(power_w, members) * (1 + 1e-9)

@@ -72,7 +72,8 @@ def split_power(power_w: float, members: Sequence[Member]) -> dict[str, float]:
     """
     followers = sorted((m for m in members if m.follows), key=lambda m: m.name)
     weights = _weights(followers)
-    return filled(room_w(power_w, members), weights, weights)
+    wants = {m.name: weights[m.name] if m.most_w is None else m.most_w for m in followers}
+    return filled(room_w(power_w, members), wants, weights)
 
 
 def filled(amount_w: float, wants: Mapping[str, float], weights: Mapping[str, float]) -> dict[str, float]:
