@@ -176,7 +176,7 @@ class Gateway:
             self._world.clock,
             lambda: self.contacts.directive(self._world.clock.now()),
             lambda: self.loop.last,
-            [session for session in self.sessions if isinstance(session, VenSession)],
+            self.sessions,
             60.0 if self._site_file.vtn is None else self._site_file.vtn.lost_after_s,
         )
 
@@ -227,6 +227,7 @@ class Gateway:
                 envelope=world.envelope(provider),
                 ears=world.ears(provider),
                 books=self._books(),
+                domain_below=world.vtn is not None,
             )
         return VenSession(
             provider,

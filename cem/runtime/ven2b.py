@@ -26,6 +26,7 @@ from cem.runtime.waiting import Signal
 from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.durable import own_rows
 from cem.sgcp.point import ConnectionPoint
+from cem.sgcp.reports.usage import Usage
 from cem.wire.openadr2b.messages import DistributeEvent, Message, OadrResponse, Poll, RequestEvent
 from cem.wire.openadr2b.names import Code
 from cem.wire.openadr2b.parts import Response
@@ -46,7 +47,8 @@ class Ven2bSession:
     """One provider's session. `wake` is called when the directive changed and the control loop should not wait.
 
     `ears` are what the VTN's own messages are listened for with; without any, or where the VTN does not send, it is
-    asked. `books` are what events are settled by, and what history is reported from; None: neither.
+    asked. `books` are what events are settled by, and what history is reported from; None: neither. The sum of a
+    `domain_below` is reported too; it comes in by `aggregated`.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Ven2bSession:
         envelope: Envelope | None = None,
         ears: Ears | None = None,
         books: Books | None = None,
+        domain_below: bool = False,
     ) -> None:
         self._provider = provider
         self._point = point
@@ -75,7 +78,7 @@ class Ven2bSession:
         signed = isinstance(envelope, Signed)
         self._registration = Registration2b(provider, self._client, store, self._new_id, signed=signed)
         self._events = Events2b(provider, point, store, clock, random, wake, house, frozenset(names))
-        self._reports = Reports2b(provider, self._client, store, names, self._new_id, books)
+        self._reports = Reports2b(provider, self._client, store, names, self._new_id, books, below=domain_below)
         self._settlements = None
         if books is not None:
             self._settlements = Settlements(
@@ -138,6 +141,17 @@ class Ven2bSession:
     def sample(self, now: Instant, powers_w: Mapping[str, float | None]) -> None:
         """The powers of a tick by resource id, key "site" for the meter; W, import positive, None: not known."""
         if self._reports.sample(now, powers_w):
+            self._closed.set()
+
+    @property
+    def report_interval_s(self) -> float:
+        """The length of the intervals that are reported."""
+        return self._provider.report_interval_s
+
+    def aggregated(self, usages: Sequence[Usage]) -> None:
+        """What the domain below used together in whole intervals; one that was missing may come again with its sum."""
+        if usages:
+            self._reports.aggregated(usages)
             self._closed.set()
 
     async def run(self) -> None:

@@ -21,6 +21,7 @@ from cem.sgcp.reports.openadr2b import (
     STATUS,
     Pending,
     accepted,
+    known_until,
     metadata,
     pending_of,
     status_report,
@@ -59,8 +60,12 @@ class Reports2b:
         resources: Sequence[str],
         new_id: Callable[[], str],
         books: Books | None = None,
+        *,
+        below: bool = False,
     ) -> None:
+        """`below`: there is a domain below, whose sum is offered too and comes in by `aggregated`."""
         self._provider = provider
+        self._below = below
         self._client = client
         self._store = store
         self._books = books
@@ -112,12 +117,27 @@ class Reports2b:
         closed = self._meter.sample(now, powers_w)
         for usage in closed:
             self._history[usage.resource, usage.start] = usage
-        most = _HISTORY_KEPT * (1 + len(self._resources))
+        self._keep_most()
+        self._add(closed)
+        return bool(closed)
+
+    def aggregated(self, usages: Sequence[Usage]) -> None:
+        """Takes sums over the domain below in; one that was missing may come again, known."""
+        for usage in usages:
+            held = self._history.get((usage.resource, usage.start))
+            if held is None or held.missing:
+                self._history[usage.resource, usage.start] = usage
+        self._keep_most()
+        self._add(usages)
+
+    def _keep_most(self) -> None:
+        most = _HISTORY_KEPT * (1 + len(self._resources) + self._below)
         for key in list(self._history)[: max(len(self._history) - most, 0)]:
             del self._history[key]
+
+    def _add(self, usages: Sequence[Usage]) -> None:
         if any(p.periodic and p.specifier != STATUS for p in self.pending.values()):
-            self._outbox.add(closed)
-        return bool(closed)
+            self._outbox.add(usages)
 
     # --- what is asked for -------------------------------------------------------------------------------------
 
@@ -135,7 +155,8 @@ class Reports2b:
 
     async def _offer(self, ven_id: str, now: datetime, request_id: str | None) -> None:
         interval = timedelta(seconds=self._provider.report_interval_s)
-        reports = metadata(self._resources, interval, interval * _HISTORY_KEPT, now, request_id or "0")
+        kept = interval * _HISTORY_KEPT
+        reports = metadata(self._resources, interval, kept, now, request_id or "0", below=self._below)
         message = RegisterReport(
             request_id=self._new_id(), reports=reports, ven_id=ven_id, report_request_id=request_id
         )
@@ -152,7 +173,8 @@ class Reports2b:
         for request in requests:
             if request.specifier_id == METADATA:
                 continue
-            found = accepted(request, self._resources, self._provider.report_interval_s, now)
+            interval_s = self._provider.report_interval_s
+            found = accepted(request, self._resources, interval_s, now, below=self._below)
             if found is None or len(self.pending) >= _MOST_PENDING:
                 refused.append(request.request_id)
             else:
@@ -229,8 +251,8 @@ class Reports2b:
         if pending.specifier == STATUS:
             return status_report(pending, self._online, now)
         usages = {**{(u.resource, u.start): u for u in self._outbox.all()}, **self._history}
-        until = max((u.start + timedelta(seconds=u.length_s) for u in usages.values()), default=now)
-        return usage_report(pending, usages.values(), until, now)
+        until = known_until(pending, usages.values())
+        return None if until is None else usage_report(pending, usages.values(), until, now)
 
     async def _done(self, pending: Pending) -> None:
         self.pending.pop(pending.request_id, None)

@@ -21,7 +21,7 @@ from cem.model.site import ElectricalConnection, Site
 from cem.model.tariff import Tariff
 from cem.model.tick import Inputs
 from cem.runtime.domain import DomainTask, Inside
-from cem.runtime.domain_steering import DomainSteering
+from cem.runtime.domain_steering import DomainSteering, Upward
 from cem.runtime.loop import Ticked
 from cem.runtime.ven import VenSession
 from cem.runtime.ven_client import VtnClient
@@ -148,7 +148,9 @@ class Middle:
         vens_2b: tuple[Admitted, ...] = (),
         *,
         mandatory: bool = True,
+        also: tuple[Upward, ...] = (),
     ) -> None:
+        """`also` are sessions with other providers above."""
         self.clock, self.base_w = clock, base_w
         self.site = Site(
             "home", "UTC", PHASES, Tariff("EUR", "UTC", 0.3, 0.1), (Resource("meter", Role.GRID, "m", "meter"),)
@@ -179,7 +181,7 @@ class Middle:
             clock,
             lambda: self.point.directive(clock.now()),
             self._ticked,
-            [self.session],
+            [self.session, *also],
             60.0,
         )
 

@@ -138,6 +138,7 @@ class Home:
         envelope: Envelope | None = None,
         books: Books | None = None,
         point: ConnectionPoint | None = None,
+        domain_below: bool = False,
         **changes: Any,
     ) -> None:
         self.clock = clock
@@ -157,6 +158,7 @@ class Home:
             ears=ears,
             envelope=envelope,
             books=books,
+            domain_below=domain_below,
         )
         self.task: asyncio.Task[None] | None = None
 

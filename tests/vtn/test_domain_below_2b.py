@@ -1,7 +1,8 @@
 """A member of the domain that speaks OpenADR 2.0b: it gets its share, its usage counts, and it may opt out."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -16,9 +17,11 @@ from cem.sgcp.vtn.tokens import Client, Role
 from cem.sgcp.vtn2b.parties import Admitted
 from cem.sgcp.vtn2b.records import Point
 from cem.wire import openadr3 as wire
+from cem.wire.openadr2b.messages import CreatedReport, UpdateReport
 from cem.wire.openadr2b.names import PATH_PREFIX
 from support.domain_world import CoreVtn, Middle, operator
-from support.scripted_vtn2b import Home
+from support.scripted_vtn2b import Home, ScriptedVtn
+from support.scripted_vtn2b import asked as report_request
 from support.ven_world import T0
 
 CLIENTS = (Client("operator", "operator's", Role.BL), Client("home", "home's", Role.VEN))
@@ -68,6 +71,61 @@ def test_a_ven_of_openadr_2b_is_a_member_like_the_others(mandatory: bool) -> Non
         await asyncio.gather(*tasks, return_exceptions=True)
 
     run_virtual(main, T0)
+
+
+def test_the_sum_of_a_domain_is_reported_to_a_provider_of_openadr_2b_above_as_a_report_of_its_own() -> None:
+    vtn = ScriptedVtn(
+        requests=(
+            report_request("d", "domain-below-import", "domain-below-power", specifier="domain-usage"),
+            report_request("s", "site-power"),
+            report_request("x", "domain-below-import"),  # it is no part of the house's own report
+        )
+    )
+
+    async def main(clock: VirtualClock) -> None:
+        upper = Home(clock, vtn, domain_below=True, report_interval_s=60.0)
+        upper.start()
+        home = Middle(
+            CoreVtn("above", clock, *CLIENTS), clock, 1000.0, (), (Admitted("old", "old"),), also=(upper.session,)
+        )
+        tasks = [asyncio.create_task(run) for run in (home.task.run(), home.steering.run(), home.session.run())]
+        await asyncio.sleep(1)
+        assert home.below is not None
+        url = f"http://below{PATH_PREFIX}"
+        old = Home(clock, Inside(home.below), url=url, ven_name="old", report_interval_s=60.0)
+        old.start()
+        living = asyncio.create_task(upper.live(420))
+        await old.live(420, site_w=3000.0)
+        await living
+        await old.stop()
+        await upper.live(300)  # what is not known in time is told as missing
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await upper.stop()
+
+    run_virtual(main, T0)
+    assert "x" not in vtn.got(CreatedReport)[-1].pending
+    found: dict[str, list[tuple[datetime, str, float, str]]] = {"d": [], "s": []}
+    for message in vtn.got(UpdateReport):
+        for one in message.reports:
+            for interval in one.intervals:
+                assert interval.start is not None
+                (payload,) = interval.payloads
+                found[one.request_id].append(
+                    (interval.start, payload.r_id, payload.value or 0.0, payload.quality or "")
+                )
+    known = [(start, r_id, value) for start, r_id, value, quality in found["d"] if "Good" in quality]
+    first = min(start for start, *_ in known)  # the VEN below was not there for all of it
+    values = {(r_id, value) for start, r_id, value in known if start > first}
+    assert values == {("domain-below-power", 3000.0), ("domain-below-import", 50.0)}
+    assert len(known) >= 8
+    missing = [start for start, _, _, quality in found["d"] if "No Value" in quality]
+    assert missing
+    assert min(missing) > max(start for start, _, _ in known)
+    own = sorted(start for start, *_ in found["s"])
+    assert all(later - earlier == timedelta(minutes=1) for earlier, later in pairwise(own))
+    assert own[-1] > max(start for start, *_ in found["d"])  # the house's own does not wait for the domain's
 
 
 def report(**values: float) -> wire.Report:

@@ -10,11 +10,12 @@ Interpretation:
 - nothing is sent more often than the shortest period that was offered, whatever is asked for.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from cem.sgcp.domain.usage import BELOW
 from cem.sgcp.durable import Json
 from cem.sgcp.reports.usage import SITE, Usage
 from cem.wire.openadr2b.names import METADATA_REQUEST, DataQuality, ReadingType, ReportName, ReportType
@@ -31,12 +32,15 @@ from cem.wire.openadr2b.parts import (
 )
 
 USAGE, STATUS, HISTORY = "telemetry-usage", "telemetry-status", "history-usage"
+DOMAIN = "domain-usage"
+"""The sum over a domain below: a report of its own, as it is known later than what is measured here."""
 METADATA = "METADATA"
 """The reportSpecifierID by which a VTN asks for the metadata reports once more."""
 _NAMES = {
     USAGE: (ReportName.METADATA_TELEMETRY_USAGE, ReportName.TELEMETRY_USAGE),
     STATUS: (ReportName.METADATA_TELEMETRY_STATUS, ReportName.TELEMETRY_STATUS),
     HISTORY: (ReportName.METADATA_HISTORY_USAGE, ReportName.HISTORY_USAGE),
+    DOMAIN: (ReportName.METADATA_TELEMETRY_USAGE, ReportName.TELEMETRY_USAGE),
 }
 _WH = Unit(name="power:energyReal", description="RealEnergy", units="Wh")
 _W = Unit(name="power:powerReal", description="RealPower", units="W", hertz=Decimal(50), voltage=Decimal(230), ac=True)
@@ -46,23 +50,24 @@ _MOST_INTERVALS = 5000
 
 
 def metadata(
-    resources: Sequence[str], interval: timedelta, kept: timedelta, now: datetime, request_id: str = METADATA_REQUEST
+    resources: Sequence[str],
+    interval: timedelta,
+    kept: timedelta,
+    now: datetime,
+    request_id: str = METADATA_REQUEST,
+    *,
+    below: bool = False,
 ) -> tuple[Report, ...]:
-    """What can be asked for: three reports over the site and each resource."""
-    usage = tuple(
-        description
-        for resource in (SITE, *resources)
-        for description in (
-            _description(resource, _IMPORT, ReportType.USAGE, _WH, ReadingType.DIRECT_READ, interval),
-            _description(resource, _EXPORT, ReportType.USAGE, _WH, ReadingType.DIRECT_READ, interval),
-            _description(resource, _POWER, ReportType.DEMAND, _W, ReadingType.MEAN, interval),
-        )
-    )
+    """What can be asked for: three reports over the site and each resource; `below`: also the sum of a domain."""
+    usage = tuple(one for resource in (SITE, *resources) for one in _usages(resource, interval))
+    domain = tuple(_usages(BELOW, interval)) if below else ()
     status = tuple(
         _description(resource, _STATUS, ReportType.RESOURCE_STATUS, None, ReadingType.NOT_APPLICABLE, interval)
         for resource in (SITE, *resources)
     )
-    offers = ((USAGE, interval, usage), (STATUS, interval, status), (HISTORY, kept, usage))
+    offers = [(USAGE, interval, usage), (STATUS, interval, status), (HISTORY, kept, (*usage, *domain))]
+    if below:
+        offers.append((DOMAIN, interval, domain))
     return tuple(
         Report(
             duration=duration,
@@ -74,6 +79,12 @@ def metadata(
         )
         for specifier, duration, descriptions in offers
     )
+
+
+def _usages(resource: str, interval: timedelta) -> Iterator[ReportDescription]:
+    yield _description(resource, _IMPORT, ReportType.USAGE, _WH, ReadingType.DIRECT_READ, interval)
+    yield _description(resource, _EXPORT, ReportType.USAGE, _WH, ReadingType.DIRECT_READ, interval)
+    yield _description(resource, _POWER, ReportType.DEMAND, _W, ReadingType.MEAN, interval)
 
 
 def _description(
@@ -137,11 +148,13 @@ def pending_of(row: Json) -> Pending | None:
     return Pending(request_id, specifier, points, float(granularity_s), float(back_s), began, until, sent_until)
 
 
-def accepted(request: ReportRequest, resources: Sequence[str], interval_s: float, now: datetime) -> Pending | None:
+def accepted(
+    request: ReportRequest, resources: Sequence[str], interval_s: float, now: datetime, *, below: bool = False
+) -> Pending | None:
     """A request that can be met, None where it asks for what was never offered."""
     offered = {
         report.specifier_id: {d.r_id for d in report.descriptions}
-        for report in metadata(resources, timedelta(seconds=interval_s), timedelta(), now)
+        for report in metadata(resources, timedelta(seconds=interval_s), timedelta(), now, below=below)
     }
     points = tuple(dict.fromkeys(payload.r_id for payload in request.payloads))
     if request.specifier_id not in offered or not set(points) <= offered[request.specifier_id]:
@@ -165,6 +178,13 @@ def accepted(request: ReportRequest, resources: Sequence[str], interval_s: float
         end,
         _floor(start, granularity_s) if request.specifier_id != STATUS else start,
     )
+
+
+def known_until(pending: Pending, usages: Iterable[Usage]) -> datetime | None:
+    """The end of what is known of what a report is about; None: nothing is."""
+    of_domain = pending.specifier == DOMAIN
+    own = (one for one in usages if pending.specifier == HISTORY or (one.resource == BELOW) is of_domain)
+    return max((one.start + timedelta(seconds=one.length_s) for one in own), default=None)
 
 
 def usage_report(
