@@ -237,6 +237,13 @@ def test_an_event_that_is_absent_or_cancelled_is_gone() -> None:
     assert [(a.code, a.opt_type) for a in bound.answers] == [("200", "optIn")]
 
 
+def test_a_cancelled_event_that_nobody_knew_is_agreed_to_and_changes_nothing() -> None:
+    world = World()
+    bound = world.hears(event(number=3, status="cancelled"), event(event_id="e2", status="cancelled", required="never"))
+    assert [(a.event.event_id, a.code, a.opt_type) for a in bound.answers] == [("e1", "200", "optIn")]
+    assert world.store.events == {}
+
+
 def test_an_event_that_the_vtn_calls_completed_runs_to_its_own_end() -> None:
     world = World(share=1.0)
     world.hears(event(start_after_s=400))
