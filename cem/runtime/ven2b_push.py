@@ -13,6 +13,7 @@ from cem.model.provider import Notify, Provider
 from cem.ports import Clock
 from cem.runtime.ven2b_client import Envelope, opened
 from cem.runtime.ven_notices import Ears
+from cem.sgcp.refusal_log import RefusalLog
 from cem.wire.http import HttpRequest, HttpResponse
 from cem.wire.openadr2b import XmlError
 from cem.wire.openadr2b.messages import Message, OadrResponse
@@ -23,9 +24,6 @@ from cem.wire.openadr2b.signature import fingerprint
 _LOG = logging.getLogger(__name__)
 _SERVICES = frozenset({Service.REGISTER_PARTY, Service.EVENT, Service.REPORT, Service.OPT})
 """A VEN is not polled."""
-_LOG_WINDOW_S = 60.0
-_MOST_LOGGED = 20
-"""Different refusals that are logged in such a window, each once: who tries by the thousand does not fill the disk."""
 
 
 class Push2b:
@@ -47,8 +45,7 @@ class Push2b:
         self._root = urlsplit(provider.callback_url).path.rstrip("/")
         self._serving = False
         self._told = ""
-        self._refused: set[str] = set()
-        self._window_s = float("-inf")
+        self._refused = RefusalLog(_LOG)
 
     async def listen(self) -> str | None:
         """The address that the VTN may send to, once it is listened on; None: it can't, or is not wanted."""
@@ -111,11 +108,6 @@ class Push2b:
         return Service(found) if found in _SERVICES else None
 
     def _refuse(self, status: int, words: str, peer: str) -> HttpResponse:
-        now_s = self._clock.now().mono_s
-        if now_s - self._window_s >= _LOG_WINDOW_S:
-            self._window_s = now_s
-            self._refused.clear()
-        if words not in self._refused and len(self._refused) < _MOST_LOGGED:
-            self._refused.add(words)
-            _LOG.warning("%s: what %s sent is refused: %s", self._provider.id, peer or "somebody", words)
+        of = f"{self._provider.id}: what {peer or 'somebody'} sent is refused"
+        self._refused.tell(words, of, self._clock.now().mono_s)
         return HttpResponse(status, {"content-type": "text/plain; charset=utf-8"}, words.encode())

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from cem.runtime.vtn import VtnService
 from cem.runtime.vtn2b_push import RETRY_AFTER_S, Poster, Pusher
+from cem.sgcp.refusal_log import RefusalLog
 from cem.sgcp.vtn.answers import RefusedRequest
 from cem.sgcp.vtn.objects import Change
 from cem.sgcp.vtn2b.handler import SERVICES, Vtn2b
@@ -84,6 +85,7 @@ class Vtn2bService:
         self._now = now
         self._envelope = Envelope2b(signer)
         self._poster = poster
+        self._refused = RefusalLog(_LOG)
         self._pusher = Pusher(vtn, service, poster, self._envelope, now, retry_after_s)
         service.on_change(self._pusher.look)
 
@@ -112,7 +114,7 @@ class Vtn2bService:
         try:
             message = await self._envelope.opened(request.body, shown, now)
         except XmlError as fault:
-            _LOG.warning("a message from %s is refused: %s", request.peer, fault)
+            self._refused.tell(str(fault), f"a message from {request.peer} is refused", now.timestamp())
             return _plain(403 if fault.path == "signature" else 400, str(fault))
         quick = isinstance(message, Poll) and self._vtn.is_light
         fault_of_address = None if quick else await self._address_fault(message)

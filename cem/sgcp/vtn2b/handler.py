@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
+from cem.sgcp.refusal_log import RefusalLog
 from cem.sgcp.vtn.objects import Body, Change, Objects
 from cem.sgcp.vtn2b import events, opts, reports, waiting
 from cem.sgcp.vtn2b.orders import Orders
@@ -96,6 +97,7 @@ class Vtn2b:
         self._objects = objects
         self.parties = Parties(config, objects)
         self.orders = Orders(config, objects, self.parties)
+        self._refused = RefusalLog(_LOG)
         self.heard: dict[str, datetime] = {}  # when each registered VEN last said something
 
     @property
@@ -134,7 +136,7 @@ class Vtn2b:
             self.heard[ven["id"]] = now
             return self._respond(message, ven, now)
         except Refused as refusal:
-            return self._refusal(message, refusal), ()
+            return self._refusal(message, refusal, now), ()
 
     def take(self, post: Post, answer: Message, now: datetime) -> Answer:
         """Takes in what a VEN answered to a posted message, as if it had sent it by itself."""
@@ -147,10 +149,10 @@ class Vtn2b:
             self.heard[post.ven_id] = now
             return self._respond(answer, found[0], now)
         except Refused as refusal:
-            return self._refusal(answer, refusal), ()
+            return self._refusal(answer, refusal, now), ()
 
-    def _refusal(self, message: Message, refusal: Refused) -> Message:
-        _LOG.warning("%s refused (%d): %s", message.TAG, refusal.code, refusal)
+    def _refusal(self, message: Message, refusal: Refused, now: datetime) -> Message:
+        self._refused.tell(f"{refusal} ({refusal.code})", f"{message.TAG} refused", now.timestamp())
         request_id = getattr(message, "request_id", "") or ""
         response = refused(refusal.code, str(refusal), request_id)
         if isinstance(message, CreatePartyRegistration):
