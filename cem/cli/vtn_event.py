@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cem.cli.vtn_print import json_option, print_all, print_one
-from cem.cli.vtn_rest import Access, Vtn, access_options, run, shown
+from cem.cli.vtn_rest import Access, Vtn, access_options, every, fetched, removed, run, shown
 from cem.sgcp.bindings.openadr3_catalogue import EVENT_PAYLOADS, Form, Treatment
 from cem.sgcp.vtn2b.manner import ASIDE, TEST, Manner
 from cem.wire.openadr2b.names import ResponseRequired
@@ -319,12 +319,7 @@ def event_show(event_id: str, access: Access) -> None:
 
     Example: cem vtn event show 3f2a9c
     """
-
-    async def work() -> Event:
-        async with Vtn(access) as vtn:
-            return await vtn.one(Event, "events", event_id)
-
-    click.echo(shown(run(work())))
+    click.echo(shown(run(fetched(access, Event, "events", event_id))))
 
 
 @event.command("list")
@@ -336,12 +331,7 @@ def event_list(active: bool, access: Access, as_json: bool) -> None:
 
     Example: cem vtn event list --active
     """
-
-    async def work() -> list[Event]:
-        async with Vtn(access) as vtn:
-            return await vtn.every(Event, "events", active="true" if active else "false")
-
-    found = run(work())
+    found = run(every(access, Event, "events", active="true" if active else "false"))
     print_all(found, as_json, [_event_line(one) for one in found])
 
 
@@ -354,10 +344,5 @@ def event_cancel(event_id: str, access: Access, as_json: bool) -> None:
 
     Example: cem vtn event cancel 3f2a9c
     """
-
-    async def work() -> Event:
-        async with Vtn(access) as vtn:
-            return await vtn.remove(Event, "events", event_id)
-
-    gone = run(work())
+    gone = run(removed(access, Event, "events", event_id))
     print_one(gone, as_json, f"cancelled {_event_line(gone)}")

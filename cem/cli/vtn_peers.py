@@ -3,7 +3,7 @@
 import click
 
 from cem.cli.vtn_print import json_option, print_all, print_one
-from cem.cli.vtn_rest import Access, Vtn, access_options, every, run, shown
+from cem.cli.vtn_rest import Access, Vtn, access_options, every, fetched, removed, removed_by_name, run, shown
 from cem.wire.openadr3 import Report, Resource, Subscription, Ven, VenRequest
 
 
@@ -38,12 +38,7 @@ def report_show(report_id: str, access: Access) -> None:
 
     Example: cem vtn report show 9b1c55
     """
-
-    async def work() -> Report:
-        async with Vtn(access) as vtn:
-            return await vtn.one(Report, "reports", report_id)
-
-    click.echo(shown(run(work())))
+    click.echo(shown(run(fetched(access, Report, "reports", report_id))))
 
 
 def _report_line(one: Report) -> str:
@@ -148,13 +143,7 @@ def ven_remove(name: str, access: Access, as_json: bool) -> None:
 
     Example: cem vtn ven remove house-7
     """
-
-    async def work() -> Ven:
-        async with Vtn(access) as vtn:
-            found = await vtn.named(Ven, "vens", "venName", name)
-            return await vtn.remove(Ven, "vens", found.id)
-
-    gone = run(work())
+    gone = run(removed_by_name(access, Ven, "vens", "venName", name))
     print_one(gone, as_json, f"removed {_ven_line(gone)}")
 
 
@@ -202,10 +191,5 @@ def subscription_remove(subscription_id: str, access: Access, as_json: bool) -> 
 
     Example: cem vtn subscription remove 77aa01
     """
-
-    async def work() -> Subscription:
-        async with Vtn(access) as vtn:
-            return await vtn.remove(Subscription, "subscriptions", subscription_id)
-
-    gone = run(work())
+    gone = run(removed(access, Subscription, "subscriptions", subscription_id))
     print_one(gone, as_json, f"removed {_subscription_lines(gone)[0]}")

@@ -3,7 +3,7 @@
 import click
 
 from cem.cli.vtn_print import json_option, print_all, print_one
-from cem.cli.vtn_rest import Access, Vtn, access_options, every, run, shown
+from cem.cli.vtn_rest import Access, Vtn, access_options, every, fetched_by_name, removed_by_name, run, shown
 from cem.wire.openadr3 import Program, ProgramRequest
 
 
@@ -54,12 +54,7 @@ def program_show(name: str, access: Access) -> None:
 
     Example: cem vtn program show limits
     """
-
-    async def work() -> Program:
-        async with Vtn(access) as vtn:
-            return await vtn.named(Program, "programs", "programName", name)
-
-    click.echo(shown(run(work())))
+    click.echo(shown(run(fetched_by_name(access, Program, "programs", "programName", name))))
 
 
 @program.command("remove")
@@ -71,11 +66,5 @@ def program_remove(name: str, access: Access, as_json: bool) -> None:
 
     Example: cem vtn program remove limits
     """
-
-    async def work() -> Program:
-        async with Vtn(access) as vtn:
-            found = await vtn.named(Program, "programs", "programName", name)
-            return await vtn.remove(Program, "programs", found.id)
-
-    gone = run(work())
+    gone = run(removed_by_name(access, Program, "programs", "programName", name))
     print_one(gone, as_json, f"removed {gone.id}  {gone.program_name}")

@@ -246,6 +246,31 @@ async def every(access: Access, kind: type[M], segment: str, **query: str) -> li
         return await vtn.every(kind, segment, **query)
 
 
+async def fetched(access: Access, kind: type[M], segment: str, object_id: str) -> M:
+    """One object, in a session of its own."""
+    async with Vtn(access) as vtn:
+        return await vtn.one(kind, segment, object_id)
+
+
+async def fetched_by_name(access: Access, kind: type[M], segment: str, attribute: str, name: str) -> M:
+    """The object of a name that is unique in the VTN, in a session of its own."""
+    async with Vtn(access) as vtn:
+        return await vtn.named(kind, segment, attribute, name)
+
+
+async def removed(access: Access, kind: type[M], segment: str, object_id: str) -> M:
+    """Deletes an object, in a session of its own; the object as it was."""
+    async with Vtn(access) as vtn:
+        return await vtn.remove(kind, segment, object_id)
+
+
+async def removed_by_name(access: Access, kind: type[M], segment: str, attribute: str, name: str) -> M:
+    """The same for the object of a name that is unique in the VTN."""
+    async with Vtn(access) as vtn:
+        found: Any = await vtn.named(kind, segment, attribute, name)
+        return await vtn.remove(kind, segment, found.id)
+
+
 def shown(message: Message) -> str:
     """An object as JSON for reading."""
     return json.dumps(to_json(message), indent=2)

@@ -11,7 +11,7 @@ from cem.model.event import GridEvent
 from cem.model.provider import Provider
 from cem.model.resource import Resource, Role
 from cem.model.time import Instant
-from cem.ports import Clock, Http, StateKind, StateStore
+from cem.ports import Clock, Http, StateStore
 from cem.runtime.ven_asked import AskedReports
 from cem.runtime.ven_client import Locate, VtnClient, VtnFailure
 from cem.runtime.ven_events import EventFetcher
@@ -19,11 +19,10 @@ from cem.runtime.ven_link import LOST, VenLink
 from cem.runtime.ven_notices import Ears, Notices
 from cem.runtime.ven_registration import Registration
 from cem.runtime.ven_reports import UsageReports
-from cem.runtime.ven_rows import commit
+from cem.runtime.ven_rows import commit, restored
 from cem.runtime.ven_settlement import EVERY_S, Books, Settlements
 from cem.runtime.waiting import Signal
 from cem.sgcp.domain.usage import BELOW
-from cem.sgcp.durable import own_rows
 from cem.sgcp.point import ConnectionPoint, Followed
 from cem.sgcp.reports.flexibility import total
 from cem.sgcp.reports.usage import Usage
@@ -104,10 +103,7 @@ class VenSession:
         """Takes in what was stored: limits are in force from here on, before any contact."""
         now = self._clock.now()
         own = self._provider.id
-        events = own_rows(await self._store.load(StateKind.EVENT), own)
-        limits = own_rows(await self._store.load(StateKind.LIMIT), own)
-        for fault in self._point.restore(own, events, limits, now):
-            _LOG.warning("%s", fault)
+        await restored(self._point, self._store, own, now)
         await self._events.restore()
         await self._registration.restore()
         await self._reports.restore(now)

@@ -10,7 +10,7 @@ from cem.model.directive import LinkState
 from cem.model.provider import Provider
 from cem.model.resource import Resource
 from cem.model.time import Instant
-from cem.ports import Clock, Http, StateKind, StateStore
+from cem.ports import Clock, Http, StateStore
 from cem.runtime.ven2b_client import Envelope, Plain, Signed, Vtn2bClient
 from cem.runtime.ven2b_events import Events2b
 from cem.runtime.ven2b_hearing import Hearing2b
@@ -21,10 +21,10 @@ from cem.runtime.ven2b_reports import Reports2b
 from cem.runtime.ven_client import VtnFailure
 from cem.runtime.ven_link import LOST, VenLink
 from cem.runtime.ven_notices import Ears
+from cem.runtime.ven_rows import restored
 from cem.runtime.ven_settlement import EVERY_S, Books, Settlements
 from cem.runtime.waiting import Signal
 from cem.sgcp.bindings.openadr2b_signals import House
-from cem.sgcp.durable import own_rows
 from cem.sgcp.point import ConnectionPoint
 from cem.sgcp.reports.usage import Usage
 from cem.wire.openadr2b.messages import DistributeEvent, Message, OadrResponse, Poll, RequestEvent
@@ -116,10 +116,7 @@ class Ven2bSession:
         """Takes in what was stored: limits are in force from here on, before any contact."""
         now = self._clock.now()
         own = self._provider.id
-        events = own_rows(await self._store.load(StateKind.EVENT), own)
-        limits = own_rows(await self._store.load(StateKind.LIMIT), own)
-        for fault in self._point.restore(own, events, limits, now):
-            _LOG.warning("%s", fault)
+        await restored(self._point, self._store, own, now)
         await self._events.restore()
         await self._opts.restore()
         await self._registration.restore()
