@@ -141,6 +141,16 @@ def test_the_owner_s_opting_out_is_an_opt_of_its_own_and_is_taken_back_after_a_r
     run_virtual(story, T0)
 
 
+@pytest.mark.parametrize("answer", [HttpAnswer(200, {}, b""), HttpAnswer(200, {}, b"\r\n"), HttpAnswer(204, {}, b"")])
+def test_an_empty_answer_to_a_poll_means_that_there_is_nothing(answer: HttpAnswer) -> None:
+    async def play(home: Home, vtn: ScriptedVtn) -> None:
+        vtn.answer = lambda message: answer if isinstance(message, Poll) else None
+        await asyncio.sleep(45.0)
+        assert home.link.state is LinkState.ONLINE
+
+    assert len(played(play).got(Poll)) >= 3
+
+
 def test_a_vtn_without_the_service_of_opts_is_no_fault_of_the_link() -> None:
     async def play(home: Home, vtn: ScriptedVtn) -> None:
         vtn.answer = lambda message: HttpAnswer(404, {}, b"") if isinstance(message, CreateOpt) else None

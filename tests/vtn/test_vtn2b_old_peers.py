@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,6 +110,56 @@ async def _old(folder: Path, kind: str, suite: str) -> None:
         two = sized("OadrPoll", POLL, connection="keep-alive") + sized("OadrPoll", POLL)
         answer = await spoken(port, suite, ven, authority, two)
         assert answer.count(b"HTTP/1.1 200") == 2
+
+
+async def curled(port: int, suite: str, ven: Identity, authority: Authority, service: str, xml: str, way: str) -> bytes:
+    """What libcurl, on which VENs in C and C++ are built, gets for a message over TLS 1.2 with one suite."""
+    files = ["--cert", str(ven.certificate), "--key", str(ven.key), "--cacert", str(authority.certificate)]
+    tls = ["--tlsv1.2", "--tls-max", "1.2", "--ciphers", f"{suite}:@SECLEVEL=0"]
+    # with HTTP/1.1 it waits for a word to go on, for longer than all of it may take
+    expecting = ["--header", "Expect: 100-continue", "--expect100-timeout", "60"] if way == "1.1" else []
+    waiting = ["--max-time", "15", *expecting]
+    sent = ["--header", "Content-Type: application/xml", "--data-binary", "@-", f"--http{way}"]
+    url = f"https://localhost:{port}/OpenADR2/Simple/2.0b/{service}"
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        "curl",
+        "--silent",
+        "--show-error",
+        "--fail",
+        *files,
+        *tls,
+        *waiting,
+        *sent,
+        url,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+    )
+    out, err = await process.communicate(xml.encode())
+    return out or b"nothing: " + err
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize(
+    ("kind", "suite"), [("ec", "ECDHE-ECDSA-AES128-SHA256"), ("rsa", "AES128-SHA256")], ids=["ec", "rsa"]
+)
+def test_libcurl_that_waits_before_its_body_registers_and_polls_over_an_old_suite(
+    tmp_path: Path, kind: str, suite: str
+) -> None:
+    async def main() -> None:
+        authority = Authority(tmp_path)
+        own, ven = authority.issue("vtn", kind), authority.issue("ven", kind)
+        tls = server_context(own.certificate, own.key, authority.certificate, legacy_suites=True)
+        admitted = (Admitted("ven-1", "house-1", ven.fingerprint),)
+        async with operator(AiohttpClient(ssl_context=trusting(authority)), tls=tls, vens_2b=admitted) as vtn:
+            port = int(vtn.base.rpartition(":")[2])
+            for way in ("1.1", "1.0"):
+                answer = await curled(port, suite, ven, authority, "EiRegisterParty", REGISTER, way)
+                assert b"registrationID>" in answer, answer
+                assert b"oadrResponse" in await curled(port, suite, ven, authority, "OadrPoll", POLL, way)
+
+    asyncio.run(main())
 
 
 def test_an_old_suite_is_refused_where_it_is_not_permitted(tmp_path: Path) -> None:
