@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from cem.sgcp.vtn.objects import Body, Change, Objects
 from cem.sgcp.vtn2b import events, opts, reports, waiting
@@ -52,6 +53,12 @@ class Post:
     fingerprint: str | None
     message: Message
     waiting: str = ""  # of which waiting message; "": what carries events
+
+
+@lru_cache(maxsize=1024)
+def _nothing_new(ven_id: str) -> OadrResponse:
+    """What most polls are answered with."""
+    return OadrResponse(response=fine(), ven_id=ven_id)
 
 
 class Vtn2b:
@@ -188,7 +195,7 @@ class Vtn2b:
         turn, changes = waiting.first(ven, self._objects, now)
         if turn is not None:
             return waiting.message_of(turn), (*changes, waiting.sent(turn, now))
-        return OadrResponse(response=fine(), ven_id=ven["id"]), changes
+        return _nothing_new(ven["id"]), changes
 
     def to_post(self, ven_id: str, now: datetime) -> tuple[Post | None, tuple[Change, ...]]:
         """What is to be posted to a VEN next, None: nothing; and what to store before that."""

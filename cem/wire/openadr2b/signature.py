@@ -54,6 +54,14 @@ _INFO = (
     f'<ds:CanonicalizationMethod Algorithm="{C14N}"></ds:CanonicalizationMethod>'
     '<ds:SignatureMethod Algorithm="%s"></ds:SignatureMethod>%s%s</ds:SignedInfo>'
 )
+_PROTECTION_HEAD = f'<ds:Object{_OURS} Id="{_PROTECTION}">'
+_INFO_HEAD = f"<ds:SignedInfo{_OURS}>"
+_BODY = (
+    f'<?xml version="1.0" encoding="UTF-8"?>\n<oadr:oadrPayload xmlns:oadr="{NAMESPACES["oadr"]}">'
+    f'<ds:Signature xmlns:ds="{NAMESPACES["ds"]}"><ds:SignedInfo>%%b<ds:SignatureValue>%%b</ds:SignatureValue>'
+    f'<ds:KeyInfo><ds:X509Data>%s</ds:X509Data></ds:KeyInfo><ds:Object Id="{_PROTECTION}">%%b</ds:Signature>'
+    "%%b</oadr:oadrPayload>"
+)
 MOST_NONCE = 200
 """How many characters a nonce may have."""
 _MOST_NONCES = 100_000
@@ -92,9 +100,11 @@ class Signer:
         if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
             raise ValueError("a key that is neither RSA nor EC cannot sign messages")
         self._key = key
-        self._method = RSA_SHA256 if isinstance(key, rsa.RSAPrivateKey) else ECDSA_SHA256
+        method = RSA_SHA256 if isinstance(key, rsa.RSAPrivateKey) else ECDSA_SHA256
         chain = ("".join(found.split()) for found in _CERTIFICATE.findall(certificate_pem))
-        self._chain = "".join(f"<ds:X509Certificate>{one}</ds:X509Certificate>" for one in chain)
+        carried = "".join(f"<ds:X509Certificate>{one}</ds:X509Certificate>" for one in chain)
+        self._info = _INFO % (method, _REFERENCE % (SIGNED_OBJECT, "%s"), _REFERENCE % (_PROTECTION, "%s"))
+        self._body = (_BODY % carried).encode()
         self.fingerprint = pem_fingerprint(certificate_pem)
 
     def seal(self, message: Message, now: datetime, nonce: str) -> bytes:
@@ -104,20 +114,9 @@ class Signer:
         """
         signed_object, digested = _again(message) if isinstance(message, OadrResponse) else _written(message)
         protected = _PROTECTED % (written_instant(now), escape(nonce))
-        references = (
-            _REFERENCE % (SIGNED_OBJECT, digested),
-            _REFERENCE % (_PROTECTION, digest(f'<ds:Object{_OURS} Id="{_PROTECTION}">{protected}'.encode())),
-        )
-        info = _INFO % (self._method, *references)
-        value = base64.b64encode(sign(self._key, f"<ds:SignedInfo{_OURS}>{info}".encode())).decode()
-        signature = (
-            f'<ds:Signature xmlns:ds="{NAMESPACES["ds"]}"><ds:SignedInfo>{info}'
-            f"<ds:SignatureValue>{value}</ds:SignatureValue>"
-            f"<ds:KeyInfo><ds:X509Data>{self._chain}</ds:X509Data></ds:KeyInfo>"
-            f'<ds:Object Id="{_PROTECTION}">{protected}</ds:Signature>'
-        )
-        head = f'<?xml version="1.0" encoding="UTF-8"?>\n<oadr:oadrPayload xmlns:oadr="{NAMESPACES["oadr"]}">'
-        return b"".join((head.encode(), signature.encode(), signed_object, b"</oadr:oadrPayload>"))
+        info = self._info % (digested, digest(f"{_PROTECTION_HEAD}{protected}".encode()))
+        value = binascii.b2a_base64(sign(self._key, f"{_INFO_HEAD}{info}".encode()), newline=False)
+        return self._body % (info.encode(), value, protected.encode(), signed_object)
 
 
 def _written(message: Message) -> tuple[bytes, str]:

@@ -6,6 +6,7 @@ covered can only be the very elements that `verify` gives back.
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator
@@ -67,6 +68,11 @@ _DS = {
 _PARSER = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
 
 
+_PADDING = PKCS1v15()
+_SHA256 = hashes.SHA256()
+_ECDSA: dict[str, ec.ECDSA] = {one.name: ec.ECDSA(one) for one in (hashes.SHA256(), hashes.SHA384(), hashes.SHA512())}
+
+
 class Unsound(ValueError):  # noqa: N818 - a verdict, nothing failed
     """A signature that does not hold, or is of a kind that is not understood; the message says why."""
 
@@ -122,8 +128,8 @@ def verify(root: Element, signature: Element, key: PublicKey) -> Sound:
 def sign(key: PrivateKey, data: bytes) -> bytes:
     """The signature value over data, with SHA-256."""
     if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(data, PKCS1v15(), hashes.SHA256())
-    r, s = decode_dss_signature(key.sign(data, ec.ECDSA(hashes.SHA256())))
+        return key.sign(data, _PADDING, _SHA256)
+    r, s = decode_dss_signature(key.sign(data, _ECDSA[_SHA256.name]))
     size = (key.key_size + 7) // 8
     return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
@@ -203,13 +209,13 @@ def check(key: PublicKey, algorithm: hashes.HashAlgorithm, text: str, signed: by
     value = _decoded(text)
     try:
         if isinstance(key, rsa.RSAPublicKey):
-            key.verify(value, signed, PKCS1v15(), algorithm)
+            key.verify(value, signed, _PADDING, algorithm)
             return
         size = (key.key_size + 7) // 8
         if len(value) != 2 * size:
             raise Unsound("its value has not the length for its key")
         r, s = int.from_bytes(value[:size], "big"), int.from_bytes(value[size:], "big")
-        key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(algorithm))
+        key.verify(encode_dss_signature(r, s), signed, _ECDSA[algorithm.name])
     except InvalidSignature as error:
         raise Unsound("its value is not the key's") from error
 
@@ -228,6 +234,6 @@ def _algorithm(parent: Element, name: str) -> str:
 
 def _decoded(text: str) -> bytes:
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except ValueError as error:
+        return binascii.a2b_base64("".join(text.split()), strict_mode=True)
+    except ValueError as error:  # binascii.Error is one, and what is not ASCII
         raise Unsound("a value or digest in it is not base64") from error
