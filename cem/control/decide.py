@@ -71,6 +71,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
     locked = bounds.locked_reserves(site, picture, memory.reserve_locked)
     prices = prices_now(site, inputs)
     grids = _grids(site, inputs, memory)
+    inputs, memory = asked.definite(inputs, memory, picture)
     memory = spreading.remembered(site, inputs, memory, grids, picture.grid_w, prices)
     known = replace(
         memory,
@@ -86,7 +87,6 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         managed=memory.managed | {battery.resource.id for battery in picture.batteries},
         dropped=counted(memory.dropped, screened.dropped),
     )
-    inputs, known = asked.definite(inputs, known, picture)
     scene = _scene(site, inputs, known, picture, prices, grids, explained)
     if picture.grid_w is None:
         decision, known = _blind(scene)

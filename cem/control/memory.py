@@ -100,6 +100,7 @@ class Imposed:
     rank: Rank
     until: datetime | None = None
     spread: bool = False
+    since_s: float = LONG_AGO_S  # since when this side is limited
 
 
 @value(frozen=True, slots=True)

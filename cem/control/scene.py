@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from cem.control import words
+from cem.control.asked import site_dispatch
 from cem.control.memory import Memory
 from cem.control.picture import Picture
 from cem.control.presence import gone
@@ -95,6 +96,12 @@ class Scene:
     def gone(self) -> bool:
         """The grid's voltage is not there now."""
         return gone(self.memory)
+
+    @lazy
+    def obliged(self) -> bool:
+        """Whether a power asked of the connection point is an obligation."""
+        asked = site_dispatch(self.inputs)
+        return asked is not None and asked.rank is Rank.OBLIGATION
 
     @property
     def first(self) -> bool:
