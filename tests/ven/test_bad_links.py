@@ -110,20 +110,13 @@ async def broken_off(stage: Stage) -> None:
 
 async def resets(stage: Stage) -> None:
     """Each connection is reset."""
-    stage.line.lost = 1.0
-    await drop_connections(stage)
-
-
-async def drop_connections(stage: Stage) -> None:
-    """Those there are, so that new ones have to be made."""
-    await stage.line.stop()
-    await stage.line.start()
+    await stage.line.cut()
 
 
 async def no_name(stage: Stage) -> None:
     """The name server knows nothing any longer."""
     stage.resolver.address = None
-    await drop_connections(stage)
+    await stage.line.drop()
 
 
 PORTAL = b"<html><title>Welcome to the hotel network</title></html>"
@@ -185,7 +178,7 @@ def test_a_slow_line_that_loses_one_connection_in_three_is_a_line() -> None:
         try:
             stage.line.delay_s, stage.line.lost = 0.4, 0.33
             for _ in range(30):
-                await drop_connections(stage)
+                await stage.line.drop()
                 await asyncio.sleep(20.0)
                 assert stage.home.limits_w == [4000.0]
                 assert stage.home.link.state in (LinkState.ONLINE, LinkState.STALE)
