@@ -157,15 +157,16 @@ def _urgency(event: EiEvent, now: datetime) -> tuple[bool, int, datetime]:
 def answered(message: CreatedEvent, ven: Body, objects: Objects) -> tuple[Response, tuple[Change, ...]]:
     """How a VEN's answers fare, and what to store. An answer to an earlier version says nothing of the present one."""
     changes = []
-    response = fine(message.response.request_id)
+    request_id = message.response.request_id or next((answer.request_id for answer in message.answers), "")
+    response = fine(request_id)
     for answer in message.answers:
         event_id, number = answer.event.event_id, answer.event.modification_number
         told = Told.find(objects, ven["id"], event_id)
         if told is None:
-            response = refused(Code.INVALID_ID, f"no event {event_id[:60]!r}", message.response.request_id)
+            response = refused(Code.INVALID_ID, f"no event {event_id[:60]!r}", request_id)
         elif number > told.number:
             words = f"event {event_id[:60]!r} has no modification {number}"
-            response = refused(Code.OUT_OF_SEQUENCE, words, message.response.request_id)
+            response = refused(Code.OUT_OF_SEQUENCE, words, request_id)
         elif answer.opt_type not in _OPTS:
             _LOG.warning("%s: event %s: %r is neither in nor out", ven["venName"], event_id, answer.opt_type[:20])
         elif number == told.number and (told.answer, told.answer_code) != (answer.opt_type, answer.code):
