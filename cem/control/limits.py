@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from cem.control import words
 from cem.control.asked import site_dispatch
 from cem.control.deaf import stores
+from cem.control.island import carried_w
 from cem.control.picture import Picture
 from cem.control.scene import Scene
 from cem.control.sharing import Pools
@@ -18,6 +19,8 @@ from cem.model.values import value
 
 SURPLUS = "surplus"
 SWITCHED = frozenset({Role.HEAT_PUMP, Role.LOAD})
+ISLAND = "island"
+"""The pool of what batteries can carry alone while there is no grid: an island that is asked for more goes dark."""
 WAIT = "wait"
 """The pool of what may flow while the house waits by chance after an event."""
 ASKED = "asked"
@@ -49,6 +52,8 @@ def use_of(site: Site, resource: Resource, watts: float, amperes: float, phases:
     """What one unit takes from each pool, when the unit is so many watts and amperes per phase."""
     use = {"site": watts, SURPLUS: watts, WAIT: watts}
     use[ASKED if resource.role is Role.EV else ASKED_OF_LOADS] = watts
+    if resource.role is Role.EV:
+        use[ISLAND] = watts
     for phase in on_phases(resource, phases, site.connection.phases):
         use[POOLS[phase]] = amperes
     for circuit in site.circuits:
@@ -80,6 +85,11 @@ def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
     room[SURPLUS] = -base_w
     _wait(scene, moved_w, base_w, room, behind)
     _asked(scene, base_w, room, behind)
+    room[ISLAND] = math.inf
+    if scene.gone:
+        room[ISLAND] = carried_w(scene) - (scene.picture.load_w or 0.0)
+        why = "without the grid cars have what the batteries could carry alone"
+        behind[ISLAND] = Envelope(SITE, None, max(0.0, room[ISLAND]), Rank.SAFETY, "island", why)
     for phase, unmoved_a in enumerate(_unmoved_a(scene, moved_w, base_w), start=1):
         room[POOLS[phase]] = scene.site.connection.fuse_a - unmoved_a
     behind |= scene.site.once(_of_fuse)
