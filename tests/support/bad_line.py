@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+import ssl
 from contextlib import suppress
 from random import Random
 
@@ -16,22 +17,24 @@ class BadLine:
     """A proxy to a port of 127.0.0.1. Set its fields while it runs; `connections` counts what was begun, `requests`
     what was asked over them in plain HTTP; a connection that is reset counts as one, too."""
 
-    def __init__(self, to_port: int, seed: int = 1) -> None:
+    def __init__(self, to_port: int, seed: int = 1, tls: ssl.SSLContext | None = None) -> None:
         self.dark = False  # takes connections and bytes, and nothing ever comes back
         self.delay_s = 0.0  # of each piece, both ways
         self.lost = 0.0  # share of the connections that are reset before anything is answered
         self.cut_after: int | None = None  # bytes of an answer after which its connection ends
         self.connections = 0
         self.requests = 0
+        self.heard = 0  # bytes from the VEN
         self.port = 0
         self._to_port = to_port
+        self._tls = tls  # towards the VEN; what is behind it hears plain HTTP
         self._random = Random(seed)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str = "127.0.0.1") -> None:
         """Listens, on the same port after a stop."""
-        self._server = await asyncio.start_server(self._serve, host, self.port)
+        self._server = await asyncio.start_server(self._serve, host, self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -85,6 +88,7 @@ class BadLine:
         passed = 0
         while piece := await source.read(65536):
             if not answer:
+                self.heard += len(piece)
                 self.requests += len(_REQUEST.findall(piece))
             await asyncio.sleep(self.delay_s)
             if self.dark:

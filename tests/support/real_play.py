@@ -7,6 +7,7 @@ reboots, and a clock that cannot be trusted, are a mount namespace's.
 """
 
 import asyncio
+import json
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from uuid import uuid4
 from cem.cli.override import ACTS
 from cem.config.schema import SiteTable
 from cem.config.write import write_site
-from cem.io.local_client import LocalClient
+from cem.io.local_client import GatewayUnreachable, LocalClient
 from cem.simulation.acting import BaseAct
 from cem.simulation.acts import Ask, Kill, Plug, Start, Stop, WallClock
 from cem.simulation.acts_grid import Cancel, LinkCut, Signalled
@@ -30,7 +31,8 @@ from cem.simulation.sights import Said, Setpoint
 from cem.simulation.site import site_table
 from support.grid_process import SECRET, GridProcess
 from support.outside import OutsideView, truth_in
-from support.stand import BIN, Process, ran
+from support.stand import BIN, Process, free_ports, ran
+from support.waiting import until
 
 START_S = 20.0
 """So long a gateway that was started may be silent."""
@@ -56,7 +58,11 @@ class RealPlay:
         self._grids = {side.id: GridProcess(side, folder) for side in scenario.sides()}
         home = folder / scenario.path.name
         home.write_text(text_of(_with_arrivals(scenario)), encoding="utf-8")
-        self._home = Process("home", folder, "hw-sim", "serve", str(home), "--truth", str(self._truth_file), "--json")
+        self._ports = self._reserved()
+        ports = ("--port-file", str(self._ports), "--reuse-ports")
+        self._home = Process(
+            "home", folder, "hw-sim", "serve", str(home), *ports, "--truth", str(self._truth_file), "--json"
+        )
         words = (*self._alone(), "run", "--config", str(self._site_file))
         self._gateway = Process("gateway", folder, *words, speaks=False)
         self._since: datetime  # the wall clock at the scenario's second 0
@@ -98,22 +104,38 @@ class RealPlay:
         secret.touch(0o600)
         secret.write_text(SECRET)
         table = await asyncio.to_thread(site_table, self._scenario.home, said_of(self._scenario))
-        said = await asyncio.to_thread(self._home.start)
-        self._since = datetime.now(UTC) - timedelta(seconds=truth_in(self._truth_file).elapsed_s)
-        self._site = SiteTable.model_validate(self._real(table, said))
+        self._site = SiteTable.model_validate(self._real(table))
         write_site(self._site_file, self._site)
-        self._gateway.start()
+        self._gateway.start()  # first, for it takes longer: it waits for its devices
+        await until(lambda: self._gateway.running() and self._answers(), START_S * 6)
+        await asyncio.to_thread(self._home.start)
+        self._since = datetime.now(UTC) - timedelta(seconds=truth_in(self._truth_file).elapsed_s)
 
-    def _real(self, table: SiteTable, said: dict[str, Any]) -> dict[str, Any]:
+    def _answers(self) -> bool:
+        try:
+            return self._client.status().tick.count > 0
+        except GatewayUnreachable:
+            return False
+
+    def _reserved(self) -> Path:
+        """A port file with a port for the broker and for every device, whether it has one or not."""
+        names = ("mqtt", *(spec.id for spec in self._scenario.home.device))
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        file = self._folder / "ports.json"
+        devices = {name: {"port": port} for name, port in ports.items() if name != "mqtt"}
+        file.write_text(json.dumps({"devices": devices, "mqtt": {"port": ports["mqtt"]}}))
+        return file
+
+    def _real(self, table: SiteTable) -> dict[str, Any]:
         """The site file for the processes."""
         site = table.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
         for device in site["device"]:
-            device["link"] |= _where(device["link"], said)
+            device["link"] |= _where(device["link"], json.loads(self._ports.read_text()))
         began = self._scenario.start or self._scenario.home.begins_at()
         assert began is not None
         for period in site["tariff"].get("period", ()):
             for edge in ("from", "to"):
-                period[edge] = _moved(period[edge], self._since - began)
+                period[edge] = _moved(period[edge], datetime.now(UTC) - began)
         providers = [grid.provider("house.secret") for grid in self._grids.values()]
         return site | {"provider": providers, "store": {"folder": "state"}, "api": {"socket": "cem.sock"}}
 
@@ -206,10 +228,10 @@ def _with_arrivals(scenario: Scenario) -> Scenario:
     return changed(scenario, event=[*scenario.table.get("event", ()), *arrivals]) if arrivals else scenario
 
 
-def _where(link: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
+def _where(link: dict[str, Any], ports: dict[str, Any]) -> dict[str, Any]:
     """The address at which a link of the home in memory is found."""
-    found = said["mqtt"] if link["host"] == BROKER else said["devices"][link["host"]]
-    return {"host": found["host"], "port": found["port"]}
+    found = ports["mqtt"] if link["host"] == BROKER else ports["devices"][link["host"]]
+    return {"host": "127.0.0.1", "port": found["port"]}
 
 
 def _moved(clock: str, by: timedelta) -> str:
