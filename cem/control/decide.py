@@ -75,6 +75,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
     memory = spreading.remembered(site, inputs, memory, grids, picture.grid_w, prices)
     known = replace(
         memory,
+        begun_at_s=inputs.now.mono_s if memory.decided_at_s is None else memory.begun_at_s,
         reserve_locked=locked,
         seen=screened.seen,
         signs=watched,
@@ -189,6 +190,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
         chargers=MappingProxyType(charger_memories),
         batteries_w=MappingProxyType(last_w),
         load_w=load_w,
+        switched_w=scene.picture.switched_w,
         apart=apart(scene.picture),
         load_at_s=known.load_at_s if scene.picture.skewed else scene.now_s,
         house_w=known.house_w if scene.unread_cars or load_w is None else load_w - scene.picture.switched_w,
