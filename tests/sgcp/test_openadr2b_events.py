@@ -14,6 +14,7 @@ from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.bindings.openadr3 import LOWEST_PRIORITY
 from cem.sgcp.events.rows import event_of, event_row
 from cem.sgcp.events.store import EventStore
+from cem.sgcp.events.timeline import signals_at, summary
 from cem.wire.openadr2b.messages import DistributeEvent
 from cem.wire.openadr2b.parts import (
     ActivePeriod,
@@ -309,6 +310,20 @@ def test_a_test_event_is_answered_and_marked() -> None:
     assert held is not None
     assert other is not None
     assert (held.test, other.test) == (True, False)
+
+
+def test_a_test_event_is_shown_as_one_and_says_when_load_should_change() -> None:
+    world = World()
+    tested = event(test="anything")
+    period = replace(tested.period, ramp_up=timedelta(minutes=-5), recovery=timedelta(minutes=2))
+    world.hears(replace(tested, period=period))
+    held = world.held()
+    assert held is not None
+    shown = summary(held, wall(700)).asks
+    assert shown.startswith("a test, nothing is moved for it; ")
+    assert "load may change within 5 min before its start; load may change within 2 min after its end" in shown
+    assert list(signals_at([held], wall(700))) == []
+    assert times(held) == [(600, 1200, {IMPORT: 4200.0})]
 
 
 def test_what_must_not_be_answered_is_not() -> None:

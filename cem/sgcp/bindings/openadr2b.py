@@ -5,7 +5,9 @@ An oadrDistributeEvent is the VTN's whole truth: an event that is not in it was 
 Interpretation:
 - the durations of a signal's intervals count, one after the other from the start of the active period; an interval's
   own start is not needed;
-- an event's ramp-up and recovery are for the VEN to use: the target holds from the start to the end;
+- an event's ramp-up and recovery (stretches before or after start and end in which load should change) are shown and
+  change nothing: a house is at its target within seconds, an event does not say from what to begin, and a limit that
+  sets in later or ends earlier would be one that was not kept. So the target holds from the start to the end;
 - an event that is cancelled while it runs ends as late by chance as it began late by chance;
 - what an event is for is one of all that its target names: this VEN, or a resource of ours; groups and parties are
   not agreed on, so an event for them alone is not for us;
@@ -169,6 +171,7 @@ class Binding2b:
             randomise=shift,
             currency=currency,
             unsupported=unsupported,
+            notices=tuple(_transitions(event)),
         )
 
     def _targets(self, event: EiEvent, ven_id: str) -> tuple[str, ...]:
@@ -238,6 +241,14 @@ def _stretches(
         if end is None:
             return
         start = end
+
+
+def _transitions(event: EiEvent) -> Iterator[str]:
+    """In words when the provider would have load change."""
+    for span, at in ((event.period.ramp_up, "start"), (event.period.recovery, "end")):
+        if span:
+            minutes = abs(span) / timedelta(minutes=1)
+            yield f"load may change within {minutes:g} min {'after' if span > timedelta() else 'before'} its {at}"
 
 
 def _check(event: EiEvent) -> None:

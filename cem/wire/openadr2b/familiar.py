@@ -49,8 +49,8 @@ class _Known:
 class SignedReader:
     """Reads the signed messages of many senders. Any thread may ask."""
 
-    def __init__(self, memory: ReplayMemory | None = None) -> None:
-        self._memory = memory or ReplayMemory()
+    def __init__(self) -> None:
+        self._memory = ReplayMemory()
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._lock = Lock()
 

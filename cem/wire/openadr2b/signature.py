@@ -3,7 +3,6 @@
 What is parsed after a check is the element that was checked, never the one that was sent.
 """
 
-import base64
 import binascii
 import hashlib
 import re
@@ -245,7 +244,7 @@ def _shown(signature: Element) -> tuple[str, bytes]:
 @lru_cache(maxsize=1024)
 def _read(text: str) -> tuple[str, bytes]:
     try:
-        der = base64.b64decode("".join(text.split()), validate=True)
-    except binascii.Error as error:
+        der = binascii.a2b_base64("".join(text.split()), strict_mode=True)
+    except ValueError as error:  # binascii.Error is one, and what is not ASCII
         raise SignatureError("carries a certificate that is none") from error
     return fingerprint(der), der

@@ -68,6 +68,7 @@ _DS = {
 _PARSER = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
 
 
+_LEAST_RSA_BITS, _LEAST_EC_BITS = 2048, 224  # the profile's rule 68
 _PADDING = PKCS1v15()
 _SHA256 = hashes.SHA256()
 _ECDSA: dict[str, ec.ECDSA] = {one.name: ec.ECDSA(one) for one in (hashes.SHA256(), hashes.SHA384(), hashes.SHA512())}
@@ -106,6 +107,8 @@ def key_of(certificate: bytes) -> PublicKey:
         raise Unsound("the certificate cannot be read") from error
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise Unsound("the certificate's key is neither RSA nor EC")
+    if key.key_size < (_LEAST_RSA_BITS if isinstance(key, rsa.RSAPublicKey) else _LEAST_EC_BITS):
+        raise Unsound(f"the certificate's key of {key.key_size} bits is too short")
     return key
 
 
@@ -144,18 +147,22 @@ def canonical(element: Element, form: Element | None) -> bytes:
     algorithm = C14N if form is None else form.get("Algorithm", "")
     if algorithm not in _FORMS:
         raise Unsound(f"the form {algorithm[:80]!r} is not known")
-    alone = etree.fromstring(etree.tostring(element, with_tail=False), _PARSER)  # takes all prefixes in scope along
     prefixes = None
     if form is not None and _FORMS[algorithm]:
         listed = form.find(f"{{{_EXCLUSIVE}}}InclusiveNamespaces")
         prefixes = None if listed is None else listed.get("PrefixList", "").split()
-    written = etree.tostring(
-        alone,
-        method="c14n",
-        exclusive=_FORMS[algorithm],
-        with_comments=False,
-        inclusive_ns_prefixes=prefixes,
-    )
+    try:
+        # by itself it takes all prefixes in scope along
+        alone = etree.fromstring(etree.tostring(element, with_tail=False), _PARSER)
+        written = etree.tostring(
+            alone,
+            method="c14n",
+            exclusive=_FORMS[algorithm],
+            with_comments=False,
+            inclusive_ns_prefixes=prefixes,
+        )
+    except etree.LxmlError as error:  # such as a namespace that is a relative address (Canonical XML, 1.3)
+        raise Unsound(f"it has no canonical form: {str(error)[:80]}") from error
     return bytes(written)
 
 
