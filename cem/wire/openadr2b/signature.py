@@ -6,7 +6,6 @@ What is parsed after a check is the element that was checked, never the one that
 import binascii
 import hashlib
 import re
-import ssl
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -58,8 +57,8 @@ _INFO_HEAD = f"<ds:SignedInfo{_OURS}>"
 _BODY = (
     f'<?xml version="1.0" encoding="UTF-8"?>\n<oadr:oadrPayload xmlns:oadr="{NAMESPACES["oadr"]}">'
     f'<ds:Signature xmlns:ds="{NAMESPACES["ds"]}"><ds:SignedInfo>%%b<ds:SignatureValue>%%b</ds:SignatureValue>'
-    f'<ds:KeyInfo><ds:X509Data>%s</ds:X509Data></ds:KeyInfo><ds:Object Id="{_PROTECTION}">%%b</ds:Signature>'
-    "%%b</oadr:oadrPayload>"
+    "<ds:KeyInfo><ds:X509Data><ds:X509Certificate>%s</ds:X509Certificate></ds:X509Data></ds:KeyInfo>"
+    f'<ds:Object Id="{_PROTECTION}">%%b</ds:Signature>%%b</oadr:oadrPayload>'
 )
 MOST_NONCE = 200
 """How many characters a nonce may have."""
@@ -85,9 +84,15 @@ def fingerprint(der: bytes) -> str:
 
 def pem_fingerprint(pem: str) -> str:
     """The fingerprint of the first certificate in a PEM text; raises ValueError."""
-    end = "-----END CERTIFICATE-----"
-    first, found, _ = pem.partition(end)
-    return fingerprint(ssl.PEM_cert_to_DER_cert(first[first.find("-----BEGIN") :] + found))
+    return fingerprint(binascii.a2b_base64(_first(pem), strict_mode=True))
+
+
+def _first(pem: str) -> str:
+    """The first certificate in a PEM text, which may hold a key and a chain as well, in base64; raises ValueError."""
+    found = _CERTIFICATE.search(pem)
+    if found is None:
+        raise ValueError("there is no certificate in PEM form")
+    return "".join(found[1].split())
 
 
 class Signer:
@@ -100,10 +105,8 @@ class Signer:
             raise ValueError("a key that is neither RSA nor EC cannot sign messages")
         self._key = key
         method = RSA_SHA256 if isinstance(key, rsa.RSAPrivateKey) else ECDSA_SHA256
-        chain = ("".join(found.split()) for found in _CERTIFICATE.findall(certificate_pem))
-        carried = "".join(f"<ds:X509Certificate>{one}</ds:X509Certificate>" for one in chain)
         self._info = _INFO % (method, _REFERENCE % (SIGNED_OBJECT, "%s"), _REFERENCE % (_PROTECTION, "%s"))
-        self._body = (_BODY % carried).encode()
+        self._body = (_BODY % _first(certificate_pem)).encode()  # of a chain: one known VEN takes no more than one
         self.fingerprint = pem_fingerprint(certificate_pem)
 
     def seal(self, message: Message, now: datetime, nonce: str) -> bytes:
