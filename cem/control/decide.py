@@ -11,6 +11,7 @@ from cem.control import (
     chargers,
     deaf,
     island,
+    late_cars,
     panels,
     phase_loss,
     phase_place,
@@ -66,6 +67,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         site = site.once(phase_place.placeless)
         seen = look(site, inputs.snapshot, SKEW_S)
     picture, phases_a = phase_loss.guarded(seen, lost, memory.phases_a)
+    picture = late_cars.supposed(picture, memory, inputs.now.mono_s)
     memory = black_start.followed(memory, picture, inputs.now.mono_s)
     picture, moved, loads_w = steady(picture, memory, inputs.now.mono_s)
     locked = bounds.locked_reserves(site, picture, memory.reserve_locked)
