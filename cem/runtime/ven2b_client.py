@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from cem.model.errors import GridError
 from cem.model.provider import Provider
 from cem.ports import Clock, Http
-from cem.runtime.ven_client import FORBIDDEN_PAUSE_S, VtnFailure, retry_after_s
+from cem.runtime.ven_client import FORBIDDEN_PAUSE_S, VtnFailure, advice_on, retry_after_s
 from cem.wire import openadr2b as wire
 from cem.wire.openadr2b import XmlError
 from cem.wire.openadr2b.messages import Message
@@ -111,10 +111,7 @@ class Vtn2bClient:
         except XmlError as fault:
             raise VtnFailure(f"{self._provider.id}: {what} could not be written: {fault}") from fault
         except GridError as fault:
-            raise VtnFailure(
-                f"{self._provider.id}: {fault}",
-                "Check the internet connection, the provider's url and its certificates; the gateway goes on trying.",
-            ) from fault
+            raise VtnFailure(f"{self._provider.id}: {fault}", advice_on(fault)) from fault
         if answer.status in (401, 403):
             raise VtnFailure(
                 f"{self._provider.id}: {what} was refused with HTTP {answer.status}",
