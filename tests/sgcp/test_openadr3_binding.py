@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cem.model.event import GridEvent, SignalKind
 from cem.sgcp.bindings.openadr3 import LOWEST_PRIORITY, Binding, Bounds, Fetched
 from cem.sgcp.events.store import Rejection
+from cem.sgcp.vtn2b.manner import Manner, told_apart
 from cem.wire.openadr3 import Event, WireError
 from support.ven_world import T0, limit_intervals, utility, wall, wire_event, wire_program
 
@@ -326,3 +327,23 @@ def test_the_bounds_can_be_set() -> None:
     body = wire_event(intervalPeriod={"start": NOON}, intervals=limit_intervals(50))
     strict = Binding(utility(), lambda: 0.0, Bounds(max_power_w=40_000.0))
     assert isinstance(strict.event(body, wire_program(), None, {}, T0), Rejection)
+
+
+def test_a_test_event_for_vens_of_2_0b_moves_nothing_here() -> None:
+    body: dict[str, Any] = {
+        "id": "e1",
+        "intervalPeriod": {"start": NOON, "duration": "PT1H"},
+        "intervals": limit_intervals(5),
+    }
+    asks = wire_event(**body)
+    assert bind(asks).intervals[0].signals == {SignalKind.IMPORT_LIMIT_W: 5000.0}
+    manner = Manner(test=True)
+    intervals = [
+        {"id": one["id"], "payloads": [{**p, "type": manner.type_of(p["type"])} for p in one["payloads"]]}
+        for one in limit_intervals(5)
+    ]
+    tested = wire_event(**{**body, "intervals": intervals})
+    assert bind(tested).intervals[0].signals == {}
+    plain, said = told_apart(tested)
+    assert bind(plain).intervals[0].signals == {SignalKind.IMPORT_LIMIT_W: 5000.0}
+    assert said == Manner(test=True)

@@ -178,6 +178,13 @@ def _wrapped(body: bytes) -> bytes:
     return bytes(etree.tostring(root))
 
 
+def _said(body: bytes, more: bytes) -> bytes:
+    """More is said in the first element."""
+    return body.replace(b"<oadr:oadrPayload ", b"<oadr:oadrPayload" + more + b" ", 1)
+
+
+PREFIXES = b"".join(b' xmlns:n%d="urn:n%d"' % (number, number) for number in range(10_000))
+CARRIED = "<ds:X509Certificate>é".encode()
 BOMB = b'<!DOCTYPE a [<!ENTITY a "aaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><a>&b;</a>'
 
 
@@ -193,6 +200,9 @@ def test_a_message_that_is_not_signed_as_it_must_be_moves_nothing(tmp_path: Path
                 "from the future": (at.body(at=_now() + minute), 403),
                 "unsigned": (encode(at.peer.distribution()), 403),
                 "signed by another VEN": (at.body(other), 403),
+                "a relative namespace": (_said(at.body(), b' xmlns:q="relative"'), 403),
+                "a certificate in other letters": (at.body().replace(b"<ds:X509Certificate>", CARRIED), 403),
+                "thousands of prefixes": (_said(at.body(), PREFIXES), 400),
                 "an entity bomb": (BOMB, 400),
                 "deep": (b"<a>" * 100_000, 400),
                 "no XML": (secrets.token_bytes(1000), 400),

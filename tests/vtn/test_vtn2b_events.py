@@ -154,6 +154,24 @@ def test_the_time_of_notification_is_always_said(desk: Desk) -> None:
     assert desk.poll().events[0].period.notification == timedelta()
 
 
+@pytest.mark.parametrize(
+    ("ramp_up", "span"),
+    [("PT5M", timedelta(minutes=5)), ("-PT5M", timedelta(minutes=-5)), ("soon", None), ("P2D", None), (7, None)],
+)
+def test_when_load_should_change_is_said_where_it_can_be_read(desk: Desk, ramp_up: object, span: object) -> None:
+    payloads = [
+        {"type": "IMPORT_CAPACITY_LIMIT", "values": [4.2]},
+        {"type": "X-2B-RAMP-UP", "values": [ramp_up]},
+        {"type": "X-2B-RESPONSE-REQUIRED", "values": ["never"]},
+    ]
+    desk.limit(intervals=[{"id": 0, "payloads": payloads}])
+    (event,) = desk.poll().events
+    assert (event.period.ramp_up, event.response_required, event.descriptor.is_test) == (span, "never", False)
+    desk.delete()
+    (gone,) = desk.poll().events
+    assert (gone.descriptor.status, gone.response_required) == ("cancelled", "never")
+
+
 def test_answers_are_kept_and_wrong_ones_refused(desk: Desk) -> None:
     desk.limit(4.2)
     event = desk.poll().events[0]
