@@ -36,8 +36,12 @@ class RevocationLists:
 
     def refusal(self, certificate: bytes) -> str:
         """Why a certificate (DER) does not count any longer, in words; empty where it does."""
-        shown = x509.load_der_x509_certificate(certificate)
-        found = self._fresh().by_issuer.get(shown.issuer)
+        try:
+            shown = x509.load_der_x509_certificate(certificate)
+            issuer = shown.issuer
+        except ValueError:  # TLS is less particular
+            return "the certificate cannot be read"
+        found = self._fresh().by_issuer.get(issuer)
         if found is None:
             return f"{self._path} has no list of the authority that issued the certificate"
         until = found.next_update_utc

@@ -172,6 +172,18 @@ def test_when_load_should_change_is_said_where_it_can_be_read(desk: Desk, ramp_u
     assert (gone.descriptor.status, gone.response_required) == ("cancelled", "never")
 
 
+@pytest.mark.parametrize(("required", "times"), [("never", 1), ("always", 3)])
+def test_what_is_posted_and_never_answered_is_posted_once(desk: Desk, required: str, times: int) -> None:
+    desk.register(pull=False, transport_address="https://ven.test")
+    payloads = [{"type": "IMPORT_CAPACITY_LIMIT", "values": [4.2]}]
+    desk.limit(intervals=[{"id": 0, "payloads": [*payloads, {"type": "X-2B-RESPONSE-REQUIRED", "values": [required]}]}])
+    posted = 0
+    for _ in range(10):
+        posted += desk.posted() is not None
+        desk.later(seconds=31)
+    assert posted == times
+
+
 def test_answers_are_kept_and_wrong_ones_refused(desk: Desk) -> None:
     desk.limit(4.2)
     event = desk.poll().events[0]

@@ -62,3 +62,10 @@ def test_a_list_that_cannot_be_used_is_told_at_the_start(tmp_path: Path, revoked
     found = CliRunner().invoke(vtn, [*options, "--client-ca", str(authority.certificate)])
     assert found.exit_code == 1
     assert words in found.output
+
+
+def test_a_certificate_that_cannot_be_read_does_not_count(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    clock = SystemClock()
+    lists = RevocationLists(authority.revoke(), authority.certificate, lambda: clock.now().wall)
+    assert lists.refusal(b"nothing") == "the certificate cannot be read"

@@ -17,7 +17,7 @@ from cem.sgcp.vtn2b.outgoing import Template, addressed, cancelled, template
 from cem.sgcp.vtn2b.records import Opt, Told
 from cem.sgcp.vtn2b.refusal import fine, refused
 from cem.wire.openadr2b.messages import CreatedEvent, DistributeEvent
-from cem.wire.openadr2b.names import Code, OptType
+from cem.wire.openadr2b.names import Code, OptType, ResponseRequired
 from cem.wire.openadr2b.parts import EiEvent, Response
 from cem.wire.openadr3 import ObjectType
 
@@ -54,14 +54,18 @@ _NOTHING = Listed((), (), frozenset())
 
 
 def delivered(message: DistributeEvent, ven_id: str, objects: Objects, now: datetime) -> tuple[Change, ...]:
-    """What to store once a message with events has arrived; what changed since then was not told."""
+    """What to store once a message with events has arrived; what changed since then was not told.
+
+    What is never answered has arrived all the same, and is not told again.
+    """
     changes = []
     for event in message.events:
         known = Told.find(objects, ven_id, event.descriptor.event_id)
         if known is None or known.number != event.descriptor.modification_number:
             continue
         if known.told_at is None or known.answer is None:
-            changes.append(replace(known, told_at=now, times=known.times + 1).stored())
+            times = MOST_TIMES if event.response_required == ResponseRequired.NEVER else known.times + 1
+            changes.append(replace(known, told_at=now, times=times).stored())
     return tuple(changes)
 
 
