@@ -283,7 +283,7 @@ def _aligned(choices: list[BatteryChoice]) -> list[BatteryChoice]:
 
 def _edges(scene: Scene, around: Surroundings, fixed_w: float) -> list[Edge]:
     """What the connection point leaves to the batteries together, the strongest bound last."""
-    house_w, edges = scene.house_w + fixed_w, []
+    house_w, edges = scene.house_w + fixed_w + scene.lead_w, []
     by = scene.band.max_by
     if by is not None:
         most_w = scene.band.max_w - scene.margins_w[0]

@@ -166,6 +166,9 @@ def choices(
             continue
         got = shares[charger.resource.id]
         given_a = limit_a = float(math.floor(got.level + 1e-9))
+        by = limits.behind.get(got.bound_by or "")
+        if limit_a == 0.0 and candidate.memory.limit_a > 0.0 and by is not None and scene.unheard(by.source):
+            given_a = limit_a = min(candidate.memory.limit_a, candidate.claim.least)
         rise_w = candidate.charger.watts_per_amp * (given_a - candidate.memory.limit_a)
         if rise_w > max(0.0, slack_w):
             limit_a = candidate.memory.limit_a
