@@ -127,6 +127,7 @@ class Gateway:
             groups={group.id: [site.resource(name) for name in group.members] for group in site.groups},
             currency=site.tariff.currency,
             zone=site.zone,
+            boot=world.boot,
         )
         self.contacts = ContactWatch(site, self.point, self.board, world.store, world.clock, self._grid_changed)
         self.tariff = self._tariff_task()

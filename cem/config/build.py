@@ -18,9 +18,11 @@ from cem.config.schema import (
     ResourceTable,
     SiteTable,
     TariffTable,
+    VoltWattTable,
     VtnTable,
 )
 from cem.config.sitefile import PlanSettings, ProviderLink, SiteFile, VtnBroker, VtnClient, VtnSite, VtnVen2b
+from cem.model.curve import Curve, CurveOver
 from cem.model.market import DynamicTariff, Markup, PriceService
 from cem.model.provider import BY_MDNS, Programme, Provider
 from cem.model.resource import Ratings, Resource
@@ -66,6 +68,7 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
                 table.plan.reserve_up_w,
                 table.plan.reserve_down_w,
                 island(table),
+                None if table.volt_watt is None else volt_watt(table.volt_watt),
             ),
             read_only=table.read_only,
             identity=identity(table),
@@ -100,6 +103,12 @@ def identity(table: SiteTable) -> str:
     words = [table.name, *(d.serial or d.id for d in table.device)]
     words += [f"{p.id} {p.ven_name} {p.client_id}" for p in table.provider]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
+
+
+def volt_watt(table: VoltWattTable) -> Curve:
+    """The curve over shares of the nominal voltage, as shares of the rating."""
+    points = tuple((volts_pct / 100.0, power_pct / 100.0) for volts_pct, power_pct in table.points)
+    return Curve(CurveOver.VOLTS_SHARE, points, shares=True)
 
 
 def island(table: SiteTable) -> IslandPolicy:

@@ -3,6 +3,7 @@
 import math
 import re
 from datetime import time
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
@@ -115,6 +116,33 @@ class DroopTable(Table):
     dead_band_hz: Annotated[float, Field(ge=0.01, le=5)] = 0.2
     droop_pct: Annotated[float, Field(ge=1, le=100)] = 5.0
     nominal_hz: Annotated[float, Field(ge=40, le=70)] = 50.0
+
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+def _pairs(value: object) -> object:
+    return (
+        tuple(tuple(pair) if isinstance(pair, list) else pair for pair in value) if isinstance(value, tuple) else value
+    )
+
+
+def _falling(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    for before, after in pairwise(points):
+        if after[0] <= before[0] or after[1] > before[1]:
+            raise ValueError("each point needs a higher voltage than the one before, and no more power")
+    return points
+
+
+class VoltWattTable(Table):
+    """`[volt_watt]`: the gateway's own volt-watt for inverters that have none; without the table there is none."""
+
+    points: Annotated[
+        tuple[tuple[Annotated[float, Field(ge=100, le=130)], Percent], ...],
+        Field(min_length=2, max_length=20),
+        BeforeValidator(_pairs),
+        AfterValidator(_falling),
+    ]
 
 
 class IslandTable(Table):
@@ -399,6 +427,7 @@ class SiteTable(Table):
     group: tuple[GroupTable, ...] = ()
     load: tuple[LoadTable, ...] = ()
     droop: DroopTable | None = None
+    volt_watt: VoltWattTable | None = None
     island: IslandTable = IslandTable()
     provider: tuple[ProviderTable, ...] = ()
     vtn: VtnTable | None = None

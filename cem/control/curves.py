@@ -4,6 +4,9 @@ The shape is that of the volt-watt and frequency-watt functions of IEEE 1547-201
 narrowing term, never a set point. The voltage is that of the highest phase at the connection point, smoothed over
 the 10 s that the standard gives volt-watt to respond: what the house feeds in raises the very voltage that it follows.
 Interpretation: while voltage, frequency or price are not known the strictest point of the curve holds.
+
+The site file may have a volt-watt of the house's own, for inverters that have none: one more such curve, which needs no
+provider. An inverter that has one by itself is narrowed by both.
 """
 
 import math
@@ -13,7 +16,7 @@ from cem.control.picture import Picture
 from cem.control.prices import Prices
 from cem.model.curve import CurveOver
 from cem.model.directive import CurveOrder
-from cem.model.envelope import SITE, Envelope
+from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.reading import Snapshot
 from cem.model.resource import Role
 from cem.model.site import Site
@@ -26,7 +29,7 @@ LONGEST_GAP_S = 30.0
 
 def followed(site: Site, inputs: Inputs, before: Volts | None) -> Volts | None:
     """The smoothed voltage with this tick's; None while no curve asks for it or the meter does not tell it."""
-    if not any(order.curve.over in (CurveOver.VOLTS, CurveOver.VOLTS_SHARE) for order in inputs.directive.curves):
+    if not any(order.curve.over in (CurveOver.VOLTS, CurveOver.VOLTS_SHARE) for order in _orders(site, inputs)):
         return None
     told = _highest_v(site, inputs.snapshot)
     if told is None:
@@ -36,6 +39,16 @@ def followed(site: Site, inputs: Inputs, before: Volts | None) -> Volts | None:
         return Volts(told, now_s)
     share = 1.0 - math.exp(-(now_s - before.at_s) / SMOOTH_S)
     return Volts(before.volts + share * (told - before.volts), now_s)
+
+
+def _orders(site: Site, inputs: Inputs) -> tuple[CurveOrder, ...]:
+    own = site.once(_own)
+    return inputs.directive.curves if own is None else (*inputs.directive.curves, own)
+
+
+def _own(site: Site) -> CurveOrder | None:
+    curve = site.policy.volt_watt
+    return None if curve is None else CurveOrder(SITE, curve, Rank.SAFETY, "voltage", "volt-watt of this house", None)
 
 
 def _highest_v(site: Site, snapshot: Snapshot) -> float | None:
@@ -50,7 +63,7 @@ def curve_envelopes(
 ) -> tuple[Envelope, ...]:
     """What the curves in force leave now."""
     found: list[Envelope] = []
-    for order in inputs.directive.curves:
+    for order in _orders(site, inputs):
         x, words = _x(site, order, picture, volts, prices)
         y = order.curve.strictest if x is None else order.curve.at(x)
         found += _bounds(site, order, picture, y, f"{order.reason} {words}")
@@ -79,6 +92,8 @@ def _bounds(site: Site, order: CurveOrder, picture: Picture, y: float, reason: s
         return [replace(bare, max_w=y)]
     if not order.curve.shares:
         return [replace(bare, min_w=-y)]
+    if y >= 1.0:
+        return []  # the whole rating: nothing is narrowed
     rated = {pv.resource.id: pv.resource.ratings.max_generation_w for pv in picture.pvs}
     rated |= {battery.resource.id: battery.max_discharge_w for battery in picture.batteries}
     return [

@@ -6,19 +6,22 @@ from cem.control import island, words
 from cem.control.presence import waits_for_permission
 from cem.control.scene import Scene
 from cem.control.spreading import OUTAGE
-from cem.model.directive import LinkState
+from cem.model.directive import LinkState, LinkStatus
 from cem.model.envelope import Rank
 from cem.model.resource import Control
 from cem.model.setpoint import Mode, Setpoint
 
-LOST = frozenset({LinkState.FALLBACK, LinkState.RESYNC})
+
+def _lost(link: LinkStatus) -> bool:
+    """Whether a provider's agreed fallback holds in place of what it said."""
+    return link.state is LinkState.FALLBACK or (link.state is LinkState.RESYNC and link.falls_back)
 
 
 def mode(scene: Scene) -> Mode:
     """How the gateway as a whole is running, while the meter answers."""
     if scene.islanded:
         return Mode.ISLANDED
-    if any(link.state in LOST for link in scene.inputs.directive.links):
+    if any(_lost(link) for link in scene.inputs.directive.links):
         return Mode.FALLBACK
     return Mode.LIMITED if grid_bounds(scene) else Mode.NORMAL
 
@@ -52,7 +55,7 @@ def headline(scene: Scene, now: Mode, setpoints: Sequence[Setpoint]) -> str:
         left = island.lasts(scene)
         return f"No grid: the house runs by itself{'; ' + left if left else ''}."
     if now is Mode.FALLBACK:
-        lost = next(link for link in scene.inputs.directive.links if link.state in LOST)
+        lost = next(link for link in scene.inputs.directive.links if _lost(link))
         return f"No link to {lost.provider_id}; the agreed fallback holds: {bounded or 'its own tariff and limits'}."
     if now is Mode.LIMITED:
         return f"The grid sets a limit: {bounded}."

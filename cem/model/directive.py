@@ -40,6 +40,8 @@ class LinkStatus:
     detail: str  # what happened, in words
     advice: str = ""  # what can be done, empty when nothing is wrong
     reports_queued: int = 0
+    awaited: bool = False  # not up yet since the start, and not away for long enough to be lost
+    falls_back: bool = False  # the default limit holds, and prices and dispatch are dropped
 
 
 @value(frozen=True, slots=True)

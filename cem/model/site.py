@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from cem.model.chance import share
+from cem.model.curve import Curve
 from cem.model.resource import Resource, Role
 from cem.model.tariff import Tariff
 from cem.model.values import lazy
@@ -153,6 +154,7 @@ class ControlPolicy:
     reserve_up_w: float = 0.0  # so much more the batteries can always give by plan, for a service
     reserve_down_w: float = 0.0  # and take
     island: IslandPolicy = IslandPolicy()
+    volt_watt: Curve | None = None  # of the house itself, where its inverters have none
 
     def spread_for(self, source: str) -> float:
         """The longest wait after an event of this provider, s."""

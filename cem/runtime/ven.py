@@ -15,11 +15,11 @@ from cem.ports import Clock, Http, StateStore
 from cem.runtime.ven_asked import AskedReports
 from cem.runtime.ven_client import Locate, VtnClient, VtnFailure
 from cem.runtime.ven_events import EventFetcher
-from cem.runtime.ven_link import LOST, VenLink
+from cem.runtime.ven_link import VenLink
 from cem.runtime.ven_notices import Ears, Notices
 from cem.runtime.ven_registration import Registration
 from cem.runtime.ven_reports import UsageReports
-from cem.runtime.ven_rows import commit, restored
+from cem.runtime.ven_rows import commit
 from cem.runtime.ven_settlement import EVERY_S, Books, Settlements
 from cem.runtime.waiting import Signal
 from cem.sgcp.domain.usage import BELOW
@@ -102,8 +102,7 @@ class VenSession:
     async def restore(self) -> None:
         """Takes in what was stored: limits are in force from here on, before any contact."""
         now = self._clock.now()
-        own = self._provider.id
-        await restored(self._point, self._store, own, now)
+        await self._link.restore(now)
         await self._events.restore()
         await self._registration.restore()
         await self._reports.restore(now)
@@ -111,7 +110,7 @@ class VenSession:
             await self._settlements.restore()
         if self._asked is not None:
             await self._asked.restore()
-        self._point.reports_queued(own, len(self._reports), now)
+        self._point.reports_queued(self._provider.id, len(self._reports), now)
         self._restored = True
 
     def power_was_cut(self) -> None:
@@ -166,7 +165,7 @@ class VenSession:
             await asyncio.sleep(max(0.0, self._begun_s + _BETWEEN_HINTS_S - self._clock.now().mono_s))
 
     async def _turn(self) -> None:
-        if self._link.state in LOST:
+        if self._link.must_resynchronise:
             await self._resynchronise()
         else:
             await self._fetch()

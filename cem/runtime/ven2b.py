@@ -19,9 +19,8 @@ from cem.runtime.ven2b_push import Push2b
 from cem.runtime.ven2b_registration import Registration2b
 from cem.runtime.ven2b_reports import Reports2b
 from cem.runtime.ven_client import VtnFailure
-from cem.runtime.ven_link import LOST, VenLink
+from cem.runtime.ven_link import VenLink
 from cem.runtime.ven_notices import Ears
-from cem.runtime.ven_rows import restored
 from cem.runtime.ven_settlement import EVERY_S, Books, Settlements
 from cem.runtime.waiting import Signal
 from cem.sgcp.bindings.openadr2b_signals import House
@@ -115,15 +114,14 @@ class Ven2bSession:
     async def restore(self) -> None:
         """Takes in what was stored: limits are in force from here on, before any contact."""
         now = self._clock.now()
-        own = self._provider.id
-        await restored(self._point, self._store, own, now)
+        await self._link.restore(now)
         await self._events.restore()
         await self._opts.restore()
         await self._registration.restore()
         await self._reports.restore(now)
         if self._settlements is not None:
             await self._settlements.restore()
-        self._point.reports_queued(own, len(self._reports), now)
+        self._point.reports_queued(self._provider.id, len(self._reports), now)
         self._restored = True
 
     def owner_decided(self) -> None:
@@ -177,7 +175,7 @@ class Ven2bSession:
 
     async def _turn(self) -> None:
         self._hint.clear()
-        if self._link.state in LOST or self._registration.registration_id is None or self._doubted:
+        if self._link.must_resynchronise or self._registration.registration_id is None or self._doubted:
             await self._resynchronise()
             return
         async with self._registered(_NOT_REGISTERED):

@@ -7,15 +7,17 @@ from random import Random
 
 from cem.model.directive import LinkState
 from cem.model.provider import Provider
-from cem.ports import Clock, StateStore
+from cem.model.time import Instant
+from cem.ports import Clock, StateKind, StateStore
 from cem.runtime.ven_client import VtnFailure
 from cem.runtime.ven_rows import commit
+from cem.sgcp.durable import own_rows
 from cem.sgcp.point import ConnectionPoint
+from cem.sgcp.service import CONTACT_STORED_EVERY_S
 
 _LOG = logging.getLogger(__name__)
 LOST = (LinkState.HOLD, LinkState.FALLBACK, LinkState.RESYNC)
 _FIRST_RETRY_S = 2.0
-_CONTACT_STORED_EVERY_S = 3600.0
 
 
 class VenLink:
@@ -39,6 +41,7 @@ class VenLink:
         self._wake = wake
         self._online = online
         self._told: LinkState | None = None
+        self._stored: tuple[LinkState, bool] | None = None  # the state, and whether the last turn failed
         self._words = ""
         self._contact_stored_s = float("-inf")
         self._first_within_s = 0.0
@@ -54,6 +57,21 @@ class VenLink:
     def state(self) -> LinkState:
         """The state at this moment."""
         return self._point.service(self._provider.id, self._clock.now()).link.state
+
+    async def restore(self, now: Instant) -> None:
+        """Takes in the stored events and limits. From here on the disk knows of no good link until one is."""
+        own = self._provider.id
+        events = own_rows(await self._store.load(StateKind.EVENT), own)
+        limits = own_rows(await self._store.load(StateKind.LIMIT), own)
+        for fault in self._point.restore(own, events, limits, now):
+            _LOG.warning("%s", fault)
+        await commit(self._store, [self._point.limit_row(own, now)], own)
+
+    @property
+    def must_resynchronise(self) -> bool:
+        """Whether everything is to be fetched anew: it was lost, or nothing was fetched in this run yet."""
+        link = self._point.service(self._provider.id, self._clock.now()).link
+        return link.state in LOST or link.resumes
 
     async def follow(
         self,
@@ -119,8 +137,9 @@ class VenLink:
             self._wake()
             if state is LinkState.ONLINE:
                 self._online()
-        due = state is LinkState.ONLINE and now.mono_s - self._contact_stored_s >= _CONTACT_STORED_EVERY_S
-        if due or (state is not self._told and state is not LinkState.RESYNC):
-            self._contact_stored_s = now.mono_s
+        due = state is LinkState.ONLINE and now.mono_s - self._contact_stored_s >= CONTACT_STORED_EVERY_S
+        stands = (state, self._point.service(self._provider.id, now).link.failing)
+        if due or (stands != self._stored and state is not LinkState.RESYNC):
+            self._stored, self._contact_stored_s = stands, now.mono_s
             await commit(self._store, [self._point.limit_row(self._provider.id, now)], self._provider.id)
         self._told = state

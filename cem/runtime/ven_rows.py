@@ -5,20 +5,10 @@ import sqlite3
 from collections.abc import Sequence
 
 from cem.model.errors import CemError
-from cem.model.time import Instant
 from cem.ports import Drop, Put, StateKind, StateStore
-from cem.sgcp.durable import Row, own_rows
-from cem.sgcp.point import ConnectionPoint
+from cem.sgcp.durable import Row
 
 _LOG = logging.getLogger(__name__)
-
-
-async def restored(point: ConnectionPoint, store: StateStore, provider_id: str, now: Instant) -> None:
-    """Puts a provider's stored events and limits in force; what can't be read is logged."""
-    events = own_rows(await store.load(StateKind.EVENT), provider_id)
-    limits = own_rows(await store.load(StateKind.LIMIT), provider_id)
-    for fault in point.restore(provider_id, events, limits, now):
-        _LOG.warning("%s", fault)
 
 
 async def commit(store: StateStore, rows: Sequence[Row], provider_id: str) -> bool:

@@ -38,6 +38,7 @@ from cem.sgcp.events.arbitration import (
 )
 from cem.sgcp.events.shown import listed
 from cem.sgcp.events.timeline import interval_after, status_changes
+from cem.sgcp.link import supervision
 from cem.sgcp.link.supervision import Link
 from cem.sgcp.opt.cut import OptOut, remaining
 from cem.sgcp.service import ENDLESS, Service
@@ -104,7 +105,7 @@ class Folding:
             curves=tuple(self._curves(wall)),
             levels=tuple(_levels(orders.levels, wall)),
             weights=tuple(_weights(orders.ghg.from_now(wall), orders.shape.from_now(wall), wall)),
-            links=tuple(_status(s, len(own)) for s, own in zip(services, shown, strict=True)),
+            links=tuple(_status(s, len(own), now) for s, own in zip(services, shown, strict=True)),
             events=tuple(summary for own in shown for summary in own),
             next_change_at=self._next_change(services, wall),
         )
@@ -315,14 +316,16 @@ def _limit_windows(sides: Sequence[_Side], now: datetime) -> Iterator[LimitWindo
             yield LimitWindow(start, piece.end, imported, exported, entry.service.provider.id, entry.rank)
 
 
-def _status(service: Service, shown: int) -> LinkStatus:
+def _status(service: Service, shown: int, now: Instant) -> LinkStatus:
     link = service.link
+    awaited = supervision.awaited(link, service.provider, now)
     heard = link.last_success
     detail = link.detail
-    if link.state is LinkState.STALE:
+    if link.state is LinkState.STALE and not link.resumes:
         detail = f"no answer for longer than {service.provider.stale_after_s():g} s; {detail}"
     elif link.state is LinkState.HOLD:
-        detail = f"connection lost, the received schedule is kept to; {detail}"
+        what = "no connection yet" if awaited else "connection lost"
+        detail = f"{what}, the received schedule is kept to; {detail}"
     elif link.holds_default:
         limited = any(service.default_w(side) is not None for side in SIDES)
         holds = "the default limit holds" if limited else "the contract's own tariff is used"
@@ -338,4 +341,6 @@ def _status(service: Service, shown: int) -> LinkStatus:
         detail,
         link.advice,
         service.reports_queued,
+        awaited,
+        link.holds_default,
     )

@@ -38,7 +38,7 @@ class GridView:
 def view(
     directive: Directive, grid: GridPresence, requests: Iterable[UserRequest], before: GridView, now: datetime
 ) -> GridView:
-    """What holds now. A link that is being resynchronised, or merely stale, is what it was `before`."""
+    """What holds now. A link that is being resynchronised, merely stale, or not up yet is what it was `before`."""
     limits: dict[Subject, float] = {}
     words: dict[Subject, str] = {}
     for envelope in directive.envelopes:
@@ -54,7 +54,8 @@ def view(
     lost = {
         link.provider_id
         for link in directive.links
-        if link.state in _LOST or (link.state is not LinkState.ONLINE and link.provider_id in before.lost)
+        if (link.state in _LOST and not link.awaited)
+        or (link.state is not LinkState.ONLINE and link.provider_id in before.lost)
     }
     return GridView(
         limits,

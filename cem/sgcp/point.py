@@ -66,11 +66,14 @@ class ConnectionPoint:
         groups: Mapping[str, Sequence[Resource]] | None = None,
         currency: str | None = None,
         zone: str = "UTC",
+        boot: str = "",
     ) -> None:
         """`resources`: ids that a provider may dispatch; `groups`: names for several of them together.
 
-        `currency`: the tariff's (None: any); `zone`: for words.
+        `currency`: the tariff's (None: any); `zone`: for words; `boot`: names this start of the machine, '' where
+        nobody can tell.
         """
+        self._boot = boot
         self._providers = {provider.id: provider for provider in providers}
         self._services: dict[str, Service] = {}
         self._folding = Folding(resources, currency, zone, groups)
@@ -82,7 +85,7 @@ class ConnectionPoint:
         self, provider_id: str, events: Mapping[str, Json], limits: Mapping[str, Json], now: Instant
     ) -> list[str]:
         """Takes in what was stored for a provider; a sentence for every row that could not be read."""
-        service, faults = restored(self._providers[provider_id], events, limits, now)
+        service, faults = restored(self._providers[provider_id], events, limits, now, self._boot)
         self._put(service)
         return faults
 
@@ -90,7 +93,7 @@ class ConnectionPoint:
         """The service of a provider at `now`; KeyError if the site file knows none of that id."""
         found = self._services.get(provider_id)
         if found is None:
-            found, _ = restored(self._providers[provider_id], {}, {}, now)
+            found, _ = restored(self._providers[provider_id], {}, {}, now, self._boot)
         service = found.advanced(now)
         self._put(service)
         return service

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from cem.model.directive import LinkState
 from cem.model.event import GridEvent, SignalKind
 from cem.model.provider import Provider
 from cem.model.time import Instant
@@ -26,6 +27,9 @@ guarantees to a dimmed consumer at least (EnWG section 14a, BNetzA BK6-22-300)."
 
 MOST_CANCELLED = 50
 """How many cancelled events are remembered, so that a person sees them go; the newest stay."""
+
+CONTACT_STORED_EVERY_S = 3600.0
+"""How often the time of the last contact is written while nothing else changes."""
 
 ENDLESS = timedelta(hours=24)
 """A stretch of direct control longer than this counts as without an end."""
@@ -49,6 +53,7 @@ class Service:
     strictest_w: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     refused: Mapping[str, datetime] = field(default_factory=lambda: MappingProxyType({}))
     reports_queued: int = 0
+    boot: str = ""  # names this start of the machine; '' where nobody can tell
 
     @property
     def event_count(self) -> int:
@@ -84,8 +89,7 @@ class Service:
 
     def default(self, side: str, trusted: bool) -> DefaultLimit:
         """The default limit of a side and whether it is in force: also while the clock cannot be trusted."""
-        stands_in = self.provider.mandatory and any(r.limits for r in self.store.rejected)
-        return DefaultLimit(self.default_w(side), self.link.holds_default or not trusted, stands_in)
+        return DefaultLimit(self.default_w(side), self.link.holds_default or not trusted, self.stands_in)
 
     def advanced(self, now: Instant) -> "Service":
         """The service with its link brought up to `now`."""
@@ -134,18 +138,26 @@ class Service:
             for event in (*difference.new, *difference.changed, *difference.renewed)
         ]
         rows += [Row(durable.EVENT, row_key(own, event.id), None) for event in difference.gone]
-        strictest = self._strictest(difference)
-        if strictest != self.strictest_w:
-            rows.append(self.limit_row(strictest))
+        after = replace(self, strictest_w=self._strictest(difference), store=self.store.after(difference))
+        if (after.strictest_w, after.stands_in) != (self.strictest_w, self.stands_in):
+            rows.append(after.limit_row())
         return rows
 
-    def limit_row(self, strictest_w: Mapping[str, float] | None = None) -> Row:
+    @property
+    def stands_in(self) -> bool:
+        """Whether the default limit stands in for a mandatory one that could not be understood."""
+        return self.provider.mandatory and any(r.limits for r in self.store.rejected)
+
+    def limit_row(self) -> Row:
         """The strictest limits and the time of the last contact."""
         heard = self.link.last_success
         value: Json = {
-            "strictest_w": dict(self.strictest_w if strictest_w is None else strictest_w),
+            "strictest_w": dict(self.strictest_w),
             "last_success_at": None if heard is None else heard.wall.isoformat(),
             "state": str(self.link.state),
+            "failing": self.link.failing,
+            "boot": self.boot,
+            "stands_in": self.stands_in,
         }
         return Row(durable.LIMIT, row_key(self.provider.id), value)
 
@@ -155,7 +167,7 @@ def _is_over(event: GridEvent, now: datetime) -> bool:
 
 
 def restored(
-    provider: Provider, events: Mapping[str, Json], limits: Mapping[str, Json], now: Instant
+    provider: Provider, events: Mapping[str, Json], limits: Mapping[str, Json], now: Instant, boot: str = ""
 ) -> tuple[Service, list[str]]:
     """The service after a start, from its rows, and a sentence for every row that could not be read."""
     found: dict[str, GridEvent] = {}
@@ -178,6 +190,20 @@ def restored(
     heard = known.get("last_success_at")
     last = Instant(datetime.fromisoformat(heard), float("-inf"), False) if isinstance(heard, str) else None
     link = supervision.started(bool(found), now, last)
+    if last is not None and not faults and _goes_on(known, provider, last, now, boot):
+        link = supervision.resumed(provider, now, last)
     store = EventStore(MappingProxyType(dict(sorted(found.items()))))
-    service = Service(provider, link, store, strictest_w=MappingProxyType(strictest_w))
+    service = Service(provider, link, store, strictest_w=MappingProxyType(strictest_w), boot=boot)
     return service.advanced(now), faults
+
+
+def _goes_on(known: Mapping[str, Json], provider: Provider, last: Instant, now: Instant, boot: str) -> bool:
+    """Whether the link of the former run counts as not lost: it was well, and only the gateway was started anew.
+
+    Interpretation: a machine that was started anew looks like a house whose power came back; there the default limit
+    holds before any contact, as CSIP-AUS has it. How long the gateway was away is only known to within the hour.
+    """
+    online = known.get("state") == LinkState.ONLINE and known.get("failing") is known.get("stands_in") is False
+    same = bool(boot) and known.get("boot") == boot
+    away_s = (now.wall - last.wall).total_seconds()
+    return online and same and now.trusted and 0 <= away_s <= CONTACT_STORED_EVERY_S + provider.stale_after_s()

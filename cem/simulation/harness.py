@@ -123,7 +123,7 @@ class Bench:
         self._planner = solve if planner is None else planner
         self._record = record
         self.market = market
-        self._boots = 0
+        self.boots = 0  # starts of its machine after the first
         # back-off and jitter, the same in each run
         self._random = random.Random(home.seed if seed is None else seed)  # noqa: S311
         self._runner = asyncio.Runner(loop_factory=VirtualEventLoop)
@@ -162,7 +162,7 @@ class Bench:
     def restart(self, *, rebooted: bool = False) -> None:
         """Starts a gateway (a new one after `kill` or `stop`) on what the store kept; `rebooted`: with its machine."""
         assert self.gateway is None
-        self._boots += rebooted
+        self.boots += rebooted
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self.store = SqliteStateStore(self._folder / "state.db", self.clock)
@@ -181,7 +181,7 @@ class Bench:
             local_api=False,
             recorder=ReplayJournal(self._record, self.site_file.site, single=True) if self._record else None,
             chance=self._random,
-            boot=f"boot {self._boots}",
+            boot=f"boot {self.boots}",
             prices=lambda service: RecordedMarket(service, self.market, self.clock),
         )
 

@@ -70,6 +70,27 @@ def test_the_wait_after_events_is_fifteen_minutes_unless_site_or_provider_say_ot
     assert (policy.spread_for("utility"), policy.spread_for("other")) == (30.0, 900.0)
 
 
+VOLT_WATT = "[volt_watt]\npoints = [[106, 100], [108.5, 60], [110, 20]]\n"
+
+
+def test_the_houses_own_volt_watt_is_a_curve_over_the_nominal_voltage(folder: Path) -> None:
+    (folder / "site.toml").write_text(f"{example()}\n{VOLT_WATT}", encoding="utf-8")
+    curve = load_site(folder / "site.toml", DRIVERS).site.policy.volt_watt
+    assert curve is not None
+    assert (curve.at(1.0), curve.at(1.085), curve.at(1.2)) == pytest.approx((1.0, 0.6, 0.2))
+    table = check_table(read_raw(folder / "site.toml"), folder, DRIVERS)
+    assert SiteTable.model_validate(tomllib.loads(dump_site(table))) == table
+
+
+@pytest.mark.parametrize(
+    "points", ["[[106, 100]]", "[[110, 20], [106, 100]]", "[[106, 20], [110, 100]]", "[[106, 120], [110, 20]]"]
+)
+def test_points_that_do_not_fall_are_refused(folder: Path, points: str) -> None:
+    (folder / "site.toml").write_text(f"{example()}\n[volt_watt]\npoints = {points}\n", encoding="utf-8")
+    with pytest.raises(SiteFileError, match=r"volt_watt\.points"):
+        load_site(folder / "site.toml", DRIVERS)
+
+
 def test_houses_of_the_same_name_are_told_apart_by_their_devices(folder: Path) -> None:
     one = load_site(folder / "site.toml", DRIVERS).site
     assert load_site(folder / "site.toml", DRIVERS).site.identity == one.identity

@@ -8,7 +8,7 @@ from cem.control import Memory, decide
 from cem.control.curves import followed
 from cem.control.memory import Volts
 from cem.model.curve import Curve, CurveOver
-from cem.model.directive import CurveOrder, Directive, PriceWindow
+from cem.model.directive import CurveOrder, Directive, GridPresence, PriceWindow
 from cem.model.envelope import SITE, Rank
 from cem.model.reading import Snapshot
 from cem.model.tick import Inputs
@@ -63,6 +63,19 @@ def test_the_roof_gives_what_the_curve_leaves(
         assert told.value == pytest.approx(limit_w, abs=110.0), name
         assert "the curve of utility (event e1)" in told.reason
         assert told.source == "utility"
+
+
+@pytest.mark.parametrize(("volts", "limit_w"), [(245.0, None), (253.0, 4000.0), (270.0, 0.0), (None, 0.0)])
+def test_the_houses_own_volt_watt_needs_no_provider(volts: float | None, limit_w: float | None) -> None:
+    curve = Curve(CurveOver.VOLTS_SHARE, ((1.08, 1.0), (1.12, 0.0)), shares=True)
+    site = replace(HOME, policy=replace(HOME.policy, volt_watt=curve))
+    decision, _ = settled(site, inputs(sunny(volts)))
+    told = of(decision, "pv")
+    assert told.value == (None if limit_w is None else pytest.approx(limit_w, abs=1))
+    assert limit_w is None or "volt-watt of this house" in told.reason
+    gone = Directive(grid=GridPresence.ISLANDED)
+    islanded, _ = settled(site, inputs(sunny(volts), directive=gone))
+    assert "volt-watt" not in of(islanded, "pv").reason
 
 
 def test_a_curve_for_the_battery_leaves_the_roof_alone_and_bounds_what_it_gives() -> None:

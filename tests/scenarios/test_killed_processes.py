@@ -46,6 +46,20 @@ def test_what_was_accepted_is_in_force_at_once_after_a_kill_with_the_vtn_dead(tm
         assert steps == {5}, starts
 
 
+def test_a_gateway_killed_while_its_link_was_good_takes_no_default_limit_for_it(tmp_path: Path) -> None:
+    with stand(tmp_path) as house:
+        house.start()
+        house.until(lambda status: linked(status) and limit_of(status) == [])
+        house.gateway.kill()
+        house.gateway.start()
+        first = house.until(lambda _: True)
+        assert limit_of(first) == []
+        house.until(lambda status: linked(status) and limit_of(status) == [])
+        happened = house.command("history", "--show", "grid").stdout
+        assert happened.count("limit ended") == 1, happened  # the default until the very first contact
+        assert "link" not in happened
+
+
 @pytest.mark.slow
 def test_the_home_killed_and_started_again_is_taken_up_by_itself(tmp_path: Path) -> None:
     with stand(tmp_path) as house:

@@ -5,15 +5,19 @@ from datetime import timedelta
 
 import pytest
 
-from cem.model.directive import Directive, Dispatch, LimitWindow
+from cem.model.curve import Curve, CurveOver
+from cem.model.directive import ChargeTarget, CurveOrder, Directive, Dispatch, LimitWindow, WeightWindow
 from cem.model.envelope import SITE, Rank
+from cem.model.event import GridEvent, SignalKind
+from cem.model.provider import Programme
+from cem.sgcp.bindings.openadr3 import Binding
 from cem.sgcp.domain.course import Asked, Course, Kind, Span, course_of, told_anew
 from cem.sgcp.domain.division import Division, Standing, Told
 from cem.sgcp.domain.events import OBLIGATIONS, SERVICES, event_request, read_event
 from cem.sgcp.domain.house import Able, House
 from cem.sgcp.domain.picture import SubVen
-from cem.wire.openadr3 import Event, to_json, validate
-from support.ven_world import T0, wall
+from cem.wire.openadr3 import Event, Program, to_json, validate
+from support.ven_world import T0, utility, wall
 
 LIMIT, WISH = Asked(Kind.IMPORT_LIMIT), Asked(Kind.IMPORT_LIMIT, voluntary=True)
 HOUSE = House(1000.0)
@@ -90,6 +94,47 @@ def test_the_strictest_limit_of_a_rank_counts_over_time_and_no_more_than_the_con
     assert found[Asked(Kind.DISPATCH, True)] == (Span(T0, None, 4000.0),)
 
 
+def test_what_means_each_members_own_goes_to_everybody_and_what_is_asked_of_the_whole_is_left_out() -> None:
+    shares, watts = (
+        Curve(CurveOver.HERTZ, ((50.2, 1.0), (51.5, 0.0)), True),
+        Curve(CurveOver.HERTZ, ((50, 9.0),), False),
+    )
+    of = (Rank.OBLIGATION, "a", "", None)
+    asked = Directive(
+        charges=(ChargeTarget(SITE, 80.0, None, *of), ChargeTarget(SITE, None, 5000.0, *of)),
+        curves=(CurveOrder(SITE, shares, *of), CurveOrder(SITE, watts, *of), CurveOrder("pv", shares, *of)),
+        weights=(WeightWindow(T0, None, 250.0, 0.5, "a"),),
+    )
+    course = course_of(asked, {}, T0)
+    assert {one.kind: (one.voluntary, spans) for one, spans in course.items()} == {
+        Kind.CHARGE: (False, (Span(T0, None, 80.0),)),
+        Kind.CURVE: (False, (Span(T0, None, 0.0, shares.points),)),
+        Kind.GHG: (True, (Span(T0, None, 250.0),)),
+        Kind.LOAD_SHAPE: (True, (Span(T0, None, 0.5),)),
+    }
+    found = Division().divided(course, [standing("a"), standing("b")], HOUSE, T0, 0.0)
+    assert {target for _, target in found} == {""}
+
+
+@pytest.mark.parametrize("asked", [Asked(Kind.CHARGE), Asked(Kind.CURVE), Asked(Kind.GHG, True)])
+def test_a_member_understands_what_is_handed_down(asked: Asked) -> None:
+    points = ((1.05, 1.0), (1.1, 0.2)) if asked.kind is Kind.CURVE else ()
+    request = event_request(asked, (Span(T0, None, 70.0, points),), "p1", "EUR", None)
+    event = validate(Event, {**to_json(request), "id": "e1", "objectType": "EVENT"})
+    program = validate(Program, {"id": "p1", "objectType": "PROGRAM", "programName": OBLIGATIONS})
+    member = utility(programmes=(Programme(OBLIGATIONS, True),))
+    bound = Binding(member, lambda: 0.0).event(event, program, None, {}, T0)
+    assert isinstance(bound, GridEvent)
+    kinds = {
+        Kind.CHARGE: SignalKind.CHARGE_TARGET_PCT,
+        Kind.CURVE: SignalKind.CURVE,
+        Kind.GHG: SignalKind.GHG_G_PER_KWH,
+    }
+    value = bound.intervals[0].signals[kinds[asked.kind]]
+    assert value == (0.0 if points else 70.0)
+    assert [curve.points for curve in bound.curves] == ([points] if points else [])
+
+
 def test_time_alone_changes_no_event() -> None:
     held = (Span(wall(0), wall(60), 1.0), Span(wall(60), wall(120), 2.0))
     assert told_anew(held, held[1:], wall(60)) == held
@@ -99,7 +144,9 @@ def test_time_alone_changes_no_event() -> None:
 
 @pytest.mark.parametrize("asked", [Asked(kind, voluntary) for kind in Kind for voluntary in (False, True)])
 def test_what_an_event_says_is_read_back_after_a_restart(asked: Asked) -> None:
-    spans = (Span(wall(0), wall(60), 2.0), Span(wall(60), None, 3.0))
+    spans: tuple[Span, ...] = (Span(wall(0), wall(60), 2.0), Span(wall(60), None, 3.0))
+    if asked.kind is Kind.CURVE:
+        spans = (Span(wall(0), None, 0.0, ((1.05, 1.0), (1.1, 0.2))),)
     request = event_request(asked, spans, "p1", "EUR", ("flat for two", "ven-a"))
     event = validate(Event, {**to_json(request), "id": "e1", "objectType": "EVENT"})
     assert read_event(event, SERVICES if asked.voluntary else OBLIGATIONS) == (asked, "ven-a", spans)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from hypothesis import settings
@@ -58,7 +59,8 @@ class Course(RuleBasedStateMachine):
         self.versions = 0
         self.disk: dict[tuple[str, str], str] = {}
         self.ran: dict[str, set[str]] = {}
-        self.point = ConnectionPoint([PROVIDER])
+        self.boots = 0
+        self.point = ConnectionPoint([PROVIDER], boot="0")
         self.twin = ConnectionPoint([PROVIDER])
         self.point.restore(PROVIDER.id, {}, {}, self.now)
         self.twin.restore(PROVIDER.id, {}, {}, self.now)
@@ -90,13 +92,16 @@ class Course(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1.0, 29.0, 61.0, 200.0, 3600.0, 15000.0, 7.0 * DAY]))
     def passes(self, seconds: float) -> None:
-        """Time, without an answer."""
+        """Time, without an answer, which is noticed before the link is lost."""
         self.second += seconds
+        if self.heard_s is None or self.now.mono_s - self.heard_s >= 60.0:
+            self.fails()
 
     @rule()
     def fails(self) -> None:
         """A request that fails says nothing about what holds."""
         self.point.failed(PROVIDER.id, self.now, "no connection", "look")
+        self.write([self.point.limit_row(PROVIDER.id, self.now)])
 
     @rule()
     def answers(self) -> None:
@@ -116,17 +121,29 @@ class Course(RuleBasedStateMachine):
         self.point.failed(PROVIDER.id, self.now, "broken off", "look")
         self.fetch(self.twin, answered=True)
 
-    @rule(trusted=st.booleans())
-    def restarts(self, trusted: bool) -> None:
-        """A power cut: what is on disk is all there is, and the clock may be unknown."""
+    @rule(trusted=st.booleans(), rebooted=st.booleans())
+    def restarts(self, trusted: bool, rebooted: bool) -> None:
+        """A kill, or a power cut: what is on disk is all there is, and the clock may be unknown."""
         self.second += 30.0
         self.trusted = trusted
+        self.boots += rebooted
         rows: dict[str, dict[str, Json]] = {durable.EVENT: {}, durable.LIMIT: {}}
         for (kind, key), text in self.disk.items():
             rows[kind][key] = json.loads(text)
-        self.point = ConnectionPoint([PROVIDER])
+        self.point = ConnectionPoint([PROVIDER], boot=str(self.boots))
         assert self.point.restore(PROVIDER.id, rows[durable.EVENT], rows[durable.LIMIT], self.now) == []
-        self.lost = True
+        if self.was_well(rows[durable.LIMIT].get(PROVIDER.id), rebooted=rebooted):
+            self.heard_s = self.now.mono_s - 60.0  # as if it had only now grown stale
+        else:
+            self.lost = True
+        self.write([self.point.limit_row(PROVIDER.id, self.now)])
+
+    def was_well(self, row: Json, *, rebooted: bool) -> bool:
+        """Whether the link of the former run was told as good, and not too long ago."""
+        if rebooted or not self.trusted or not isinstance(row, dict) or row["state"] != "online" or row["failing"]:
+            return False
+        heard_at = datetime.fromisoformat(str(row["last_success_at"]))
+        return (self.now.wall - heard_at).total_seconds() <= 3660.0
 
     @precondition(lambda self: not self.trusted)
     @rule()
@@ -151,6 +168,8 @@ class Course(RuleBasedStateMachine):
         point.apply(PROVIDER.id, difference, self.now)
         if answered:
             point.synchronised(PROVIDER.id, self.now)
+        if point is self.point:
+            self.write([point.limit_row(PROVIDER.id, self.now)])
 
     def write(self, rows: list[Row]) -> None:
         """To disk, as JSON."""

@@ -7,6 +7,7 @@ import pytest
 from cem.model.directive import Directive, LinkState
 from cem.model.event import GridEvent, SignalKind
 from cem.model.provider import Provider
+from cem.sgcp.durable import Json
 from cem.sgcp.events.rows import event_row
 from cem.sgcp.events.store import Listing, Rejection
 from cem.sgcp.link.supervision import TRANSITIONS, Cause
@@ -22,9 +23,9 @@ PRICE = {SignalKind.IMPORT_PRICE_PER_KWH: 0.25}
 class Bench:
     """A connection point with one provider; times in seconds."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, boot: str = "") -> None:
         self.provider = provider
-        self.point = ConnectionPoint([provider])
+        self.point = ConnectionPoint([provider], boot=boot)
 
     def online(self, second: float, *events: GridEvent) -> None:
         """A whole resynchronisation with these events."""
@@ -176,6 +177,89 @@ def test_a_start_without_a_link(stored: bool, trusted: bool, state: LinkState, l
     assert bench.point.restore("utility", rows, {}, at(60, trusted)) == []
     assert bench.directive(61, trusted).links[0].state is state
     assert bench.import_limit_w(61, trusted) == limit_w
+
+
+def restarted(row: Json, *, second: float, boot: str = "b", trusted: bool = True, **events: Json) -> Bench:
+    """A new run on what the former one had stored."""
+    bench = Bench(utility(stale_s=60.0), boot)
+    rows = {f"utility/{key}": event for key, event in events.items()}
+    assert bench.point.restore("utility", rows, {"utility": row}, at(second, trusted)) == []
+    return bench
+
+
+def stored(bench: Bench, second: float) -> Json:
+    """The row of the link as JSON keeps it."""
+    return bench.point.limit_row("utility", at(second)).value
+
+
+def test_a_restart_of_the_gateway_alone_is_a_moment_of_silence() -> None:
+    former = Bench(utility(stale_s=60.0), "b")
+    former.online(0)
+    bench = restarted(stored(former, 10), second=20)
+    assert (bench.state(21), bench.import_limit_w(21)) == (STALE, None)
+    assert bench.directive(21).links[0].detail == "started; no contact yet"
+    assert [(s, bench.state(s), bench.import_limit_w(s)) for s in (79, 80)] == [(79, STALE, None), (80, FALLBACK, 4200)]
+    back = restarted(stored(former, 10), second=20)
+    assert back.point.answered("utility", at(22)) is RESYNC  # everything is fetched anew
+    assert (back.import_limit_w(23), back.directive(23).links[0].falls_back) == (None, False)
+    assert back.point.failed("utility", at(24), "no answer", "wait") is STALE
+    back.online(25)
+    assert (back.state(26), back.import_limit_w(26)) == (ONLINE, None)
+
+
+def test_a_stored_event_holds_over_a_restart_and_what_only_answers_frees_nobody() -> None:
+    former = Bench(utility(stale_s=60.0), "b")
+    former.online(0, covered(3000.0, 3600))
+    bench = restarted(stored(former, 10), second=20, limit=event_row(covered(3000.0, 3600)))
+    assert bench.point.answered("utility", at(22)) is RESYNC
+    assert [bench.import_limit_w(s) for s in (21, 23, 79)] == [3000.0, 3000.0, 3000.0]
+    assert [(bench.state(s), bench.import_limit_w(s)) for s in (80, 3599)] == [(RESYNC, 3000.0), (RESYNC, 3000.0)]
+    assert bench.import_limit_w(3601) == 4200.0  # half an answer keeps no link up
+
+
+@pytest.mark.parametrize(
+    ("row", "boot", "second", "trusted", "why"),
+    [
+        ({}, "other", 20, True, "its machine was started anew, as after a power cut"),
+        ({}, "", 20, True, "nobody can tell whether it was"),
+        ({}, "b", 20, False, "the clock is not to be trusted"),
+        ({}, "b", 3700, True, "it may have been away for long"),
+        ({"state": "stale"}, "b", 20, True, "the link was not good before"),
+        ({"failing": True}, "b", 20, True, "the last turn had failed"),
+        ({"stands_in": True}, "b", 20, True, "a limit was not understood"),
+        ({"last_success_at": None}, "b", 20, True, "it was never up"),
+    ],
+)
+def test_after_other_starts_the_default_holds_before_any_contact(
+    row: dict[str, Json], boot: str, second: float, trusted: bool, why: str
+) -> None:
+    former = Bench(utility(stale_s=60.0), "b")
+    former.online(0)
+    known = stored(former, 10)
+    assert isinstance(known, dict)
+    bench = restarted(known | row, second=second, boot=boot, trusted=trusted)
+    assert bench.import_limit_w(second + 1, trusted) == 4200.0, why
+
+
+def test_what_was_not_understood_is_on_disk() -> None:
+    former = Bench(utility(stale_s=60.0), "b")
+    former.online(0)
+    rejected = Rejection("bad", "IMPORT_CAPACITY_LIMIT in THERMS", limits=True)
+    _, rows = former.point.difference("utility", Listing((), at(5).mono_s, (rejected,)), at(5))
+    assert [row.value["stands_in"] for row in rows if isinstance(row.value, dict)] == [True]
+
+
+def test_a_link_that_is_not_up_yet_is_not_lost_until_it_was_away_for_its_time() -> None:
+    new = Bench(utility(stale_s=60.0))
+    assert [new.directive(s).links[0].awaited for s in (1, 10**6)] == [True, True]  # it never was up
+    former = Bench(utility(stale_s=60.0), "b")
+    former.online(0)
+    bench = restarted(stored(former, 10), second=20, boot="other")
+    told = [(s, bench.directive(s).links[0].awaited) for s in (21, 139, 140)]
+    assert told == [(21, True), (139, True), (140, False)]
+    lost = Bench(utility(stale_s=60.0))
+    lost.online(0)
+    assert not lost.directive(500).links[0].awaited
 
 
 def test_no_schedule_runs_while_the_clock_cannot_be_trusted_not_even_online() -> None:

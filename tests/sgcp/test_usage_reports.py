@@ -41,6 +41,13 @@ def test_a_gap_is_missing_and_never_interpolated() -> None:
     assert [u.missing for u in closed] == [False, True, False]
 
 
+@pytest.mark.parametrize(("apart_s", "missing"), [(60.0, False), (60.000001, False), (60.9, False), (62.0, True)])
+def test_samples_of_each_minute_leave_no_gap_and_later_ones_do(apart_s: float, missing: bool) -> None:
+    meter = UsageMeter(900.0, [])
+    closed = [u for n in range(17) for u in meter.sample(at(n * apart_s), {"site": 1000.0})]
+    assert [u.missing for u in closed] == [missing]
+
+
 def test_a_pause_longer_than_an_interval_leaves_every_interval_of_it_as_missing() -> None:
     powers = dict.fromkeys([*range(61), *range(400, 481)], 1000.0)
     closed = run(UsageMeter(60.0, []), powers)

@@ -20,6 +20,10 @@ class Kind(StrEnum):
     IMPORT_PRICE = "import price"
     EXPORT_PRICE = "export price"
     LEVEL = "load-shed level"
+    CHARGE = "charge target"  # percent, of each battery
+    CURVE = "curve"  # what may be given at a voltage or frequency, a share of each rating
+    GHG = "greenhouse gas"
+    LOAD_SHAPE = "load shape"
 
 
 DIVIDED = frozenset({Kind.IMPORT_LIMIT, Kind.EXPORT_LIMIT, Kind.DISPATCH, Kind.DISPATCH_CHANGE})
@@ -27,11 +31,15 @@ DIVIDED = frozenset({Kind.IMPORT_LIMIT, Kind.EXPORT_LIMIT, Kind.DISPATCH, Kind.D
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A value (W, or per kWh, or a level) during [start, end); `end` None: until it is changed."""
+    """A value (W, or per kWh, or a level) during [start, end); `end` None: until it is changed.
+
+    A curve has `points` (x, share of the rating) and no value.
+    """
 
     start: datetime
     end: datetime | None
     value: float
+    points: tuple[tuple[float, float], ...] = ()
 
     def covers(self, at: datetime) -> bool:
         """Whether an instant lies in it."""
@@ -51,7 +59,12 @@ Course = Mapping[Asked, tuple[Span, ...]]
 
 
 def course_of(directive: Directive, bounds_w: Mapping[Kind, float], now: datetime) -> dict[Asked, tuple[Span, ...]]:
-    """What the directive asks. A limit is no wider than what the connection itself bears (`bounds_w`)."""
+    """What the directive asks. A limit is no wider than what the connection itself bears (`bounds_w`).
+
+    Interpretation: a charge target in percent, and a curve that gives a share of the rating, mean each member's own.
+    An energy to be stored, and a curve in watts, are asked of the whole and left out: nobody declares by what they
+    could be divided.
+    """
     found: dict[Asked, tuple[Span, ...]] = {}
     for voluntary in (False, True):
         rank = Rank.PROGRAMME if voluntary else Rank.OBLIGATION
@@ -73,6 +86,22 @@ def course_of(directive: Directive, bounds_w: Mapping[Kind, float], now: datetim
                 for one in directive.dispatches
                 if one.subject == SITE and one.change is change and one.rank is rank
             )
+        found[Asked(Kind.CHARGE, voluntary)] = tuple(
+            Span(now, one.until, one.soc_pct)
+            for one in directive.charges
+            if one.subject == SITE and one.soc_pct is not None and one.rank is rank
+        )
+        found[Asked(Kind.CURVE, voluntary)] = tuple(
+            Span(now, one.until, 0.0, one.curve.points)
+            for one in directive.curves
+            if one.subject == SITE and one.curve.shares and one.rank is rank
+        )
+    found[Asked(Kind.GHG, True)] = tuple(
+        Span(w.start, w.end, w.ghg_g_per_kwh) for w in directive.weights if w.ghg_g_per_kwh is not None
+    )
+    found[Asked(Kind.LOAD_SHAPE, True)] = tuple(
+        Span(w.start, w.end, w.load_shape) for w in directive.weights if w.load_shape is not None
+    )
     found[Asked(Kind.IMPORT_PRICE, True)] = tuple(
         Span(w.start, w.end, w.import_price_per_kwh) for w in directive.prices if w.import_price_per_kwh is not None
     )

@@ -12,6 +12,7 @@ from cem.wire.openadr3 import (
     EventRequest,
     Interval,
     IntervalPeriod,
+    Point,
     ProgramRequest,
     ReportDescriptor,
     ReportPayload,
@@ -36,6 +37,10 @@ _PAYLOADS = {
     Kind.IMPORT_PRICE: EventPayload.PRICE,
     Kind.EXPORT_PRICE: EventPayload.EXPORT_PRICE,
     Kind.LEVEL: EventPayload.SIMPLE,
+    Kind.CHARGE: EventPayload.CHARGE_STATE_SETPOINT,
+    Kind.CURVE: EventPayload.CURVE,
+    Kind.GHG: EventPayload.GHG,
+    Kind.LOAD_SHAPE: EventPayload.OLS,
 }
 _PRICES = (Kind.IMPORT_PRICE, Kind.EXPORT_PRICE)
 _IN_W = (Kind.IMPORT_LIMIT, Kind.EXPORT_LIMIT, Kind.DISPATCH, Kind.DISPATCH_CHANGE)
@@ -100,6 +105,9 @@ def _span(interval: Interval, kind: Kind) -> Span | None:
     period = interval.interval_period
     start: datetime | None = period.start.instant if period is not None and period.start is not None else None
     length = period.duration.length() if period is not None and period.duration is not None else None
+    if start is not None and interval.payloads and kind is Kind.CURVE:
+        points = tuple((p.x, round(p.y / 100, 6)) for p in interval.payloads[0].values if isinstance(p, Point))
+        return Span(start, None if length is None else start + length, 0.0, points) if points else None
     numbers = interval.payloads[0].numbers() if interval.payloads else ()
     if start is None or not numbers:
         return None
@@ -112,10 +120,13 @@ def _descriptors(kind: Kind, currency: str) -> Iterator[EventPayloadDescriptor]:
         yield EventPayloadDescriptor(payload_type=_PAYLOADS[kind], units=Unit.KWH, currency=currency)
     elif kind in _IN_W:
         yield EventPayloadDescriptor(payload_type=_PAYLOADS[kind], units=Unit.KW)
+    elif kind in (Kind.CHARGE, Kind.CURVE):
+        yield EventPayloadDescriptor(payload_type=_PAYLOADS[kind], units=Unit.PERCENT)
 
 
 def _interval(number: int, kind: Kind, span: Span) -> Interval:
     value = round(span.value / 1000, 6) if kind in _IN_W else int(span.value) if kind is Kind.LEVEL else span.value
+    values = tuple(Point(x=x, y=round(100 * y, 6)) for x, y in span.points) if kind is Kind.CURVE else (value,)
     length = None if span.end is None else Duration.of(span.end - span.start)
     period = IntervalPeriod(start=Start.at(span.start), duration=length)
-    return Interval(id=number, interval_period=period, payloads=(ValuesMap(type=_PAYLOADS[kind], values=(value,)),))
+    return Interval(id=number, interval_period=period, payloads=(ValuesMap(type=_PAYLOADS[kind], values=values),))

@@ -18,12 +18,14 @@ class Cause(StrEnum):
     """What moves a link from one state to another."""
 
     ANSWER = "answer"  # an authenticated success
+    FIRST_ANSWER = "first_answer"  # the first of a run whose former run had not lost the link
     SILENCE = "silence"  # the last success is older than stale_s
     LONG_SILENCE = "long_silence"  # older than twice that
     NOTHING_SCHEDULED = "nothing_scheduled"  # for longer than the programme allows, or direct control without an end
     SCHEDULED = "scheduled"  # the stored schedule covers the moment again
     SYNCHRONISED = "synchronised"  # every step of the resynchronisation is done
     FAILURE = "failure"  # a step of it failed
+    EARLY_FAILURE = "early_failure"  # a step of the first one failed, and the link is not lost yet
 
 
 S = LinkState
@@ -31,6 +33,7 @@ TRANSITIONS: dict[tuple[LinkState, Cause], LinkState] = {
     (S.ONLINE, Cause.ANSWER): S.ONLINE,
     (S.ONLINE, Cause.SILENCE): S.STALE,  # alarm and faster probing; what holds is unchanged
     (S.STALE, Cause.ANSWER): S.ONLINE,
+    (S.STALE, Cause.FIRST_ANSWER): S.RESYNC,  # what held goes on; everything is asked for anew all the same
     (S.STALE, Cause.LONG_SILENCE): S.HOLD,  # the stored schedule exactly; no new promises
     (S.HOLD, Cause.NOTHING_SCHEDULED): S.FALLBACK,  # User Guide 8.10.1; EEBUS LPC failsafe state
     (S.FALLBACK, Cause.SCHEDULED): S.HOLD,  # CSIP-AUS: a stored control still runs at its time
@@ -38,6 +41,7 @@ TRANSITIONS: dict[tuple[LinkState, Cause], LinkState] = {
     (S.FALLBACK, Cause.ANSWER): S.RESYNC,  # EEBUS LPC: the heartbeat alone does not end the failsafe limit
     (S.RESYNC, Cause.SYNCHRONISED): S.ONLINE,
     (S.RESYNC, Cause.FAILURE): S.HOLD,  # and on to FALLBACK at once where that held before
+    (S.RESYNC, Cause.EARLY_FAILURE): S.STALE,
 }
 
 
@@ -62,11 +66,22 @@ class Link:
     detail: str = ""
     advice: str = ""
     met: bool = False  # the provider has answered in this run
+    failing: bool = True  # the last turn failed, or there was none yet
+    resumes: bool = False  # a former run had not lost it, and in this one nothing was fetched yet
 
     @property
     def holds_default(self) -> bool:
         """Whether the default limit holds and prices and dispatch are dropped."""
         return self.state is S.FALLBACK or (self.state is S.RESYNC and self.falls_back)
+
+
+def resumed(provider: Provider, now: Instant, last_success: Instant) -> Link:
+    """The link after a restart of the gateway alone, out of a run that had not lost it: as if it were stale just now.
+
+    So the default limit waits for as long as it would after a moment of silence, and what is stored holds.
+    """
+    heard = Instant(last_success.wall, now.mono_s - provider.stale_after_s(), now.trusted)
+    return Link(S.STALE, now, heard, detail="started; no contact yet", resumes=True)
 
 
 def started(stored: bool, now: Instant, last_success: Instant | None = None) -> Link:
@@ -85,10 +100,13 @@ def started(stored: bool, now: Instant, last_success: Instant | None = None) -> 
 
 def answered(link: Link, now: Instant) -> Link:
     """After an authenticated success. From HOLD and FALLBACK on, only the whole resynchronisation leads back."""
+    if link.resumes:  # its age goes on until all is fetched
+        moved = _moved(link, TRANSITIONS.get((link.state, Cause.FIRST_ANSWER), link.state), now)
+        return replace(moved, met=True, detail="the provider answers; asking for everything anew", advice="")
     if link.state is S.RESYNC:
         return replace(link, last_success=now, met=True)
     state = TRANSITIONS[link.state, Cause.ANSWER]
-    link = replace(link, last_success=now, met=True)
+    link = replace(link, last_success=now, met=True, failing=False)
     if state is S.RESYNC:
         detail = "the provider answers again; asking for everything anew"
         return replace(_moved(link, state, now), falls_back=link.state is S.FALLBACK, detail=detail, advice="")
@@ -97,9 +115,11 @@ def answered(link: Link, now: Instant) -> Link:
 
 def failed(link: Link, now: Instant, detail: str, advice: str) -> Link:
     """After a failure: only the words change, the state follows from silence; a resynchronisation is over."""
-    link = replace(link, detail=detail, advice=advice)
+    link = replace(link, detail=detail, advice=advice, failing=True)
     if link.state is not S.RESYNC:
         return link
+    if link.resumes:
+        return _moved(link, TRANSITIONS[S.RESYNC, Cause.EARLY_FAILURE], now)
     return _moved(link, S.FALLBACK if link.falls_back else TRANSITIONS[S.RESYNC, Cause.FAILURE], now)
 
 
@@ -108,19 +128,25 @@ def synchronised(link: Link, now: Instant) -> Link:
     if link.state is not S.RESYNC:
         return link
     moved = _moved(link, TRANSITIONS[S.RESYNC, Cause.SYNCHRONISED], now)
-    return replace(moved, last_success=now, lost_s=None, uncovered_s=None, detail="connected", advice="")
+    calm = replace(moved, lost_s=None, uncovered_s=None, failing=False, resumes=False)
+    return replace(calm, last_success=now, detail="connected", advice="")
 
 
 def advanced(link: Link, provider: Provider, schedule: Schedule, now: Instant) -> Link:
     """The link at `now` by time and schedule alone."""
     stale_s = provider.stale_after_s()
+    age = now.mono_s - link.last_success.mono_s if link.last_success is not None else 2 * stale_s
+    if link.resumes and link.state is S.RESYNC:
+        if age < 2 * stale_s:
+            return link
+        link = replace(link, resumes=False, lost_s=now.mono_s - age + 2 * stale_s)
     if link.state in (S.ONLINE, S.STALE):
-        age = now.mono_s - link.last_success.mono_s if link.last_success is not None else 2 * stale_s
         if link.state is S.ONLINE and age >= stale_s:
             link = _moved(link, TRANSITIONS[link.state, Cause.SILENCE], now)
         if link.state is S.STALE and age >= 2 * stale_s:
             lost_s = now.mono_s - age + 2 * stale_s
-            link = replace(_moved(link, TRANSITIONS[link.state, Cause.LONG_SILENCE], now), lost_s=lost_s)
+            lost = replace(link, lost_s=lost_s, resumes=False)
+            link = _moved(lost, TRANSITIONS[link.state, Cause.LONG_SILENCE], now)
     return _covered(link, provider, schedule, now) if link.state in (S.HOLD, S.FALLBACK, S.RESYNC) else link
 
 
@@ -151,14 +177,29 @@ def _endless_for_too_long(link: Link, provider: Provider, schedule: Schedule, no
 def next_deadline_s(link: Link, provider: Provider) -> float | None:
     """The monotonic time at which the link next changes by time alone; None where only other things move it."""
     stale_s = provider.stale_after_s()
+    if link.resumes and link.last_success is not None:
+        return link.last_success.mono_s + 2 * stale_s
     if link.state in (S.ONLINE, S.STALE) and link.last_success is not None:
         return link.last_success.mono_s + (stale_s if link.state is S.ONLINE else 2 * stale_s)
+    ends = []
+    if link.lost_s is not None and not link.met and link.last_success is not None:
+        ends.append(link.lost_s + 2 * stale_s)  # from then on it counts as lost
     if link.state is S.HOLD:
-        ends = [] if link.lost_s is None else [link.lost_s + provider.fallback_open_ended_s]
+        ends += [] if link.lost_s is None else [link.lost_s + provider.fallback_open_ended_s]
         if link.uncovered_s is not None:
             ends.append(link.uncovered_s + provider.fallback_voluntary_s)
-        return min(ends, default=None)
-    return None
+    return min(ends, default=None)
+
+
+def awaited(link: Link, provider: Provider, now: Instant) -> bool:
+    """Whether a link that is not up yet since the start is no lost one: it never was up, or not long ago.
+
+    A provider that was heard in a former run is lost once it was silent for so long as loses a link that is up.
+    """
+    if link.met:
+        return False
+    since_s = now.mono_s if link.lost_s is None else link.lost_s
+    return link.last_success is None or now.mono_s - since_s < 2 * provider.stale_after_s()
 
 
 def _moved(link: Link, state: LinkState, now: Instant) -> Link:

@@ -13,6 +13,8 @@ FULL_ENOUGH = 0.95
 """The measured share of an interval from which its energy counts as measured."""
 LONGEST_HOLD_S = 60.0
 """A sample stands for the time until the next one, at most this long."""
+JITTER_S = 1.0
+"""So far clocks may be apart, and samples that are taken each minute from a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class UsageMeter:
     def _is_joined(self, last: Instant, now: Instant) -> bool:
         elapsed_s = now.mono_s - last.mono_s
         drift_s = (now.wall - last.wall).total_seconds() - elapsed_s
-        return abs(drift_s) <= 1.0 and 0 <= elapsed_s <= LONGEST_HOLD_S and now.wall >= last.wall
+        return abs(drift_s) <= JITTER_S and 0 <= elapsed_s <= LONGEST_HOLD_S + JITTER_S and now.wall >= last.wall
 
     def _add(
         self, since: datetime, until: datetime, before: Mapping[str, float | None], after: Mapping[str, float | None]

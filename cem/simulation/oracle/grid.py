@@ -83,11 +83,18 @@ class GridTruth:
             line.accepted_s.setdefault(event_id, self._at_s)
         line.windows = standing
 
-    def restarted(self) -> None:
-        """A new gateway knows what the former one accepted, but has heard nobody yet, unless in this very instant."""
+    def restarted(self, at_s: float, died_s: float | None, *, rebooted: bool) -> None:
+        """A new gateway knows what the former one accepted, but has heard nobody yet, unless in this very instant.
+
+        Where only the gateway was started anew, and the line was not silent when the former one died, what was heard
+        holds as if the line had been silent for just so long that it would be probed.
+        """
         for line in self._lines:
-            if line.heard_s != self._at_s:
-                line.heard_s = None
+            if line.heard_s is None or line.heard_s == self._at_s:
+                continue
+            stale_s = line.provider.stale_after_s()
+            good = not rebooted and died_s is not None and died_s - line.heard_s < stale_s
+            line.heard_s = at_s - stale_s if good else None
 
     def limits(
         self,

@@ -85,6 +85,7 @@ class Oracle:
         self._gateway: object = None
         self._started_s: float | None = None
         self._died_s: float | None = None
+        self._boots = bench.boots
         self._handed_back = False
         self._next_on_write, bench.wire.on_write = bench.wire.on_write, self._wrote
         self._next_on_step, bench.on_step = bench.on_step, self._step
@@ -186,7 +187,8 @@ class Oracle:
         if gateway is not None:
             self._started_s = at_s
             self._handed_back = False
-            self._grid.restarted()
+            self._grid.restarted(at_s, self._died_s, rebooted=self._bench.boots != self._boots)
+            self._boots = self._bench.boots
         else:
             self._started_s = None
         self._gateway = gateway
