@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from cem.model.provider import Notify
 from cem.model.resource import Contact, Control, Role
-from cem.model.site import GuaranteedMinimum, LoadRun
+from cem.model.site import SPREAD_S, GuaranteedMinimum, LoadRun
 
 FORMAT = 1
 """The value of `site` that this version reads and writes."""
@@ -106,7 +106,7 @@ class ControlTable(Table):
     tick_s: Annotated[float, Field(ge=0.1, le=10)] = 1.0
     guaranteed_minimum: Annotated[GuaranteedMinimum, Field(strict=False)] = GuaranteedMinimum.NONE
     ramp_w_per_s: Annotated[float, Field(gt=0, le=1e10)] | None = None
-    spread_s: Annotated[float, Field(ge=0, le=1800)] = 600.0
+    spread_s: Annotated[float, Field(ge=0, le=1800)] = SPREAD_S
 
 
 class DroopTable(Table):
@@ -126,8 +126,9 @@ class IslandTable(Table):
     below_hz: Annotated[float, Field(gt=0, le=4)] = 0.5
     above_hz: Annotated[float, Field(gt=0, le=4)] = 0.2
     permission_most_s: Annotated[float, Field(ge=0, le=86_400)] = 1800.0
-    delay_s: Annotated[float, Field(ge=0, le=3600)] = 600.0
+    delay_s: Annotated[float, Field(ge=0, le=3600)] = SPREAD_S
     ramp_pct_per_min: Annotated[float, Field(gt=0, le=6000)] = 10.0
+    car_from_pct: Annotated[float, Field(ge=0, le=100)] = 80.0
 
 
 class PlanTable(Table):

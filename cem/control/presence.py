@@ -12,7 +12,7 @@ forms the voltage (`on_grid`); the meter at the connection point, by its voltage
 | watched | any of that not so, or not known | watched anew, or islanded | EN 50549-1, 4.10.2 |
 | watched | for 300 s (EN 50549-1: 60 s at least) | asked for | IEEE 1547-2018, 4.10 |
 | asked for | providers permit it, or 1,800 s of asking | connected | ours |
-| connected | | after 0 to 600 s by chance | SI 2021/1467, regulation 11 |
+| connected | | after 0 to 900 s by chance | ours: see spreading.py |
 | | | by 10 % a minute | EN 50549-1, 4.10.2 |
 
 The windows are 85 to 110 % of nominal on every phase, and from 0.5 Hz below to 0.2 Hz above 50 or 60 Hz (EN 50549-1).

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
-from cem.model.errors import GridError
+from cem.model.errors import GridError, Unproven
 from cem.ports import HttpAnswer
 
 _CHUNK = 64 * 1024
@@ -49,7 +49,8 @@ class AiohttpClient:
         except TimeoutError as error:
             raise GridError(f"{where}: no complete answer within {self._timeout_s:g} s") from error
         except aiohttp.ClientConnectorCertificateError as error:
-            raise GridError(f"{where}: the server's certificate was not accepted: {error.certificate_error}") from error
+            detail = f"{where}: the server's certificate was not accepted: {error.certificate_error}"
+            raise Unproven(detail) from error
         except aiohttp.ClientConnectorError as error:
             raise GridError(f"{where}: no connection: {error.os_error.strerror or error.os_error}") from error
         except (aiohttp.ClientError, ValueError) as error:

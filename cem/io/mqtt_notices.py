@@ -23,15 +23,21 @@ _KEEPALIVE_S = 30
 _CONNECT_S = 5.0
 _FIRST_RETRY_S = 1.0
 _LONGEST_RETRY_S = 120.0
+AFTER_LOSS_S = 10.0
+"""A connection that was lost was lost by all gateways at once: the first try after it is by chance up to this late,"""
+MISSED_S = 30.0
+"""and what may have been missed is asked for by chance up to this much later."""
 _MISC_S = 1.0
 
 
 class MqttNotices:
-    """Satisfies cem.ports.NoticeTopics. QoS 1, a clean session: what was missed is fetched after each connecting."""
+    """Satisfies cem.ports.NoticeTopics. QoS 1, a clean session: what was missed is fetched after each connecting; not
+    in the same second by all gateways of a broker that was started anew."""
 
     def __init__(self, chance: Random | None = None) -> None:
         self._chance = chance or SystemRandom()
         self._task: asyncio.Task[None] | None = None
+        self._late: asyncio.TimerHandle | None = None  # what may have been missed is asked for then
 
     async def start(
         self,
@@ -46,6 +52,8 @@ class MqttNotices:
 
     async def stop(self) -> None:
         """Disconnects."""
+        if self._late is not None:
+            self._late.cancel()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -59,7 +67,16 @@ class MqttNotices:
         on_notice: Callable[[], None],
         on_connection: Callable[[str], None],
     ) -> None:
-        tries = 0
+        tries, lost = 0, False
+
+        def up() -> None:
+            on_connection("")
+            if lost:
+                late_s = self._chance.uniform(0.0, MISSED_S)
+                self._late = asyncio.get_running_loop().call_later(late_s, on_notice)
+            else:
+                on_notice()
+
         while True:
             fault = ""
             try:
@@ -70,14 +87,15 @@ class MqttNotices:
                     except (OSError, ValueError) as error:
                         fault = f"{uri}: {error}"
                         continue
-                    fault = await line.serve(topics, on_notice, lambda: on_connection(""))
-                    tries = 0 if line.served else tries
+                    fault = await line.serve(topics, on_notice, up)
+                    tries, lost = (0, True) if line.served else (tries, lost)
                     break
             except GridError as error:
                 fault = str(error)
             tries += 1
             on_connection(fault or "the provider names no broker")
-            bound_s = min(_LONGEST_RETRY_S, _FIRST_RETRY_S * 2 ** min(tries, 10))
+            first_s = AFTER_LOSS_S / 2 if lost else _FIRST_RETRY_S
+            bound_s = min(_LONGEST_RETRY_S, first_s * 2 ** min(tries, 10))
             await asyncio.sleep(self._chance.uniform(_FIRST_RETRY_S / 2, bound_s))
 
 
@@ -119,8 +137,7 @@ class _Line:
             if all(reason.is_failure for reason in reasons):
                 self._end(f"{self._uri} refuses every topic that the provider named")
             else:
-                on_up()
-                on_notice()  # something may have changed before
+                on_up()  # something may have changed before
 
         def disconnected(_client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
             self._end(f"{self._uri}: connection lost ({reason})")

@@ -43,3 +43,7 @@ class WrongDevice(DeviceError):  # noqa: N818
 
 class GridError(CemError):
     """The grid side failed: transport, credentials or an answer that is not the protocol."""
+
+
+class Unproven(GridError):  # noqa: N818 - the field's word
+    """Who answers could not prove to be whom we called; nothing was said to it."""

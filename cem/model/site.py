@@ -107,6 +107,11 @@ class Droop:
     nominal_hz: float = 50.0
 
 
+SPREAD_S = 900.0
+"""The longest wait by chance after what ended for many houses at once, where nobody says otherwise; the reason and its
+sources are in control/spreading.py."""
+
+
 @dataclass(frozen=True, slots=True)
 class IslandPolicy:
     """When the grid counts as back after an outage, and how the house returns to it; the sources are in presence.py."""
@@ -118,10 +123,11 @@ class IslandPolicy:
     above_hz: float = 0.2
     permitted_by: frozenset[str] = frozenset()  # providers that must have been heard, and forbid nothing
     permission_most_s: float = 1800.0  # without their word for so long after the stable time: back all the same
-    delay_s: float = 600.0  # the longest wait by chance then
+    delay_s: float = SPREAD_S  # the longest wait by chance then
     ramp_pct_per_min: float = 10.0  # of the limits below, after the wait
     import_limit_w: float | None = None  # that holds without an event: a provider's default, else the contract's
     export_limit_w: float | None = None
+    car_from_pct: float = 80.0  # in an island cars may have the sun that is left from this level of the batteries on
 
     def ramp_w_per_s(self, limit_w: float | None, connection: ElectricalConnection) -> float:
         """How fast power may return on the side of a limit; without one the main fuse counts."""

@@ -248,7 +248,7 @@ class VenSession:
                     tries += 1
                     if tries == 1:
                         _LOG.warning("%s; the report is kept and sent again. %s", fault.detail, fault.advice)
-                    delay_s = max(self._link.backoff_s(tries), fault.wait_s)
+                    delay_s = max(self._link.backoff_s(tries), self._link.away_s(fault))
                     self._closed.set()
                 else:
                     tries = 0
@@ -274,7 +274,7 @@ class VenSession:
                     await asked.send()
                     told = False
                 except VtnFailure as fault:
-                    rest_until_s = now.mono_s + fault.wait_s
+                    rest_until_s = now.mono_s + self._link.away_s(fault)
                     if not told:
                         _LOG.warning(
                             "%s; what was settled or asked for is kept and sent again. %s", fault.detail, fault.advice

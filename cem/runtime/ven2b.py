@@ -328,7 +328,9 @@ class Ven2bSession:
                     tries += 1
                     if tries == 1:
                         _LOG.warning("%s; the report is kept and sent again. %s", fault.detail, fault.advice)
-                    wait_s = max(self._link.backoff_s(tries), fault.wait_s, _REPORT_RETRY_S if tries > 1 else 0.0)
+                    wait_s = max(
+                        self._link.backoff_s(tries), self._link.away_s(fault), _REPORT_RETRY_S if tries > 1 else 0.0
+                    )
                     self._closed.set()
                 else:
                     tries = 0

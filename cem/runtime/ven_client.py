@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Generic, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from cem.model.errors import GridError
+from cem.model.errors import GridError, Unproven
 from cem.model.provider import BY_MDNS, Provider
 from cem.ports import Clock, Http, HttpAnswer
 from cem.wire.openadr3 import (
@@ -29,6 +29,9 @@ Locate = Callable[[], Awaitable[str]]
 """Finds out where a VTN is: its base URL; raises GridError."""
 PAGE = 50
 FORBIDDEN_PAUSE_S = 900.0
+UNDERSTOOD_NOT = 200
+"""The status of an answer whose content is not the protocol."""
+_LOGIN_FIRST = (407, 511)  # a proxy's, and RFC 6585 clause 6: a network's
 """How long we stay away after a 403."""
 LONGEST_RETRY_AFTER_S = 3600.0
 _RENEW_BEFORE_S = 30.0
@@ -174,6 +177,7 @@ class VtnClient:
         return VtnFailure(
             f"{self._provider.id}: the answer to {what} is not OpenADR 3.1: {fault}",
             f"Check that the url {self._base} is the VTN's base address and no login page or proxy answers there.",
+            status=UNDERSTOOD_NOT,
         )
 
     async def _authorised(self, method: str, path: str, body: bytes | None = None) -> HttpAnswer:
@@ -219,10 +223,7 @@ class VtnClient:
             raise
         except GridError as fault:
             self._located = self._locate is None
-            raise VtnFailure(
-                f"{self._provider.id}: {fault}",
-                "Check the internet connection and the provider's url; the gateway goes on trying.",
-            ) from fault
+            raise VtnFailure(f"{self._provider.id}: {fault}", advice_on(fault)) from fault
 
     async def _valid_token(self) -> str | None:
         """The bearer token, a new one where there is none or it is about to run out; None without credentials."""
@@ -293,12 +294,27 @@ class VtnClient:
         elif answer.status == 404:
             advice = f"Check that the url {self._base} is the VTN's base address (path and version included)."
         elif 300 <= answer.status < 400:
-            advice = "Redirects are not followed. Put the address that the VTN redirects to into the site file."
+            advice = (
+                "Redirects are not followed. If it leads to a login page of your network, log in there; else put the "
+                "address that the VTN redirects to into the site file."
+            )
+        elif answer.status in _LOGIN_FIRST:
+            advice = "Your network wants a login before it lets anything through: log in there."
         elif answer.status == 429 or answer.status >= 500:
             advice = "The provider's server has a problem; the gateway goes on trying."
         else:
             advice = "The VTN does not accept what we sent; tell the provider and keep this message."
         raise VtnFailure(detail, advice, wait_s, answer.status)
+
+
+def advice_on(fault: GridError) -> str:
+    """What a person can do where there was no answer at all."""
+    if isinstance(fault, Unproven):
+        return (
+            "Somebody else may be answering in the provider's place: a network with a login page, or one that looks "
+            "into connections. Nothing was told to it. If it stays, ask the provider whether its certificate changed."
+        )
+    return "Check the internet connection and the provider's url; the gateway goes on trying."
 
 
 def retry_after_s(answer: HttpAnswer, now: datetime) -> float:

@@ -72,7 +72,7 @@ class VenLink:
             except VtnFailure as fault:
                 tries += 1
                 await self.failed(fault)
-                await pause(max(self.backoff_s(tries), fault.wait_s))
+                await pause(max(self.backoff_s(tries), self.away_s(fault)))
             else:
                 tries = 0
                 self._words = ""
@@ -101,6 +101,15 @@ class VenLink:
         first_s = min(_FIRST_RETRY_S, self._provider.poll_s)
         bound_s = min(self._provider.retry_max_s, first_s * 2 ** min(tries, 20))
         return self._random.uniform(first_s / 4, bound_s)
+
+    def away_s(self, fault: VtnFailure) -> float:
+        """How long the provider wants us to stay away (0: it did not say), and by chance up to a poll longer.
+
+        What it says, it says to all its gateways: they would come back in the same second where it names a date.
+        """
+        if fault.wait_s <= 0.0:
+            return 0.0
+        return fault.wait_s + self._random.uniform(0.0, min(self._provider.poll_s, self._provider.retry_max_s))
 
     async def _settled(self, state: LinkState) -> None:
         """Notes a change of state: in the log, on disk, and for the control loop."""

@@ -12,13 +12,14 @@ from urllib.parse import quote, urlsplit
 
 from cem.model.provider import Notify, Provider
 from cem.ports import BrokerLogin, NoticeTopics
-from cem.runtime.ven_client import VtnClient, VtnFailure, object_path
+from cem.runtime.ven_client import UNDERSTOOD_NOT, VtnClient, VtnFailure, object_path
 from cem.sgcp.callbacks import answer
 from cem.wire import openadr3 as wire
 from cem.wire.http import HttpRequest, HttpResponse
 
 _LOG = logging.getLogger(__name__)
-_NOT_OFFERED = (400, 401, 403, 404, 405, 409, 422, 501)
+_NOT_OFFERED = (UNDERSTOOD_NOT, 400, 401, 403, 404, 405, 409, 422, 501)
+"""What leaves us with polling alone, whose link may be good."""
 _MOST_TOPICS = 200
 _OBJECTS = (wire.ObjectType.EVENT, wire.ObjectType.PROGRAM, wire.ObjectType.RESOURCE, wire.ObjectType.VEN)
 _OPERATIONS = (wire.Operation.CREATE, wire.Operation.UPDATE, wire.Operation.DELETE)

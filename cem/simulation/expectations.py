@@ -6,13 +6,14 @@ True at one look between `from_s` and `by_s`, or at every look from `from_s` to 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import Field, model_validator
 
 from cem.model.grid_log import GridEntry, entry_of
 from cem.model.status import Status
 from cem.ports import StateKind
+from cem.simulation.grid import UsageTold
 from cem.simulation.harness import Bench
 from cem.simulation.orders import Table
 from cem.simulation.plant import Truth
@@ -27,7 +28,51 @@ class Look:
     count: int = 0  # of what is counted, so far
 
 
-class View:
+class View(Protocol):
+    """A house with its gateway and its grids at one moment, seen from inside a bench or from outside of processes."""
+
+    @property
+    def truth(self) -> Truth:
+        """What is really the case."""
+
+    @property
+    def ticked(self) -> bool:
+        """Whether a gateway runs that has decided something; what it shows and decided can be seen then."""
+
+    @property
+    def status(self) -> Status:
+        """What the gateway shows."""
+
+    @property
+    def grid_log(self) -> Sequence[GridEntry]:
+        """The log of the grid side as it is kept, oldest first, whether a gateway runs or not."""
+
+    def ids(self, of: str) -> set[str]:
+        """The resources that are meant: all of a role, or the one of that id."""
+
+    def set_point(self, of: str) -> float | None:
+        """What the last tick decided for the first resource that is meant; None: it is left to itself."""
+
+    def outcomes(self, of: str) -> Sequence[str]:
+        """What became of the set points of the resources that are meant."""
+
+    def dropped(self) -> int:
+        """How many implausible readings the control has dropped so far."""
+
+    def writes(self, device_id: str) -> int:
+        """What left the gateway for a simulated device so far."""
+
+    def requests(self, grid: str) -> int:
+        """What left the gateway for a VTN so far, answered or not."""
+
+    def usage(self, grid: str, resource: str) -> Sequence[UsageTold]:
+        """Every interval of usage that a VTN was told of a resource, in order of time."""
+
+    def settlements(self, grid: str) -> Sequence[tuple[str, float | None]]:
+        """The verdict and what it earned, of every stretch that a VTN was told as settled."""
+
+
+class BenchView:
     """A bench at one step of the plant. What is dear to make is made once, however many look at it."""
 
     def __init__(self, bench: Bench) -> None:
@@ -57,6 +102,40 @@ class View:
     def ids(self, of: str) -> set[str]:
         """The resources that are meant: all of a role, or the one of that id."""
         return {r.id for r in self.bench.site_file.site.resources if of in {r.role.value, r.id}}
+
+    def set_point(self, of: str) -> float | None:
+        """Of the last tick."""
+        assert self.bench.gateway is not None
+        assert self.bench.gateway.loop.last is not None
+        mine = self.ids(of)
+        return next((s.value for s in self.bench.gateway.loop.last.decision.setpoints if s.resource_id in mine), None)
+
+    def outcomes(self, of: str) -> Sequence[str]:
+        """As the board has them."""
+        assert self.bench.gateway is not None
+        mine = self.ids(of)
+        return [o.state.value for o in self.bench.gateway.board.outcomes() if o.resource_id in mine]
+
+    def dropped(self) -> int:
+        """In the control's memory."""
+        assert self.bench.gateway is not None
+        return sum(d.count for d in self.bench.gateway.loop.memory.dropped.values())
+
+    def writes(self, device_id: str) -> int:
+        """Counted on the wires."""
+        return self.bench.wire.writes.get(device_id, 0)
+
+    def requests(self, grid: str) -> int:
+        """Counted on the line."""
+        return self.bench.grids[grid].requests
+
+    def usage(self, grid: str, resource: str) -> Sequence[UsageTold]:
+        """Over all report objects."""
+        return self.bench.grids[grid].usage(resource)
+
+    def settlements(self, grid: str) -> Sequence[tuple[str, float | None]]:
+        """Over all report objects."""
+        return self.bench.grids[grid].settlements()
 
 
 class BaseExpectation(Table):

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -158,23 +158,7 @@ class MemoryVtn:
 
     def publish(self, order: Order, since: datetime) -> str:
         """Makes an event of an order whose seconds count from `since`; its id."""
-        payload, units = _PAYLOADS[order.signal]
-        step = timedelta(seconds=order.for_s / len(order.values))
-        event = {
-            "programID": self._programmes[order.programme],
-            "eventName": order.name or order.signal.value,
-            "intervalPeriod": {
-                "start": format_datetime(since + timedelta(seconds=order.start_s)),
-                "duration": f"PT{step.total_seconds():.0f}S",
-            },
-            "payloadDescriptors": [
-                {"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": payload.value, "units": units}
-            ],
-            "intervals": [
-                {"id": number, "payloads": [{"type": payload.value, "values": [value]}]}
-                for number, value in enumerate(order.values)
-            ],
-        }
+        event = event_of(order, since, self._programmes[order.programme])
         return str(self._ask("POST", "/events", event)["id"])
 
     def cancel(self, event_id: str) -> None:
@@ -191,25 +175,11 @@ class MemoryVtn:
 
     def usage(self, resource: str) -> list[UsageTold]:
         """Every interval of usage that the house reported of a resource, over all reports, in order of time."""
-        return sorted(
-            UsageTold(start, _length(interval), is_missing(interval))
-            for report in self._held_reports()
-            if report.report_name is not None and report.report_name.startswith("usage ")
-            for (name, start), interval in content_of(report).items()
-            if name == resource_name(resource)
-        )
+        return usage_in(self._held_reports(), resource)
 
     def settlements(self) -> list[tuple[str, float | None]]:
         """The verdict and what it earned, of every stretch that the house settled."""
-        found = []
-        for report in self._held_reports():
-            for resource in report.resources:
-                for interval in resource.intervals:
-                    values = {payload.type: payload.values[0] for payload in interval.payloads}
-                    if VERDICT in values:
-                        earned = values.get(INCENTIVE)
-                        found.append((str(values[VERDICT]), earned if isinstance(earned, int | float) else None))
-        return found
+        return settlements_in(self._held_reports())
 
     def _held_reports(self) -> list[Report]:
         return [validate(Report, body) for body in self.reports()]
@@ -262,6 +232,51 @@ class MemoryVtn:
             reports = list(self._objects.all(ObjectType.REPORT))
             kind = ObjectType.REPORT.value
             self._vtn.apply(tuple(Change(kind, body["id"], None) for body in reports[: REPORTS_KEPT // 2]))
+
+
+def event_of(order: Order, since: datetime, programme_id: str) -> dict[str, Any]:
+    """The event of OpenADR 3.1 that an order is, as JSON types; its seconds count from `since`."""
+    payload, units = _PAYLOADS[order.signal]
+    step = timedelta(seconds=order.for_s / len(order.values))
+    return {
+        "programID": programme_id,
+        "eventName": order.name or order.signal.value,
+        "intervalPeriod": {
+            "start": format_datetime(since + timedelta(seconds=order.start_s)),
+            "duration": f"PT{step.total_seconds():.0f}S",
+        },
+        "payloadDescriptors": [
+            {"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": payload.value, "units": units}
+        ],
+        "intervals": [
+            {"id": number, "payloads": [{"type": payload.value, "values": [value]}]}
+            for number, value in enumerate(order.values)
+        ],
+    }
+
+
+def usage_in(reports: Iterable[Report], resource: str) -> list[UsageTold]:
+    """Every interval of usage of a resource in a house's reports, in order of time."""
+    return sorted(
+        UsageTold(start, _length(interval), is_missing(interval))
+        for report in reports
+        if report.report_name is not None and report.report_name.startswith("usage ")
+        for (name, start), interval in content_of(report).items()
+        if name == resource_name(resource)
+    )
+
+
+def settlements_in(reports: Iterable[Report]) -> list[tuple[str, float | None]]:
+    """The verdict and what it earned, of every stretch that a house's reports settle."""
+    found = []
+    for report in reports:
+        for resource in report.resources:
+            for interval in resource.intervals:
+                values = {payload.type: payload.values[0] for payload in interval.payloads}
+                if VERDICT in values:
+                    earned = values.get(INCENTIVE)
+                    found.append((str(values[VERDICT]), earned if isinstance(earned, int | float) else None))
+    return found
 
 
 def _length(interval: Interval) -> timedelta:

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cem.commissioning.site import Answers
 from cem.config.sitefile import SiteFile
 from cem.model.resource import Role
 from cem.simulation.account import Account, limits_of
-from cem.simulation.expectations import View, Watched, in_words
+from cem.simulation.expectations import BenchView, Watched, in_words
 from cem.simulation.harness import Bench
 from cem.simulation.market import Contract, recorded_days
 from cem.simulation.oracle import INVARIANTS, Invariant, Oracle, Violation
@@ -141,10 +142,16 @@ def site_for(scenario: Scenario, given: Path | None, *, market: bool, goals: boo
 
     `goals`: each car that has trips is to be ready for them, where nobody says when a car has to be.
     """
-    answers = answers_for(scenario.home, given)
-    answers.site.update(_merged(answers.site, scenario.site))
+    answers = said_of(scenario, given)
     with_market(answers.site, given=market)
     return site_of(scenario.home, answers, tick_s=scenario.step_s, goals=goals)
+
+
+def said_of(scenario: Scenario, given: Path | None = None) -> Answers:
+    """What is said of a scenario's home: the `given` answers, else the defaults, with the scenario's own on top."""
+    answers = answers_for(scenario.home, given)
+    answers.site.update(_merged(answers.site, scenario.site))
+    return answers
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,7 +212,7 @@ def _run(scenario: Scenario, bench: Bench, oracle: Oracle, account: Account, wat
             done += 1
         gone_s = bench.paused_s  # time in which the gateway's process stood still, and no step was made
         now_s = number * step_s + gone_s
-        view = View(bench)
+        view = BenchView(bench)
         for one in watched:
             one.look(view, now_s)
         if number and number % look == 0 and view.ticked:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from cem.model.setpoint import Health, Mode, WriteState
 from cem.model.status import DeviceStatus
-from cem.simulation.expectations import BaseExpectation, Bounded, Look, State, View
+from cem.simulation.expectations import BaseExpectation, BenchView, Bounded, Look, State, View
 from cem.simulation.harness import Bench
 from cem.simulation.plant import Truth
 from cem.simulation.sights_grid import GridIs, LinkIs, Logged, Reported, Requests, SettledAs
@@ -101,8 +101,8 @@ class Writes(BaseExpectation):
         return () if self.of in known else [f"of: no device '{self.of}'; known: {', '.join(known)}"]
 
     def look(self, view: View, first: Look | None) -> Look:
-        """Counted on the wires."""
-        count = view.bench.wire.writes.get(self.of, 0)
+        """Counted on the way."""
+        count = view.writes(self.of)
         since = count - (count if first is None else first.count)
         return Look(since <= self.max, f"{since} writes", count)
 
@@ -119,12 +119,7 @@ class Setpoint(Bounded):
 
     def look(self, view: View, first: Look | None) -> Look:
         """Of the last tick."""
-        last = view.bench.gateway.loop.last if view.bench.gateway is not None else None
-        if last is None:
-            return Look(False, "no gateway")
-        mine = view.ids(self.of)
-        decided = [s.value for s in last.decision.setpoints if s.resource_id in mine]
-        return self.within(decided[0] if decided else None, "")
+        return self.within(view.set_point(self.of), "") if view.ticked else Look(False, "no gateway")
 
 
 class Dropped(Bounded):
@@ -134,9 +129,7 @@ class Dropped(Bounded):
 
     def look(self, view: View, first: Look | None) -> Look:
         """In the control's memory."""
-        if view.bench.gateway is None:
-            return Look(False, "no gateway")
-        return self.within(float(sum(d.count for d in view.bench.gateway.loop.memory.dropped.values())), "")
+        return self.within(float(view.dropped()), "") if view.ticked else Look(False, "no gateway")
 
 
 class ModeIs(State):
@@ -192,9 +185,7 @@ class OutcomeIs(State):
 
     def found(self, view: View) -> Iterable[str]:
         """Of each set point."""
-        assert view.bench.gateway is not None
-        mine = view.ids(self.of)
-        return [o.state.value for o in view.bench.gateway.board.outcomes() if o.resource_id in mine]
+        return view.outcomes(self.of)
 
     def wanted(self) -> str:
         """As given."""
@@ -271,7 +262,7 @@ def _plants(truth: Truth) -> dict[str, Any]:
 
 
 def _unknown_resource(bench: Bench, of: str) -> Sequence[str]:
-    if View(bench).ids(of):
+    if BenchView(bench).ids(of):
         return ()
     known = dict.fromkeys(name for r in bench.site_file.site.resources for name in (r.role.value, r.id))
     return [f"of: '{of}' is no role or resource of this home; known: {', '.join(known)}"]

@@ -96,7 +96,7 @@ class Reported(_AtVtn):
 
     def look(self, view: View, first: Look | None) -> Look:
         """Over all report objects."""
-        found = view.bench.grids[self.of].usage(self.resource)
+        found = view.usage(self.of, self.resource)
         gaps = sum(one.missing for one in found)
         torn = [after for before, after in pairwise(found) if before.start + before.length != after.start]
         words = f"{len(found)} intervals, {gaps} of them told as gaps"
@@ -114,7 +114,7 @@ class SettledAs(_AtVtn):
 
     def look(self, view: View, first: Look | None) -> Look:
         """Over all report objects."""
-        found = view.bench.grids[self.of].settlements()
+        found = view.settlements(self.of)
         fits = any(verdict == self.is_.value and (earned or 0.0) >= self.earned for verdict, earned in found)
         return Look(fits, "; ".join(f"{verdict}, earned {earned}" for verdict, earned in found) or "no settlement")
 
@@ -127,6 +127,6 @@ class Requests(_AtVtn):
 
     def look(self, view: View, first: Look | None) -> Look:
         """Counted on the line."""
-        count = view.bench.grids[self.of].requests
+        count = view.requests(self.of)
         since = count - (count if first is None else first.count)
         return Look(since <= self.max, f"{since} requests", count)

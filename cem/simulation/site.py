@@ -15,7 +15,7 @@ from cem.commissioning.site import Answers, FindTable, assemble
 from cem.config.build import site_file
 from cem.config.drivers import load_drivers
 from cem.config.raw import read_raw
-from cem.config.schema import FORMAT
+from cem.config.schema import FORMAT, SiteTable
 from cem.config.sitefile import SiteFile
 from cem.config.tariff_checks import OF_ONE_PROVIDER
 from cem.io.virtual import VirtualClock, run_virtual
@@ -41,6 +41,7 @@ PRICES: dict[str, Any] = {
 }
 """What energy costs where nobody says otherwise: cheap nights, dear evenings."""
 
+_FOLDER = Path("/nonexistent")
 
 WHOM_TO_ASK = frozenset({"provider", *OF_ONE_PROVIDER, "url"})
 """Keys of [tariff.dynamic] that name the provider and what to ask it."""
@@ -103,10 +104,15 @@ def _defaults(home: Home) -> dict[str, Any]:
 
 @cache
 def _found(home_json: str, site_text: str, goals: bool) -> SiteFile:
+    return site_file(_FOLDER / "site.toml", _table(home_json, site_text, goals))
+
+
+@cache
+def _table(home_json: str, site_text: str, goals: bool) -> SiteTable:
     home = Home.model_validate_json(home_json)
     answers = Answers(json.loads(site_text), FindTable())
 
-    async def main(clock: VirtualClock) -> SiteFile:
+    async def main(clock: VirtualClock) -> SiteTable:
         plant = SimulatedHome(home, BEFORE, seed=1)
         running = asyncio.create_task(plant.run())
         try:
@@ -119,7 +125,7 @@ def _found(home_json: str, site_text: str, goals: bool) -> SiteFile:
     return run_virtual(main, BEFORE)
 
 
-async def _provisioned(plant: SimulatedHome, clock: VirtualClock, answers: Answers, *, goals: bool) -> SiteFile:
+async def _provisioned(plant: SimulatedHome, clock: VirtualClock, answers: Answers, *, goals: bool) -> SiteTable:
     wire = Wire(plant, clock)
     sightings = await discover(links_of(plant), drivers(), wire.context())
     found = [item for sighting in sightings for item in sighting.found]
@@ -130,12 +136,20 @@ async def _provisioned(plant: SimulatedHome, clock: VirtualClock, answers: Answe
     known = known_of(plant.home, {spec.id: plant.serial(spec.id) for spec in plant.home.device})
     proposal = propose(found, phases=connection.phases, fuse_a=connection.fuse_a, max_power_w=powers_w(known))
     devices = wired(proposal.devices, known, connection.phases)
-    folder = Path("/nonexistent")
     said = with_policies(answers.site, devices)
     if goals:
         said = with_goals(said, devices, known)
-    table = assemble(replace(answers, site=said), devices, folder, drivers())
-    return site_file(folder / "site.toml", table)
+    return assemble(replace(answers, site=said), devices, _FOLDER, drivers())
+
+
+def site_table(home: Home, answers: Answers) -> SiteTable:
+    """The content of a home's site file, as provisioning would write it; links lead to the home in memory. Raises what
+    `site_of` raises."""
+    return _table(*_asked(home, answers), False)
+
+
+def _asked(home: Home, answers: Answers) -> tuple[str, str]:
+    return home.quiet().model_dump_json(), json.dumps({"site": FORMAT} | answers.site, default=str)
 
 
 def site_of(home: Home, answers: Answers, *, tick_s: float = 1.0, goals: bool = False) -> SiteFile:
@@ -145,8 +159,7 @@ def site_of(home: Home, answers: Answers, *, tick_s: float = 1.0, goals: bool = 
     coarser alike. `goals`: each car with trips gets a goal where the answers have none. Raises SiteFileError with every
     fault of the answers, and NothingAnswers.
     """
-    text = json.dumps({"site": FORMAT} | answers.site, default=str)
-    site = _found(home.quiet().model_dump_json(), text, goals)
+    site = _found(*_asked(home, answers), goals)
     if tick_s <= 1.0:
         return replace(site, tick_s=tick_s)
     connection = site.site.connection
@@ -159,4 +172,4 @@ def site_of(home: Home, answers: Answers, *, tick_s: float = 1.0, goals: bool = 
     return replace(site, site=replace(site.site, connection=slower), devices=devices, tick_s=tick_s)
 
 
-__all__ = ["NothingAnswers", "SiteFileError", "answers_for", "drivers", "site_of", "with_market"]
+__all__ = ["NothingAnswers", "SiteFileError", "answers_for", "drivers", "site_of", "site_table", "with_market"]

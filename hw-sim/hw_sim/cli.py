@@ -79,6 +79,7 @@ def _line(addresses: Addresses) -> str:
 @click.option("--port-file", type=click.Path(path_type=Path), help="write the addresses there, too")
 @click.option("--reuse-ports", is_flag=True, help="take the ports that stand in --port-file")
 @click.option("--state", type=click.Path(path_type=Path), help="keep counters and states of charge there over restarts")
+@click.option("--truth", type=click.Path(path_type=Path), help="write what is really the case there, with every step")
 @click.option("--json", "as_json", is_flag=True, help="print the addresses as one line of JSON")
 def serve_command(
     home_file: Path,
@@ -87,6 +88,7 @@ def serve_command(
     port_file: Path | None,
     reuse_ports: bool,
     state: Path | None,
+    truth: Path | None,
     as_json: bool,
 ) -> None:
     """Serves the devices of a home or a scenario until SIGTERM or SIGINT; the first line on stdout has the addresses.
@@ -112,7 +114,7 @@ def serve_command(
         click.echo(json.dumps(addresses) if as_json else _line(addresses))
         sys.stdout.flush()
 
-    served = ServedHome(home, begin, seed=seed, ports=ports, saved=saved, state=state)
+    served = ServedHome(home, begin, seed=seed, ports=ports, saved=saved, state=state, truth=truth)
     _until_signal(lambda stop: serve(served, announce, stop))
 
 

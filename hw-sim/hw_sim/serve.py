@@ -12,7 +12,7 @@ from hw_sim.call_websocket import WebSocketCall
 from hw_sim.calls import CallLink
 from hw_sim.devices import charger, shelly
 from hw_sim.devices.ocpp_charger import dial_of
-from hw_sim.files import save_state
+from hw_sim.files import save_state, write_truth
 from hw_sim.happenings import BROKER
 from hw_sim.homefile import Home
 from hw_sim.lines import LineEndpoint, PtyLineEndpoint, TcpLineEndpoint
@@ -34,7 +34,7 @@ Addresses = dict[str, object]
 class ServedHome:
     """One home with its listeners. `ports` (device id or "mqtt" to port) overrides the home file's.
 
-    `saved` is taken over at the start; with `state` the file is written with every step.
+    `saved` is taken over at the start; with `state` and `truth` those files are written with every step.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class ServedHome:
         ports: Mapping[str, int] | None = None,
         saved: SavedHome | None = None,
         state: Path | None = None,
+        truth: Path | None = None,
         step_s: float = STEP_S,
     ) -> None:
         self.home = home
@@ -54,6 +55,7 @@ class ServedHome:
         self._ports = dict(ports or {})
         self._saved = saved
         self._state = state
+        self._truth = truth
         self._step_s = step_s
         self._endpoints: dict[str, Endpoint] = {}
         self._lines: dict[str, LineEndpoint] = {}
@@ -78,7 +80,7 @@ class ServedHome:
                 step_s=self._step_s,
                 link_of=self._link_of,
                 call_of=self._call_of,
-                after_step=self._keep if self._state is not None else None,
+                after_step=self._keep,
             )
             if self._saved is not None:
                 self.simulation.restore(self._saved)
@@ -95,6 +97,7 @@ class ServedHome:
             if any(spec.on_pins for spec in self.home.device):
                 self._pins = PinSocket(self.simulation.pins, self._pin_path)
                 await self._pins.start()
+            self._keep()
             yield self
         finally:
             if self._pins is not None:
@@ -201,9 +204,11 @@ class ServedHome:
             tasks.create_task(self._follow_faults())
 
     def _keep(self) -> None:
-        """Writes the state file with every step, in the loop, so that no counter is read that a kill could undo."""
+        """Writes the files with every step, in the loop, so that no counter is read that a kill could undo."""
         if self._state is not None:
             save_state(self._state, self.simulation.save())
+        if self._truth is not None:
+            write_truth(self._truth, self.simulation.truth())
 
     async def _follow_faults(self) -> None:
         """Closes and reopens listeners as the devices' conditions say, and the broker's."""

@@ -6,9 +6,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.fleet import fleet_outage
+from support.fleet import Outage, fleet_outage
 
-OUTAGES = (("link, 7 min", False, 400.0), ("link, 20 min", False, 1200.0), ("power, 20 min", True, 1200.0))
+OUTAGES = (
+    ("link, 7 min", Outage.LINK, 400.0),
+    ("link, 20 min", Outage.LINK, 1200.0),
+    ("grid, 20 min", Outage.GRID, 1200.0),
+    ("grid, 20 min, gateways too", Outage.POWER, 1200.0),
+    ("Retry-After, 20 min", Outage.REFUSED, 1200.0),
+)
 
 
 def main() -> None:
@@ -16,15 +22,23 @@ def main() -> None:
     houses = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     logging.disable(logging.CRITICAL)
     say = sys.stdout.write
-    say(f"{houses} houses; requests in 10 s\n")
-    say("| outage | online after | peak | mean | peak to mean | before | load, steepest minute | all of it after |\n")
-    say("| --- | --- | --- | --- | --- | --- | --- | --- |\n")
-    for name, power, for_s in OUTAGES:
-        one = fleet_outage(houses, power=power, for_s=for_s)
-        say(
-            f"| {name} | {one.window_s:.0f} s | {one.peak_10s} | {one.mean_10s:.0f} | {one.peak_to_mean:.2f} "
-            f"| {one.steady_10s:.0f} | {one.back_pct_a_min:.1f} % | {one.all_back_s:.0f} s |\n"
-        )
+    titles = (
+        "online after",
+        "peak",
+        "mean",
+        "peak to mean",
+        "before",
+        "steepest minute",
+        "of what was held",
+        "all after",
+    )
+    say(f"{houses} houses; requests in 10 s; load in per cent\n| outage | {' | '.join(titles)} |\n")
+    say("| --- " * (1 + len(titles)) + "|\n")
+    for name, outage, for_s in OUTAGES:
+        one = fleet_outage(houses, outage, for_s=for_s)
+        requests = f"{one.peak_10s} | {one.mean_10s:.0f} | {one.peak_to_mean:.2f} | {one.steady_10s:.0f}"
+        load = f"{one.back_pct_a_min:.1f} % | {one.held_pct_a_min:.1f} %"
+        say(f"| {name} | {one.window_s:.0f} s | {requests} | {load} | {one.all_back_s:.0f} s |\n")
         sys.stdout.flush()
 
 

@@ -59,15 +59,15 @@ def test_the_documented_example_loads(folder: Path) -> None:
     assert loaded.providers[0].stale_after_s() == 60
 
 
-def test_the_wait_after_events_is_ten_minutes_unless_site_or_provider_say_otherwise(folder: Path) -> None:
+def test_the_wait_after_events_is_fifteen_minutes_unless_site_or_provider_say_otherwise(folder: Path) -> None:
     policy = load_site(folder / "site.toml", DRIVERS).site.policy
-    assert (policy.spread_for("utility"), policy.spread_for("other")) == (600.0, 600.0)
+    assert (policy.spread_for("utility"), policy.spread_for("other")) == (900.0, 900.0)
     text = example().replace(
         'client_secret_file = "utility.secret"', 'client_secret_file = "utility.secret"\nspread_s = 30'
     )
     (folder / "site.toml").write_text(text, encoding="utf-8")
     policy = load_site(folder / "site.toml", DRIVERS).site.policy
-    assert (policy.spread_for("utility"), policy.spread_for("other")) == (30.0, 600.0)
+    assert (policy.spread_for("utility"), policy.spread_for("other")) == (30.0, 900.0)
 
 
 def test_houses_of_the_same_name_are_told_apart_by_their_devices(folder: Path) -> None:

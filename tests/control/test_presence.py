@@ -12,7 +12,7 @@ from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.reading import Snapshot, Value
 from cem.model.resource import Contact, Resource, Role
 from cem.model.setpoint import Decision, Mode
-from cem.model.site import ControlPolicy, IslandPolicy, LoadPolicy, LoadRun, Site
+from cem.model.site import SPREAD_S, ControlPolicy, IslandPolicy, LoadPolicy, LoadRun, Site
 from cem.model.time import Instant
 from support.houses import BATTERY, BOILER, CAR, GRID, NOON, PV, house, inputs, of, settled, snapshot, watts
 
@@ -266,7 +266,7 @@ def test_after_the_return_the_house_waits_once_for_both_sides_and_rises_by_a_ten
         assert imports.delay_s == exports.delay_s
         assert (imports.ramp_w_per_s, exports.ramp_w_per_s) == (20.0, 10.0)
         delays.append(imports.delay_s)
-    assert all(0.0 <= delay <= 600.0 for delay in delays)
+    assert all(0.0 <= delay <= SPREAD_S for delay in delays)
     assert len(set(delays)) == 5
 
 

@@ -18,7 +18,7 @@ from cem.model.plan import Intent, IntentKind
 from cem.model.reading import Snapshot
 from cem.model.request import RequestKind, UserRequest
 from cem.model.setpoint import Decision
-from cem.model.site import ChargeGoal, ControlPolicy, Site
+from cem.model.site import SPREAD_S, ChargeGoal, ControlPolicy, Site
 from cem.model.tick import Inputs
 from support.houses import BATTERY, BOILER, CAR, GRID, HEAT_PUMP, NOON, PV, house, inputs, of, plan, snapshot, watts
 from support.lag_house import LagHouse
@@ -282,7 +282,7 @@ def test_after_an_outage_the_battery_buys_nothing_before_its_time_and_a_restart_
     _, memory = decide(site, at(0.0, Directive(grid=GridPresence.ISLANDED)), Memory())
     _, memory = decide(site, at(1.0, Directive(), plan=buys), memory)
     starts = []
-    for second in range(2, 910):
+    for second in range(2, 1210):
         if second == 30:
             now = at(float(second), Directive()).now
             memory = from_json(to_json(memory, now), now)
@@ -292,7 +292,7 @@ def test_after_an_outage_the_battery_buys_nothing_before_its_time_and_a_restart_
         else:
             assert "after the outage" in of(decision, "battery").reason or memory.islanded
     chance = site.chance("outage/" + (NOON + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%S"))
-    assert starts[0] == pytest.approx(1 + 300 + 600 * chance, abs=5)
+    assert starts[0] == pytest.approx(1 + 300 + SPREAD_S * chance, abs=5)
 
 
 @given(st.floats(0.0, 9000.0), st.floats(0.0, 9000.0), st.floats(0.0, 6000.0), st.integers(0, 700), st.booleans())

@@ -96,8 +96,10 @@ def test_the_first_line_tells_all_addresses_and_the_end_is_clean(tmp_path: Path)
 
 def test_a_kill_and_a_restart_keep_ports_and_counters(tmp_path: Path) -> None:
     state, port_file = tmp_path / "state.json", tmp_path / "ports.json"
+    truth = tmp_path / "truth.json"
     arguments = ("--state", str(state), "--port-file", str(port_file), "--reuse-ports", "--start", "2026-01-15T18:00")
-    with served(*arguments) as one:
+    with served(*arguments, "--truth", str(truth)) as one:
+        assert json.loads(truth.read_text())["supply"] == "grid"
         ear = MqttEar(one.addresses["mqtt"]["port"])
         until_blocking(lambda: ear.value(f"{WALLBOX}/car") == 2)
         ear.say(f"{WALLBOX}/amp/set", "11")
@@ -108,6 +110,10 @@ def test_a_kill_and_a_restart_keep_ports_and_counters(tmp_path: Path) -> None:
         ear.close()
         assert one.end(signal.SIGKILL)[0] == -signal.SIGKILL
     saved = json.loads(state.read_text())["house"]
+    real = json.loads(truth.read_text())
+    assert int(real["import_wh"]) >= seen
+    assert real["ev"]["ev"]["power_w"] > 6000
+    assert real["devices"]["wallbox"]["writes"] == {"amp": 1}
     with served(*arguments) as again:
         assert again.addresses["devices"] == one.addresses["devices"]
         assert again.addresses["start"] > one.addresses["start"]

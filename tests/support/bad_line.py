@@ -1,33 +1,40 @@
 """A line between a VEN and its VTN that can be bad: a TCP proxy on 127.0.0.x, and a resolver whose answers change."""
 
 import asyncio
+import re
 import socket
+import ssl
 from contextlib import suppress
 from random import Random
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 NAME = "vtn.test"
+_REQUEST = re.compile(rb"^(?:GET|POST|PUT|DELETE) \S+ HTTP/1\.1\r$", re.MULTILINE)
 
 
 class BadLine:
-    """A proxy to a port of 127.0.0.1. Set its fields while it runs; `connections` counts what was begun."""
+    """A proxy to a port of 127.0.0.1. Set its fields while it runs; `connections` counts what was begun, `requests`
+    what was asked over them in plain HTTP; a connection that is reset counts as one, too."""
 
-    def __init__(self, to_port: int, seed: int = 1) -> None:
+    def __init__(self, to_port: int, seed: int = 1, tls: ssl.SSLContext | None = None) -> None:
         self.dark = False  # takes connections and bytes, and nothing ever comes back
         self.delay_s = 0.0  # of each piece, both ways
         self.lost = 0.0  # share of the connections that are reset before anything is answered
         self.cut_after: int | None = None  # bytes of an answer after which its connection ends
         self.connections = 0
+        self.requests = 0
+        self.heard = 0  # bytes from the VEN
         self.port = 0
         self._to_port = to_port
+        self._tls = tls  # towards the VEN; what is behind it hears plain HTTP
         self._random = Random(seed)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str = "127.0.0.1") -> None:
         """Listens, on the same port after a stop."""
-        self._server = await asyncio.start_server(self._serve, host, self.port)
+        self._server = await asyncio.start_server(self._serve, host, self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -38,8 +45,23 @@ class BadLine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def cut(self) -> None:
+        """Resets every connection there is and each that is begun."""
+        self.lost = 1.0
+        await self.drop()
+
+    async def mend(self) -> None:
+        """Carries again what is begun from now on."""
+        self.lost = 0.0
+
+    async def drop(self) -> None:
+        """Ends the connections there are, so that new ones have to be made."""
+        await self.stop()
+        await self.start()
+
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._random.random() < self.lost:
+            self.requests += 1
             writer.transport.abort()
             return
         upstream, to_vtn = await asyncio.open_connection("127.0.0.1", self._to_port)
@@ -56,6 +78,8 @@ class BadLine:
         try:
             with suppress(OSError):  # either end left: what a line does
                 await self._carry(reader, writer)
+        except asyncio.CancelledError:
+            return  # ended by `stop`; asyncio's server would report it as an error
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -63,6 +87,9 @@ class BadLine:
     async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answer: bool = False) -> None:
         passed = 0
         while piece := await source.read(65536):
+            if not answer:
+                self.heard += len(piece)
+                self.requests += len(_REQUEST.findall(piece))
             await asyncio.sleep(self.delay_s)
             if self.dark:
                 continue

@@ -1,7 +1,8 @@
 """Many houses' real sessions, links, back-off and spreading at one counted VTN, on one virtual clock.
 
-Of each house there are the VEN session with its connection point and store, and of its control what spreads its
-return after a limit has ended. Each wants WANTS_W all the time, and takes what its limits leave.
+Of each house there are the VEN session with its connection point and store, and of its control what sees an outage of
+the grid and what spreads its return: after that, and after a limit has ended. Each wants WANTS_W all the time, and
+takes what its limits leave; in an island, and until the grid counts as back, nothing.
 """
 
 import asyncio
@@ -10,29 +11,33 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from email.utils import format_datetime
+from enum import Enum, auto
 from random import Random
 from urllib.parse import parse_qsl, urlsplit
 
-from cem.control import spreading
+from cem.config.schema import ControlTable
+from cem.control import presence, spreading
 from cem.control.memory import Memory
 from cem.control.prices import Prices
 from cem.io.virtual import VirtualClock, run_virtual
-from cem.model.directive import LinkState
+from cem.model.directive import Directive, LinkState
 from cem.model.envelope import SITE
 from cem.model.errors import GridError
 from cem.model.provider import Programme, Provider
-from cem.model.reading import Snapshot
 from cem.model.site import ControlPolicy
 from cem.model.tick import Inputs
 from cem.ports import HttpAnswer
+from cem.runtime.remember import MemoryKeeper
 from cem.runtime.ven import VenSession
 from cem.sgcp.point import ConnectionPoint
 from cem.sgcp.vtn.handler import BASE_PATH, Vtn, VtnConfig
 from cem.sgcp.vtn.objects import Objects
 from cem.sgcp.vtn.tokens import Client, Role
 from cem.wire.http import HttpRequest
-from support.houses import GRID, house
+from support.houses import GRID, house, snapshot
 from support.ven_world import T0, MemoryStore
 
 WANTS_W = 8000.0
@@ -40,7 +45,20 @@ DEFAULT_W = 4200.0
 POLL_S = 60.0
 LATENCY_S = 0.05
 LOOK_S = 5.0
+SPREAD_S = ControlTable.model_fields["spread_s"].default
+"""As a site file has it that says nothing of it."""
+VOLTAGES_V = {True: dict.fromkeys(("voltage_l1_v", "voltage_l2_v", "voltage_l3_v"), 230.0)}
+VOLTAGES_V[False] = dict.fromkeys(VOLTAGES_V[True], 0.0)
 _OPERATOR = Client("operator", "secret of the operator", Role.BL)
+
+
+class Outage(Enum):
+    """What every house of the fleet loses in the same instant, and has again in the same instant."""
+
+    LINK = auto()  # the VTN
+    GRID = auto()  # the grid's voltage, and the VTN; the gateways run on
+    POWER = auto()  # the same, and the gateways, which start with the grid
+    REFUSED = auto()  # the VTN answers, with 503 and the same Retry-After for everybody: a date
 
 
 class CountedVtn:
@@ -54,6 +72,7 @@ class CountedVtn:
         )
         self._clock = clock
         self.connected = True
+        self.refuses_until: datetime | None = None
         self.arrived_s: list[float] = []
         token = json.loads(
             self._respond(
@@ -82,6 +101,13 @@ class CountedVtn:
         if not self.connected:
             raise GridError("no connection")
         self.arrived_s.append(self._clock.now().mono_s)
+        now = self._clock.now().wall
+        if self.refuses_until is not None and now < self.refuses_until:
+            told = {
+                "date": format_datetime(now, usegmt=True),
+                "retry-after": format_datetime(self.refuses_until, usegmt=True),
+            }
+            return HttpAnswer(503, told, b"")
         lower = {name.lower(): value for name, value in (headers or {}).items()}
         return self._respond(method, url.partition(BASE_PATH)[2], lower, body or b"")
 
@@ -104,10 +130,15 @@ class FleetHouse:
             default_import_limit_w=DEFAULT_W,
         )
         self._number, self._vtn, self._clock = number, vtn, clock
-        self._site = replace(house(GRID), identity=f"house {number}", policy=ControlPolicy(spread_s=600.0))
+        self._site = replace(house(GRID), identity=f"house {number}", policy=ControlPolicy(spread_s=SPREAD_S))
         self._memory = Memory()
         self._random = Random(number)
         self._store = MemoryStore()
+        self._boots = 0
+        self._keeper = MemoryKeeper(self._store)
+        self._keeping: asyncio.Task[None] | None = None
+        self.grid = True  # whether the grid's voltage is there
+        self._took_w = WANTS_W
         self._task: asyncio.Task[None] | None = None
         self.point = ConnectionPoint([self.provider])
 
@@ -118,15 +149,20 @@ class FleetHouse:
         await session.restore()
         if power_was_cut:
             session.power_was_cut()
+        self._boots += 1
+        self._keeper = MemoryKeeper(self._store, f"boot {self._boots}")
+        self._memory = await self._keeper.restore(self._clock.now())
+        self._keeping = asyncio.create_task(self._keeper.run())
         self._task = asyncio.create_task(session.run())
 
     async def kill(self) -> None:
         """As a power cut does."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        for task in (self._task, self._keeping):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        self._task = self._keeping = None
 
     @property
     def state(self) -> LinkState:
@@ -137,12 +173,23 @@ class FleetHouse:
         """What it takes now; looked at regularly."""
         now = self._clock.now()
         directive = self.point.directive(now)
-        inputs = Inputs(now, Snapshot(now.mono_s, {}), directive)
-        self._memory = spreading.remembered(
-            self._site, inputs, self._memory, directive.envelopes, WANTS_W, Prices(None, None)
-        )
+        power_w = 0.0 if self._waits_for_the_grid() or not self.grid else self._took_w
+        meter = {"power_w": power_w, "frequency_hz": 50.0, **VOLTAGES_V[self.grid]}
+        image = snapshot({GRID.id: meter}, mono_s=now.mono_s)
+        inputs = Inputs(now, image, directive)
+        memory = presence.followed(self._memory, self._site, inputs)
+        envelopes = () if presence.gone(memory) else directive.envelopes
+        self._memory = spreading.remembered(self._site, inputs, memory, envelopes, power_w, Prices(None, None))
+        self._keeper.note(self._memory, now)
+        self._took_w = 0.0 if self._waits_for_the_grid() else self._wants_w(directive, now.mono_s)
+        return self._took_w
+
+    def _waits_for_the_grid(self) -> bool:
+        return self._memory.islanded or self._memory.grid_back_at_s is not None
+
+    def _wants_w(self, directive: Directive, now_s: float) -> float:
         limits = [one.max_w for one in directive.envelopes if one.subject == SITE and one.max_w is not None]
-        wait = spreading.waits(self._site, self._memory, now.mono_s).get(spreading.IMPORT)
+        wait = spreading.waits(self._site, self._memory, now_s).get(spreading.IMPORT)
         return min([WANTS_W, *limits, *([] if wait is None else [wait.limit_w])])
 
 
@@ -156,6 +203,7 @@ class Figures:
     mean_10s: float
     steady_10s: float  # before the outage
     back_pct_a_min: float  # the steepest minute of the load, of what it is in the end
+    held_pct_a_min: float  # the same, of what had been held back: the stricter reading
     all_back_s: float  # until the whole load was back
 
     @property
@@ -169,77 +217,108 @@ def busiest(times_s: Sequence[float], span_s: float = 10.0) -> int:
     return max((bisect_right(times_s, at + span_s) - n for n, at in enumerate(times_s)), default=0)
 
 
-@dataclass(slots=True)
-class _Course:
-    """The load of the fleet, looked at every LOOK_S."""
+class Fleet:
+    """All houses and their VTN, and the course of their load, looked at every LOOK_S."""
 
-    loads_w: list[float] = field(default_factory=list)
+    def __init__(self, houses: int, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._vtn = CountedVtn(houses, clock)
+        self._houses = [FleetHouse(number, self._vtn, clock) for number in range(houses)]
+        self._loads_w: list[float] = []
 
-    def steepest_pct_a_min(self, whole_w: float) -> float:
-        span = round(60.0 / LOOK_S)
-        rises = (after - before for before, after in zip(self.loads_w, self.loads_w[span:], strict=False))
-        return 100.0 * max(rises, default=0.0) / whole_w
-
-
-def fleet_outage(houses: int, *, power: bool, for_s: float, steady_s: float = 300.0) -> Figures:
-    """Plays an outage: of the link alone, or of the power of every house, each starting in the same instant then."""
-    found: list[Figures] = []
-
-    async def main(clock: VirtualClock) -> None:
-        vtn = CountedVtn(houses, clock)
-        fleet = [FleetHouse(number, vtn, clock) for number in range(houses)]
-        spread = Random(1)
-        offsets = sorted(spread.uniform(0.0, POLL_S) for _ in fleet)
-        begun_s = clock.now().mono_s
-        for one, offset in zip(fleet, offsets, strict=True):
-            await asyncio.sleep(max(0.0, begun_s + offset - clock.now().mono_s))
+    async def begin(self) -> None:
+        """Every house starts at a moment of its own within a poll."""
+        spread, begun_s = Random(1), self._clock.now().mono_s
+        offsets = sorted(spread.uniform(0.0, POLL_S) for _ in self._houses)
+        for one, offset in zip(self._houses, offsets, strict=True):
+            await asyncio.sleep(max(0.0, begun_s + offset - self._clock.now().mono_s))
             await one.start()
         await asyncio.sleep(2 * POLL_S)
-        steady_from = len(vtn.arrived_s)
-        await asyncio.sleep(steady_s)
-        steady_10s = (len(vtn.arrived_s) - steady_from) * 10.0 / steady_s
-        vtn.connected = False
-        if power:
-            for one in fleet:
+
+    async def steady_10s(self, for_s: float) -> float:
+        """The requests in ten seconds when nothing happens."""
+        before = len(self._vtn.arrived_s)
+        await asyncio.sleep(for_s)
+        return (len(self._vtn.arrived_s) - before) * 10.0 / for_s
+
+    async def lose(self, outage: Outage, for_s: float) -> None:
+        """An outage, from its first to its last moment."""
+        self._look()
+        if outage is Outage.REFUSED:
+            self._vtn.refuses_until = self._clock.now().wall + timedelta(seconds=for_s)
+        else:
+            self._vtn.connected = False
+        for one in self._houses:
+            one.grid = outage in (Outage.LINK, Outage.REFUSED)
+            if outage is Outage.POWER:
                 await one.kill()
-        course = _Course()
         for _ in range(round(for_s / LOOK_S)):
-            if not power:
-                course.loads_w.append(sum(one.load_w() for one in fleet))
+            if outage is not Outage.POWER:
+                self._look()
             await asyncio.sleep(LOOK_S)
-        vtn.connected = True
-        back_s = clock.now().mono_s
-        if power:
-            await asyncio.gather(*(one.start(power_was_cut=True) for one in fleet))
+        self._vtn.connected = True
+        for one in self._houses:
+            one.grid = True
+        if outage is Outage.POWER:
+            await asyncio.gather(*(one.start(power_was_cut=True) for one in self._houses))
+            self._loads_w = [0.0]
+
+    async def back(self, steady_10s: float) -> Figures:
+        """Until all of the load is there again."""
+        back_s, whole_w = self._clock.now().mono_s, WANTS_W * len(self._houses)
         online_s = all_back_s = None
-        whole_w = WANTS_W * houses
         while all_back_s is None:
-            course.loads_w.append(sum(one.load_w() for one in fleet))
+            self._look()
             await asyncio.sleep(LOOK_S)
-            since_s = clock.now().mono_s - back_s
+            since_s = self._clock.now().mono_s - back_s
             assert since_s < 7200.0
-            if online_s is None and all(one.state is LinkState.ONLINE for one in fleet):
+            if online_s is None and all(one.state is LinkState.ONLINE for one in self._houses):
                 online_s = since_s
-            if online_s is not None and course.loads_w[-1] >= whole_w:
+            if online_s is not None and self._loads_w[-1] >= whole_w:
                 all_back_s = since_s
         assert online_s is not None
-        window = vtn.arrived_s[bisect_left(vtn.arrived_s, back_s) : bisect_right(vtn.arrived_s, back_s + online_s)]
-        found.append(
-            Figures(
-                houses,
-                online_s,
-                busiest(window),
-                len(window) * 10.0 / online_s,
-                steady_10s,
-                course.steepest_pct_a_min(whole_w),
-                all_back_s,
-            )
+        arrived_s = self._vtn.arrived_s
+        window = arrived_s[bisect_left(arrived_s, back_s) : bisect_right(arrived_s, back_s + online_s)]
+        steepest_w, mean_10s = self._steepest_w_a_min(), len(window) * 10.0 / online_s
+        return Figures(
+            len(self._houses),
+            online_s,
+            busiest(window),
+            mean_10s,
+            steady_10s,
+            100.0 * steepest_w / whole_w,
+            100.0 * steepest_w / (whole_w - min(self._loads_w)),
+            all_back_s,
         )
-        for one in fleet:
+
+    async def end(self) -> None:
+        """Of every house."""
+        for one in self._houses:
             await one.kill()
 
-    run_virtual(main, T0)
-    return found[0]
+    def _look(self) -> None:
+        self._loads_w.append(sum(one.load_w() for one in self._houses))
+
+    def _steepest_w_a_min(self) -> float:
+        span = round(60.0 / LOOK_S)
+        rises = (after - before for before, after in zip(self._loads_w, self._loads_w[span:], strict=False))
+        return max(rises, default=0.0)
 
 
-__all__ = ["CountedVtn", "Figures", "FleetHouse", "busiest", "fleet_outage"]
+def fleet_outage(houses: int, outage: Outage, *, for_s: float, steady_s: float = 300.0) -> Figures:
+    """Plays an outage of the whole fleet, from the last quiet minutes until all of its load is back."""
+
+    async def main(clock: VirtualClock) -> Figures:
+        fleet = Fleet(houses, clock)
+        await fleet.begin()
+        steady_10s = await fleet.steady_10s(steady_s)
+        await fleet.lose(outage, for_s)
+        try:
+            return await fleet.back(steady_10s)
+        finally:
+            await fleet.end()
+
+    return run_virtual(main, T0)
+
+
+__all__ = ["CountedVtn", "Figures", "FleetHouse", "Outage", "busiest", "fleet_outage"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -98,6 +99,8 @@ class RogueVtn:
     async def _collection(self, request: web.Request, parts: list[str]) -> web.Response:
         if parts[0] == "reports":
             return await self.write_report(request, parts[1:])
+        if parts[0] not in {"programs", "events", "vens", "resources"}:
+            return web.json_response({"status": 404}, status=404)
         objects: list[dict[str, Any]] = getattr(self, parts[0])
         if request.method == "POST":
             body = await request.json()
@@ -168,8 +171,10 @@ class Home:
         ears: Ears | None = None,
         books: Books | None = None,
         resolver: AbstractResolver | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.resolver = resolver
+        self.tls = tls
         self.ears = ears
         self.books = books
         self.provider = provider
@@ -183,7 +188,8 @@ class Home:
     async def start(self) -> None:
         """Restores and runs."""
         self.point = ConnectionPoint([self.provider], resources=frozenset(r.id for r in self.resources))
-        self.http = AiohttpClient(timeout_s=self.provider.request_timeout_s, resolver=self.resolver)
+        timeout_s = self.provider.request_timeout_s
+        self.http = AiohttpClient(timeout_s, ssl_context=self.tls, resolver=self.resolver)
         self.session = VenSession(
             self.provider,
             self.http,

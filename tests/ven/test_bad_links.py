@@ -3,17 +3,22 @@
 import asyncio
 import json
 import os
+import ssl
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from cem.io.tls import client_context
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.directive import LinkState
+from cem.ports import BrokerLogin
+from cem.runtime.ven_notices import Ears
 from support.bad_line import NAME, BadLine, ChangingResolver
+from support.certificates import Authority
 from support.half_open import APART, may_be_apart
 from support.rogue_vtn import BASE, PROGRAM, Home, RogueVtn, dimming
 from support.ven_world import T0, utility
@@ -28,9 +33,10 @@ Spoil = Callable[["Stage"], Awaitable[None]]
 
 
 class Stage:
-    """A house, a name, a bad line and a VTN."""
+    """A house, a name, a bad line and a VTN; with `tls` what the line's end shows and whom the house believes."""
 
-    def __init__(self, clock: VirtualClock) -> None:
+    def __init__(self, clock: VirtualClock, tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None) -> None:
+        self.tls = tls
         self.vtn = RogueVtn([PROGRAM], [dimming(4.0)])
         self.vtn.twists["GET", "/auth/server"] = always(404, b"{}")
         self.resolver = ChangingResolver("127.0.0.1")
@@ -41,17 +47,18 @@ class Stage:
     async def start(self) -> None:
         """Until the event is in force."""
         await self.vtn.start()
-        self.line = BadLine(self.vtn.port)
+        theirs, ours = self.tls or (None, None)
+        self.line = BadLine(self.vtn.port, tls=theirs)
         await self.line.start()
         provider = utility(
-            url=f"http://{NAME}:{self.line.port}{BASE}",
+            url=f"{'https' if theirs else 'http'}://{NAME}:{self.line.port}{BASE}",
             poll_s=10.0,
             stale_s=30.0,
             reconnect_jitter_s=0.0,
             request_timeout_s=5.0,
             report_interval_s=60.0,
         )
-        self.home = Home(provider, self.clock, resolver=self.resolver)
+        self.home = Home(provider, self.clock, resolver=self.resolver, tls=ours)
         await self.home.start()
         await self.home.until(LinkState.ONLINE)
         await self.home.until_true(lambda: self.home.limits_w == [4000.0])
@@ -110,22 +117,16 @@ async def broken_off(stage: Stage) -> None:
 
 async def resets(stage: Stage) -> None:
     """Each connection is reset."""
-    stage.line.lost = 1.0
-    await drop_connections(stage)
-
-
-async def drop_connections(stage: Stage) -> None:
-    """Those there are, so that new ones have to be made."""
-    await stage.line.stop()
-    await stage.line.start()
+    await stage.line.cut()
 
 
 async def no_name(stage: Stage) -> None:
     """The name server knows nothing any longer."""
     stage.resolver.address = None
-    await drop_connections(stage)
+    await stage.line.drop()
 
 
+JSON = {"Content-Type": "application/json"}
 PORTAL = b"<html><title>Welcome to the hotel network</title></html>"
 BAD: list[tuple[str, Spoil, str]] = [
     ("half open", half_open, "no complete answer within 5 s"),
@@ -177,6 +178,180 @@ def test_a_bad_line_ages_the_link_and_nothing_else(name: str, spoil: Spoil, word
     run_virtual(main, T0)
 
 
+def shown(authority: Authority, name: str, days: tuple[float, float] = (-1, 10)) -> ssl.SSLContext:
+    """A server that shows a certificate for the VTN's name."""
+    own = authority.issue(name, hosts=(NAME,), days=days)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(own.certificate, own.key)
+    return context
+
+
+@pytest.mark.parametrize(
+    ("whose", "days"), [("a stranger", (-1.0, 10.0)), ("grid", (-10.0, -1.0))], ids=["foreign", "run out"]
+)
+def test_who_looks_into_the_connection_is_told_nothing_and_named(
+    whose: str, days: tuple[float, float], tmp_path: Path
+) -> None:
+    grid = Authority(tmp_path, "grid")
+    other = grid if whose == "grid" else Authority(tmp_path, whose)
+    between = shown(other, "between", days)
+
+    async def main(clock: VirtualClock) -> None:
+        stage = Stage(clock, (shown(grid, "vtn"), client_context(None, None, grid.certificate)))
+        await stage.start()
+        home, before = stage.home, stage.line.heard
+        assert before > 0
+        interceptor = BadLine(stage.vtn.port, tls=between)
+        interceptor.port = stage.line.port
+        try:
+            await stage.line.stop()
+            await interceptor.start()
+            await home.until(LinkState.HOLD, 90)
+            assert "the server's certificate was not accepted" in home.link.detail
+            assert "in the provider's place" in home.link.advice
+            assert home.limits_w == [4000.0]
+            asked = len(stage.vtn.seen)
+            await asyncio.sleep(300.0)
+            assert interceptor.heard == 0
+            assert len(stage.vtn.seen) == asked
+            await interceptor.stop()
+            await stage.line.start()
+            await home.until(LinkState.ONLINE, 400)
+            assert stage.line.heard > before
+        finally:
+            await interceptor.stop()
+            await stage.stop()
+
+    run_virtual(main, T0)
+
+
+ODD = [
+    *[(status, "does not accept") for status in (205, 206, 400, 408, 413, 451, 463, 499)],
+    *[(status, "goes on trying") for status in (429, 500, 502, 520, 599)],
+    *[(status, "login page") for status in (301, 307)],
+    *[(status, "wants a login") for status in (407, 511)],
+    (404, "base address"),
+]
+
+
+def test_a_status_that_is_none_of_the_protocol_s_ages_the_link_and_moves_nothing() -> None:
+    async def main(clock: VirtualClock) -> None:
+        stage = Stage(clock)
+        await stage.start()
+        home = stage.home
+        try:
+            for status, words in ODD:
+                for method in ("GET", "POST", "PUT"):
+                    for path in ("/programs", "/events", "/vens", "/reports"):
+                        stage.vtn.twists[method, path] = always(status, b"")
+                await home.until(LinkState.STALE, 45)
+                assert f"HTTP {status}" in home.link.detail
+                assert words in home.link.advice, status
+                assert home.limits_w == [4000.0]
+                await mend(stage)
+                await home.until(LinkState.ONLINE, 400)
+                assert home.limits_w == [4000.0]
+        finally:
+            await stage.stop()
+
+    run_virtual(main, T0)
+
+
+BROKER = {"URIS": ["mqtt://broker.invalid"], "serialization": "JSON", "authentication": {"method": "ANONYMOUS"}}
+NOTIFIERS = json.dumps({"WEBHOOK": False, "MQTT": BROKER}).encode()
+
+
+class Heard:
+    """A broker's line whose notices the test gives; as late, as often and as early as it likes."""
+
+    def __init__(self) -> None:
+        self.notice: Callable[[], None] = lambda: None
+
+    async def start(
+        self,
+        topics: Sequence[str],
+        login: Callable[[], Awaitable[BrokerLogin]],
+        on_notice: Callable[[], None],
+        on_connection: Callable[[str], None],
+    ) -> None:
+        """Connected at once."""
+        del topics, login
+        self.notice = on_notice
+        on_connection("")
+
+    async def stop(self) -> None:
+        """Nothing more is heard."""
+
+
+@pytest.mark.parametrize("spoilt", ["/notifiers", "/notifiers/mqtt/topics/programs"])
+def test_an_offer_of_notices_that_is_not_understood_leaves_a_good_link_that_polls(spoilt: str) -> None:
+    async def main(clock: VirtualClock) -> None:
+        vtn = RogueVtn([PROGRAM], [dimming(4.0)])
+        await vtn.start()
+        vtn.twists["GET", "/notifiers"] = always(200, NOTIFIERS, JSON)
+        vtn.twists["GET", spoilt] = always(200, b'{"topics": {"CREATE": "made"}}', JSON)
+        ears = Ears(topics=Heard())
+        home = Home(utility(url=vtn.url, poll_s=10.0, reconnect_jitter_s=0.0), clock, ears=ears)
+        await home.start()
+        try:
+            await home.until(LinkState.ONLINE, 60)
+            assert home.limits_w == [4000.0]
+        finally:
+            await home.stop()
+            await vtn.stop()
+
+    run_virtual(main, T0)
+
+
+def test_notices_that_are_doubled_early_late_or_overtaken_change_when_is_asked_and_never_what_holds() -> None:
+    async def main(clock: VirtualClock) -> None:
+        vtn, heard = RogueVtn([PROGRAM], [dimming(4.0)]), Heard()
+        await vtn.start()
+        vtn.twists["GET", "/notifiers"] = always(200, NOTIFIERS, JSON)
+        names = {"CREATE": "made", "UPDATE": "changed", "DELETE": "gone", "ALL": "all"}
+        topics = json.dumps({"topics": names}).encode()
+        for path in ("/notifiers/mqtt/topics/programs", "/notifiers/mqtt/topics/programs/p-dimming/events"):
+            vtn.twists["GET", path] = always(200, topics, JSON)
+        home = Home(utility(url=vtn.url, poll_s=3600.0, reconnect_jitter_s=0.0), clock, ears=Ears(topics=heard))
+        await home.start()
+        try:
+            await home.until_true(lambda: home.limits_w == [4000.0])
+            heard.notice()  # before the change can be seen: asked in vain
+            await asyncio.sleep(5.0)
+            vtn.events[:] = [dimming(3.0, modificationDateTime="2026-01-15T12:10:00Z")]
+            await asyncio.sleep(5.0)
+            assert home.limits_w == [4000.0]
+            heard.notice()  # late
+            await home.until_true(lambda: home.limits_w == [3000.0], 1.0)
+            before = vtn.count("GET", "/events")
+            for _ in range(1000):
+                heard.notice()  # doubled
+            await asyncio.sleep(5.0)
+            assert vtn.count("GET", "/events") - before <= 3
+            old = list(vtn.events)
+
+            async def slow(_: web.Request) -> web.StreamResponse:
+                del vtn.twists["GET", "/events"]
+                await asyncio.sleep(8.0)
+                return web.json_response(old)
+
+            vtn.twists["GET", "/events"] = slow
+            heard.notice()
+            await asyncio.sleep(1.0)  # an answer of before is under way when the change is told
+            vtn.events[:] = [dimming(2.0, modificationDateTime="2026-01-15T12:20:00Z")]
+            heard.notice()
+            await home.until_true(lambda: home.limits_w == [2000.0], 9.0)
+            vtn.events[:] = [dimming(4.0)]  # an answer of long ago, from a cache on the way
+            heard.notice()
+            await asyncio.sleep(20.0)
+            assert home.limits_w == [2000.0]
+        finally:
+            await home.stop()
+            await vtn.stop()
+
+    run_virtual(main, T0)
+
+
 @pytest.mark.slow
 def test_a_slow_line_that_loses_one_connection_in_three_is_a_line() -> None:
     async def main(clock: VirtualClock) -> None:
@@ -185,7 +360,7 @@ def test_a_slow_line_that_loses_one_connection_in_three_is_a_line() -> None:
         try:
             stage.line.delay_s, stage.line.lost = 0.4, 0.33
             for _ in range(30):
-                await drop_connections(stage)
+                await stage.line.drop()
                 await asyncio.sleep(20.0)
                 assert stage.home.limits_w == [4000.0]
                 assert stage.home.link.state in (LinkState.ONLINE, LinkState.STALE)

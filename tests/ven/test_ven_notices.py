@@ -4,13 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import Random
 from typing import Any
 
 import pytest
 
 from cem.io.callback_server import CallbackServer
 from cem.io.clock import SystemClock
-from cem.io.mqtt_notices import MqttNotices
+from cem.io.mqtt_notices import AFTER_LOSS_S, MISSED_S, MqttNotices
 from cem.io.mqtt_publisher import Broker, MqttPublisher
 from cem.model.directive import LinkState
 from cem.model.provider import Notify
@@ -49,8 +50,21 @@ async def home_at(site: Site, ears: Ears, **fields: Any) -> AsyncIterator[Home]:
         await home.stop()
 
 
+class Soon(Random):
+    """The least of every chance; `asked` is what it was to be between."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.asked: list[tuple[float, float]] = []
+
+    def uniform(self, a: float, b: float) -> float:
+        self.asked.append((a, b))
+        return a
+
+
 def test_a_broker_brings_new_changed_and_deleted_events_and_what_was_missed() -> None:
     async def main() -> None:
+        chance = Soon()
         broker = EmbeddedBroker()
         await broker.start()
         uri = f"mqtt://127.0.0.1:{broker.port}"
@@ -59,15 +73,19 @@ def test_a_broker_brings_new_changed_and_deleted_events_and_what_was_missed() ->
         try:
             async with running_site(publisher=publisher, mqtt=MqttOffer((uri,))) as site:
                 program = (await site.made("bl", "/programs", {"programName": "dimming"}))["id"]
-                async with home_at(site, Ears(MqttNotices())) as home:
+                async with home_at(site, Ears(MqttNotices(chance))) as home:
                     made = await site.made("bl", "/events", limits(3.0, program))
                     await home.until_true(lambda: home.limits_w == [3000.0], 10)
                     await site.ask("bl", "PUT", f"/events/{made['id']}", limits(2.0, program))
                     await home.until_true(lambda: home.limits_w == [2000.0], 10)
+                    assert chance.asked == []
                     await broker.stop()
                     await site.ask("bl", "PUT", f"/events/{made['id']}", limits(1.0, program))
                     await broker.start()
                     await home.until_true(lambda: home.limits_w == [1000.0], 20)
+                    # all houses lost it in the same second, and neither connect nor fetch in the same one
+                    assert chance.asked[0][1] == AFTER_LOSS_S
+                    assert chance.asked[-1] == (0.0, MISSED_S)
                     await site.ask("bl", "DELETE", f"/events/{made['id']}")
                     await home.until_true(lambda: home.limits_w == [], 10)
         finally:
