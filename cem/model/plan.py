@@ -133,6 +133,16 @@ class Extras:
 
 
 @value(frozen=True, slots=True)
+class Spread:
+    """The bands in which load and generation come to lie in four of five slots, W per slot."""
+
+    load_low_w: tuple[float, ...]
+    load_high_w: tuple[float, ...]
+    pv_low_w: tuple[float, ...]
+    pv_high_w: tuple[float, ...]
+
+
+@value(frozen=True, slots=True)
 class PlanRequest:
     """A planning problem: n slots between n + 1 `edges`; every per-slot tuple has n values, powers as magnitudes."""
 
@@ -150,3 +160,4 @@ class PlanRequest:
     pv_w: tuple[float, ...]  # forecast of generation
     extras: Extras = Extras()
     zone: str = "UTC"  # local time in the plan's reasons
+    spread: Spread | None = None  # None: what is expected is taken as sure

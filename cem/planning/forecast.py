@@ -39,6 +39,15 @@ class Forecast:
     low_w: tuple[float, ...]
     high_w: tuple[float, ...]
 
+    def beside(self, more_w: Sequence[float]) -> "Forecast":
+        """With so much more in each slot."""
+        return Forecast(
+            *(
+                tuple(own + more for own, more in zip(one, more_w, strict=True))
+                for one in (self.expected_w, self.low_w, self.high_w)
+            )
+        )
+
 
 def slot_edges(now: datetime, horizon_s: int = DAY_S, step_s: int = STEP_S) -> tuple[datetime, ...]:
     """From `now` to the next full step and on in full steps (UTC quarter hours), until the horizon is covered.

@@ -50,7 +50,9 @@ class Hulls:
     """Adds the hull of single slots to a programme, of each slot once."""
 
     def __init__(self, problem: Problem, layout: Layout, costs: Array) -> None:
-        self._problem, self._layout, self._costs = problem, layout, costs
+        self._problem, self._layout, self._costs = problem, layout, costs.copy()
+        for bought in (layout.imported, layout.import_over):  # the curve is one of money
+            self._costs[bought.columns] -= layout.haste[bought.slots]
         self._parts = _parts(problem, layout)
         alive = sum((part.high > part.low for part in self._parts), np.zeros(problem.slots))
         self._open = alive <= PARTS

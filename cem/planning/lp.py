@@ -66,6 +66,15 @@ class Blocks:
         first, self.columns = self.columns, self.columns + count
         return np.arange(first, self.columns)
 
+    def fix(self, column: int, held: float) -> None:
+        """A column of this block that can only have one value."""
+        first = self._first
+        for lower, upper, _ in self._columns:
+            if column < first + len(lower):
+                lower[column - first] = upper[column - first] = held
+                return
+            first += len(lower)
+
     def reserve_rows(self, lower: Array, upper: Array) -> Index:
         """Rows without any term yet, one per value."""
         self._rows.append((lower, upper))

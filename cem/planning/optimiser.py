@@ -102,14 +102,18 @@ class Prepared:
         return _solution(self.problem, self.layout, *_decide(self))
 
 
-def prepare(problem: Problem, warm: Warm | None = None) -> Prepared:
+def prepare(problem: Problem, warm: Warm | None = None, level: tuple[int, int, float] | None = None) -> Prepared:
     """Builds the programme and hands it to the solver; raises SolverFailedError when that refuses it.
 
-    `warm` is taken up where the problem has the same shape, and follows it.
+    `warm` is taken up where the problem has the same shape, and follows it. `level`: the store at that position holds
+    so much, in kWh, at the end of that slot, whatever else would be cheaper.
     """
     warm = Warm() if warm is None else warm
     blocks = Blocks()
     layout = build(problem, blocks)
+    if level is not None:
+        at, slot, kwh = level
+        blocks.fix(layout.stores[at].soc[slot], kwh)
     shape = (blocks.columns, blocks.rows)
     if warm.shape != shape:
         warm.shape, warm.basis, warm.pattern = shape, None, None
@@ -118,9 +122,9 @@ def prepare(problem: Problem, warm: Warm | None = None) -> Prepared:
     return Prepared(problem, layout, solver, Decisions(problem, layout, solver, blocks), warm)
 
 
-def optimise(problem: Problem, warm: Warm | None = None) -> Solution:
+def optimise(problem: Problem, warm: Warm | None = None, level: tuple[int, int, float] | None = None) -> Solution:
     """The cheapest way through the horizon; raises SolverFailedError when the solver gives nothing."""
-    return prepare(problem, warm).solve()
+    return prepare(problem, warm, level).solve()
 
 
 def _decide(prepared: Prepared) -> tuple[Decided, Array]:

@@ -60,6 +60,11 @@ def _check_shape(request: PlanRequest) -> None:
     for name, values in bands.items():
         if values and len(values) != n:
             raise ValueError(f"{name} has {len(values)} values for {n} slots")
+    spread = request.spread
+    if spread is not None and any(
+        len(ends) != n for ends in (spread.load_low_w, spread.load_high_w, spread.pv_low_w, spread.pv_high_w)
+    ):
+        raise ValueError(f"the bands of load and generation need {n} values each")
 
 
 def _prices(values: Sequence[float], side: str, notes: list[str]) -> Array:

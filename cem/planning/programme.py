@@ -22,6 +22,7 @@ SERVICE_PRICE: Final = 30.0  # times the largest price, per kWh of a service not
 LATE_PRICE: Final = GOAL_PRICE / 48.0  # times the largest price, per kWh and hour after a deadline
 RESERVE_PRICE: Final = GOAL_PRICE / 24.0  # times the largest price, per kWh and hour outside a store's band
 PREFERENCE: Final = 1e-3  # times the largest price, over the whole horizon: of two equal choices the earlier
+WAITING: Final = 2.0  # times as much: of two equal times to buy for a battery the later, when more is known
 NOISE_KW: Final = 1e-4
 
 
@@ -153,6 +154,7 @@ class Layout:
     crossed: Ways  # those of them at the connection point, in slots in which feeding in pays more than buying costs
     steady: tuple[Steady, ...]
     balance: Index
+    haste: Array  # by how much a kW bought seems dearer in each slot than it is
 
     @property
     def soft(self) -> tuple[Soft, ...]:
@@ -171,6 +173,8 @@ class _Builder:
         ends_h = np.cumsum(problem.hours)
         begins = (ends_h - problem.hours) / ends_h[-1]
         self.later = (PREFERENCE if problem.house_rules else 0.0) * self.scale * begins * problem.hours
+        self.waiting = WAITING * self.later
+        self.haste = WAITING * ((PREFERENCE if problem.house_rules else 0.0) * self.scale * problem.hours - self.later)
         self.balance = blocks.reserve_rows(problem.load_kw - problem.pv_kw, problem.load_kw - problem.pv_kw)
         self.most_import, self.most_export = _most(problem)
 
@@ -198,9 +202,10 @@ def build(problem: Problem, blocks: Blocks) -> Layout:
     exporting = make.most_export > 0.0
     tight_in = problem.import_limit_kw < make.most_import
     tight_out = (problem.export_limit_kw < make.most_export) & exporting
-    imported = make.group(every, np.minimum(problem.import_limit_kw, make.most_import), buy, 1.0)
+    seems = buy + make.haste
+    imported = make.group(every, np.minimum(problem.import_limit_kw, make.most_import), seems, 1.0)
     exported = make.group(exporting, np.minimum(problem.export_limit_kw, make.most_export), sell, -1.0)
-    import_over = make.group(tight_in, make.most_import, buy + breach, 1.0)
+    import_over = make.group(tight_in, make.most_import, seems + breach, 1.0)
     export_over = make.group(tight_out, make.most_export, sell + breach, -1.0)
     sunny = (problem.pv_kw > 0.0) & problem.curtailable
     curtailed = make.group(sunny, problem.pv_kw, np.zeros(problem.slots), -1.0)
@@ -235,6 +240,7 @@ def build(problem: Problem, blocks: Blocks) -> Layout:
         crossed,
         steady,
         make.balance,
+        make.haste,
     )
 
 
@@ -294,7 +300,9 @@ def most_discharge(problem: Problem, part: StorePart) -> Array:
 def _add_store(make: _Builder, part: StorePart) -> StoreColumns:
     blocks, hours = make.blocks, make.problem.hours
     most_out = most_discharge(make.problem, part)
-    charge = make.group(part.max_charge_kw > 0.0, part.max_charge_kw, make.later, -1.0)
+    waits = part.max_discharge_kw.any()  # what heat is made of is not bought later for being unsure
+    cost_in = make.later if waits else make.later + make.waiting
+    charge = make.group(part.max_charge_kw > 0.0, part.max_charge_kw, cost_in, -1.0)
     discharge = make.group(most_out > 0.0, most_out, make.later + part.wear * hours, 1.0)
     drain = np.zeros(make.problem.slots) if part.drain_kw is None else part.drain_kw
     leaky = bool(drain.any()) or part.loss_per_h > 0.0
@@ -341,7 +349,7 @@ def _add_store_goal(make: _Builder, part: StorePart, soc: Index, goal: Goal) -> 
 def _add_car(make: _Builder, part: CarPart) -> CarColumns:
     """No column for what is stored: it only grows, so that its end and its goals are all that counts."""
     problem, blocks = make.problem, make.blocks
-    cost = make.later - part.end_value * part.efficiency * problem.hours
+    cost = make.later + make.waiting - part.end_value * part.efficiency * problem.hours
     if part.hours_late is not None:
         cost = cost + LATE_PRICE * make.scale * part.hours_late * problem.hours
     power = make.group(part.max_kw > 0.0, part.max_kw, cost, -1.0)
@@ -371,7 +379,8 @@ def _add_load(make: _Builder, part: LoadPart) -> LoadColumns:
         choices = [(part.first + j, part.profile_kw[j : j + 1], room, 1) for j in range(pieces)]
     made = []
     for first, power_kw, room, count in choices:
-        choice = Choice(blocks.add_columns(room, 0.0, 1.0, 0.0), first, power_kw, count)
+        cost = sum(float(kw) * make.waiting[first + k : first + k + room] for k, kw in enumerate(power_kw))
+        choice = Choice(blocks.add_columns(room, 0.0, 1.0, cost), first, power_kw, count)
         for piece, kw in enumerate(power_kw):
             blocks.add_entries(make.balance[choice.slots(piece)], choice.columns, -float(kw))
         blocks.add_sum(count, count, (choice.columns, 1.0), (missed, float(count)))

@@ -8,12 +8,12 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from cem.model.directive import LimitWindow, PriceWindow, WeightWindow, weight_at
-from cem.model.plan import EvNeed, Extras, PlanRequest
+from cem.model.plan import EvNeed, Extras, PlanRequest, Spread
 from cem.model.resource import Control, Resource, Role
 from cem.model.site import Site
 from cem.model.tariff import Tariff
 from cem.planning.flexible import NOTHING, Asked, band_of, heat_needs, level_goals, load_needs, month_peak_w
-from cem.planning.forecast import load_forecast, pv_forecast, slot_edges
+from cem.planning.forecast import Forecast, load_forecast, pv_forecast, slot_edges
 from cem.planning.past import Past
 
 SAMPLE: Final = timedelta(minutes=1)
@@ -57,6 +57,7 @@ def build_request(
     extras = _extras(site, now, edges, past, temperatures_c, asked)
     needed |= {need.resource_id for need in extras.loads} | {need.store.resource_id for need in extras.heat}
     planned = [r for r in site.resources if _is_planned(r, soc_pct, needed)]
+    load, sun = _load(site, past, edges, extras), pv_forecast(past.generation, edges, pv_rating_w(site))
     policies = {r.id: site.battery_policy(r.id) for r in planned if r.role is Role.BATTERY}
     return PlanRequest(
         edges=edges,
@@ -69,10 +70,11 @@ def build_request(
         export_price_per_kwh=export_price,
         import_limit_w=import_limit,
         export_limit_w=export_limit,
-        load_w=_load_w(site, past, edges, extras),
-        pv_w=pv_forecast(past.generation, edges, pv_rating_w(site)).expected_w,
+        load_w=load.expected_w,
+        pv_w=sun.expected_w,
         extras=extras,
         zone=site.zone,
+        spread=Spread(load.low_w, load.high_w, sun.low_w, sun.high_w),
     )
 
 
@@ -99,15 +101,14 @@ def _extras(
     )
 
 
-def _load_w(site: Site, past: Past, edges: Sequence[datetime], extras: Extras) -> tuple[float, ...]:
+def _load(site: Site, past: Past, edges: Sequence[datetime], extras: Extras) -> Forecast:
     """What is not planned: the rest of the house, and heat pumps of whose store the temperature is not known now."""
     planned = {need.store.resource_id for need in extras.heat}
-    load_w = load_forecast(past.load, edges, site.zone).expected_w
+    load = load_forecast(past.load, edges, site.zone)
     for pump in site.of(Role.HEAT_PUMP):
         if pump.id in past.apart and pump.id not in planned:
-            drawn_w = load_forecast(past.apart[pump.id], edges, site.zone, default_w=0.0).expected_w
-            load_w = tuple(rest + drawn for rest, drawn in zip(load_w, drawn_w, strict=True))
-    return load_w
+            load = load.beside(load_forecast(past.apart[pump.id], edges, site.zone, default_w=0.0).expected_w)
+    return load
 
 
 def _is_planned(resource: Resource, soc_pct: Mapping[str, float], needed: set[str]) -> bool:

@@ -4,6 +4,7 @@ import time
 from datetime import datetime, timedelta
 
 from cem.model.plan import Intent, Plan, PlanRequest, Slot
+from cem.planning.hedge import hedged
 from cem.planning.intents import battery_intents, car_intents, heat_intents, load_intents
 from cem.planning.lp import SolverFailedError
 from cem.planning.optimiser import GAP, Solution, Warm, optimise
@@ -38,7 +39,7 @@ def solve(request: PlanRequest, valid_for: timedelta = VALID_FOR, warm: Warm | N
     started_s = time.perf_counter()
     problem, notes = problem_of(request)
     try:
-        solution = optimise(problem, warm)
+        solution = optimise(problem, warm, hedged(request, problem))
     except SolverFailedError as fault:
         return rules_plan(request, valid_for, reasons=(*notes, f"planning: {fault}"))
     intents: dict[str, list[Intent]] = {}

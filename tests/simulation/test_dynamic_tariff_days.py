@@ -50,8 +50,11 @@ def test_the_battery_is_charged_from_the_grid_in_the_cheap_hours_of_the_market()
         bench.advance(900)
         cheap = bench.status()
         assert cheap.import_price_per_kwh == pytest.approx((0.02 + 0.1) * 1.2)
-        assert cheap.flow.battery_w is not None
-        assert cheap.flow.battery_w > 500
+        bench.advance(5400)  # of the two cheap hours the end
+        late = bench.status()
+        assert late.import_price_per_kwh == cheap.import_price_per_kwh
+        assert late.flow.battery_w is not None
+        assert late.flow.battery_w > 500
         assert bench.past.energy_today(bench.now).cost > 0
 
 
