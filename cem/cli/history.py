@@ -18,6 +18,8 @@ from cem.io.clock import SystemClock
 from cem.io.record_reader import EnergyRow, Noted, RecordReader
 from cem.model.grid_log import GridEntry, entry_row
 from cem.ports import Json
+from cem.sgcp.events.rows import event_of
+from cem.sgcp.words import asked
 
 _DEFAULT_FOLDER = Path("/var/lib/cem")
 _DAYS_AGO = re.compile(r"^(\d{1,5}) days?(?: ago)?$")
@@ -289,6 +291,17 @@ def _event_cells(value: dict[str, Json]) -> tuple[str, str, str, str]:
     return first, last, f"{value.get('provider')}: {value.get('name')}", ", ".join(dict.fromkeys(asks))
 
 
+def _event_line(value: dict[str, Json], zone: ZoneInfo) -> tuple[str, str, str, str]:
+    """The same for a person: local times, and what it asks one after the other."""
+    first, last, whose, raw = _event_cells(value)
+    try:
+        event = event_of(value)
+    except ValueError:
+        return _short(first, zone), _short(last, zone), whose, raw
+    asks = dict.fromkeys(asked(interval.signals, event.currency) for interval in event.intervals)
+    return _short(first, zone), _short(last, zone), whose, ", then ".join(asks)
+
+
 def _write_csv(
     part: str,
     energy: Sequence[EnergyRow],
@@ -356,7 +369,7 @@ def _write_tables(
         rows = [(_local(n.key, zone), str(n.value.get("mode")), _decision_words(n.value)) for n in decisions]
         write("Decisions", ["at", "mode", "why"], rows)
     if "events" in parts and events:
-        write("Grid events", ["from", "to", "event", "asks"], [_event_cells(noted.value) for noted in events])
+        write("Grid events", ["from", "to", "event", "asks"], [_event_line(noted.value, zone) for noted in events])
     if "grid" in parts and happened:
         write("Grid and house", ["at", "what", "whose", "words"], [_happened_cells(entry, zone) for entry in happened])
     if "settlements" in parts and settlements:

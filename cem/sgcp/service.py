@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from cem.model.directive import LinkState
 from cem.model.event import GridEvent, SignalKind
 from cem.model.provider import Provider
 from cem.model.time import Instant
@@ -177,7 +178,8 @@ def restored(
     }
     heard = known.get("last_success_at")
     last = Instant(datetime.fromisoformat(heard), float("-inf"), False) if isinstance(heard, str) else None
-    link = supervision.started(bool(found), now, last)
+    missed = known.get("state", "") in {LinkState.STALE.value, LinkState.HOLD.value, LinkState.FALLBACK.value}
+    link = supervision.started(bool(found), now, last, missed=missed)
     store = EventStore(MappingProxyType(dict(sorted(found.items()))))
     service = Service(provider, link, store, strictest_w=MappingProxyType(strictest_w))
     return service.advanced(now), faults

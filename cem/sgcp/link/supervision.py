@@ -62,6 +62,7 @@ class Link:
     detail: str = ""
     advice: str = ""
     met: bool = False  # the provider has answered in this run
+    missed: bool = False  # and has failed to since, or before the start; False: a default holds for this start alone
 
     @property
     def holds_default(self) -> bool:
@@ -69,8 +70,11 @@ class Link:
         return self.state is S.FALLBACK or (self.state is S.RESYNC and self.falls_back)
 
 
-def started(stored: bool, now: Instant, last_success: Instant | None = None) -> Link:
-    """The link after a start: HOLD where a schedule is stored and the clock can be trusted, else FALLBACK."""
+def started(stored: bool, now: Instant, last_success: Instant | None = None, *, missed: bool = False) -> Link:
+    """The link after a start: HOLD where a schedule is stored and the clock can be trusted, else FALLBACK.
+
+    `missed`: it was lost already when the former run ended.
+    """
     hold = stored and now.trusted
     return Link(
         S.HOLD if hold else S.FALLBACK,
@@ -80,6 +84,7 @@ def started(stored: bool, now: Instant, last_success: Instant | None = None) -> 
         uncovered_s=None if hold else now.mono_s,
         falls_back=not hold,
         detail="started; no contact yet",
+        missed=missed,
     )
 
 
@@ -97,7 +102,7 @@ def answered(link: Link, now: Instant) -> Link:
 
 def failed(link: Link, now: Instant, detail: str, advice: str) -> Link:
     """After a failure: only the words change, the state follows from silence; a resynchronisation is over."""
-    link = replace(link, detail=detail, advice=advice)
+    link = replace(link, detail=detail, advice=advice, missed=True)
     if link.state is not S.RESYNC:
         return link
     return _moved(link, S.FALLBACK if link.falls_back else TRANSITIONS[S.RESYNC, Cause.FAILURE], now)
@@ -108,7 +113,7 @@ def synchronised(link: Link, now: Instant) -> Link:
     if link.state is not S.RESYNC:
         return link
     moved = _moved(link, TRANSITIONS[S.RESYNC, Cause.SYNCHRONISED], now)
-    return replace(moved, last_success=now, lost_s=None, uncovered_s=None, detail="connected", advice="")
+    return replace(moved, last_success=now, lost_s=None, uncovered_s=None, detail="connected", advice="", missed=False)
 
 
 def advanced(link: Link, provider: Provider, schedule: Schedule, now: Instant) -> Link:
@@ -117,7 +122,7 @@ def advanced(link: Link, provider: Provider, schedule: Schedule, now: Instant) -
     if link.state in (S.ONLINE, S.STALE):
         age = now.mono_s - link.last_success.mono_s if link.last_success is not None else 2 * stale_s
         if link.state is S.ONLINE and age >= stale_s:
-            link = _moved(link, TRANSITIONS[link.state, Cause.SILENCE], now)
+            link = replace(_moved(link, TRANSITIONS[link.state, Cause.SILENCE], now), missed=True)
         if link.state is S.STALE and age >= 2 * stale_s:
             lost_s = now.mono_s - age + 2 * stale_s
             link = replace(_moved(link, TRANSITIONS[link.state, Cause.LONG_SILENCE], now), lost_s=lost_s)
