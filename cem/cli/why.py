@@ -184,20 +184,23 @@ def _print_bounds(terms: Sequence[Narrowing]) -> None:
         click.echo(f"  {'bound by' if term.binding else 'also within'}: {term_words(term)}")
 
 
+_WHOLE = (SITE, "wait")  # what is waited for by chance is the whole house's, too
+
+
 def term_words(term: Narrowing) -> str:
     """One term for a person: who says so, what it allows, and why."""
     reason = term.reason.removeprefix(f"{term.source}: ")
     if term.side == "asked":
         return f"{term.source} asks: {reason}"
     edge = _edge_words(term)
-    says_it = reason.startswith(edge.rpartition(" at ")[0] + " at ") if term.subject == SITE else False
+    says_it = term.subject == SITE and reason.startswith(edge.rpartition(" at ")[0] + " at ")
     return f"{term.source}: {reason}" if says_it else f"{term.source}: {edge} ({reason})"
 
 
 def _edge_words(term: Narrowing) -> str:
     """'import at most 7.0 kW', 'export at most 10.0 kW', 'at most 16 A on L1', 'at least 1.2 kW for battery'."""
     amount = words.power(term.value) if term.unit == "W" else f"{term.value:g} {term.unit}"
-    if term.subject == SITE:
+    if term.subject in _WHOLE:
         imports = term.value > 0 or (term.value == 0 and term.side == "max")
         most = imports == (term.side == "max")
         return f"{'import' if imports else 'export'} at {'most' if most else 'least'} {amount}"
