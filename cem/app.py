@@ -55,6 +55,7 @@ from cem.runtime.forecast_book import ForecastBook
 from cem.runtime.grid_log import GridLog
 from cem.runtime.kept import DriverKeep
 from cem.runtime.loop import ControlLoop, Ticked
+from cem.runtime.needs import sated
 from cem.runtime.plan_book import PlanBook
 from cem.runtime.planner import PlannerTask
 from cem.runtime.remember import MemoryKeeper
@@ -393,7 +394,8 @@ class Gateway:
         self.keeper.note(self.loop.memory, ticked.inputs.now)
         self.grid_log.note(ticked.inputs, ticked.decision.grid)
         if self.planning is not None:
-            self.planning.note(ticked.inputs.snapshot)
+            cars = sated(self.loop.memory.chargers, ticked.inputs.now.mono_s)
+            self.planning.note(ticked.inputs.snapshot, cars)
 
     def _troubles(self) -> list[Trouble]:
         troubles = [

@@ -16,12 +16,13 @@ from cem.cli.gateway_socket import DEFAULT_SITE
 from cem.cli.history_forecasts import write_forecasts
 from cem.io.clock import SystemClock
 from cem.io.record_reader import EnergyRow, Noted, RecordReader
+from cem.model.event import SignalKind
 from cem.model.grid_log import GridEntry, entry_row
 from cem.ports import Json
-from cem.sgcp.events.rows import event_of
 from cem.sgcp.words import asked
 
 _DEFAULT_FOLDER = Path("/var/lib/cem")
+_SIGNALS = {kind.value: kind for kind in SignalKind}
 _DAYS_AGO = re.compile(r"^(\d{1,5}) days?(?: ago)?$")
 TIMES = "2026-03-01, 2026-03-01T14:00, today, yesterday or '7 days'"
 """The ways to write a time, as examples."""
@@ -291,15 +292,23 @@ def _event_cells(value: dict[str, Json]) -> tuple[str, str, str, str]:
     return first, last, f"{value.get('provider')}: {value.get('name')}", ", ".join(dict.fromkeys(asks))
 
 
-def _event_line(value: dict[str, Json], zone: ZoneInfo) -> tuple[str, str, str, str]:
-    """The same for a person: local times, and what it asks one after the other."""
-    first, last, whose, raw = _event_cells(value)
-    try:
-        event = event_of(value)
-    except ValueError:
-        return _short(first, zone), _short(last, zone), whose, raw
-    asks = dict.fromkeys(asked(interval.signals, event.currency) for interval in event.intervals)
-    return _short(first, zone), _short(last, zone), whose, ", then ".join(asks)
+def _event_line(value: dict[str, Json], zone: ZoneInfo, currency: str) -> tuple[str, str, str, str]:
+    """The same for a screen: local times, and what it asks in words."""
+    first, last, who, _ = _event_cells(value)
+    intervals = value.get("intervals")
+    asks = [
+        asked(
+            {
+                _SIGNALS[kind]: amount
+                for kind, amount in i[2].items()
+                if kind in _SIGNALS and isinstance(amount, int | float)
+            },
+            currency,
+        )
+        for i in (intervals if isinstance(intervals, list) else [])
+        if isinstance(i, list) and len(i) == 3 and isinstance(i[2], dict)
+    ]
+    return _short(first, zone), _short(last, zone), who, "; then ".join(dict.fromkeys(asks))
 
 
 def _write_csv(
@@ -369,7 +378,7 @@ def _write_tables(
         rows = [(_local(n.key, zone), str(n.value.get("mode")), _decision_words(n.value)) for n in decisions]
         write("Decisions", ["at", "mode", "why"], rows)
     if "events" in parts and events:
-        write("Grid events", ["from", "to", "event", "asks"], [_event_line(noted.value, zone) for noted in events])
+        write("Grid events", ["from", "to", "event", "asks"], [_event_line(n.value, zone, currency) for n in events])
     if "grid" in parts and happened:
         write("Grid and house", ["at", "what", "whose", "words"], [_happened_cells(entry, zone) for entry in happened])
     if "settlements" in parts and settlements:

@@ -105,7 +105,7 @@ def _line(one: Any) -> str:
 def _details(known: Any) -> Iterator[str]:
     for event in known["events"]:
         state = "cancelled" if event["cancelled"] else "told" if event["told"] else "not told yet"
-        answer = event["opt"] or "no answer"
+        answer = event["opt"] or ("no answer" if event["answerWanted"] else "no answer wanted")
         code = f" ({event['code']})" if event["code"] not in (None, "200") else ""
         yield f"  event {event['eventID']}, modification {event['modification']}: {state}, {answer}{code}"
     for opt in known["opts"]:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -9,6 +10,8 @@ import click
 from cem.cli.vtn_print import json_option, print_all, print_one
 from cem.cli.vtn_rest import Access, Vtn, access_options, run, shown
 from cem.sgcp.bindings.openadr3_catalogue import EVENT_PAYLOADS, Form, Treatment
+from cem.sgcp.vtn2b.manner import ASIDE, TEST, Manner
+from cem.wire.openadr2b.names import ResponseRequired
 from cem.wire.openadr3 import (
     Duration,
     Event,
@@ -48,13 +51,27 @@ def _read_duration(_ctx: click.Context, _param: click.Parameter, text: str | Non
 
 
 def _duration(text: str) -> Duration:
-    try:
-        duration = Duration.parse(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
+    duration = _either_way(text)
     if duration.is_negative:
         raise click.BadParameter(f"{text} runs backwards")
     return duration
+
+
+def _either_way(text: str) -> Duration:
+    try:
+        return Duration.parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _read_change(_ctx: click.Context, _param: click.Parameter, text: str | None) -> timedelta | None:
+    """When load changes around the start or end of an event: a day at most, before (negative) or after."""
+    if text is None:
+        return None
+    span = _either_way(text).length()
+    if span is None or abs(span) > timedelta(days=1):
+        raise click.BadParameter(f"{text} is longer than a day")
+    return span
 
 
 def _read_intervals(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[_Stretch, ...]:
@@ -118,6 +135,10 @@ def event() -> None:
 @click.option("--randomize", callback=_read_duration, help="Clients shift the start by up to this, either way.")
 @click.option("--target", "targets", multiple=True, help="Only VENs that were granted it see the event; repeatable.")
 @click.option("--report", "reports", multiple=True, help="Ask for a report of this payload type; repeatable.")
+@click.option("--test", is_flag=True, help="VENs of OpenADR 2.0b answer it and move nothing; those of 3.1 overlook it.")
+@click.option("--no-answer", is_flag=True, help="VENs of OpenADR 2.0b do not answer it.")
+@click.option("--ramp-up", callback=_read_change, help="2.0b: load changes so long after (-PT5M: before) the start.")
+@click.option("--recovery", callback=_read_change, help="2.0b: the same at the end.")
 @access_options
 @json_option
 def event_add(
@@ -134,6 +155,10 @@ def event_add(
     randomize: Duration | None,
     targets: tuple[str, ...],
     reports: tuple[str, ...],
+    test: bool,
+    no_answer: bool,
+    ramp_up: timedelta | None,
+    recovery: timedelta | None,
     access: Access,
     as_json: bool,
 ) -> None:
@@ -151,6 +176,9 @@ def event_add(
         _suiting(payload_type, payload)
     if payload_type not in set(EventPayload):
         click.echo(f"note: {payload_type} is not a payload type of OpenADR 3.1.0; sent as a private one", err=True)
+    answered = ResponseRequired.NEVER if no_answer else ResponseRequired.ALWAYS
+    manner = Manner(test, answered, ramp_up, recovery)
+    sent_type = manner.type_of(payload_type)
 
     async def work() -> Event:
         """One event: its program by name, its intervals one after another from `start` on."""
@@ -164,13 +192,16 @@ def event_add(
                     priority=priority,
                     targets=targets,
                     report_descriptors=tuple(ReportDescriptor(payload_type=one) for one in reports),
-                    payload_descriptors=_descriptors(payload_type, unit, currency),
+                    payload_descriptors=_descriptors(sent_type, unit, currency),
                     interval_period=IntervalPeriod(start=start, duration=intervals[0][0], randomize_start=randomize),
                     intervals=tuple(
                         Interval(
                             id=number,
                             interval_period=IntervalPeriod(duration=length) if number else None,
-                            payloads=(ValuesMap(type=payload_type, values=(payload,)),),
+                            payloads=(
+                                ValuesMap(type=sent_type, values=(payload,)),
+                                *(() if number else manner.payloads()),
+                            ),
                         )
                         for number, (length, payload) in enumerate(intervals)
                     ),
@@ -271,11 +302,13 @@ def event_change(
 
 
 def _with_value(old: Event, value: int | float | str) -> Interval:
-    if len(old.intervals) != 1 or len(old.intervals[0].payloads) != 1:
+    payloads = [one for interval in old.intervals for one in interval.payloads if one.type not in ASIDE]
+    if len(old.intervals) != 1 or len(payloads) != 1:
         raise click.ClickException(f"event {old.id} has more than one value; use cem vtn event put FILE --id {old.id}")
     only = old.intervals[0]
-    payload = only.payloads[0].model_copy(update={"values": (_suiting(only.payloads[0].type, value),)})
-    return only.model_copy(update={"payloads": (payload,)})
+    suiting = _suiting(payloads[0].type.removeprefix(TEST), value)
+    payload = payloads[0].model_copy(update={"values": (suiting,)})
+    return only.model_copy(update={"payloads": (payload, *(p for p in only.payloads if p.type in ASIDE))})
 
 
 @event.command("show")

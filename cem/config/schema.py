@@ -128,6 +128,7 @@ class IslandTable(Table):
     permission_most_s: Annotated[float, Field(ge=0, le=86_400)] = 1800.0
     delay_s: Annotated[float, Field(ge=0, le=3600)] = SPREAD_S
     ramp_pct_per_min: Annotated[float, Field(gt=0, le=6000)] = 10.0
+    car_from_pct: Annotated[float, Field(ge=0, le=100)] = 80.0
 
 
 class PlanTable(Table):

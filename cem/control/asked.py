@@ -67,6 +67,17 @@ def dispatch_envelopes(inputs: Inputs, picture: Picture) -> Iterator[Envelope]:
             )
 
 
+def site_dispatch(inputs: Inputs) -> Dispatch | None:
+    """The power that is asked of the connection point as a whole."""
+    return next((d for d in inputs.directive.dispatches if d.subject == SITE), None)
+
+
+def site_bound(dispatch: Dispatch) -> Envelope:
+    """What a power asked of the connection point leaves: no more than that, and nothing the other way."""
+    least_w, most_w = min(0.0, dispatch.power_w), max(0.0, dispatch.power_w)
+    return Envelope(SITE, least_w, most_w, dispatch.rank, dispatch.source, dispatch.reason, dispatch.until)
+
+
 def charge_target(inputs: Inputs, battery: BatteryPicture) -> tuple[ChargeTarget, float] | None:
     """The target for a battery, its own before the one of the whole site, and the state of charge that it means, %."""
     targets = inputs.directive.charges

@@ -18,6 +18,8 @@ from cem.model.setpoint import Demand, Seldom
 from cem.model.values import replace, value
 
 OWN_CONTROL = "its own control follows the house; each set point would wear out its memory"
+RAMP = "ramp"
+"""The source of a power that only the site's ramp keeps up."""
 STANDS_STILL = "it stands still: each set point wears out its memory"
 
 
@@ -253,7 +255,11 @@ def _gently(scene: Scene, choice: BatteryChoice, own: Band, last_w: Mapping[str,
     ramp, last_s = scene.site.policy.ramp_w_per_s, scene.memory.decided_at_s
     if ramp is not None and last_s is not None:
         step = ramp * max(0.0, scene.now_s - last_s)
-        power_w = min(max(power_w, before - step), before + step)
+        held_w = min(max(power_w, before - step), before + step)
+        if abs(held_w - power_w) > BATTERY_DEAD_BAND_W and choice.rank is Rank.PLAN:
+            reason = f"on its way by {words.power(ramp)} a second at most: {choice.reason}"
+            choice = replace(choice, source=RAMP, reason=reason)
+        power_w = held_w
     if choice.battery.resource.id not in last_w:  # the first word to it: not more than it does already
         power_w = min(max(power_w, -abs(measured)), abs(measured))
     return replace(choice, power_w=own.clamp(power_w))
@@ -277,7 +283,7 @@ def _aligned(choices: list[BatteryChoice]) -> list[BatteryChoice]:
 
 def _edges(scene: Scene, around: Surroundings, fixed_w: float) -> list[Edge]:
     """What the connection point leaves to the batteries together, the strongest bound last."""
-    house_w, edges = scene.house_w + fixed_w, []
+    house_w, edges = scene.house_w + fixed_w + scene.lead_w, []
     by = scene.band.max_by
     if by is not None:
         most_w = scene.band.max_w - scene.margins_w[0]
@@ -311,7 +317,12 @@ def _waits(scene: Scene, around: Surroundings, house_w: float) -> list[Edge]:
         edges.append(Edge(waiting.by, most_w, is_import, keeps=True))
         if waiting.firm:
             taken_w = max(0.0, around.ev_w - around.at_once_w) if is_import else around.ev_w
-            edges.append(Edge(waiting.by, edge_w - house_w - taken_w, is_import, keeps=False))
+            left_w = edge_w - house_w - taken_w
+            if is_import and not any(
+                scene.site.battery_policy(b.resource.id).into_car for b in scene.picture.batteries
+            ):
+                left_w = max(left_w, min(0.0, -house_w))  # cars wait by themselves: none is emptied into one for it
+            edges.append(Edge(waiting.by, left_w, is_import, keeps=False))
     return edges
 
 

@@ -9,8 +9,8 @@
 
 It applies to an island in which no battery could be read, and no roof gave anything, before: after an empty battery,
 or after a start of the gateway's machine in the dark. An outage that the battery carries from its first second on is
-none, and neither is a restart of the gateway alone. Cars wait for the grid. The order is that of a grid's black start
-in small: source, auxiliaries, load in blocks, then further sources.
+none, and neither is a restart of the gateway alone. Cars come after the roofs. The order is that of a grid's black
+start in small: source, auxiliaries, load in blocks, then further sources.
 
 Interpretation: a house without a battery that can be read has nothing that this could order.
 """

@@ -3,8 +3,10 @@
 import math
 
 from cem.control import words
+from cem.control.black_start import roofs_wait
 from cem.control.bounds import act_on
 from cem.control.goals import Goal, goal_of
+from cem.control.island import full_enough, gives_to_cars
 from cem.control.picture import ChargerPicture
 from cem.control.prices import clearly_more
 from cem.control.scene import Scene
@@ -20,8 +22,7 @@ def wish(scene: Scene, charger: ChargerPicture) -> Wish:
     """The strongest of the owner's act, a goal that is running late or met, and the plan."""
     most_w = most_a(charger) * charger.watts_per_amp
     if scene.islanded:
-        why = "the house runs without the grid" if scene.gone else "the grid has only just come back"
-        return Wish(0.0, Rank.SAFETY, "island", f"paused: {why}")
+        return _islanded(scene, charger, most_w)
     act = act_on(scene.inputs.requests, charger.resource.id, scene.now)
     end = "" if act is None else words.until(act.until, scene.site.zone, scene.now)
     if act is not None and act.kind is RequestKind.CHARGE_NOW:
@@ -34,6 +35,31 @@ def wish(scene: Scene, charger: ChargerPicture) -> Wish:
     found = _by_goal(scene, charger.resource.id, goal, most_w) if goal is not None and most_w > 0.0 else None
     found = found or _planned(scene, charger, most_w)
     return found if act is None else replace(found, asked_at=act.made_at)
+
+
+def _islanded(scene: Scene, charger: ChargerPicture, most_w: float) -> Wish:
+    """Without the grid: paused, but for the sun that is left once the batteries are well charged.
+
+    What a battery stores is for the house: only one that may be emptied into a car, which is then asked to charge,
+    gives to it.
+    """
+    paused = Wish(0.0, Rank.SAFETY, "island", "paused: the house runs without the grid")
+    act = act_on(scene.inputs.requests, charger.resource.id, scene.now)
+    if not scene.gone:
+        return replace(paused, reason="paused: the grid has only just come back")
+    if act is not None and act.kind is RequestKind.PAUSE:
+        return replace(paused, reason="paused by the owner")
+    if roofs_wait(scene):
+        return replace(paused, reason="paused: the dark house comes back first")
+    known = scene.memory.chargers.get(charger.resource.id)
+    charging = known is not None and known.limit_a > 0.0
+    asked = act is not None and act.kind is RequestKind.CHARGE_NOW
+    if act is not None and asked and gives_to_cars(scene, charging=charging):
+        return Wish(most_w, Rank.USER, act.by, "charges without the grid, as asked", ASKED, asked_at=act.made_at)
+    if full_enough(scene, charging=charging):
+        said = "charges from the sun that is left without the grid"
+        return Wish(math.inf, Rank.SAFETY, "island", said, surplus=True)
+    return paused
 
 
 def _by_goal(scene: Scene, resource_id: str, goal: Goal, most_w: float) -> Wish | None:

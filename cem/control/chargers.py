@@ -7,6 +7,7 @@ from cem.control import charger_state, phases
 from cem.control.car_wishes import wish
 from cem.control.fold import fold
 from cem.control.island import AFTER_OUTAGE, returning
+from cem.control.limits import ASKED as GRID_ASKS
 from cem.control.limits import SURPLUS, WAIT, Limits, use_of
 from cem.control.memory import ChargerMemory
 from cem.control.picture import ChargerPicture
@@ -134,6 +135,8 @@ def _claim(
         del use[SURPLUS]
         most = most if on else min(most, least)
     at_once = wanted.urgency in {LATE, ASKED}  # the owner's word, and a goal that would be missed, do not wait
+    obliged = scene.obliged
+    drains = frozenset({SURPLUS} if not wanted.surplus else ()) | frozenset({WAIT} if at_once else ())
     return Claim(
         charger.resource.id,
         (urgency, float(charger.resource.priority or PRIORITY)),
@@ -141,9 +144,9 @@ def _claim(
         least,
         most if most >= least else 0.0,
         use,
-        frozenset({SURPLUS} if not wanted.surplus else ()) | frozenset({WAIT} if at_once else ()),
+        drains | frozenset({GRID_ASKS} if at_once and not obliged else ()),
         held,
-        frozenset({SURPLUS}),
+        frozenset({SURPLUS} if obliged else {SURPLUS, GRID_ASKS}),
         # a pause for want of sun ends only when there is clearly enough, so that a cloud's edge does not switch
         least * EV_STEP_UP_SHARE if wanted.surplus and not on else 0.0,
     )
@@ -163,6 +166,9 @@ def choices(
             continue
         got = shares[charger.resource.id]
         given_a = limit_a = float(math.floor(got.level + 1e-9))
+        by = limits.behind.get(got.bound_by or "")
+        if limit_a == 0.0 and candidate.memory.limit_a > 0.0 and by is not None and scene.unheard(by.source):
+            given_a = limit_a = min(candidate.memory.limit_a, candidate.claim.least)
         rise_w = candidate.charger.watts_per_amp * (given_a - candidate.memory.limit_a)
         if rise_w > max(0.0, slack_w):
             limit_a = candidate.memory.limit_a

@@ -11,6 +11,7 @@ from cem.control import (
     chargers,
     deaf,
     island,
+    late_cars,
     panels,
     phase_loss,
     phase_place,
@@ -66,14 +67,17 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         site = site.once(phase_place.placeless)
         seen = look(site, inputs.snapshot, SKEW_S)
     picture, phases_a = phase_loss.guarded(seen, lost, memory.phases_a)
+    picture = late_cars.supposed(picture, memory, inputs.now.mono_s)
     memory = black_start.followed(memory, picture, inputs.now.mono_s)
     picture, moved, loads_w = steady(picture, memory, inputs.now.mono_s)
     locked = bounds.locked_reserves(site, picture, memory.reserve_locked)
     prices = prices_now(site, inputs)
     grids = _grids(site, inputs, memory)
+    inputs, memory = asked.definite(inputs, memory, picture)
     memory = spreading.remembered(site, inputs, memory, grids, picture.grid_w, prices)
     known = replace(
         memory,
+        begun_at_s=inputs.now.mono_s if memory.decided_at_s is None else memory.begun_at_s,
         reserve_locked=locked,
         seen=screened.seen,
         signs=watched,
@@ -86,7 +90,6 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         managed=memory.managed | {battery.resource.id for battery in picture.batteries},
         dropped=counted(memory.dropped, screened.dropped),
     )
-    inputs, known = asked.definite(inputs, known, picture)
     scene = _scene(site, inputs, known, picture, prices, grids, explained)
     if picture.grid_w is None:
         decision, known = _blind(scene)
@@ -189,6 +192,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
         chargers=MappingProxyType(charger_memories),
         batteries_w=MappingProxyType(last_w),
         load_w=load_w,
+        switched_w=scene.picture.switched_w,
         apart=apart(scene.picture),
         load_at_s=known.load_at_s if scene.picture.skewed else scene.now_s,
         house_w=known.house_w if scene.unread_cars or load_w is None else load_w - scene.picture.switched_w,

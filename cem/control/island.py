@@ -60,14 +60,35 @@ def _beyond(scene: Scene, important_first: list[str]) -> frozenset[str]:
         for s in scene.picture.switched
     }
     flowing_w = sum(s.power_w or 0.0 for s in scene.picture.switched)
-    able_w = ISLAND_LOAD_SHARE * sum(battery.max_discharge_w for battery in scene.picture.batteries)
-    left_w, off = able_w - (scene.house_w - flowing_w), []
+    left_w, off = carried_w(scene) - (scene.house_w - flowing_w), []
     for key in important_first:
         if needs[key] <= left_w:
             left_w -= needs[key]
         else:
             off.append(key)
     return frozenset(off)
+
+
+def carried_w(scene: Scene) -> float:
+    """What the batteries carry, with room for a motor's start."""
+    return ISLAND_LOAD_SHARE * sum(battery.max_discharge_w for battery in scene.picture.batteries)
+
+
+def full_enough(scene: Scene, *, charging: bool) -> bool:
+    """Whether every battery holds so much that a car may have the sun that is left; one that charges a little less."""
+    least_pct = scene.site.policy.island.car_from_pct - (ISLAND_STEP_PCT if charging else 0.0)
+    levels_pct = [battery.soc_pct for battery in scene.picture.batteries]
+    return bool(levels_pct) and min(levels_pct) >= least_pct
+
+
+def gives_to_cars(scene: Scene, *, charging: bool) -> bool:
+    """Whether a battery that may be emptied into a car holds more than what is kept for the loads."""
+    kept_pct = ISLAND_STEP_PCT * (len(scene.picture.switched) + (0 if charging else 1))
+    policies = {b.resource.id: scene.site.battery_policy(b.resource.id) for b in scene.picture.batteries}
+    return any(
+        policies[b.resource.id].into_car and b.soc_pct - policies[b.resource.id].reserve_pct > kept_pct
+        for b in scene.picture.batteries
+    )
 
 
 def lasts(scene: Scene) -> str:

@@ -4,7 +4,9 @@ import math
 from collections.abc import Mapping
 
 from cem.control import words
+from cem.control.asked import site_dispatch
 from cem.control.deaf import stores
+from cem.control.island import carried_w
 from cem.control.picture import Picture
 from cem.control.scene import Scene
 from cem.control.sharing import Pools
@@ -17,8 +19,14 @@ from cem.model.values import value
 
 SURPLUS = "surplus"
 SWITCHED = frozenset({Role.HEAT_PUMP, Role.LOAD})
+ISLAND = "island"
+"""The pool of what batteries can carry alone while there is no grid: an island that is asked for more goes dark."""
 WAIT = "wait"
 """The pool of what may flow while the house waits by chance after an event."""
+ASKED = "asked"
+"""The pool of what a power that is asked of the connection point leaves to cars, which no battery is emptied into."""
+ASKED_OF_LOADS = "asked of loads"
+"""The same for heat pumps and loads, which batteries may supply."""
 
 
 @value(frozen=True, slots=True)
@@ -43,6 +51,9 @@ def on_phases(resource: Resource, phases: int, site_phases: int) -> tuple[int, .
 def use_of(site: Site, resource: Resource, watts: float, amperes: float, phases: int) -> dict[str, float]:
     """What one unit takes from each pool, when the unit is so many watts and amperes per phase."""
     use = {"site": watts, SURPLUS: watts, WAIT: watts}
+    use[ASKED if resource.role is Role.EV else ASKED_OF_LOADS] = watts
+    if resource.role is Role.EV:
+        use[ISLAND] = watts
     for phase in on_phases(resource, phases, site.connection.phases):
         use[POOLS[phase]] = amperes
     for circuit in site.circuits:
@@ -73,6 +84,12 @@ def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
             room["site"] = max(room["site"], scene.guaranteed_w)
     room[SURPLUS] = -base_w
     _wait(scene, moved_w, base_w, room, behind)
+    _asked(scene, base_w, room, behind)
+    room[ISLAND] = math.inf
+    if scene.gone:
+        room[ISLAND] = carried_w(scene) - (scene.picture.load_w or 0.0)
+        why = "without the grid cars have what the batteries could carry alone"
+        behind[ISLAND] = Envelope(SITE, None, max(0.0, room[ISLAND]), Rank.SAFETY, "island", why)
     for phase, unmoved_a in enumerate(_unmoved_a(scene, moved_w, base_w), start=1):
         room[POOLS[phase]] = scene.site.connection.fuse_a - unmoved_a
     behind |= scene.site.once(_of_fuse)
@@ -106,6 +123,26 @@ def _wait(
     margin = IMPORT_MARGIN_W if waiting.firm else 0.0
     room[WAIT] = max(waiting.limit_w - margin - base_w, have_w, scene.guaranteed_w if waiting.guarantees else 0.0)
     behind[WAIT] = waiting.by
+
+
+def _asked(scene: Scene, base_w: float, room: dict[str, float], behind: dict[str, Envelope]) -> None:
+    """What a power asked of the connection point leaves to consumers; to heat pumps and loads, if it is an obligation.
+
+    Batteries make up for what then differs. What the law guarantees consumers under a limit an obligation leaves them.
+    """
+    room[ASKED] = room[ASKED_OF_LOADS] = math.inf
+    asked = site_dispatch(scene.inputs)
+    if asked is None or scene.islanded:
+        return
+    obliges = asked.rank is Rank.OBLIGATION
+    others_w = base_w + scene.picture.switched_w
+    room[ASKED] = max(asked.power_w - others_w, scene.guaranteed_w - scene.picture.switched_w if obliges else 0.0)
+    behind[ASKED] = Envelope(SITE, None, asked.power_w, asked.rank, asked.source, asked.reason)
+    if obliges:
+        without = stores(scene) | scene.memory.reserve_locked
+        able_w = sum([b.max_discharge_w for b in scene.picture.batteries if b.resource.id not in without])
+        room[ASKED_OF_LOADS] = max(asked.power_w - base_w + able_w, scene.guaranteed_w)
+        behind[ASKED_OF_LOADS] = behind[ASKED]
 
 
 def _is_switched(site: Site, resource_id: str) -> bool:

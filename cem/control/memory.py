@@ -100,6 +100,7 @@ class Imposed:
     rank: Rank
     until: datetime | None = None
     spread: bool = False
+    since_s: float = LONG_AGO_S  # since when this side is limited
 
 
 @value(frozen=True, slots=True)
@@ -123,6 +124,7 @@ class Memory:
     chargers: Mapping[str, ChargerMemory] = field(default_factory=lambda: MappingProxyType({}))
     batteries_w: Mapping[str, float] = field(default_factory=_none)  # last set points
     load_w: float | None = None  # last trustworthy estimate of what is not controllable
+    switched_w: float = 0.0  # of it, what heat pumps and loads told of themselves
     load_at_s: float | None = None  # when it was last taken from readings that were made together
     house_w: float | None = None  # the load without heat pumps and loads when each charging point was last read too
     no_car: frozenset[str] = frozenset()  # charging points at which none was, as last read, nor has shown in the load
@@ -135,6 +137,7 @@ class Memory:
     seen: Mapping[str, Seen] = field(default_factory=lambda: MappingProxyType({}))
     signs: SignMemory = SignMemory()
     decided_at_s: float | None = None  # of the last tick; None: this is the first one
+    begun_at_s: float | None = None  # of the first tick of this run
     islanded: bool = False
     grid_back_at_s: float | None = None
     grid_back: str = ""  # the occasion, for chance

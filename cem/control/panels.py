@@ -11,7 +11,7 @@ from cem.control.fold import fold
 from cem.control.picture import PvPicture
 from cem.control.scene import Scene
 from cem.control.spreading import EXPORT
-from cem.control.tuning import EXPORT_MARGIN_W
+from cem.control.tuning import EV_DRAWS_W, EXPORT_MARGIN_W
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.resource import Control
 from cem.model.values import replace, value
@@ -44,8 +44,10 @@ def choose(scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 
         return [_own(scene, choice) for choice in free]
     # of the batteries only what they really take counts: one that does not follow must not open the roof
     taken = sum([min(choice.power_w, choice.battery.power_w) for choice in batteries])
-    if scene.gone:  # what forms the voltage takes whatever is left over, at once
+    if scene.gone:  # what forms the voltage takes whatever is left over, at once, or makes the roofs give less
         taken = sum([choice.battery.max_charge_w for choice in batteries])
+        cars = [c for c in picture.chargers if c.power_w > EV_DRAWS_W]  # each must see whether there is more for it
+        taken += sum([c.watts_per_amp + 2 * EXPORT_MARGIN_W for c in cars])
     fixed = sum([-pv.power_w for pv in picture.pvs if pv not in pvs])
     margin_w = min(EXPORT_MARGIN_W, scene.margins_w[1]) if by is scene.band.min_by else EXPORT_MARGIN_W
     if not scene.gone:

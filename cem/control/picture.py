@@ -8,6 +8,8 @@ from cem.model.values import lazy, value
 
 LOWEST_HZ, HIGHEST_HZ = 40.0, 70.0
 """Beyond these there is no frequency, whatever is told."""
+LATE_S = 0.6
+"""So much older than the meter's a power may be before it no longer counts as of the same time."""
 TOGETHER_S = 0.1
 """Values of one message bear the same time."""
 
@@ -36,6 +38,7 @@ class ChargerPicture:
     phases_told: int | None = None  # by the charger itself
     draws_phases: int | None = None  # on which the car draws, as measured; None: it does not draw, or nobody tells
     offers_a: float | None = None  # the limit that it holds now, whoever set it; None: it does not tell
+    late: bool = False  # its power was told before the meter's: what the car does since is part of the load
 
     @property
     def closed(self) -> bool:
@@ -119,7 +122,10 @@ def look(site: Site, snapshot: Snapshot, skew_s: float) -> Picture:
     """Reads the snapshot; a resource that is stale is left out, so its power counts as part of the load."""
     stale_s = site.connection.device_stale_s
     batteries = tuple(b for r in site.of(Role.BATTERY) if (b := _battery(r, snapshot, stale_s)) is not None)
-    chargers = tuple(c for r in site.of(Role.EV) if (c := _charger(r, snapshot, stale_s)) is not None)
+    grid_s = min(
+        (age for meter in site.of(Role.GRID) if (age := snapshot.age_s(meter.id, "power_w")) is not None), default=0.0
+    )
+    chargers = tuple(c for r in site.of(Role.EV) if (c := _charger(r, snapshot, stale_s, grid_s)) is not None)
     pvs = tuple(
         PvPicture(r, power)
         for r in site.of(Role.PV)
@@ -214,7 +220,7 @@ def _battery(resource: Resource, snapshot: Snapshot, stale_s: float) -> BatteryP
     return BatteryPicture(resource, power, soc, charge, discharge)
 
 
-def _charger(resource: Resource, snapshot: Snapshot, stale_s: float) -> ChargerPicture | None:
+def _charger(resource: Resource, snapshot: Snapshot, stale_s: float, grid_s: float) -> ChargerPicture | None:
     power = snapshot.number(resource.id, "power_w", stale_s)
     state = snapshot.text(resource.id, "state", stale_s)
     if power is None or state is None:
@@ -237,6 +243,7 @@ def _charger(resource: Resource, snapshot: Snapshot, stale_s: float) -> ChargerP
         None if told is None else int(told),
         draws,
         snapshot.number(resource.id, "limit_a", stale_s),
+        (snapshot.age_s(resource.id, "power_w") or 0.0) - grid_s > LATE_S,
     )
 
 

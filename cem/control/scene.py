@@ -7,13 +7,15 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from cem.control import words
+from cem.control.asked import site_dispatch
 from cem.control.memory import Memory
 from cem.control.picture import Picture
 from cem.control.presence import gone
 from cem.control.prices import Prices
 from cem.control.spreading import Waiting
-from cem.control.trend import room_w
-from cem.control.tuning import EXPORT_MARGIN_W, IMPORT_MARGIN_W
+from cem.control.trend import lead_w, room_w
+from cem.control.tuning import EXPORT_MARGIN_W, IMPORT_MARGIN_W, START_S
+from cem.model.directive import LinkState
 from cem.model.envelope import Band, Envelope, Rank
 from cem.model.plan import Intent, Slot
 from cem.model.resource import Role
@@ -96,10 +98,26 @@ class Scene:
         """The grid's voltage is not there now."""
         return gone(self.memory)
 
+    @lazy
+    def obliged(self) -> bool:
+        """Whether a power asked of the connection point is an obligation."""
+        asked = site_dispatch(self.inputs)
+        return asked is not None and asked.rank is Rank.OBLIGATION
+
     @property
     def first(self) -> bool:
         """The first tick of this run: nothing starts with a jump."""
         return self.memory.decided_at_s is None
+
+    def unheard(self, source: str) -> bool:
+        """Whether a limit may be the default of a provider that was not heard yet, a moment after the start.
+
+        It has a minute's time; a contactor that opens for it stays open for five.
+        """
+        begun_s, links = self.memory.begun_at_s, self.inputs.directive.links
+        if begun_s is None or self.now_s - begun_s >= START_S:
+            return False
+        return any(link.provider_id == source and link.state is not LinkState.ONLINE for link in links)
 
     @lazy
     def slot(self) -> Slot | None:
@@ -123,14 +141,31 @@ class Scene:
 
         Where so little lies between the two that both can't be had, each gets its share of it.
         """
-        trend, band = self.memory.trend, self.band
-        import_w = _margin_w(band.max_by, IMPORT_MARGIN_W + room_w(trend, importing=True))
-        export_w = _margin_w(band.min_by, EXPORT_MARGIN_W + room_w(trend, importing=False))
-        between_w = max(0.0, band.max_w - band.min_w)
-        if import_w + export_w <= between_w:
+        import_w, export_w = self._wished_w
+        if import_w + export_w <= self._between_w:
             return import_w, export_w
-        share = between_w / (import_w + export_w)
+        share = self._between_w / (import_w + export_w)
         return share * import_w, share * export_w
+
+    @lazy
+    def lead_w(self) -> float:
+        """By how much the batteries run ahead of the trend of load and sun, into import positive.
+
+        Only where import and export limit leave no room for it: each tick's lag would else lie beyond the same one.
+        """
+        return 0.0 if sum(self._wished_w) <= self._between_w else lead_w(self.memory.trend)
+
+    @lazy
+    def _wished_w(self) -> tuple[float, float]:
+        trend, band = self.memory.trend, self.band
+        return (
+            _margin_w(band.max_by, IMPORT_MARGIN_W + room_w(trend, importing=True)),
+            _margin_w(band.min_by, EXPORT_MARGIN_W + room_w(trend, importing=False)),
+        )
+
+    @lazy
+    def _between_w(self) -> float:
+        return max(0.0, self.band.max_w - self.band.min_w)
 
     def bound(self, by: Envelope) -> str:
         """A bound in words, with its end."""

@@ -14,7 +14,7 @@ from cem.control.panels import PvChoice
 from cem.control.scene import Scene
 from cem.control.switched import SwitchedChoice
 from cem.control.terms import narrowings
-from cem.control.tuning import LEASE_S
+from cem.control.tuning import EXPORT_MARGIN_W, LEASE_S
 from cem.model.envelope import Rank
 from cem.model.resource import Control, Resource
 from cem.model.setpoint import Decision, Demand, Seldom, Setpoint
@@ -60,9 +60,15 @@ def _battery(scene: Scene, limits: Limits, store: BatteryChoice) -> Setpoint:
         store = replace(store, rank=Rank.USER, source=release.by, reason=reason)
         power = None
     seldom = None if scene.gone or power is None else store.seldom
-    return _made(
-        scene, limits, store, resource, Control.BATTERY_SETPOINT_W, power, watched=not scene.gone, seldom=seldom
-    )
+    watched = not scene.gone and not _takes_what_there_is(scene, store)
+    return _made(scene, limits, store, resource, Control.BATTERY_SETPOINT_W, power, watched=watched, seldom=seldom)
+
+
+def _takes_what_there_is(scene: Scene, store: BatteryChoice) -> bool:
+    """Whether a battery that is charged from the roof alone takes less than it is told as the sun gives no more."""
+    policy = scene.site.battery_policy(store.battery.resource.id)
+    less = 0.0 <= store.battery.power_w < store.power_w
+    return less and not policy.grid_charge and (scene.picture.grid_w or 0.0) > -EXPORT_MARGIN_W
 
 
 def _made(

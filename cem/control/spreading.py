@@ -1,9 +1,10 @@
 """After what ended for many houses at once: each goes on for a time of its own, drawn once by chance.
 
 When a limit of the grid ends or rises, the house keeps to the former one for a while, and then rises with the site's
-ramp; when a price event ends, it takes (or gives) no more than it did then. Only more is delayed: less never is. The
-owner's "charge now" and a car that would be late do not wait, nor does what stronger ranks need. The time is uniform
-on [0, longest], in whole seconds.
+ramp; so it does when a power that was asked of the connection point is asked no more, which counts as a limit in its
+direction. When a price event ends, it takes (or gives) no more than it did then. Only more is delayed: less never is.
+The owner's "charge now" and a car that would be late do not wait, nor does what stronger ranks need. The time is
+uniform on [0, longest], in whole seconds.
 
 | longest wait | of what all houses held back, in a minute | source |
 | --- | --- | --- |
@@ -19,7 +20,9 @@ then rises by the ramp of the site file's `[island]` up to the limits that hold 
 guarantees under a limit is no reason to return sooner; the owner's "charge now" is.
 
 Interpretation: an event that its sender spreads by chance itself (randomizeStart), and one that the owner opted out
-of, end at once.
+of, end at once; so does what held for a few seconds only, such as a default limit until a provider answers for the
+first time: it has held nothing back. While a power is asked of the connection point nothing waits: it is the grid's
+word for this very moment.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,6 +30,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from cem.control import words
+from cem.control.asked import site_bound, site_dispatch
 from cem.control.memory import Imposed, Memory, Release
 from cem.control.presence import gone
 from cem.control.prices import Prices, clearly_more
@@ -43,6 +47,8 @@ CHANCE = "chance"
 OUTAGE = "outage"
 """The source of what is waited for after an outage."""
 SAME_W = 1.0
+HELD_S = 10.0
+"""What held for less has not held anything back: devices follow seconds later."""
 
 
 @value(frozen=True, slots=True)
@@ -64,7 +70,12 @@ def remembered(
     """
     if gone(memory):
         return replace(memory, imposed=MappingProxyType({}), releases=(), prices=None)
-    imposed = _imposed(envelopes)
+    asked = None if memory.islanded else site_dispatch(inputs)
+    if asked is not None:
+        imposed = _imposed((*envelopes, site_bound(asked)), memory.imposed, inputs.now.mono_s)
+        known = prices if prices.import_per_kwh is not None else memory.prices
+        return replace(memory, imposed=imposed, releases=(), prices=known)
+    imposed = _imposed(envelopes, memory.imposed, inputs.now.mono_s)
     begun = [r for side in (IMPORT, EXPORT) if (r := _risen(site, inputs, memory, imposed, side)) is not None]
     if memory.prices is not None and grid_w is not None:
         begun += _price_over(site, inputs, memory.prices, prices, grid_w)
@@ -116,7 +127,7 @@ def _over(site: Site, release: Release, now_s: float) -> bool:
     return not ramps or _limit_w(site, release, now_s) >= site.connection.fuse_w
 
 
-def _imposed(envelopes: Iterable[Envelope]) -> Mapping[str, Imposed]:
+def _imposed(envelopes: Iterable[Envelope], before: Mapping[str, Imposed], now_s: float) -> Mapping[str, Imposed]:
     """The strictest limit of each side."""
     found: dict[str, Imposed] = {}
     for envelope in envelopes:
@@ -124,13 +135,16 @@ def _imposed(envelopes: Iterable[Envelope]) -> Mapping[str, Imposed]:
             continue
         for side, edge in ((IMPORT, envelope.max_w), (EXPORT, None if envelope.min_w is None else -envelope.min_w)):
             if edge is not None and (side not in found or edge < found[side].limit_w):
-                found[side] = Imposed(edge, envelope.source, envelope.rank, envelope.until, envelope.spread)
+                since_s = before[side].since_s if side in before else now_s
+                found[side] = Imposed(edge, envelope.source, envelope.rank, envelope.until, envelope.spread, since_s)
     return found
 
 
 def _risen(site: Site, inputs: Inputs, memory: Memory, imposed: Mapping[str, Imposed], side: str) -> Release | None:
     before, now = memory.imposed.get(side), imposed.get(side)
     if before is None or (now is not None and now.limit_w <= before.limit_w + SAME_W):
+        return None
+    if inputs.now.mono_s - before.since_s < HELD_S:
         return None
     if before.spread or (before.rank is Rank.PROGRAMME and _opted_out(inputs)):
         return None

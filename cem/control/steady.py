@@ -19,36 +19,39 @@ def steady(picture: Picture, memory: Memory, now_s: float) -> tuple[Picture, Mov
     movement may be no more than a meter that runs before or behind them: acting on it would make the house swing. What
     exceeds it is real and counts at once; the rest counts when it has stayed for some ticks, or when all is at rest.
     While meter and battery were read too far apart the former load stands, but not for long: a battery that is read
-    less often than the meter must not hide what the meter shows.
+    less often than the meter must not hide what the meter shows. What a heat pump or a load tells of itself is sure.
     """
     lately = tuple(item for item in memory.moved if now_s - item[0] <= METER_LATE_S)
     moved = (*lately, (now_s, picture.battery_w + picture.ev_w), (now_s, _commanded_w(picture, memory, now_s)))
     if picture.load_w is None:
         return picture, moved, ()
-    raw_w = picture.load_w
+    raw_w = picture.load_w - picture.switched_w
     raws = (*memory.loads_w[1 - LOAD_SURE_TICKS :], raw_w)
     if memory.load_w is None:
         return picture, moved, raws
+    known_w = memory.load_w - memory.switched_w
     if apart(picture) != memory.apart:  # what was load is told apart now, or the other way round: nothing moved
         return picture, moved[-2:], (raw_w,)
     if picture.skewed and memory.load_at_s is not None and now_s - memory.load_at_s <= SKEW_HOLD_S:
-        return replace(picture, load_w=memory.load_w), moved, raws
+        return replace(picture, load_w=known_w + picture.switched_w), moved, raws
     powers = [power for _, power in moved]
-    doubt_w, change_w = max(powers) - min(powers), raw_w - memory.load_w
-    sure_w = memory.load_w
+    doubt_w, change_w = max(powers) - min(powers), raw_w - known_w
+    sure_w = known_w
     if len(raws) == LOAD_SURE_TICKS:
         if max(raws) - min(raws) <= max(SAME_W, SAME_SHARE * abs(change_w)):
             return picture, moved, raws
         sure_w = min(max(sure_w, min(raws)), max(raws))  # a load that goes on rising has risen at least so far
     change_w = raw_w - sure_w
     believed_w = math.copysign(max(0.0, abs(change_w) - doubt_w), change_w)
-    return replace(picture, load_w=sure_w + believed_w), moved, raws
+    return replace(picture, load_w=sure_w + believed_w + picture.switched_w), moved, raws
 
 
 def apart(picture: Picture) -> frozenset[str]:
-    """The batteries and charging points that are read now, so that their power is no load."""
+    """What is read now, so that its power is told apart from the rest of the load."""
     return frozenset(
-        [battery.resource.id for battery in picture.batteries] + [charger.resource.id for charger in picture.chargers]
+        [battery.resource.id for battery in picture.batteries]
+        + [charger.resource.id for charger in picture.chargers]
+        + [switched.resource.id for switched in picture.switched if switched.power_w is not None]
     )
 
 

@@ -10,6 +10,7 @@ from cem.control.memory import LONG_AGO_S, SwitchMemory
 from cem.control.picture import SwitchedPicture
 from cem.control.scene import Scene
 from cem.control.sharing import Claim, Pools, Share
+from cem.control.spreading import IMPORT
 from cem.control.tuning import (
     EV_DRAWS_W,
     HEAT_PUMP_LOCK_DAY_S,
@@ -37,6 +38,7 @@ ON: Mapping[Control, int] = {Control.LOAD_ON: 1, Control.HEAT_PUMP_SG_READY: SgR
 """From which state on more is taken than by itself."""
 OWN = -1
 """State of a load that is left to itself."""
+AS_IT_WAS = "stays as it was until the grid is heard"
 
 
 @value(frozen=True, slots=True)
@@ -125,7 +127,10 @@ def _looked_at(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
     device, now_s = scene.inputs.devices.get(switched.resource.device_id), scene.now_s
     lost = device is not None and _silent(scene, switched) and now_s - device.since_s > SWITCHED_LOST_S
     reached_s = device.since_s if device is not None else LONG_AGO_S
-    late = scene.first or now_s - memory.switched_at_s > SWITCHED_LATE_S or memory.switched_at_s <= reached_s
+    # what a former run left counts as switched when this one began, which may be the moment when it was reached
+    untold = all(outcome.resource_id != switched.resource.id for outcome in scene.inputs.outcomes)
+    lost_since = memory.switched_at_s < reached_s or (untold and memory.switched_at_s == reached_s)
+    late = scene.first or now_s - memory.switched_at_s > SWITCHED_LATE_S or lost_since
     if lost or (switched.state == told and late):
         return replace(memory, state=own, switched_at_s=now_s)
     return memory
@@ -300,6 +305,10 @@ def choices(
             state = OWN if choice.value is None else int(choice.value)
         else:
             continue
+        less = state != memory.state and (memory.state == OWN or state < memory.state)
+        if less and scene.unheard(choice.source):
+            state = memory.state
+            choice = replace(choice, value=None if state == OWN else float(state), reason=AS_IT_WAS)
         into[key] = _remembered(scene, switched, memory, state)
         result.append(choice)
     return result
@@ -339,11 +348,12 @@ def _heat_pump(
         if _lock_used_up(scene, memory) and rank is not Rank.SAFETY:
             return replace(now, reason="heats as it needs: it was locked for two hours today already")
         return replace(now, value=float(SgReady.LOCKED), rank=rank, source=source, reason=reason, bound_by=got.bound_by)
+    bounds = _import_bound(scene)
     if more is not None and more.level > 0.0:
         wants = _wants_more(scene, switched)
-        state = SgReady.FORCED if wants == "price" else SgReady.RECOMMENDED
+        state = SgReady.FORCED if wants == "price" and bounds is None else SgReady.RECOMMENDED
         said = {
-            "price": "stores all the heat it can: a kWh costs less than nothing",
+            "price": f"stores {'all the heat it can' if bounds is None else 'heat'}: a kWh costs less than nothing",
             "plan": "stores heat as planned",
             "sun": _of_the_sun(scene),
         }
@@ -351,10 +361,24 @@ def _heat_pump(
         now = replace(now, value=float(state), source=source, reason=said[wants or "sun"])
     stays = scene.now_s - memory.switched_at_s < HEAT_PUMP_MIN_STAY_S
     locked_out = memory.state == SgReady.LOCKED and _lock_used_up(scene, memory)
+    if bounds is not None and memory.state == SgReady.FORCED:  # whose rod may start any time
+        return replace(now, rank=bounds.rank, source=bounds.source) if stays else now
     if stays and memory.state != int(now.value or 0) and not locked_out:
         words = f"stays for {HEAT_PUMP_MIN_STAY_S / 60:.0f} min in one state"
         return replace(now, value=float(memory.state), reason=words)
     return now
+
+
+def _import_bound(scene: Scene) -> Envelope | None:
+    """The grid's bound on the import, or what a wait keeps of one: nobody tells what a pump draws when it is forced.
+
+    SG Ready's fourth state may switch on the heating rod as well, which no rating of the pump has in it.
+    """
+    by = scene.band.max_by
+    if by is not None and by.rank is not Rank.SAFETY:
+        return by
+    waiting = scene.waits.get(IMPORT)
+    return None if waiting is None else waiting.by
 
 
 def _of_the_sun(scene: Scene) -> str:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from cem.control.limits import SURPLUS, Limits, use_of
+from cem.control.limits import ASKED, ASKED_OF_LOADS, SURPLUS, Limits, use_of
 from cem.control.scene import Scene
 from cem.model.envelope import SITE, Envelope
 from cem.model.resource import Resource, Role
@@ -22,7 +22,7 @@ def narrowings(
     if resource.role is not Role.PV and limits is not None:
         for pool in use_of(scene.site, resource, 1.0, 1.0, resource.ratings.phases):
             by = limits.behind.get(pool)
-            if by is None or pool in {SITE, SURPLUS}:
+            if by is None or pool in {SITE, SURPLUS, ASKED, ASKED_OF_LOADS}:
                 continue
             unit, value = (
                 ("W", by.max_w or 0.0) if not pool.rpartition("L")[2].isdigit() else ("A", _fuse_a(scene, pool))

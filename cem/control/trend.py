@@ -8,6 +8,7 @@ FOLLOW_S = 6.0  # a tick, the wait for the next write (4 s for some), and the de
 SMOOTH_S = 5.0
 LONGEST_GAP_S = 10.0
 MOST_W = 1500.0  # no more room than this is kept, whatever the trend says
+MOST_LEAD_W = 50.0  # beyond a limit, to meet the trend half way: as much as a minute's mean may be
 
 
 @value(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Trend:
     at_s: float
     last_w_per_s: float = 0.0
     w_per_s: float = 0.0
+    every_s: float = 0.0  # between the last two values: a tick
 
 
 def followed(before: Trend | None, house_w: float, now_s: float) -> Trend:
@@ -32,7 +34,7 @@ def followed(before: Trend | None, house_w: float, now_s: float) -> Trend:
     if change * before.last_w_per_s > 0.0:
         lasting = math.copysign(min(abs(change), abs(before.last_w_per_s)), change)
     share = 1.0 - math.exp(-lasted_s / SMOOTH_S)
-    return Trend(house_w, now_s, change, before.w_per_s + share * (lasting - before.w_per_s))
+    return Trend(house_w, now_s, change, before.w_per_s + share * (lasting - before.w_per_s), lasted_s)
 
 
 def room_w(trend: Trend | None, *, importing: bool) -> float:
@@ -41,3 +43,10 @@ def room_w(trend: Trend | None, *, importing: bool) -> float:
         return 0.0
     towards = trend.w_per_s if importing else -trend.w_per_s
     return min(MOST_W, max(0.0, towards) * FOLLOW_S)
+
+
+def lead_w(trend: Trend | None) -> float:
+    """By how much load and sun will have changed by the next tick; more load is positive."""
+    if trend is None:
+        return 0.0
+    return min(MOST_LEAD_W, max(-MOST_LEAD_W, trend.w_per_s * trend.every_s))

@@ -1,20 +1,17 @@
 """Who may keep a connection to a server of ours open, and how long without asking for anything.
 
-aiohttp waits for ever for the first line and the headers of a request. Here a connection is cut when they are not there
-in time, however steadily their bytes drip in, and there are never more connections than were meant.
+aiohttp waits long for the first line and the headers of a connection's first request. Here it is cut when they are not
+there in time, however steadily their bytes drip in, and there are never more connections than were meant.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class Door:
-    """Guards the connections of one server. A connection between two requests has `keepalive_s` more."""
+    """Guards the connections of one server."""
 
-    def __init__(self, headers_s: float, keepalive_s: float, most: int) -> None:
+    def __init__(self, headers_s: float, most: int) -> None:
         self._headers_s = headers_s
-        self._keepalive_s = keepalive_s
         self._most = most
         self._guests: dict[asyncio.Protocol, _Guest] = {}
 
@@ -25,24 +22,18 @@ class Door:
         """A protocol that passes everything on to `handler`, within the bounds."""
         return _Guest(self, handler)
 
-    @contextmanager
-    def serving(self, handler: asyncio.Protocol) -> Iterator[None]:
-        """While a request whose headers are there is answered the connection may take its time."""
+    def begun(self, handler: asyncio.Protocol) -> None:
+        """The headers of a connection's first request are there: aiohttp has an eye on what follows."""
         guest = self._guests.get(handler)
         if guest is not None:
-            guest.begun()
-        try:
-            yield
-        finally:
-            if guest is not None:
-                guest.ended(self._keepalive_s + self._headers_s)
+            guest.let_in()
 
     def comes_in(self, handler: asyncio.Protocol, guest: "_Guest") -> bool:
-        """Whether there is room for one more; it has to ask for something from now on."""
+        """Whether there is room for one more; it has to ask for something soon."""
         if len(self._guests) >= self._most:
             return False
         self._guests[handler] = guest
-        guest.ended(self._headers_s)
+        guest.must_ask(self._headers_s)
         return True
 
     def goes(self, handler: asyncio.Protocol) -> None:
@@ -59,16 +50,15 @@ class _Guest(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._until: asyncio.TimerHandle | None = None
 
-    def begun(self) -> None:
-        """The headers of a request are there."""
+    def let_in(self) -> None:
+        """It asked for something."""
         if self._until is not None:
             self._until.cancel()
             self._until = None
 
-    def ended(self, within_s: float) -> None:
-        """The next request must be there within this time."""
-        self.begun()
-        if self._transport is not None and not self._transport.is_closing():
+    def must_ask(self, within_s: float) -> None:
+        """A request must be there within this time."""
+        if self._transport is not None:
             self._until = asyncio.get_running_loop().call_later(within_s, self._transport.abort)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -83,7 +73,7 @@ class _Guest(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
-        self.begun()
+        self.let_in()
         self._door.goes(self._handler)
         if self._transport is not None:
             self._transport = None

@@ -6,7 +6,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ssl import SSLContext
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler
 
 from cem.io.http_door import Door
 from cem.wire.http import HttpRequest, HttpResponse
@@ -31,6 +35,14 @@ class ServerBounds:
     max_connections: int = 10_000
 
 
+class _Request(web.BaseRequest):
+    """A request as aiohttp's server below its applications has it: one handler needs no routes."""
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        """Keeps from clients which versions run here; aiohttp has no other place for that without an application."""
+        response.headers.pop(hdrs.SERVER, None)
+
+
 class HttpServer:
     """Serves one exchange function on one socket."""
 
@@ -46,30 +58,23 @@ class HttpServer:
         self._bounds = bounds or ServerBounds()
         self._tls = tls
         self._refusal = refusal
-        self._runner: web.AppRunner | None = None
+        self._runner: web.ServerRunner | None = None
         self._server: asyncio.Server | None = None
-        self._door = Door(self._bounds.headers_timeout_s, self._bounds.keepalive_s, self._bounds.max_connections)
+        self._door = Door(self._bounds.headers_timeout_s, self._bounds.max_connections)
         self._failing = False
         self._refused = ""
 
     async def start(self, host: str, port: int) -> int:
         """Listens and returns the port, the free one that was found for port 0; raises OSError."""
-        app = web.Application(client_max_size=self._bounds.max_body_bytes)
-        app.router.add_route("*", r"/{path:[\s\S]*}", self._serve)
-        app.on_response_prepare.append(_without_banner)
-        runner = web.AppRunner(
-            app,
+        handlers = web.Server(
+            self._serve,
+            request_factory=self._request,
             access_log=None,
             keepalive_timeout=self._bounds.keepalive_s,
-            shutdown_timeout=2.0,
-            handle_signals=False,
             max_line_size=self._bounds.max_line_bytes,
         )
-        await runner.setup()
-        self._runner = runner
-        handlers = runner.server
-        if handlers is None:
-            raise RuntimeError("a runner that was set up has no server")
+        self._runner = web.ServerRunner(handlers, shutdown_timeout=2.0)
+        await self._runner.setup()
         handshake_s = None if self._tls is None else self._bounds.headers_timeout_s
         try:
             self._server = await asyncio.get_running_loop().create_server(
@@ -94,20 +99,34 @@ class HttpServer:
             await self._runner.cleanup()
             self._runner = None
 
-    async def _serve(self, request: web.Request) -> web.Response:
-        with self._door.serving(request.protocol):
-            return await self._served(request)
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        size = self._bounds.max_body_bytes
+        loop = asyncio.get_running_loop()
+        return _Request(message, payload, protocol, writer, task, loop, client_max_size=size)
 
-    async def _served(self, request: web.Request) -> web.Response:
+    async def _serve(self, request: web.BaseRequest) -> web.Response:
+        self._door.begun(request.protocol)
         certificate = _certificate(request)
         if self._refusal is not None and certificate and (words := self._refusal(certificate)):
             if words != self._refused:
                 _log.warning("%s is refused: %s", request.remote, words)
             self._refused = words
             return _problem(403, words)
+        if hdrs.EXPECT in request.headers and (problem := await self._expected(request)) is not None:
+            return problem
         try:
-            async with asyncio.timeout(self._bounds.body_timeout_s):
+            if request.content.is_eof():  # all of it came with the headers
                 body = await request.read()
+            else:
+                async with asyncio.timeout(self._bounds.body_timeout_s):
+                    body = await request.read()
         except TimeoutError:
             return _problem(408, f"the body did not arrive within {self._bounds.body_timeout_s:g} s")
         except web.HTTPRequestEntityTooLarge:
@@ -117,8 +136,8 @@ class HttpServer:
         exchange = HttpRequest(
             method=request.method,
             path=request.path,
-            query=tuple(request.query.items()),
-            headers={name.lower(): value for name, value in request.headers.items()},
+            query=tuple(request.query.items()) if request.query_string else (),
+            headers=request.headers,
             body=body,
             origin=f"{request.scheme}://{request.host}",
             peer=request.remote or "",
@@ -134,7 +153,17 @@ class HttpServer:
             response.enable_compression()
         return response
 
-    def _failed(self, request: web.Request, error: Exception) -> web.Response:
+    async def _expected(self, request: web.BaseRequest) -> web.Response | None:
+        """Answers a client that waits before it sends its body (RFC 9110, 10.1.1); None: it was told to go on."""
+        if request.headers[hdrs.EXPECT].lower() != "100-continue":
+            return _problem(417, "100-continue is all that can be expected here")
+        if (request.content_length or 0) > self._bounds.max_body_bytes:
+            return _problem(413, f"the body is bigger than {self._bounds.max_body_bytes} bytes")
+        if request.version >= HttpVersion11 and not request.content.is_eof() and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return None
+
+    def _failed(self, request: web.BaseRequest, error: Exception) -> web.Response:
         if not self._failing:
             _log.error("%s %s failed, nothing was changed: %s", request.method, request.path, error, exc_info=error)
         self._failing = True
@@ -146,7 +175,7 @@ class HttpServer:
         self._failing = False
 
 
-def _certificate(request: web.Request) -> bytes:
+def _certificate(request: web.BaseRequest) -> bytes:
     tls = None if request.transport is None else request.transport.get_extra_info("ssl_object")
     return (tls.getpeercert(binary_form=True) or b"") if tls is not None else b""
 
@@ -154,7 +183,3 @@ def _certificate(request: web.Request) -> bytes:
 def _problem(status: int, detail: str) -> web.Response:
     body = encode(Problem(type="about:blank", status=status, detail=detail))
     return web.Response(status=status, body=body, content_type="application/json")
-
-
-async def _without_banner(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.pop(hdrs.SERVER, None)

@@ -1,12 +1,13 @@
 """Plans: intents per slot, never power set points. A plan is advice with an expiry."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
 from cem.model.resource import Resource
+from cem.model.values import value
 
 
 class IntentKind(StrEnum):
@@ -19,7 +20,7 @@ class IntentKind(StrEnum):
     SURPLUS_ONLY = "surplus_only"  # EV: only from surplus
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Intent:
     """One resource's intent in one slot. `max_w` bounds the magnitude of what CHARGE_TO or DISCHARGE_TO may use."""
 
@@ -29,7 +30,7 @@ class Intent:
     value_per_kwh: float | None = None  # marginal value of stored energy: the dual of the state-of-charge row
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Slot:
     """[start, end) with an intent per resource id, and what the plan expects (W, house's signs)."""
 
@@ -44,7 +45,7 @@ class Slot:
     soc_pct: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Plan:
     """Slots in order, without gaps."""
 
@@ -64,7 +65,7 @@ class Plan:
         return next((slot for slot in self.slots if slot.start <= at < slot.end), None)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EvNeed:
     """What a plugged car still needs; `due` None: no deadline."""
 
@@ -73,7 +74,7 @@ class EvNeed:
     due: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LoadNeed:
     """What a switched load still has to run by `due`: `profile_w` in quarter hours, in one go or with pauses."""
 
@@ -83,7 +84,7 @@ class LoadNeed:
     interruptible: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class HeatStore:
     """A heat pump's store: heat above the lower end of the comfort band, and up to its upper end."""
 
@@ -95,7 +96,7 @@ class HeatStore:
     loss_per_h: float = 0.0  # share of what is stored
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class HeatNeed:
     """The same with the heat that the house draws per slot."""
 
@@ -103,7 +104,7 @@ class HeatNeed:
     demand_w: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LevelGoal:
     """A battery should hold so much at an instant, because the grid asks for it."""
 
@@ -112,7 +113,7 @@ class LevelGoal:
     due: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Extras:
     """What only some houses have: every per-slot tuple has n values, or none at all.
 
@@ -131,7 +132,7 @@ class Extras:
     peak_so_far_w: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PlanRequest:
     """A planning problem: n slots between n + 1 `edges`; every per-slot tuple has n values, powers as magnitudes."""
 

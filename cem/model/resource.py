@@ -1,7 +1,8 @@
 """Resources: what the house is made of, as the control and the grid see it."""
 
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+
+from cem.model.values import value
 
 
 class Role(StrEnum):
@@ -55,7 +56,7 @@ class SgReady(IntEnum):
     FORCED = 4  # 1:1
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ratings:
     """Physical ratings, as magnitudes; None where the device does not tell and the site file does not say."""
 
@@ -71,7 +72,7 @@ class Ratings:
     phase: int | None = None  # of a single-phase device: on which of 1 to 3 it is; None: not known, the worst counts
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Resource:
     """One controllable or measured thing. `id` is unique in the site; a device may carry several."""
 

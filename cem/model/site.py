@@ -127,6 +127,7 @@ class IslandPolicy:
     ramp_pct_per_min: float = 10.0  # of the limits below, after the wait
     import_limit_w: float | None = None  # that holds without an event: a provider's default, else the contract's
     export_limit_w: float | None = None
+    car_from_pct: float = 80.0  # in an island cars may have the sun that is left from this level of the batteries on
 
     def ramp_w_per_s(self, limit_w: float | None, connection: ElectricalConnection) -> float:
         """How fast power may return on the side of a limit; without one the main fuse counts."""

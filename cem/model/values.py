@@ -2,7 +2,8 @@
 
 `value` is `dataclass` to the type checker, which forbids every assignment to a field of a frozen one (mypy strict runs
 over all of our code). At run time it leaves the check out: a tick makes hundreds of values, and a frozen dataclass
-takes more than three times as long to make as a plain one.
+takes more than three times as long to make as a plain one, and its class four times as long to define as one without
+equality, which is what a process that starts for a plan waits for.
 """
 
 from collections.abc import Callable
@@ -16,10 +17,10 @@ else:
     from dataclasses import dataclass, fields
     from operator import attrgetter
 
-    def value(*, frozen: bool, slots: bool) -> Callable[[type[Any]], type[Any]]:
-        """The decorator `dataclass(frozen=True, slots=True)`, with equality and hash by the fields."""
+    def value(*, frozen: bool, slots: bool, eq: bool = True) -> Callable[[type[Any]], type[Any]]:
+        """The decorator `dataclass(frozen=True, slots=True)`, with equality and hash by the fields unless not `eq`."""
         assert frozen
-        return dataclass(slots=slots, unsafe_hash=True)
+        return dataclass(slots=slots, eq=eq, unsafe_hash=eq)
 
     class lazy:  # noqa: N801 - a decorator
         """`functools.cached_property` without its lock: everything that is decided runs in one thread."""

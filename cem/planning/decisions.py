@@ -4,13 +4,13 @@ Once the programme learns what can be known of broken slots (`hull.py`), for bou
 one beside it, quicker where all decisions are settled, which the answer's duals come from.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cem.model.values import value
 from cem.planning.hull import Hulls
 from cem.planning.least import Leasts
 from cem.planning.lp import Answer, Array, Blocks, Index, Solver
@@ -22,7 +22,7 @@ CUTS: Final = 4  # rounds of adding what a linear programme can know of broken s
 TINY: Final = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Decided:
     """An answer that keeps every on/off rule, the bounds that make it so, and what no such answer can undercut."""
 

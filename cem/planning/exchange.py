@@ -1,10 +1,11 @@
 """Better answers: single decisions turned over, and whole stores and cars gone over again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
 
+from cem.model.values import value
 from cem.planning.decisions import TINY, Decided, Decisions
 from cem.planning.lp import Array
 from cem.planning.parts import CarPart, Problem, StorePart
@@ -14,7 +15,7 @@ from cem.planning.sweep import Beside, fits, swept
 WORTH_IT = 50.0  # what helps less than this share of what is enough is no help
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class _Turn:
     """A decision turned over: what the duals promise of it, and the new bounds of its columns."""
 

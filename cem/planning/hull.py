@@ -5,13 +5,13 @@ meter costs by a curve that bends the wrong way where feeding in pays more than 
 mixed of corners: every part at an end of what it may do, but for one that brings the meter to a bend of the curve.
 """
 
-from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cem.model.values import value
 from cem.planning.lp import Array, Blocks, Index
 from cem.planning.parts import Problem
 from cem.planning.programme import NOISE_KW, Group, Layout, LoadColumns
@@ -21,7 +21,7 @@ PARTS: Final = 3  # more of them in one slot have too many corners
 NONE: Final = -1
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class _Part:
     """kW per slot that a store, a car or a load may take: from `low` to 0, and from `least` to `high`."""
 

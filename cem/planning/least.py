@@ -4,16 +4,15 @@ In a slot with `room_kw` to spare, one that takes p, nothing or at least m, take
 which is at least p (1 - room / m). So does the sum over all of them, and somebody has to make up for it.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from cem.model.values import value
 from cem.planning.lp import Array, Blocks, Index
 from cem.planning.parts import Problem
 from cem.planning.programme import NOISE_KW, Group, Layout
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class _Term:
     """Columns of some slots, kW per unit of each, and the least of each where it runs."""
 

@@ -1,15 +1,15 @@
 """Blocks of columns and rows, and HiGHS: arrays go straight into the solver, no modelling layer in between."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
-import highspy
 import numpy as np
-from highspy import HighsBasis, HighsBasisStatus, HighsLp, HighsModelStatus, HighsStatus, MatrixFormat
+from highspy import HighsBasis, HighsBasisStatus, HighsModelStatus, HighsStatus, MatrixFormat, ObjSense
+from highspy import _Highs as Highs  # type: ignore[attr-defined]  # without callbacks, which cost as much as a run
 from numpy.typing import ArrayLike, NDArray
 
 from cem.model.errors import CemError
+from cem.model.values import value
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -38,7 +38,7 @@ class SolverFailedError(CemError):
     """The solver ended without a usable solution."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Answer:
     """Values of all columns and the objective of one linear programme."""
 
@@ -108,20 +108,19 @@ class Blocks:
         lower, upper = (np.concatenate([r[i] for r in self._rows]) for i in range(2))
         highs.addRows(self.rows, lower, upper, len(columns), starts[:-1], columns, values)
 
-    def lp(self, cost_unit: float) -> HighsLp:
-        """The linear programme, minimised, its costs in multiples of `cost_unit`."""
+    def hand_over(self, highs: Any, cost_unit: float) -> bool:
+        """The whole programme, minimised, its costs in multiples of `cost_unit`; whether it was taken.
+
+        As arrays: an object that holds them costs as much as the first hundred pivots.
+        """
         starts, columns, values = self._by_row()
-        lp = HighsLp()
-        lp.num_col_, lp.num_row_ = self.columns, self.rows
-        lp.col_lower_, lp.col_upper_, costs = (np.concatenate([c[i] for c in self._columns]) for i in range(3))
-        lp.col_cost_ = costs / cost_unit
-        lp.row_lower_, lp.row_upper_ = (np.concatenate([r[i] for r in self._rows]) for i in range(2))
-        lp.a_matrix_.format_ = MatrixFormat.kRowwise
-        lp.a_matrix_.num_col_, lp.a_matrix_.num_row_ = self.columns, self.rows
-        lp.a_matrix_.start_ = starts
-        lp.a_matrix_.index_ = columns
-        lp.a_matrix_.value_ = values
-        return lp
+        sides = (np.concatenate([r[i] for r in self._rows]) for i in range(2))
+        size, kind = (self.columns, self.rows, len(values)), (int(MatrixFormat.kRowwise), int(ObjSense.kMinimize))
+        continuous = np.zeros(self.columns, np.int32)
+        taken = highs.passModel(
+            *size, *kind, 0.0, self.costs / cost_unit, *self.bounds, *sides, starts, columns, values, continuous
+        )
+        return bool(taken != HighsStatus.kError)
 
     @property
     def bounds(self) -> tuple[Array, Array]:
@@ -140,7 +139,7 @@ def _wide(values: ArrayLike, count: int) -> Array:
     return np.array(np.broadcast_to(np.asarray(values, np.float64), count))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Basis:
     """A basis as the solver keeps it."""
 
@@ -158,11 +157,12 @@ class Solver:
     ) -> None:
         self._unit = cost_unit
         self._start = basis
+        self._bounds = blocks.bounds  # of the columns that were there from the begin
         self.runs = 0
-        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        for option, value in _OPTIONS:
-            self._highs.setOptionValue(option, value)
-        if self._highs.passModel(blocks.lp(cost_unit)) == HighsStatus.kError:
+        self._highs: Any = Highs()
+        for option, chosen in _OPTIONS:
+            self._highs.setOptionValue(option, chosen)
+        if not blocks.hand_over(self._highs, cost_unit):
             raise SolverFailedError("the solver refused the problem as malformed; no plan from it, rules instead")
         if isinstance(basis, Basis):
             self._highs.setBasis(basis.inside)
@@ -218,8 +218,13 @@ class Solver:
         return np.array(solution.row_dual) * self._unit, np.array(solution.col_dual) * self._unit
 
     def bound_columns(self, columns: Index, lower: Array, upper: Array) -> None:
-        """New bounds for columns."""
-        self._highs.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
+        """New bounds for columns: only those that change are told."""
+        low, high = self._bounds
+        changed = (low[columns] != lower) | (high[columns] != upper)
+        if changed.any():
+            columns, lower, upper = columns[changed], lower[changed], upper[changed]
+            low[columns], high[columns] = lower, upper
+            self._highs.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
 
     def extend(self, more: Callable[[Blocks], None]) -> None:
         """More columns and rows, which `more` puts into blocks; a run then goes on from the last basis."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cem.model.values import value
 from cem.planning.branch import prove
 from cem.planning.decisions import Decided, Decisions
 from cem.planning.dive import TACTICS, dive, stand_still
@@ -20,7 +21,7 @@ NEAR = 1.8  # times what is enough: still within the gap, and good enough after 
 FEW = 4  # exchanges that are tried before another search
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class StoreSolution:
     """One value per slot: kW into (charge) and out of (discharge) the store, kWh at the slot's end."""
 
@@ -31,7 +32,7 @@ class StoreSolution:
     missed_kwh: tuple[float, ...]  # at each goal
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class CarSolution:
     """kW per slot, what is stored at each slot's end, and the stored kWh that miss each goal."""
 
@@ -41,7 +42,7 @@ class CarSolution:
     value_per_kwh: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class LoadSolution:
     """kW per slot; the slots in which its pieces run, empty where it does not run at all."""
 
@@ -49,7 +50,7 @@ class LoadSolution:
     slots: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Solution:
     """The cheapest found. `over` are kW beyond a limit, part of imported and exported.
 
@@ -86,7 +87,7 @@ class Warm:
     excess: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Prepared:
     """A problem inside the solver, ready to be solved once."""
 
@@ -201,7 +202,7 @@ def _better(best: Decided | None, found: Decided | None, relaxed: Answer) -> Dec
     return None if best is None else replace(best, bound=max(best.bound, relaxed.objective))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Effort:
     """How many times stores are gone over and linear programmes solved, to improve and to prove."""
 

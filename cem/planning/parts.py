@@ -1,10 +1,11 @@
 """What a planning problem is made of, in kW, kWh and hours: arrays with one value per slot, every number finite."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cem.model.values import value
 
 Array = NDArray[np.float64]
 
@@ -12,7 +13,7 @@ GOAL: Final = 1.0
 """Weight of an ordinary goal."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Goal:
     """`level_kwh` is to be stored at an instant: `by` is the share of each slot that lies before it."""
 
@@ -26,7 +27,7 @@ class Goal:
         return int(np.count_nonzero(self.by))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class StorePart:
     """Something that holds energy and may take and give it: a battery, a car that discharges, a heat pump's store.
 
@@ -54,7 +55,7 @@ class StorePart:
     loss_per_h: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class CarPart:
     """A car that only charges: at nothing, or between `min_kw` and what `max_kw` says of each slot."""
 
@@ -75,7 +76,7 @@ class CarPart:
         return max(self.capacity_kwh - self.soc_kwh, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class LoadPart:
     """A run of `profile_kw`, one piece per slot, between two slots; with pauses in between where it may have them."""
 
@@ -87,7 +88,7 @@ class LoadPart:
     interruptible: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Services:
     """What the grid is promised, per slot, None where nothing is; kept before money, behind goals and limits."""
 
@@ -97,7 +98,7 @@ class Services:
     down_kw: Array | None = None  # and take so much more
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Problem:
     """n slots; limits are inf where there is none; powers and limits are magnitudes.
 

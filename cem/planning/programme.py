@@ -6,13 +6,13 @@ on or off is relaxed here; `Switch` says what may not stay between.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cem.model.values import value
 from cem.planning.lp import Blocks, Index, Status
 from cem.planning.parts import Array, CarPart, Goal, LoadPart, Problem, StorePart
 
@@ -25,7 +25,7 @@ PREFERENCE: Final = 1e-3  # times the largest price, over the whole horizon: of 
 NOISE_KW: Final = 1e-4
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Group:
     """Columns of some slots: `columns[i]` belongs to `slots[i]`."""
 
@@ -44,7 +44,7 @@ class Group:
         return Group(self.slots[there], self.columns[there])
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Soft:
     """A column of what is missed, and the price of a unit of it."""
 
@@ -52,7 +52,7 @@ class Soft:
     price: Array
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class StoreColumns:
     """Where a store's values are."""
 
@@ -64,7 +64,7 @@ class StoreColumns:
     outside: tuple[Soft, ...]  # below its floor, above its capacity, for whole hours
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class CarColumns:
     """Where a car's values are: kW per slot, stored kWh missed at each goal; the rows whose duals are its value."""
 
@@ -73,7 +73,7 @@ class CarColumns:
     rows: Index
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Choice:
     """`count` of the columns are 1: of column k, `power_kw` runs from slot `first + k` on."""
 
@@ -87,7 +87,7 @@ class Choice:
         return self.first + piece + np.arange(len(self.columns))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class LoadColumns:
     """One choice of a start, or one of each piece; `missed` is 1 where the load does not run."""
 
@@ -103,7 +103,7 @@ class LoadColumns:
         return power
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Ways:
     """Pairs of flows of which only one may be, and the most of either."""
 
@@ -127,7 +127,7 @@ class Ways:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Steady:
     """Columns that are 0, or at least `least`."""
 
@@ -135,7 +135,7 @@ class Steady:
     least: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Layout:
     """Where everything is in the programme."""
 

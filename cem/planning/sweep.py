@@ -4,12 +4,12 @@ Where buying is paid or feeding in pays more than buying costs, single decisions
 and giving in the next slot only pays together. The grid is coarse; what counts is only which way each slot goes.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from cem.model.values import value
 from cem.planning.lp import Array, Index
 from cem.planning.parts import CarPart, Problem, StorePart
 from cem.planning.programme import GOAL_PRICE, most_discharge
@@ -18,7 +18,7 @@ from cem.planning.slot_cost import slot_cost
 LEVELS: Final = 160
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True, eq=False)
 class Beside:
     """A car that may charge along, and what a kW of it is worth in each slot."""
 

@@ -61,6 +61,11 @@ class Board:
         """A device's health; STARTING before its task said anything."""
         return self._devices.get(device_id) or DeviceState(device_id, Health.STARTING, 0.0)
 
+    def mostly_silent(self) -> bool:
+        """Whether more than half of several devices are silent: the house has no voltage rather than broken devices."""
+        silent = sum(state.health is Health.SILENT for state in self._devices.values())
+        return silent > 1 and 2 * silent > len(self._devices)
+
     def set_outcome(self, outcome: Outcome) -> None:
         """Notes what became of a set point."""
         self._outcomes[outcome.resource_id, outcome.control] = outcome

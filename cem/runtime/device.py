@@ -36,6 +36,7 @@ RELEASE_TIMEOUT_S = 2.0
 RECONNECT_S = 0.2
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 20.0  # with the spread and the time that opening takes, a device that returns is back within 30 s
+DARK_RETRY_S = 2.0  # in a house without voltage: what returns is told what to do before it does as it likes
 WRONG_DEVICE_FIRST_RETRY_S = 3.0  # a device that was looked at while it started may have seemed another one
 WRONG_DEVICE_RETRY_S = 30.0
 CLOSE_TIMEOUT_S = 5.0
@@ -187,7 +188,8 @@ class DeviceTask:
             log.info("%s: %s; connecting anew", self.config.id, detail)
             return RECONNECT_S
         self._fail(Health.SILENT, detail, advice)
-        return float(min(FIRST_RETRY_S * 2 ** min(self._misses - 1, 10), LAST_RETRY_S))
+        last_s = DARK_RETRY_S if self._board.mostly_silent() else LAST_RETRY_S
+        return float(min(FIRST_RETRY_S * 2 ** min(self._misses - 1, 10), last_s))
 
     def _in_two(self, error: BaseException, usual: str) -> tuple[str, str]:
         """What was seen and what can be done about it, out of a driver's sentence, which ends with the latter."""

@@ -1,9 +1,10 @@
 """What the plugged cars still need: the owner's word first, else the site file's standing goals."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from cem.control.memory import ChargerMemory
 from cem.model.plan import EvNeed
 from cem.model.reading import Snapshot
 from cem.model.request import RequestKind, UserRequest
@@ -11,12 +12,32 @@ from cem.model.site import ChargeGoal, Site
 from cem.model.time import Instant
 
 PLUGGED = frozenset({"B", "C", "D"})
+SATED_S = 900.0
+"""A car that has left an offer unused for so long is full, or wants nothing; a sleeping one wakes sooner."""
+
+
+def sated(chargers: Mapping[str, ChargerMemory], now_s: float) -> frozenset[str]:
+    """The plugged cars that were offered current and have not drawn since, for so long that nobody plans for them."""
+    return frozenset(
+        resource_id
+        for resource_id, car in chargers.items()
+        if car.idle_since_s is not None and now_s - car.idle_since_s >= SATED_S
+    )
 
 
 def ev_needs(
-    site: Site, snapshot: Snapshot, requests: Iterable[UserRequest], now: Instant, stale_s: float
+    site: Site,
+    snapshot: Snapshot,
+    requests: Iterable[UserRequest],
+    now: Instant,
+    stale_s: float,
+    sated: frozenset[str] = frozenset(),
 ) -> tuple[EvNeed, ...]:
-    """One need per plugged car that wants something by a time."""
+    """One need per plugged car that wants something by a time; a `sated` one only what its owner asked for by name.
+
+    A standing goal of a sated car still makes it charge at full power when it would get late else: the control sees to
+    that without the plan.
+    """
     asked = {r.resource_id: r for r in requests if r.kind is RequestKind.CHARGE_BY and r.in_force(now.wall)}
     goals = {goal.resource_id: goal for goal in site.goals}
     needs = []
@@ -26,6 +47,8 @@ def ev_needs(
         request = asked.get(resource_id)
         if request is not None:
             energy_wh, due = _asked_wh(site, request, snapshot, stale_s), request.ready_at
+        elif resource_id in sated:
+            continue
         else:
             goal = goals[resource_id]
             energy_wh, due = _goal_wh(site, goal, snapshot, stale_s), next_time(goal, now.wall, site.zone)

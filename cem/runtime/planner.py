@@ -70,6 +70,7 @@ class PlannerTask:
         self._failures = 0
         self._unknown = 0  # plans in a row that had to do without a battery's level, as right after a start
         self._plugged: frozenset[str] = frozenset()
+        self._sated: frozenset[str] = frozenset()
         self.plan: Plan | None = None
         self.trouble = ""
 
@@ -77,12 +78,14 @@ class PlannerTask:
         """Something changed that the plan depends on."""
         self._wanted.set()
 
-    def note(self, snapshot: Snapshot) -> None:
-        """Takes the readings of a tick: a car that came or left makes a new plan."""
+    def note(self, snapshot: Snapshot, sated: frozenset[str] = frozenset()) -> None:
+        """Takes the readings of a tick, and the cars that want nothing: one that came, left or changed its mind makes a
+        new plan.
+        """
         cars = self._site.of(Role.EV)
         plugged = frozenset(car.id for car in cars if snapshot.text(car.id, "state", VALUES_S) in PLUGGED)
-        if plugged != self._plugged:
-            self._plugged = plugged
+        if plugged != self._plugged or sated != self._sated:
+            self._plugged, self._sated = plugged, sated
             self.replan()
 
     async def run(self) -> None:
@@ -122,7 +125,7 @@ class PlannerTask:
             now.wall,
             self._site,
             soc,
-            ev_needs(self._site, snapshot, self._requests(), now, VALUES_S),
+            ev_needs(self._site, snapshot, self._requests(), now, VALUES_S, self._sated),
             self._past,
             directive.prices,
             directive.limits,

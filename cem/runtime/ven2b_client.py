@@ -11,7 +11,7 @@ from cem.ports import Clock, Http
 from cem.runtime.ven_client import FORBIDDEN_PAUSE_S, VtnFailure, advice_on, retry_after_s
 from cem.wire import openadr2b as wire
 from cem.wire.openadr2b import XmlError
-from cem.wire.openadr2b.messages import Message, OadrResponse
+from cem.wire.openadr2b.messages import Message
 from cem.wire.openadr2b.names import CONTENT_TYPE, Code, Service
 from cem.wire.openadr2b.parts import Response
 from cem.wire.openadr2b.signature import ReplayMemory, signed_by, verified
@@ -148,10 +148,10 @@ class Vtn2bClient:
         return answer
 
     async def tell(self, message: Message, service: Service | None = None) -> None:
-        """Sends what expects no more than an oadrResponse; raises VtnFailure where that says no."""
-        answer = await self.exchange(message, service)
-        if isinstance(answer, OadrResponse) and not answer.response.ok:
-            raise self.refused(message, answer.response)
+        """Sends what expects no more than an oadrResponse; raises VtnFailure where the answer, of any kind, says no."""
+        response = getattr(await self.exchange(message, service), "response", None)
+        if isinstance(response, Response) and not response.ok:
+            raise self.refused(message, response)
 
     def refused(self, message: Message, response: Response) -> VtnFailure:
         """The failure that an answer's code means."""

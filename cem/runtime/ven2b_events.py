@@ -109,8 +109,7 @@ class Events2b:
             answers.append(EventResponse(code=str(int(Code.OK)), request_id=last.request_id, event=about, opt_type=opt))
         if not answers:
             return None
-        response = Response(code=str(int(Code.OK)), request_id=answers[0].request_id)
-        return CreatedEvent(response=response, answers=tuple(answers), ven_id=ven_id)
+        return CreatedEvent(response=Response(code=str(int(Code.OK))), answers=tuple(answers), ven_id=ven_id)
 
     async def _bind(self, message: DistributeEvent, ven_id: str, asked_at_s: float) -> Bound:
         own = self._provider.id
@@ -171,5 +170,7 @@ def _ids(message: DistributeEvent) -> list[str]:
 
 
 def _created(message: DistributeEvent, ven_id: str, code: Code, words: str | None, bound: Bound | None) -> CreatedEvent:
-    response = Response(code=str(int(code)), description=words, request_id=message.request_id)
-    return CreatedEvent(response=response, answers=() if bound is None else bound.answers, ven_id=ven_id)
+    answers = () if bound is None else bound.answers
+    # each answer carries the request's identifier, and then it must not stand above them
+    response = Response(code=str(int(code)), description=words, request_id="" if answers else message.request_id)
+    return CreatedEvent(response=response, answers=answers, ven_id=ven_id)

@@ -112,9 +112,13 @@ class VtnService:
             found, changes = work()
             return found, changes, self._store(changes)
 
-        if quick and (self._last is None or self._last.done()):
+        if self._last is not None and self._last.done():
+            self._last = None
+        if quick and self._last is None:
             found, changes = work()
-            news = await self._in_thread(self._store, changes) if changes else News()
+            if not changes:
+                return found
+            news = await self._in_thread(self._store, changes)
         else:
             found, changes, news = await self._in_thread(done)
         self._tell(news)

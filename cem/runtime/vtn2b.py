@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import secrets
+import os
 from collections.abc import Callable
 from datetime import datetime
 
@@ -18,12 +18,19 @@ from cem.wire import openadr2b as wire
 from cem.wire.http import HttpRequest, HttpResponse
 from cem.wire.openadr2b import XmlError
 from cem.wire.openadr2b.familiar import SignedReader
-from cem.wire.openadr2b.messages import CreatePartyRegistration, CreateReport, DistributeEvent, Message, Poll
+from cem.wire.openadr2b.messages import (
+    CreatePartyRegistration,
+    CreateReport,
+    DistributeEvent,
+    Message,
+    Poll,
+)
 from cem.wire.openadr2b.names import CONTENT_TYPE, PATH_PREFIX
 from cem.wire.openadr2b.signature import Signer, fingerprint
 
 _LOG = logging.getLogger(__name__)
 _SMALL_BODY_BYTES = 16 * 1024
+_XML = {"content-type": CONTENT_TYPE}
 
 
 class Envelope2b:
@@ -32,32 +39,31 @@ class Envelope2b:
     A message must be signed with the certificate that the connection shows.
     """
 
-    def __init__(self, now: Callable[[], datetime], signer: Signer | None) -> None:
-        self._now = now
+    def __init__(self, signer: Signer | None) -> None:
         self._signer = signer
         self._reader = SignedReader()
 
-    async def opened(self, body: bytes, shown: str | None) -> Message:
-        """The message of a body by the owner of a certificate; raises XmlError."""
+    async def opened(self, body: bytes, shown: str | None, now: datetime) -> Message:
+        """The message of a body by the owner of a certificate that came in now; raises XmlError."""
         if len(body) <= _SMALL_BODY_BYTES:
-            return self._opened(body, shown)
-        return await asyncio.to_thread(self._opened, body, shown)
+            return self._opened(body, shown, now)
+        return await asyncio.to_thread(self._opened, body, shown, now)
 
-    def _opened(self, body: bytes, shown: str | None) -> Message:
+    def _opened(self, body: bytes, shown: str | None, now: datetime) -> Message:
         if self._signer is None:
             return wire.decode(body)
-        return self._reader.read(body, shown or "", self._now())
+        return self._reader.read(body, shown or "", now)
 
-    async def sealed(self, message: Message) -> bytes:
-        """The body of a message."""
+    async def sealed(self, message: Message, now: datetime) -> bytes:
+        """The body of a message that is sent now."""
         if not isinstance(message, DistributeEvent | CreateReport):
-            return self._sealed(message)  # a millisecond; a thread would cost as much
-        return await asyncio.to_thread(self._sealed, message)
+            return self._sealed(message, now)  # a millisecond; a thread would cost as much
+        return await asyncio.to_thread(self._sealed, message, now)
 
-    def _sealed(self, message: Message) -> bytes:
+    def _sealed(self, message: Message, now: datetime) -> bytes:
         if self._signer is None:
             return wire.encode(message)
-        return self._signer.seal(message, self._now(), secrets.token_hex(16))
+        return self._signer.seal(message, now, os.urandom(16).hex())
 
 
 class Vtn2bService:
@@ -76,7 +82,7 @@ class Vtn2bService:
         self._operator = Operator(vtn.orders)
         self._service = service
         self._now = now
-        self._envelope = Envelope2b(now, signer)
+        self._envelope = Envelope2b(signer)
         self._poster = poster
         self._pusher = Pusher(vtn, service, poster, self._envelope, now, retry_after_s)
         service.on_change(self._pusher.look)
@@ -102,18 +108,21 @@ class Vtn2bService:
         if request.method != "POST":
             return _plain(405, "messages are posted")
         shown = fingerprint(request.certificate) if request.certificate else None
+        now = self._now()
         try:
-            message = await self._envelope.opened(request.body, shown)
+            message = await self._envelope.opened(request.body, shown, now)
         except XmlError as fault:
             _LOG.warning("a message from %s is refused: %s", request.peer, fault)
             return _plain(403 if fault.path == "signature" else 400, str(fault))
-        now, fault_of_address = self._now(), await self._address_fault(message)
+        quick = isinstance(message, Poll) and self._vtn.is_light
+        fault_of_address = None if quick else await self._address_fault(message)
         answer = await self._service.carry_out(
-            lambda: self._vtn.respond(message, service, shown, now, fault_of_address),
-            quick=isinstance(message, Poll) and self._vtn.is_light,
+            lambda: self._vtn.respond(message, service, shown, now, fault_of_address), quick=quick
         )
         self._pusher.heard(getattr(answer, "ven_id", None) or "")
-        return HttpResponse(200, {"content-type": CONTENT_TYPE}, await self._envelope.sealed(answer))
+        if not quick:
+            now = self._now()  # it may have waited for its turn and for the disk
+        return HttpResponse(200, _XML, await self._envelope.sealed(answer, now))
 
     async def _address_fault(self, message: Message) -> str | None:
         """What is wrong with where a VEN wants messages posted to."""

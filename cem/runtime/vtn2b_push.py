@@ -35,11 +35,11 @@ class Poster(Protocol):
 class Envelope(Protocol):
     """How messages become bodies and back, as with what VENs send."""
 
-    async def sealed(self, message: Message) -> bytes:
-        """The body of a message."""
+    async def sealed(self, message: Message, now: datetime) -> bytes:
+        """The body of a message that is sent now."""
 
-    async def opened(self, body: bytes, shown: str | None) -> Message:
-        """The message of a body by the owner of a certificate; raises XmlError."""
+    async def opened(self, body: bytes, shown: str | None, now: datetime) -> Message:
+        """The message of a body by the owner of a certificate that came in now; raises XmlError."""
 
 
 class Pusher:
@@ -121,7 +121,7 @@ class Pusher:
 
     async def _posted(self, post: Post) -> str | None:
         """Posts a message and takes in what is answered; what was wrong, None: it arrived."""
-        body = await self._envelope.sealed(post.message)
+        body = await self._envelope.sealed(post.message, self._now())
         url = f"{post.address}/{post.message.SERVICE}"
         answered = await self._poster.post(url, body, CONTENT_TYPE, post.fingerprint)
         if isinstance(answered, str):
@@ -132,7 +132,7 @@ class Pusher:
         answer: Message | None = None
         if text.strip():
             try:
-                answer = await self._envelope.opened(text, post.fingerprint)
+                answer = await self._envelope.opened(text, post.fingerprint, self._now())
             except XmlError as fault:
                 return f"the answer is not accepted: {fault}"
         await self._service.carry_out(lambda: self._vtn.posted(post, self._now()))

@@ -65,6 +65,8 @@ class Writer:
         self._held: dict[Key, _Held] = {}
         self._watched: frozenset[str] = frozenset()  # the points on which an effect must show
         self._mail: dict[Key, tuple[Setpoint, float]] = {}
+        self._opened_s = float("-inf")
+        self._lease_s = 0.0  # of the newest set points
 
     def post(self, setpoints: Iterable[Setpoint], now_s: float, least_lease_s: float = 0.0) -> bool:
         """The mailbox: the latest set point of each control wins. True if a value differs from what it held."""
@@ -73,11 +75,17 @@ class Writer:
             key = (setpoint.resource_id, setpoint.control)
             before = self._mail.get(key)
             changed = changed or before is None or before[0].value != setpoint.value
-            self._mail[key] = (setpoint, now_s + max(setpoint.lease_s, least_lease_s))
+            self._lease_s = max(setpoint.lease_s, least_lease_s)
+            self._mail[key] = (setpoint, now_s + self._lease_s)
         return changed
 
     async def opened(self, controls: Sequence[ControlSpec]) -> None:
-        """Forgets what was written before: nothing assumes that the last write survived."""
+        """Forgets what was written before: nothing assumes that the last write survived.
+
+        A lease that ran out while the device was away hands nothing back for as long again: nothing could be decided
+        for the device meanwhile, and a charger that is handed back for a moment starts its car.
+        """
+        self._opened_s = self._clock.now().mono_s
         budgets = await self._budgets()
         self._held = {(spec.resource_id, spec.control): _Held(spec) for spec in controls}
         self._watched = frozenset(spec.effect_point for spec in controls if spec.effect_point is not None)
@@ -102,6 +110,8 @@ class Writer:
                 continue
             setpoint, expires_s = mail
             value = told(held.spec, setpoint)
+            if self._ran_out_away(expires_s, now_s):
+                continue
             if value is None or held.abandoned or now_s >= expires_s:
                 if not held.known or held.written is not None:
                     return False
@@ -117,6 +127,8 @@ class Writer:
             if mail is None:
                 continue
             held.setpoint, held.expires_s = mail
+            if self._ran_out_away(held.expires_s, now.mono_s):
+                continue
             value = told(held.spec, held.setpoint) if now.mono_s < held.expires_s else None
             try:
                 if value is None or held.abandoned:
@@ -126,6 +138,10 @@ class Writer:
             except Refused as error:
                 held.quiet_until_s = now.mono_s + RETRY_REFUSED_S
                 self._tell(held, WriteState.REFUSED, value, now, f"{error}; tried again in {RETRY_REFUSED_S:.0f} s")
+
+    def _ran_out_away(self, expires_s: float, now_s: float) -> bool:
+        """Whether a lease ended before the device was opened, and what is decided for it now is still to come."""
+        return expires_s <= self._opened_s and now_s < self._opened_s + self._lease_s
 
     def _locked(self) -> bool:
         """Whether nothing may be written: by the site file, by the device's own table, or as the owner asks now."""

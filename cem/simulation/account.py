@@ -141,7 +141,6 @@ class Account:
         self,
         site: Site,
         limits: Sequence[Limit],
-        step_s: float,
         cars: Mapping[str, str],
         contract: Callable[[datetime], PriceWindow] | None = None,
     ) -> None:
@@ -149,7 +148,6 @@ class Account:
         self.dues: list[Due] = []
         self._site = site
         self._zone = ZoneInfo(site.zone)
-        self._step_s = step_s
         self._limits = limits
         self._cars = cars
         self._contract = contract
@@ -172,14 +170,15 @@ class Account:
         begins = self._first is None  # energies count from the end of the first step on
         if self._first is None:
             self._first = truth
-        number = int(truth.now.timestamp() - self._step_s / 2) // 60
+        dt_s = step.length_s
+        number = int(truth.now.timestamp() - dt_s / 2) // 60
         if number != self._minute.number:
             self._close_minute()
             self._minute = _Minute(number)
-        self._minute.add(truth, self._step_s)
-        price = self._price_now(step)
+        self._minute.add(truth, dt_s)
+        price = self._price_now(step, dt_s)
         if not begins:
-            self.cost += truth.grid_w * self._step_s / 3.6e6 * price
+            self.cost += truth.grid_w * dt_s / 3.6e6 * price
         for name, battery in truth.battery.items():
             self.least_soc_pct[name] = min(battery.soc_pct, self.least_soc_pct.get(name, battery.soc_pct))
         if self._last is not None:
@@ -199,10 +198,10 @@ class Account:
             )
             known["seen"] = known.get("seen", 0) + 1
 
-    def _price_now(self, step: Step) -> float:
+    def _price_now(self, step: Step, dt_s: float) -> float:
         """What the kWh costs or brings that flows in this step; notes what a bought one costs."""
         truth, site = step.truth, self._site
-        at = truth.now - timedelta(seconds=self._step_s / 2)  # a price may change with the step's end
+        at = truth.now - timedelta(seconds=dt_s / 2)  # a price may change with the step's end
         if step.inputs is not None:
             self._told = step.inputs.directive
         directive = self._told

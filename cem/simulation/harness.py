@@ -44,6 +44,8 @@ from cem.simulation.site import answers_for, drivers, site_of
 MIDSUMMER = datetime(2026, 6, 15, 0, 0, tzinfo=UTC)
 LEAD_S = 0.05
 """The plant moves this long before the common beat of the device polls, so that every poll sees the new step."""
+ANSWER_S = 1.0
+"""So late the gateway answers what changes in a brisk house, as it does at its usual tick of a second."""
 AFTER_S = 0.001
 """A step is looked at this long after the plant made it."""
 
@@ -65,6 +67,7 @@ class Step:
     inputs: Inputs | None
     decision: Decision | None
     decisions: tuple[Decision, ...] = ()
+    length_s: float = 1.0
 
 
 class Bench:
@@ -74,7 +77,8 @@ class Bench:
     it, without one a store in memory that outlives `kill`. `planner` is who makes the plans, where any are made. Each
     of `grids` becomes a VTN in memory, found under its id in `grids`. `record` is the file of a replay journal to be
     written. A site with a dynamic tariff asks the `market`, whoever it names, or nobody. `on_step` is called at the end
-    of each step of the plant, whoever moves the bench.
+    of each step of the plant, whoever moves the bench. A `brisk` house changes at the end of each step and stays as it
+    is until the next, so that long steps do not make the gateway late; `on_step` is called twice a step then.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Bench:
         seed: int | None = None,
         site: SiteFile | None = None,
         step_s: float = 1.0,
+        brisk: bool = False,
         tick_s: float | None = None,
         folder: Path | None = None,
         plan: bool = True,
@@ -96,6 +101,7 @@ class Bench:
     ) -> None:
         self.home = home
         self.step_s = step_s
+        self._answer_s = ANSWER_S if brisk else None
         site = site or site_of(home, answers_for(home), tick_s=tick_s if tick_s is not None else step_s)
         providers = tuple(side.provider() for side in grids)
         spread = {provider.id: provider.spread_s for provider in providers if provider.spread_s is not None}
@@ -109,6 +115,7 @@ class Bench:
         self._heard = Overheard(self.past)
         self._decisions: tuple[Decision, ...] = ()  # since the step before
         self.gateway: Gateway | None = None
+        self._elapsed_s, self._length_s = 0.0, step_s
         self.paused_s = 0.0  # how long it has stood still in all
         self._seed = seed
         self._folder = folder
@@ -129,7 +136,14 @@ class Bench:
     def _begin(self, grids: Sequence[GridSide]) -> None:
         self._runner.run(asyncio.sleep(self._to_beat_s() - LEAD_S))
         self.clock = VirtualClock(self._loop, self.start)
-        self.plant = SimulatedHome(self.home, self.start, seed=self._seed, step_s=self.step_s, after_step=self._stepped)
+        self.plant = SimulatedHome(
+            self.home,
+            self.start,
+            seed=self._seed,
+            step_s=self.step_s,
+            answer_s=self._answer_s,
+            after_step=self._stepped,
+        )
         self.wire = Wire(self.plant, self.clock)
         self._at_s = self._loop.time() + AFTER_S
         self.grids = {side.id: MemoryVtn(side, self.clock) for side in grids}
@@ -247,10 +261,13 @@ class Bench:
             last.inputs if last is not None else None,
             last.decision if last is not None else None,
             self._decisions,
+            self._length_s,
         )
 
     def _stepped(self) -> None:
         self._decisions = self._heard.taken()
+        elapsed_s = self.plant.house.elapsed_s
+        self._elapsed_s, self._length_s = elapsed_s, elapsed_s - self._elapsed_s
         if self.on_step is not None:
             self.on_step(self._step())
 

@@ -35,18 +35,20 @@ from hw_sim.cross_checks import faults_of_fault
 from hw_sim.happenings import FaultSpec
 from hw_sim.home import Home, HomeError, home_of, in_words, table_of, text_of
 from hw_sim.lines import MemoryLine
+from hw_sim.physics.heat_pump import cop_at
 from hw_sim.pins import PinProcess
 from hw_sim.profiled.find import catalogue
 from hw_sim.scenario import Scenario as TiedHome
 from hw_sim.scenario import is_scenario, scenario_of
 from hw_sim.simulation import SimulatedHome
-from hw_sim.specs import LINES, DeviceSpec, EvSpec
+from hw_sim.specs import LINES, DeviceSpec, EvSpec, HeatPumpSpec
 from hw_sim.truth import BatteryTruth, EvTruth, PvTruth, Truth
 
 __all__ = [
     "BatteryTruth",
     "EvSpec",
     "EvTruth",
+    "HeatPumpSpec",
     "Home",
     "HomeUnusable",
     "Link",
@@ -56,6 +58,7 @@ __all__ = [
     "Truth",
     "Wire",
     "begins_at",
+    "cop_at",
     "fault_troubles",
     "has_registers",
     "home_in",

@@ -120,7 +120,7 @@ def opened(
         contract = (
             Contract(site.dynamic.markup, market).price if market is not None and site.dynamic is not None else None
         )
-        account = Account(site.site, limits, scenario.step_s, cars_of(bench), contract)
+        account = Account(site.site, limits, cars_of(bench), contract)
         bench.on_step = account.take
         yield bench, Oracle(bench, leave_out=scenario.leave_out, also=also), account
 

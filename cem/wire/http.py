@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request, its body whole and bounded by the transport. Header names are in lower case."""
+    """A request, its body whole and bounded by the transport. Headers are looked up by names in lower case."""
 
     method: str
     path: str  # decoded, without the query

@@ -77,7 +77,9 @@ class SimulatedHome:
     a broker and to a central system in their places.
     `after_step` is called at the end of each step, before anyone can read what it brought.
 
-    `run` steps every `step_s` of the event loop's time with asyncio.sleep alone, so a virtual loop can drive it.
+    `run` steps every `step_s` of the event loop's time with asyncio.sleep alone, so a virtual loop can drive it. With
+    an `answer_s` below it each long step is two: a short one, in which load and sky change, and the rest, in which they
+    stay. What steers the house then answers a change as late as in steps of `answer_s`, not a long step late.
     What a time line or `faults` brings up to the end of a step holds from the next one on.
     """
 
@@ -88,6 +90,7 @@ class SimulatedHome:
         *,
         seed: int | None = None,
         step_s: float = 1.0,
+        answer_s: float | None = None,
         link_of: Callable[[DeviceSpec], TopicLink] | None = None,
         call_of: Callable[[DeviceSpec], CallLink] | None = None,
         after_step: Callable[[], None] | None = None,
@@ -99,6 +102,7 @@ class SimulatedHome:
         self.switchboard = Switchboard()
         self.pins = PinBoard(home.gpio.serial, home.gpio.keeps_outputs)
         self.step_s = step_s
+        self._answer_s = answer_s if answer_s is not None and answer_s < step_s else None
         self.fronts: dict[str, Front] = {}
         self._after_step = after_step
         self._units: dict[str, ModbusUnit] = {}
@@ -221,12 +225,12 @@ class SimulatedHome:
 
     # --- time ---
 
-    def step(self, dt_s: float) -> None:
-        """Moves everything on by `dt_s`."""
+    def step(self, dt_s: float, *, steady: bool = False) -> None:
+        """Moves everything on by `dt_s`; `steady`: under the load and the sky of before."""
         self._effects.before_step()
         for front in self.fronts.values():
             front.tick()
-        self.house.step(dt_s)
+        self.house.step(dt_s, steady=steady)
         self._happen()
         for modbus in self._on_modbus:
             modbus.record()
@@ -314,8 +318,12 @@ class SimulatedHome:
         try:
             while True:
                 due += self.step_s
+                if self._answer_s is not None:
+                    await self._talk_until(due - self._answer_s)
+                    self.step(self.step_s - self._answer_s, steady=True)
+                    await self.follow()
                 await self._talk_until(due)
-                self.step(self.step_s)
+                self.step(self.step_s if self._answer_s is None else self._answer_s)
                 for wired in self._on_pins:
                     wired.send(loop.call_later, self.step_s)
                 behind = loop.time() - due

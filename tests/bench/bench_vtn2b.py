@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import secrets
+import socket
 import ssl
 import statistics
 import subprocess
@@ -53,28 +54,36 @@ def _cpu_s(pid: int) -> float:
 
 
 class Line:
-    """A kept connection to a VTN."""
+    """A kept connection to a VTN. It blocks: nothing but the VTN's answer is waited for, and little is done besides."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, port: int, tls: ssl.SSLContext) -> None:
+        plain = socket.create_connection(("127.0.0.1", port), 10.0)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = tls.wrap_socket(plain, server_hostname="127.0.0.1")
 
-    @classmethod
-    async def open(cls, port: int, tls: ssl.SSLContext) -> "Line":
-        return cls(*await asyncio.open_connection("127.0.0.1", port, ssl=tls))
-
-    async def post(self, service: str, body: bytes) -> bytes:
+    def post(self, service: str, body: bytes) -> bytes:
         head = f"POST {PATH_PREFIX}/{service} HTTP/1.1\r\nHost: x\r\nContent-Type: application/xml\r\n"
-        self._writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        answer = (await self._reader.readuntil(b"\r\n\r\n")).decode().lower()
-        length = next(int(line.split(":")[1]) for line in answer.splitlines() if line.startswith("content-length"))
-        found = await self._reader.readexactly(length)
-        if not answer.startswith("http/1.1 200"):
-            raise SystemExit(f"{service}: {answer.splitlines()[0]}: {found[:300]!r}")
+        self._socket.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += self._more()
+        said, _, found = answer.partition(b"\r\n\r\n")
+        lines = said.decode().lower().splitlines()
+        length = next(int(line.split(":")[1]) for line in lines if line.startswith("content-length"))
+        while len(found) < length:
+            found += self._more()
+        if not said.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"{service}: {lines[0]}: {found[:300]!r}")
+        return found
+
+    def _more(self) -> bytes:
+        found = self._socket.recv(64 * 1024)
+        if not found:
+            raise SystemExit("the VTN closed the connection")
         return found
 
     def close(self) -> None:
-        self._writer.close()
+        self._socket.close()
 
 
 class Ven:
@@ -87,14 +96,14 @@ class Ven:
     def sealed(self, message: Message) -> bytes:
         return self._signer.seal(message, datetime.now(UTC), secrets.token_hex(16))
 
-    async def round(self, vtn: Vtn, polls: int) -> None:
+    def round(self, vtn: Vtn, polls: int) -> None:
         """Polls one after the other; each is signed just before, since old ones are refused."""
-        line = await Line.open(vtn.port, self.tls)
+        line = Line(vtn.port, self.tls)
         cpu_s, took_s = _cpu_s(vtn.pid), 0.0
         for _ in range(polls):
             body = self.sealed(Poll(ven_id="ven-1"))
             began = time.perf_counter()
-            answer = await line.post("OadrPoll", body)
+            answer = line.post("OadrPoll", body)
             took_s += time.perf_counter() - began
             said: Any = decode(answer)
             if not isinstance(said, OadrResponse) or not said.response.ok:
@@ -104,7 +113,7 @@ class Ven:
         line.close()
 
 
-async def _registered(ven: Ven, vtn: Vtn) -> None:
+def _registered(ven: Ven, vtn: Vtn) -> None:
     register = CreatePartyRegistration(
         request_id="1",
         profile="2.0b",
@@ -114,8 +123,8 @@ async def _registered(ven: Ven, vtn: Vtn) -> None:
         ven_name="house-1",
         pull=True,
     )
-    line = await Line.open(vtn.port, ven.tls)
-    answer: Any = decode(await line.post("EiRegisterParty", ven.sealed(register)))
+    line = Line(vtn.port, ven.tls)
+    answer: Any = decode(line.post("EiRegisterParty", ven.sealed(register)))
     if answer.ven_id != "ven-1":
         raise SystemExit(f"{vtn.name}: not registered: {answer}")
     line.close()
@@ -184,22 +193,22 @@ def _measured(kind: str, rounds: int, polls: int) -> bool:
                 vtns = [
                     Vtn(said, _port_of(process), process.pid) for said, process in (("ours", first), ("theirs", second))
                 ]
-                asyncio.run(_rounds(Ven(folder, ven, authority), vtns, rounds, polls))
+                _rounds(Ven(folder, ven, authority), vtns, rounds, polls)
             finally:
                 first.terminate()
                 second.terminate()
     return _told(kind, *vtns)
 
 
-async def _rounds(ven: Ven, vtns: list[Vtn], rounds: int, polls: int) -> None:
+def _rounds(ven: Ven, vtns: list[Vtn], rounds: int, polls: int) -> None:
     for vtn in vtns:
-        await _registered(ven, vtn)
-        await ven.round(vtn, 10)  # warm
+        _registered(ven, vtn)
+        ven.round(vtn, 10)  # warm
         vtn.rates.clear()
         vtn.cpu_ms.clear()
     for _ in range(rounds):
         for vtn in vtns:
-            await ven.round(vtn, polls)
+            ven.round(vtn, polls)
 
 
 def _told(kind: str, ours: Vtn, theirs: Vtn) -> bool:

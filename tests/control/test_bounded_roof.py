@@ -46,6 +46,28 @@ def test_roof_and_battery_do_not_push_each_other_down_between_two_limits_of_noth
     assert told_w == pytest.approx(2000.0)
 
 
+@pytest.mark.parametrize("w_per_s", [18.5, -18.5])
+def test_between_two_limits_of_nothing_a_battery_runs_ahead_of_the_sun(w_per_s: float) -> None:
+    """Ticks of 5 s: what the sun changes meanwhile is at the meter, and may be neither taken nor given for a minute."""
+    site, said = house(GRID, PV, BATTERY), Directive(envelopes=(NO_EXPORT, NO_IMPORT))
+    pv_w, battery_w, memory, at_meter = -3500.0, 3000.0, Memory(decided_at_s=995.0), []
+    for tick in range(15):
+        grid_w = 500.0 + pv_w + battery_w
+        at_meter.append(grid_w)
+        image = snapshot(
+            {
+                "grid": {"power_w": grid_w},
+                "pv": {"power_w": pv_w},
+                "battery": {"power_w": battery_w, "soc_pct": 50.0, "max_charge_w": 5000.0},
+            },
+            mono_s=1000.0 + 5.0 * tick,
+        )
+        decision, memory = decide(site, inputs(image, directive=said), memory)
+        battery_w = watts(decision, "battery")
+        pv_w += 5.0 * w_per_s
+    assert max(abs(grid_w) for grid_w in at_meter[5:]) <= 50.0
+
+
 @pytest.mark.parametrize(("limit_w", "told_a"), [(None, None), (4000.0, 0.0), (20000.0, 0.0)])
 def test_a_charging_point_without_a_car_is_held_under_an_import_limit_alone(
     limit_w: float | None, told_a: float | None

@@ -9,7 +9,21 @@ from cem.control.memory import ChargerMemory
 from cem.model.reading import Snapshot, Value
 from cem.model.resource import Control
 from cem.model.setpoint import Outcome, WriteState
-from support.houses import BATTERY, CAR, GRID, SECOND_BATTERY, SECOND_CAR, house, inputs, limited, snapshot, watts
+from cem.model.site import BatteryPolicy
+from support.houses import (
+    BATTERY,
+    CAR,
+    GRID,
+    PV,
+    SECOND_BATTERY,
+    SECOND_CAR,
+    house,
+    inputs,
+    limited,
+    of,
+    snapshot,
+    watts,
+)
 
 TWO_CARS = house(GRID, CAR, SECOND_CAR)
 
@@ -88,3 +102,25 @@ def test_the_headline_of_a_battery_that_takes_nothing_is_a_sentence() -> None:
     image = snapshot({"grid": {"power_w": -3000.0}, "battery": cold})
     decision, _ = decide(house(GRID, BATTERY), inputs(image), Memory(decided_at_s=999.0))
     assert decision.headline == "The battery takes at most 0 W and gives at most 5.0 kW now."
+
+
+@pytest.mark.parametrize(
+    ("grid_charge", "grid_w", "watched"), [(False, 0.0, False), (False, -400.0, True), (True, 0.0, True)]
+)
+def test_a_battery_that_may_store_the_sun_alone_need_not_take_more_than_there_is(
+    grid_charge: bool, grid_w: float, watched: bool
+) -> None:
+    """The sun has fallen since the last word: of 2 kW there are 1.6 left, and the battery takes them."""
+    image = snapshot(
+        {
+            "grid": {"power_w": grid_w},
+            "pv": {"power_w": -2100.0 + grid_w},
+            "battery": {"power_w": 1600.0, "soc_pct": 50.0},
+        }
+    )
+    site = replace(house(GRID, PV, BATTERY), batteries=(BatteryPolicy("battery", grid_charge=grid_charge),))
+    memory = Memory(decided_at_s=999.0, batteries_w={"battery": 2056.0}, load_w=500.0)
+    decision, _ = decide(site, replace(inputs(image), requests=()), memory)
+    told = of(decision, "battery")
+    assert (told.value or 0.0) > 1600.0
+    assert told.watched is watched

@@ -1,17 +1,20 @@
 """Without the grid, and with its frequency off."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from cem.control import Memory, decide
 from cem.control.droop import share
+from cem.control.memory import ChargerMemory
 from cem.model.directive import Directive, GridPresence
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.reading import Snapshot, Value
+from cem.model.request import RequestKind, UserRequest
 from cem.model.setpoint import Mode
-from cem.model.site import ControlPolicy, Droop
-from support.houses import BATTERY, BOILER, CAR, GRID, HEAT_PUMP, PV, house, inputs, of, settled, snapshot, watts
+from cem.model.site import BatteryPolicy, ControlPolicy, Droop
+from support.houses import BATTERY, BOILER, CAR, GRID, HEAT_PUMP, NOON, PV, house, inputs, of, settled, snapshot, watts
 
 ISLAND = Directive(grid=GridPresence.ISLANDED)
 HOME = house(GRID, PV, BATTERY, CAR, HEAT_PUMP, BOILER, reserve_pct=20.0)
@@ -144,3 +147,62 @@ def test_a_high_frequency_curtails_the_roof_and_a_low_one_the_car() -> None:
     assert "frequency 51.45 Hz" in of(settled(site, inputs(at(51.45)))[0], "pv").reason
     assert watts(settled(site, inputs(at(48.55)))[0], "car") == 8
     assert decide(site, inputs(at(50.0)), Memory())[0].setpoints
+
+
+def sunny(soc_pct: float, car_w: float = 0.0, pv_w: float = -6500.0, load_w: float = 500.0) -> Snapshot:
+    """An island at noon; the battery takes or gives what differs."""
+    values: dict[str, dict[str, Value]] = {
+        "grid": {"power_w": 0.0},
+        "pv": {"power_w": pv_w},
+        "battery": {"power_w": -(load_w + pv_w + car_w), "soc_pct": soc_pct},
+        "car": {"power_w": car_w, "state": "C" if car_w else "B"},
+    }
+    return snapshot(values)
+
+
+CHARGE_NOW = (UserRequest("1", "car", RequestKind.CHARGE_NOW, NOON + timedelta(hours=2), NOON),)
+PAUSE = (UserRequest("1", "car", RequestKind.PAUSE, NOON + timedelta(hours=2), NOON),)
+BELOW = "paused: the house runs without the grid"
+
+
+@pytest.mark.parametrize(
+    ("image", "requests", "into_car", "amperes", "why"),
+    [
+        (sunny(90.0, load_w=1500.0), (), False, 13, "could carry alone"),  # 3.0 kW of 5.0 kW: a cloud may come
+        (sunny(90.0, load_w=500.0, pv_w=-2500.0), (), False, 8, "from the sun that is left"),
+        (sunny(90.0, load_w=4000.0), (), False, 0, "without the grid"),  # 2.5 kW of sun, and no battery for a cloud
+        (sunny(79.0), (), False, 0, BELOW),  # the battery first
+        (sunny(90.0, pv_w=0.0), (), False, 0, "waits for more sun"),
+        (sunny(90.0), PAUSE, False, 0, "paused by the owner"),
+        (sunny(50.0, pv_w=0.0), CHARGE_NOW, False, 0, BELOW),  # what is stored is for the house
+        (sunny(50.0, pv_w=0.0), CHARGE_NOW, True, 16, "as asked"),
+        (sunny(14.0, pv_w=0.0), CHARGE_NOW, True, 0, BELOW),  # near its reserve
+    ],
+)
+def test_in_an_island_a_car_has_what_the_house_and_its_batteries_leave(
+    image: Snapshot, requests: tuple[UserRequest, ...], into_car: bool, amperes: float, why: str
+) -> None:
+    car = replace(CAR, ratings=replace(CAR.ratings, phases=1, phase=1))
+    site = replace(
+        house(GRID, PV, BATTERY, car), batteries=(BatteryPolicy("battery", reserve_pct=10.0, into_car=into_car),)
+    )
+    given = replace(inputs(image, requests=requests), directive=Directive(grid=GridPresence.ISLANDED))
+    known = Memory(islanded=True, chargers={"car": ChargerMemory(0.0)})
+    decision, _ = settled(site, given, memory=known)
+    assert watts(decision, "car") == amperes
+    assert why in of(decision, "car").reason
+
+
+def test_in_an_island_a_car_that_was_never_met_is_not_given_more_than_it_draws() -> None:
+    given = replace(inputs(sunny(95.0)), directive=Directive(grid=GridPresence.ISLANDED))
+    decision, _ = decide(house(), given, Memory(islanded=True))
+    assert watts(decision, "car") == 0
+
+
+def test_in_an_island_a_roof_opens_for_a_car_that_follows_the_sun() -> None:
+    image = sunny(99.0, car_w=4140.0, pv_w=-4600.0)
+    full = replace(BATTERY, ratings=replace(BATTERY.ratings, max_charge_w=0.0))
+    given = replace(inputs(image), directive=Directive(grid=GridPresence.ISLANDED))
+    known = Memory(islanded=True, chargers={"car": ChargerMemory(6.0)})
+    decision, _ = settled(house(GRID, PV, full, CAR), given, memory=known)
+    assert 4600 + 690 <= watts(decision, "pv") <= 4600 + 900

@@ -8,12 +8,12 @@ import pytest
 
 from cem.control import Memory, decide, from_json, lasting, to_json
 from cem.control.memory import ChargerMemory, SwitchMemory
-from cem.model.directive import Directive, PriceWindow
+from cem.model.directive import Directive, LinkState, LinkStatus, PriceWindow
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.plan import Intent, IntentKind
 from cem.model.reading import Snapshot, Value
-from cem.model.resource import SgReady
-from cem.model.setpoint import DeviceState, Health
+from cem.model.resource import Control, SgReady
+from cem.model.setpoint import DeviceState, Health, Outcome, WriteState
 from cem.model.site import LoadPolicy, LoadRun
 from cem.model.time import Instant
 from support.houses import (
@@ -218,6 +218,58 @@ def test_a_heat_pump_stores_heat_when_the_plan_the_sun_or_the_price_says_so(
     )
     decision, _ = settled(HEATED, inputs(heated(load_w), plan=plan(intents), directive=directive), 2)
     assert watts(decision, "heat_pump") == state
+
+
+@pytest.mark.parametrize(("memory", "rank"), [(SgReady.RECOMMENDED, Rank.PLAN), (SgReady.FORCED, Rank.OBLIGATION)])
+def test_under_an_import_limit_no_heat_pump_is_forced_as_nobody_knows_its_rod(memory: SgReady, rank: Rank) -> None:
+    price = PriceWindow(NOON, None, -0.05, None, "market")
+    given = inputs(heated(1000.0, 3000.0), directive=replace(limited(9000.0), prices=(price,)))
+    used = Memory(switches={"heat_pump": SwitchMemory(int(memory), 900.0)}, decided_at_s=999.0)
+    decision, _ = decide(HEATED, given, used)
+    assert watts(decision, "heat_pump") == SgReady.RECOMMENDED
+    assert of(decision, "heat_pump").rank is rank  # what a limit asks for need not wait ten minutes
+
+
+@pytest.mark.parametrize(("link", "locked_after_s"), [(LinkState.RESYNC, 10), (LinkState.ONLINE, 0)])
+def test_the_default_limit_of_a_provider_that_is_not_heard_yet_switches_nothing_off_at_once(
+    link: LinkState, locked_after_s: int
+) -> None:
+    said = replace(limited(3000.0), links=(LinkStatus("utility", link, NOON, None, ""),))
+    site, memory = house(GRID, CAR, HEAT_PUMP), Memory()
+    car: dict[str, Value] = {"power_w": 11000.0, "state": "C"}
+    pumps, cars = [], []
+    for second in range(12):
+        powers = {"grid": {"power_w": 15000.0}, "heat_pump": {"power_w": 2500.0}}
+        image = snapshot({**powers, "car": car}, mono_s=1000.0 + second)
+        decision, memory = decide(site, inputs(image, directive=said), memory)
+        pumps.append(watts(decision, "heat_pump"))
+        cars.append(watts(decision, "car"))
+    assert pumps == [SgReady.NORMAL] * locked_after_s + [SgReady.LOCKED] * (12 - locked_after_s)
+    assert cars == [6.0] * locked_after_s + [0.0] * (12 - locked_after_s)
+
+
+def test_a_relay_is_not_taken_for_switched_back_in_the_moment_in_which_it_was_told() -> None:
+    used = Memory(switches={"boiler": SwitchMemory(1, 1000.0)}, decided_at_s=1000.0)
+    image = snapshot({"grid": {"power_w": -3000.0}, "boiler": {"power_w": 0.0, "state": "off"}})
+    devices = {"relay": DeviceState("relay", Health.ONLINE, 1000.0)}
+    given = replace(inputs(image), devices=devices)
+    told = Outcome("boiler", Control.LOAD_ON, WriteState.ACCEPTED, 1.0, 1000.0)
+    assert watts(decide(SUNNY, replace(given, outcomes=(told,)), used)[0], "boiler") == 1.0
+    assert watts(decide(SUNNY, given, used)[0], "boiler") == 0.0  # a former run's word, and it went back since
+
+
+def test_what_a_load_tells_of_itself_is_believed_while_a_battery_makes_room_for_it() -> None:
+    """The battery gives up just as much as the boiler takes: at the meter the load seems not to have changed."""
+    site, said = house(GRID, BATTERY, BOILER), limited(3000.0)
+    memory = Memory(batteries_w={"battery": 2450.0}, decided_at_s=999.0)
+    for second, (battery_w, boiler_w) in enumerate([(2450.0, 0.0), (450.0, 2000.0), (450.0, 2000.0)]):
+        values: dict[str, dict[str, Value]] = {
+            "grid": {"power_w": 500.0 + battery_w + boiler_w},
+            "battery": {"power_w": battery_w, "soc_pct": 50.0},
+            "boiler": {"power_w": boiler_w},
+        }
+        _, memory = decide(site, inputs(snapshot(values, mono_s=1000.0 + second), directive=said), memory)
+    assert memory.load_w == pytest.approx(2500.0)
 
 
 def test_a_load_on_the_sun_waits_a_minute_then_runs_at_least_its_minimum_time() -> None:

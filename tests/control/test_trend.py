@@ -2,7 +2,7 @@
 
 import pytest
 
-from cem.control.trend import FOLLOW_S, MOST_W, Trend, followed, room_w
+from cem.control.trend import FOLLOW_S, MOST_LEAD_W, MOST_W, Trend, followed, lead_w, room_w
 
 
 def run(values: list[float]) -> Trend:
@@ -34,3 +34,8 @@ def test_a_gap_begins_anew_and_a_second_look_at_the_same_values_changes_nothing(
     rising = run([80.0 * second for second in range(60)])
     assert followed(rising, 4000.0, 1070.0).w_per_s == 0.0
     assert followed(rising, 5000.0, 1059.2) is rising
+
+
+@pytest.mark.parametrize(("w_per_s", "lead"), [(0.0, 0.0), (12.0, 12.0), (-12.0, -12.0), (300.0, MOST_LEAD_W)])
+def test_a_trend_leads_by_what_it_brings_until_the_next_tick(w_per_s: float, lead: float) -> None:
+    assert lead_w(run([w_per_s * second for second in range(60)])) == pytest.approx(lead, abs=0.1)

@@ -95,6 +95,19 @@ def test_what_was_measured_while_it_was_away_is_never_shown_as_news(version: str
 
 
 @both
+def test_a_car_that_leaves_while_it_is_paused_is_gone(version: str) -> None:
+    async def act(bench: OcppBench, device: Device) -> None:
+        await live(bench, device, 30)
+        await device.write("ev", LIMIT, 0.0)
+        await live(bench, device, 30)
+        bench.home.faults.inject("wallbox", "unplug")
+        await live(bench, device, 30)
+        assert [r.value for r in await device.poll() if r.point == "state"] == ["A"]
+
+    play(OcppBench(version), act)
+
+
+@both
 def test_a_late_answer_is_not_taken_for_the_next_one(version: str) -> None:
     async def act(bench: OcppBench, device: Device) -> None:
         bench.home.faults.inject("wallbox", "slow", delay_s=2.0)

@@ -1,15 +1,17 @@
 """The pure parts of the OCPP driver: samples, clocks, composite schedules, who may call."""
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from cem.driver import Caller
 from cem_drivers.ocpp.composite import composite_of
+from cem_drivers.ocpp.dialect import dialect_of
 from cem_drivers.ocpp.link import Admission
 from cem_drivers.ocpp.samples import Measured, mean_w, measured
-from cem_drivers.ocpp.station import Composite, Connector
+from cem_drivers.ocpp.station import Composite, Connector, Station, Terms
 from cem_drivers.ocpp.times import ChargerClock, instant, written
 
 POWER, CURRENT, ENERGY = "Power.Active.Import", "Current.Import", "Energy.Active.Import.Register"
@@ -184,3 +186,23 @@ def test_only_the_right_name_with_the_right_password_opens(
     password: str | None, user: str | None, given: bytes | None, opens: bool
 ) -> None:
     assert Admission("CP1", password).opens(Caller("CP1", ("ocpp1.6",), user, given)) is opens
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"eventType": "Ended", "transactionInfo": {"transactionId": "T1", "stoppedReason": "EVDisconnected"}},
+        {"eventType": "Updated", "transactionInfo": {"transactionId": "T1", "chargingState": "Idle"}},
+    ],
+)
+def test_a_cable_that_is_taken_out_is_no_car_although_its_transaction_is_told_of_after_the_status(
+    told: dict[str, object],
+) -> None:
+    station = Station("CP1", Terms(), lambda: 100.0, lambda: datetime(2026, 6, 15, 10, 0, tzinfo=UTC))
+    dialect = dialect_of("ocpp2.0.1", station)
+    began = {"transactionId": "T1", "chargingState": "EVConnected"}
+    dialect.answer("TransactionEvent", {"eventType": "Started", "evse": {"id": 1}, "transactionInfo": began})
+    assert station.connector(1).state == "B"
+    dialect.answer("StatusNotification", {"connectorStatus": "Available", "evseId": 1, "connectorId": 1})
+    dialect.answer("TransactionEvent", told)
+    assert station.connector(1).state == "A"

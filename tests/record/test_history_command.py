@@ -105,7 +105,7 @@ def test_csv_is_energy_with_a_head_and_a_line_per_hour(folder: Path) -> None:
 def test_the_table_shows_energy_decisions_and_events(folder: Path) -> None:
     result = ask(folder, "--from", "2026-03-28", "--to", "2026-03-28")
     assert result.exit_code == 0, result.output
-    for words in ("bought kWh", "together", "Hour 4", "cheap [night]", "Dimming", "100 %"):
+    for words in ("bought kWh", "together", "Hour 4", "cheap [night]", "Dimming", "import at most 4.2 kW", "100 %"):
         assert words in result.stdout
 
 

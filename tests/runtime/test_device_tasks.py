@@ -95,6 +95,38 @@ def test_after_a_loss_the_set_point_is_written_anew(tmp_path: Path) -> None:
     play(tmp_path, act)
 
 
+def test_a_lease_that_ran_out_while_the_device_was_away_waits_for_what_is_decided_now(tmp_path: Path) -> None:
+    async def act(bench: Bench) -> None:
+        await bench.keep_asking("car", Control.EV_LIMIT_A, 0.0, 5)
+        bench.home.faults.inject("wallbox", "disconnect")
+        await asyncio.sleep(60)
+        bench.home.faults.clear("wallbox", "disconnect")
+        await bench.until_health("wallbox", Health.ONLINE)
+        await asyncio.sleep(8)
+        assert bench.home.truth().ev["ev"].offered_a == 0.0
+        await asyncio.sleep(8)  # nobody decides anything: then it is its own again
+        assert bench.home.truth().ev["ev"].offered_a > 0.0
+        assert bench.outcome("car").state is WriteState.EXPIRED
+
+    play(tmp_path, act)
+
+
+def test_what_returns_to_a_dark_house_is_met_at_once(tmp_path: Path) -> None:
+    async def act(bench: Bench) -> None:
+        async def away(devices: list[str]) -> float:
+            for device_id in devices:
+                bench.home.faults.inject(device_id, "disconnect")
+            await asyncio.sleep(200)
+            for device_id in devices:
+                bench.home.faults.clear(device_id, "disconnect")
+            return max([await bench.until_health(device_id, Health.ONLINE) for device_id in devices])
+
+        assert await away([*bench.tasks]) <= 5.0
+        assert await away(["inverter"]) > 5.0  # one alone is asked at ease
+
+    play(tmp_path, act)
+
+
 def test_a_refused_write_is_told_and_tried_again(tmp_path: Path) -> None:
     async def act(bench: Bench) -> None:
         bench.home.faults.inject("battery", "refuse_writes")

@@ -14,6 +14,7 @@ from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.bindings.openadr3 import LOWEST_PRIORITY
 from cem.sgcp.events.rows import event_of, event_row
 from cem.sgcp.events.store import EventStore
+from cem.sgcp.events.timeline import signals_at, summary
 from cem.wire.openadr2b.messages import DistributeEvent
 from cem.wire.openadr2b.parts import (
     ActivePeriod,
@@ -236,11 +237,47 @@ def test_an_event_that_is_absent_or_cancelled_is_gone() -> None:
     assert [(a.code, a.opt_type) for a in bound.answers] == [("200", "optIn")]
 
 
-def test_a_completed_event_is_gone_and_answered() -> None:
+def test_an_event_that_the_vtn_calls_completed_runs_to_its_own_end() -> None:
+    world = World(share=1.0)
+    world.hears(event(start_after_s=400))
+    bound = world.hears(event(start_after_s=400, status="completed"), now_s=1300)
+    assert (bound.answers[0].code, bound.answers[0].opt_type) == ("200", "optIn")
+    assert times(world.held()) == [(1000, 1600, {IMPORT: 4200.0})]
+
+
+def test_an_event_that_was_completed_before_it_was_heard_of_is_answered_alone() -> None:
     world = World()
-    world.hears(event())
-    assert world.hears(event(status="completed")).answers[0].code == "200"
+    assert world.hears(event(status="completed"), now_s=1300).answers[0].code == "200"
     assert world.held() is None
+
+
+def test_a_cancelled_event_that_runs_out_does_not_begin_again_when_it_is_called_completed() -> None:
+    world = World(share=0.25)
+    world.hears(event(start_after_s=400))
+    world.hears(event(start_after_s=400, number=1, status="cancelled"), now_s=800)
+    world.hears(event(start_after_s=400, number=1, status="completed"), now_s=850)
+    assert times(world.held()) == [(700, 900, {IMPORT: 4200.0})]
+
+
+@pytest.mark.parametrize(
+    ("target", "answered"),
+    [
+        (Target(), ("200", ())),
+        (Target(ven_ids=("ven-2", "ven-1")), ("200", ())),
+        (Target(ven_ids=("ven-2",), resource_ids=("car",)), ("200", ("car",))),
+        (Target(group_ids=("north",), ven_ids=("ven-1",)), ("200", ())),
+        (Target(group_ids=("north",)), ("462", None)),
+        (Target(party_ids=("somebody",)), ("462", None)),
+        (Target(ven_ids=("ven-2",), resource_ids=("pool",)), ("462", None)),
+    ],
+)
+def test_an_event_is_for_us_where_one_of_the_things_it_is_for_is_ours(
+    target: Target, answered: tuple[str, tuple[str, ...] | None]
+) -> None:
+    world = World()
+    code = world.hears(event(target=target)).answers[0].code
+    held = world.held()
+    assert (code, None if held is None else held.targets) == answered
 
 
 def test_the_start_is_late_by_chance_drawn_once() -> None:
@@ -273,6 +310,20 @@ def test_a_test_event_is_answered_and_marked() -> None:
     assert held is not None
     assert other is not None
     assert (held.test, other.test) == (True, False)
+
+
+def test_a_test_event_is_shown_as_one_and_says_when_load_should_change() -> None:
+    world = World()
+    tested = event(test="anything")
+    period = replace(tested.period, ramp_up=timedelta(minutes=-5), recovery=timedelta(minutes=2))
+    world.hears(replace(tested, period=period))
+    held = world.held()
+    assert held is not None
+    shown = summary(held, wall(700)).asks
+    assert shown.startswith("a test, nothing is moved for it; ")
+    assert "load may change within 5 min before its start; load may change within 2 min after its end" in shown
+    assert list(signals_at([held], wall(700))) == []
+    assert times(held) == [(600, 1200, {IMPORT: 4200.0})]
 
 
 def test_what_must_not_be_answered_is_not() -> None:

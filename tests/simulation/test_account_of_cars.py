@@ -28,7 +28,7 @@ def test_a_goal_is_met_by_the_car_that_it_is_of(full: str, met: int) -> None:
     ev = {name: replace(car, plugged=True, soc_pct=80.0 if name in names else 30.0) for name, car in truth.ev.items()}
     due = time(7, 0)
     goals_of_all = tuple(ChargeGoal(key, due, soc_pct=70.0) for key in cars)
-    account = Account(replace(site, goals=goals_of_all, zone="UTC"), [], 1.0, cars)
+    account = Account(replace(site, goals=goals_of_all, zone="UTC"), [], cars)
     for second in range(-3, 3):
         at = SIX.replace(hour=7) + timedelta(seconds=second)
         account.take(Step(replace(truth, now=at, ev=ev), None, None))

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,8 @@ from cem.simulation.compare.course import course_of
 from cem.simulation.compare.policies import Policy
 from cem.simulation.compare.report import compare
 from cem.simulation.compare.run import Task, run_policy
+from cem.simulation.grid import Signal
+from cem.simulation.orders import OrderTable
 from cem.simulation.plant import open_home
 from cem.simulation.scenario import open_scenario
 from support.virtual_home import HOMES
@@ -42,7 +45,7 @@ def test_a_course_knows_when_cars_are_away_and_what_they_use() -> None:
     course = course_of(open_home(HOMES / "demo.toml"), START, START + DAY, seed=1)
     car = course.cars["ev"]
     away = np.flatnonzero(car.plugged < 1)
-    assert (away[0], away[-1]) == (7 * 60 + 30 - 1, 17 * 60 + 15 - 2)
+    assert (away[0], away[-1]) == (7 * 60 + 30 - 1, 17 * 60 + 15 - 1)
     assert car.used_wh.sum() == pytest.approx(9000)
 
 
@@ -51,6 +54,42 @@ def test_the_weeks_before_are_aligned_with_the_time_itself_when_the_clocks_chang
     course = replace(_task(1.0, berlin), past=2 * DAY).course()
     assert course.minute_of(berlin) == 2 * 1440
     assert len(course.load_w) == 4 * 1440 + 60
+
+
+def test_long_ticks_do_not_make_the_gateway_late() -> None:
+    """Of an evening hour, a kettle among it, less than 4 % of the load goes through the meter: the battery is there."""
+    task = _task(1.0, START + timedelta(hours=18))
+    run = run_policy(task, Policy.SELF_CONSUMPTION, task.course())
+    load_kwh = sum(sample.load_w for sample in run.samples) / 60_000.0
+    assert load_kwh > 0.4
+    assert max(abs(a.load_w - b.load_w) for a, b in pairwise(run.samples)) > 500.0
+    assert sum(abs(sample.grid_w) for sample in run.samples) / 60_000.0 < 0.04 * load_kwh
+
+
+def test_a_heat_pump_is_bought_for_by_every_policy_and_none_undercuts_the_bound() -> None:
+    """Three winter hours, with a peak price and a limit that the grid orders."""
+    scenario = replace(
+        open_scenario(HOMES / "heat-pump.toml"),
+        start=datetime(2026, 1, 14, 16, tzinfo=UTC),
+        for_s=3 * 3600,
+        step_s=60.0,
+        site={"tariff": {"base_price_per_kwh": 0.3, "export_price_per_kwh": 0.08, "peak_price_per_kw": 5.0}},
+        orders=(OrderTable(signal=Signal.IMPORT_LIMIT_W, values=(2500.0,), start_s=3600.0, for_s=3600.0),),
+    )
+    found = compare(Task(scenario, past=DAY), [Policy.SELF_CONSUMPTION], processes=1)
+    plain = found.runs[Policy.SELF_CONSUMPTION]
+    assert not found.faults()
+    quarters = [np.mean([max(s.grid_w, 0.0) for s in plain.samples[k : k + 15]]) / 1000.0 for k in range(0, 180, 15)]
+    bought = sum(s.import_price * max(s.grid_w, 0.0) for s in plain.samples[1:]) / 60_000.0
+    assert plain.bill == pytest.approx(bought + 5.0 * max(quarters), abs=0.03)
+    assert found.summary()["policies"]["self-consumption"]["energy_kwh"]["heat_pump"] > 0.5
+    limited = slice(5, 8)
+    assert (found.house.import_limit_kw[limited] <= np.maximum(quarters[limited], 2.55) + 1e-6).all()
+    assert np.isinf(found.house.import_limit_kw[:4]).all()
+    heat = next(store for store in found.house.stores if store.id == "heat_pump")
+    assert heat.drain_kwh is not None
+    assert found.bound.power_kw["heat_pump"].sum() > 0.0
+    assert 2.0 < float(heat.gain.mean()) < 5.0
 
 
 def test_cars_begin_full_and_are_to_be_ready_for_their_trips() -> None:

@@ -63,6 +63,38 @@ def test_no_battery_is_emptied_into_a_car_where_its_owner_does_not_want_it() -> 
     assert (bound_of(kept).power_kw["car"] <= np.maximum(bound_of(kept).grid_kw, 0.0) + 1e-6).all()
 
 
+def test_the_highest_quarter_hour_of_each_month_has_its_price() -> None:
+    """Slots of five minutes, two months of two hours: one with a peak of 2 kW, one with a peak of 1 kW."""
+    load = np.array([2.0, 2.0, 2.0, 0.5, *[0.2] * 8, 3.0, 0.0, 0.0, *[0.1] * 9])
+    house = _house(
+        hours=np.full(N, 1 / 12),
+        load_kw=load,
+        peak_price=7.0,
+        quarter_of=np.arange(N) // 3,
+        month_of=np.repeat([3, 4], N // 2),
+    )
+    energy = float(load.sum()) / 12.0 * 0.3
+    assert bound_of(house).bill == pytest.approx(energy + 7.0 * (2.0 + 1.0))
+    full = _battery(end_value=0.0)  # covers everything, and feeds in what is left
+    assert bound_of(replace(house, stores=(full,))).bill == pytest.approx(-0.08 * (4.0 * 0.95 - load.sum() / 12.0))
+
+
+def test_heat_is_made_when_it_is_cheap_and_what_is_lost_with_it_is_paid_for() -> None:
+    prices = np.where(np.arange(N) < 12, 0.1, 0.4)
+    heat = Store(
+        "pump", 0.0, 0.0, 30.0, np.full(N, 3.0), np.zeros(N), np.full(N, 3.0), drain_kwh=np.full(N, 1.5), is_load=True
+    )
+    ideal = bound_of(_house(import_price=prices, load_kw=np.zeros(N), stores=(heat,)))
+    assert ideal.bill == pytest.approx(N * 1.5 / 3.0 * 0.1)
+    leaky = bound_of(_house(import_price=prices, load_kw=np.zeros(N), stores=(replace(heat, loss_per_h=0.02),)))
+    assert leaky.bill > ideal.bill + 0.01
+
+
+def test_heat_may_be_thrown_away_where_taking_is_paid() -> None:
+    heat = Store("pump", 0.0, 0.0, 2.0, np.full(N, 3.0), np.zeros(N), np.full(N, 3.0), is_load=True, wasted=True)
+    assert bound_of(_house(import_price=np.full(N, -0.1), stores=(heat,))).bill == pytest.approx(-N * 3.5 * 0.1)
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_no_way_to_run_a_house_undercuts_it(seed: int) -> None:

@@ -20,14 +20,14 @@ def _simulate(*options: str) -> Result:
 
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Two hours with a mandatory limit in them, drawn as well."""
+    """Seventy minutes with a mandatory limit in them, drawn as well."""
     folder = tmp_path_factory.mktemp("simulated")
     grid = folder / "grid.toml"
     grid.write_text(
         '[[order]]\nsignal = "import_limit_w"\nvalues = [4200, 6000]\nstart_s = 1200\nfor_s = 2400\nname = "peak"\n'
     )
     picture = folder / "p.svg"
-    options = ["--days", "0.0834", *MORNING, "--seed", "4", "--grid", str(grid), "--plot", str(picture), "--json"]
+    options = ["--days", "0.05", *MORNING, "--seed", "4", "--grid", str(grid), "--plot", str(picture), "--json"]
     result = _simulate(*options)
     assert result.exit_code == 0, result.output
     found: dict[str, Any] = json.loads(result.stdout)
@@ -54,7 +54,7 @@ def test_the_account_names_writes_ranks_and_cost(summary: dict[str, Any]) -> Non
     assert summary["decisions_by_rank"]["plan"] > 0
     assert summary["currency"] == "EUR"
     assert 0.0 <= summary["self_consumption"] <= 1.0
-    assert summary["ticks"] > 7000
+    assert summary["ticks"] > 4300
 
 
 def test_the_picture_is_svg_with_its_lines(summary: dict[str, Any]) -> None:

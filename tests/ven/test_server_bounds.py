@@ -107,6 +107,31 @@ def test_a_body_that_unpacks_to_32_mb_is_not_unpacked() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("asked", "first", "then"),
+    [
+        (b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n", b"HTTP/1.1 100 ", b"HTTP/1.1 200 "),
+        (b"expect: 100-Continue\r\nTransfer-Encoding: chunked\r\n\r\n", b"HTTP/1.1 100 ", b"HTTP/1.1 200 "),
+        (b"Expect: 100-continue\r\nContent-Length: 104857600\r\n\r\n", b"HTTP/1.1 413 ", b""),
+        (b"Expect: tea\r\nContent-Length: 4\r\n\r\n", b"HTTP/1.1 417 ", b""),
+    ],
+    ids=["with a length", "in chunks", "too big", "something else"],
+)
+def test_who_waits_for_a_word_before_the_body_gets_one(asked: bytes, first: bytes, then: bytes) -> None:
+    async def main() -> None:
+        async with server() as port, asyncio.timeout(5.0):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HEAD + asked)
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(first)
+            if then:
+                writer.write(b"4\r\nfour\r\n0\r\n\r\n" if b"chunked" in asked else b"four")
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(then)
+                assert await reader.readexactly(1) == b"4"
+            writer.close()
+
+    asyncio.run(main())
+
+
 SLOW = replace(BOUNDS, headers_timeout_s=0.3, body_timeout_s=0.3, keepalive_s=0.3)
 
 

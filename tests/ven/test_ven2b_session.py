@@ -70,6 +70,7 @@ def test_the_queue_is_drained_in_one_turn_and_everything_in_it_is_answered() -> 
 
     vtn = played(play)
     assert [(a.code, a.opt_type) for a in vtn.got(CreatedEvent)[0].answers] == [("200", "optIn")]
+    assert vtn.got(CreatedEvent)[0].response.request_id == ""  # it stands in each answer
     created = vtn.got(CreatedReport)[0]
     assert (created.response.code, created.response.request_id, created.pending) == ("461", "c1", ("r1",))
     assert vtn.got(RegisteredReport)[0].response.request_id == "c2"

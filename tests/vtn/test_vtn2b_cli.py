@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from click.testing import CliRunner, Result
@@ -72,6 +73,36 @@ def test_a_report_is_asked_for_shown_and_ended_by_commands() -> None:
         last = say(Poll(ven_id="ven-1"))
         assert isinstance(last, CancelReport)
         assert last.to_follow
+
+    play(work)
+
+
+def test_a_test_event_and_what_else_only_2_0b_knows_reach_its_vens_and_no_others() -> None:
+    def work(site: Operator, cem: Cem, say: Callable[[Message], Any]) -> None:
+        say(REGISTER)
+        assert cem("program", "add", "limits").exit_code == 0
+        limit = ("--type", "IMPORT_CAPACITY_LIMIT", "--unit", "KW", "--value", "4.2", "--duration", "PT1H")
+        more = ("--test", "--no-answer", "--ramp-up", "-PT5M", "--recovery", "PT10M")
+        made = cem("event", "add", "--program", "limits", *limit, *more, "--json")
+        assert made.exit_code == 0, made.output
+        event = say(Poll(ven_id="ven-1")).events[0]
+        assert (event.descriptor.is_test, event.response_required) == (True, "never")
+        assert event.period.ramp_up == timedelta(minutes=-5)
+        assert event.period.recovery == timedelta(minutes=10)
+        assert (event.signals[0].name, event.signals[0].intervals[0].value) == ("LOAD_CONTROL", 4200.0)
+        stored = json.loads(made.stdout)
+        assert [one["type"] for one in stored["intervals"][0]["payloads"]] == [
+            "X-TEST-IMPORT_CAPACITY_LIMIT",
+            "X-2B-RESPONSE-REQUIRED",
+            "X-2B-RAMP-UP",
+            "X-2B-RECOVERY",
+        ]
+        assert "no answer wanted" in cem("ven", "state", "house-1").stdout
+        assert cem("event", "change", stored["id"], "--value", "3").exit_code == 0
+        changed = say(Poll(ven_id="ven-1")).events[0]
+        assert (changed.descriptor.is_test, changed.period.ramp_up) == (True, timedelta(minutes=-5))
+        assert changed.signals[0].intervals[0].value == 3000.0
+        assert cem("event", "add", "--program", "limits", *limit, "--ramp-up", "P2D").exit_code == 2
 
     play(work)
 

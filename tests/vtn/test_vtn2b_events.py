@@ -9,7 +9,10 @@ import pytest
 
 from cem.sgcp.vtn.objects import Change
 from cem.wire.openadr2b.messages import (
+    CanceledOpt,
     CancelOpt,
+    CreatedEvent,
+    CreatedOpt,
     CreateOpt,
     DistributeEvent,
     OadrResponse,
@@ -17,7 +20,7 @@ from cem.wire.openadr2b.messages import (
     RequestEvent,
     RequestReregistration,
 )
-from cem.wire.openadr2b.parts import Availability, Available, QualifiedEventId
+from cem.wire.openadr2b.parts import Availability, Available, EventResponse, QualifiedEventId, Response
 from support.vtn2b_desk import NOON, Desk, versions
 
 ASK = RequestEvent(request_id="q", ven_id="ven-1")
@@ -183,6 +186,25 @@ def opt_of_event(opt_id: str, opt_type: str) -> CreateOpt:
         request_id="o",
         event=event,
     )
+
+
+def test_a_refused_opt_is_answered_by_its_service_with_the_code(desk: Desk) -> None:
+    created = desk.say(opt_of_event("o0", "optOut"))
+    assert (type(created), created.opt_id, created.response.code) == (CreatedOpt, "o0", "452")
+    canceled = desk.say(CancelOpt(request_id="c", opt_id="nobody", ven_id="ven-1"))
+    assert (type(canceled), canceled.opt_id, canceled.response.code) == (CanceledOpt, "nobody", "452")
+    assert canceled.response.request_id == "c"
+    stranger = desk.say(CancelOpt(request_id="c", opt_id="o0", ven_id="ven-2"))
+    assert (type(stranger), stranger.response.code) == (OadrResponse, "463")
+
+
+def test_answers_may_carry_the_request_s_identifier_alone(desk: Desk) -> None:
+    desk.limit(4.2)
+    event = desk.poll().events[0]
+    version = QualifiedEventId(event_id=event.descriptor.event_id, modification_number=0)
+    one = EventResponse(code="200", request_id="d7", event=version, opt_type="optIn")
+    answer = desk.say(CreatedEvent(response=Response(code="200"), answers=(one,), ven_id="ven-1"))
+    assert (answer.response.code, answer.response.request_id) == ("200", "d7")
 
 
 def test_an_opt_of_an_event_outranks_later_answers_until_it_is_taken_back(desk: Desk) -> None:

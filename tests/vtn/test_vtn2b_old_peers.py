@@ -1,6 +1,7 @@
 """VENs with the two old suites alone and with XML and HTTP habits of their own, as `openssl s_client` sends them."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,7 @@ HABITS: dict[str, Callable[[str, str], bytes]] = {
     "without a type": lambda service, xml: sized(service, xml).replace(b"Content-Type: application/xml\r\n", b""),
     "expecting to go on": lambda service, xml: sized(service, xml, more="Expect: 100-continue\r\n"),
     "chunked": chunked,
+    "HTTP/1.0": lambda service, xml: sized(service, xml).replace(b"HTTP/1.1", b"HTTP/1.0", 1),
     "with a mark of its byte order": marked,
 }
 
@@ -100,7 +102,7 @@ async def _old(folder: Path, kind: str, suite: str) -> None:
         port = int(vtn.base.rpartition(":")[2])
         for habit, written in HABITS.items():
             answer = await spoken(port, suite, ven, authority, written("EiRegisterParty", REGISTER))
-            assert b"HTTP/1.1 200" in answer, (habit, answer)
+            assert re.search(rb"HTTP/1\.[01] 200", answer), (habit, answer)
             assert b"registrationID>" in answer, (habit, answer)
             answer = await spoken(port, suite, ven, authority, written("OadrPoll", POLL))
             assert b"oadrResponse" in answer, (habit, answer)

@@ -5,8 +5,13 @@ An oadrDistributeEvent is the VTN's whole truth: an event that is not in it was 
 Interpretation:
 - the durations of a signal's intervals count, one after the other from the start of the active period; an interval's
   own start is not needed;
-- an event's ramp-up and recovery are for the VEN to use: the target holds from the start to the end;
+- an event's ramp-up and recovery (stretches before or after start and end in which load should change) are shown and
+  change nothing: a house is at its target within seconds, an event does not say from what to begin, and a limit that
+  sets in later or ends earlier would be one that was not kept. So the target holds from the start to the end;
 - an event that is cancelled while it runs ends as late by chance as it began late by chance;
+- what an event is for is one of all that its target names: this VEN, or a resource of ours; groups and parties are
+  not agreed on, so an event for them alone is not for us;
+- a VTN says completed by its own clock and does not know when we began late by chance: we end at our own end;
 - a cancelled event is agreed to (optIn), as is a test, which is never acted on.
 """
 
@@ -25,7 +30,7 @@ from cem.sgcp.events.store import Listing, Rejection
 from cem.sgcp.events.sweep import Stretch
 from cem.wire.openadr2b.messages import DistributeEvent
 from cem.wire.openadr2b.names import Code, EventState, OptType, ResponseRequired
-from cem.wire.openadr2b.parts import EiEvent, EventResponse, EventSignal, QualifiedEventId
+from cem.wire.openadr2b.parts import EiEvent, EventResponse, EventSignal, QualifiedEventId, Target
 
 _LIMITS = frozenset({SignalKind.IMPORT_LIMIT_W, SignalKind.EXPORT_LIMIT_W})
 _CANCELLED = "cancelled"
@@ -133,8 +138,8 @@ class Binding2b:
             raise _Refused(Code.OUT_OF_SEQUENCE, f"modification {version} after {version_of(held)}")
         if descriptor.status == EventState.CANCELLED:
             return None if held is None else _ending(held, now, version)
-        if descriptor.status == EventState.COMPLETED:
-            return None
+        if descriptor.status == EventState.COMPLETED and (held is None or is_cancelled(held)):
+            return None if held is None else _ending(held, now)
         if held is not None and version == version_of(held) and not is_cancelled(held):
             return held
         programme = self._programme(descriptor.market_context)
@@ -166,12 +171,15 @@ class Binding2b:
             randomise=shift,
             currency=currency,
             unsupported=unsupported,
+            notices=tuple(_transitions(event)),
         )
 
     def _targets(self, event: EiEvent, ven_id: str) -> tuple[str, ...]:
         target = event.target
-        if target.ven_ids and ven_id not in target.ven_ids:
-            raise _Refused(Code.TARGET_MISMATCH, "it is for another VEN", keep=False)
+        resources = tuple(name for name in target.resource_ids if name in self.known_resources)
+        if ven_id not in target.ven_ids and not resources and target != Target():
+            words = "it is for another VEN" if target.ven_ids else "nothing of what it is for is known here"
+            raise _Refused(Code.TARGET_MISMATCH, words, keep=not target.ven_ids)
         named = dict.fromkeys(target.resource_ids)
         for signal in event.signals:
             named.update(dict.fromkeys(signal.target.resource_ids if signal.target is not None else ()))
@@ -233,6 +241,14 @@ def _stretches(
         if end is None:
             return
         start = end
+
+
+def _transitions(event: EiEvent) -> Iterator[str]:
+    """In words when the provider would have load change."""
+    for span, at in ((event.period.ramp_up, "start"), (event.period.recovery, "end")):
+        if span:
+            minutes = abs(span) / timedelta(minutes=1)
+            yield f"load may change within {minutes:g} min {'after' if span > timedelta() else 'before'} its {at}"
 
 
 def _check(event: EiEvent) -> None:

@@ -57,7 +57,8 @@ def summary(event: GridEvent, now: datetime, cancelled: bool = False) -> EventSu
     """An event as shown to a person: what it asks now, else what it asks next."""
     at = interval_at(event, now) or interval_after(event, now)
     shown = at or (event.intervals[-1] if event.intervals else None)
-    phrases = [asked(shown.signals, event.currency)] if shown is not None else []
+    phrases = ["a test, nothing is moved for it"] if event.test else []
+    phrases += [asked(shown.signals, event.currency)] if shown is not None else []
     phrases += event.notices[:MOST_NAMED]
     if event.unsupported:
         phrases.append(f"not supported: {', '.join(event.unsupported[:MOST_NAMED])}")

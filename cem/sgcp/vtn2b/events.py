@@ -50,6 +50,9 @@ class Listed:
         return tuple(told.stored() for _, told in self.events if told.event_id in self.due and told.told_at is None)
 
 
+_NOTHING = Listed((), (), frozenset())
+
+
 def delivered(message: DistributeEvent, ven_id: str, objects: Objects, now: datetime) -> tuple[Change, ...]:
     """What to store once a message with events has arrived; what changed since then was not told."""
     changes = []
@@ -66,6 +69,8 @@ def listed(ven: Body, objects: Objects, now: datetime) -> Listed:
     """What a VEN is to know now."""
     known = {told.event_id: told for told in Told.of(objects, ven["id"])}
     seen = _seen(ven, objects, now)
+    if not known and not seen:
+        return _NOTHING
     found = [_current(ven["id"], event_id, one, known.get(event_id), now) for event_id, one in seen.items()]
     forgotten = []
     for last in known.values():
@@ -87,9 +92,12 @@ def listed(ven: Body, objects: Objects, now: datetime) -> Listed:
 
 def _seen(ven: Body, objects: Objects, now: datetime) -> dict[str, Template]:
     """The events that a VEN may see and that are not over, by id."""
-    sight = Sight.of(ven["clientID"], Role.VEN, objects)
     seen: dict[str, Template] = {}
-    for event in objects.all(ObjectType.EVENT):
+    listed = objects.all(ObjectType.EVENT)
+    if not listed:
+        return seen
+    sight = Sight.of(ven["clientID"], Role.VEN, objects)
+    for event in listed:
         program = objects.get(ObjectType.PROGRAM, event["programID"])
         if program is None or not sight.sees(ObjectType.EVENT, event, objects):
             continue
@@ -149,15 +157,16 @@ def _urgency(event: EiEvent, now: datetime) -> tuple[bool, int, datetime]:
 def answered(message: CreatedEvent, ven: Body, objects: Objects) -> tuple[Response, tuple[Change, ...]]:
     """How a VEN's answers fare, and what to store. An answer to an earlier version says nothing of the present one."""
     changes = []
-    response = fine(message.response.request_id)
+    request_id = message.response.request_id or next((answer.request_id for answer in message.answers), "")
+    response = fine(request_id)
     for answer in message.answers:
         event_id, number = answer.event.event_id, answer.event.modification_number
         told = Told.find(objects, ven["id"], event_id)
         if told is None:
-            response = refused(Code.INVALID_ID, f"no event {event_id[:60]!r}", message.response.request_id)
+            response = refused(Code.INVALID_ID, f"no event {event_id[:60]!r}", request_id)
         elif number > told.number:
             words = f"event {event_id[:60]!r} has no modification {number}"
-            response = refused(Code.OUT_OF_SEQUENCE, words, message.response.request_id)
+            response = refused(Code.OUT_OF_SEQUENCE, words, request_id)
         elif answer.opt_type not in _OPTS:
             _LOG.warning("%s: event %s: %r is neither in nor out", ven["venName"], event_id, answer.opt_type[:20])
         elif number == told.number and (told.answer, told.answer_code) != (answer.opt_type, answer.code):

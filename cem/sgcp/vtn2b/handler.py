@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from cem.sgcp.vtn.objects import Body, Change, Objects
 from cem.sgcp.vtn2b import events, opts, reports, waiting
@@ -11,12 +12,14 @@ from cem.sgcp.vtn2b.parties import Config2b, Parties
 from cem.sgcp.vtn2b.records import Opt, Told, Waiting
 from cem.sgcp.vtn2b.refusal import Refused, fine, refused
 from cem.wire.openadr2b.messages import (
+    CanceledOpt,
     CanceledPartyRegistration,
     CanceledReport,
     CancelOpt,
     CancelPartyRegistration,
     CancelReport,
     CreatedEvent,
+    CreatedOpt,
     CreatedReport,
     CreateOpt,
     CreatePartyRegistration,
@@ -30,15 +33,18 @@ from cem.wire.openadr2b.messages import (
     RegisterReport,
     RequestEvent,
     RequestReregistration,
+    UpdatedReport,
     UpdateReport,
 )
 from cem.wire.openadr2b.names import Code, Service
-from cem.wire.openadr2b.parts import EiEvent
+from cem.wire.openadr2b.parts import EiEvent, Response
 from cem.wire.openadr3 import ObjectType
 
 _LOG = logging.getLogger(__name__)
 SERVICES = frozenset(service.value for service in Service)
 _FEW_EVENTS = 20
+_OF_THE_SENDER = (Code.NOT_REGISTERED, Code.COMPLIANCE)
+"""Who speaks, or where, is wrong: what a message asks was not looked at, so its service has nothing to say."""
 Answer = tuple[Message, tuple[Change, ...]]
 
 
@@ -52,6 +58,34 @@ class Post:
     fingerprint: str | None
     message: Message
     waiting: str = ""  # of which waiting message; "": what carries events
+
+
+def _typed(message: Message, response: Response) -> Message:
+    """A refusal of what a message asks, as its service answers it."""
+    match message:
+        case CreateOpt():
+            return CreatedOpt(response=response, opt_id=message.opt_id)
+        case CancelOpt():
+            return CanceledOpt(response=response, opt_id=message.opt_id)
+        case RegisterReport():
+            return RegisteredReport(response=response, ven_id=message.ven_id)
+        case UpdateReport():
+            return UpdatedReport(response=response, ven_id=message.ven_id)
+        case CreateReport():
+            return CreatedReport(response=response, ven_id=message.ven_id)
+        case CancelReport():
+            return CanceledReport(response=response, ven_id=message.ven_id)
+        case CancelPartyRegistration():
+            return CanceledPartyRegistration(
+                response=response, registration_id=message.registration_id, ven_id=message.ven_id
+            )
+    return OadrResponse(response=response)
+
+
+@lru_cache(maxsize=1024)
+def _nothing_new(ven_id: str) -> OadrResponse:
+    """What most polls are answered with."""
+    return OadrResponse(response=fine(), ven_id=ven_id)
 
 
 class Vtn2b:
@@ -123,6 +157,8 @@ class Vtn2b:
             return self.parties.offer(response)
         if isinstance(message, RequestEvent):
             return DistributeEvent(response=response, request_id=request_id, vtn_id=self._config.vtn_id)
+        if refusal.code not in _OF_THE_SENDER:
+            return _typed(message, response)
         return OadrResponse(response=response)
 
     def _respond(self, message: Message, ven: Body, now: datetime) -> Answer:
@@ -188,7 +224,7 @@ class Vtn2b:
         turn, changes = waiting.first(ven, self._objects, now)
         if turn is not None:
             return waiting.message_of(turn), (*changes, waiting.sent(turn, now))
-        return OadrResponse(response=fine(), ven_id=ven["id"]), changes
+        return _nothing_new(ven["id"]), changes
 
     def to_post(self, ven_id: str, now: datetime) -> tuple[Post | None, tuple[Change, ...]]:
         """What is to be posted to a VEN next, None: nothing; and what to store before that."""

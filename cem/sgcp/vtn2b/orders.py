@@ -6,6 +6,7 @@ from typing import Any
 
 from cem.sgcp.vtn.objects import Change, Objects
 from cem.sgcp.vtn2b import events, reports, waiting
+from cem.sgcp.vtn2b.outgoing import read_event
 from cem.sgcp.vtn2b.parties import Config2b, Parties
 from cem.sgcp.vtn2b.records import ASKED, CANCELLED, Offer, Opt, Party, Request, Told, Waiting
 from cem.sgcp.vtn2b.refusal import Refused
@@ -17,7 +18,7 @@ from cem.wire.openadr2b.messages import (
     RegisterReport,
     RequestReregistration,
 )
-from cem.wire.openadr2b.names import Code
+from cem.wire.openadr2b.names import Code, ResponseRequired
 
 Ordered = tuple[dict[str, Any], tuple[Change, ...]]
 
@@ -111,6 +112,7 @@ class Orders:
                     "modification": one.number,
                     "cancelled": one.cancelled_at is not None,
                     "told": one.told_at is not None,
+                    "answerWanted": read_event(one.xml).response_required != ResponseRequired.NEVER,
                     "answer": one.answer,
                     "code": one.answer_code,
                     "opt": events.opt_of(one, opts),

@@ -3,6 +3,7 @@
 Interpretation: what 3.1 says and 2.0b cannot is left out, not bent: signals without a counterpart, events with gaps,
 those that begin again and again, and limits that are levels for a part of the time. A random start of 3.1 is to both
 sides; here it becomes a late one. Levels of load shedding, emergencies among them, are SIMPLE signals.
+What 2.0b can say and 3.1 cannot is in private payload types (`manner.py`).
 """
 
 import hashlib
@@ -20,8 +21,9 @@ from cem.model.provider import Provider
 from cem.sgcp.bindings.openadr2b_signals import EXPORT_LIMIT
 from cem.sgcp.bindings.openadr3 import LOWEST_PRIORITY, Binding, Bounds
 from cem.sgcp.vtn.objects import Body, Objects
+from cem.sgcp.vtn2b.manner import told_apart
 from cem.sgcp.vtn2b.records import Told
-from cem.wire.openadr2b.names import EventState, ResponseRequired, SignalName, SignalType
+from cem.wire.openadr2b.names import EventState, SignalName, SignalType
 from cem.wire.openadr2b.parts import (
     ActivePeriod,
     EiEvent,
@@ -70,7 +72,7 @@ def template(event: Body, program: Body, objects: Objects) -> Template | None:
 
 
 def _template(event: Body, program: Body) -> Template | None:
-    read = validate(Event, dict(event))
+    read, manner = told_apart(validate(Event, dict(event)))
     made_at = parse_datetime(event["createdDateTime"])
     bound = _READER.event(read, validate(Program, dict(program)), None, {read.id: 0.0}, made_at)
     if not isinstance(bound, GridEvent) or not bound.intervals or not _is_whole(bound.intervals):
@@ -89,6 +91,7 @@ def _template(event: Body, program: Body) -> Template | None:
             market_context=market_context(bound.programme_id),
             created_at=made_at,
             status=EventState.NONE,
+            test="true" if manner.test else None,
             comment=bound.name,
         ),
         period=ActivePeriod(
@@ -96,9 +99,11 @@ def _template(event: Body, program: Body) -> Template | None:
             duration=timedelta() if end is None else end - start,
             start_after=late or None,
             notification=timedelta(),  # the schema can do without it, some VENs cannot
+            ramp_up=manner.ramp_up,
+            recovery=manner.recovery,
         ),
         signals=signals,
-        response_required=ResponseRequired.ALWAYS,
+        response_required=manner.response_required,
     )
     xml = written(found)
     digest = hashlib.sha256(xml.encode()).hexdigest()[:16]

@@ -6,7 +6,9 @@ tapers, fuses, reaction times and shared inverters are left out; a store may go 
 the compared policies went, and holds at each appointed time what the emptiest of those held that kept the appointment.
 Where the owner lets no battery be emptied into a car, cars and batteries take no more than what is bought and the sun
 leaves, or as much more as with a compared policy in that slot; and as a car takes nothing or its smallest current, a
-share of what it takes is bought while the sun leaves less than that.
+share of what it takes is bought while the sun leaves less than that. Limits hold in slots that they cover whole, and
+never below what a policy took. A heat pump's store is never colder than with the coldest of the policies, and the
+machine always as good as it is then, with as little lost.
 What is stored at the end is paid for as with every policy.
 """
 
@@ -42,7 +44,8 @@ class Store:
     """A battery, a car, a load with a daily need, a heat store: kWh stored; kW per slot at the terminal, magnitudes.
 
     `drain_kwh` leaves it in a slot whatever is done. `end_value` is per kWh stored at the end. `is_load`: a battery may
-    be emptied into it. `least_kw`: it takes nothing, or at least this much.
+    be emptied into it. `least_kw`: it takes nothing, or at least this much. `wasted`: what
+    is taken need not be stored.
     """
 
     id: str
@@ -59,6 +62,7 @@ class Store:
     appointments: tuple[Appointment, ...] = ()
     is_load: bool = False
     least_kw: float = 0.0
+    wasted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,9 @@ class House:
     given_kw: Array | None = None  # where no battery may be emptied into a car or another one: what is theirs unbought
     spare_kw: Array | None = None  # and the most that the sun ever leaves in the slot
     slack_kw: Array | None = None  # by how much a policy got round what follows from that
-    peak_price: float = 0.0  # per kW of the highest mean import of a slot
+    peak_price: float = 0.0  # per kW of the highest mean import of a quarter hour, of each month
+    quarter_of: NDArray[np.int64] | None = None  # number of each slot's quarter hour; None: each slot is one
+    month_of: NDArray[np.int64] | None = None  # and of its month; None: all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,16 +179,12 @@ def bound_of(house: House) -> Bound:
     _through_the_meter(made, house, flows, parts)
     _into_cars(made, house, flows[1.0], parts)
     if house.peak_price > 0.0:
-        peak = made.column(1, 0.0, np.inf, house.peak_price)
-        rows = made.row(np.full(n, -np.inf), np.zeros(n))
-        for each in flows[1.0]:
-            made.add(rows, each, 1.0)
-        made.add(rows, np.repeat(peak, n), -1.0)
+        _peaks(made, house, flows[1.0])
     values = made.solved()
     imported = sum((values[each] for each in flows[1.0]), np.zeros(n))
     exported = sum((values[each] for each in flows[-1.0]), np.zeros(n))
     bill = float((hours * (house.import_price * imported - house.export_price * exported)).sum())
-    bill += house.peak_price * float(imported.max())
+    bill += house.peak_price * sum(_highest(house, imported))
     stored = {store.id: values[part.stored] for store, part in zip(house.stores, parts, strict=True)}
     worth = sum(store.end_value * (float(stored[store.id][-1]) - store.stored_kwh) for store in house.stores)
     return Bound(
@@ -192,6 +194,32 @@ def bound_of(house: House) -> Bound:
         {s.id: values[p.into][every] - values[p.out] for s, p in zip(house.stores, parts, strict=True)},
         stored,
     )
+
+
+def _quarters(house: House) -> tuple[NDArray[np.int64], Array, NDArray[np.int64]]:
+    """Of each slot the position of its quarter hour and its share of it; of each quarter hour that of its month."""
+    n = len(house.hours)
+    first: NDArray[np.int64]
+    _, first, at = np.unique(np.arange(n) if house.quarter_of is None else house.quarter_of, True, True)
+    _, months = np.unique(np.zeros(n, np.int64) if house.month_of is None else house.month_of, return_inverse=True)
+    return at, house.hours / np.bincount(at, house.hours)[at], months[first]
+
+
+def _peaks(made: _Programme, house: House, bought: tuple[NDArray[np.int64], NDArray[np.int64]]) -> None:
+    """The highest mean import of a quarter hour in each month."""
+    at, share, month = _quarters(house)
+    peaks = made.column(int(month.max()) + 1, 0.0, np.inf, house.peak_price)
+    rows = made.row(np.full(len(month), -np.inf), np.zeros(len(month)))
+    for each in bought:
+        made.add(rows[at], each, share)
+    made.add(rows, peaks[month], -1.0)
+
+
+def _highest(house: House, imported: Array) -> list[float]:
+    """The same of a solution."""
+    at, share, month = _quarters(house)
+    means = np.bincount(at, share * imported)
+    return [float(means[month == one].max()) for one in np.unique(month)]
 
 
 def _into_cars(
@@ -235,7 +263,7 @@ def _store(made: _Programme, store: Store, balance: NDArray[np.int64], hours: Ar
     kept = 1.0 - store.loss_per_h * hours
     rest = np.zeros(n) if store.drain_kwh is None else -store.drain_kwh
     rest[0] += store.stored_kwh * kept[0]
-    rows = made.row(rest, rest)
+    rows = made.row(np.full(n, -np.inf) if store.wasted else rest, rest)
     made.add(rows, stored, 1.0)
     made.add(rows[1:], stored[:-1], -kept[1:])
     made.add(rows, into, -store.gain * hours)

@@ -3,12 +3,13 @@
 import asyncio
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cem.simulation.harness import ANSWER_S
 from cem.simulation.plant import Home, SimulatedHome
 
 Array = NDArray[np.float64]
@@ -26,6 +27,14 @@ class CarCourse:
 
 
 @dataclass(frozen=True, slots=True)
+class HeatCourse:
+    """Of a heat pump per minute: the air outside, and the heat that the house wants, in Wh."""
+
+    outdoor_c: Array
+    wanted_wh: Array
+
+
+@dataclass(frozen=True, slots=True)
 class Course:
     """Values of whole minutes from `start` on; powers are means in W, generation as a magnitude before any limit."""
 
@@ -33,6 +42,7 @@ class Course:
     load_w: Array
     pv_w: Mapping[str, Array]
     cars: Mapping[str, CarCourse]
+    heat: Mapping[str, HeatCourse] = field(default_factory=dict)
 
     @property
     def minutes(self) -> int:
@@ -61,6 +71,13 @@ class Course:
                 )
                 for name, car in self.cars.items()
             },
+            {
+                name: HeatCourse(
+                    np.concatenate([heat.outdoor_c, later.heat[name].outdoor_c]),
+                    np.concatenate([heat.wanted_wh, later.heat[name].wanted_wh]),
+                )
+                for name, heat in self.heat.items()
+            },
         )
 
     def part(self, start: datetime, end: datetime) -> "Course":
@@ -71,6 +88,7 @@ class Course:
             self.load_w[which],
             {name: values[which] for name, values in self.pv_w.items()},
             {name: CarCourse(car.plugged[which], car.used_wh[which]) for name, car in self.cars.items()},
+            {name: HeatCourse(heat.outdoor_c[which], heat.wanted_wh[which]) for name, heat in self.heat.items()},
         )
 
 
@@ -95,8 +113,11 @@ def course_of(home: Home, start: datetime, end: datetime, *, seed: int | None, s
         try:
             for minute in range(count):
                 for _ in range(per_minute):
-                    plant.step(step_s)
-                    record.take(minute, 1.0 / per_minute)
+                    if step_s > ANSWER_S:
+                        plant.step(step_s - ANSWER_S, steady=True)
+                        record.take(minute, (1.0 - ANSWER_S / step_s) / per_minute)
+                    plant.step(min(ANSWER_S, step_s))
+                    record.take(minute, min(ANSWER_S / step_s, 1.0) / per_minute)
         finally:
             await plant.stop()
         return record.course(start)
@@ -112,7 +133,9 @@ class _Record:
         self._load = np.zeros(count)
         self._pv = {name: np.zeros(count) for name in house.roofs}
         self._cars = {name: CarCourse(np.zeros(count), np.zeros(count)) for name in house.charging_points}
+        self._heat = {name: HeatCourse(np.zeros(count), np.zeros(count)) for name in house.heat_pumps}
         self._left = {name: car.soc_wh for name, car in house.charging_points.items()}
+        self._wanted = {name: pump.drawn_wh + pump.unmet_wh for name, pump in house.heat_pumps.items()}
         self._plug_ins = {name: car.plug_ins for name, car in house.charging_points.items()}
 
     def take(self, minute: int, share: float) -> None:
@@ -127,6 +150,11 @@ class _Record:
                 self._plug_ins[name] = car.plug_ins
                 mine.used_wh[minute] += self._left[name] - car.soc_wh
             self._left[name] = car.soc_wh
+        for name, pump in house.heat_pumps.items():
+            heat = self._heat[name]
+            heat.outdoor_c[minute] += share * house.outdoor_c
+            heat.wanted_wh[minute] += pump.drawn_wh + pump.unmet_wh - self._wanted[name]
+            self._wanted[name] = pump.drawn_wh + pump.unmet_wh
 
     def course(self, start: datetime) -> Course:
-        return Course(start, self._load, self._pv, self._cars)
+        return Course(start, self._load, self._pv, self._cars, self._heat)

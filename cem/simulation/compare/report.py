@@ -10,27 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from cem.simulation.account import TOLERANCE, TOLERANCE_W, Sample
-from cem.simulation.compare.bound import Appointment, Array, Bound, House, Store, bought_share, bound_of
+from cem.simulation.account import Sample
+from cem.simulation.compare.bound import Bound, House, bound_of
 from cem.simulation.compare.course import Course
+from cem.simulation.compare.house import Worth, heat_gains, house_of
 from cem.simulation.compare.policies import Policy
 from cem.simulation.compare.run import Run, Task, run_policy
-from cem.simulation.plant import EvSpec
-
-SLOT_MIN = (15, 5, 1)
-"""Lengths of a slot of the bound, minutes: the longest in which all prices stay."""
-MIN_CURRENT_A = 6.0
-"""IEC 61851-1."""
-KEPT_PCT = 0.05
-"""A battery's least level is known so well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Worth:
-    """What counts beside the bill, per kWh: at the charging side of a store, and of what a car was short."""
-
-    refill: float
-    dearest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +60,10 @@ class Comparison:
     def _line(self, run: Run) -> dict[str, Any]:
         summary, share = run.summary, self.share(run.policy)
         return {
-            "cost": summary["cost"],
+            "cost": round(run.bill, 4),
             "settled": round(self.settled[run.policy], 4),
             "share": None if share is None else round(share, 4),
+            "within_slots": round(self.within_slots(run.policy), 4),
             "ev_short_kwh": summary["goals"]["missing_kwh"],
             "goals_missed": summary["goals"]["missed"],
             "limit_over_kwh": round(sum(limit["over_kwh"] for limit in summary["limits"]), 4),
@@ -87,6 +73,18 @@ class Comparison:
             "writes": sum(summary["writes"].values()),
             "energy_kwh": summary["energy_kwh"],
         }
+
+    def within_slots(self, policy: Policy) -> float:
+        """What it cost to buy and to sell within one slot of the bound, which knows means only."""
+        ends = np.rint(np.cumsum(self.house.hours) * 60.0).astype(int)
+        begins = np.concatenate([[0], ends[:-1]])
+        grid_kw = np.array([sample.grid_w for sample in self.runs[policy].samples]) / 1000.0
+        lost = 0.0
+        for buy, sell, begin, end in zip(self.house.import_price, self.house.export_price, begins, ends, strict=True):
+            bought = float(np.maximum(grid_kw[begin:end], 0.0).sum()) / 60.0
+            sold = float(np.maximum(-grid_kw[begin:end], 0.0).sum()) / 60.0
+            lost += min(bought, sold) * float(buy - sell)
+        return lost
 
     def faults(self) -> list[str]:
         """What our own policy must not do, in words: cost more than plain self-consumption, be short, break a limit."""
@@ -128,8 +126,9 @@ def compare(task: Task, policies: Sequence[Policy] = tuple(Policy), *, processes
         runs = [run_policy(task, policy, course) for policy in policies]
     found = {run.policy: run for run in sorted(runs, key=lambda run: policies.index(run.policy))}
     worth = _worth(found[policies[0]].samples)
-    settled = {policy: _settled(task, run, worth) for policy, run in found.items()}
-    house = _house(task, course, found, worth)
+    gains = _gains(task, course, found)
+    settled = {policy: _settled(run, worth, gains) for policy, run in found.items()}
+    house = house_of(task, course, found, worth, gains)
     return Comparison(task, found, settled, house, bound_of(house), worth)
 
 
@@ -151,194 +150,20 @@ def _worth(samples: Sequence[Sample]) -> Worth:
     return Worth(max(float(np.mean(cheapest)), 0.0), dearest)
 
 
-def _gains(task: Task) -> dict[str, float]:
+def _gains(task: Task, course: Course, runs: Mapping[Policy, Run]) -> dict[str, float]:
     """Stored per kWh taken, of everything that holds energy."""
     home = task.scenario.home
     return {
+        **heat_gains(task, course, runs),
         **{spec.id: spec.charge_efficiency for spec in home.battery},
         **{spec.id: spec.efficiency for spec in home.ev},
         **{spec.id: 1.0 for spec in home.relay_load if spec.daily_wh is not None},
     }
 
 
-def _settled(task: Task, run: Run, worth: Worth) -> float:
+def _settled(run: Run, worth: Worth, gains: Mapping[str, float]) -> float:
     begin, end = run.stored_wh
-    missing_wh = sum(due.missing_wh for due in run.dues) + run.unmet_wh
-    left = sum((end[name] - begin[name]) / 1000.0 / gain * worth.refill for name, gain in _gains(task).items())
+    missing_wh = sum(due.missing_wh for due in run.dues)
+    missing_wh += sum(unmet_wh / gains[name] for name, unmet_wh in run.unmet_wh.items())
+    left = sum((end[name] - begin[name]) / 1000.0 / gain * worth.refill for name, gain in gains.items())
     return run.bill - left + missing_wh / 1000.0 * worth.dearest
-
-
-# --- the house as the bound knows it --------------------------------------------------------------------------
-
-
-def _house(task: Task, course: Course, runs: Mapping[Policy, Run], worth: Worth) -> House:
-    here = course.part(task.start, task.end)
-    samples = next(iter(runs.values())).samples
-    buy = np.array([sample.import_price for sample in samples])
-    sell = np.array([sample.export_price for sample in samples])
-    slots = _slots(task, buy, sell)
-    widths = np.diff(slots).astype(float)
-
-    def mean(values: Array) -> Array:
-        return np.asarray(np.add.reduceat(values, slots[:-1]) / widths, np.float64)
-
-    hours = widths / 60.0
-    return House(
-        hours,
-        mean(buy),
-        mean(sell),
-        mean(here.load_w) / 1000.0,
-        mean(here.sun_w) / 1000.0,
-        *_limits(task, len(widths)),
-        tuple(_stores(task, here, runs, worth, slots, hours)),
-        *_sun_for_cars(task, here, runs, slots),
-    )
-
-
-def _sun_for_cars(
-    task: Task, here: Course, runs: Mapping[Policy, Run], slots: np.ndarray[Any, np.dtype[np.int64]]
-) -> tuple[Array | None, Array | None, Array | None]:
-    """As `House` has them: given, spare, slack; none where a battery may be emptied into a car."""
-    if any(policy.into_car for policy in task.site().site.batteries):
-        return None, None, None
-
-    def mean_kw(watts: Array) -> Array:
-        return np.asarray(np.add.reduceat(watts, slots[:-1]) / np.diff(slots) / 1000.0, np.float64)
-
-    spare_w = np.maximum(here.sun_w - here.load_w, 0.0)
-    spare_kw = np.asarray(np.maximum.reduceat(spare_w, slots[:-1]) / 1000.0, np.float64)
-    flows = [
-        [
-            mean_kw(np.array(watts))
-            for watts in zip(*((s.ev_w, max(s.battery_w, 0.0), max(s.grid_w, 0.0)) for s in run.samples), strict=True)
-        ]
-        for run in runs.values()
-    ]
-    given = np.maximum.reduce([mean_kw(spare_w), *(car + battery - bought for car, battery, bought in flows)])
-    least = [_least_kw(task, car) for car in task.scenario.home.ev]
-    if not least:
-        return given, None, None
-    share = bought_share(spare_kw, max(least))
-    slack = np.maximum.reduce([np.zeros(len(spare_kw)), *(car * share - bought for car, _, bought in flows)])
-    return given, spare_kw, slack
-
-
-def _least_kw(task: Task, car: EvSpec) -> float:
-    """The smallest power at which a car charges: on one phase where its charging point changes to it."""
-    changes = any(device.switches_phases for device in task.scenario.home.device)
-    phases = 1 if changes else min(car.phases, car.car_phases)
-    return max(MIN_CURRENT_A, car.car_min_a) * phases * task.scenario.home.grid.voltage_v / 1000.0
-
-
-def _slots(task: Task, buy: Array, sell: Array) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Edges in minutes since the begin, on round times."""
-    count = len(buy)
-    begin = round(task.start.timestamp() / 60.0)
-    changes = 1 + np.flatnonzero((np.diff(buy) != 0) | (np.diff(sell) != 0))
-    for length in SLOT_MIN:
-        first = -begin % length
-        edges = np.unique(np.concatenate([[0], np.arange(first, count, length), [count]]))
-        if np.isin(changes, edges).all():
-            return edges
-    return np.arange(count + 1)
-
-
-def _limits(task: Task, slots: int) -> tuple[Array, Array]:
-    """The contract's, with what an account tolerates."""
-    connection = task.site().site.connection
-    most_kw = [
-        np.inf if limit is None else (limit + max(TOLERANCE_W, TOLERANCE * limit)) / 1000.0
-        for limit in (connection.import_limit_w, connection.export_limit_w)
-    ]
-    return np.full(slots, most_kw[0]), np.full(slots, most_kw[1])
-
-
-def _stores(
-    task: Task,
-    here: Course,
-    runs: Mapping[Policy, Run],
-    worth: Worth,
-    slots: np.ndarray[Any, np.dtype[np.int64]],
-    hours: Array,
-) -> list[Store]:
-    home, count = task.scenario.home, len(slots) - 1
-    begins = next(iter(runs.values())).stored_wh[0]
-    reserves = {policy.resource_id: policy.reserve_pct for policy in task.site().site.batteries}
-    stores = []
-    for spec in home.battery:
-        least = min(run.least_soc_pct[spec.id] for run in runs.values()) - KEPT_PCT
-        floor_pct = min(max(spec.min_soc_pct, reserves.get(spec.id, 10.0)), least)
-        stores.append(
-            Store(
-                spec.id,
-                begins[spec.id] / 1000.0,
-                max(floor_pct, 0.0) / 100.0 * spec.capacity_wh / 1000.0,
-                spec.capacity_wh * spec.max_soc_pct / 100_000.0,
-                np.full(count, spec.max_charge_w / 1000.0),
-                np.full(count, spec.max_discharge_w / 1000.0),
-                np.full(count, spec.charge_efficiency),
-                spec.discharge_efficiency,
-                end_value=worth.refill / spec.charge_efficiency,
-            )
-        )
-    for car in home.ev:
-        mine = here.cars[car.id]
-        plugged = np.add.reduceat(mine.plugged, slots[:-1]) / np.diff(slots)
-        most_kw = min(car.max_a, car.car_max_a) * min(car.phases, car.car_phases) * home.grid.voltage_v / 1000.0
-        stores.append(
-            Store(
-                car.id,
-                begins[car.id] / 1000.0,
-                0.0,
-                car.capacity_wh * car.target_soc_pct / 100_000.0,
-                most_kw * plugged,
-                np.zeros(count),
-                np.full(count, car.efficiency),
-                drain_kwh=np.add.reduceat(mine.used_wh, slots[:-1]) / 1000.0,
-                end_value=worth.refill / car.efficiency,
-                least_kw=_least_kw(task, car),
-                appointments=tuple(_appointments(task, car.id, car.capacity_wh, runs, slots)),
-            )
-        )
-    for load in home.relay_load:
-        if load.daily_wh is not None:
-            daily = load.daily_wh / 1000.0
-            stores.append(
-                Store(
-                    load.id,
-                    daily / 2.0,
-                    0.0,
-                    daily,
-                    np.full(count, load.power_w / 1000.0),
-                    np.zeros(count),
-                    np.ones(count),
-                    drain_kwh=daily * hours / 24.0,
-                    end_value=worth.refill,
-                    is_load=True,
-                )
-            )
-    return stores
-
-
-def _appointments(
-    task: Task,
-    car: str,
-    capacity_wh: float,
-    runs: Mapping[Policy, Run],
-    slots: np.ndarray[Any, np.dtype[np.int64]],
-) -> list[Appointment]:
-    """At each time at which a goal was due: what the emptiest held of those that kept it, or of all where none did."""
-    dues: dict[float, list[tuple[float, bool]]] = {}
-    for run in runs.values():
-        for due in run.dues:
-            if due.car == car:
-                minute = (due.at - task.start) / timedelta(minutes=1)
-                dues.setdefault(minute, []).append((due.soc_pct, due.missing_wh <= 0.0))
-    found = []
-    for minute, held in dues.items():
-        kept = [soc for soc, met in held if met]
-        slot = int(np.searchsorted(slots, minute - 1e-6)) - 1  # the slot that ends then, or in which it falls
-        least = min(kept) if kept else min(soc for soc, _ in held)
-        if slot >= 0:
-            found.append(Appointment(slot, least / 100.0 * capacity_wh / 1000.0))
-    return found

@@ -25,8 +25,9 @@ class _Kept:
 
     state: int | None = None
     since_s: float | None = None  # None: it has not been switched yet
-    disturbed_s: float = float("-inf")  # when it last did not do what it is told, or no gateway ran
-    written_s: float = float("-inf")  # when the gateway last switched it
+    disturbed_s: float = float("-inf")  # when it last did not do what it is told
+    written_s: float = float("-inf")  # when the present gateway last switched it
+    left_s: float = float("-inf")  # when one that ended since last did: as it handed it back
     ordered: Rank | None = None  # of the set point that last asked for another state
     was_told: float | None = None
     closings: list[float] = field(default_factory=list)
@@ -37,7 +38,11 @@ class _Kept:
 
 
 class Contacts:
-    """The part of I8 that is about relays. Over restarts of the gateway, and as the contacts really stand."""
+    """The part of I8 that is about relays. Over restarts of the gateway, and as the contacts really stand.
+
+    Not judged is what the gateway did not switch: a contact's own timer, another hand, a device that does not obey, and
+    what a gateway that ends hands back (I22).
+    """
 
     name = "I8"
 
@@ -53,10 +58,13 @@ class Contacts:
         found = []
         for part in seen.facts.switched:
             mine = self._kept.setdefault(part.resource.id, _Kept())
-            if not part.well or not seen.runs:
+            if not part.well:
                 mine.disturbed_s = seen.at_s
-            if any(w.device_id == part.resource.device_id and switched(w.what) for w in seen.writes if w.by_topic):
-                mine.written_s = seen.at_s
+            for write in seen.writes:
+                if write.by_topic and write.device_id == part.resource.device_id and switched(write.what):
+                    mine.left_s, mine.written_s = (
+                        (seen.at_s, mine.written_s) if write.former else (mine.left_s, seen.at_s)
+                    )
             self._listen(seen, part, mine)
             found += self._changed(seen, part, mine)
         for pump in seen.facts.heat_pumps:
@@ -83,7 +91,7 @@ class Contacts:
             return []
         before, since_s = mine.state, mine.since_s
         mine.state, mine.since_s = part.state, seen.at_s
-        by_us = seen.at_s - mine.written_s <= self._bounds.lag_s
+        by_us = seen.at_s - mine.written_s <= self._bounds.lag_s < seen.at_s - mine.left_s
         if not by_us or seen.at_s - mine.disturbed_s < UNDISTURBED_S or seen.safe:
             return []  # somebody else switched it, or its own timer: whether that was fed is I13
         found = self._too_often(seen, part, mine)

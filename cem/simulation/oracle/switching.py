@@ -193,14 +193,14 @@ class _Kept:
 
 
 class _Occasions:
-    """When the grid last ended or loosened anything, a limit of either side or a price: each begins a wait of its own.
+    """When the grid last ended or loosened anything, a limit, a price or an asked power: each begins a wait of its own.
 
     What happened while nobody could look (no gateway, no trusted clock, no meter) may have ended until now.
     """
 
     def __init__(self) -> None:
         self.last_s = 0.0
-        self._before: tuple[float, float, bool] | None = None
+        self._before: tuple[float, float, bool, bool] | None = None
 
     def unseen(self, at_s: float) -> None:
         """Takes one step at which nobody could look."""
@@ -214,9 +214,16 @@ class _Occasions:
         wall = inputs.now.wall
         events = (window for window in inputs.directive.prices if window.source != TARIFF)
         priced = any(w.start <= wall and (w.end is None or wall < w.end) for w in events)
-        before, self._before = self._before, (most_w, least_w, priced)
-        if before is not None and (most_w > before[0] or least_w < before[1] or (before[2] and not priced)):
+        asked = _asked_of_site(inputs)
+        before, self._before = self._before, (most_w, least_w, priced, asked)
+        if before is None:
+            return
+        if most_w > before[0] or least_w < before[1] or (before[2] and not priced) or (before[3] and not asked):
             self.last_s = at_s
+
+
+def _asked_of_site(inputs: Inputs) -> bool:
+    return any(dispatch.subject == SITE for dispatch in inputs.directive.dispatches)
 
 
 class Spread:
@@ -289,6 +296,9 @@ class Spread:
         before, self._before = self._before, now
         if now is not None and self._kept is not None and (now.max_w or 0.0) <= self._kept.limit_w:
             self._kept = None
+        if _asked_of_site(inputs):  # the grid's word for this very moment
+            self._kept = None
+            return
         if before is None or before.max_w is None or before.until is None or before.spread:
             return
         ended = now is None or (now.max_w or 0.0) > before.max_w + 1.0

@@ -6,7 +6,7 @@ but for these texts, and so are the canonical forms that were signed. The signat
 the known message and the new time and nonce.
 """
 
-import base64
+import binascii
 import hmac
 import re
 from collections import OrderedDict
@@ -37,8 +37,9 @@ class _Known:
     """A body that was read: how it looks but for the four texts, and the two canonical forms with gaps for them."""
 
     pattern: re.Pattern[bytes]
-    info: tuple[bytes | str, ...]
-    protection: tuple[bytes | str, ...]
+    names: tuple[bytes, ...]  # of the texts, in the order of the pattern's groups
+    info: bytes
+    protection: bytes
     hashed: Hash
     algorithm: HashAlgorithm
     key: PublicKey
@@ -48,8 +49,8 @@ class _Known:
 class SignedReader:
     """Reads the signed messages of many senders. Any thread may ask."""
 
-    def __init__(self, memory: ReplayMemory | None = None) -> None:
-        self._memory = memory or ReplayMemory()
+    def __init__(self) -> None:
+        self._memory = ReplayMemory()
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._lock = Lock()
 
@@ -60,9 +61,9 @@ class SignedReader:
         match = None if known is None or len(body) > _MOST_BYTES else known.pattern.fullmatch(body)
         if known is None or match is None:
             return self._read(body, by, now)
-        texts = match.groupdict()
+        texts = dict(zip(known.names, match.groups(), strict=True))
         _check(known, texts)
-        admit(texts["timestamp"].decode(), texts["nonce"].decode(), by, self._memory, now)
+        admit(texts[b"timestamp"].decode(), texts[b"nonce"].decode(), by, self._memory, now)
         return known.message
 
     def _read(self, body: bytes, by: str, now: datetime) -> Message:
@@ -79,19 +80,21 @@ class SignedReader:
         return message
 
 
-def _check(known: _Known, texts: Mapping[str, bytes]) -> None:
+def _check(known: _Known, texts: dict[bytes, bytes]) -> None:
     """Raises SignatureError where the signature does not hold over the body that these texts make."""
-    protected = known.hashed(_filled(known.protection, texts)).digest()
-    if not hmac.compare_digest(base64.b64encode(protected), texts["digest"]):
+    protected = known.hashed(known.protection % texts).digest()
+    if not hmac.compare_digest(binascii.b2a_base64(protected, newline=False), texts[b"digest"]):
         raise SignatureError("does not hold: its time or nonce was changed")
     try:
-        check(known.key, known.algorithm, texts["value"].decode(), _filled(known.info, texts))
+        check(known.key, known.algorithm, texts[b"value"].decode(), known.info % texts)
     except Unsound as error:
         raise SignatureError(f"does not hold: {error}") from error
 
 
-def _filled(parts: tuple[bytes | str, ...], texts: Mapping[str, bytes]) -> bytes:
-    return b"".join(texts[part] if isinstance(part, str) else part for part in parts)
+def _template(parts: tuple[bytes | str, ...]) -> bytes:
+    return b"".join(
+        b"%%(%s)s" % part.encode() if isinstance(part, str) else part.replace(b"%", b"%%") for part in parts
+    )
 
 
 def _learnt(body: bytes, found: Opened, message: Message) -> _Known | None:
@@ -111,11 +114,16 @@ def _learnt(body: bytes, found: Opened, message: Message) -> _Known | None:
     protection = _parted(found.protection.written, {name: texts[name] for name in ("timestamp", "nonce")})
     if whole is None or info is None or protection is None:
         return None
-    pattern = b"".join(
-        b"(?P<%s>%s)" % (part.encode(), _FORMS[part]) if isinstance(part, str) else re.escape(part) for part in whole
-    )
+    pattern = b"".join(b"(%s)" % _FORMS[part] if isinstance(part, str) else re.escape(part) for part in whole)
     return _Known(
-        re.compile(pattern), info, protection, found.protection.hashed, found.sound.algorithm, found.key, message
+        pattern=re.compile(pattern),
+        names=tuple(part.encode() for part in whole if isinstance(part, str)),
+        info=_template(info),
+        protection=_template(protection),
+        hashed=found.protection.hashed,
+        algorithm=found.sound.algorithm,
+        key=found.key,
+        message=message,
     )
 
 

@@ -3,11 +3,9 @@
 What is parsed after a check is the element that was checked, never the one that was sent.
 """
 
-import base64
 import binascii
 import hashlib
 import re
-import ssl
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -54,6 +52,14 @@ _INFO = (
     f'<ds:CanonicalizationMethod Algorithm="{C14N}"></ds:CanonicalizationMethod>'
     '<ds:SignatureMethod Algorithm="%s"></ds:SignatureMethod>%s%s</ds:SignedInfo>'
 )
+_PROTECTION_HEAD = f'<ds:Object{_OURS} Id="{_PROTECTION}">'
+_INFO_HEAD = f"<ds:SignedInfo{_OURS}>"
+_BODY = (
+    f'<?xml version="1.0" encoding="UTF-8"?>\n<oadr:oadrPayload xmlns:oadr="{NAMESPACES["oadr"]}">'
+    f'<ds:Signature xmlns:ds="{NAMESPACES["ds"]}"><ds:SignedInfo>%%b<ds:SignatureValue>%%b</ds:SignatureValue>'
+    "<ds:KeyInfo><ds:X509Data><ds:X509Certificate>%s</ds:X509Certificate></ds:X509Data></ds:KeyInfo>"
+    f'<ds:Object Id="{_PROTECTION}">%%b</ds:Signature>%%b</oadr:oadrPayload>'
+)
 MOST_NONCE = 200
 """How many characters a nonce may have."""
 _MOST_NONCES = 100_000
@@ -78,9 +84,15 @@ def fingerprint(der: bytes) -> str:
 
 def pem_fingerprint(pem: str) -> str:
     """The fingerprint of the first certificate in a PEM text; raises ValueError."""
-    end = "-----END CERTIFICATE-----"
-    first, found, _ = pem.partition(end)
-    return fingerprint(ssl.PEM_cert_to_DER_cert(first[first.find("-----BEGIN") :] + found))
+    return fingerprint(binascii.a2b_base64(_first(pem), strict_mode=True))
+
+
+def _first(pem: str) -> str:
+    """The first certificate in a PEM text, which may hold a key and a chain as well, in base64; raises ValueError."""
+    found = _CERTIFICATE.search(pem)
+    if found is None:
+        raise ValueError("there is no certificate in PEM form")
+    return "".join(found[1].split())
 
 
 class Signer:
@@ -92,9 +104,9 @@ class Signer:
         if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
             raise ValueError("a key that is neither RSA nor EC cannot sign messages")
         self._key = key
-        self._method = RSA_SHA256 if isinstance(key, rsa.RSAPrivateKey) else ECDSA_SHA256
-        chain = ("".join(found.split()) for found in _CERTIFICATE.findall(certificate_pem))
-        self._chain = "".join(f"<ds:X509Certificate>{one}</ds:X509Certificate>" for one in chain)
+        method = RSA_SHA256 if isinstance(key, rsa.RSAPrivateKey) else ECDSA_SHA256
+        self._info = _INFO % (method, _REFERENCE % (SIGNED_OBJECT, "%s"), _REFERENCE % (_PROTECTION, "%s"))
+        self._body = (_BODY % _first(certificate_pem)).encode()  # of a chain: one known VEN takes no more than one
         self.fingerprint = pem_fingerprint(certificate_pem)
 
     def seal(self, message: Message, now: datetime, nonce: str) -> bytes:
@@ -104,20 +116,9 @@ class Signer:
         """
         signed_object, digested = _again(message) if isinstance(message, OadrResponse) else _written(message)
         protected = _PROTECTED % (written_instant(now), escape(nonce))
-        references = (
-            _REFERENCE % (SIGNED_OBJECT, digested),
-            _REFERENCE % (_PROTECTION, digest(f'<ds:Object{_OURS} Id="{_PROTECTION}">{protected}'.encode())),
-        )
-        info = _INFO % (self._method, *references)
-        value = base64.b64encode(sign(self._key, f"<ds:SignedInfo{_OURS}>{info}".encode())).decode()
-        signature = (
-            f'<ds:Signature xmlns:ds="{NAMESPACES["ds"]}"><ds:SignedInfo>{info}'
-            f"<ds:SignatureValue>{value}</ds:SignatureValue>"
-            f"<ds:KeyInfo><ds:X509Data>{self._chain}</ds:X509Data></ds:KeyInfo>"
-            f'<ds:Object Id="{_PROTECTION}">{protected}</ds:Signature>'
-        )
-        head = f'<?xml version="1.0" encoding="UTF-8"?>\n<oadr:oadrPayload xmlns:oadr="{NAMESPACES["oadr"]}">'
-        return b"".join((head.encode(), signature.encode(), signed_object, b"</oadr:oadrPayload>"))
+        info = self._info % (digested, digest(f"{_PROTECTION_HEAD}{protected}".encode()))
+        value = binascii.b2a_base64(sign(self._key, f"{_INFO_HEAD}{info}".encode()), newline=False)
+        return self._body % (info.encode(), value, protected.encode(), signed_object)
 
 
 def _written(message: Message) -> tuple[bytes, str]:
@@ -246,7 +247,7 @@ def _shown(signature: Element) -> tuple[str, bytes]:
 @lru_cache(maxsize=1024)
 def _read(text: str) -> tuple[str, bytes]:
     try:
-        der = base64.b64decode("".join(text.split()), validate=True)
-    except binascii.Error as error:
+        der = binascii.a2b_base64("".join(text.split()), strict_mode=True)
+    except ValueError as error:  # binascii.Error is one, and what is not ASCII
         raise SignatureError("carries a certificate that is none") from error
     return fingerprint(der), der

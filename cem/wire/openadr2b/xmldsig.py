@@ -6,6 +6,7 @@ covered can only be the very elements that `verify` gives back.
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator
@@ -67,6 +68,12 @@ _DS = {
 _PARSER = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
 
 
+_LEAST_RSA_BITS, _LEAST_EC_BITS = 2048, 224  # the profile's rule 68
+_PADDING = PKCS1v15()
+_SHA256 = hashes.SHA256()
+_ECDSA: dict[str, ec.ECDSA] = {one.name: ec.ECDSA(one) for one in (hashes.SHA256(), hashes.SHA384(), hashes.SHA512())}
+
+
 class Unsound(ValueError):  # noqa: N818 - a verdict, nothing failed
     """A signature that does not hold, or is of a kind that is not understood; the message says why."""
 
@@ -100,6 +107,8 @@ def key_of(certificate: bytes) -> PublicKey:
         raise Unsound("the certificate cannot be read") from error
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise Unsound("the certificate's key is neither RSA nor EC")
+    if key.key_size < (_LEAST_RSA_BITS if isinstance(key, rsa.RSAPublicKey) else _LEAST_EC_BITS):
+        raise Unsound(f"the certificate's key of {key.key_size} bits is too short")
     return key
 
 
@@ -122,8 +131,8 @@ def verify(root: Element, signature: Element, key: PublicKey) -> Sound:
 def sign(key: PrivateKey, data: bytes) -> bytes:
     """The signature value over data, with SHA-256."""
     if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(data, PKCS1v15(), hashes.SHA256())
-    r, s = decode_dss_signature(key.sign(data, ec.ECDSA(hashes.SHA256())))
+        return key.sign(data, _PADDING, _SHA256)
+    r, s = decode_dss_signature(key.sign(data, _ECDSA[_SHA256.name]))
     size = (key.key_size + 7) // 8
     return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
@@ -138,18 +147,22 @@ def canonical(element: Element, form: Element | None) -> bytes:
     algorithm = C14N if form is None else form.get("Algorithm", "")
     if algorithm not in _FORMS:
         raise Unsound(f"the form {algorithm[:80]!r} is not known")
-    alone = etree.fromstring(etree.tostring(element, with_tail=False), _PARSER)  # takes all prefixes in scope along
     prefixes = None
     if form is not None and _FORMS[algorithm]:
         listed = form.find(f"{{{_EXCLUSIVE}}}InclusiveNamespaces")
         prefixes = None if listed is None else listed.get("PrefixList", "").split()
-    written = etree.tostring(
-        alone,
-        method="c14n",
-        exclusive=_FORMS[algorithm],
-        with_comments=False,
-        inclusive_ns_prefixes=prefixes,
-    )
+    try:
+        # by itself it takes all prefixes in scope along
+        alone = etree.fromstring(etree.tostring(element, with_tail=False), _PARSER)
+        written = etree.tostring(
+            alone,
+            method="c14n",
+            exclusive=_FORMS[algorithm],
+            with_comments=False,
+            inclusive_ns_prefixes=prefixes,
+        )
+    except etree.LxmlError as error:  # such as a namespace that is a relative address (Canonical XML, 1.3)
+        raise Unsound(f"it has no canonical form: {str(error)[:80]}") from error
     return bytes(written)
 
 
@@ -203,13 +216,13 @@ def check(key: PublicKey, algorithm: hashes.HashAlgorithm, text: str, signed: by
     value = _decoded(text)
     try:
         if isinstance(key, rsa.RSAPublicKey):
-            key.verify(value, signed, PKCS1v15(), algorithm)
+            key.verify(value, signed, _PADDING, algorithm)
             return
         size = (key.key_size + 7) // 8
         if len(value) != 2 * size:
             raise Unsound("its value has not the length for its key")
         r, s = int.from_bytes(value[:size], "big"), int.from_bytes(value[size:], "big")
-        key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(algorithm))
+        key.verify(encode_dss_signature(r, s), signed, _ECDSA[algorithm.name])
     except InvalidSignature as error:
         raise Unsound("its value is not the key's") from error
 
@@ -228,6 +241,6 @@ def _algorithm(parent: Element, name: str) -> str:
 
 def _decoded(text: str) -> bytes:
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except ValueError as error:
+        return binascii.a2b_base64("".join(text.split()), strict_mode=True)
+    except ValueError as error:  # binascii.Error is one, and what is not ASCII
         raise Unsound("a value or digest in it is not base64") from error

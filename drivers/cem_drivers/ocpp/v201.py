@@ -14,8 +14,10 @@ from cem_drivers.ocpp.times import instant, written
 
 STATES = {"Available": "A", "Reserved": "A", "Occupied": "B", "Unavailable": "F", "Faulted": "F"}
 """OCPP 2.0.1 part 2, 3.31; whether an occupied one charges is said by the transaction."""
-CHARGING_STATES = {"Charging": "C", "EVConnected": "B", "SuspendedEV": "B", "SuspendedEVSE": "B", "Idle": "B"}
-"""OCPP 2.0.1 part 2, 3.13. Interpretation: "Idle" of a running transaction is a car that does nothing."""
+CHARGING_STATES = {"Charging": "C", "EVConnected": "B", "SuspendedEV": "B", "SuspendedEVSE": "B", "Idle": "A"}
+"""OCPP 2.0.1 part 2, 3.13: "Idle" is no connection between car and charging station."""
+GONE = "EVDisconnected"
+"""Part 2, ReasonEnumType: the transaction ended because the cable was taken out."""
 VARIABLES: Mapping[str, tuple[str, str]] = {
     "SmartChargingEnabled": ("SmartChargingCtrlr", "Enabled"),
     "ChargingScheduleAllowedChargingRateUnit": ("SmartChargingCtrlr", "RateUnit"),
@@ -114,13 +116,15 @@ class Dialect201:
         if event == "Ended":
             connector.end()
             connector.charging = False
+            if text_in(info, "stoppedReason") == GONE:
+                connector.state = "A"
             connector.state = "B" if connector.state == "C" else connector.state
         else:
             connector.begin(text_in(info, "transactionId"), _start_wh(values) if event == "Started" else None)
             if charging and payload.get("offline") is not True:
                 connector.charging = charging == "Charging"
                 connector.state = CHARGING_STATES.get(charging, connector.state)
-        connector.waits_for_tag = event != "Ended" and not connector.authorised and charging in {"EVConnected", "Idle"}
+        connector.waits_for_tag = event != "Ended" and not connector.authorised and charging == "EVConnected"
         for value in values:
             self.station.sample(connector, value)
         if "idToken" not in payload:

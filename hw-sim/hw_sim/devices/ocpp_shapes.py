@@ -196,6 +196,7 @@ CHARGING_201 = {
     "SuspendedEV": "SuspendedEV",
     "SuspendedEVSE": "SuspendedEVSE",
     "Preparing": "EVConnected",
+    "Available": "Idle",
 }
 
 

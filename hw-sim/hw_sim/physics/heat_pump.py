@@ -20,6 +20,13 @@ _HOT_WATER = (0, 0, 0, 0, 0, 1, 4, 5, 3, 1, 1, 1, 2, 1, 1, 1, 1, 2, 3, 4, 4, 3, 
 _HOT_WATER_MEAN = sum(_HOT_WATER) / 24.0
 
 
+def cop_at(spec: HeatPumpSpec, store_c: float, outdoor_c: float) -> float:
+    """Coefficient of performance: a share of Carnot's between outdoor air and flow."""
+    flow_c = store_c + _ABOVE_STORE_K
+    lift_k = max(_LEAST_LIFT_K, flow_c - outdoor_c)
+    return min(6.5, max(1.0, spec.cop_share * (flow_c + 273.15) / lift_k))
+
+
 class HeatPump:
     """The machine keeps its own run and rest times; the knobs are `sg_state` and `extra_draw_w`.
 
@@ -65,10 +72,8 @@ class HeatPump:
         return spec.recommended_c if self.sg_state == RECOMMENDED else spec.comfort_max_c
 
     def cop_at(self, outdoor_c: float) -> float:
-        """Coefficient of performance now: a share of Carnot's between outdoor air and flow."""
-        flow_c = self.store_c + _ABOVE_STORE_K
-        lift_k = max(_LEAST_LIFT_K, flow_c - outdoor_c)
-        return min(6.5, max(1.0, self.spec.cop_share * (flow_c + 273.15) / lift_k))
+        """Coefficient of performance now."""
+        return cop_at(self.spec, self.store_c, outdoor_c)
 
     def step(self, dt_s: float, unix_s: float, outdoor_c: float, powered: bool) -> None:
         """Moves on by `dt_s` to `unix_s`; the power holds for the whole step, the store in finer ones."""

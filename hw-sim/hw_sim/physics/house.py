@@ -80,6 +80,7 @@ class House:
         self._shared = [self._sharing(*home.of(d)) for d in home.device if d.kind == "sunspec.hybrid"]
         self._plants: list[Plant] = [plant for _, plant in self.plants()]
         self.elapsed_s = 0.0
+        self._seen_s = self._start_unix_s  # the instant whose load and sky hold
         self.steps = 0
         self.grid_w = 0.0
         self.grid_phases_w: Phases = NONE
@@ -133,25 +134,27 @@ class House:
         yield from self.heat_pumps.items()
         yield from self.relay_loads.items()
 
-    def step(self, dt_s: float) -> None:
+    def step(self, dt_s: float, *, steady: bool = False) -> None:
         """Moves on by `dt_s` > 0; each power holds for the whole step that ends now.
 
-        Without the grid a long step is made of shorter ones; the powers then are those of the last.
+        Without the grid a long step is made of shorter ones; the powers then are those of the last. `steady`: the
+        household's load and the sky are still those of the last step that was not.
         """
         if not dt_s > 0.0:
             raise ValueError(f"dt_s: {dt_s}; allowed: above 0")
         alone = self.grid.lost or self.island.supply is not Supply.GRID
         parts = math.ceil(dt_s / _FINEST_ALONE_S) if alone else 1
         for _ in range(parts):
-            self._part(dt_s / parts)
+            self._part(dt_s / parts, steady)
         self.steps += 1
 
-    def _part(self, dt_s: float) -> None:
+    def _part(self, dt_s: float, steady: bool) -> None:
         self.elapsed_s += dt_s
         unix_s = self.unix_s
+        seen_s = self._seen_s = self._seen_s if steady else unix_s
         self.grid.step(self.elapsed_s, self.grid_phases_w, self._flows_var())
-        self.outdoor_c = outdoor_c = self.weather.outdoor_c(unix_s)
-        self.household.step(unix_s)
+        self.outdoor_c = outdoor_c = self.weather.outdoor_c(seen_s)
+        self.household.step(seen_s)
         supply = self.island.begin(dt_s, self.household.wanted_w)
         powered = supply is not Supply.DARK
         volts = self.island.voltages_v
@@ -168,7 +171,7 @@ class House:
         for roof in self.roofs.values():
             if supply is Supply.GRID:  # in an island the battery's frequency holds the roofs back, see Island
                 roof.sense(dt_s, volts, self.grid.frequency_hz)
-            roof.step(dt_s, unix_s, powered)
+            roof.step(dt_s, seen_s, powered)
         if supply is Supply.GRID:
             self._follow(dt_s, others + self.household.power_w)
         elif supply is Supply.ISLAND:

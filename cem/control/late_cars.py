@@ -1,0 +1,41 @@
+"""Cars whose power is told seldom: what they must have begun or ceased to draw since, as the meter shows it.
+
+A charger over OCPP tells its power every ten seconds. In between, what its car takes would be load: a battery would
+cover it, and the fuse would be shared as if the car took it twice.
+"""
+
+from cem.control.memory import Memory
+from cem.control.picture import ChargerPicture, Picture
+from cem.control.tuning import EV_DRAWS_W, EV_FOLLOW_S
+from cem.model.values import replace
+
+
+def supposed(picture: Picture, memory: Memory, now_s: float) -> Picture:
+    """The picture with what the load has changed by given to the cars that are just following a new offer.
+
+    No further than the offer: what exceeds it is load, as is all that happens while no car has anything to follow.
+    """
+    if picture.load_w is None or memory.house_w is None or not any(c.late for c in picture.chargers):
+        return picture
+    change_w = picture.load_w - picture.switched_w - memory.house_w
+    chargers, taken_w = [], 0.0
+    for charger in picture.chargers:
+        due_w = _due_w(charger, memory, now_s)
+        took_w = min(max(change_w - taken_w, min(0.0, due_w)), max(0.0, due_w))
+        chargers.append(replace(charger, power_w=charger.power_w + took_w) if took_w else charger)
+        taken_w += took_w
+    if not taken_w:
+        return picture
+    return replace(picture, load_w=picture.load_w - taken_w, chargers=tuple(chargers))
+
+
+def _due_w(charger: ChargerPicture, memory: Memory, now_s: float) -> float:
+    """By how much its car's power will have changed once it has followed; 0 where it has nothing to follow."""
+    known = memory.chargers.get(charger.resource.id)
+    if known is None or not known.met or not charger.late:
+        return 0.0
+    begins = charger.closed and charger.power_w <= EV_DRAWS_W
+    if not begins and now_s - max(known.offered_at_s, known.switched_at_s) >= EV_FOLLOW_S:
+        return 0.0
+    offered_w = known.limit_a * charger.watts_per_amp if charger.closed else 0.0
+    return offered_w - charger.power_w

@@ -1,0 +1,282 @@
+"""The house of a comparison as the bound knows it: slots, limits, stores; nothing narrower than what a policy did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from cem.planning.flexible import LITRE_WH_PER_K
+from cem.simulation.account import TOLERANCE, TOLERANCE_W, limits_of
+from cem.simulation.compare.bound import Appointment, Array, House, Store, bought_share
+from cem.simulation.compare.course import Course
+from cem.simulation.compare.policies import Policy
+from cem.simulation.compare.run import Run, Task, quarter_of
+from cem.simulation.plant import EvSpec, HeatPumpSpec, cop_at
+
+Slots = np.ndarray[Any, np.dtype[np.int64]]
+"""Edges in minutes since the begin."""
+SLOT_MIN = (15, 5, 1)
+"""Lengths of a slot of the bound, minutes: the longest in which all prices stay."""
+MIN_CURRENT_A = 6.0
+"""IEC 61851-1."""
+KEPT_PCT = 0.05
+"""A battery's least level is known so well."""
+KEPT_K = 0.1
+"""And a store's temperature."""
+ABOVE_FORCED_K = 5.0
+"""So far above its highest target a simulated heat pump stops."""
+FULLY_SERVED_C, CELLAR_C = 32.0, 18.0
+"""The store of one: from here on it gives all the heat that is wanted; what stands around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What counts beside the bill, per kWh: at the charging side of a store, and of what a car was short."""
+
+    refill: float
+    dearest: float
+
+
+def house_of(task: Task, course: Course, runs: Mapping[Policy, Run], worth: Worth, gains: Mapping[str, float]) -> House:
+    """The whole time in slots in which prices stay; `gains`: stored per kWh taken of what is left at the end."""
+    here = course.part(task.start, task.end)
+    samples = next(iter(runs.values())).samples
+    buy = np.array([sample.import_price for sample in samples])
+    sell = np.array([sample.export_price for sample in samples])
+    slots = _slots(task, buy, sell)
+    widths = np.diff(slots).astype(float)
+
+    def mean(values: Array) -> Array:
+        return np.asarray(np.add.reduceat(values, slots[:-1]) / widths, np.float64)
+
+    hours = widths / 60.0
+    standby_w = sum(pump.standby_w for pump in task.scenario.home.heat_pump)
+    quarters = [quarter_of(task, int(minute)) for minute in slots[:-1]]
+    return House(
+        hours,
+        mean(buy),
+        mean(sell),
+        (mean(here.load_w) + standby_w) / 1000.0,
+        mean(here.sun_w) / 1000.0,
+        *_limits(task, runs, slots),
+        (
+            *_batteries(task, runs, worth, len(hours)),
+            *_cars(task, here, runs, worth, slots),
+            *_daily_loads(task, runs, worth, hours),
+            *_heat_stores(task, here, runs, slots, {name: worth.refill / gain for name, gain in gains.items()}),
+        ),
+        *_sun_for_cars(task, here, runs, slots),
+        peak_price=task.site().site.tariff.peak_price_per_kw,
+        quarter_of=np.array([quarter for quarter, _ in quarters]),
+        month_of=np.array([month for _, month in quarters]),
+    )
+
+
+def _sun_for_cars(
+    task: Task, here: Course, runs: Mapping[Policy, Run], slots: Slots
+) -> tuple[Array | None, Array | None, Array | None]:
+    """As `House` has them: given, spare, slack; none where a battery may be emptied into a car."""
+    if any(policy.into_car for policy in task.site().site.batteries):
+        return None, None, None
+
+    def mean_kw(watts: Array) -> Array:
+        return np.asarray(np.add.reduceat(watts, slots[:-1]) / np.diff(slots) / 1000.0, np.float64)
+
+    spare_w = np.maximum(here.sun_w - here.load_w, 0.0)
+    spare_kw = np.asarray(np.maximum.reduceat(spare_w, slots[:-1]) / 1000.0, np.float64)
+    flows = [
+        [
+            mean_kw(np.array(watts))
+            for watts in zip(*((s.ev_w, max(s.battery_w, 0.0), max(s.grid_w, 0.0)) for s in run.samples), strict=True)
+        ]
+        for run in runs.values()
+    ]
+    given = np.maximum.reduce([mean_kw(spare_w), *(car + battery - bought for car, battery, bought in flows)])
+    least = [_least_kw(task, car) for car in task.scenario.home.ev]
+    if not least:
+        return given, None, None
+    share = bought_share(spare_kw, max(least))
+    slack = np.maximum.reduce([np.zeros(len(spare_kw)), *(car * share - bought for car, _, bought in flows)])
+    return given, spare_kw, slack
+
+
+def _least_kw(task: Task, car: EvSpec) -> float:
+    """The smallest power at which a car charges: on one phase where its charging point changes to it."""
+    changes = any(device.switches_phases for device in task.scenario.home.device)
+    phases = 1 if changes else min(car.phases, car.car_phases)
+    return max(MIN_CURRENT_A, car.car_min_a) * phases * task.scenario.home.grid.voltage_v / 1000.0
+
+
+def _slots(task: Task, buy: Array, sell: Array) -> Slots:
+    """Edges in minutes since the begin, on round times."""
+    count = len(buy)
+    begin = round(task.start.timestamp() / 60.0)
+    changes = 1 + np.flatnonzero((np.diff(buy) != 0) | (np.diff(sell) != 0))
+    for length in SLOT_MIN:
+        first = -begin % length
+        edges = np.unique(np.concatenate([[0], np.arange(first, count, length), [count]]))
+        if np.isin(changes, edges).all():
+            return edges
+    return np.arange(count + 1)
+
+
+def _limits(task: Task, runs: Mapping[Policy, Run], slots: Slots) -> tuple[Array, Array]:
+    """What contract and orders allow in the slots that they cover whole, or as much more as a policy took."""
+    kept = limits_of(task.site().site, task.scenario.sides(), task.start, task.end)
+    found = []
+    for sign in (1.0, -1.0):
+        most = np.full(len(slots) - 1, np.inf)
+        for limit in kept:
+            begin, end = ((at - task.start) / timedelta(minutes=1) for at in (limit.start, limit.end))
+            there = (slots[:-1] >= begin - 1e-6) & (slots[1:] <= end + 1e-6) & (limit.sign == sign)
+            allowed_kw = (limit.limit_w + max(TOLERANCE_W, TOLERANCE * limit.limit_w)) / 1000.0
+            most[there] = np.minimum(most[there], allowed_kw)
+        flows = [np.array([max(sign * sample.grid_w, 0.0) / 1000.0 for sample in run.samples]) for run in runs.values()]
+        taken = np.maximum.reduce([np.add.reduceat(flow, slots[:-1]) / np.diff(slots) for flow in flows])
+        found.append(np.maximum(most, taken))
+    return found[0], found[1]
+
+
+def _batteries(task: Task, runs: Mapping[Policy, Run], worth: Worth, count: int) -> list[Store]:
+    begins = next(iter(runs.values())).stored_wh[0]
+    reserves = {policy.resource_id: policy.reserve_pct for policy in task.site().site.batteries}
+    stores = []
+    for spec in task.scenario.home.battery:
+        least = min(run.least_soc_pct[spec.id] for run in runs.values()) - KEPT_PCT
+        floor_pct = min(max(spec.min_soc_pct, reserves.get(spec.id, 10.0)), least)
+        stores.append(
+            Store(
+                spec.id,
+                begins[spec.id] / 1000.0,
+                max(floor_pct, 0.0) / 100.0 * spec.capacity_wh / 1000.0,
+                spec.capacity_wh * spec.max_soc_pct / 100_000.0,
+                np.full(count, spec.max_charge_w / 1000.0),
+                np.full(count, spec.max_discharge_w / 1000.0),
+                np.full(count, spec.charge_efficiency),
+                spec.discharge_efficiency,
+                end_value=worth.refill / spec.charge_efficiency,
+            )
+        )
+    return stores
+
+
+def _cars(task: Task, here: Course, runs: Mapping[Policy, Run], worth: Worth, slots: Slots) -> list[Store]:
+    home, count, stores = task.scenario.home, len(slots) - 1, []
+    begins = next(iter(runs.values())).stored_wh[0]
+    for car in home.ev:
+        mine = here.cars[car.id]
+        plugged = np.add.reduceat(mine.plugged, slots[:-1]) / np.diff(slots)
+        most_kw = min(car.max_a, car.car_max_a) * min(car.phases, car.car_phases) * home.grid.voltage_v / 1000.0
+        stores.append(
+            Store(
+                car.id,
+                begins[car.id] / 1000.0,
+                0.0,
+                car.capacity_wh * car.target_soc_pct / 100_000.0,
+                most_kw * plugged,
+                np.zeros(count),
+                np.full(count, car.efficiency),
+                drain_kwh=np.add.reduceat(mine.used_wh, slots[:-1]) / 1000.0,
+                end_value=worth.refill / car.efficiency,
+                least_kw=_least_kw(task, car),
+                appointments=tuple(_appointments(task, car.id, car.capacity_wh, runs, slots)),
+            )
+        )
+    return stores
+
+
+def _daily_loads(task: Task, runs: Mapping[Policy, Run], worth: Worth, hours: Array) -> list[Store]:
+    stores = []
+    for load in task.scenario.home.relay_load:
+        if load.daily_wh is not None:
+            daily = load.daily_wh / 1000.0
+            stores.append(
+                Store(
+                    load.id,
+                    daily / 2.0,
+                    0.0,
+                    daily,
+                    np.full(len(hours), load.power_w / 1000.0),
+                    np.zeros(len(hours)),
+                    np.ones(len(hours)),
+                    drain_kwh=daily * hours / 24.0,
+                    end_value=worth.refill,
+                    is_load=True,
+                )
+            )
+    return stores
+
+
+# --- heat pumps ------------------------------------------------------------------------------------------------
+
+
+def lowest_c(runs: Mapping[Policy, Run], pump: str) -> float:
+    """The coldest that any policy let the store be."""
+    return min(run.store_c[pump][0] for run in runs.values()) - KEPT_K
+
+
+def heat_gains(task: Task, course: Course, runs: Mapping[Policy, Run]) -> dict[str, float]:
+    """Heat per kWh taken, of each heat pump: the mean over the time, its store at its coldest."""
+    here = course.part(task.start, task.end)
+    return {
+        spec.id: float(_cops(spec, here.heat[spec.id].outdoor_c, lowest_c(runs, spec.id)).mean())
+        for spec in task.scenario.home.heat_pump
+    }
+
+
+def _cops(spec: HeatPumpSpec, outdoor_c: Array, store_c: float) -> Array:
+    return np.array([cop_at(spec, store_c, outdoor) for outdoor in outdoor_c.tolist()])
+
+
+def _heat_stores(
+    task: Task, here: Course, runs: Mapping[Policy, Run], slots: Slots, end_values: Mapping[str, float]
+) -> list[Store]:
+    """Heat above the coldest that any policy let it be: there the machine is at its best and the least is lost."""
+    stores, begins = [], next(iter(runs.values())).stored_wh[0]
+    for spec in task.scenario.home.heat_pump:
+        mine, low_c = here.heat[spec.id], lowest_c(runs, spec.id)
+        per_k = spec.store_litres * LITRE_WH_PER_K / 1000.0
+        high_c = max(spec.forced_c + ABOVE_FORCED_K, *(run.store_c[spec.id][1] for run in runs.values()))
+        served = 1.0 if low_c >= FULLY_SERVED_C else 0.0  # a colder one gives less than what is wanted
+        hours = np.diff(slots) / 60.0
+        wanted_kwh = served * np.add.reduceat(mine.wanted_wh, slots[:-1]) / 1000.0
+        lost_kwh = spec.loss_w_per_k * max(low_c - CELLAR_C, 0.0) / 1000.0 * hours
+        stores.append(
+            Store(
+                spec.id,
+                begins[spec.id] / 1000.0 - low_c * per_k,
+                0.0,
+                (high_c - low_c) * per_k,
+                np.full(len(hours), (spec.max_w + spec.heater_w) / 1000.0),
+                np.zeros(len(hours)),
+                np.maximum.reduceat(_cops(spec, mine.outdoor_c, low_c), slots[:-1]),
+                drain_kwh=wanted_kwh + lost_kwh,
+                loss_per_h=spec.loss_w_per_k / 1000.0 / per_k,
+                end_value=end_values[spec.id],
+                is_load=True,
+                wasted=True,
+            )
+        )
+    return stores
+
+
+def _appointments(
+    task: Task, car: str, capacity_wh: float, runs: Mapping[Policy, Run], slots: Slots
+) -> list[Appointment]:
+    """At each time at which a goal was due: what the emptiest held of those that kept it, or of all where none did."""
+    dues: dict[float, list[tuple[float, bool]]] = {}
+    for run in runs.values():
+        for due in run.dues:
+            if due.car == car:
+                minute = (due.at - task.start) / timedelta(minutes=1)
+                dues.setdefault(minute, []).append((due.soc_pct, due.missing_wh <= 0.0))
+    found = []
+    for minute, held in dues.items():
+        kept = [soc for soc, met in held if met]
+        slot = int(np.searchsorted(slots, minute - 1e-6)) - 1  # the slot that ends then, or in which it falls
+        least = min(kept) if kept else min(soc for soc, _ in held)
+        if slot >= 0:
+            found.append(Appointment(slot, least / 100.0 * capacity_wh / 1000.0))
+    return found

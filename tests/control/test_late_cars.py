@@ -1,0 +1,46 @@
+"""Cars whose charger tells their power seldom: what the meter shows meanwhile is theirs, not the house's."""
+
+import pytest
+
+from cem.control import Memory, decide
+from cem.control.memory import ChargerMemory
+from cem.model.reading import Snapshot, Value
+from support.houses import BATTERY, CAR, GRID, house, inputs, snapshot, watts
+
+SITE = house(GRID, BATTERY, CAR)
+
+
+def told(grid_w: float, car_w: float, state: str, age_s: float) -> Snapshot:
+    car: dict[str, Value] = {"power_w": car_w, "state": state}
+    battery: dict[str, Value] = {"power_w": -500.0, "soc_pct": 50.0}
+    values: dict[str, dict[str, Value]] = {"grid": {"power_w": grid_w}, "battery": battery, "car": car}
+    return snapshot(values, ages_s={"car": age_s})
+
+
+def following(limit_a: float, since_s: float) -> Memory:
+    """The house took 500 W, which the battery gives, when the car was last offered something else."""
+    car = ChargerMemory(limit_a, switched_at_s=since_s, offered_at_s=since_s, closed=limit_a > 0.0)
+    return Memory(
+        chargers={"car": car}, batteries_w={"battery": -500.0}, house_w=500.0, load_w=500.0, decided_at_s=999.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("grid_w", "car_w", "limit_a", "state", "age_s", "since_s", "load_w"),
+    [
+        (11040.0, 0.0, 16.0, "C", 5.0, 995.0, 500.0),  # it has begun since it was last told of
+        (6900.0, 0.0, 16.0, "C", 5.0, 900.0, 500.0),  # closed, and nothing told: it may have begun at any time
+        (13040.0, 0.0, 16.0, "C", 5.0, 995.0, 2500.0),  # more than it may is the house's
+        (4140.0, 11040.0, 6.0, "C", 5.0, 995.0, 500.0),  # it has followed a lower offer
+        (0.0, 11040.0, 0.0, "B", 5.0, 995.0, 500.0),  # it has opened
+        (9040.0, 11040.0, 16.0, "C", 5.0, 900.0, -1500.0),  # nothing to follow: the house it is
+        (11040.0, 0.0, 16.0, "C", 0.0, 995.0, 11540.0),  # told with the meter: it does not draw
+    ],
+)
+def test_what_the_meter_shows_of_a_car_that_follows_its_offer_is_no_load(
+    grid_w: float, car_w: float, limit_a: float, state: str, age_s: float, since_s: float, load_w: float
+) -> None:
+    decision, memory = decide(SITE, inputs(told(grid_w, car_w, state, age_s)), following(limit_a, since_s))
+    assert memory.load_w == pytest.approx(load_w, abs=1.0)
+    if load_w == 500.0:
+        assert watts(decision, "battery") == -500.0

@@ -1,0 +1,56 @@
+"""What the plugged cars still need."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, time
+
+from cem.control.memory import ChargerMemory
+from cem.model.reading import Reading, Snapshot
+from cem.model.request import RequestKind, UserRequest
+from cem.model.site import ChargeGoal, ElectricalConnection, Site
+from cem.model.tariff import Tariff
+from cem.model.time import Instant
+from cem.runtime.needs import SATED_S, ev_needs, sated
+from support.planning import CAR
+
+NOW = Instant(datetime(2026, 1, 10, 20, tzinfo=UTC), 5000.0)
+SITE = Site(
+    "home",
+    "UTC",
+    ElectricalConnection(phases=3, fuse_a=35.0),
+    Tariff("UTC", "EUR", 0.3, 0.08),
+    (CAR,),
+    goals=(ChargeGoal("car", time(7, 0), energy_wh=9800.0),),
+)
+
+
+def _snapshot(state: str = "B", session_wh: float = 0.0) -> Snapshot:
+    points: dict[str, float | str] = {"state": state, "session_wh": session_wh}
+    return Snapshot(5000.0, {"car": {point: Reading("car", point, value, 4999.0) for point, value in points.items()}})
+
+
+def test_a_plugged_car_needs_what_its_goal_is_short_of() -> None:
+    (need,) = ev_needs(SITE, _snapshot(session_wh=800.0), (), NOW, 60.0)
+    assert (need.resource_id, need.energy_wh) == ("car", 9000.0)
+    assert ev_needs(SITE, _snapshot(state="A"), (), NOW, 60.0) == ()
+
+
+def test_a_car_that_leaves_its_offer_unused_is_not_planned_for() -> None:
+    waits = ChargerMemory(6.0, idle_since_s=5000.0 - SATED_S)
+    assert sated({"car": waits}, 5000.0) == {"car"}
+    assert sated({"car": waits}, 4999.0) == frozenset()
+    assert sated({"car": replace(waits, idle_since_s=None)}, 5000.0) == frozenset()
+    assert ev_needs(SITE, _snapshot(), (), NOW, 60.0, frozenset({"car"})) == ()
+
+
+def test_what_the_owner_asked_for_is_planned_for_all_the_same() -> None:
+    asked = UserRequest(
+        "1",
+        "car",
+        RequestKind.CHARGE_BY,
+        until=NOW.wall.replace(hour=23),
+        made_at=NOW.wall,
+        energy_wh=5000.0,
+        ready_at=NOW.wall.replace(hour=22),
+    )
+    (need,) = ev_needs(SITE, _snapshot(), (asked,), NOW, 60.0, frozenset({"car"}))
+    assert need.energy_wh == 5000.0
