@@ -12,11 +12,13 @@ import click
 
 from cem.cli.gateway_socket import find_socket, socket_options
 from cem.cli.history import record_folder
+from cem.dashboard import words
 from cem.io.database import RecordError
 from cem.io.local_client import LocalClient
 from cem.io.record_reader import Noted, RecordReader
 from cem.io.replay_journal import REPLAY_FOLDER
 from cem.io.status_json import EXPLANATION
+from cem.model.envelope import SITE
 from cem.model.setpoint import Mode, Narrowing
 from cem.model.why import Explanation, Seen, Why
 
@@ -179,8 +181,33 @@ def _print(found: Explanation, *, whole: bool) -> None:
 
 def _print_bounds(terms: Sequence[Narrowing]) -> None:
     for term in terms:
-        mark = "bound by" if term.binding else "also within"
-        click.echo(f"  {mark}: {term.side} {term.value:g} {term.unit} for {term.subject}, {term.source}: {term.reason}")
+        click.echo(f"  {'bound by' if term.binding else 'also within'}: {term_words(term)}")
+
+
+_WHOLE = (SITE, "wait")  # what is waited for by chance is the whole house's, too
+
+
+def term_words(term: Narrowing) -> str:
+    """One term for a person: who says so, what it allows, and why."""
+    reason = term.reason.removeprefix(f"{term.source}: ")
+    if term.side == "asked":
+        return f"{term.source} asks: {reason}"
+    edge = _edge_words(term)
+    says_it = term.subject == SITE and reason.startswith(edge.rpartition(" at ")[0] + " at ")
+    return f"{term.source}: {reason}" if says_it else f"{term.source}: {edge} ({reason})"
+
+
+def _edge_words(term: Narrowing) -> str:
+    """'import at most 7.0 kW', 'export at most 10.0 kW', 'at most 16 A on L1', 'at least 1.2 kW for battery'."""
+    amount = words.power(term.value) if term.unit == "W" else f"{term.value:g} {term.unit}"
+    if term.subject in _WHOLE:
+        imports = term.value > 0 or (term.value == 0 and term.side == "max")
+        most = imports == (term.side == "max")
+        return f"{'import' if imports else 'export'} at {'most' if most else 'least'} {amount}"
+    taken = "" if term.unit != "W" else " given" if term.value < 0 else " taken"
+    most = (term.value >= 0) == (term.side == "max")
+    where = f"on {term.subject}" if term.unit == "A" and term.subject.startswith("L") else f"for {term.subject}"
+    return f"at {'most' if most else 'least'} {amount}{taken} {where}"
 
 
 def _seen(seen: Seen, own: Why) -> str:

@@ -396,8 +396,9 @@ def _bound(scene: Scene, choice: BatteryChoice, powers: Mapping[str, float], edg
     by = edge.by
     power_w = powers[choice.battery.resource.id]
     verb = "gives" if power_w < 0 else "takes" if power_w > 0 else "stands still, taking"
-    why = by.reason if by.source == CHANCE else f"to keep within the {scene.bound(by)}"
-    reason = f"{verb} {words.power(power_w)}{':' if by.source == CHANCE else ''} {why}"
+    more = power_w > 0 if edge.is_import else power_w < 0  # it does what the bound is against: as far as that goes
+    within = f"{' and no more,' if more else ''} to keep within the {scene.bound(by)}"
+    reason = f"{verb} {words.power(power_w)}{f': {by.reason}' if by.source == CHANCE else within}"
     return BatteryChoice(choice.battery, power_w, by.rank, by.source, reason, _demand(by, at_most=edge.is_import))
 
 

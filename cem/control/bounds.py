@@ -14,18 +14,22 @@ from cem.model.site import BatteryPolicy, Site
 from cem.model.tick import Inputs
 from cem.model.values import replace
 
+FUSE, CONTRACT = "fuse", "contract"
+STANDING = frozenset({FUSE, CONTRACT})
+"""The sources of what always holds."""
+
 
 def site_envelopes(site: Site) -> tuple[Envelope, ...]:
     """What the fuse and the contract allow at the connection point."""
     connection = site.connection
     fuse = connection.fuse_w
-    envelopes = [Envelope(SITE, -fuse, fuse, Rank.SAFETY, "fuse", f"main fuse {connection.fuse_a:g} A")]
+    envelopes = [Envelope(SITE, -fuse, fuse, Rank.SAFETY, FUSE, f"main fuse {connection.fuse_a:g} A")]
     if connection.import_limit_w is not None:
         reason = f"contract: import at most {words.power(connection.import_limit_w)}"
-        envelopes.append(Envelope(SITE, None, connection.import_limit_w, Rank.OBLIGATION, "contract", reason))
+        envelopes.append(Envelope(SITE, None, connection.import_limit_w, Rank.OBLIGATION, CONTRACT, reason))
     if connection.export_limit_w is not None:
         reason = f"contract: export at most {words.power(connection.export_limit_w)}"
-        envelopes.append(Envelope(SITE, -connection.export_limit_w, None, Rank.OBLIGATION, "contract", reason))
+        envelopes.append(Envelope(SITE, -connection.export_limit_w, None, Rank.OBLIGATION, CONTRACT, reason))
     return tuple(envelopes)
 
 

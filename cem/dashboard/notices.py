@@ -54,7 +54,8 @@ def alarms(status: Status) -> list[Alarm]:
 def limit_words(limit: LimitStatus, status: Status) -> str:
     """What is allowed, who says so, from when to when, and why."""
     span = words.lasting(limit.since, limit.until, status)
-    parts = [f"{limit.side} at most {words.power(limit.limit_w)}", limit.source, span, limit.reason]
+    what, why = f"{limit.side} at most {words.power(limit.limit_w)}", limit.reason.removeprefix(f"{limit.source}: ")
+    parts = [what, limit.source, span, "" if why == what else why]
     return " · ".join(part for part in parts if part)
 
 

@@ -1,5 +1,7 @@
 """The HTTP client of a grid session: bounded in time and size, redirects not followed, gzip bounded too."""
 
+import os
+import socket
 import ssl
 import zlib
 from collections.abc import Callable, Mapping
@@ -52,11 +54,11 @@ class AiohttpClient:
             detail = f"{where}: the server's certificate was not accepted: {error.certificate_error}"
             raise Unproven(detail) from error
         except aiohttp.ClientConnectorError as error:
-            raise GridError(f"{where}: no connection: {error.os_error.strerror or error.os_error}") from error
+            raise GridError(f"{where}: no connection: {_why(error.os_error)}") from error
         except (aiohttp.ClientError, ValueError) as error:
             raise GridError(f"{where}: {_in_words(error, url)}") from error
         except OSError as error:
-            raise GridError(f"{where}: the connection broke: {error.strerror or error}") from error
+            raise GridError(f"{where}: the connection broke: {_why(error)}") from error
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -96,6 +98,13 @@ class AiohttpClient:
         return bytes(read)
 
 
+def _why(error: OSError) -> str:
+    """The system's own words: asyncio puts its call and the address in their place."""
+    if isinstance(error, socket.gaierror | ssl.SSLError) or not error.errno:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
+
+
 def _in_words(error: Exception, url: str) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the server closed the connection without an answer"
@@ -105,5 +114,5 @@ def _in_words(error: Exception, url: str) -> str:
         return "this is not an address that can be called"
     if isinstance(error, OSError):
         hint = "; our certificate may not be accepted there" if url.startswith("https:") else ""
-        return f"the connection broke: {error.strerror or error}{hint}"
+        return f"the connection broke: {_why(error)}{hint}"
     return "what came is not an answer in HTTP"

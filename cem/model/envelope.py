@@ -33,7 +33,7 @@ class Envelope:
     source: str  # who says so: "fuse", "utility", "owner", ...
     reason: str  # in words, for the owner
     until: datetime | None = None  # half-open: not in force at `until`; None: until withdrawn
-    spread: bool = False  # its sender spreads its times over houses by chance already
+    spread: bool = False  # it ends at different times in different houses already: its sender's chance, or our start
 
 
 @value(frozen=True, slots=True)

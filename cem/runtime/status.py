@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cem import __version__
+from cem.control.bounds import STANDING
 from cem.control.words import duration
 from cem.model.directive import Directive, GridPresence, LinkState
 from cem.model.envelope import SITE, Band, Envelope, Rank
@@ -132,11 +133,11 @@ class StatusSource:
         return f"Only watching until {end:%d %b %H:%M}, as {asked.by} asked: nothing is written to any device."
 
     def _limits(self, inputs: Inputs, decision: Decision, now: datetime) -> tuple[LimitStatus, ...]:
-        """The limits in force, each with the moment since when it was seen."""
+        """The limits in force, each that came with the moment since when it was seen."""
         found = limits_in_force(inputs.directive, decision.band, now)
         keys = [(limit.side, limit.source, limit.limit_w) for limit in found]
-        self._limited_since = {key: self._limited_since.get(key, now) for key in keys}
-        return tuple(replace(limit, since=self._limited_since[key]) for limit, key in zip(found, keys, strict=True))
+        self._limited_since = {key: self._limited_since.get(key, now) for key in keys if key[1] not in STANDING}
+        return tuple(replace(limit, since=self._limited_since.get(key)) for limit, key in zip(found, keys, strict=True))
 
     def _flow(self, inputs: Inputs, decision: Decision) -> Flow:
         connection = self._site.connection

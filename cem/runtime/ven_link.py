@@ -107,8 +107,9 @@ class VenLink:
         await self._settled(self._point.synchronised(self._provider.id, self._clock.now()))
 
     async def failed(self, fault: VtnFailure) -> None:
-        """Notes a failure."""
-        state = self._point.failed(self._provider.id, self._clock.now(), fault.detail, fault.advice)
+        """Notes a failure; where the link is shown its provider is named already."""
+        own = self._provider.id
+        state = self._point.failed(own, self._clock.now(), fault.detail.removeprefix(f"{own}: "), fault.advice)
         if fault.detail != self._words:
             self._words = fault.detail
             _LOG.warning("%s; link %s. %s", fault.detail, state, fault.advice)

@@ -159,7 +159,7 @@ class Folding:
                 source=service.provider.id,
                 reason=self._reason(service, entry.side, piece, now),
                 until=piece.end,
-                spread=piece.event is not None and bool(piece.event.randomise),
+                spread=bool(piece.event.randomise) if piece.event is not None else not service.link.missed,
             )
 
     @staticmethod

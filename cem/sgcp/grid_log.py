@@ -77,7 +77,7 @@ def between(before: GridView, after: GridView, at: datetime) -> list[GridEntry]:
     return [
         *_presence(before, after, at),
         *(
-            GridEntry(at, Happening.LINK_LOST, p, words="nothing new is known")
+            GridEntry(at, Happening.LINK_LOST, p, words="no connection: what was received before holds")
             for p in sorted(after.lost - before.lost)
         ),
         *(GridEntry(at, Happening.LINK_BACK, p) for p in sorted(before.lost - after.lost)),

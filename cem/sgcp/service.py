@@ -189,7 +189,8 @@ def restored(
     }
     heard = known.get("last_success_at")
     last = Instant(datetime.fromisoformat(heard), float("-inf"), False) if isinstance(heard, str) else None
-    link = supervision.started(bool(found), now, last)
+    missed = known.get("state", "") in {LinkState.STALE.value, LinkState.HOLD.value, LinkState.FALLBACK.value}
+    link = supervision.started(bool(found), now, last, missed=missed)
     if last is not None and not faults and _goes_on(known, provider, last, now, boot):
         link = supervision.resumed(provider, now, last)
     store = EventStore(MappingProxyType(dict(sorted(found.items()))))

@@ -11,10 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cem.cli.main import main
+from cem.cli.why import term_words
 from cem.io.journal_file import SUFFIX
 from cem.model.directive import EventSummary
+from cem.model.envelope import Rank
 from cem.model.event import EventStatus
 from cem.model.request import RequestKind, UserRequest
+from cem.model.setpoint import Narrowing
 from cem.simulation.harness import Bench
 from cem.simulation.plant import open_home
 from support.gateways import Gateway, gateway
@@ -167,6 +170,29 @@ def test_why_tells_what_the_journal_knows_with_what_was_seen(recorded: Path) -> 
     words = _why(recorded, "--at", "2026-06-15T06:05:00+00:00").stdout
     assert "why: " in words
     assert "whose word: " in words
+
+
+@pytest.mark.parametrize(
+    ("term", "said"),
+    [
+        (("site", "max", 7000.0, "W", "utility", "import at most 7 kW for utility (event peak)"),
+         "utility: import at most 7 kW for utility (event peak)"),
+        (("site", "min", -10000.0, "W", "contract", "contract: export at most 10.0 kW"),
+         "contract: export at most 10.0 kW"),
+        (("site", "min", -24000.0, "W", "fuse", "main fuse 35 A"), "fuse: export at most 24.0 kW (main fuse 35 A)"),
+        (("site", "asked", 9000.0, "W", "shop", "shop: take 9 kW until 04:17 (event wind)"),
+         "shop asks: take 9 kW until 04:17 (event wind)"),
+        (("L2", "max", 35.0, "A", "fuse", "main fuse 35 A on phase L2"),
+         "fuse: at most 35 A on L2 (main fuse 35 A on phase L2)"),
+        (("battery", "min", -5000.0, "W", "battery", "gives at most 5.0 kW now"),
+         "battery: at most 5.0 kW given for battery (gives at most 5.0 kW now)"),
+        (("battery", "min", 1200.0, "W", "owner", "asked by owner"),
+         "owner: at least 1.2 kW taken for battery (asked by owner)"),
+    ],
+)  # fmt: skip
+def test_every_term_is_said_in_a_persons_words(term: tuple[str, str, float, str, str, str], said: str) -> None:
+    subject, side, value, unit, source, reason = term
+    assert term_words(Narrowing(subject, side, value, unit, Rank.OBLIGATION, source, reason)) == said
 
 
 def test_why_falls_back_on_the_decision_log(recorded: Path) -> None:

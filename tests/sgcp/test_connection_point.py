@@ -7,6 +7,7 @@ from cem.model.directive import LinkState
 from cem.model.envelope import SITE, Rank
 from cem.model.event import EventStatus, GridEvent, SignalKind
 from cem.model.provider import Programme, Provider
+from cem.sgcp.durable import row_key
 from cem.sgcp.events.rows import event_row
 from cem.sgcp.events.store import Listing
 from cem.sgcp.point import ConnectionPoint
@@ -50,6 +51,24 @@ def test_limits_and_prices_say_whether_their_sender_spreads_them_by_chance() -> 
         directive = point.directive(at(1))
         assert [e.spread for e in directive.envelopes] == [spread]
         assert [w.spread for w in directive.prices] == [spread]
+
+
+def test_a_default_that_holds_until_the_first_answer_after_a_start_is_no_end_for_many_houses() -> None:
+    grid = utility(stale_s=60.0)
+    for fails, spread in ((False, True), (True, False)):
+        point = ConnectionPoint([grid])
+        if fails:
+            point.failed("utility", at(1), "no answer", "")
+        point.answered("utility", at(2))
+        assert [e.spread for e in point.directive(at(3)).envelopes] == [spread]
+        receive(point, grid, 4)
+        assert point.directive(at(5)).envelopes == ()
+        assert [e.spread for e in point.directive(at(500)).envelopes] == [False]  # a link that was lost
+
+    lost = ConnectionPoint([grid])
+    lost.restore("utility", {}, {row_key("utility"): {"state": "fallback"}}, at(0))
+    lost.answered("utility", at(2))
+    assert [e.spread for e in lost.directive(at(3)).envelopes] == [False]  # it was lost before the restart
 
 
 def test_losing_one_provider_leaves_the_other_as_it_is() -> None:

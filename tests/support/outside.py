@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -30,9 +31,16 @@ class OutsideView:
     their VTNs. Everything is asked for when it is first looked at, and once."""
 
     def __init__(
-        self, truth: Truth, client: LocalClient, site_file: Path, site: SiteTable, grids: Mapping[str, GridProcess]
+        self,
+        truth: Truth,
+        since: datetime,
+        client: LocalClient,
+        site_file: Path,
+        site: SiteTable,
+        grids: Mapping[str, GridProcess],
     ) -> None:
         self.truth = truth
+        self._since = since  # the house is there; the gateway, which was started before it, had nothing to measure
         self._client = client
         self._site_file = site_file
         self._site = site
@@ -96,8 +104,8 @@ class OutsideView:
         return self._grids[grid].line.requests
 
     def usage(self, grid: str, resource: str) -> Sequence[UsageTold]:
-        """As `cem vtn report list` has it."""
-        return self._grids[grid].usage(resource)
+        """As `cem vtn report list` has it, of the time in which the house is there."""
+        return [one for one in self._grids[grid].usage(resource) if one.start >= self._since]
 
     def settlements(self, grid: str) -> Sequence[tuple[str, float | None]]:
         """The same."""

@@ -160,7 +160,8 @@ class RealPlay:
         return elapsed_s
 
     def _look(self, watched: Sequence[Watched], now_s: float) -> None:
-        view = OutsideView(truth_in(self._truth_file), self._client, self._site_file, self._site, self._grids)
+        truth = truth_in(self._truth_file)
+        view = OutsideView(truth, self._since, self._client, self._site_file, self._site, self._grids)
         starting = now_s - self._started_s < START_S and not view.ticked
         for one in watched:
             if not (starting and isinstance(one.what, NEED_GATEWAY)):

@@ -68,6 +68,7 @@ class Link:
     met: bool = False  # the provider has answered in this run
     failing: bool = True  # the last turn failed, or there was none yet
     resumes: bool = False  # a former run had not lost it, and in this one nothing was fetched yet
+    missed: bool = False  # and has failed to since, or before the start; False: a default holds for this start alone
 
     @property
     def holds_default(self) -> bool:
@@ -84,8 +85,11 @@ def resumed(provider: Provider, now: Instant, last_success: Instant) -> Link:
     return Link(S.STALE, now, heard, detail="started; no contact yet", resumes=True)
 
 
-def started(stored: bool, now: Instant, last_success: Instant | None = None) -> Link:
-    """The link after a start: HOLD where a schedule is stored and the clock can be trusted, else FALLBACK."""
+def started(stored: bool, now: Instant, last_success: Instant | None = None, *, missed: bool = False) -> Link:
+    """The link after a start: HOLD where a schedule is stored and the clock can be trusted, else FALLBACK.
+
+    `missed`: it was lost already when the former run ended.
+    """
     hold = stored and now.trusted
     return Link(
         S.HOLD if hold else S.FALLBACK,
@@ -95,6 +99,7 @@ def started(stored: bool, now: Instant, last_success: Instant | None = None) -> 
         uncovered_s=None if hold else now.mono_s,
         falls_back=not hold,
         detail="started; no contact yet",
+        missed=missed,
     )
 
 
@@ -115,7 +120,7 @@ def answered(link: Link, now: Instant) -> Link:
 
 def failed(link: Link, now: Instant, detail: str, advice: str) -> Link:
     """After a failure: only the words change, the state follows from silence; a resynchronisation is over."""
-    link = replace(link, detail=detail, advice=advice, failing=True)
+    link = replace(link, detail=detail, advice=advice, failing=True, missed=True)
     if link.state is not S.RESYNC:
         return link
     if link.resumes:
@@ -128,7 +133,7 @@ def synchronised(link: Link, now: Instant) -> Link:
     if link.state is not S.RESYNC:
         return link
     moved = _moved(link, TRANSITIONS[S.RESYNC, Cause.SYNCHRONISED], now)
-    calm = replace(moved, lost_s=None, uncovered_s=None, failing=False, resumes=False)
+    calm = replace(moved, lost_s=None, uncovered_s=None, failing=False, resumes=False, missed=False)
     return replace(calm, last_success=now, detail="connected", advice="")
 
 
@@ -142,7 +147,7 @@ def advanced(link: Link, provider: Provider, schedule: Schedule, now: Instant) -
         link = replace(link, resumes=False, lost_s=now.mono_s - age + 2 * stale_s)
     if link.state in (S.ONLINE, S.STALE):
         if link.state is S.ONLINE and age >= stale_s:
-            link = _moved(link, TRANSITIONS[link.state, Cause.SILENCE], now)
+            link = replace(_moved(link, TRANSITIONS[link.state, Cause.SILENCE], now), missed=True)
         if link.state is S.STALE and age >= 2 * stale_s:
             lost_s = now.mono_s - age + 2 * stale_s
             lost = replace(link, lost_s=lost_s, resumes=False)
