@@ -64,8 +64,16 @@ class _Series:
 
     def finish(self) -> None:
         if self.count:
-            self.means.append((self.minute * 60, self.total / self.count))
+            self._keep(self.minute * 60, self.total / self.count)
         self.total, self.count = 0.0, 0
+
+    def _keep(self, start_s: int, mean: float) -> None:
+        """In its place: after the clock was set back a minute may be one of the past, or come a second time."""
+        place = len(self.means)
+        if self.means and self.means[-1][0] >= start_s:
+            place = bisect_left(self.means, (start_s,))
+        again = place < len(self.means) and self.means[place][0] == start_s
+        self.means[place : place + again] = [(start_s, mean)]
 
 
 class MinuteMemory:

@@ -17,6 +17,8 @@ STAY_S = 600.0
 """SG Ready (Bundesverband Waermepumpe): each state but the lock is given for ten minutes at least."""
 UNDISTURBED_S = 60.0
 NORMAL, OFF = 2, 0
+FREED = "None"
+"""A pin of the gateway's own board that nobody drives any more."""
 
 
 @dataclass(slots=True)
@@ -27,7 +29,7 @@ class _Kept:
     since_s: float | None = None  # None: it has not been switched yet
     disturbed_s: float = float("-inf")  # when it last did not do what it is told
     written_s: float = float("-inf")  # when the present gateway last switched it
-    left_s: float = float("-inf")  # when one that ended since last did: as it handed it back
+    left_s: float = float("-inf")  # when one that ended since handed it back, or its pins were freed after its death
     ordered: Rank | None = None  # of the set point that last asked for another state
     was_told: float | None = None
     closings: list[float] = field(default_factory=list)
@@ -40,8 +42,9 @@ class _Kept:
 class Contacts:
     """The part of I8 that is about relays. Over restarts of the gateway, and as the contacts really stand.
 
-    Not judged is what the gateway did not switch: a contact's own timer, another hand, a device that does not obey, and
-    what a gateway that ends hands back (I22).
+    Not judged is what the gateway did not switch: a contact's own timer, another hand, a device that does not obey,
+    what a gateway that ends hands back (I22), and pins of the board that a killed one left energised: no timer lets go
+    of them, so that the next start does, before it decides anything (I14, I21).
     """
 
     name = "I8"
@@ -61,10 +64,11 @@ class Contacts:
             if not part.well:
                 mine.disturbed_s = seen.at_s
             for write in seen.writes:
-                if write.by_topic and write.device_id == part.resource.device_id and switched(write.what):
-                    mine.left_s, mine.written_s = (
-                        (seen.at_s, mine.written_s) if write.former else (mine.left_s, seen.at_s)
-                    )
+                told = switched(write.what) if write.by_topic and write.device_id == part.resource.device_id else None
+                if told is not None and (write.former or told.get("on") == FREED):
+                    mine.left_s = seen.at_s
+                elif told is not None:
+                    mine.written_s = seen.at_s
             self._listen(seen, part, mine)
             found += self._changed(seen, part, mine)
         for pump in seen.facts.heat_pumps:
