@@ -87,6 +87,8 @@ OWN_HANDS_S = 60.0
 """A heat pump that was let go for a shorter time starts because of that."""
 TICKS = 3.0
 """In so many, and the devices' own time, a jump must have been made up for."""
+FOUND_OUT_S = 30.0
+"""So long what takes a word and does not follow it may count as following (F13)."""
 
 
 class _SiteLimit:
@@ -94,7 +96,8 @@ class _SiteLimit:
 
     Excused is a jump of what nobody controls, as far as it reaches, for as long as nobody could have made up for it. A
     meter that has fallen silent does not show it: so long, and no longer than its last word may be acted on (I12),
-    nobody could.
+    nobody could. Nor is it known of what does not obey that a new limit will not be followed: until it must have been
+    found out (F13), its power is not made up for by others.
     """
 
     name = ""
@@ -110,11 +113,13 @@ class _SiteLimit:
         self._limit: float | None = None
         self._uncontrolled_w: float | None = None
         self._jumps: deque[tuple[float, float]] = deque()  # when, and by how much
+        self._under = Lasting()
+        self._heedless = Lasting()
 
     def observe(self, seen: Seen) -> list[Violation]:
         """The mean of the last minute that was under one limit throughout."""
         limit = seen.limit_w(self.side)
-        jumped_w = self._jumped_w(seen)
+        jumped_w = self._jumped_w(seen) + self._unheeding_w(seen, limit)
         if limit is None or limit != self._limit or _blind(seen):
             self._mean.clear()
         self._limit = limit
@@ -147,6 +152,19 @@ class _SiteLimit:
         while self._jumps and seen.at_s - self._jumps[0][0] >= takes_s:
             self._jumps.popleft()
         return sum(watts for _, watts in self._jumps)
+
+    def _unheeding_w(self, seen: Seen, limit: float | None) -> float:
+        """What a consumer takes that does not follow, as long as nobody can know that."""
+        name = "" if limit is None else f"{limit:g}"
+        under_s = self._under.for_s(name, limit is not None, seen.at_s)
+        # its own time, until it is found out, and then the time of those that make up for it
+        found_s = seen.facts.slowest_s + FOUND_OUT_S + TICKS * self._bounds.step_s + seen.facts.slowest_s
+        taken_w = 0.0
+        for car in seen.facts.chargers:
+            heedless_s = self._heedless.for_s(car.resource.id, not car.obeys, seen.at_s)
+            if not car.obeys and min(under_s, heedless_s) < found_s and self.side == "import":
+                taken_w += car.power_w
+        return taken_w
 
     def _unseen(self, seen: Seen) -> bool:
         """Whether the last word of a meter that fell silent is old, but not too old to be decided on."""
