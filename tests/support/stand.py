@@ -26,21 +26,28 @@ from support.waiting import until_blocking
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 BACK_S = 30.0  # within which everything is back after any of the processes is back
-_CLIENT_PORTS_FROM = 32768
+_PORTS = range(12_000, 32_768)
+_WORKER_PORTS = 2_000  # each worker of the test run draws from so many of its own
 
 __all__ = ["BACK_S", "ROOT", "SERIALS", "WALLBOX", "Process", "Stand", "free_ports", "ran", "stand"]
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on 127.0.0.1 that nobody listens on now and no client is given."""
-    found: list[int] = []
-    drawn = random.SystemRandom()
-    while len(found) < count:
-        port = drawn.randrange(12000, _CLIENT_PORTS_FROM)
-        with socket.socket() as probe:
-            if port not in found and probe.connect_ex(("127.0.0.1", port)) != 0:
-                found.append(port)
-    return found
+    """Ports on 127.0.0.1 that nobody holds now, no client is given and no other worker of the test run draws."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = _PORTS[worker * _WORKER_PORTS % (len(_PORTS) - _WORKER_PORTS)]
+    ports = random.SystemRandom().sample(range(first, first + _WORKER_PORTS), _WORKER_PORTS)
+    free = (port for port in ports if _is_free(port))
+    return [next(free) for _ in range(count)]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class Process:

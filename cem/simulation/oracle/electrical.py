@@ -4,6 +4,7 @@ from collections import deque
 
 from cem.model.envelope import Rank
 from cem.model.resource import Resource, Role
+from cem.model.setpoint import WriteState
 from cem.model.site import GuaranteedMinimum, Site
 from cem.simulation.oracle.facts import LOCKED, NORMAL, ChargerFact, SwitchedFact
 from cem.simulation.oracle.seen import SAFE_WITHIN_S, Bounds, Lasting, Seen, Told, Violation, Window
@@ -96,8 +97,8 @@ class _SiteLimit:
 
     Excused is a jump of what nobody controls, as far as it reaches, for as long as nobody could have made up for it. A
     meter that has fallen silent does not show it: so long, and no longer than its last word may be acted on (I12),
-    nobody could. Nor is it known of what does not obey that a new limit will not be followed: until it must have been
-    found out (F13), its power is not made up for by others.
+    nobody could. Nor is it known of a car that does not obey that it will not follow a new limit: until it is found out, or
+    must have been (F13), and those that make up for it have had their time, its power is excused.
     """
 
     name = ""
@@ -115,6 +116,7 @@ class _SiteLimit:
         self._jumps: deque[tuple[float, float]] = deque()  # when, and by how much
         self._under = Lasting()
         self._heedless = Lasting()
+        self._found_out = Lasting()
 
     def observe(self, seen: Seen) -> list[Violation]:
         """The mean of the last minute that was under one limit throughout."""
@@ -154,16 +156,18 @@ class _SiteLimit:
         return sum(watts for _, watts in self._jumps)
 
     def _unheeding_w(self, seen: Seen, limit: float | None) -> float:
-        """What a consumer takes that does not follow, as long as nobody can know that."""
-        name = "" if limit is None else f"{limit:g}"
-        under_s = self._under.for_s(name, limit is not None, seen.at_s)
-        # its own time, until it is found out, and then the time of those that make up for it
-        found_s = seen.facts.slowest_s + FOUND_OUT_S + TICKS * self._bounds.step_s + seen.facts.slowest_s
+        """What cars take that do not follow, as long as nobody can know that, or make up for it."""
+        under_s = self._under.for_s(f"{limit}", limit is not None, seen.at_s)
+        follow_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
+        outcomes = () if seen.inputs is None else seen.inputs.outcomes
+        found_out = {outcome.resource_id for outcome in outcomes if outcome.state is WriteState.NOT_EFFECTIVE}
         taken_w = 0.0
-        for car in seen.facts.chargers:
-            heedless_s = self._heedless.for_s(car.resource.id, not car.obeys, seen.at_s)
-            if not car.obeys and min(under_s, heedless_s) < found_s and self.side == "import":
-                taken_w += car.power_w
+        for car in seen.facts.chargers if self.side == "import" else ():
+            key = car.resource.id
+            heedless_s = self._heedless.for_s(key, not car.obeys, seen.at_s)
+            known_s = self._found_out.for_s(key, key in found_out, seen.at_s)
+            hidden = min(under_s, heedless_s) < seen.facts.slowest_s + FOUND_OUT_S + follow_s and known_s < follow_s
+            taken_w += car.power_w if hidden and not car.obeys else 0.0
         return taken_w
 
     def _unseen(self, seen: Seen) -> bool:
