@@ -97,8 +97,8 @@ class _SiteLimit:
 
     Excused is a jump of what nobody controls, as far as it reaches, for as long as nobody could have made up for it. A
     meter that has fallen silent does not show it: so long, and no longer than its last word may be acted on (I12),
-    nobody could. Nor is it known of a car that does not obey that it will not follow a new limit: until it is found out, or
-    must have been (F13), and those that make up for it have had their time, its power is excused.
+    nobody could. Nor is it known of a car that does not obey that it will not follow a new limit: until it is found
+    out, or must have been (F13), and those that make up for it have had their time, its power is excused.
     """
 
     name = ""
