@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from cem.control import deaf as deafness
 from cem.control import words
-from cem.control.bounds import act_on
 from cem.control.fleet import split
 from cem.control.fold import fold
 from cem.control.following import Regime, regime
@@ -13,7 +12,6 @@ from cem.control.scene import Scene
 from cem.control.spreading import CHANCE, IMPORT
 from cem.control.tuning import BATTERY_DEAD_BAND_W, MOVE_SHARE
 from cem.model.envelope import Band, Envelope, Rank
-from cem.model.request import RequestKind
 from cem.model.setpoint import Demand, Seldom
 from cem.model.values import replace, value
 
@@ -44,6 +42,7 @@ class Edge:
     power_w: float
     is_import: bool
     keeps: bool  # only keeps charging down; never asks for discharge
+    told: frozenset[str] = frozenset()  # batteries that do what a rank above `by` asks of them: it does not move them
 
 
 @value(frozen=True, slots=True)
@@ -65,10 +64,12 @@ def choose(scene: Scene, around: Surroundings, last_w: dict[str, float]) -> list
     steered = [b for b in scene.picture.batteries if b.resource.id not in deaf]
     fixed_w = sum([b.power_w for b in scene.picture.batteries if b.resource.id in deaf])
     bands = {b.resource.id: _own(scene, around, b) for b in scene.picture.batteries}
-    choices = _wanted(scene, around, steered, bands, fixed_w)
+    regimes = {b.resource.id: regime(scene, b) for b in steered}
+    choices = _wanted(scene, around, steered, regimes, bands, fixed_w)
     choices = [_gently(scene, choice, bands[choice.battery.resource.id], last_w) for choice in choices]
-    choices = _aligned(choices)
-    edges = _edges(scene, around, fixed_w)
+    choices = _aligned(choices, {key: follows.rank for key, follows in regimes.items()})
+    told = frozenset(key for key, follows in regimes.items() if follows.rank < Rank.PLAN)
+    edges = [*_waits(scene, around, choices, told, fixed_w), *_edges(scene, around, fixed_w)]
     for edge in edges:
         excess = sum([c.power_w for c in choices]) - edge.power_w
         if excess > 0 if edge.is_import else excess < 0:
@@ -93,16 +94,17 @@ def _own(scene: Scene, around: Surroundings, battery: BatteryPicture, weakest: R
 
 
 def _wanted(
-    scene: Scene, around: Surroundings, steered: Sequence[BatteryPicture], bands: Mapping[str, Band], fixed_w: float
+    scene: Scene,
+    around: Surroundings,
+    steered: Sequence[BatteryPicture],
+    regimes: Mapping[str, Regime],
+    bands: Mapping[str, Band],
+    fixed_w: float,
 ) -> list[BatteryChoice]:
     """Regimes applied to the present surplus or deficit, shared among those that take part."""
-    regimes = {b.resource.id: regime(scene, b) for b in steered}
     house_w = scene.house_w + fixed_w
     surplus = max(0.0, -(house_w + around.ev_w))
-    deficit = max(0.0, house_w)
-    if scene.hidden_car:  # no more than the house took when it was last told apart
-        without_w = (scene.memory.house_w or 0.0) + scene.picture.switched_w + scene.picture.pv_w + fixed_w
-        deficit = min(deficit, max(0.0, without_w))
+    deficit = _deficit_w(scene, fixed_w)
     into_car = any(scene.site.battery_policy(b.resource.id).into_car for b in steered)
     powers = _asked(scene, around, steered, regimes, bands, house_w)
     charging = {b.resource.id: regimes[b.resource.id].charge_w for b in steered if regimes[b.resource.id].charge_w > 0}
@@ -142,6 +144,15 @@ def _wanted(
         for b in steered
         for r in (regimes[b.resource.id],)
     ]
+
+
+def _deficit_w(scene: Scene, fixed_w: float) -> float:
+    """What the house takes beyond the sun and is no car."""
+    deficit_w = max(0.0, scene.house_w + fixed_w)
+    if scene.hidden_car:  # no more than the house took when it was last told apart
+        without_w = (scene.memory.house_w or 0.0) + scene.picture.switched_w + scene.picture.pv_w + fixed_w
+        deficit_w = min(deficit_w, max(0.0, without_w))
+    return deficit_w
 
 
 def _from_the_surplus(
@@ -271,13 +282,16 @@ def _damped(target_w: float, last_w: float) -> float:
     return last_w + MOVE_SHARE * (target_w - last_w)
 
 
-def _aligned(choices: list[BatteryChoice]) -> list[BatteryChoice]:
-    """No battery charges another one: while one charges, the others do not discharge."""
-    if not any(choice.power_w > 0 for choice in choices):
+def _aligned(choices: list[BatteryChoice], ranks: Mapping[str, Rank]) -> list[BatteryChoice]:
+    """No battery charges another one: whom the strongest rank moves comes first, and of equals who charges."""
+    moving = [choice for choice in choices if choice.power_w != 0.0]
+    if not moving:
         return choices
-    reason = "stands still while another battery charges"
+    first = min(moving, key=lambda choice: (ranks[choice.battery.resource.id], choice.power_w < 0.0))
+    reason = f"stands still while another battery {'charges' if first.power_w > 0 else 'gives'}"
     return [
-        replace(choice, power_w=0.0, reason=reason, seldom=None) if choice.power_w < 0 else choice for choice in choices
+        replace(choice, power_w=0.0, reason=reason, seldom=None) if choice.power_w * first.power_w < 0 else choice
+        for choice in choices
     ]
 
 
@@ -297,38 +311,37 @@ def _edges(scene: Scene, around: Surroundings, fixed_w: float) -> list[Edge]:
     if by is not None:
         least_w = scene.band.min_w + scene.margins_w[1]
         edges.append(Edge(by, least_w - house_w - around.ev_w, is_import=False, keeps=False))
-    edges += _waits(scene, around, house_w)
     edges.append(Edge(around.fuse_by, around.fuse_w, is_import=True, keeps=False))
     return edges
 
 
-def _waits(scene: Scene, around: Surroundings, house_w: float) -> list[Edge]:
-    """What a wait by chance leaves: never less charging or feeding in than there is now, unless a limit is kept on."""
-    mute = deafness.unsteered(scene.site)
-    edges, present_w = [], [b.power_w for b in scene.picture.batteries if b.resource.id not in mute]
+def _waits(
+    scene: Scene, around: Surroundings, choices: Sequence[BatteryChoice], told: frozenset[str], fixed_w: float
+) -> list[Edge]:
+    """What a wait by chance leaves: never less charging or feeding in than there is now, unless a limit is kept on.
+
+    A battery that the owner or the grid tells what to do does not wait: it comes on top.
+    """
+    apart = told | deafness.unsteered(scene.site)
+    present_w = [b.power_w for b in scene.picture.batteries if b.resource.id not in apart]
+    told_w = [c.power_w for c in choices if c.battery.resource.id in told]
+    into_car = any(scene.site.battery_policy(b.resource.id).into_car for b in scene.picture.batteries)
+    house_w, edges = scene.house_w + fixed_w + scene.lead_w, []
     for side, waiting in scene.waits.items():
         is_import = side == IMPORT
-        if is_import and any(_asked_to_charge(scene, b) for b in scene.picture.batteries):
-            continue
         edge_w = waiting.limit_w if is_import else -waiting.limit_w
         kept_w = edge_w - house_w - max(0.0, around.reserved_w - around.at_once_w if is_import else around.ev_w)
         have_w = sum([w for w in present_w if (w > 0.0) == is_import])
+        more_w = sum([w for w in told_w if (w > 0.0) == is_import])
         most_w = max(kept_w, have_w) if is_import else min(kept_w, have_w)
-        edges.append(Edge(waiting.by, most_w, is_import, keeps=True))
+        edges.append(Edge(waiting.by, most_w + more_w, is_import, keeps=True, told=told))
         if waiting.firm:
             taken_w = max(0.0, around.ev_w - around.at_once_w) if is_import else around.ev_w
             left_w = edge_w - house_w - taken_w
-            if is_import and not any(
-                scene.site.battery_policy(b.resource.id).into_car for b in scene.picture.batteries
-            ):
-                left_w = max(left_w, min(0.0, -house_w))  # cars wait by themselves: none is emptied into one for it
-            edges.append(Edge(waiting.by, left_w, is_import, keeps=False))
+            if is_import and not into_car:
+                left_w = max(left_w, -_deficit_w(scene, fixed_w))  # cars wait by themselves: none is emptied into one
+            edges.append(Edge(waiting.by, left_w + more_w, is_import, keeps=False, told=told))
     return edges
-
-
-def _asked_to_charge(scene: Scene, battery: BatteryPicture) -> bool:
-    act = act_on(scene.inputs.requests, battery.resource.id, scene.now)
-    return act is not None and act.kind is RequestKind.CHARGE_NOW
 
 
 def _moved(
@@ -342,8 +355,9 @@ def _moved(
     hard = {c.battery.resource.id: _own(scene, around, c.battery, weakest=by.rank) for c in choices}
     powers = {c.battery.resource.id: c.power_w for c in choices}
     left = excess_w
+    free = [c for c in choices if c.battery.resource.id not in edge.told]
     towards = sorted(
-        choices, key=lambda c: (c.battery.soc_pct if excess_w < 0 else -c.battery.soc_pct, c.battery.resource.id)
+        free, key=lambda c: (c.battery.soc_pct if excess_w < 0 else -c.battery.soc_pct, c.battery.resource.id)
     )
     for choice in towards:
         key = choice.battery.resource.id
@@ -351,8 +365,9 @@ def _moved(
             power_w = hard[key].clamp(powers[key] - min(abs(left), abs(powers[key])) * (1 if left > 0 else -1))
             left -= powers[key] - power_w
             powers[key] = power_w
-    if abs(left) > 1e-9 and left * excess_w > 0 and not edge.keeps:
-        same = [c.battery for c in choices if powers[c.battery.resource.id] * left <= 0]
+    feeds = any(powers[key] * left > 0 for key in edge.told)  # one that stays as it is: to go beyond would feed it
+    if abs(left) > 1e-9 and left * excess_w > 0 and not edge.keeps and not feeds:
+        same = [c.battery for c in free if powers[c.battery.resource.id] * left <= 0]
         total = sum([powers[b.resource.id] for b in same]) - left
         powers |= {key: hard[key].clamp(power) for key, power in _shared(scene, total, same, hard).items()}
     return [
@@ -371,15 +386,18 @@ def _in_turns(choices: list[BatteryChoice], edges: Sequence[Edge]) -> list[Batte
             behind_w[sign] = sum([max(0.0, sign * (c.battery.power_w - c.power_w)) for c in choices])
         excess_w = sign * (total_w - edge.power_w) + behind_w[sign]
         if excess_w > 0.0 and behind_w[sign] > 0.0:
-            choices = _in_turn(choices, sign, excess_w)
+            choices = _in_turn(choices, sign, excess_w, edge.told)
             total_w = sum([c.power_w for c in choices])
             behind_w.clear()
     return choices
 
 
-def _in_turn(choices: list[BatteryChoice], sign: float, excess_w: float) -> list[BatteryChoice]:
+def _in_turn(choices: list[BatteryChoice], sign: float, excess_w: float, told: frozenset[str]) -> list[BatteryChoice]:
     # back to what it does, and never beyond zero: it would feed another one
-    rises = [max(0.0, sign * c.power_w - max(0.0, sign * c.battery.power_w)) for c in choices]
+    rises = [
+        0.0 if c.battery.resource.id in told else max(0.0, sign * c.power_w - max(0.0, sign * c.battery.power_w))
+        for c in choices
+    ]
     if sum(rises) <= 0.0:
         return choices
     share = min(1.0, excess_w / sum(rises))
