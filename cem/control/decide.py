@@ -22,6 +22,7 @@ from cem.control import (
     switched,
 )
 from cem.control.authority import admitted
+from cem.control.battery_choice import Surroundings
 from cem.control.curves import curve_envelopes
 from cem.control.curves import followed as followed_volts
 from cem.control.droop import droop_envelopes
@@ -214,7 +215,7 @@ def _surroundings(
     points: list[chargers.ChargerChoice],
     relays: list[switched.SwitchedChoice],
     rising_w: float,
-) -> batteries.Surroundings:
+) -> Surroundings:
     """What is left for the batteries when the consumers have theirs."""
     site, room = scene.site, left.pools.room
     phases = [POOLS[phase] for phase in range(1, site.connection.phases + 1)]
@@ -237,7 +238,7 @@ def _surroundings(
     granted_w = sum([(p.limit_a or 0.0) * p.charger.watts_per_amp for p in points])
     granted_w += sum([r.switched.power_w or 0.0 for r in relays])
     idle_w = sum([c.power_w for c in scene.picture.chargers if not c.plugged])
-    return batteries.Surroundings(
+    return Surroundings(
         ev_w=scene.picture.ev_w,
         reserved_w=sum([p.reserved_w for p in points]) + idle_w + rising_w,
         granted_w=granted_w,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from cem.control import words
-from cem.control.batteries import BatteryChoice
+from cem.control.battery_choice import BatteryChoice
 from cem.control.black_start import roofs_wait
 from cem.control.deaf import stores
 from cem.control.fold import fold

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from cem.control import words
 from cem.control.authority import guarded
-from cem.control.batteries import BatteryChoice
+from cem.control.battery_choice import BatteryChoice
 from cem.control.bounds import released
 from cem.control.chargers import ChargerChoice
 from cem.control.limits import Limits

@@ -3,8 +3,8 @@
 When a limit of the grid ends or rises, the house keeps to the former one for a while, and then rises with the site's
 ramp; so it does when a power that was asked of the connection point is asked no more, which counts as a limit in its
 direction. When a price event ends, it takes (or gives) no more than it did then. Only more is delayed: less never is.
-The owner's "charge now" and a car that would be late do not wait, nor does what stronger ranks need. The time is
-uniform on [0, longest], in whole seconds.
+The owner's "charge now" and a car that would be late do not wait, nor does what stronger ranks need or tell a battery
+to do, which comes on top. The time is uniform on [0, longest], in whole seconds.
 
 | longest wait | of what all houses held back, in a minute | source |
 | --- | --- | --- |

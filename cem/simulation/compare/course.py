@@ -94,8 +94,7 @@ class Course:
 
 def course_of(home: Home, start: datetime, end: datetime, *, seed: int | None, step_s: float = 60.0) -> Course:
     """Lets the home run alone, with nobody who steers it; `step_s` divides a minute. Time lines count from `start`."""
-    per_minute = round(MINUTE_S / step_s)
-    if not math.isclose(per_minute * step_s, MINUTE_S):
+    if not math.isclose(round(MINUTE_S / step_s) * step_s, MINUTE_S):
         raise ValueError(f"step_s: {step_s:g}; allowed: what divides a minute")
     thirsty = home.model_copy(
         update={
@@ -106,23 +105,26 @@ def course_of(home: Home, start: datetime, end: datetime, *, seed: int | None, s
     )
     count = math.ceil((end - start) / timedelta(minutes=1))
 
-    async def watch() -> Course:
-        plant = SimulatedHome(thirsty, start, seed=seed, step_s=step_s)
-        record = _Record(plant, count)
-        await plant.start()
-        try:
-            for minute in range(count):
-                for _ in range(per_minute):
-                    if step_s > ANSWER_S:
-                        plant.step(step_s - ANSWER_S, steady=True)
-                        record.take(minute, (1.0 - ANSWER_S / step_s) / per_minute)
-                    plant.step(min(ANSWER_S, step_s))
-                    record.take(minute, min(ANSWER_S / step_s, 1.0) / per_minute)
-        finally:
-            await plant.stop()
-        return record.course(start)
+    return asyncio.run(_watched(thirsty, start, count, seed, step_s))
 
-    return asyncio.run(watch())
+
+async def _watched(home: Home, start: datetime, count: int, seed: int | None, step_s: float) -> Course:
+    """The course of so many minutes; in a long step load and sky stay until its last second, as in a brisk bench."""
+    plant = SimulatedHome(home, start, seed=seed, step_s=step_s)
+    record = _Record(plant, count)
+    answer_s = min(ANSWER_S, step_s)
+    await plant.start()
+    try:
+        for minute in range(count):
+            for _ in range(round(MINUTE_S / step_s)):
+                if step_s > answer_s:
+                    plant.step(step_s - answer_s, steady=True)
+                    record.take(minute, (step_s - answer_s) / MINUTE_S)
+                plant.step(answer_s)
+                record.take(minute, answer_s / MINUTE_S)
+    finally:
+        await plant.stop()
+    return record.course(start)
 
 
 class _Record:
@@ -139,6 +141,7 @@ class _Record:
         self._plug_ins = {name: car.plug_ins for name, car in house.charging_points.items()}
 
     def take(self, minute: int, share: float) -> None:
+        """Adds a step that has just been made; `share` is its part of the minute."""
         house = self._house
         self._load[minute] += share * house.household.power_w
         for name, roof in house.roofs.items():
@@ -157,4 +160,5 @@ class _Record:
             self._wanted[name] = pump.drawn_wh + pump.unmet_wh
 
     def course(self, start: datetime) -> Course:
+        """All of it, from `start` on."""
         return Course(start, self._load, self._pv, self._cars, self._heat)

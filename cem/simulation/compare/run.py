@@ -123,6 +123,7 @@ def run_policy(task: Task, policy: Policy, course: Course) -> Run:
         store_c = {name: (pump.store_c, pump.store_c) for name, pump in first.heat_pump.items()}
 
         def take(step: Step) -> None:
+            """Into the account, and how cold and hot each heat pump's store was."""
             account.take(step)
             for name, pump in step.truth.heat_pump.items():
                 coldest, hottest = store_c[name]
