@@ -219,9 +219,12 @@ class _Occasions:
         events = [window for window in inputs.directive.prices if window.source != TARIFF]
         prices = [w for w in events if w.start <= wall and (w.end is None or wall < w.end)]
         priced, asked = bool(prices), _asked_of_site(inputs)
-        dispatches = [d for d in inputs.directive.dispatches if d.subject == SITE]
+        asking = {d.source for d in inputs.directive.dispatches if d.subject == SITE}
         before, self._before = self._before, (most_w, least_w, priced, asked)
-        sources, self._sources = self._sources, frozenset(x.source for x in (*bounds, *prices, *dispatches))
+        sources, self._sources = (
+            self._sources,
+            frozenset(asking | {e.source for e in bounds} | {w.source for w in prices}),
+        )
         if before is None:
             return
         if most_w > before[0] or least_w < before[1] or (before[2] and not priced) or (before[3] and not asked):
