@@ -41,6 +41,8 @@ class _Held:
     less: str = ""  # in words that it took less
     written_at_s: float = float("-inf")
     known: bool = False  # whether the device's state has been looked at since it was opened
+    words: tuple[tuple[float, float], ...] = ()  # (monotonic s, value) of the last ones that it took
+    looked_at_s: float = float("-inf")  # when the last value was measured that was looked at for an effect
     mismatch_since_s: float | None = None
     quiet_until_s: float = float("-inf")
     contests: int = 0
