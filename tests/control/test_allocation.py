@@ -157,7 +157,7 @@ def test_a_battery_on_one_phase_charges_with_what_the_fuse_leaves_there(place: i
 def test_a_car_takes_over_from_another_when_that_has_made_room() -> None:
     goes, comes = ChargerMemory(16, switched_at_s=0.0, closed=True), ChargerMemory(0.0)
     memory = Memory(chargers={"car": goes, "second_car": comes})
-    waits, ready = {"power_w": 0.0, "state": "B"}, {"power_w": 0.0, "state": "B"}
+    waits: dict[str, Value] = {"power_w": 0.0, "state": "B"}
     charges: dict[str, Value] = {"power_w": 4140.0, "state": "C"}
     both = snapshot({"grid": {"power_w": 4640.0}, "car": charges, "second_car": dict(waits)}, mono_s=1000.0)
     pause = UserRequest("1", "car", RequestKind.PAUSE, NOON + timedelta(hours=1), NOON - timedelta(minutes=1))
@@ -165,7 +165,7 @@ def test_a_car_takes_over_from_another_when_that_has_made_room() -> None:
     decision, memory = decide(TWO_CARS, given, memory)
     assert (watts(decision, "car"), watts(decision, "second_car")) == (0, 0)
     assert "made room" in of(decision, "second_car").reason
-    made = snapshot({"grid": {"power_w": 500.0}, "car": dict(ready), "second_car": dict(waits)}, mono_s=1002.0)
+    made = snapshot({"grid": {"power_w": 500.0}, "car": dict(waits), "second_car": dict(waits)}, mono_s=1002.0)
     decision, _ = decide(TWO_CARS, inputs(made, directive=limited(5000.0), requests=(pause,)), memory)
     assert (watts(decision, "car"), watts(decision, "second_car")) == (0, 6)
 
