@@ -33,14 +33,14 @@ class Surroundings:
     granted_w: float  # given to steered consumers this tick
     fuse_w: float  # what the main fuse leaves to all batteries together
     fuse_by: Envelope
-    circuits_w: Mapping[str, tuple[float, Envelope]]  # what a circuit leaves to a battery
+    rooms_w: Mapping[str, tuple[float, Envelope]]  # what circuits and its phases of the main fuse leave to a battery
     at_once_w: float = 0.0  # of what is kept free for cars: theirs that do not wait by chance after an event
 
 
 def own_band(scene: Scene, around: Surroundings, battery: BatteryPicture, weakest: Rank = Rank.PLAN) -> Band:
-    """What a battery itself may do: its envelopes of ranks not below `weakest`, and the room of its circuits."""
+    """What a battery itself may do: its envelopes of ranks not below `weakest`, the room of its phases and circuits."""
     own = scene.envelopes_of(battery.resource.id)
-    room = around.circuits_w.get(battery.resource.id)
+    room = around.rooms_w.get(battery.resource.id)
     if room is not None:
         own = (*own, replace(room[1], subject=battery.resource.id, min_w=None, max_w=max(0.0, room[0])))
     return fold(battery.resource.id, own, scene.now, weakest=weakest)

@@ -157,7 +157,7 @@ def choices(
 ) -> list[ChargerChoice]:
     """One choice per charging point, in the site's order; `into` takes the new memories."""
     by_id = {candidate.charger.resource.id: candidate for candidate in found}
-    slack_w = _slack_w(scene)
+    slack_w = _slack_w(scene, shares)
     result = []
     for charger in scene.picture.chargers:
         candidate = by_id.get(charger.resource.id)
@@ -169,7 +169,8 @@ def choices(
         by = limits.behind.get(got.bound_by or "")
         if limit_a == 0.0 and candidate.memory.limit_a > 0.0 and by is not None and scene.unheard(by.source):
             given_a = limit_a = min(candidate.memory.limit_a, candidate.claim.least)
-        rise_w = candidate.charger.watts_per_amp * (given_a - candidate.memory.limit_a)
+        watts = candidate.charger.watts_per_amp
+        rise_w = watts * given_a - max(watts * candidate.memory.limit_a, candidate.charger.power_w)
         if rise_w > max(0.0, slack_w):
             limit_a = candidate.memory.limit_a
         elif rise_w > 0.0:
@@ -182,7 +183,7 @@ def choices(
         choice = _explained(scene, candidate, limit_a, got, limits)
         if limit_a < given_a:
             wanted = candidate.wish
-            reason = f"{wanted.reason}; waits until the battery has made room"
+            reason = f"{wanted.reason}; waits until others have made room"
             choice = replace(choice, rank=wanted.rank, source=wanted.source, reason=reason)
         kept_w = charger_state.reserved_w(candidate.charger, given_a, memory, scene.now_s)
         told = memory.phases if phases.switchable(charger) else None
@@ -199,13 +200,21 @@ def _vacant(scene: Scene, charger: ChargerPicture) -> ChargerChoice:
     return ChargerChoice(charger, 0.0, by.rank, by.source, f"{NO_CAR}; one that comes asks first: {scene.bound(by)}")
 
 
-def _slack_w(scene: Scene) -> float:
-    """What the meter leaves for cars to rise while batteries charge, which some take seconds to stop; inf: no matter.
+def _slack_w(scene: Scene, shares: Mapping[str, Share]) -> float:
+    """What the meter leaves for cars to rise while others still have to make room; inf: nobody has.
 
-    The batteries give way to what is kept free for a car; it begins when they have done so.
+    Batteries that charge give way to what is kept free for a car, and a car that is told less takes seconds to follow:
+    the other one begins when they have done so.
     """
     by, grid_w = scene.band.max_by, scene.picture.grid_w
-    if by is None or grid_w is None or all(b.power_w <= EV_DRAWS_W for b in scene.picture.batteries):
+    if by is None or grid_w is None:
+        return math.inf
+    falls = any(
+        c.power_w > shares[c.resource.id].level * c.watts_per_amp + EV_DRAWS_W
+        for c in scene.picture.chargers
+        if c.resource.id in shares
+    )
+    if not falls and all(b.power_w <= EV_DRAWS_W for b in scene.picture.batteries):
         return math.inf
     return scene.band.max_w - grid_w
 

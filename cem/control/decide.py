@@ -6,6 +6,7 @@ from types import MappingProxyType
 from cem.control import (
     asked,
     batteries,
+    battery_rooms,
     black_start,
     bounds,
     chargers,
@@ -29,7 +30,7 @@ from cem.control.droop import droop_envelopes
 from cem.control.fold import fold
 from cem.control.guarantee import guaranteed_w
 from cem.control.headline import headline, mode
-from cem.control.limits import POOLS, Limits, limits
+from cem.control.limits import Limits, limits
 from cem.control.memory import ChargerMemory, Memory, SwitchMemory
 from cem.control.picture import Picture, look
 from cem.control.plausible import Screened, counted, screen
@@ -217,24 +218,7 @@ def _surroundings(
     rising_w: float,
 ) -> Surroundings:
     """What is left for the batteries when the consumers have theirs."""
-    site, room = scene.site, left.pools.room
-    phases = [POOLS[phase] for phase in range(1, site.connection.phases + 1)]
-    worst = min(phases, key=room.__getitem__)
-    volts = site.connection.nominal_voltage_v * len(phases)
-    circuits: dict[str, tuple[float, Envelope]] = {}
-    for battery in scene.picture.batteries if site.circuits else ():
-        ratings = battery.resource.ratings
-        for circuit in site.circuits:
-            if battery.resource.id not in circuit.members:
-                continue
-            pools = [pool for pool in room if pool.startswith(f"circuit {circuit.id} L")]
-            rooms = [(room[pool] * circuit.nominal_voltage_v * ratings.phases, left.behind[pool]) for pool in pools]
-            if circuit.limit_w is not None:
-                rooms.append((room[f"circuit {circuit.id}"], left.behind[f"circuit {circuit.id}"]))
-            tightest = min(rooms, key=lambda item: item[0])
-            kept = circuits.get(battery.resource.id)
-            if kept is None or tightest[0] < kept[0]:
-                circuits[battery.resource.id] = tightest
+    fuse_w, fuse_by = battery_rooms.fuse(scene, left)
     granted_w = sum([(p.limit_a or 0.0) * p.charger.watts_per_amp for p in points])
     granted_w += sum([r.switched.power_w or 0.0 for r in relays])
     idle_w = sum([c.power_w for c in scene.picture.chargers if not c.plugged])
@@ -242,9 +226,9 @@ def _surroundings(
         ev_w=scene.picture.ev_w,
         reserved_w=sum([p.reserved_w for p in points]) + idle_w + rising_w,
         granted_w=granted_w,
-        fuse_w=room[worst] * volts,
-        fuse_by=left.behind[worst],
-        circuits_w=circuits,
+        fuse_w=fuse_w,
+        fuse_by=fuse_by,
+        rooms_w=battery_rooms.rooms(scene, left),
         at_once_w=sum([p.reserved_w for p in points if p.at_once]),
     )
 

@@ -51,14 +51,20 @@ def tolerance(spec: ControlSpec, value: float) -> float:
     return max(spec.dead_band, abs(value) * 0.01, spec.effect_tolerance / 2, 1.0)
 
 
-def effective(spec: ControlSpec, written: float, measured: float) -> bool:
+def effective(spec: ControlSpec, told: tuple[float, float], measured: float) -> bool:
     """A set point must be followed; a limit must only not be exceeded (a car or the sun may want less).
 
-    A load that is switched on takes what it wants; one that is off takes nothing.
+    `told`: the least and the most of what it was told since the measurement before: which of them it had heard when it
+    was measured, and how far it had followed, nobody knows. A load that is switched on takes what it wants; one that
+    is off takes nothing.
     """
+    least, most = told
     if spec.control is Control.LOAD_ON:
-        return written > 0.0 or abs(measured) <= spec.effect_tolerance
-    tolerance = max(spec.effect_tolerance, abs(written) * 0.1)
+        return most > 0.0 or abs(measured) <= spec.effect_tolerance
     if spec.control is Control.BATTERY_SETPOINT_W:
-        return abs(measured - written) <= tolerance
-    return abs(measured) <= written + tolerance
+        return least - _short_of(spec, least) <= measured <= most + _short_of(spec, most)
+    return abs(measured) <= most + _short_of(spec, most)
+
+
+def _short_of(spec: ControlSpec, written: float) -> float:
+    return max(spec.effect_tolerance, abs(written) * 0.1)

@@ -5,7 +5,7 @@ Only `cem.runtime.device` holds a `Writer`; nothing else in the house can reach 
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from cem.model.errors import CemError, Refused
@@ -40,7 +40,11 @@ class _Held:
     asked: float | None = None  # what we asked for then: more, where it could not take the whole
     less: str = ""  # in words that it took less
     written_at_s: float = float("-inf")
+    lately: tuple[float, float] | None = None  # least and most of what it was told since its effect was last measured
+    measured_at_s: float = float("-inf")  # when that was
     known: bool = False  # whether the device's state has been looked at since it was opened
+    words: tuple[tuple[float, float], ...] = ()  # (monotonic s, value) of the last ones that it took
+    looked_at_s: float = float("-inf")  # when the last value was measured that was looked at for an effect
     mismatch_since_s: float | None = None
     quiet_until_s: float = float("-inf")
     contests: int = 0
@@ -190,6 +194,8 @@ class Writer:
         took = value if took is None else took
         back = await self._device.read_back(spec.resource_id, spec.control)
         held.written, held.asked, held.written_at_s, held.known = took, value, now.mono_s, True
+        least, most = held.lately or (took, took)
+        held.lately = (min(least, took), max(most, took))
         held.less = ""
         if back is not None and abs(back - took) > tolerance(spec, took):
             # what was refused was no command: the first one is still to come, and nobody else has changed anything
@@ -288,8 +294,8 @@ class Writer:
         if not watched:
             return
         now = self._clock.now()
-        measured: Mapping[tuple[str, str], float] = {
-            (r.resource_id, r.point): float(r.value)
+        measured = {
+            (r.resource_id, r.point): (float(r.value), r.taken_at_s)
             for r in readings
             if r.point in watched and isinstance(r.value, NUMBERS) and r.taken_at_s > 0
         }
@@ -297,13 +303,17 @@ class Writer:
             spec = held.spec
             if spec.effect_point is None:
                 continue
-            value = held.present = measured.get((spec.resource_id, spec.effect_point))
+            value, taken_at_s = measured.get((spec.resource_id, spec.effect_point), (None, 0.0))
+            held.present, lately = value, held.lately
+            if taken_at_s > held.measured_at_s:
+                held.measured_at_s = taken_at_s
+                held.lately = None if held.written is None else (held.written, held.written)
             if held.setpoint is not None and not held.setpoint.watched:
                 held.mismatch_since_s = None
                 continue
             if value is None or held.written is None or now.mono_s < held.quiet_until_s:
                 continue
-            if effective(spec, held.written, value):
+            if effective(spec, lately or (held.written, held.written), value):
                 held.mismatch_since_s = None
                 if held.state is not WriteState.EFFECTIVE:
                     self._tell(held, WriteState.EFFECTIVE, held.written, now, held.less)

@@ -140,6 +140,36 @@ def test_a_circuit_bounds_a_battery_that_charges() -> None:
     assert "circuit cellar" in of(decision, "battery").reason
 
 
+@pytest.mark.parametrize(
+    ("place", "charge_w"),
+    [(2, (25.0 - 0.2 - 12.0) * 230.0), (1, 3000.0), (None, (25.0 - 0.2 - 12.0) * 230.0)],
+)
+def test_a_battery_on_one_phase_charges_with_what_the_fuse_leaves_there(place: int | None, charge_w: float) -> None:
+    ratings = Ratings(max_charge_w=3000, max_discharge_w=3000, capacity_wh=10000, phases=1, phase=place)
+    site = house(GRID, replace(BATTERY, ratings=ratings), connection=ElectricalConnection(fuse_a=25))
+    drawn_a = {1: 1.0, 2: 12.0, 3: 0.0}
+    grid: dict[str, Value] = {f"power_l{phase}_w": 230.0 * amps for phase, amps in drawn_a.items()}
+    image = snapshot({"grid": {"power_w": 2990.0, **grid}, "battery": {"power_w": 0.0, "soc_pct": 50.0}})
+    decision, _ = settled(site, inputs(image, plan=plan({"battery": Intent(IntentKind.CHARGE_TO)})))
+    assert watts(decision, "battery") == pytest.approx(charge_w, abs=25.0)
+
+
+def test_a_car_takes_over_from_another_when_that_has_made_room() -> None:
+    goes, comes = ChargerMemory(16, switched_at_s=0.0, closed=True), ChargerMemory(0.0)
+    memory = Memory(chargers={"car": goes, "second_car": comes})
+    waits: dict[str, Value] = {"power_w": 0.0, "state": "B"}
+    charges: dict[str, Value] = {"power_w": 4140.0, "state": "C"}
+    both = snapshot({"grid": {"power_w": 4640.0}, "car": charges, "second_car": dict(waits)}, mono_s=1000.0)
+    pause = UserRequest("1", "car", RequestKind.PAUSE, NOON + timedelta(hours=1), NOON - timedelta(minutes=1))
+    given = inputs(both, directive=limited(5000.0), requests=(pause,))
+    decision, memory = decide(TWO_CARS, given, memory)
+    assert (watts(decision, "car"), watts(decision, "second_car")) == (0, 0)
+    assert "made room" in of(decision, "second_car").reason
+    made = snapshot({"grid": {"power_w": 500.0}, "car": dict(waits), "second_car": dict(waits)}, mono_s=1002.0)
+    decision, _ = decide(TWO_CARS, inputs(made, directive=limited(5000.0), requests=(pause,)), memory)
+    assert (watts(decision, "car"), watts(decision, "second_car")) == (0, 6)
+
+
 def test_a_car_that_does_not_draw_keeps_nothing_for_itself_after_a_minute() -> None:
     world = LagHouse(TWO_CARS, directive=limited(10000.0), unwilling=frozenset({"car"}))
     world.run(30)

@@ -28,14 +28,15 @@ from support.houses import (
 TWO_CARS = house(GRID, CAR, SECOND_CAR)
 
 
-def _one_charges(load_w: float = 500.0) -> Snapshot:
-    """One car takes all that its charger gives, the other waits."""
+def _one_charges(load_w: float = 500.0, amps: float = 16.0, mono_s: float = 1000.0) -> Snapshot:
+    """One car takes so much, all that its charger gives, the other waits."""
     return snapshot(
         {
-            "grid": {"power_w": load_w + 11040.0},
-            "car": {"power_w": 11040.0, "state": "C"},
+            "grid": {"power_w": load_w + 690.0 * amps},
+            "car": {"power_w": 690.0 * amps, "state": "C"},
             "second_car": {"power_w": 0.0, "state": "B"},
-        }
+        },
+        mono_s=mono_s,
     )
 
 
@@ -44,21 +45,28 @@ def _told(state: WriteState) -> tuple[Outcome, ...]:
 
 
 @pytest.mark.parametrize(
-    ("state", "second_a"),
+    ("state", "draws_a", "second_a"),
     [
-        (WriteState.EFFECTIVE, 9.0),
-        (WriteState.REFUSED, 0.0),
-        (WriteState.NOT_EFFECTIVE, 0.0),
-        (WriteState.CONTESTED, 0.0),
-        (WriteState.BLOCKED, 0.0),
+        (WriteState.EFFECTIVE, 16.0, 0.0),  # told just now: the other one begins when it has followed
+        (WriteState.EFFECTIVE, 8.0, 9.0),
+        (WriteState.REFUSED, 16.0, 0.0),
+        (WriteState.NOT_EFFECTIVE, 16.0, 0.0),
+        (WriteState.CONTESTED, 16.0, 0.0),
+        (WriteState.BLOCKED, 16.0, 0.0),
     ],
 )
-def test_a_charger_that_does_not_follow_keeps_the_room_that_it_takes(state: WriteState, second_a: float) -> None:
+def test_a_charger_that_does_not_follow_keeps_the_room_that_it_takes(
+    state: WriteState, draws_a: float, second_a: float
+) -> None:
     offered = ChargerMemory(16.0, offered_at_s=900.0, switched_at_s=0.0, drew=True, closed=True)
     memory = Memory(chargers={"car": offered, "second_car": ChargerMemory(0.0, switched_at_s=0.0)}, decided_at_s=999.0)
     asked = replace(inputs(_one_charges(), directive=limited(12500.0)), outcomes=_told(state))
-    decision, _ = decide(TWO_CARS, asked, memory)
+    decision, memory = decide(TWO_CARS, asked, memory)
     assert watts(decision, "car") == 8.0  # tried again with what is its share
+    assert watts(decision, "second_car") == 0.0
+    later = inputs(_one_charges(amps=draws_a, mono_s=1003.0), directive=limited(12500.0))
+    decision, _ = decide(TWO_CARS, replace(later, outcomes=_told(state)), memory)
+    assert watts(decision, "car") == 8.0
     assert watts(decision, "second_car") == second_a
 
 

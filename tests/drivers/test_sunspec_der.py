@@ -255,6 +255,37 @@ def test_a_battery_that_forbids_charging_from_the_grid_is_told_instead_of_failin
     assert stage.held(124, "ChaGriSet") == 0
 
 
+def _charges(stage: Bench, watts: int) -> None:
+    first = stage.at(103)
+    known = definition(103)
+    assert known is not None
+    at = known.point("W").offset
+    stage.registers.words[first + at] = -watts & 0xFFFF
+
+
+@pytest.mark.parametrize(
+    ("told_w", "charges_w"),
+    [(2000, 2000), (80, 0)],  # it followed until now; so little lacks that it may be a rounding
+)
+def test_a_battery_that_charges_from_the_sun_is_not_blamed_when_the_sun_falls_short(
+    told_w: float, charges_w: int
+) -> None:
+    stage = _forbidding()
+
+    async def act(device: Device) -> None:
+        await device.write("battery", BATTERY, told_w)
+        _charges(stage, charges_w)
+        stage.now_s += 31
+        await device.poll()
+        await device.write("battery", BATTERY, told_w)
+        _charges(stage, 0)
+        stage.now_s += 1
+        await device.poll()
+        await device.write("battery", BATTERY, told_w)
+
+    run(stage, sunspec_config(LINK, Role.BATTERY), act)
+
+
 def test_with_permission_it_is_switched_on_for_charging_and_off_with_the_release() -> None:
     stage = _forbidding()
 

@@ -148,7 +148,8 @@ class Oracle:
             self._conclude(simulated)
         gateway = self._bench.gateway
         pairs = zip(self._writes, self._writers, strict=True)
-        writes = tuple(write if by is gateway else replace(write, former=True) for write, by in pairs)
+        # what is written while none runs is what one that is being stopped hands back
+        writes = tuple(replace(write, former=True) if by is None or by is not gateway else write for write, by in pairs)
         self._writes, self._writers = [], []
 
         def limits(side: str) -> Any:

@@ -24,7 +24,7 @@ class GridCharging:
     generation_w: Callable[[], float | None]  # behind the same inverter, a magnitude; None: not told
     power_w: Callable[[], float | None]  # of the battery, charging positive
     now_s: Callable[[], float]
-    asked_s: float | None = None  # since when charging is asked for and may not be followed
+    asked_s: float | None = None  # since when charging is asked for and was not seen to be followed
 
     async def permit(self, registers: Registers, value: float) -> None:
         """Before charging with `value` W: switches the grid on where we may, raises Refused where it can't work."""
@@ -48,12 +48,15 @@ class GridCharging:
             )
 
     def _unfollowed(self, value: float) -> bool:
-        """Whether charging was asked for long enough, and the battery measured, to say that it does not follow."""
-        now_s = self.now_s()
-        if self.asked_s is None:
+        """Whether charging was asked for long enough, and the battery measured, to say that it does not follow.
+
+        One that follows, and stops in the moment in which the sun is gone, is given as long again.
+        """
+        now_s, power_w = self.now_s(), self.power_w()
+        lacks = power_w is not None and value - power_w > max(value / 2, TOLERANCE_W)
+        if self.asked_s is None or (power_w is not None and not lacks):
             self.asked_s = now_s
-        power_w = self.power_w()
-        return power_w is not None and power_w < value / 2 and now_s - self.asked_s > EFFECT_WITHIN_S
+        return lacks and now_s - self.asked_s > EFFECT_WITHIN_S
 
     async def restore(self, registers: Registers) -> None:
         """With the release: back to the owner's setting, where changing it is ours."""

@@ -1,0 +1,101 @@
+"""Whether what was written shows: against all that the device may have heard of when it was measured."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cem.driver import ControlSpec, Identity, Reading, Storage
+from cem.io.state_store import SqliteStateStore
+from cem.io.virtual import VirtualClock, run_virtual
+from cem.model.envelope import Rank
+from cem.model.resource import Control
+from cem.model.setpoint import Setpoint, WriteState
+from cem.runtime.board import Board
+from cem.runtime.write_rules import effective
+from cem.runtime.writer import Writer
+
+NOON = datetime(2026, 6, 15, 10, 0, tzinfo=UTC)
+SETPOINT = Control.BATTERY_SETPOINT_W
+BEAT_S = 10.0
+
+
+def _spec(control: Control) -> ControlSpec:
+    return ControlSpec(
+        "battery", control, "stays", Storage.RAM, effect_point="power_w", effect_tolerance=100.0, effect_within_s=30.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("control", "told", "measured", "shows"),
+    [
+        (SETPOINT, (2000.0, 2000.0), 1850.0, True),
+        (SETPOINT, (2000.0, 2000.0), 1750.0, False),
+        (SETPOINT, (-500.0, 2000.0), 700.0, True),  # on its way from one to the other
+        (SETPOINT, (-500.0, 2000.0), -700.0, False),
+        (Control.EV_LIMIT_A, (6.0, 16.0), 16.0, True),
+        (Control.PV_LIMIT_W, (1000.0, 3000.0), -3500.0, False),
+        (Control.LOAD_ON, (0.0, 1.0), 2000.0, True),
+        (Control.LOAD_ON, (0.0, 0.0), 2000.0, False),
+    ],
+)
+def test_a_measurement_shows_any_of_what_was_told_since_the_one_before(
+    control: Control, told: tuple[float, float], measured: float, shows: bool
+) -> None:
+    assert effective(_spec(control), told, measured) is shows
+
+
+@dataclass
+class Late:
+    """A battery at the port of the house that is measured a beat late; one that is deaf stays where it is."""
+
+    deaf: bool = False
+    id: str = "store"
+    told: list[float] = field(default_factory=lambda: [0.0, 0.0])
+
+    async def open(self) -> Identity:
+        return Identity("Maker", "Store", "1")
+
+    def controls(self) -> Sequence[ControlSpec]:
+        return [_spec(SETPOINT)]
+
+    async def poll(self) -> Sequence[Reading]:
+        return []
+
+    async def write(self, resource_id: str, control: Control, value: float) -> float:
+        self.told.append(value)
+        return value
+
+    async def read_back(self, resource_id: str, control: Control) -> float | None:
+        return self.told[-1]
+
+    async def release(self, resource_id: str, control: Control) -> None:
+        self.told.append(0.0)
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+
+@pytest.mark.parametrize(("deaf", "ends_as"), [(False, WriteState.EFFECTIVE), (True, WriteState.NOT_EFFECTIVE)])
+def test_who_follows_a_word_that_changes_with_each_tick_is_not_called_deaf(
+    deaf: bool, ends_as: WriteState, tmp_path: Path
+) -> None:
+    async def main(clock: VirtualClock) -> None:
+        store, board, disk = Late(deaf), Board(), SqliteStateStore(tmp_path / "state.db", clock)
+        writer = Writer(store, board, disk, clock, read_only=False)
+        await writer.opened(store.controls())
+        for tick in range(12):
+            now_s = clock.now().mono_s
+            power_w = 0.0 if deaf else store.told[-2]
+            writer.observe([Reading("battery", "power_w", power_w, now_s)])
+            word_w = 1000.0 + 600.0 * (tick % 5)
+            writer.post([Setpoint("battery", SETPOINT, word_w, 30.0, Rank.PLAN, "test", "because")], now_s)
+            await writer.write_due()
+            await asyncio.sleep(BEAT_S)
+        assert [outcome.state for outcome in board.outcomes()] == [ends_as]
+        await disk.close()
+
+    run_virtual(main, NOON)
