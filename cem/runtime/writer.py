@@ -318,7 +318,7 @@ class Writer:
                 if held.state is not WriteState.EFFECTIVE:
                     self._tell(held, WriteState.EFFECTIVE, held.written, now, held.less)
             elif held.mismatch_since_s is None:
-                held.mismatch_since_s = now.mono_s
+                held.mismatch_since_s = max(taken_at_s, held.written_at_s)
             elif now.mono_s - held.mismatch_since_s > spec.effect_within_s:
                 self._ineffective(held, value, now)
 

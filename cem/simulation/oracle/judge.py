@@ -105,8 +105,7 @@ class Oracle:
             self._next_on_write(simulated, what)
         self._conclude(simulated)
         device = self._devices.get(simulated, simulated)
-        # one that is ending hands back after the bench has let go of it
-        self._writers.append(self._bench.gateway or self._gateway)
+        self._writers.append(self._bench.gateway)
         self._writes.append(Write(self._plant.house.elapsed_s, device, what, simulated not in self._registers))
         if simulated in self._profiled:
             self._open[simulated] = _Open(len(self._writes) - 1, self._told(simulated))
