@@ -61,7 +61,8 @@ class RealPlay:
         home = folder / scenario.path.name
         seen_by_sim = _with_arrivals(scenario)
         if any(spec.kind.startswith("gpio.") for spec in scenario.home.device):
-            seen_by_sim = changed(seen_by_sim, gpio={"socket": str(folder / PINS)})
+            wired = {**seen_by_sim.table.get("change", {}), "gpio": {"socket": str(folder / PINS)}}
+            seen_by_sim = changed(seen_by_sim, change=wired)
         home.write_text(text_of(seen_by_sim), encoding="utf-8")
         self._ports = self._reserved()
         ports = ("--port-file", str(self._ports), "--reuse-ports")
