@@ -111,6 +111,12 @@ def reserved_w(charger: ChargerPicture, limit_a: float, memory: ChargerMemory, n
     return max(charger.power_w, limit_a * charger.watts_per_amp)
 
 
+def leaving_w(charger: ChargerPicture, memory: ChargerMemory, now_s: float) -> float:
+    """What the car still draws beyond its offer, as long as it may just be following it."""
+    follows = now_s - max(memory.offered_at_s, memory.switched_at_s) < EV_FOLLOW_S
+    return max(0.0, charger.power_w - memory.limit_a * charger.watts_per_amp) if follows else 0.0
+
+
 def _offered_a(charger: ChargerPicture) -> float:
     """What it lets the car draw now by itself, as it says, else as the car shows."""
     if charger.offers_a is not None:

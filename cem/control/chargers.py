@@ -48,6 +48,7 @@ class ChargerChoice:
     reserved_w: float = 0.0  # what is kept free for it
     bound_by: str | None = None  # the pool that bounded it
     at_once: bool = False  # does not wait by chance after an event
+    leaving_w: float = 0.0  # what its car still draws of what it was just told to leave
 
 
 def candidates(scene: Scene, limits: Limits) -> list[Candidate]:
@@ -188,7 +189,8 @@ def choices(
         kept_w = charger_state.reserved_w(candidate.charger, given_a, memory, scene.now_s)
         told = memory.phases if phases.switchable(charger) else None
         at_once = WAIT in candidate.claim.drains
-        result.append(replace(choice, reserved_w=kept_w, phases=told, at_once=at_once))
+        leaving_w = charger_state.leaving_w(candidate.charger, memory, scene.now_s)
+        result.append(replace(choice, reserved_w=kept_w, phases=told, at_once=at_once, leaving_w=leaving_w))
     return result
 
 

@@ -229,6 +229,7 @@ def _surroundings(
         fuse_w=fuse_w,
         fuse_by=fuse_by,
         rooms_w=battery_rooms.rooms(scene, left),
+        leaving_w=sum([p.leaving_w for p in points]),
         at_once_w=sum([p.reserved_w for p in points if p.at_once]),
     )
 
