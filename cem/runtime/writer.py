@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 RETRY_REFUSED_S = 30.0
 RETRY_INEFFECTIVE_S = 300.0
 CONTESTS_BEFORE_YIELDING = 2
+UNHEEDED = frozenset({WriteState.REFUSED, WriteState.NOT_EFFECTIVE, WriteState.CONTESTED, WriteState.BLOCKED})
+"""What is told of a wish only as long as there is one."""
 FLASH_MIN_INTERVAL_S = 900.0
 FLASH_DAILY_BUDGET = 20
 SMALLEST_EV_CURRENT_A = 6.0  # IEC 61851-1
@@ -117,7 +119,7 @@ class Writer:
             if self._ran_out_away(expires_s, now_s):
                 continue
             if value is None or held.abandoned or now_s >= expires_s:
-                if not held.known or held.written is not None:
+                if not held.known or held.written is not None or held.state in UNHEEDED:
                     return False
             elif held.written is None or value != held.asked or _stale(held, now_s):
                 return False
@@ -272,6 +274,8 @@ class Writer:
         if self._locked() or (now.mono_s < held.quiet_until_s and not held.abandoned):
             return
         if held.known and held.written is None:
+            if held.state in UNHEEDED and not held.abandoned:
+                self._tell(held, WriteState.RELEASED, None, now, "nothing is asked for any more")
             return
         if not held.known and await self._device.read_back(spec.resource_id, spec.control) is None:
             held.known = True
