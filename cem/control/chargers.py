@@ -222,9 +222,13 @@ def _slack_w(scene: Scene, shares: Mapping[str, Share]) -> float:
 
 
 def _is_new(scene: Scene, charger: ChargerPicture) -> bool:
-    """Nothing was decided for this car in this run yet: the first word to it asks for no more than it may draw."""
+    """Nothing was decided for this car in this run yet: the first word to it asks for no more than it may draw.
+
+    One that came while its charging point was looked at is met as it comes: to be told nothing at first would open the
+    contactor that its charger closes by itself.
+    """
     known = scene.memory.chargers.get(charger.resource.id)
-    return known is None or not known.met
+    return (known is None or not known.met) and charger.resource.id not in scene.memory.no_car
 
 
 def _explained(scene: Scene, candidate: Candidate, limit_a: float, got: Share, limits: Limits) -> ChargerChoice:

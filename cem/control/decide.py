@@ -197,11 +197,21 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
         switched_w=scene.picture.switched_w,
         apart=apart(scene.picture),
         load_at_s=known.load_at_s if scene.picture.skewed else scene.now_s,
-        house_w=known.house_w if scene.unread_cars or load_w is None else load_w - scene.picture.switched_w,
+        house_w=_house_w(scene),
         no_car=_no_car(scene),
         meter_lost_at_s=None,
         switches=MappingProxyType(switch_memories),
     )
+
+
+def _house_w(scene: Scene) -> float | None:
+    """The load without heat pumps and loads. While a car may come unseen, the house takes no more than the least that
+    all took together since: whatever comes on top may be that car."""
+    known_w, load_w = scene.memory.house_w, scene.picture.load_w
+    if load_w is None or (known_w is None and scene.unread_cars):
+        return known_w
+    now_w = load_w - scene.picture.switched_w
+    return min(known_w, now_w) if known_w is not None and scene.unread_cars else now_w
 
 
 def _no_car(scene: Scene) -> frozenset[str]:

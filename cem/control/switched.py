@@ -71,16 +71,13 @@ def moved_w(scene: Scene) -> dict[str, float]:
 
 
 def rising_w(scene: Scene, relays: Iterable[SwitchedChoice], memories: Mapping[str, SwitchMemory]) -> float:
-    """What those that are on, or asked for more, will soon take beyond what they take now: since just now, or at last.
-
-    One that does not draw yet has its own thermostat, and may begin any time.
-    """
+    """What those that were just switched on, or asked for more, will soon take beyond what they take now."""
     found = []
     for relay in relays:
         memory, least = memories.get(relay.switched.resource.id), ON[relay.control]
         if memory is None or relay.value is None or relay.value < least or relay.switched.power_w is None:
             continue
-        if scene.now_s - memory.switched_at_s < SWITCHED_RISES_S or relay.switched.power_w <= EV_DRAWS_W:
+        if scene.now_s - memory.switched_at_s < SWITCHED_RISES_S:
             found.append(max(0.0, relay.switched.rated_w - max(0.0, relay.switched.power_w)))
     return sum(found)
 

@@ -434,22 +434,3 @@ def test_a_read_only_site_steers_nothing_and_says_what_it_would_do() -> None:
     decision, _ = settled(site, inputs(image))
     assert decision.setpoints == ()
     assert decision.notes["battery"].startswith("read-only; would be set to battery.setpoint_w -1")
-
-
-@pytest.mark.parametrize(("state", "battery_w"), [(SgReady.NORMAL, 1950.0), (SgReady.RECOMMENDED, 0.0)])
-def test_what_is_asked_to_take_more_may_begin_any_time_without_breaking_a_limit(
-    state: SgReady, battery_w: float
-) -> None:
-    image = snapshot(
-        {
-            "grid": {"power_w": 1000.0},
-            "battery": {"power_w": 0.0, "soc_pct": 50.0},
-            "heat_pump": {"power_w": 12.0, "sg_ready": float(state)},
-        }
-    )
-    memory = Memory(switches={"heat_pump": SwitchMemory(int(state), switched_at_s=700.0)}, decided_at_s=999.0)
-    charge = plan({"battery": Intent(IntentKind.CHARGE_TO), "heat_pump": Intent(IntentKind.HOLD)})
-    given = inputs(image, directive=limited(3000.0), plan=charge)
-    decision, _ = settled(house(GRID, BATTERY, HEAT_PUMP), given, memory=memory)
-    assert watts(decision, "heat_pump") == float(state)
-    assert watts(decision, "battery") == pytest.approx(battery_w, abs=25.0)

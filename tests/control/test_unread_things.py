@@ -70,6 +70,15 @@ def test_a_car_that_came_to_a_silent_charging_point_stays_in_mind_when_it_draws_
         assert -700 <= (of(decision, "battery").value or 0) <= 0
 
 
+def test_what_the_house_takes_less_is_known_before_a_car_comes_to_a_silent_charging_point() -> None:
+    site, memory = house(), Memory()
+    courses = [(1600.0, 0.0, 0.0)] * 5 + [(600.0, 0.0, 40.0)] * 5 + [(600.0, 11040.0, 60.0)] * 20
+    for tick, (load_w, car_w, silent_s) in enumerate(courses):
+        image = world(load_w=load_w, car_state="A", car_w=car_w, ages_s={"car": silent_s}, mono_s=1000 + tick)
+        decision, memory = decide(site, inputs(image), memory)
+    assert -700 <= (of(decision, "battery").value or 0) <= -500
+
+
 def test_before_every_charging_point_was_read_no_battery_discharges() -> None:
     site, memory = house(), Memory()
     for tick in range(6):
