@@ -6,7 +6,7 @@ from cem.model.envelope import Rank
 from cem.model.resource import Resource, Role
 from cem.model.setpoint import WriteState
 from cem.model.site import GuaranteedMinimum, Site
-from cem.simulation.oracle.facts import LOCKED, NORMAL, ChargerFact, SwitchedFact
+from cem.simulation.oracle.facts import LOCKED, ChargerFact, SwitchedFact
 from cem.simulation.oracle.seen import SAFE_WITHIN_S, Bounds, Lasting, Seen, Told, Violation, Window
 
 PHASES = ("L1", "L2", "L3")
@@ -85,7 +85,7 @@ class Fuse:
 JUMP_W = 100.0
 """What nobody controls jumps when it changes by more than this in one step."""
 OWN_HANDS_S = 60.0
-"""A heat pump that was let go for a shorter time starts because of that."""
+"""A heat pump or a load that was let go, or asked for more, for a shorter time starts because of that."""
 TICKS = 3.0
 """In so many, and the devices' own time, a jump must have been made up for."""
 FOUND_OUT_S = 30.0
@@ -216,18 +216,22 @@ class ImportLimit(_SiteLimit):
     def __init__(self, site: Site, bounds: Bounds) -> None:
         super().__init__(site, bounds)
         self._minimum_w = guaranteed_w(site)
-        self._own_hands = Lasting()
         self._drew: dict[str, float] = {}
+        self._stood: dict[str, tuple[int, float]] = {}  # the state of what is switched, and since when
 
     def _left_w(self, seen: Seen) -> float:
-        """A heat pump that has been in its own hands for a while starts when it is cold, like any other load."""
-        before, pumps = self._drew, seen.facts.heat_pumps
-        self._drew = {pump.resource.id: pump.power_w for pump in pumps}
+        """What may have run for a while starts when its own thermostat says so, like any other load."""
+        before, switched = self._drew, seen.facts.switched
+        self._drew = {part.resource.id: part.power_w for part in switched}
+        for part in switched:
+            if self._stood.get(part.resource.id, (None, 0.0))[0] != part.state:
+                self._stood[part.resource.id] = (part.state, seen.at_s)
         free = [
-            pump for pump in pumps
-            if self._own_hands.for_s(pump.resource.id, pump.state == NORMAL, seen.at_s) >= OWN_HANDS_S and pump.obeys
+            part for part in switched
+            if part.obeys and part.state > (LOCKED if part.resource.role is Role.HEAT_PUMP else 0)
+            and seen.at_s - self._stood[part.resource.id][1] >= OWN_HANDS_S
         ]  # fmt: skip
-        rises = [pump.power_w - before.get(pump.resource.id, pump.power_w) for pump in free]
+        rises = [part.power_w - before.get(part.resource.id, part.power_w) for part in free]
         return sum(watts for watts in rises if watts > JUMP_W)
 
     def _power_w(self, seen: Seen) -> float:
