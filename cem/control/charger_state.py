@@ -28,7 +28,7 @@ def observed(charger: ChargerPicture, before: ChargerMemory | None, now_s: float
     if charger.draws_phases is not None and charger.draws_phases != before.draws_phases:
         before = replace(before, draws_phases=charger.draws_phases)
     least_a = charger.resource.ratings.min_current_a
-    drawing = charger.power_w > EV_DRAWS_W
+    drawing = charger.closed and charger.power_w > EV_DRAWS_W  # what is only supposed of an open one teaches nothing
     known = before
     if before.limit_a < least_a:
         return before
