@@ -48,8 +48,10 @@ def _edges(scene: Scene, around: Surroundings, fixed_w: float) -> list[Edge]:
         edges.append(Edge(by, most_w - house_w - around.ev_w, is_import=True, keeps=False))
     by = scene.band.min_by
     if by is not None:
-        least_w = scene.band.min_w + scene.margins_w[1]
-        edges.append(Edge(by, least_w - house_w - around.ev_w, is_import=False, keeps=False))
+        left_w = scene.band.min_w + scene.margins_w[1] - house_w - around.ev_w
+        # what a car is about to leave no battery gives: it would flow out when the car has stopped
+        least_w = max(left_w, min(0.0, left_w + around.leaving_w))
+        edges.append(Edge(by, least_w, is_import=False, keeps=False))
     edges.append(Edge(around.fuse_by, around.fuse_w, is_import=True, keeps=False))
     return edges
 

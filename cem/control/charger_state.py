@@ -28,7 +28,7 @@ def observed(charger: ChargerPicture, before: ChargerMemory | None, now_s: float
     if charger.draws_phases is not None and charger.draws_phases != before.draws_phases:
         before = replace(before, draws_phases=charger.draws_phases)
     least_a = charger.resource.ratings.min_current_a
-    drawing = charger.power_w > EV_DRAWS_W
+    drawing = charger.closed and charger.power_w > EV_DRAWS_W  # what is only supposed of an open one teaches nothing
     known = before
     if before.limit_a < least_a:
         return before
@@ -109,6 +109,12 @@ def reserved_w(charger: ChargerPicture, limit_a: float, memory: ChargerMemory, n
     if idle(memory, now_s):
         return charger.power_w
     return max(charger.power_w, limit_a * charger.watts_per_amp)
+
+
+def leaving_w(charger: ChargerPicture, memory: ChargerMemory, now_s: float) -> float:
+    """What the car still draws beyond its offer, as long as it may just be following it."""
+    follows = now_s - max(memory.offered_at_s, memory.switched_at_s) < EV_FOLLOW_S
+    return max(0.0, charger.power_w - memory.limit_a * charger.watts_per_amp) if follows else 0.0
 
 
 def _offered_a(charger: ChargerPicture) -> float:

@@ -48,6 +48,7 @@ class ChargerChoice:
     reserved_w: float = 0.0  # what is kept free for it
     bound_by: str | None = None  # the pool that bounded it
     at_once: bool = False  # does not wait by chance after an event
+    leaving_w: float = 0.0  # what its car still draws of what it was just told to leave
 
 
 def candidates(scene: Scene, limits: Limits) -> list[Candidate]:
@@ -188,7 +189,8 @@ def choices(
         kept_w = charger_state.reserved_w(candidate.charger, given_a, memory, scene.now_s)
         told = memory.phases if phases.switchable(charger) else None
         at_once = WAIT in candidate.claim.drains
-        result.append(replace(choice, reserved_w=kept_w, phases=told, at_once=at_once))
+        leaving_w = charger_state.leaving_w(candidate.charger, memory, scene.now_s)
+        result.append(replace(choice, reserved_w=kept_w, phases=told, at_once=at_once, leaving_w=leaving_w))
     return result
 
 
@@ -220,9 +222,13 @@ def _slack_w(scene: Scene, shares: Mapping[str, Share]) -> float:
 
 
 def _is_new(scene: Scene, charger: ChargerPicture) -> bool:
-    """Nothing was decided for this car in this run yet: the first word to it asks for no more than it may draw."""
+    """Nothing was decided for this car in this run yet: the first word to it asks for no more than it may draw.
+
+    One that came while its charging point was looked at is met as it comes: to be told nothing at first would open the
+    contactor that its charger closes by itself.
+    """
     known = scene.memory.chargers.get(charger.resource.id)
-    return known is None or not known.met
+    return (known is None or not known.met) and charger.resource.id not in scene.memory.no_car
 
 
 def _explained(scene: Scene, candidate: Candidate, limit_a: float, got: Share, limits: Limits) -> ChargerChoice:

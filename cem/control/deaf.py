@@ -13,7 +13,8 @@ from cem.model.site import Site
 
 STORES = frozenset({WriteState.NOT_EFFECTIVE, WriteState.CONTESTED})
 CONSUMERS = STORES | {WriteState.REFUSED, WriteState.BLOCKED}
-"""Of a consumer also what was refused: a battery that refuses has its own timer, a charger goes on as it is."""
+"""Of a consumer also what was refused: a battery that refuses has its own timer, a charger goes on as it is. Until
+that has run out, consumers have no more than a battery leaves them that goes on as it is, too."""
 
 
 def stores(scene: Scene) -> frozenset[str]:
@@ -23,6 +24,15 @@ def stores(scene: Scene) -> frozenset[str]:
 
 def _stores(scene: Scene) -> frozenset[str]:
     return unsteered(scene.site) | {o.resource_id for o in scene.inputs.outcomes if o.state in STORES}
+
+
+def unmoved(scene: Scene) -> frozenset[str]:
+    """The batteries that make no room for consumers now: also those to which nothing gets through."""
+    return scene.once(_unmoved)
+
+
+def _unmoved(scene: Scene) -> frozenset[str]:
+    return unsteered(scene.site) | {o.resource_id for o in scene.inputs.outcomes if o.state in CONSUMERS}
 
 
 def unsteered(site: Site) -> frozenset[str]:

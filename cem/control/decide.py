@@ -42,6 +42,7 @@ from cem.control.steady import apart, steady
 from cem.control.trend import Trend, followed
 from cem.control.tuning import LEASE_S, SKEW_S
 from cem.model.envelope import SITE, Envelope
+from cem.model.reading import NUMBERS
 from cem.model.resource import Role
 from cem.model.setpoint import Decision, Mode
 from cem.model.site import Site
@@ -197,11 +198,30 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
         switched_w=scene.picture.switched_w,
         apart=apart(scene.picture),
         load_at_s=known.load_at_s if scene.picture.skewed else scene.now_s,
-        house_w=known.house_w if scene.unread_cars or load_w is None else load_w - scene.picture.switched_w,
+        house_w=_house_w(scene),
         no_car=_no_car(scene),
         meter_lost_at_s=None,
         switches=MappingProxyType(switch_memories),
     )
+
+
+def _house_w(scene: Scene) -> float | None:
+    """The load without heat pumps and loads. While a charging point can't be read, the house takes no more than the
+    least that was left since beside what its car drew last: whatever comes on top, or stays, may be that car."""
+    known_w, load_w = scene.memory.house_w, scene.picture.load_w
+    if load_w is None or (known_w is None and scene.unread_cars):
+        return known_w
+    now_w = load_w - scene.picture.switched_w
+    if known_w is None or not scene.unread_cars:
+        return now_w
+    return min(known_w, max(0.0, now_w - _last_told_w(scene)))
+
+
+def _last_told_w(scene: Scene) -> float:
+    """What the cars drew whose charging points can't be read, as they were read last."""
+    read = {charger.resource.id for charger in scene.picture.chargers}
+    told = [scene.inputs.snapshot.reading(r.id, "power_w") for r in scene.site.of(Role.EV) if r.id not in read]
+    return sum([max(0.0, one.value) for one in told if one is not None and isinstance(one.value, NUMBERS)])
 
 
 def _no_car(scene: Scene) -> frozenset[str]:
@@ -229,6 +249,7 @@ def _surroundings(
         fuse_w=fuse_w,
         fuse_by=fuse_by,
         rooms_w=battery_rooms.rooms(scene, left),
+        leaving_w=sum([p.leaving_w for p in points]),
         at_once_w=sum([p.reserved_w for p in points if p.at_once]),
     )
 

@@ -34,8 +34,11 @@ def _due_w(charger: ChargerPicture, memory: Memory, now_s: float) -> float:
     known = memory.chargers.get(charger.resource.id)
     if known is None or not known.met or not charger.late:
         return 0.0
-    begins = charger.closed and charger.power_w <= EV_DRAWS_W
-    if not begins and now_s - max(known.offered_at_s, known.switched_at_s) >= EV_FOLLOW_S:
+    # one that draws nothing may begin any time, and open or close in the moment of the word; who draws has followed a
+    # word that is older than its measurement
+    begins = charger.power_w <= EV_DRAWS_W
+    measured_at_s = now_s - charger.age_s
+    if not begins and measured_at_s - max(known.offered_at_s, known.switched_at_s) >= EV_FOLLOW_S:
         return 0.0
-    offered_w = known.limit_a * charger.watts_per_amp if charger.closed else 0.0
-    return offered_w - charger.power_w
+    may_draw = charger.closed or (charger.plugged and begins)
+    return (known.limit_a * charger.watts_per_amp if may_draw else 0.0) - charger.power_w

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from cem.control import words
 from cem.control.asked import site_dispatch
-from cem.control.deaf import stores
+from cem.control.deaf import stores, unmoved
 from cem.control.island import carried_w
 from cem.control.picture import Picture
 from cem.control.scene import Scene
@@ -71,7 +71,7 @@ def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
     `moved_w`: the present measured power of each consumer that is given out (cars, heat pumps, loads). Batteries count
     as idle: they give way to consumers, and what they add is no room for a car. One that does not follow gives no way.
     """
-    deaf = stores(scene)
+    deaf = unmoved(scene)
     fixed_w = sum([max(0.0, b.power_w) for b in scene.picture.batteries if b.resource.id in deaf]) if deaf else 0
     base_w = scene.house_w + fixed_w - sum([w for key, w in moved_w.items() if _is_switched(scene.site, key)])
     room: dict[str, float] = {}
@@ -157,7 +157,7 @@ def _unmoved_a(scene: Scene, moved_w: Mapping[str, float], base_w: float) -> lis
     if told is None or len(told) != count:
         return [base_w / (count * voltage)] * count
     left = [current + PHASE_MARGIN_A for current in told]
-    for resource_id, power_w, phases in _movers(picture, moved_w, stores(scene)):
+    for resource_id, power_w, phases in _movers(picture, moved_w, unmoved(scene)):
         resource = site.resource(resource_id)
         places = on_phases(resource, phases, count)
         if phases == 1 and len(places) > 1:
@@ -196,7 +196,7 @@ def _circuit(
     stale_s = scene.site.connection.device_stale_s
     fixed = [0.0] * circuit.phases
     total = 0.0
-    batteries = {b.resource.id for b in scene.picture.batteries} - stores(scene)
+    batteries = {b.resource.id for b in scene.picture.batteries} - unmoved(scene)
     for member in circuit.members:
         if member in moved_w or member in batteries:
             continue

@@ -39,6 +39,7 @@ class ChargerPicture:
     draws_phases: int | None = None  # on which the car draws, as measured; None: it does not draw, or nobody tells
     offers_a: float | None = None  # the limit that it holds now, whoever set it; None: it does not tell
     late: bool = False  # its power was told before the meter's: what the car does since is part of the load
+    age_s: float = 0.0  # of its power
 
     @property
     def closed(self) -> bool:
@@ -225,6 +226,7 @@ def _charger(resource: Resource, snapshot: Snapshot, stale_s: float, grid_s: flo
     state = snapshot.text(resource.id, "state", stale_s)
     if power is None or state is None:
         return None
+    age_s = snapshot.age_s(resource.id, "power_w") or 0.0
     told = snapshot.number(resource.id, "phases", stale_s)
     phases = resource.ratings.phases
     if told is not None and 1 <= told <= 3 and state in {"C", "D"} and power > EV_DRAWS_W:
@@ -243,7 +245,8 @@ def _charger(resource: Resource, snapshot: Snapshot, stale_s: float, grid_s: flo
         None if told is None else int(told),
         draws,
         snapshot.number(resource.id, "limit_a", stale_s),
-        (snapshot.age_s(resource.id, "power_w") or 0.0) - grid_s > LATE_S,
+        age_s - grid_s > LATE_S,
+        age_s,
     )
 
 

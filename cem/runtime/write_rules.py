@@ -54,9 +54,8 @@ def tolerance(spec: ControlSpec, value: float) -> float:
 def effective(spec: ControlSpec, told: tuple[float, float], measured: float) -> bool:
     """A set point must be followed; a limit must only not be exceeded (a car or the sun may want less).
 
-    `told`: the least and the most of what it was told since the measurement before: which of them it had heard when it
-    was measured, and how far it had followed, nobody knows. A load that is switched on takes what it wants; one that
-    is off takes nothing.
+    `told`: the least and the most of what it may have heard when it was measured; it may have been on its way. A load
+    that is switched on takes what it wants; one that is off takes nothing.
     """
     least, most = told
     if spec.control is Control.LOAD_ON:

@@ -15,13 +15,16 @@ from cem.model.setpoint import Outcome, Setpoint, WriteState
 from cem.model.time import Instant
 from cem.ports import Clock, ControlSpec, Device, Json, Put, StateKind, StateStore
 from cem.runtime.board import Board
-from cem.runtime.write_rules import WEARS_OUT, effective, keeps_clear, refreshes_today, told, tolerance
+from cem.runtime.effect import Effect
+from cem.runtime.write_rules import WEARS_OUT, keeps_clear, refreshes_today, told, tolerance
 
 log = logging.getLogger(__name__)
 
 RETRY_REFUSED_S = 30.0
 RETRY_INEFFECTIVE_S = 300.0
 CONTESTS_BEFORE_YIELDING = 2
+UNHEEDED = frozenset({WriteState.REFUSED, WriteState.NOT_EFFECTIVE, WriteState.CONTESTED, WriteState.BLOCKED})
+"""What is told of a wish only as long as there is one."""
 FLASH_MIN_INTERVAL_S = 900.0
 FLASH_DAILY_BUDGET = 20
 SMALLEST_EV_CURRENT_A = 6.0  # IEC 61851-1
@@ -40,12 +43,10 @@ class _Held:
     asked: float | None = None  # what we asked for then: more, where it could not take the whole
     less: str = ""  # in words that it took less
     written_at_s: float = float("-inf")
-    lately: tuple[float, float] | None = None  # least and most of what it was told since its effect was last measured
-    measured_at_s: float = float("-inf")  # when that was
     known: bool = False  # whether the device's state has been looked at since it was opened
     words: tuple[tuple[float, float], ...] = ()  # (monotonic s, value) of the last ones that it took
     looked_at_s: float = float("-inf")  # when the last value was measured that was looked at for an effect
-    mismatch_since_s: float | None = None
+    effect: Effect = field(default_factory=Effect)
     quiet_until_s: float = float("-inf")
     contests: int = 0
     state: WriteState = WriteState.RELEASED
@@ -117,7 +118,7 @@ class Writer:
             if self._ran_out_away(expires_s, now_s):
                 continue
             if value is None or held.abandoned or now_s >= expires_s:
-                if not held.known or held.written is not None:
+                if not held.known or held.written is not None or held.state in UNHEEDED:
                     return False
             elif held.written is None or value != held.asked or _stale(held, now_s):
                 return False
@@ -194,12 +195,12 @@ class Writer:
         took = value if took is None else took
         back = await self._device.read_back(spec.resource_id, spec.control)
         held.written, held.asked, held.written_at_s, held.known = took, value, now.mono_s, True
-        least, most = held.lately or (took, took)
-        held.lately = (min(least, took), max(most, took))
+        held.effect.told(took, now.mono_s)
         held.less = ""
         if back is not None and abs(back - took) > tolerance(spec, took):
             # what was refused was no command: the first one is still to come, and nobody else has changed anything
             held.written = held.asked = back
+            held.effect.told(back, now.mono_s)
             held.quiet_until_s = now.mono_s + RETRY_REFUSED_S
             self._tell(held, WriteState.REFUSED, value, now, f"wrote {took:g}, the device holds {back:g}")
             return
@@ -240,7 +241,7 @@ class Writer:
         held.quiet_until_s = now.mono_s + RETRY_INEFFECTIVE_S
         detail = f"somebody else set {back:g} where we hold {held.written:g}; we yield for 5 min"
         self._tell(held, WriteState.CONTESTED, held.written, now, detail)
-        held.written = held.mismatch_since_s = None  # what follows meanwhile is the other's word
+        held.written, held.effect = None, Effect()  # what follows meanwhile is the other's word
         return True
 
     async def _spend(self, held: _Held, now: Instant, *, may_exceed: bool, keeps: int = 0) -> bool:
@@ -272,6 +273,8 @@ class Writer:
         if self._locked() or (now.mono_s < held.quiet_until_s and not held.abandoned):
             return
         if held.known and held.written is None:
+            if held.state in UNHEEDED and not held.abandoned:
+                self._tell(held, WriteState.RELEASED, None, now, "nothing is asked for any more")
             return
         if not held.known and await self._device.read_back(spec.resource_id, spec.control) is None:
             held.known = True
@@ -279,7 +282,7 @@ class Writer:
         await self._spend(held, now, may_exceed=True)  # it wears like any other; holding on would be worse
         await self._device.release(spec.resource_id, spec.control)
         expired = held.setpoint is not None and told(spec, held.setpoint) is not None
-        held.known, held.written, held.mismatch_since_s = True, None, None
+        held.known, held.written, held.effect = True, None, Effect()
         if held.abandoned:
             held.abandoned = False  # it stays told as not followed
             return
@@ -304,22 +307,14 @@ class Writer:
             if spec.effect_point is None:
                 continue
             value, taken_at_s = measured.get((spec.resource_id, spec.effect_point), (None, 0.0))
-            held.present, lately = value, held.lately
-            if taken_at_s > held.measured_at_s:
-                held.measured_at_s = taken_at_s
-                held.lately = None if held.written is None else (held.written, held.written)
-            if held.setpoint is not None and not held.setpoint.watched:
-                held.mismatch_since_s = None
-                continue
-            if value is None or held.written is None or now.mono_s < held.quiet_until_s:
-                continue
-            if effective(spec, lately or (held.written, held.written), value):
-                held.mismatch_since_s = None
+            held.present, effect = value, held.effect
+            looked_at = held.setpoint is None or held.setpoint.watched
+            if value is None or held.written is None or now.mono_s < held.quiet_until_s or not looked_at:
+                effect.unseen(now.mono_s, forget=not looked_at)
+            elif effect.shows(spec, value, taken_at_s, now.mono_s):
                 if held.state is not WriteState.EFFECTIVE:
                     self._tell(held, WriteState.EFFECTIVE, held.written, now, held.less)
-            elif held.mismatch_since_s is None:
-                held.mismatch_since_s = max(taken_at_s, held.written_at_s)
-            elif now.mono_s - held.mismatch_since_s > spec.effect_within_s:
+            elif effect.short_for_s(now.mono_s) > spec.effect_within_s:
                 self._ineffective(held, value, now)
 
     def _ineffective(self, held: _Held, value: float, now: Instant) -> None:
@@ -329,7 +324,7 @@ class Writer:
         )
         self._tell(held, WriteState.NOT_EFFECTIVE, held.written, now, detail)
         held.quiet_until_s = now.mono_s + RETRY_INEFFECTIVE_S
-        held.mismatch_since_s = None
+        held.effect.unseen(now.mono_s, forget=True)
         held.abandoned = True
 
     async def release_all(self) -> None:

@@ -154,6 +154,19 @@ def test_a_battery_on_one_phase_charges_with_what_the_fuse_leaves_there(place: i
     assert watts(decision, "battery") == pytest.approx(charge_w, abs=25.0)
 
 
+@pytest.mark.parametrize(("looked_at", "told_a"), [(True, 16), (False, 0)])
+def test_a_car_that_comes_while_its_charging_point_is_looked_at_is_not_paused_first(
+    looked_at: bool, told_a: float
+) -> None:
+    site, memory = house(GRID, CAR), Memory()
+    if looked_at:
+        empty = snapshot({"grid": {"power_w": 500.0}, "car": {"power_w": 0.0, "state": "A"}}, mono_s=999.0)
+        _, memory = decide(site, inputs(empty), memory)
+    came = snapshot({"grid": {"power_w": 500.0}, "car": {"power_w": 0.0, "state": "B"}})
+    decision, _ = decide(site, inputs(came), memory)
+    assert watts(decision, "car") == told_a
+
+
 def test_a_car_takes_over_from_another_when_that_has_made_room() -> None:
     goes, comes = ChargerMemory(16, switched_at_s=0.0, closed=True), ChargerMemory(0.0)
     memory = Memory(chargers={"car": goes, "second_car": comes})

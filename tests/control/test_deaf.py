@@ -70,7 +70,8 @@ def test_a_charger_that_does_not_follow_keeps_the_room_that_it_takes(
     assert watts(decision, "second_car") == second_a
 
 
-def test_a_battery_that_charges_and_does_not_follow_leaves_less_to_a_car() -> None:
+@pytest.mark.parametrize("state", [WriteState.NOT_EFFECTIVE, WriteState.REFUSED, WriteState.BLOCKED])
+def test_a_battery_that_charges_and_does_not_follow_leaves_less_to_a_car(state: WriteState) -> None:
     car: dict[str, Value] = {"power_w": 8280.0, "state": "C"}
     image = snapshot({"grid": {"power_w": 11780.0}, "car": car, "battery": {"power_w": 3000.0, "soc_pct": 50.0}})
     site = house(GRID, BATTERY, CAR)
@@ -79,7 +80,7 @@ def test_a_battery_that_charges_and_does_not_follow_leaves_less_to_a_car() -> No
     asked = inputs(image, directive=limited(9000.0))
     decision, _ = decide(site, asked, memory)
     assert watts(decision, "car") == 12.0  # the battery gives way
-    deaf = Outcome("battery", Control.BATTERY_SETPOINT_W, WriteState.NOT_EFFECTIVE, 0.0, 990.0)
+    deaf = Outcome("battery", Control.BATTERY_SETPOINT_W, state, 0.0, 990.0)
     decision, _ = decide(site, replace(asked, outcomes=(deaf,)), memory)
     assert watts(decision, "car") == 7.0
 

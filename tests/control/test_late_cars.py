@@ -33,6 +33,9 @@ def following(limit_a: float, since_s: float) -> Memory:
         (13040.0, 0.0, 16.0, "C", 5.0, 995.0, 2500.0),  # more than it may is the house's
         (4140.0, 11040.0, 6.0, "C", 5.0, 995.0, 500.0),  # it has followed a lower offer
         (0.0, 11040.0, 0.0, "B", 5.0, 995.0, 500.0),  # it has opened
+        (11040.0, 0.0, 16.0, "B", 25.0, 976.0, 500.0),  # told just before its charger fell silent: it has closed since
+        (4140.0, 11040.0, 6.0, "C", 25.0, 970.0, 500.0),  # likewise a lower offer
+        (11040.0, 0.0, 0.0, "B", 25.0, 976.0, 11540.0),  # nothing is offered to it
         (9040.0, 11040.0, 16.0, "C", 5.0, 900.0, -1500.0),  # nothing to follow: the house it is
         (11040.0, 0.0, 16.0, "C", 0.0, 995.0, 11540.0),  # told with the meter: it does not draw
     ],

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cem.control import Memory, decide
+from cem.control.memory import ChargerMemory
 from cem.model.directive import ChargeTarget, Directive, Dispatch
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.plan import Intent, IntentKind
@@ -127,3 +128,22 @@ def test_a_battery_is_not_emptied_into_a_car_that_nobody_reads_to_keep_a_limit_t
         power_w = watts(decision, "battery")
     assert memory.releases
     assert power_w == pytest.approx(-500.0, abs=25)
+
+
+@pytest.mark.parametrize(("told_s_ago", "gives_w"), [(1.0, -500.0), (30.0, -5000.0)])
+def test_what_a_car_is_about_to_leave_no_battery_gives_where_nothing_may_be_fed_in(
+    told_s_ago: float, gives_w: float
+) -> None:
+    image = snapshot(
+        {
+            "grid": {"power_w": 11040.0},
+            "battery": {"power_w": -500.0, "soc_pct": 50.0},
+            "car": {"power_w": 11040.0, "state": "C"},
+        }
+    )
+    nothing = Envelope(SITE, 0.0, 0.0, MUST, "utility", "neither import nor export")
+    left = ChargerMemory(0.0, switched_at_s=1000.0 - told_s_ago, closed=True)
+    memory = Memory(chargers={"car": left}, batteries_w={"battery": -500.0}, decided_at_s=999.0)
+    decision, _ = decide(house(GRID, BATTERY, CAR), inputs(image, directive=Directive(envelopes=(nothing,))), memory)
+    assert watts(decision, "car") == 0.0
+    assert watts(decision, "battery") == pytest.approx(gives_w, abs=1.0)

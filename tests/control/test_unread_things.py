@@ -70,6 +70,25 @@ def test_a_car_that_came_to_a_silent_charging_point_stays_in_mind_when_it_draws_
         assert -700 <= (of(decision, "battery").value or 0) <= 0
 
 
+def test_what_the_house_takes_less_is_known_before_a_car_comes_to_a_silent_charging_point() -> None:
+    site, memory = house(), Memory()
+    courses = [(1600.0, 0.0, 0.0)] * 5 + [(600.0, 0.0, 40.0)] * 5 + [(600.0, 11040.0, 60.0)] * 20
+    for tick, (load_w, car_w, silent_s) in enumerate(courses):
+        image = world(load_w=load_w + car_w, car_state="A", ages_s={"car": silent_s}, mono_s=1000 + tick)
+        decision, memory = decide(site, inputs(image), memory)
+    assert -700 <= (of(decision, "battery").value or 0) <= -500
+
+
+def test_what_ends_while_a_charging_car_cannot_be_read_is_not_the_car() -> None:
+    site, memory = house(), Memory()
+    for tick in range(40):
+        load_w, silent_s = (3600.0, 0.0) if tick < 5 else (3600.0 if tick < 15 else 600.0, 40.0)
+        image = world(load_w=load_w, car_state="C", car_w=11040, ages_s={"car": silent_s}, mono_s=1000 + tick)
+        decision, memory = decide(site, inputs(image), memory)
+        assert tick != 14 or -3700 <= (of(decision, "battery").value or 0) <= -3500
+    assert -700 <= (of(decision, "battery").value or 0) <= -500
+
+
 def test_before_every_charging_point_was_read_no_battery_discharges() -> None:
     site, memory = house(), Memory()
     for tick in range(6):

@@ -141,6 +141,20 @@ def test_a_refused_write_is_told_and_tried_again(tmp_path: Path) -> None:
     play(tmp_path, act)
 
 
+def test_what_was_refused_is_told_no_longer_than_it_is_asked_for(tmp_path: Path) -> None:
+    async def act(bench: Bench) -> None:
+        bench.home.faults.inject("battery", "refuse_writes")
+        await asyncio.sleep(2)
+        await bench.keep_asking("battery", SETPOINT, 2000.0, 5)
+        assert bench.outcome("battery").state is WriteState.REFUSED
+        for _ in range(40):
+            bench.ask("battery", SETPOINT, None)
+            await asyncio.sleep(1)
+        assert bench.outcome("battery").state is WriteState.RELEASED
+
+    play(tmp_path, act)
+
+
 def test_a_device_that_forgets_what_is_written_refuses_and_nobody_else_is_blamed(tmp_path: Path) -> None:
     async def act(bench: Bench) -> None:
         await bench.keep_asking("battery", SETPOINT, 2000.0, 5)

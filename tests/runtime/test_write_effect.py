@@ -99,3 +99,25 @@ def test_who_follows_a_word_that_changes_with_each_tick_is_not_called_deaf(
         await disk.close()
 
     run_virtual(main, NOON)
+
+
+def test_who_is_measured_seldom_is_found_out_half_a_minute_after_the_word(tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        store, board, disk = Late(deaf=True), Board(), SqliteStateStore(tmp_path / "state.db", clock)
+        writer = Writer(store, board, disk, clock, read_only=False)
+        await writer.opened(store.controls())
+        began_s = clock.now().mono_s
+        for second in range(62):
+            now_s = clock.now().mono_s
+            measured_s = began_s + BEAT_S * (second // BEAT_S)
+            writer.observe([Reading("battery", "power_w", 0.0, measured_s)])
+            word_w = 0.0 if second < 15 else 2000.0
+            writer.post([Setpoint("battery", SETPOINT, word_w, 30.0, Rank.PLAN, "test", "because")], now_s)
+            await writer.write_due()
+            await asyncio.sleep(1.0)
+        outcome = next(iter(board.outcomes()))
+        assert outcome.state is WriteState.NOT_EFFECTIVE
+        assert outcome.at_s - began_s == pytest.approx(15.0 + 30.0, abs=1.0)
+        await disk.close()
+
+    run_virtual(main, NOON)

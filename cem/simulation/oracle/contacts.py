@@ -32,6 +32,7 @@ class _Kept:
     left_s: float = float("-inf")  # when one that ended since handed it back, or its pins were freed after its death
     ordered: Rank | None = None  # of the set point that last asked for another state
     was_told: float | None = None
+    safe_s: float = float("-inf")  # when safe mode was last decided, in which nothing is held
     closings: list[float] = field(default_factory=list)
     locked_s: float = 0.0  # on the house's day `day`
     day: date | None = None
@@ -81,6 +82,8 @@ class Contacts:
         if not seen.runs:
             mine.was_told = None
         for decision in seen.decisions:
+            if decision.mode is Mode.SAFE:
+                mine.safe_s = seen.at_s
             setpoint = setpoint_in(decision, part.resource.id)
             value = setpoint.value if setpoint is not None else None
             if setpoint is not None and value != mine.was_told:
@@ -96,7 +99,8 @@ class Contacts:
         before, since_s = mine.state, mine.since_s
         mine.state, mine.since_s = part.state, seen.at_s
         by_us = seen.at_s - mine.written_s <= self._bounds.lag_s < seen.at_s - mine.left_s
-        if not by_us or seen.at_s - mine.disturbed_s < UNDISTURBED_S or seen.safe:
+        safe = seen.at_s - mine.safe_s <= self._bounds.lag_s
+        if not by_us or seen.at_s - mine.disturbed_s < UNDISTURBED_S or safe:
             return []  # somebody else switched it, or its own timer: whether that was fed is I13
         found = self._too_often(seen, part, mine)
         least_s = self._least_s(part, before)

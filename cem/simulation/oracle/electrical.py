@@ -6,7 +6,7 @@ from cem.model.envelope import Rank
 from cem.model.resource import Resource, Role
 from cem.model.setpoint import WriteState
 from cem.model.site import GuaranteedMinimum, Site
-from cem.simulation.oracle.facts import LOCKED, NORMAL, ChargerFact, SwitchedFact
+from cem.simulation.oracle.facts import LOCKED, ChargerFact, SwitchedFact
 from cem.simulation.oracle.seen import SAFE_WITHIN_S, Bounds, Lasting, Seen, Told, Violation, Window
 
 PHASES = ("L1", "L2", "L3")
@@ -85,7 +85,7 @@ class Fuse:
 JUMP_W = 100.0
 """What nobody controls jumps when it changes by more than this in one step."""
 OWN_HANDS_S = 60.0
-"""A heat pump that was let go for a shorter time starts because of that."""
+"""A heat pump or a load that was let go, or asked for more, for a shorter time starts because of that."""
 TICKS = 3.0
 """In so many, and the devices' own time, a jump must have been made up for."""
 FOUND_OUT_S = 30.0
@@ -113,7 +113,7 @@ class _SiteLimit:
         self._told = Told()
         self._limit: float | None = None
         self._uncontrolled_w: float | None = None
-        self._jumps: deque[tuple[float, float]] = deque()  # when, and by how much
+        self._jumps: deque[tuple[float, float, float]] = deque()  # when, by how much, and how much of it by themselves
         self._under = Lasting()
         self._heedless = Lasting()
         self._found_out = Lasting()
@@ -121,7 +121,8 @@ class _SiteLimit:
     def observe(self, seen: Seen) -> list[Violation]:
         """The mean of the last minute that was under one limit throughout."""
         limit = seen.limit_w(self.side)
-        jumped_w = self._jumped_w(seen) + self._unheeding_w(seen, limit)
+        jumped_w, own_w = self._jumped_w(seen)
+        jumped_w += self._unheeding_w(seen, limit)
         if limit is None or limit != self._limit or _blind(seen):
             self._mean.clear()
         self._limit = limit
@@ -129,9 +130,9 @@ class _SiteLimit:
             self._told.once(self.side, broken=False)
             return []
         power = self._power_w(seen)
-        kept = limit if self._excused(seen, limit) else max(limit, power - jumped_w)
+        kept = limit if self._excused(seen, limit, own_w) else max(limit, power - jumped_w)
         # what lies above all that may be taken counts, not the whole of it
-        above = limit + max(0.0, power - max(limit, self._most_w(seen)))
+        above = limit + max(0.0, power - jumped_w - max(limit, self._most_w(seen)))
         mean = self._mean.add(seen.at_s, min(power, kept, above))
         most = limit + max(50.0, 0.02 * limit)
         if self._told.once(self.side, mean is not None and mean > most):
@@ -139,21 +140,23 @@ class _SiteLimit:
             return [Violation(self.name, seen.at_s, f"{limit:.0f} W", seen_w, seen.words())]
         return []
 
-    def _jumped_w(self, seen: Seen) -> float:
-        """By how much the load or the sun, or what does not obey, has just jumped towards the limit."""
+    def _jumped_w(self, seen: Seen) -> tuple[float, float]:
+        """By how much the load or the sun, or what does not obey, has just jumped towards the limit; and of that, by
+        how much consumers that obey have, by themselves."""
         sign = 1.0 if self.side == "import" else -1.0
         before, self._uncontrolled_w = self._uncontrolled_w, sign * seen.facts.uncontrolled_w
-        rise_w = self._left_w(seen) + max(0.0, self._uncontrolled_w - before if before is not None else 0.0)
+        own_w = self._left_w(seen)
+        rise_w = own_w + max(0.0, self._uncontrolled_w - before if before is not None else 0.0)
         if rise_w > JUMP_W:
-            self._jumps.append((seen.at_s, rise_w))
+            self._jumps.append((seen.at_s, rise_w, own_w))
         passed_s = 0.0 if self._looked_s is None else seen.at_s - self._looked_s
         self._looked_s = seen.at_s
         if self._unseen(seen):
-            self._jumps = deque((at_s + passed_s, watts) for at_s, watts in self._jumps)
+            self._jumps = deque((at_s + passed_s, watts, own_w) for at_s, watts, own_w in self._jumps)
         takes_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
         while self._jumps and seen.at_s - self._jumps[0][0] >= takes_s:
             self._jumps.popleft()
-        return sum(watts for _, watts in self._jumps)
+        return sum(watts for _, watts, _ in self._jumps), sum(own_w for _, _, own_w in self._jumps)
 
     def _unheeding_w(self, seen: Seen, limit: float | None) -> float:
         """What cars take that do not follow, as long as nobody can know that, or make up for it."""
@@ -192,7 +195,7 @@ class _SiteLimit:
         del seen
         return float("-inf")
 
-    def _excused(self, seen: Seen, limit: float) -> bool:
+    def _excused(self, seen: Seen, limit: float, own_w: float) -> bool:
         raise NotImplementedError
 
 
@@ -213,18 +216,22 @@ class ImportLimit(_SiteLimit):
     def __init__(self, site: Site, bounds: Bounds) -> None:
         super().__init__(site, bounds)
         self._minimum_w = guaranteed_w(site)
-        self._own_hands = Lasting()
         self._drew: dict[str, float] = {}
+        self._stood: dict[str, tuple[int, float]] = {}  # the state of what is switched, and since when
 
     def _left_w(self, seen: Seen) -> float:
-        """A heat pump that has been in its own hands for a while starts when it is cold, like any other load."""
-        before, pumps = self._drew, seen.facts.heat_pumps
-        self._drew = {pump.resource.id: pump.power_w for pump in pumps}
+        """What may have run for a while starts when its own thermostat says so, like any other load."""
+        before, switched = self._drew, seen.facts.switched
+        self._drew = {part.resource.id: part.power_w for part in switched}
+        for part in switched:
+            if self._stood.get(part.resource.id, (None, 0.0))[0] != part.state:
+                self._stood[part.resource.id] = (part.state, seen.at_s)
         free = [
-            pump for pump in pumps
-            if self._own_hands.for_s(pump.resource.id, pump.state == NORMAL and pump.obeys, seen.at_s) >= OWN_HANDS_S
+            part for part in switched
+            if part.obeys and part.state > (LOCKED if part.resource.role is Role.HEAT_PUMP else 0)
+            and seen.at_s - self._stood[part.resource.id][1] >= OWN_HANDS_S
         ]  # fmt: skip
-        rises = [pump.power_w - before.get(pump.resource.id, pump.power_w) for pump in free]
+        rises = [part.power_w - before.get(part.resource.id, part.power_w) for part in free]
         return sum(watts for watts in rises if watts > JUMP_W)
 
     def _power_w(self, seen: Seen) -> float:
@@ -234,9 +241,9 @@ class ImportLimit(_SiteLimit):
         """What nobody controls, and the guaranteed minimum on top of it."""
         return seen.facts.uncontrolled_w + self._minimum_w if self._minimum_w else float("-inf")
 
-    def _excused(self, seen: Seen, limit: float) -> bool:
-        del limit  # whatever it is: nothing more can be taken away
-        return seen.facts.controlled_import_w <= self._minimum_w + IDLE_W
+    def _excused(self, seen: Seen, limit: float, own_w: float) -> bool:
+        del limit  # whatever it is: nothing more can be taken away, but for what has just begun by itself
+        return seen.facts.controlled_import_w - own_w <= self._minimum_w + IDLE_W
 
 
 class ExportLimit(_SiteLimit):
@@ -260,7 +267,7 @@ class ExportLimit(_SiteLimit):
         """Both measures."""
         found = super().observe(seen)
         limit = seen.limit_w("export", margin_s=0.0)
-        over = limit is not None and limit < 50.0 and not _blind(seen) and not self._excused(seen, 0.0)
+        over = limit is not None and limit < 50.0 and not _blind(seen) and not self._excused(seen, 0.0, 0.0)
         over = over and -seen.facts.grid_w > 100.0
         lasts = self._over.for_s("zero", over, seen.at_s)
         if self._zero_told.once("zero", lasts > 5.0 + self._bounds.lag_s):
@@ -285,7 +292,8 @@ class ExportLimit(_SiteLimit):
     def _power_w(self, seen: Seen) -> float:
         return -seen.facts.grid_w
 
-    def _excused(self, seen: Seen, limit: float) -> bool:
+    def _excused(self, seen: Seen, limit: float, own_w: float) -> bool:
+        del own_w
         stubborn = any(not roof.obeys or roof.resource.id not in self._bounded for roof in seen.facts.roofs)
         gives = -sum(r.power_w for r in seen.facts.roofs) > limit
         idle = all(b.power_w > -IDLE_W for b in seen.facts.batteries if b.obeys)

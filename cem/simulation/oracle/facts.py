@@ -117,8 +117,8 @@ class Facts:
         return sum(max(0.0, p.power_w) for p in self.movers if p.obeys)
 
 
-RECOVERS_S = 35.0
-"""After a fault a device counts as one that does not obey for so long: it is back and told again within 30 s (F11)."""
+BACK_S = 30.0
+"""After a fault a device counts as one that does not obey for so long: it is back (F11), and told again a lag later."""
 RESPONSES = 2.0
 """Of the time constants of a device, until it has done most of what it was told."""
 LOCKED, NORMAL = 1, 2
@@ -140,8 +140,9 @@ DARK = frozenset({"silence"})
 class FactSource:
     """Turns the truth of a plant into facts by resource of a site."""
 
-    def __init__(self, site_file: SiteFile, plant: SimulatedHome, wire: Wire) -> None:
+    def __init__(self, site_file: SiteFile, plant: SimulatedHome, wire: Wire, lag_s: float = 5.0) -> None:
         self._plant = plant
+        self._recovers_s = BACK_S + lag_s
         self._device_of = {
             device.id: wire.device_of(device.serial) if device.serial else None for device in site_file.devices
         }
@@ -173,7 +174,7 @@ class FactSource:
         wrong = {device: self._wrong(truth, sim, broker) | dark for device, sim in self._device_of.items()}
         unwell = frozenset(device_id for device_id, names in wrong.items() if names)
         self._unwell_s.update(dict.fromkeys(unwell, truth.elapsed_s))
-        deaf = frozenset(key for key, at_s in self._unwell_s.items() if truth.elapsed_s - at_s < RECOVERS_S)
+        deaf = frozenset(key for key, at_s in self._unwell_s.items() if truth.elapsed_s - at_s < self._recovers_s)
         takes_s = [self._takes_s.get(self._device_of[r.device_id] or "", 0.0) for r in self._resources]
         self._count_locks(truth)
         heat_pumps = self._switched(Role.HEAT_PUMP, truth, deaf)

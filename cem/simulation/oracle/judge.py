@@ -64,13 +64,13 @@ class Oracle:
         self.steps = 0
         self._bench = bench
         self._plant = bench.plant
-        self._facts = FactSource(bench.site_file, bench.plant, bench.wire)
+        bounds = bounds or Bounds.of(bench.site_file.site, bench.step_s)
+        self._facts = FactSource(bench.site_file, bench.plant, bench.wire, bounds.lag_s)
         self._devices = _simulated(bench.site_file, self._facts)
         site = bench.site_file.site
         providers = {provider.id: provider for provider in bench.site_file.providers}
         self._grid = GridTruth(site, {key: (providers[key], vtn) for key, vtn in bench.grids.items()}, bench.step_s)
         self._boxes = BoxTruth(site, bench.plant.home)
-        bounds = bounds or Bounds.of(site, bench.step_s)
         maps = {device: self._blocks(simulated) for simulated, device in self._devices.items()}
         self._registers = frozenset(simulated for simulated in self._devices if has_registers(self._plant, simulated))
         owned = {device: own for sim, device in self._devices.items() if (own := self._plant.owned(sim)) is not None}

@@ -64,7 +64,8 @@ class Failsafe:
 class Bumpless:
     """I21: nothing is written before a fresh measurement; the first command is no larger than what flows already.
 
-    The first command is what goes over the wire first after a start, whatever follows within the same second.
+    The first command is what goes over the wire first after a start, whatever follows within the same second. Where no
+    car is nothing flows, and one that comes later does not come at a start.
     """
 
     name = "I21"
@@ -117,6 +118,8 @@ class Bumpless:
 
     def _charger(self, seen: Seen, charger: ChargerFact) -> list[Violation]:
         key = charger.resource.id
+        if charger.state == "A":
+            self._first.discard(key)
         mine = [w for w in seen.writes if w.device_id == charger.resource.device_id and not w.former]
         told = next((amps for write in mine if write.by_topic and (amps := amps_told(write.what)) is not None), None)
         told = next((write.offered_a for write in mine if write.offered_a is not None), told)
