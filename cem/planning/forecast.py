@@ -19,6 +19,7 @@ STEP_S: Final = QUARTER_S
 DEFAULT_LOAD_W: Final = 400.0  # an average household of 3,500 kWh a year
 RECENT_DAYS: Final = 7.0  # the weight of a day falls to 1/e in this time
 SAME_WEEKDAY: Final = 3.0  # a day of the same kind (working day or weekend) counts this much more
+NOTHING_LEFT: Final = Carry(0.0, 1.0)
 USUAL_LOAD: Final = Carry(0.8, 2.5)  # of the last hour's error, where the house has not told its own yet
 USUAL_PV: Final = Carry(0.9, 6.0)
 PV_DAYS: Final = 14
@@ -33,20 +34,23 @@ MOST_MORE: Final = 1.5  # times what is usual, at most, that the last hour says 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """W per slot: what is expected, and the band in which it comes to lie four times of five."""
+    """W per slot: what is expected, and the band in which it comes to lie four times of five.
+
+    `carry`: how much of the last hour's deviation is in it.
+    """
 
     expected_w: tuple[float, ...]
     low_w: tuple[float, ...]
     high_w: tuple[float, ...]
+    carry: Carry = NOTHING_LEFT
 
     def beside(self, more_w: Sequence[float]) -> "Forecast":
         """With so much more in each slot."""
-        return Forecast(
-            *(
-                tuple(own + more for own, more in zip(one, more_w, strict=True))
-                for one in (self.expected_w, self.low_w, self.high_w)
-            )
+        expected, low, high = (
+            tuple(own + more for own, more in zip(one, more_w, strict=True))
+            for one in (self.expected_w, self.low_w, self.high_w)
         )
+        return Forecast(expected, low, high, self.carry)
 
 
 def slot_edges(now: datetime, horizon_s: int = DAY_S, step_s: int = STEP_S) -> tuple[datetime, ...]:
@@ -86,8 +90,8 @@ def load_forecast(
         past = local.past_days(middle_s, middle)
         typical = past.mean if past.count else local.mean
         expected.append(max(typical + error * left, 0.0))
-        bands.append(past.band(typical, _grown(left)) if past.count >= LEAST_DAYS else None)
-    return _banded(expected, bands, WIDE_LOAD, math.inf)
+        bands.append(past.band(typical, grown(left)) if past.count >= LEAST_DAYS else None)
+    return _banded(expected, bands, WIDE_LOAD, math.inf, carry)
 
 
 def pv_forecast(
@@ -117,8 +121,8 @@ def pv_forecast(
     for middle_s, _ in _middles(edges):
         left, past = carry.at((middle_s - now_s) / 3600.0), by_time.get(int(middle_s // STEP_S) % 96, _PastDays())
         expected.append(past.mean * (1.0 + more * left))
-        bands.append(past.band(past.mean, _grown(left)) if past.count >= LEAST_DAYS else None)
-    return _banded(expected, bands, WIDE_PV, most)
+        bands.append(past.band(past.mean, grown(left)) if past.count >= LEAST_DAYS else None)
+    return _banded(expected, bands, WIDE_PV, most, carry)
 
 
 def _recent(quarters: float, days: float) -> float:
@@ -207,7 +211,7 @@ class _PastDays:
         return share * min(low - around, 0.0), share * max(high - around, 0.0)
 
 
-def _grown(left: float) -> float:
+def grown(left: float) -> float:
     """How much of a day's uncertainty is there where so much of the last hour's deviation is left."""
     return math.sqrt(max(1.0 - left**2, LEAST_SPREAD**2))
 
@@ -217,13 +221,18 @@ def _banded(
     bands: Sequence[tuple[float, float] | None],
     wide: tuple[float, float],
     most: float,
+    carry: Carry = NOTHING_LEFT,
 ) -> Forecast:
     """Within 0 and `most`; where too few days are known, the band is a wide share of what is expected."""
-    triples = []
-    for value, band in zip(expected, bands, strict=True):
-        below, above = ((wide[0] - 1.0) * value, (wide[1] - 1.0) * value) if band is None else band
-        triples.append(tuple(min(max(one, 0.0), most) for one in (value, value + below, value + above)))
-    return Forecast(*(tuple(column) for column in zip(*triples, strict=True)))
+    ends = [
+        ((wide[0] - 1.0) * value, (wide[1] - 1.0) * value) if band is None else band
+        for value, band in zip(expected, bands, strict=True)
+    ]
+    middle, low, high = (
+        tuple(min(max(value + away, 0.0), most) for value, away in zip(expected, aways, strict=True))
+        for aways in ([0.0] * len(ends), [end[0] for end in ends], [end[1] for end in ends])
+    )
+    return Forecast(middle, low, high, carry)
 
 
 def _unknown(expected: Sequence[float], wide: tuple[float, float], most: float) -> Forecast:
