@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cem.model.directive import EventSummary, LinkState
 from cem.model.event import EventStatus
 from cem.model.line import LineCounts
-from cem.model.plan import Plan
 from cem.model.request import RequestKind
 from cem.model.resource import Role
 from cem.model.setpoint import Health, Mode
@@ -253,13 +252,6 @@ def price(price_per_kwh: float | None, currency: str) -> str:
 def money(cost: float, currency: str) -> str:
     """What was paid or earned."""
     return f"cost {cost:.2f} {currency}" if cost >= 0 else f"earned {-cost:.2f} {currency}"
-
-
-def by_rules(plan: Plan | None) -> str:
-    """That the rules made the plan, and why; '' where the planner did, or nobody yet."""
-    if plan is None or plan.status != "rules":
-        return ""
-    return f"by rules: {plan.reasons[0]}" if plan.reasons else "by rules"
 
 
 def today(sums: EnergyToday, currency: str) -> str:

@@ -51,11 +51,8 @@ def alarm_rows(alarm: Alarm, width: int) -> list[Content]:
 
 
 def calm_rows(status: Status) -> list[Content]:
-    """The day, a plan that the rules made, the tariff, the owner's acts, the grid's events; a line each."""
+    """The day, the tariff, the owner's acts and the grid's events; one line each."""
     rows = [Content.assemble(("today ", palette.MUTED), words.today(status.today, status.currency))]
-    by_rules = words.by_rules(status.plan)
-    if by_rules:
-        rows.append(Content.assemble(("plan ", palette.MUTED), by_rules))
     if status.tariff is not None:
         rows.append(Content.assemble(("tariff ", palette.MUTED), status.tariff.detail))
     if status.domain is not None:
