@@ -5,11 +5,10 @@ fourth day of a year is forecast at midnight and at noon, from what was known th
 the day before: skill is the share of that one's error that is gone, of the root of the mean square and of the mean.
 """
 
-import csv
 import os
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -18,23 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cem.planning.forecast import Forecast, load_forecast, pv_forecast, slot_edges
 from cem.planning.past import Course
+from support.recorded import START, recorded
 
 FOLDER = Path(os.environ.get("CEM_RECORDED_HOMES", "citylearn-2022"))
-START = datetime(2026, 8, 1, tzinfo=UTC)  # the first row that begins a day is of the first of August
-PEAK_KW = 5.0
 FIRST_DAY, EVERY = 30, 4
-
-
-def recorded(path: Path) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-    """Load and generation in W, one value a quarter hour."""
-    load, sun = [], []
-    with path.open() as file:
-        for hour, row in enumerate(csv.DictReader(file)):
-            begin_s = int((START + timedelta(hours=hour - 1)).timestamp())
-            for quarter in range(4):
-                load.append((begin_s + 900 * quarter, 1000.0 * float(row["non_shiftable_load"])))
-                sun.append((begin_s + 900 * quarter, PEAK_KW * float(row["solar_generation"])))
-    return load, sun
 
 
 def scores(values: list[tuple[int, float]], forecast: Callable[..., Forecast]) -> tuple[float, float, float, float]:

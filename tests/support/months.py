@@ -70,7 +70,7 @@ def with_market(month: Month, folder: Path, days: int = 40) -> Month:
     start = month.scenario.start
     assert start is not None
     path = folder / f"{month.name}.json"
-    path.write_text(json.dumps({"data": _market(start - timedelta(days=1), days)}), encoding="utf-8")
+    path.write_text(json.dumps({"data": market_days(start - timedelta(days=1), days)}), encoding="utf-8")
     tariff = {
         "base_price_per_kwh": 0.32,
         "export_price_per_kwh": 0.08,
@@ -79,7 +79,7 @@ def with_market(month: Month, folder: Path, days: int = 40) -> Month:
     return replace(month, scenario=replace(month.scenario, site={"tariff": tariff}), market=path)
 
 
-def _market(start: datetime, days: int) -> list[dict[str, Any]]:
+def market_days(start: datetime, days: int) -> list[dict[str, Any]]:
     """A morning and an evening peak, cheap nights and noons, windy and calm days; in EUR/MWh."""
     rows = []
     begin = start.astimezone(ZoneInfo("Europe/Berlin")).replace(hour=0, minute=0, second=0, microsecond=0)
