@@ -34,11 +34,12 @@ def _due_w(charger: ChargerPicture, memory: Memory, now_s: float) -> float:
     known = memory.chargers.get(charger.resource.id)
     if known is None or not known.met or not charger.late:
         return 0.0
-    # one that draws nothing may begin any time, and open or close in the moment of the word; who draws has followed a
-    # word that is older than its measurement
-    begins = charger.power_w <= EV_DRAWS_W
+    draws = charger.power_w > EV_DRAWS_W
+    # its measurement has followed the last word; a contactor that was open by then stays so, a closed one that gives
+    # nothing may give any time
     measured_at_s = now_s - charger.age_s
-    if not begins and measured_at_s - max(known.offered_at_s, known.switched_at_s) >= EV_FOLLOW_S:
+    followed = measured_at_s - max(known.offered_at_s, known.switched_at_s) >= EV_FOLLOW_S
+    if followed and (draws or not charger.closed):
         return 0.0
-    may_draw = charger.closed or (charger.plugged and begins)
+    may_draw = charger.closed or (charger.plugged and not draws)
     return (known.limit_a * charger.watts_per_amp if may_draw else 0.0) - charger.power_w
