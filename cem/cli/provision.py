@@ -234,7 +234,7 @@ def _show_outcome(outcome: Outcome, order: Order, say: Say) -> None:
         say(f"no site file was written, because of {', '.join(failed)}: mend that and provision again,")
         say("or --force to write it with what failed read only, or --read-only SERIAL to leave a device unsteered")
     else:
-        _say_all(say, (f"note: {note}" for note in record.notes if "read_only = true" in note))
+        _say_all(say, (f"note: {note}" for note in record.notes if "is written with" in note))
         say(f"site file: {outcome.site_path}; start the gateway with: cem run --config {outcome.site_path}")
     if outcome.record_path is not None:
         say(f"commissioning record: {outcome.record_path}")

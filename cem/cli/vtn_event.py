@@ -22,8 +22,10 @@ from cem.wire.openadr3 import (
     IntervalPeriod,
     Program,
     ReportDescriptor,
+    Resource,
     Start,
     ValuesMap,
+    Ven,
     WireError,
     decode,
 )
@@ -183,7 +185,7 @@ def event_add(
     async def work() -> Event:
         """One event: its program by name, its intervals one after another from `start` on."""
         async with Vtn(access) as vtn:
-            return await vtn.create(
+            made = await vtn.create(
                 Event,
                 "events",
                 EventRequest(
@@ -207,9 +209,26 @@ def event_add(
                     ),
                 ),
             )
+            return await _seen(vtn, made)
 
     made = run(work())
     print_one(made, as_json, _event_line(made))
+
+
+async def _seen(vtn: Vtn, made: Event) -> Event:
+    """The event; says so where no VEN of OpenADR 3.1 may see it (Definition, "Object Privacy"): nobody else would."""
+    targets = made.targets or (await vtn.one(Program, "programs", made.program_id)).targets
+    if targets:
+        granted = [one.targets for one in await vtn.every(Ven, "vens")]
+        granted += [one.targets for one in await vtn.every(Resource, "resources")]
+        if all(frozenset(targets).isdisjoint(own) for own in granted):
+            words = " or ".join(targets)
+            click.echo(
+                f"note: no VEN of OpenADR 3.1 was granted {words}, so that none sees this event; "
+                f"grant it with: cem vtn ven grant NAME --target {targets[0]}",
+                err=True,
+            )
+    return made
 
 
 def _descriptors(payload_type: str, unit: str | None, currency: str | None) -> tuple[EventPayloadDescriptor, ...]:
@@ -249,8 +268,8 @@ def event_put(file: Path, event_id: str | None, access: Access, as_json: bool) -
     async def work() -> Event:
         async with Vtn(access) as vtn:
             if event_id is None:
-                return await vtn.create(Event, "events", wanted)
-            return await vtn.replace(Event, "events", event_id, wanted)
+                return await _seen(vtn, await vtn.create(Event, "events", wanted))
+            return await _seen(vtn, await vtn.replace(Event, "events", event_id, wanted))
 
     made = run(work())
     print_one(made, as_json, _event_line(made))
@@ -295,7 +314,8 @@ def event_change(
                 update["priority"] = priority
             if targets:
                 update["targets"] = targets
-            return await vtn.replace(Event, "events", event_id, old.model_copy(update=update))
+            changed = await vtn.replace(Event, "events", event_id, old.model_copy(update=update))
+            return await _seen(vtn, changed) if targets else changed
 
     made = run(work())
     print_one(made, as_json, _event_line(made))

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cem.commissioning.bench import Bench
 from cem.commissioning.read_check import check_reading, identify
 from cem.commissioning.result import Result, Step, Verdict
 from cem.commissioning.sign_check import check_sign, pair_of
-from cem.commissioning.write_check import check_writing
+from cem.commissioning.write_check import check_writing, sun_only
 from cem.ports import ControlSpec, DeviceConfig, Driver, DriverContext
 
 OnResult = Callable[[Result], None]
@@ -67,7 +67,7 @@ async def examine(
             if all(result.verdict is not Verdict.FAILED for result in own):
                 sound.append(bench)
         if scope.write and scope.sign:
-            await _examine_sign(benches, sound, tell)
+            await _examine_sign(benches, sound, sun_only(results), tell)
     finally:
         for bench in benches:
             await bench.close()
@@ -105,14 +105,16 @@ def _why_not_written(bench: Bench, scope: Scope, readings: Sequence[Result]) -> 
     return None
 
 
-async def _examine_sign(benches: Sequence[Bench], sound: Sequence[Bench], tell: OnResult) -> None:
+async def _examine_sign(
+    benches: Sequence[Bench], sound: Sequence[Bench], by_sun: frozenset[str], tell: OnResult
+) -> None:
     if pair_of(list(benches)) is None:
         return
     pair = pair_of(list(sound))
     if pair is None:
         tell(Result(Step.SIGN, "", "grid", Verdict.SKIPPED, "needs a meter and a battery that passed their own checks"))
         return
-    for result in await check_sign(pair):
+    for result in await check_sign(replace(pair, charges=pair.battery.id not in by_sun)):
         tell(result)
 
 

@@ -13,8 +13,9 @@ from cem.commissioning.result import Step, Verdict
 from cem.commissioning.running import gateway_answers, refusal
 from cem.commissioning.site import Answers, assemble, with_age_limit
 from cem.commissioning.targets import Link, address, parse_target
+from cem.commissioning.write_check import sun_only
 from cem.config.build import device_config
-from cem.config.schema import ApiTable, DeviceTable, SiteTable
+from cem.config.schema import ApiTable, BatteryTable, DeviceTable, SiteTable
 from cem.config.write import SITE_MODE, write_atomically, write_site
 from cem.model.errors import CemError
 from cem.model.resource import Role
@@ -119,6 +120,7 @@ async def prove(order: Order, finding: Finding, tools: Tools, on_result: OnResul
     configs = [device_config(device, order.out.parent, connection.phases, table.read_only) for device in table.device]
     examination = await examine(configs, tools.drivers, tools.context, fuse_w, order.scope, on_result)
     notes = list(finding.proposal.notes)
+    table = _by_sun(table, sun_only(examination.results), notes)
     failed = examination.failed_devices()
     if failed:
         table = _locked(table, examination, notes) if order.force else table
@@ -161,6 +163,16 @@ def keep_old(path: Path) -> None:
     """Keeps a file that is about to be replaced as .old beside it."""
     if path.exists():
         write_atomically(path.with_name(f"{path.name}.old"), path.read_bytes(), SITE_MODE)
+
+
+def _by_sun(table: SiteTable, by_sun: frozenset[str], notes: list[str]) -> SiteTable:
+    """The table in which batteries that follow no charge from the grid are not planned to take any."""
+    told = {one.resource for one in table.battery}
+    for resource_id in sorted(by_sun - told):
+        notes.append(f"{resource_id} took nothing from the grid: it is written with grid_charge = false")
+        policy = BatteryTable(resource=resource_id, grid_charge=False)
+        table = table.model_copy(update={"battery": (*table.battery, policy)})
+    return table
 
 
 def _locked(table: SiteTable, examination: Examination, notes: list[str]) -> SiteTable:

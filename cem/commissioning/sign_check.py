@@ -35,6 +35,7 @@ class Pair:
     battery_bench: Bench
     battery: Resource
     spec: ControlSpec
+    charges: bool = True  # False: from the sun alone
 
     async def powers_w(self) -> tuple[float, float] | None:
         """(grid, battery) as measured now; None when either is unknown."""
@@ -71,7 +72,7 @@ async def check_sign(pair: Pair) -> list[Result]:
         soc_pct, start_w = number(values, "soc_pct"), number(values, "power_w")
         if soc_pct is None or start_w is None:
             return [_result(pair, Verdict.SKIPPED, "the battery tells no power or no state of charge")]
-        lower_w, higher_w = _step_w(pair.battery, start_w, soc_pct)
+        lower_w, higher_w = _step_w(pair.battery, start_w, soc_pct, charges=pair.charges)
         result = await _compare(pair, lower_w, higher_w)
     except DeviceError as error:
         result = _result(pair, Verdict.FAILED, str(error), "look at the read and write checks first")
@@ -93,11 +94,11 @@ async def _compare(pair: Pair, lower_w: float, higher_w: float) -> Result:
     return _result(pair, Verdict.FAILED, seen, advice)
 
 
-def _step_w(battery: Resource, start_w: float, soc_pct: float) -> tuple[float, float]:
+def _step_w(battery: Resource, start_w: float, soc_pct: float, *, charges: bool) -> tuple[float, float]:
     """(lower, higher) power of the step: from the present power upwards, within the ratings and the charge."""
     most_w = battery.ratings.max_charge_w if battery.ratings.max_charge_w is not None else BATTERY_STEP_W
     least_w = -(battery.ratings.max_discharge_w or 0.0)
-    if soc_pct >= NEARLY_FULL_PCT:
+    if soc_pct >= NEARLY_FULL_PCT or not charges:
         most_w = min(most_w, 0.0)
     low_w = max(min(start_w, most_w - BATTERY_STEP_W), least_w)
     return low_w, min(low_w + BATTERY_STEP_W, most_w)

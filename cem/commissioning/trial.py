@@ -11,6 +11,8 @@ from cem.ports import ControlSpec
 
 BATTERY_STEP_W = 500.0
 NEARLY_FULL_PCT = 95.0
+NEARLY_EMPTY_PCT = 15.0
+SUN_ALONE = "it did not charge now, as one that may charge from the sun alone"
 WEAK_SUN_W = 500.0
 SHARE_OF_SUN = 0.8
 CHARGING = ("C", "D")
@@ -47,6 +49,8 @@ class Trial:
     why_no_effect: str = ""
     maybe: bool = False  # the effect need not come: nobody can say what an appliance wants
     restore: float | None = None  # the owner's own setting, to be written back before the release
+    instead: "Trial | None" = None  # what proves the control as well where this one is kept and has no effect
+    why_instead: str = ""  # what it means that only the other one had an effect
 
     def shows(self, values: Mapping[str, Value]) -> bool:
         """Whether the effect is there."""
@@ -111,19 +115,29 @@ def _less_sun(spec: ControlSpec, resource: Resource, values: Mapping[str, Value]
 
 
 def _battery_step(spec: ControlSpec, resource: Resource, values: Mapping[str, Value]) -> Trial | None:
-    """500 W of charging, or of discharging when it is nearly full; more where that is what it does anyway."""
+    """500 W of charging, or of discharging when it is nearly full; more where that is what it does anyway.
+
+    A battery that follows no charge may be set to charge from the sun alone: discharging proves its control then.
+    """
     soc_pct, power_w = number(values, "soc_pct"), number(values, "power_w")
     if soc_pct is None or power_w is None:
         return None
-    charging = soc_pct < NEARLY_FULL_PCT
-    sign = 1 if charging else -1
-    rating_w = resource.ratings.max_charge_w if charging else resource.ratings.max_discharge_w
+    discharge = _battery_trial(spec, -1, resource.ratings.max_discharge_w, power_w)
+    if soc_pct >= NEARLY_FULL_PCT:
+        return discharge
+    charge = _battery_trial(spec, 1, resource.ratings.max_charge_w, power_w)
+    if soc_pct <= NEARLY_EMPTY_PCT or resource.ratings.max_discharge_w == 0.0:
+        return charge
+    return replace(charge, instead=discharge, why_instead=SUN_ALONE)
+
+
+def _battery_trial(spec: ControlSpec, sign: int, rating_w: float | None, power_w: float) -> Trial:
     most_w = BATTERY_STEP_W if rating_w is None else rating_w
     wide_w = max(spec.effect_tolerance, tolerance(spec, BATTERY_STEP_W))
     steps_w = [min(count * BATTERY_STEP_W, most_w) for count in range(1, 5)]
     apart = (step_w for step_w in steps_w if abs(sign * step_w - power_w) >= 2 * wide_w)
     target_w = sign * next(apart, steps_w[0])
-    words = f"{'charge' if charging else 'discharge'} {abs(target_w):.0f} W"
+    words = f"{'charge' if sign > 0 else 'discharge'} {abs(target_w):.0f} W"
     return Trial(target_w, words, spec.effect_point or "power_w", target_w - wide_w, target_w + wide_w)
 
 

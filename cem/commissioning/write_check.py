@@ -1,7 +1,7 @@
 """The write check: set a safe value, read it back, see its effect, hand the control back and see that too."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 
 from cem.commissioning.bench import Bench
@@ -15,6 +15,9 @@ from cem.ports import ControlSpec
 HELD_WITHIN_S = 5.0
 RELEASED_WITHIN_S = 5.0
 LOOK_EVERY_S = 0.5
+NOT_EFFECTIVE = "accepted is not effective: check the device's control settings and its mode"
+SUN_ONLY = "sun_only"
+"""The value of a result by which a battery is known that takes nothing from the grid."""
 MAYBE_WITHIN_S = 20.0  # for an effect that need not come
 
 
@@ -52,13 +55,30 @@ async def _try(bench: Bench, resource: Resource, spec: ControlSpec, consent: boo
         if attempt is None:
             why = "no safe value can be chosen: the device tells neither what it does nor what it can"
             return [Result(Step.WRITE, device_id, subject(spec), Verdict.SKIPPED, why)]
-        written = await _written(bench, resource, spec, attempt)
+        written = await _proven(bench, resource, spec, attempt)
     except DeviceError as error:
         advice = "check whether control is allowed in the device's own settings, and that no other system holds it"
         written = Result(Step.WRITE, device_id, subject(spec), Verdict.FAILED, str(error), advice)
     finally:
         released = await _handed_back(bench, spec, attempt)
     return [written, released]
+
+
+async def _proven(bench: Bench, resource: Resource, spec: ControlSpec, attempt: Trial) -> Result:
+    """The result of a trial, or of the other one where this one is kept without an effect."""
+    first = await _written(bench, resource, spec, attempt)
+    if first.verdict is not Verdict.FAILED or attempt.instead is None or first.advice != NOT_EFFECTIVE:
+        return first
+    second = await _written(bench, resource, spec, attempt.instead)
+    if second.verdict is not Verdict.PASSED:
+        return first
+    seen = f"{first.seen}: {attempt.why_instead}; {second.seen}"
+    return replace(second, seen=seen, values={**second.values, SUN_ONLY: 1.0})
+
+
+def sun_only(results: Iterable[Result]) -> frozenset[str]:
+    """The batteries that followed a discharge and no charge, by resource id."""
+    return frozenset(result.subject.split(" ")[0] for result in results if result.values.get(SUN_ONLY))
 
 
 async def _written(bench: Bench, resource: Resource, spec: ControlSpec, attempt: Trial) -> Result:
@@ -84,7 +104,7 @@ async def _written(bench: Bench, resource: Resource, spec: ControlSpec, attempt:
         effect = point_in_words(resource, attempt.effect_point, seen)
     values = {"value": attempt.value, "read_back": back, "effect": seen}
     if attempt.effect_point is not None and not effective and not attempt.maybe:
-        verdict, advice = Verdict.FAILED, "accepted is not effective: check the device's control settings and its mode"
+        verdict, advice = Verdict.FAILED, NOT_EFFECTIVE
     elif not held and not effective:
         verdict, advice = Verdict.FAILED, "the device does not keep what is written: check its control settings"
     else:

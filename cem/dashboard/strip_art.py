@@ -130,6 +130,8 @@ def draw(status: Status, width: int, height: int) -> Content:
     plan = status.plan
     if plan is None or not plan.slots:
         return Content.styled("no plan yet: the house follows its rules (own use first)", palette.MUTED)
+    said = _by_rules(plan, width)
+    height -= len(said)
     found = columns(plan, status.at, max(12, width - LABEL_W))
     planned = [r for r in words.resources(status) if r.role in {Role.BATTERY, Role.EV}]
     batteries = [r.id for r in planned if r.role is Role.BATTERY]
@@ -145,8 +147,17 @@ def draw(status: Status, width: int, height: int) -> Content:
     charge_rows = 1 if room < 7 else 2
     charge: list[Content] = _charge(found, charge_rows, batteries[0]) if batteries else []
     prices = _priced(found, max(1, min(5, room - len(charge))), status.currency)
-    rows = [*prices, *charge, *rest, *shown_optional, _axis(found, status.zone)]
+    rows = [*said, *prices, *charge, *rest, *shown_optional, _axis(found, status.zone)]
     return Content("\n").join(rows)
+
+
+def _by_rules(plan: Plan, width: int) -> list[Content]:
+    """Why there is no better plan than the rules' one: it cost more at this house, or could not be made."""
+    if plan.status != "rules":
+        return []
+    why = plan.reasons[0] if plan.reasons else "batteries follow the meter, cars take the cheapest hours"
+    line = f"by rules: {why}"
+    return [Content.styled(line if len(line) <= width else f"{line[: width - 1]}…", palette.WARNING)]
 
 
 def legend(status: Status) -> str:

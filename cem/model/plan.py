@@ -133,13 +133,12 @@ class Extras:
 
 
 @value(frozen=True, slots=True)
-class Spread:
-    """The bands in which load and generation come to lie in four of five slots, W per slot."""
+class Course:
+    """One way in which load and generation may come, W per slot; `weight` against that of the others."""
 
-    load_low_w: tuple[float, ...]
-    load_high_w: tuple[float, ...]
-    pv_low_w: tuple[float, ...]
-    pv_high_w: tuple[float, ...]
+    weight: float
+    load_w: tuple[float, ...]
+    pv_w: tuple[float, ...]
 
 
 @value(frozen=True, slots=True)
@@ -160,4 +159,4 @@ class PlanRequest:
     pv_w: tuple[float, ...]  # forecast of generation
     extras: Extras = Extras()
     zone: str = "UTC"  # local time in the plan's reasons
-    spread: Spread | None = None  # None: what is expected is taken as sure
+    courses: tuple[Course, ...] = ()  # none: what is expected is taken as sure

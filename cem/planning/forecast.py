@@ -5,20 +5,23 @@ there is still a forecast.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from cem.planning.carry import FAINT, LAST, Carry, OtherDays, is_weekend, share_of
 from cem.planning.past import DAY_S, LOOK_BACK_DAYS, QUARTER_S, Course
 
 STEP_S: Final = QUARTER_S
 DEFAULT_LOAD_W: Final = 400.0  # an average household of 3,500 kWh a year
 RECENT_DAYS: Final = 7.0  # the weight of a day falls to 1/e in this time
 SAME_WEEKDAY: Final = 3.0  # a day of the same kind (working day or weekend) counts this much more
-ERROR_FADES_H: Final = 3.0  # the last hour's error is carried forward and falls to 1/e in this time
+NOTHING_LEFT: Final = Carry(0.0, 1.0)
+USUAL_LOAD: Final = Carry(0.8, 2.5)  # of the last hour's error, where the house has not told its own yet
+USUAL_PV: Final = Carry(0.9, 6.0)
 PV_DAYS: Final = 14
 PV_RECENT_DAYS: Final = 7.0
 LEAST_DAYS: Final = 4  # fewer tell nothing of the spread
@@ -26,27 +29,28 @@ TAIL: Final = 0.06  # of the past days lies below the band, and above; of the da
 LEAST_SPREAD: Final = 0.6  # of a day's, even for the next minutes
 WIDE_LOAD: Final = (0.3, 3.0)  # shares of what is expected, where too few days are known
 WIDE_PV: Final = (0.1, 1.6)
-PV_RATIO_FADES_H: Final = 8.0
-PV_RATIO_BOUNDS: Final = (0.1, 2.5)
-LEAST_PV_W: Final = 20.0
+MOST_MORE: Final = 1.5  # times what is usual, at most, that the last hour says to be more
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """W per slot: what is expected, and the band in which it comes to lie four times of five."""
+    """W per slot: what is expected, and the band in which it comes to lie four times of five.
+
+    `carry`: how much of the last hour's deviation is in it.
+    """
 
     expected_w: tuple[float, ...]
     low_w: tuple[float, ...]
     high_w: tuple[float, ...]
+    carry: Carry = NOTHING_LEFT
 
     def beside(self, more_w: Sequence[float]) -> "Forecast":
         """With so much more in each slot."""
-        return Forecast(
-            *(
-                tuple(own + more for own, more in zip(one, more_w, strict=True))
-                for one in (self.expected_w, self.low_w, self.high_w)
-            )
+        expected, low, high = (
+            tuple(own + more for own, more in zip(one, more_w, strict=True))
+            for one in (self.expected_w, self.low_w, self.high_w)
         )
+        return Forecast(expected, low, high, self.carry)
 
 
 def slot_edges(now: datetime, horizon_s: int = DAY_S, step_s: int = STEP_S) -> tuple[datetime, ...]:
@@ -70,8 +74,8 @@ def load_forecast(
     """Mean load of each slot in W, never negative.
 
     Weighted mean of the same quarter hour (local time) of past days, recent days and days of the same kind weighing
-    more, plus the last hour's error fading over hours. Less than a day of history: yesterday is the mean so far. The
-    band is that of the past days' deviations, narrower for the next hours.
+    more, plus of the last hour's error what at this house is usually left of it. Less than a day of history: yesterday
+    is the mean so far. The band is that of the past days' deviations, narrower for the next hours.
     """
     quarters = _quarters(history, edges[0], LOOK_BACK_DAYS)
     if not quarters:
@@ -79,14 +83,15 @@ def load_forecast(
     local = _LocalQuarters(quarters, zone)
     now_s = edges[0].timestamp()
     error = _last_hour_error(quarters, local, now_s)
+    carry = _load_carry(history, now_s, zone)
     expected, bands = [], []
     for middle_s, middle in _middles(edges):
-        hours = (middle_s - now_s) / 3600.0
+        left = carry.at((middle_s - now_s) / 3600.0)
         past = local.past_days(middle_s, middle)
         typical = past.mean if past.count else local.mean
-        expected.append(max(typical + error * math.exp(-hours / ERROR_FADES_H), 0.0))
-        bands.append(past.band(typical, _grown(hours, ERROR_FADES_H)) if past.count >= LEAST_DAYS else None)
-    return _banded(expected, bands, WIDE_LOAD, math.inf)
+        expected.append(max(typical + error * left, 0.0))
+        bands.append(past.band(typical, grown(left)) if past.count >= LEAST_DAYS else None)
+    return _banded(expected, bands, WIDE_LOAD, math.inf, carry)
 
 
 def pv_forecast(
@@ -99,8 +104,8 @@ def pv_forecast(
     """Mean generation of each slot in W as a magnitude, never above `max_generation_w`.
 
     Mean of the last days per quarter hour of the day (UTC: the sun knows no summer time), recent ones weighing more,
-    times the ratio of the last hour to its own mean, fading over hours. The band is that of the days' deviations. With
-    no history: `clear_sky_w` per slot where given, else nothing.
+    times what the last hour made more or less than usual, as far as that lasts at this place. The band is that of the
+    days' deviations. With no history: `clear_sky_w` per slot where given, else nothing.
     """
     most = math.inf if max_generation_w is None else max_generation_w
     quarters = {quarter: max(value, 0.0) for quarter, value in _quarters(history, edges[0], PV_DAYS).items()}
@@ -109,17 +114,60 @@ def pv_forecast(
     now_s = edges[0].timestamp()
     by_time: dict[int, _PastDays] = {}
     for quarter, value in quarters.items():
-        days = (now_s / STEP_S - quarter) / 96.0
-        by_time.setdefault(quarter % 96, _PastDays()).add(value, math.exp(-days / PV_RECENT_DAYS))
-    shape = {at: past.mean for at, past in by_time.items()}
-    ratio = _last_hour_ratio(quarters, shape, now_s)
+        by_time.setdefault(quarter % 96, _PastDays()).add(value, _recent(now_s / STEP_S - quarter, PV_RECENT_DAYS))
+    more = _more_than_usual(quarters, FAINT * max(past.mean for past in by_time.values()), now_s)
+    carry = _pv_carry(history, now_s)
     expected, bands = [], []
     for middle_s, _ in _middles(edges):
-        hours, past = (middle_s - now_s) / 3600.0, by_time.get(int(middle_s // STEP_S) % 96, _PastDays())
-        expected.append(past.mean * (1.0 + (ratio - 1.0) * math.exp(-hours / PV_RATIO_FADES_H)))
-        grown = _grown(hours, PV_RATIO_FADES_H)
-        bands.append(past.band(past.mean, grown) if past.count >= LEAST_DAYS else None)
-    return _banded(expected, bands, WIDE_PV, most)
+        left, past = carry.at((middle_s - now_s) / 3600.0), by_time.get(int(middle_s // STEP_S) % 96, _PastDays())
+        expected.append(past.mean * (1.0 + more * left))
+        bands.append(past.band(past.mean, grown(left)) if past.count >= LEAST_DAYS else None)
+    return _banded(expected, bands, WIDE_PV, most, carry)
+
+
+def _recent(quarters: float, days: float) -> float:
+    """The weight of what was so many quarter hours ago."""
+    return math.exp(-quarters / 96.0 / days)
+
+
+# --- what the last hour tells of the next ones -------------------------------------------------------------
+
+
+def _load_carry(history: Course, now_s: float, zone: str) -> Carry:
+    """Learnt of the days before today's (UTC), so that every forecast of a day knows the same."""
+    day = int(now_s // DAY_S)
+
+    def learn() -> Carry:
+        past = history.quarters((day - LOOK_BACK_DAYS) * DAY_S, day * DAY_S)
+        return OtherDays(_in_local_time(past, zone), weekends=True, relative=False).carry(USUAL_LOAD)
+
+    return history.carry(f"load {zone}", day, learn)
+
+
+def _pv_carry(history: Course, now_s: float) -> Carry:
+    day = int(now_s // DAY_S)
+
+    def learn() -> Carry:
+        past = history.quarters((day - LOOK_BACK_DAYS) * DAY_S, day * DAY_S)
+        return OtherDays(past, weekends=False, relative=True).carry(USUAL_PV)
+
+    return history.carry("generation", day, learn)
+
+
+def _more_than_usual(quarters: Mapping[int, float], faint_w: float, now_s: float) -> float:
+    """What the last hour made more (less: negative) than the same one of the days before, as a share of it."""
+    off = usual = 0.0
+    count = 0
+    for quarter in range(int(now_s // STEP_S) - LAST, int(now_s // STEP_S)):
+        before = [
+            (quarters[then], _recent(quarter - then, PV_RECENT_DAYS))
+            for then in range(quarter - 96, quarter - 96 * (PV_DAYS + 1), -96)
+            if then in quarters
+        ]
+        if quarter in quarters and before:
+            mean = sum(value * weight for value, weight in before) / sum(weight for _, weight in before)
+            off, usual, count = off + quarters[quarter] - mean, usual + mean, count + 1
+    return min(share_of(off, usual, faint_w, count), MOST_MORE) if count else 0.0
 
 
 # --- how sure it is ----------------------------------------------------------------------------------------
@@ -163,9 +211,9 @@ class _PastDays:
         return share * min(low - around, 0.0), share * max(high - around, 0.0)
 
 
-def _grown(hours: float, fades_h: float) -> float:
-    """How much of a day's uncertainty is there so soon: what was seen in the last hour still tells something."""
-    return math.sqrt(max(1.0 - math.exp(-2.0 * hours / fades_h), LEAST_SPREAD**2))
+def grown(left: float) -> float:
+    """How much of a day's uncertainty is there where so much of the last hour's deviation is left."""
+    return math.sqrt(max(1.0 - left**2, LEAST_SPREAD**2))
 
 
 def _banded(
@@ -173,13 +221,18 @@ def _banded(
     bands: Sequence[tuple[float, float] | None],
     wide: tuple[float, float],
     most: float,
+    carry: Carry = NOTHING_LEFT,
 ) -> Forecast:
     """Within 0 and `most`; where too few days are known, the band is a wide share of what is expected."""
-    triples = []
-    for value, band in zip(expected, bands, strict=True):
-        below, above = ((wide[0] - 1.0) * value, (wide[1] - 1.0) * value) if band is None else band
-        triples.append(tuple(min(max(one, 0.0), most) for one in (value, value + below, value + above)))
-    return Forecast(*(tuple(column) for column in zip(*triples, strict=True)))
+    ends = [
+        ((wide[0] - 1.0) * value, (wide[1] - 1.0) * value) if band is None else band
+        for value, band in zip(expected, bands, strict=True)
+    ]
+    middle, low, high = (
+        tuple(min(max(value + away, 0.0), most) for value, away in zip(expected, aways, strict=True))
+        for aways in ([0.0] * len(ends), [end[0] for end in ends], [end[1] for end in ends])
+    )
+    return Forecast(middle, low, high, carry)
 
 
 def _unknown(expected: Sequence[float], wide: tuple[float, float], most: float) -> Forecast:
@@ -227,6 +280,20 @@ def _middles(edges: Sequence[datetime]) -> list[tuple[float, datetime]]:
     return [((a + (b - a) / 2).timestamp(), a + (b - a) / 2) for a, b in pairwise(edges)]
 
 
+def _in_local_time(quarters: Mapping[int, float], zone: str) -> dict[int, float]:
+    """The same quarter hours, numbered as the clock on the wall would number them."""
+    place = ZoneInfo(zone)
+    offset_of: dict[int, int] = {}  # the offset to UTC by hour; it never changes within one
+    found = {}
+    for quarter, value in quarters.items():
+        hour = quarter // 4
+        if hour not in offset_of:
+            local = datetime.fromtimestamp(hour * 3600, place)
+            offset_of[hour] = int((local.utcoffset() or timedelta()).total_seconds()) // STEP_S
+        found[quarter + offset_of[hour]] = value
+    return found
+
+
 class _LocalQuarters:
     """Past quarters by local time of day, each with its day."""
 
@@ -234,14 +301,9 @@ class _LocalQuarters:
         self._zone = ZoneInfo(zone)
         self._by_time: dict[int, list[tuple[int, bool, float]]] = {}
         self._mean = sum(quarters.values()) / len(quarters)
-        offset_of: dict[int, int] = {}  # the offset to UTC by hour; it never changes within one
-        for quarter, value in quarters.items():
-            hour = quarter // 4
-            if hour not in offset_of:
-                local = datetime.fromtimestamp(hour * 3600, self._zone)
-                offset_of[hour] = int((local.utcoffset() or timedelta()).total_seconds()) // STEP_S
-            day, at = divmod(quarter + offset_of[hour], 96)
-            self._by_time.setdefault(at, []).append((day, _is_weekend(day), value))
+        for quarter, value in _in_local_time(quarters, zone).items():
+            day, at = divmod(quarter, 96)
+            self._by_time.setdefault(at, []).append((day, is_weekend(day), value))
 
     @property
     def mean(self) -> float:
@@ -252,7 +314,7 @@ class _LocalQuarters:
         """The same quarter hour of other days, recent days and days of the same kind weighing more."""
         offset = middle.astimezone(self._zone).utcoffset() or timedelta()
         day, at = divmod(int((middle_s + offset.total_seconds()) // STEP_S), 96)
-        weekend = _is_weekend(day)
+        weekend = is_weekend(day)
         found = _PastDays()
         for past_day, past_weekend, value in self._by_time.get(at, ()):
             if past_day != skip_day:
@@ -266,10 +328,6 @@ class _LocalQuarters:
         return int((instant.timestamp() + offset.total_seconds()) // DAY_S)
 
 
-def _is_weekend(day: int) -> bool:
-    return (day + 3) % 7 >= 5  # day 0 was a Thursday
-
-
 def _last_hour_error(quarters: dict[int, float], local: _LocalQuarters, now_s: float) -> float:
     """Mean of what was more than typical in the last four quarters before now; 0 where they are not known."""
     errors = []
@@ -280,13 +338,3 @@ def _last_hour_error(quarters: dict[int, float], local: _LocalQuarters, now_s: f
             past = local.past_days(middle_s, middle, skip_day=local.day_of(middle))
             errors.append(quarters[quarter] - (past.mean if past.count else local.mean))
     return sum(errors) / len(errors) if errors else 0.0
-
-
-def _last_hour_ratio(quarters: dict[int, float], shape: dict[int, float], now_s: float) -> float:
-    """The last hour's generation over its usual one, bounded; 1 in the dark."""
-    recent = [q for q in range(int(now_s // STEP_S) - 4, int(now_s // STEP_S)) if q in quarters]
-    usual = sum(shape[q % 96] for q in recent)
-    if not recent or usual < LEAST_PV_W * len(recent):
-        return 1.0
-    low, high = PV_RATIO_BOUNDS
-    return min(max(sum(quarters[q] for q in recent) / usual, low), high)

@@ -1,12 +1,12 @@
-"""How much to buy for later when nobody knows how much sun will come: one level for three courses of load and sun.
+"""What the plan does about not knowing how the day will come: it weighs all courses in which it may (`courses.py`).
 
 A kWh too many in the battery in the morning pushes sun into the grid at the price of feeding in, one too few is bought
-when it is dear; which is worse depends on the prices. So the level at the end of the cheap hours that buys it is the
-one of three that costs the least over three courses: what is expected, and a good and a bad day. All else follows
-what is expected: it can still be changed when the day shows itself.
+when it is dear; which is worse depends on the prices, and how likely each is, on the house and the season. So the level
+at the end of the cheap hours that buys it is the one that costs the least over all courses, and what a stored kWh is
+worth, by which it is held back or given, is the mean of what it is worth in each. All else follows what is expected.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -16,10 +16,6 @@ from cem.planning.lp import Array, Index
 from cem.planning.optimiser import Prepared, prepare
 from cem.planning.parts import Problem
 
-SHARE: Final = 0.6
-"""Of the band of single quarter hours, that of hours together: their errors have only partly the same sign."""
-WEIGHTS: Final = (0.3, 0.4, 0.3)
-"""Of the two ends of a band of four in five and its middle, for a mean over everything (Keefer and Bodily, 1983)."""
 DEARER: Final = 1.15
 """Times the price at which it is bought: the cheap hours are over."""
 APART: Final = 0.02
@@ -27,48 +23,92 @@ APART: Final = 0.02
 NOISE_KW: Final = 0.05
 
 
-def hedged(request: PlanRequest, problem: Problem) -> tuple[int, int, float] | None:
-    """The level to buy up to as (position of the store, slot at whose end it holds it, kWh).
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Over all courses.
 
-    None where nothing is bought for later, or what is expected is best.
+    `level`: what to buy up to as (position of the store, slot at whose end it holds it, kWh), None where nothing is
+    bought for later, or all courses want the same. `values`: what a kWh in each store is worth per slot.
+    """
+
+    level: tuple[int, int, float] | None
+    values: tuple[Array, ...]
+
+
+def outlook(request: PlanRequest, problem: Problem) -> Outlook | None:
+    """None where what is expected is taken as sure, or nothing can be stored.
 
     Raises SolverFailedError when the solver gives nothing.
     """
-    spread = request.spread
-    if spread is None or not any(part.grid_charge and part.max_discharge_kw.any() for part in problem.stores):
+    courses = [one for one in request.courses if np.isfinite([*one.load_w, *one.pv_w]).all()]
+    if not courses or not any(part.max_discharge_kw.any() for part in problem.stores):
         return None
-    courses = [
-        _course(problem, spread.load_low_w, spread.pv_high_w),
-        problem,
-        _course(problem, spread.load_high_w, spread.pv_low_w),
+    made = [
+        prepare(replace(problem, load_kw=np.array(one.load_w) / 1000.0, pv_kw=np.array(one.pv_w) / 1000.0))
+        for one in courses
     ]
-    made = [prepare(course) for course in courses]
-    found = [one.solver.run() for one in made]
-    place = _bought(problem, made, [answer.values for answer in found])
+    found, worth = [], []
+    for one in made:
+        found.append(one.solver.run().values)
+        duals, _ = one.solver.duals()
+        worth.append([-duals[store.soc_rows] for store in one.layout.stores])
+    weights = np.array([one.weight for one in courses])
+    shares = weights / weights.sum()
+    values = tuple(np.tensordot(shares, [one[at] for one in worth], 1) for at in range(len(problem.stores)))
+    return Outlook(_level(problem, made, found, shares.tolist()), values)
+
+
+def _level(
+    problem: Problem, made: list[Prepared], found: list[Array], shares: list[float]
+) -> tuple[int, int, float] | None:
+    place = _bought(problem, made, found)
     if place is None:
         return None
     at, slot = place
-    column = made[1].layout.stores[at].soc[slot : slot + 1]
-    levels = [float(answer.values[column][0]) for answer in found]
-    if max(levels) - min(levels) < APART * problem.stores[at].capacity_kwh:
+    columns = [one.layout.stores[at].soc[slot : slot + 1] for one in made]  # each course has columns of its own
+    wanted = sorted(float(values[column][0]) for values, column in zip(found, columns, strict=True))
+    levels = _apart(wanted, APART * problem.stores[at].capacity_kwh)
+    if len(levels) == 1:
         return None
-    costs = [0.0, 0.0, 0.0]
-    for own, (weight, one) in enumerate(zip(WEIGHTS, made, strict=True)):
-        for k, level in enumerate(levels):
-            costs[k] += weight * (found[own].objective if k == own else _cost(one, column, level))
-    best = int(np.argmin(costs))
-    return None if costs[best] >= costs[1] or not np.isfinite(costs[best]) else (at, slot, levels[best])
+    level = _Search(made, shares, columns).least(levels)
+    return None if level is None else (at, slot, level)
 
 
-def _course(problem: Problem, load_w: tuple[float, ...], pv_w: tuple[float, ...]) -> Problem:
-    """Part of the way from what is expected to an end of its band."""
-    return replace(problem, load_kw=_towards(problem.load_kw, load_w), pv_kw=_towards(problem.pv_kw, pv_w))
+def _apart(levels: list[float], apart: float) -> list[float]:
+    """Those that differ, the lowest and the highest among them."""
+    kept = levels[:1]
+    for level in levels[1:]:
+        if level - kept[-1] >= apart:
+            kept.append(level)
+    return kept
 
 
-def _towards(expected_kw: Array, end_w: tuple[float, ...]) -> Array:
-    end_kw = np.array(end_w, np.float64) / 1000.0
-    moved = expected_kw + SHARE * (end_kw - expected_kw)
-    return np.where(np.isfinite(moved), np.maximum(moved, 0.0), expected_kw)
+@dataclass(slots=True)
+class _Search:
+    """What a level costs over all courses; convex in the level, since each course is a linear programme."""
+
+    made: list[Prepared]
+    shares: list[float]
+    columns: list[Index]
+    known: dict[float, float] = field(default_factory=dict)
+
+    def least(self, levels: list[float]) -> float | None:
+        """The cheapest of the levels, in rising order; None where none can be had in every course."""
+        low, high = 0, len(levels) - 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._cost(levels[middle]) <= self._cost(levels[middle + 1]):
+                high = middle
+            else:
+                low = middle + 1
+        best = min(levels[low : high + 1], key=self._cost)
+        return best if np.isfinite(self._cost(best)) else None
+
+    def _cost(self, level: float) -> float:
+        if level not in self.known:
+            each = zip(self.shares, self.made, self.columns, strict=True)
+            self.known[level] = sum(share * _cost(one, column, level) for share, one, column in each)
+        return self.known[level]
 
 
 def _bought(problem: Problem, made: list[Prepared], values: list[Array]) -> tuple[int, int] | None:

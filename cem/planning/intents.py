@@ -14,8 +14,11 @@ SUN_SHARE = 0.25  # of a car's power: from here on it charges with the sun, not 
 BOUND_KW = 0.05  # this close to a limit the plan's own power is the most that may be used
 
 
-def battery_intents(problem: Problem, solution: Solution, at: int) -> list[Intent]:
+def battery_intents(problem: Problem, solution: Solution, at: int, worth: Array | None = None) -> list[Intent]:
     """One intent per slot for the battery at position `at`.
+
+    `worth` is what a stored kWh is worth over all courses in which the day may come: by it the battery covers the house
+    or holds back. Without it by the solution, which knows only one.
 
     CHARGE_TO and DISCHARGE_TO carry the state of charge at the slot's end; `max_w` is the battery's own unless a limit
     of the connection point is used up in the slot.
@@ -29,15 +32,21 @@ def battery_intents(problem: Problem, solution: Solution, at: int) -> list[Inten
     feeding = discharge > np.maximum(net, 0.0) + NOISE_KW
     kept = found.soc_kwh > part.floor_kwh + part.capacity_kwh / 100.0
     able = np.minimum(np.maximum(net, 0.0), part.max_discharge_kw)
-    dearer_later = found.value_per_kwh > (
+    values = found.value_per_kwh if worth is None else worth
+    dearer_later = values > (
         (problem.import_price - part.wear) * part.discharge_efficiency + 1e-3 * problem.price_scale
     )
-    uncovered = np.where(able > NOISE_KW, discharge < COVERED * able, dearer_later & (found.discharge_kw < NOISE_KW))
+    if worth is None:
+        uncovered = np.where(
+            able > NOISE_KW, discharge < COVERED * able, dearer_later & (found.discharge_kw < NOISE_KW)
+        )
+    else:
+        uncovered = dearer_later
     tight_in = solution.imported_kw > _import_limit_kw(problem, solution) - BOUND_KW
     tight_out = solution.exported_kw > problem.export_limit_kw - BOUND_KW
     intents = []
     for t in range(problem.slots):
-        value = round(float(found.value_per_kwh[t]), 5)
+        value = round(float(values[t]), 5)
         target = round(100.0 * float(found.soc_kwh[t]) / part.capacity_kwh, 1)
         if from_grid[t] and found.charge_kw[t] > NOISE_KW:
             most = found.charge_kw[t] if tight_in[t] else part.max_charge_kw[t]

@@ -6,11 +6,12 @@ A month of minutes of every meter would else be read, added up and averaged anew
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from cem.model.resource import Resource, Role
 from cem.model.site import LoadPolicy, LoadRun, Site
+from cem.planning.carry import Carry
 
 QUARTER_S: Final = 900
 DAY_S: Final = 86400
@@ -32,6 +33,7 @@ class Course:
         self._starts = array("q")
         self._values = array("d")
         self._means: dict[int, float] = {}  # in order of time; without a quarter that has no value that is a number
+        self._carries: dict[tuple[str, int], Carry] = {}
         self.extend(minutes)
 
     def __bool__(self) -> bool:
@@ -65,6 +67,12 @@ class Course:
         del self._starts[:first], self._values[:first]
         while self._means and (oldest := next(iter(self._means))) < quarter:
             del self._means[oldest]
+
+    def carry(self, kind: str, day: int, learn: Callable[[], Carry]) -> Carry:
+        """What was learnt of the time before a day (number since 1970); worked out once for the last day asked for."""
+        if (kind, day) not in self._carries:
+            self._carries = {(kind, day): learn()}
+        return self._carries[kind, day]
 
     def quarters(self, since_s: float, until_s: float) -> dict[int, float]:
         """Means by quarter of the minutes that begin in [since_s, until_s), full and begun ones, oldest first."""

@@ -14,6 +14,7 @@ EFFICIENCY = 0.95  # of charging and of discharging each, where the ratings do n
 HOURS_TO_FULL = 2.0  # power of a battery that does not tell its own: full in this time
 WEAR_SHARE = 0.02  # of the median import price, per kWh discharged
 END_SHARE = 0.9  # of what a stored kWh replaces at the median import price; below 1, so that a flat tariff never hoards
+AT_RESERVE = 0.01  # of its capacity: so close below its reserve a battery counts as being there
 AFTERWARDS = 0.5  # weight of a goal that was missed in time: still wanted within the horizon
 
 
@@ -60,11 +61,8 @@ def _check_shape(request: PlanRequest) -> None:
     for name, values in bands.items():
         if values and len(values) != n:
             raise ValueError(f"{name} has {len(values)} values for {n} slots")
-    spread = request.spread
-    if spread is not None and any(
-        len(ends) != n for ends in (spread.load_low_w, spread.load_high_w, spread.pv_low_w, spread.pv_high_w)
-    ):
-        raise ValueError(f"the bands of load and generation need {n} values each")
+    if any(len(values) != n for course in request.courses for values in (course.load_w, course.pv_w)):
+        raise ValueError(f"every course of load and generation needs {n} values")
 
 
 def _prices(values: Sequence[float], side: str, notes: list[str]) -> Array:
@@ -111,12 +109,16 @@ def _battery(
 ) -> StorePart:
     ratings, usual_kw, slots = resource.ratings, capacity_kwh / HOURS_TO_FULL, len(request.edges) - 1
     charge_w, discharge_w = ratings.max_charge_w, ratings.max_discharge_w
+    soc_kwh = capacity_kwh * min(max(soc_pct, 0.0), 100.0) / 100.0
+    floor_kwh = capacity_kwh * min(max(request.reserve_pct.get(resource.id, 0.0), 0.0), 100.0) / 100.0
+    if floor_kwh - AT_RESERVE * capacity_kwh < soc_kwh < floor_kwh:
+        floor_kwh = soc_kwh  # what it fell below its reserve while it stopped is not worth buying
     return StorePart(
         id=resource.id,
         name=resource.name,
         capacity_kwh=capacity_kwh,
-        soc_kwh=capacity_kwh * min(max(soc_pct, 0.0), 100.0) / 100.0,
-        floor_kwh=capacity_kwh * min(max(request.reserve_pct.get(resource.id, 0.0), 0.0), 100.0) / 100.0,
+        soc_kwh=soc_kwh,
+        floor_kwh=floor_kwh,
         max_charge_kw=np.full(slots, usual_kw if charge_w is None else charge_w / 1000.0),
         max_discharge_kw=np.full(slots, usual_kw if discharge_w is None else discharge_w / 1000.0),
         charge_efficiency=np.full(slots, EFFICIENCY),

@@ -8,10 +8,11 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from cem.model.directive import LimitWindow, PriceWindow, WeightWindow, weight_at
-from cem.model.plan import EvNeed, Extras, PlanRequest, Spread
+from cem.model.plan import EvNeed, Extras, PlanRequest
 from cem.model.resource import Control, Resource, Role
 from cem.model.site import Site
 from cem.model.tariff import Tariff
+from cem.planning.courses import courses_of
 from cem.planning.flexible import NOTHING, Asked, band_of, heat_needs, level_goals, load_needs, month_peak_w
 from cem.planning.forecast import Forecast, load_forecast, pv_forecast, slot_edges
 from cem.planning.past import Past
@@ -74,7 +75,7 @@ def build_request(
         pv_w=sun.expected_w,
         extras=extras,
         zone=site.zone,
-        spread=Spread(load.low_w, load.high_w, sun.low_w, sun.high_w),
+        courses=courses_of(past, edges, site.zone, load, sun),
     )
 
 

@@ -4,7 +4,7 @@ import time
 from datetime import datetime, timedelta
 
 from cem.model.plan import Intent, Plan, PlanRequest, Slot
-from cem.planning.hedge import hedged
+from cem.planning.hedge import outlook
 from cem.planning.intents import battery_intents, car_intents, heat_intents, load_intents
 from cem.planning.lp import SolverFailedError
 from cem.planning.optimiser import GAP, Solution, Warm, optimise
@@ -39,14 +39,17 @@ def solve(request: PlanRequest, valid_for: timedelta = VALID_FOR, warm: Warm | N
     started_s = time.perf_counter()
     problem, notes = problem_of(request)
     try:
-        solution = optimise(problem, warm, hedged(request, problem))
+        ahead = outlook(request, problem)
+        solution = optimise(problem, warm, None if ahead is None else ahead.level)
     except SolverFailedError as fault:
         return rules_plan(request, valid_for, reasons=(*notes, f"planning: {fault}"))
     intents: dict[str, list[Intent]] = {}
     heat = {need.store.resource_id for need in request.extras.heat}
     for at, store in enumerate(problem.stores):
-        make = heat_intents if store.id in heat else battery_intents
-        intents[store.id] = make(problem, solution, at)
+        if store.id in heat:
+            intents[store.id] = heat_intents(problem, solution, at)
+        else:
+            intents[store.id] = battery_intents(problem, solution, at, None if ahead is None else ahead.values[at])
     for load, run in zip(problem.loads, solution.loads, strict=True):
         intents[load.id] = load_intents(run)
     for at, car in enumerate(problem.cars):

@@ -1,6 +1,7 @@
 """Provisioning the simulated demo home with the real drivers, in virtual time."""
 
 import asyncio
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,11 @@ from support.virtual_home import context, demo_home
 FIND = FindTable(modbus=("meter:502", "inverter:502", "battery:502"), mqtt=("memory:1883",))
 
 
-def provisioned(folder: Path) -> tuple[Outcome, SimulatedHome]:
-    """Finds and proves the demo home at noon; the home goes on for two minutes after."""
+def provisioned(folder: Path, at: datetime = START, *, grid_charge: bool = True) -> tuple[Outcome, SimulatedHome]:
+    """Finds and proves the demo home, at noon if nothing else is said; the home goes on for two minutes after."""
 
     async def main(clock: VirtualClock) -> tuple[Outcome, SimulatedHome]:
-        home = demo_home(clock)
+        home = demo_home(clock, grid_charge=grid_charge)
         tools = Tools(load_drivers(), context(home, clock), clock, "0.0")
         order = Order(folder / "site.toml", Scope())
         running = asyncio.create_task(home.run())
@@ -36,7 +37,7 @@ def provisioned(folder: Path) -> tuple[Outcome, SimulatedHome]:
             await asyncio.wait([running])
         return outcome, home
 
-    return run_virtual(main, START)
+    return run_virtual(main, at)
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +69,15 @@ def test_the_chargers_own_setting_is_as_before(demo: Demo) -> None:
     assert home.charger is not None
     assert home.charger.settings["amp"] == read.values["limit_a"] == 16
     assert home.charger.settings["frc"] == 0
+
+
+def test_a_battery_that_charges_from_the_sun_alone_is_proven_by_discharging_after_dusk(tmp_path: Path) -> None:
+    outcome, home = provisioned(tmp_path, START + timedelta(hours=10), grid_charge=False)
+    results = outcome.record.examination.results
+    assert [result for result in results if result.verdict is not Verdict.PASSED] == []
+    (battery,) = (r for r in results if r.step is Step.WRITE and r.subject.startswith("battery "))
+    assert "did not charge now" in battery.seen
+    assert float(battery.values["value"] or 0.0) < 0.0
+    assert home.house.batteries["battery"].power_w <= 0.0
+    assert load_site(tmp_path / "site.toml", load_drivers()).site.battery_policy("battery").grid_charge is False
+    assert "battery took nothing from the grid: it is written with grid_charge = false" in outcome.record.notes

@@ -79,5 +79,18 @@ def test_every_intent_has_a_mark_of_its_own() -> None:
     assert len(set(marks)) == len(IntentKind)
 
 
+def test_when_the_plan_is_no_better_than_the_rules_the_first_line_says_so() -> None:
+    words = (
+        "over the last 7 days the plan cost 21.40 where the rules would have cost 20.10: the rules are used for a week"
+    )
+    plan = dataclasses.replace(sample_plan(), status="rules", reasons=(words,))
+    status = dataclasses.replace(normal(), plan=plan)
+    drawn = strip_art.draw(status, 80, 8).plain.splitlines()
+    assert drawn[0].startswith("by rules: over the last 7 days the plan cost 21.40")
+    assert len(drawn) <= 8
+    assert all(len(line) <= 80 for line in drawn)
+    assert not strip_art.draw(normal(), 80, 8).plain.startswith("by rules")
+
+
 def test_without_a_plan_the_rules_are_named() -> None:
     assert "no plan yet" in strip_art.draw(starting(), 80, 6).plain

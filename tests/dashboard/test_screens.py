@@ -291,3 +291,13 @@ def test_the_small_screen_says_why_without_cutting_words(
     screen = _shown(tmp_path, build(), SMALL)
     for phrase in phrases:
         assert phrase in screen, screen
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_plan_of_the_rules_is_named_on_the_first_screen(tmp_path: Path, size: tuple[int, int]) -> None:
+    status = normal()
+    assert status.plan is not None
+    why = "over the last 7 days the plan cost 9.10 where the rules would have cost 8.20"
+    by_rules = dataclasses.replace(status.plan, status="rules", reasons=(why,))
+    assert "by rules: over the last 7 days" in _shown(tmp_path, dataclasses.replace(status, plan=by_rules), size)
+    assert "by rules" not in _shown(tmp_path, status, size)

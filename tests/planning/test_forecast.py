@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cem.planning.forecast import DEFAULT_LOAD_W, clear_sky_w, load_forecast, pv_forecast, slot_edges
+from cem.planning.forecast import DEFAULT_LOAD_W, USUAL_LOAD, clear_sky_w, load_forecast, pv_forecast, slot_edges
 from cem.planning.past import Course
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)  # a Wednesday
@@ -95,12 +95,50 @@ def test_weekends_are_learnt_apart() -> None:
     assert saturday > 700.0
 
 
+def surprised(lasts_h: float, a_day: int, *, days: int = 14) -> Course:
+    """A load of 300 W with 1 kW more for a while, so often a day at any time, and in the last hour."""
+    rng = random.Random(7)
+    begins = [NOW - timedelta(days=day, hours=rng.uniform(2, 24)) for day in range(days) for _ in range(a_day)]
+
+    def load(at: datetime) -> float:
+        more = any(begin <= at < begin + timedelta(hours=lasts_h) for begin in (*begins, NOW - timedelta(hours=1)))
+        return 300.0 + (1000.0 if more else 0.0)
+
+    return Course(past(days, load))
+
+
+@pytest.mark.parametrize(("lasts_h", "a_day", "in_an_hour_w"), [(0.5, 6, (0.0, 100.0)), (8.0, 1, (250.0, 900.0))])
+def test_how_long_a_surprise_lasts_is_learnt_of_the_house(
+    lasts_h: float, a_day: int, in_an_hour_w: tuple[float, float]
+) -> None:
+    history, edges = surprised(lasts_h, a_day), slot_edges(NOW)
+    usual = load_forecast(history, [edge + timedelta(days=1) for edge in edges]).expected_w  # too far off for it
+    more_w = load_forecast(history, edges).expected_w[5] - usual[5]
+    assert in_an_hour_w[0] <= more_w <= in_an_hour_w[1]
+
+
+@pytest.mark.parametrize("lasts", [False, True])
+def test_how_long_clouds_last_is_learnt_of_the_sky(lasts: bool) -> None:
+    """A dull day, or hours of any kind side by side; the last hour was dull."""
+    rng = random.Random(3)
+    skies = [rng.choice((0.2, 1.0)) for _ in range(24 * 22)]
+
+    def sky(at: datetime) -> float:
+        hour = (at - NOW + timedelta(days=21)) // timedelta(hours=1)
+        dull = hour == 24 * 21 - 1 or (lasts and hour >= 24 * 21 - 12)
+        return sun(at) * (0.2 if dull else skies[hour // 24 if lasts else hour])
+
+    forecast = pv_forecast(Course(past(21, sky)), slot_edges(NOW)).expected_w
+    share = sum(forecast[4:16]) / sum(sun(edge) for edge in slot_edges(NOW)[4:16])
+    assert (share < 0.4) if lasts else (0.5 < share < 0.7)
+
+
 def test_the_last_hours_error_is_carried_forward_and_fades() -> None:
-    def surprised(at: datetime) -> float:
+    def at_once(at: datetime) -> float:
         return 300.0 + (1000.0 if at >= NOW - timedelta(hours=1) else 0.0)
 
-    forecast = load_forecast(Course(past(14, surprised)), slot_edges(NOW)).expected_w
-    assert forecast[0] == pytest.approx(1300.0, rel=0.1)
+    forecast = load_forecast(Course(past(14, at_once)), slot_edges(NOW)).expected_w
+    assert forecast[0] == pytest.approx(300.0 + 1000.0 * USUAL_LOAD.at(0.125), rel=0.01)
     assert forecast[40] < 350.0
     assert all(a >= b - 1e-6 for a, b in pairwise(forecast[:80]))
 
@@ -112,6 +150,7 @@ def test_todays_clouds_are_carried_forward_and_fade() -> None:
     edges = slot_edges(NOW)
     forecast = pv_forecast(Course(past(7, cloudy)), edges).expected_w
     assert forecast[0] < 0.5 * sun(NOW)
+    assert all(a < 0.8 * sun(at) for a, at in zip(forecast[:8], edges, strict=False))
     assert forecast[92] > 0.8 * sun(edges[92])
 
 

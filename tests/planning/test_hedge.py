@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from cem.model.plan import IntentKind, PlanRequest, Spread
-from cem.planning.hedge import hedged
+from cem.model.plan import Course, IntentKind, PlanRequest
+from cem.planning.hedge import outlook
 from cem.planning.problem import problem_of
 from cem.planning.solve import solve
 from support.planning import problem
@@ -25,9 +25,9 @@ def _request(day_price: float, export_price: float, high_w: float = 4000.0, low_
         pv_w=[0.0] * NIGHT + [SURE] * DAY,
         soc_pct=10.0,
     )
+    suns = ((0.3, low_w), (0.4, SURE), (0.3, high_w))
     night = (0.0,) * NIGHT
-    spread = Spread(request.load_w, request.load_w, night + (low_w,) * DAY, night + (high_w,) * DAY)
-    return replace(request, spread=spread)
+    return replace(request, courses=tuple(Course(w, request.load_w, night + (sun_w,) * DAY) for w, sun_w in suns))
 
 
 def _level(request: PlanRequest) -> float:
@@ -37,12 +37,12 @@ def _level(request: PlanRequest) -> float:
 
 def test_where_too_much_costs_more_than_too_little_less_is_bought() -> None:
     request = _request(day_price=0.27, export_price=0.0)
-    assert _level(request) < _level(replace(request, spread=None)) - 5.0
+    assert _level(request) < _level(replace(request, courses=())) - 5.0
 
 
 def test_where_too_little_costs_more_than_too_much_no_less_is_bought() -> None:
     request = _request(day_price=0.60, export_price=0.2)
-    assert _level(request) >= _level(replace(request, spread=None)) - 0.1
+    assert _level(request) >= _level(replace(request, courses=())) - 0.1
 
 
 def test_it_is_still_bought_in_the_cheap_hours_alone() -> None:
@@ -51,32 +51,59 @@ def test_it_is_still_bought_in_the_cheap_hours_alone() -> None:
     assert IntentKind.CHARGE_TO not in kinds
 
 
-@pytest.mark.parametrize("change", [{"spread": None}, {"grid_charge": {"battery": False}}, {"soc_pct": {}}])
+@pytest.mark.parametrize("change", [{"courses": ()}, {"grid_charge": {"battery": False}}, {"soc_pct": {}}])
 def test_nothing_is_hedged_where_nothing_is_unsure_or_bought(change: dict[str, object]) -> None:
     request = replace(_request(0.27, 0.0), **change)  # type: ignore[arg-type]
-    assert hedged(request, problem_of(request)[0]) is None
+    found = outlook(request, problem_of(request)[0])
+    assert found is None or found.level is None
 
 
-def test_a_narrow_band_changes_nothing() -> None:
+def test_courses_that_are_alike_change_nothing() -> None:
     request = _request(0.27, 0.0, high_w=SURE, low_w=SURE)
-    assert hedged(request, problem_of(request)[0]) is None
+    found = outlook(request, problem_of(request)[0])
+    assert found is not None
+    assert found.level is None
 
 
-def test_a_band_that_is_no_number_is_passed_over() -> None:
+def test_a_course_that_is_no_number_is_passed_over() -> None:
     request = _request(0.27, 0.0, high_w=float("nan"))
     assert solve(request).status == "optimal"
 
 
-def test_a_band_of_another_length_is_refused() -> None:
+def test_a_course_of_another_length_is_refused() -> None:
     request = _request(0.27, 0.0)
-    with pytest.raises(ValueError, match="bands"):
-        solve(replace(request, spread=Spread((), (), (), ())))
+    with pytest.raises(ValueError, match="course"):
+        solve(replace(request, courses=(Course(1.0, (), ()),)))
+
+
+def test_the_likelier_day_decides() -> None:
+    """A dull day and a bright one: what is bought is between what either wants, nearer to the likelier one's."""
+
+    def level(dull: float) -> float:
+        courses = [replace(one, weight=w) for one, w in zip(request.courses, (dull, 0.0, 1.0 - dull), strict=True)]
+        return _level(replace(request, courses=tuple(courses)))
+
+    request = _request(day_price=0.35, export_price=0.1)
+    assert level(0.1) < level(0.9)
 
 
 def test_of_equal_hours_the_last_are_used_to_buy_for_later() -> None:
     """More is known then: what the sun of the morning brought need not be bought."""
-    plan = solve(replace(_request(0.6, 0.08), spread=None))
+    plan = solve(replace(_request(0.6, 0.08), courses=()))
     bought = [k for k, slot in enumerate(plan.slots) if slot.intents["battery"].kind is IntentKind.CHARGE_TO]
     assert bought
     assert bought == list(range(bought[0], NIGHT))
     assert bought[0] == NIGHT - 10  # 9 kWh at 0.95 kWh a slot
+
+
+def test_what_is_stored_is_held_back_only_where_it_is_likely_to_be_needed() -> None:
+    """At night for a day that is dearer: on a bright day the sun will fill the battery anyhow."""
+
+    def holds(dull: float) -> bool:
+        request = replace(_request(day_price=0.4, export_price=0.08, high_w=9000.0), soc_pct={"battery": 60.0})
+        courses = [replace(one, weight=w) for one, w in zip(request.courses, (dull, 0.0, 1.0 - dull), strict=True)]
+        found = solve(replace(request, courses=tuple(courses), grid_charge={"battery": False}))
+        return found.slots[0].intents["battery"].kind is IntentKind.HOLD
+
+    assert holds(0.9)
+    assert not holds(0.1)

@@ -111,6 +111,12 @@ def test_generation_that_can_not_be_curtailed_beyond_the_export_limit_is_named()
     assert any("export limit: exceeded by up to 8.0 kW" in reason for reason in plan.reasons)
 
 
+def test_a_battery_that_stopped_a_little_below_its_reserve_buys_nothing() -> None:
+    plan = solve(problem(16, price=0.4, export_price=0.08, soc_pct=29.8, reserve_pct=30.0, resources=(BATTERY,)))
+    assert set(kinds(plan, "battery")) == {"self_consume"}
+    assert not any("reserve" in reason for reason in plan.reasons)
+
+
 def test_a_battery_below_its_reserve_is_named_and_filled_first() -> None:
     plan = solve(problem(16, price=[0.4] * 8 + [0.2] * 8, soc_pct=10.0, reserve_pct=30.0, resources=(BATTERY,)))
     assert plan.slots[0].intents["battery"].kind is IntentKind.CHARGE_TO

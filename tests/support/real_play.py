@@ -38,6 +38,8 @@ START_S = 20.0
 """So long a gateway that was started may be silent."""
 NEED_GATEWAY = (State, Setpoint, Said)
 APART = ["/usr/bin/unshare", "--map-root-user", "--mount"]
+PINS = "pins.sock"
+"""The pins of the house's board, beside the site file."""
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 PLAYED = (Ask, Cancel, Kill, LinkCut, Plug, Signalled, Start, Stop, WallClock)
 """The acts that can be done from outside."""
@@ -57,7 +59,11 @@ class RealPlay:
         self._site: SiteTable
         self._grids = {side.id: GridProcess(side, folder) for side in scenario.sides()}
         home = folder / scenario.path.name
-        home.write_text(text_of(_with_arrivals(scenario)), encoding="utf-8")
+        seen_by_sim = _with_arrivals(scenario)
+        if any(spec.kind.startswith("gpio.") for spec in scenario.home.device):
+            wired = {**seen_by_sim.table.get("change", {}), "gpio": {"socket": str(folder / PINS)}}
+            seen_by_sim = changed(seen_by_sim, change=wired)
+        home.write_text(text_of(seen_by_sim), encoding="utf-8")
         self._ports = self._reserved()
         ports = ("--port-file", str(self._ports), "--reuse-ports")
         self._home = Process(
@@ -231,6 +237,8 @@ def _with_arrivals(scenario: Scenario) -> Scenario:
 
 def _where(link: dict[str, Any], ports: dict[str, Any]) -> dict[str, Any]:
     """The address at which a link of the home in memory is found."""
+    if link["kind"] == "gpio":
+        return {"board": "simulated", "simulated_file": PINS}
     found = ports["mqtt"] if link["host"] == BROKER else ports["devices"][link["host"]]
     return {"host": "127.0.0.1", "port": found["port"]}
 

@@ -12,9 +12,11 @@ from hw_sim.simulation import SimulatedHome
 HOMES = Path(__file__).resolve().parents[2] / "hw-sim" / "homes"
 
 
-def demo_home(clock: Clock, *, step_s: float = 1.0, seed: int = 1) -> SimulatedHome:
-    """The demo home, starting at the clock's present time."""
-    return SimulatedHome(load_home(HOMES / "demo.toml"), clock.now().wall, seed=seed, step_s=step_s)
+def demo_home(clock: Clock, *, step_s: float = 1.0, seed: int = 1, grid_charge: bool = True) -> SimulatedHome:
+    """The demo home, starting at the clock's present time; its battery may charge from the sun alone."""
+    spec = load_home(HOMES / "demo.toml")
+    batteries = tuple(one.model_copy(update={"grid_charge": grid_charge}) for one in spec.battery)
+    return SimulatedHome(spec.model_copy(update={"battery": batteries}), clock.now().wall, seed=seed, step_s=step_s)
 
 
 def context(home: SimulatedHome, clock: Clock) -> DriverContext:

@@ -114,6 +114,24 @@ def test_an_event_is_changed_in_part_or_put_from_a_file(tmp_path: Path) -> None:
     _with_site(work)
 
 
+def test_an_event_that_nobody_may_see_is_made_and_told_of() -> None:
+    def work(_site: Site, cem: Callable[..., Result]) -> None:
+        cem("program", "add", "limits")
+        cem("ven", "add", "house-7", "--client", "ven")
+        order = [*ADD, "--value", "5", "--duration", "PT10M"]
+        assert cem(*order).stderr == ""
+        private = cem(*order, "--target", "street-1", "--target", "heat-pumps", "--json")
+        assert private.exit_code == 0
+        assert "no VEN of OpenADR 3.1 was granted street-1 or heat-pumps" in private.stderr
+        assert "cem vtn ven grant NAME --target street-1" in private.stderr
+        cem("ven", "grant", "house-7", "--target", "heat-pumps")
+        assert cem(*order, "--target", "street-1", "--target", "heat-pumps").stderr == ""
+        event_id = json.loads(private.stdout)["id"]
+        assert "granted garage," in cem("event", "change", event_id, "--target", "garage").stderr
+
+    _with_site(work)
+
+
 def test_programs_and_vens_are_shown_granted_and_removed() -> None:
     def work(_site: Site, cem: Callable[..., Result]) -> None:
         cem("program", "add", "limits", "--target", "street-1")

@@ -60,7 +60,7 @@ class _Seer:
                 request,
                 load_w=self._means(request, self._course.load_w, request.load_w),
                 pv_w=self._means(request, self._course.sun_w, request.pv_w),
-                spread=None,
+                courses=(),
             )
         )
 

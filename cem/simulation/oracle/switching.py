@@ -6,7 +6,7 @@ from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.request import RequestKind
 from cem.model.resource import Control
 from cem.model.setpoint import Mode, Setpoint
-from cem.model.site import Site
+from cem.model.site import ControlPolicy, Site
 from cem.model.tariff import TARIFF
 from cem.model.tick import Inputs
 from cem.simulation.oracle.contacts import Contacts
@@ -193,18 +193,22 @@ class _Kept:
 
 
 class _Occasions:
-    """When the grid last ended or loosened anything, a limit, a price or an asked power: each begins a wait of its own.
+    """Until when a wait may last: whenever the grid ends or loosens a limit, a price or an asked power, one may begin.
 
-    What happened while nobody could look (no gateway, no trusted clock, no meter) may have ended until now.
+    The longest one is that of whoever had asked for something. What happened while nobody could look (no gateway, no
+    trusted clock, no meter) may have ended until now, and may have been anybody's.
     """
 
-    def __init__(self) -> None:
-        self.last_s = 0.0
+    def __init__(self, policy: ControlPolicy) -> None:
+        self._policy = policy
+        self._anybody_s = max(policy.spread_s, *policy.spread_by.values(), 0.0)
+        self.until_s = self._anybody_s
         self._before: tuple[float, float, bool, bool] | None = None
+        self._sources: frozenset[str] = frozenset()
 
     def unseen(self, at_s: float) -> None:
         """Takes one step at which nobody could look."""
-        self.last_s, self._before = at_s, None
+        self.until_s, self._before = at_s + self._anybody_s, None
 
     def follow(self, inputs: Inputs, at_s: float) -> None:
         """Takes one step."""
@@ -212,14 +216,20 @@ class _Occasions:
         most_w = min((e.max_w for e in bounds if e.max_w is not None), default=float("inf"))
         least_w = max((e.min_w for e in bounds if e.min_w is not None), default=float("-inf"))
         wall = inputs.now.wall
-        events = (window for window in inputs.directive.prices if window.source != TARIFF)
-        priced = any(w.start <= wall and (w.end is None or wall < w.end) for w in events)
-        asked = _asked_of_site(inputs)
+        events = [window for window in inputs.directive.prices if window.source != TARIFF]
+        prices = [w for w in events if w.start <= wall and (w.end is None or wall < w.end)]
+        priced, asked = bool(prices), _asked_of_site(inputs)
+        asking = {d.source for d in inputs.directive.dispatches if d.subject == SITE}
         before, self._before = self._before, (most_w, least_w, priced, asked)
+        sources, self._sources = (
+            self._sources,
+            frozenset(asking | {e.source for e in bounds} | {w.source for w in prices}),
+        )
         if before is None:
             return
         if most_w > before[0] or least_w < before[1] or (before[2] and not priced) or (before[3] and not asked):
-            self.last_s = at_s
+            longest_s = max((self._policy.spread_for(source) for source in sources), default=self._anybody_s)
+            self.until_s = max(self.until_s, at_s + longest_s)
 
 
 def _asked_of_site(inputs: Inputs) -> bool:
@@ -241,13 +251,12 @@ class Spread:
         self._bounds = bounds
         self._before: Envelope | None = None
         self._kept: _Kept | None = None
-        self._longest_s = max(site.policy.spread_s, *site.policy.spread_by.values(), 0.0)
         island = site.policy.island
         asking_s = island.permission_most_s if island.permitted_by else 0.0
         self._return_s = island.stable_s + asking_s + island.delay_s
         self._dark_s = float("-inf")  # when the grid was last not there, in truth
         self._started_s: float | None = None
-        self._occasions = _Occasions()
+        self._occasions = _Occasions(site.policy)
         self._more = Lasting()
         self._told = Told()
 
@@ -284,7 +293,7 @@ class Spread:
         """No wait is longer than the longest after the last occasion for one, or than an outage calls for."""
         setpoints = seen.decision.setpoints if seen.decision is not None else ()
         waits = any("by chance" in text for text in (seen.words(), *(s.reason for s in setpoints)))
-        until_s = max(self._occasions.last_s + self._longest_s, self._dark_s + self._return_s)
+        until_s = max(self._occasions.until_s, self._dark_s + self._return_s)
         late = waits and seen.at_s > until_s + 2 * self._bounds.lag_s
         if not self._told.once("late", late):
             return []

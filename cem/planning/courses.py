@@ -1,0 +1,84 @@
+"""Ways in which the next day may come: what is expected, with the deviations of days that were.
+
+A band per slot does not tell whether a dull hour is followed by another one, nor whether much load comes with little
+sun. Days that were recorded do: each gives one course, whose deviation from the mean of all of them is added to what is
+expected, less of it in the next hours, of which the last hour tells.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from math import exp
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from cem.model.plan import Course
+from cem.planning.carry import is_weekend
+from cem.planning.forecast import LEAST_DAYS, PV_DAYS, PV_RECENT_DAYS, SAME_WEEKDAY, STEP_S, Forecast, grown
+from cem.planning.past import DAY_S, Past
+
+MOST: Final = 10
+"""Courses: each is a programme to solve with every plan."""
+
+
+def courses_of(past: Past, edges: Sequence[datetime], zone: str, load: Forecast, sun: Forecast) -> tuple[Course, ...]:
+    """Of the last days, recent ones and those of the same kind first; none where too few are known.
+
+    A quarter hour that is missing counts as no deviation. Days are those of 24 hours: for two weeks after a change of
+    the clocks, those before it are an hour off.
+    """
+    begin_s = edges[0].timestamp()
+    slots = _Slots(
+        tuple(int((a + (b - a) / 2).timestamp() // STEP_S) for a, b in pairwise(edges)), int(begin_s // STEP_S)
+    )
+    loads, suns = (one.quarters(begin_s - (PV_DAYS + 2) * DAY_S, begin_s) for one in (past.load, past.generation))
+    middle = edges[0] + (edges[-1] - edges[0]) / 2
+    weights = {back: _weight(middle, back, zone) for back in range(1, PV_DAYS + 1) if slots.known(loads, back)}
+    chosen = dict(sorted(weights.items(), key=lambda day: -day[1])[:MOST])
+    if len(chosen) < LEAST_DAYS:
+        return ()
+    load_w, pv_w = slots.ways(loads, chosen, load), slots.ways(suns, chosen, sun)
+    return tuple(Course(weight, load_w[back], pv_w[back]) for back, weight in chosen.items())
+
+
+def _weight(middle: datetime, back: int, zone: str) -> float:
+    """Of the day so many days ago: how near it is, and whether it is a working day or weekend as this one is."""
+    local = middle.astimezone(ZoneInfo(zone))
+    day, then = local.date().toordinal(), (local - timedelta(days=back)).date().toordinal()
+    same = is_weekend(day - _FIRST) == is_weekend(then - _FIRST)
+    return exp(-back / PV_RECENT_DAYS) * (SAME_WEEKDAY if same else 1.0)
+
+
+_FIRST: Final = datetime(1970, 1, 1).toordinal()  # noqa: DTZ001 - a calendar's day
+
+
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """The quarter hours of the slots, and the one that has begun: numbers since 1970."""
+
+    numbers: tuple[int, ...]
+    now: int
+
+    def known(self, values: Mapping[int, float], back: int) -> bool:
+        """Whether most of a day was recorded."""
+        return sum(self._then(number, back) in values for number in self.numbers) > 0.9 * len(self.numbers)
+
+    def _then(self, number: int, back: int) -> int:
+        """The same quarter hour so many days ago; of a day that is not over yet, that of the day before."""
+        then = number - 96 * back
+        return then if then < self.now else then - 96
+
+    def ways(
+        self, values: Mapping[int, float], days: Mapping[int, float], forecast: Forecast
+    ) -> dict[int, tuple[float, ...]]:
+        """By day the course that it gives, in W."""
+        made: dict[int, list[float]] = {back: [] for back in days}
+        for number, expected in zip(self.numbers, forecast.expected_w, strict=True):
+            were = {back: values[then] for back in days if (then := self._then(number, back)) in values}
+            total = sum(days[back] for back in were)
+            mean = sum(days[back] * value for back, value in were.items()) / total if were else 0.0
+            share = grown(forecast.carry.at(max(number - self.now, 0) / 4.0))
+            for back, course in made.items():
+                course.append(max(expected + share * (were.get(back, mean) - mean), 0.0))
+        return {back: tuple(course) for back, course in made.items()}
