@@ -4,7 +4,6 @@ A charger over OCPP tells its power every ten seconds. In between, what its car 
 cover it, and the fuse would be shared as if the car took it twice.
 """
 
-from cem.control.charger_state import idle
 from cem.control.memory import Memory
 from cem.control.picture import ChargerPicture, Picture
 from cem.control.tuning import EV_DRAWS_W, EV_FOLLOW_S
@@ -35,11 +34,12 @@ def _due_w(charger: ChargerPicture, memory: Memory, now_s: float) -> float:
     known = memory.chargers.get(charger.resource.id)
     if known is None or not known.met or not charger.late:
         return 0.0
-    # one that draws nothing may begin any time, and open or close in the moment of the word, but for a full one, which
-    # leaves its offer unused for hours; who draws has followed a word that is older than its measurement
-    begins = charger.power_w <= EV_DRAWS_W and not idle(known, now_s)
+    draws = charger.power_w > EV_DRAWS_W
+    # its measurement has followed the last word; a contactor that was open by then stays so, a closed one that gives
+    # nothing may give any time
     measured_at_s = now_s - charger.age_s
-    if not begins and measured_at_s - max(known.offered_at_s, known.switched_at_s) >= EV_FOLLOW_S:
+    followed = measured_at_s - max(known.offered_at_s, known.switched_at_s) >= EV_FOLLOW_S
+    if followed and (draws or not charger.closed):
         return 0.0
-    may_draw = charger.closed or (charger.plugged and begins)
+    may_draw = charger.closed or (charger.plugged and not draws)
     return (known.limit_a * charger.watts_per_amp if may_draw else 0.0) - charger.power_w

@@ -17,6 +17,7 @@ from cem.control.tuning import (
     HEAT_PUMP_MIN_STAY_S,
     LOAD_SURE_S,
     LOCK_FOLLOW_S,
+    START_S,
     SURPLUS_ON_SHARE,
     SWITCHED_LATE_S,
     SWITCHED_LOST_S,
@@ -118,7 +119,8 @@ def _looked_at(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
     """What was last set; where the device went back by itself, its own state, since now.
 
     It did when it tells so, for long or since it was reached again, and when it was not reached for longer than the
-    timers of contacts run.
+    timers of contacts run. One that was away since then may have gone back for a moment, and was told anew: its times
+    count from when it was reached again.
     """
     own, told = _own(scene, switched)
     memory = scene.memory.switches.get(switched.resource.id, SwitchMemory(own or OWN))
@@ -133,6 +135,10 @@ def _looked_at(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
     late = scene.first or now_s - memory.switched_at_s > SWITCHED_LATE_S or lost_since
     if lost or (switched.state == told and late):
         return replace(memory, state=own, switched_at_s=now_s)
+    begun_s = scene.memory.begun_at_s
+    away = not _silent(scene, switched) and memory.switched_at_s < reached_s
+    if away and begun_s is not None and reached_s - begun_s > START_S:
+        return replace(memory, switched_at_s=reached_s)
     return memory
 
 

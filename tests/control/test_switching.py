@@ -434,3 +434,16 @@ def test_a_read_only_site_steers_nothing_and_says_what_it_would_do() -> None:
     decision, _ = settled(site, inputs(image))
     assert decision.setpoints == ()
     assert decision.notes["battery"].startswith("read-only; would be set to battery.setpoint_w -1")
+
+
+@pytest.mark.parametrize(("reached_s", "state"), [(250.0, SgReady.NORMAL), (950.0, SgReady.LOCKED)])
+def test_a_contact_that_was_away_keeps_its_times_from_when_it_was_reached_again(
+    reached_s: float, state: SgReady
+) -> None:
+    pump: dict[str, Value] = {"power_w": 12.0, "state": "locked"}
+    image = snapshot({"grid": {"power_w": 500.0}, "heat_pump": pump})
+    locked = SwitchMemory(SgReady.LOCKED, switched_at_s=300.0)
+    memory = Memory(decided_at_s=999.0, begun_at_s=100.0, switches={"heat_pump": locked})
+    devices = {"heat_pump": DeviceState("heat_pump", Health.ONLINE, reached_s)}
+    decision, _ = decide(HEATED, replace(inputs(image), devices=devices), memory)
+    assert watts(decision, "heat_pump") == state
