@@ -282,6 +282,7 @@ def test_a_battery_that_charges_from_the_sun_is_not_blamed_when_the_sun_falls_sh
         stage.now_s += 1
         await device.poll()
         await device.write("battery", BATTERY, told_w)
+        assert await device.read_back("battery", BATTERY) == pytest.approx(told_w, abs=1.0)
 
     run(stage, sunspec_config(LINK, Role.BATTERY), act)
 
