@@ -216,18 +216,24 @@ def event_add(
 
 
 async def _seen(vtn: Vtn, made: Event) -> Event:
-    """The event; says so where no VEN of OpenADR 3.1 may see it (Definition, "Object Privacy"): nobody else would."""
-    targets = made.targets or (await vtn.one(Program, "programs", made.program_id)).targets
-    if targets:
-        granted = [one.targets for one in await vtn.every(Ven, "vens")]
-        granted += [one.targets for one in await vtn.every(Resource, "resources")]
-        if all(frozenset(targets).isdisjoint(own) for own in granted):
-            words = " or ".join(targets)
-            click.echo(
-                f"note: no VEN of OpenADR 3.1 was granted {words}, so that none sees this event; "
-                f"grant it with: cem vtn ven grant NAME --target {targets[0]}",
-                err=True,
-            )
+    """The event; says so where no VEN of OpenADR 3.1 may see it (Definition, "Object Privacy").
+
+    The event stands whether or not that can be found out: another VTN may not show its VENs to whoever makes events.
+    """
+    try:
+        targets = made.targets or (await vtn.one(Program, "programs", made.program_id)).targets
+        granted = [one.targets for one in await vtn.every(Ven, "vens")] if targets else []
+        granted += [one.targets for one in await vtn.every(Resource, "resources")] if targets else []
+    except (click.ClickException, WireError) as error:
+        click.echo(f"note: the event is made; who may see it could not be found out: {error}", err=True)
+        return made
+    if targets and all(frozenset(targets).isdisjoint(own) for own in granted):
+        words = " or ".join(targets)
+        click.echo(
+            f"note: no VEN of OpenADR 3.1 was granted {words}, so that none sees this event; "
+            f"grant it with: cem vtn ven grant NAME --target {targets[0]}",
+            err=True,
+        )
     return made
 
 

@@ -9,6 +9,7 @@ import pytest
 from cem.model.status import Status
 from support.certificates import Authority
 from support.stand import Process, Stand, free_ports, limit_of, linked, ran
+from support.stand_files import SOON
 
 OLD = """
 [[provider]]
@@ -16,19 +17,13 @@ id = "retailer"
 binding = "openadr2b"
 url = "https://127.0.0.1:{port}/OpenADR2/Simple/2.0b"
 ven_name = "house-1"
-ca_file = "authority.pem"
+ca_file = "{authority}"
 client_certificate_file = "{certificate}"
 client_key_file = "{key}"
 vtn_fingerprint = "{fingerprint}"
 poll_s = 10
 stale_s = 20
-fallback_voluntary_s = 3
-report_interval_s = 5
-request_timeout_s = 2
-retry_max_s = 1
-reconnect_jitter_s = 0
-spread_s = 0
-
+{soon}
 [[provider.programme]]
 name = "urn:openadr:program:flex"
 incentive_per_kwh = 0.2
@@ -44,8 +39,13 @@ class Both(Stand):
         own, house = authority.issue("vtn", "ec"), authority.issue("ven", "ec")
         (self.old_port,) = free_ports(1)
         text = OLD.format(
-            port=self.old_port, certificate=house.certificate, key=house.key, fingerprint=own.fingerprint
-        ).replace("authority.pem", str(authority.certificate))
+            port=self.old_port,
+            authority=authority.certificate,
+            certificate=house.certificate,
+            key=house.key,
+            fingerprint=own.fingerprint,
+            soon=SOON,
+        )
         with self.site_file.open("a", encoding="utf-8") as file:
             file.write(text)
         self._authority = authority

@@ -129,18 +129,21 @@ client_id = "home-1"
 client_secret_file = "utility.secret"
 poll_s = 1
 stale_s = 2
-fallback_voluntary_s = 3
 default_import_limit_w = {default_w:g}
+{soon}
+[[provider.programme]]
+name = "limits"
+mandatory = true
+"""
+
+SOON = """fallback_voluntary_s = 3
 report_interval_s = 5
 request_timeout_s = 2
 retry_max_s = 1
 reconnect_jitter_s = 0
 spread_s = 0
-
-[[provider.programme]]
-name = "limits"
-mandatory = true
 """
+"""Of a provider: nothing takes longer than a test may wait."""
 
 
 def home_text(
@@ -160,4 +163,4 @@ def home_text(
 def site_text(ports: Mapping[str, int], *, plan: bool = False) -> str:
     """The site file that fits the home."""
     serials = {f"{name}_serial": serial for name, serial in SERIALS.items()}
-    return SITE.format(**ports, **serials, plan=str(plan).lower(), default_w=DEFAULT_LIMIT_W)
+    return SITE.format(**ports, **serials, plan=str(plan).lower(), default_w=DEFAULT_LIMIT_W, soon=SOON)

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from click.testing import CliRunner, Result
 
 from cem.cli.vtn import vtn
@@ -130,6 +132,39 @@ def test_an_event_that_nobody_may_see_is_made_and_told_of() -> None:
         assert "granted garage," in cem("event", "change", event_id, "--target", "garage").stderr
 
     _with_site(work)
+
+
+def test_an_event_stands_at_a_vtn_that_shows_nobody_its_vens() -> None:
+    made = {"id": "e1", "programID": "p1", "targets": ["street-1"], "intervals": []}
+    stamp = {"createdDateTime": "2026-01-15T12:00:00Z", "modificationDateTime": "2026-01-15T12:00:00Z"}
+    answers = {
+        ("GET", "/auth/server"): {"tokenURL": ""},
+        ("POST", "/token"): {"access_token": "t", "token_type": "Bearer", "expires_in": 60},
+        ("GET", "/programs"): [{"id": "p1", "programName": "limits", "objectType": "PROGRAM", **stamp}],
+        ("POST", "/events"): {**made, "objectType": "EVENT", **stamp},
+    }
+
+    async def answer(request: web.Request) -> web.Response:
+        found = answers.get((request.method, request.path))
+        if found is None:
+            return web.json_response({"status": 403, "title": "Forbidden"}, status=403)
+        return web.json_response(found, status=201 if request.path == "/events" else 200)
+
+    async def main() -> Result:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", answer)
+        async with TestServer(app) as server:
+            url = str(server.make_url("")).rstrip("/")
+            answers["GET", "/auth/server"] = {"tokenURL": f"{url}/token"}
+            words = [*ADD, "--value", "5", "--duration", "PT10M", "--target", "street-1"]
+            access = ["--url", url, "--client-secret", "s"]
+            return await asyncio.to_thread(CliRunner().invoke, vtn, [*words, *access])
+
+    done = asyncio.run(main())
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("e1")
+    assert "the event is made; who may see it could not be found out" in done.stderr
+    assert "403" in done.stderr
 
 
 def test_programs_and_vens_are_shown_granted_and_removed() -> None:
