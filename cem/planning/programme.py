@@ -572,6 +572,4 @@ def _one_of(name: str, into: Group, out: Group, most_in: Array, most_out: Array,
     slots, at_in, at_out = np.intersect1d(into.slots, out.slots, assume_unique=True, return_indices=True)
     chosen = where[slots] & (most_in[slots] > 0.0) & (most_out[slots] > 0.0)
     slots = slots[chosen]
-    return Ways(
-        name, slots, into.columns[at_in[chosen]], out.columns[at_out[chosen]], most_in[slots], most_out[slots]
-    )
+    return Ways(name, slots, into.columns[at_in[chosen]], out.columns[at_out[chosen]], most_in[slots], most_out[slots])
