@@ -119,7 +119,7 @@ class Hulls:
         """Corners one below the other, with the position of each one's slot; one column per part."""
         power, there = (np.stack(side) for side in zip(*(part.ends for part in self._parts), strict=True))
         power, there = power[:, slots], there[:, slots]  # part x slot x end
-        kinds = [np.flatnonzero(one) for one in there.any(axis=1)]  # the ends that a part has in any of these slots
+        kinds = [np.flatnonzero(np.any(one, axis=0)) for one in there]  # the ends that a part has in any of these slots
         corner, good = _combined(power, there, kinds)
         at, rows = np.nonzero(good)
         found = [(rows, corner[at, rows])]
@@ -147,7 +147,7 @@ def _combined(
     good = np.moveaxis(there, 2, 1)[parts, ends]
     if free != NONE:
         corner[free], good[free] = 0.0, True
-    return np.moveaxis(corner, 0, 2), good.all(axis=0)
+    return np.moveaxis(corner, 0, 2), np.asarray(np.all(good, axis=0))
 
 
 def _parts(problem: Problem, layout: Layout) -> tuple[_Part, ...]:
