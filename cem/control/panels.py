@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from cem.control import words
 from cem.control.battery_choice import BatteryChoice
 from cem.control.black_start import roofs_wait
-from cem.control.deaf import stores
+from cem.control.deaf import heedless, stores
 from cem.control.fold import fold
 from cem.control.picture import PvPicture
 from cem.control.scene import Scene
@@ -54,11 +54,14 @@ def choose(scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 
         # nobody sees what a bound roof could give: it opens a little beyond, as long as a battery can take more of it
         margin_w -= min(_could_take_w(scene, batteries), margin_w + OPENS_W)
     allowed = max(0.0, (picture.load_w or 0.0) + picture.ev_w + taken - leaving_w - least_w - margin_w - fixed)
-    rated = sum([_rating(pv) for pv in pvs])
+    deaf = heedless(scene)
+    followers = [pv for pv in pvs if pv.resource.id not in deaf]
+    # one that does not follow is told its fair share all the same, while the others have what it leaves
+    left = max(0.0, allowed + sum([pv.power_w for pv in pvs if pv not in followers]))
     choices = []
     for pv in pvs:
-        share = _rating(pv) / rated if rated > 0 else 1.0 / len(pvs)
-        limit_w = min(allowed * share, pv.resource.ratings.max_generation_w or float("inf"))
+        room, among = (left, followers) if pv in followers else (allowed, pvs)
+        limit_w = min(room * _share(pv, among), pv.resource.ratings.max_generation_w or float("inf"))
         reason = f"generates at most {words.power(limit_w)}: {scene.bound(by)}"
         choices.append(_own(scene, PvChoice(pv, limit_w, by.rank, by.source, reason)))
     return choices
@@ -104,6 +107,11 @@ def _own(scene: Scene, choice: PvChoice) -> PvChoice:
         return choice
     reason = f"generates at most {words.power(most_w)}: {scene.bound(by)}"
     return replace(choice, limit_w=most_w, rank=by.rank, source=by.source, reason=reason)
+
+
+def _share(pv: PvPicture, among: Sequence[PvPicture]) -> float:
+    rated = sum([_rating(one) for one in among])
+    return _rating(pv) / rated if rated > 0 else 1.0 / len(among)
 
 
 def _rating(pv: PvPicture) -> float:

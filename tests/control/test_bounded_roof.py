@@ -46,6 +46,20 @@ def test_roof_and_battery_do_not_push_each_other_down_between_two_limits_of_noth
     assert told_w == pytest.approx(2000.0)
 
 
+@pytest.mark.parametrize(
+    ("state", "told_w"), [(WriteState.EFFECTIVE, (2950.0, 2950.0)), (WriteState.REFUSED, (1900.0, 2950.0))]
+)
+def test_a_roof_makes_up_for_another_that_does_not_follow(state: WriteState, told_w: tuple[float, float]) -> None:
+    """Two alike, 950 W of house and 5 kW that may be fed in, 50 W of margin; one gives 4 kW whatever it is told."""
+    site = house(GRID, PV, replace(PV, id="pv2", device_id="pv2"))
+    image = snapshot({"grid": {"power_w": -6000.0}, "pv": {"power_w": -2950.0}, "pv2": {"power_w": -4000.0}})
+    outcome = Outcome("pv2", Control.PV_LIMIT_W, state, 2950.0, 990.0)
+    limit = Envelope(SITE, -5000.0, None, Rank.OBLIGATION, "utility", "export at most 5 kW")
+    asked = replace(inputs(image, directive=Directive(envelopes=(limit,))), outcomes=(outcome,))
+    decision, _ = decide(site, asked, Memory(decided_at_s=999.0))
+    assert (watts(decision, "pv"), watts(decision, "pv2")) == told_w
+
+
 @pytest.mark.parametrize("w_per_s", [18.5, -18.5])
 def test_between_two_limits_of_nothing_a_battery_runs_ahead_of_the_sun(w_per_s: float) -> None:
     """Ticks of 5 s: what the sun changes meanwhile is at the meter, and may be neither taken nor given for a minute."""

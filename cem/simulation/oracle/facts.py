@@ -44,6 +44,7 @@ class ChargerFact:
     phases: int
     obeys: bool
     plug_ins: int = 0  # cars that have come so far: one that is changed within a step leaves no other trace
+    held_a: float | None = None  # what it was told and keeps to; None: it steers itself, up to its largest current
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,12 @@ SILENT = frozenset(
     {
         *("silence", "disconnect", "reboot", "slow", "busy", "garbage", "nan"),
         *("short_answer", "half_answer", "wrong_unit", "hang_up"),
+        *("half_open", "broker_down", "bad_crc", "cut", "stranger"),
     }
 )
 """Faults of a device that then gives nothing of use."""
+TRUE = frozenset({"refuse_writes", "ineffective", "duplicate", "lying_timer"})
+"""Faults of a meter that then tells what is so all the same."""
 NOTHING: frozenset[str] = frozenset()
 DARK = frozenset({"silence"})
 
@@ -175,7 +179,8 @@ class FactSource:
         unwell = frozenset(device_id for device_id, names in wrong.items() if names)
         self._unwell_s.update(dict.fromkeys(unwell, truth.elapsed_s))
         deaf = frozenset(key for key, at_s in self._unwell_s.items() if truth.elapsed_s - at_s < self._recovers_s)
-        takes_s = [self._takes_s.get(self._device_of[r.device_id] or "", 0.0) for r in self._resources]
+        obeying = [r.device_id for r in self._resources if r.controls and r.device_id not in deaf]
+        takes_s = [self._takes_s.get(self._device_of[device_id] or "", 0.0) for device_id in obeying]
         self._count_locks(truth)
         heat_pumps = self._switched(Role.HEAT_PUMP, truth, deaf)
         loads = self._switched(Role.LOAD, truth, deaf)
@@ -188,7 +193,7 @@ class FactSource:
             truth.voltages_v[0] or self._nominal_v,  # dark: nothing flows, whatever it is divided by
             truth.frequency_hz,
             tuple(self._battery(r, truth, r.device_id not in deaf) for r in self._batteries),
-            tuple(_charger(r, self._own(truth.ev, r), r.device_id not in deaf) for r in self._chargers),
+            tuple(self._charger(r, truth, r.device_id not in deaf) for r in self._chargers),
             tuple(_roof(r, self._own(truth.pv, r), r.device_id not in deaf) for r in self._roofs),
             heat_pumps,
             loads,
@@ -258,6 +263,24 @@ class FactSource:
             self._plant.lets_go_s(simulated).get(plant),
         )
 
+    def _charger(self, resource: Resource, truth: Truth, obeys: bool) -> ChargerFact:
+        plant = self._plant_of(truth.ev, resource)
+        own: EvTruth = truth.ev[plant]
+        hold = truth.devices[self._device_of.get(resource.device_id) or ""].holds.get(plant)
+        told_a = hold.offered_a if hold is not None and hold.remote else None
+        bounds = told_a is not None and told_a < (resource.ratings.max_current_a or float("inf"))
+        return ChargerFact(
+            resource,
+            own.power_w,
+            own.state,
+            own.offered_a,
+            own.current_a,
+            own.phases,
+            obeys,
+            own.plug_ins,
+            told_a if bounds else None,
+        )
+
     def _wrong(self, truth: Truth, simulated: str | None, broker: Collection[str]) -> frozenset[str]:
         """The names of everything that is wrong with a device now, or with the broker over which it speaks."""
         if simulated is None:
@@ -267,15 +290,11 @@ class FactSource:
 
     def _meter(self, wrong: Mapping[str, frozenset[str]]) -> str:
         names = NOTHING.union(*(wrong[meter] for meter in self._meters))
-        if not names:
+        if names <= TRUE:
             return "ok"
         if names & SILENT:
             return "silent"
         return "lies"
-
-
-def _charger(resource: Resource, own: EvTruth, obeys: bool) -> ChargerFact:
-    return ChargerFact(resource, own.power_w, own.state, own.offered_a, own.current_a, own.phases, obeys, own.plug_ins)
 
 
 def _roof(resource: Resource, own: PvTruth, obeys: bool) -> RoofFact:

@@ -10,6 +10,7 @@ from cem.model.site import ControlPolicy, Site
 from cem.model.tariff import TARIFF
 from cem.model.tick import Inputs
 from cem.simulation.oracle.contacts import Contacts
+from cem.simulation.oracle.excuses import Excuse
 from cem.simulation.oracle.facts import ChargerFact
 from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, setpoint_in
 
@@ -35,17 +36,24 @@ class _Contactor:
         self.told_off: Rank | None = None  # by what rank it was last told to open
         self.told_off_s = float("-inf")
         self.was_told: float | None = None
+        self.own_hands_s: float | None = None  # since when it is told nothing at all
 
 
 class Switching:
     """I8: minimum times on and off, and at most 24 closings a day, over restarts of the gateway.
 
     Excused: protective opening (fuse, reserve, a limit, safe mode), the owner's own word, a car that comes, leaves or
-    is full, or stops for the first time at a current that it turns out not to take, and a device that does not obey.
-    Heat pumps and loads are judged by `contacts`.
+    is full, or stops for the first time at a current that it turns out not to take, a device that does not obey, and
+    one that has been in its own hands for a while. Heat pumps and loads are judged by `contacts`.
     """
 
     name = "I8"
+    PROTECTS = Excuse("I8", "a car is stopped by what is stronger than the plan", "I8, protective opening; law 1", "s")
+    ASKED = Excuse("I8", "the owner asks for a charge", "law 1, the owner's acts", "s")
+    BY_CAR = Excuse("I8", "a car stops by itself", "F20; I8 is the gateway's", "s")
+    DEAF = Excuse("I8", "a charger does not obey, or only just does", "F7, F11", "s")
+    NOBODY = Excuse("I8", "a charger is in its own hands", "I22; I8 is the gateway's", "s")
+    LAG = Excuse("I8", "a car follows its word some seconds later", "bars: the device's own delay", "s")
 
     def __init__(self, site: Site, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -89,6 +97,10 @@ class Switching:
         for decision in seen.decisions:
             setpoint = setpoint_in(decision, charger.resource.id)
             value = setpoint.value if setpoint is not None else None
+            if value is not None:
+                mine.own_hands_s = None
+            elif mine.own_hands_s is None:
+                mine.own_hands_s = seen.at_s
             if setpoint is not None and value == 0.0 and mine.was_told != 0.0:
                 mine.told_off = Rank.SAFETY if decision.mode is Mode.SAFE else setpoint.rank
                 mine.told_off_s = seen.at_s
@@ -102,36 +114,44 @@ class Switching:
         if len(mine.closings) > self._bounds.operations_per_day:
             allowed = f"{charger.resource.id}: {self._bounds.operations_per_day} closings a day"
             found.append(self._broken(seen, charger, allowed, f"{len(mine.closings)}"))
-        early = held is not None and held < self._bounds.min_off_s - self._bounds.lag_s
         # a car takes some seconds to open after the word; what the owner asks meanwhile finds a pause, too
         told_s = min(seen.at_s - mine.told_off_s, (held or 0.0) + 3.0 * self._bounds.lag_s)
         asked = held is not None and _asked(seen, charger, max(held, told_s))
-        if early and not asked and not self._excused(seen, charger, mine, open_to_protection=False):
-            found.append(
-                self._broken(
-                    seen, charger, f"{charger.resource.id}: off for {self._bounds.min_off_s:g} s", f"{held:.0f} s"
-                )
-            )
+        excuse = self.ASKED if asked else self._excuse(seen, mine)
+        if self._early(seen, held, self._bounds.min_off_s, excuse):
+            allowed = f"{charger.resource.id}: off for {self._bounds.min_off_s:g} s"
+            found.append(self._broken(seen, charger, allowed, f"{held:.0f} s"))
         return found
 
     def _opened(self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None) -> list[Violation]:
-        early = held is not None and held < self._bounds.min_on_s - self._bounds.lag_s
         lowered = seen.at_s - mine.lowered_s <= 2 * self._bounds.lag_s
         # the charger offers on: the car itself has stopped; for less than it takes only once
         mine.by_car = charger.offered_a >= LEAST_A and not (lowered and mine.taught)
         mine.taught = mine.taught or (mine.by_car and lowered)
-        if not early or mine.by_car or self._excused(seen, charger, mine, open_to_protection=True):
+        told = mine.was_told == 0.0 or seen.at_s - mine.told_off_s <= 3.0 * self._bounds.lag_s
+        protects = told and mine.told_off is not None and mine.told_off <= Rank.USER
+        excuse = self.BY_CAR if mine.by_car else self.PROTECTS if protects else self._excuse(seen, mine)
+        if not self._early(seen, held, self._bounds.min_on_s, excuse):
             return []
         return [
             self._broken(seen, charger, f"{charger.resource.id}: on for {self._bounds.min_on_s:g} s", f"{held:.0f} s")
         ]
 
-    @staticmethod
-    def _excused(seen: Seen, charger: ChargerFact, mine: _Contactor, *, open_to_protection: bool) -> bool:
-        setpoint = seen.setpoint(charger.resource.id)
-        if seen.at_s - mine.disturbed_s < 60.0 or not seen.runs or setpoint is None or setpoint.value is None:
-            return True  # whatever switches now, it is not the gateway
-        return open_to_protection and mine.told_off is not None and mine.told_off <= Rank.USER
+    def _early(self, seen: Seen, held: float | None, least_s: float, excuse: Excuse | None) -> bool:
+        """Whether a position was left before its time, and nothing excuses that."""
+        if held is None or held >= least_s:
+            return False
+        excuse = self.LAG if held >= least_s - self._bounds.lag_s else excuse
+        if excuse is not None:
+            seen.excused.take(excuse, seen.at_s, least_s - held)
+        return excuse is None
+
+    def _excuse(self, seen: Seen, mine: _Contactor) -> Excuse | None:
+        """Why it is not the gateway that switches now."""
+        if seen.at_s - mine.disturbed_s <= self._bounds.lag_s:
+            return self.DEAF
+        lets_go = mine.own_hands_s is not None and seen.at_s - mine.own_hands_s > self._bounds.lag_s
+        return self.NOBODY if not seen.runs or lets_go else None
 
     def _broken(self, seen: Seen, charger: ChargerFact, allowed: str, what: str) -> Violation:
         return Violation(self.name, seen.at_s, allowed, what, seen.words(charger.resource.id))
