@@ -60,6 +60,27 @@ def test_a_roof_makes_up_for_another_that_does_not_follow(state: WriteState, tol
     assert (watts(decision, "pv"), watts(decision, "pv2")) == told_w
 
 
+def test_a_battery_takes_nothing_from_the_grid_to_run_ahead_of_a_roof_that_opens_with_it() -> None:
+    """4.8 kW of sun, bounded to 2.5: what the roof gives more by our own word is no trend to keep room for."""
+    site, said = house(GRID, PV, BATTERY), Directive(envelopes=(NO_EXPORT,))
+    pv_w, battery_w, memory, bought = -2500.0, 2000.0, Memory(decided_at_s=998.0, batteries_w={"battery": 2000.0}), []
+    for tick in range(80):
+        bought.append(500.0 + pv_w + battery_w)
+        image = snapshot(
+            {
+                "grid": {"power_w": bought[-1]},
+                "pv": {"power_w": pv_w},
+                "battery": {"power_w": battery_w, "soc_pct": 50.0, "max_charge_w": 5000.0},
+            },
+            mono_s=1000.0 + 2.0 * tick,
+        )
+        decision, memory = decide(site, inputs(image, directive=said), memory)
+        battery_w = watts(decision, "battery")
+        pv_w = max(-4800.0, -watts(decision, "pv"))
+    assert pv_w == -4800.0
+    assert max(bought) < 100.0
+
+
 @pytest.mark.parametrize("w_per_s", [18.5, -18.5])
 def test_between_two_limits_of_nothing_a_battery_runs_ahead_of_the_sun(w_per_s: float) -> None:
     """Ticks of 5 s: what the sun changes meanwhile is at the meter, and may be neither taken nor given for a minute."""
