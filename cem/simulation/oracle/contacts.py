@@ -30,6 +30,7 @@ class _Kept:
     disturbed_s: float = float("-inf")  # when it last did not do what it is told
     written_s: float = float("-inf")  # when it was last told anything
     by_us: bool = False  # and by the present gateway; else one that ends handed it back, or freed a dead one's pins
+    ours: bool = False  # the last change was by that
     ordered: Rank | None = None  # of the set point that last asked for another state
     was_told: float | None = None
     safe_s: float = float("-inf")  # when safe mode was last decided, in which nothing is held
@@ -102,9 +103,11 @@ class Contacts:
             return []
         before, since_s = mine.state, mine.since_s
         mine.state, mine.since_s = part.state, seen.at_s
-        if not mine.by_us or seen.at_s - mine.written_s > self._bounds.lag_s:
+        both_ours = mine.ours
+        mine.ours = mine.by_us and seen.at_s - mine.written_s <= self._bounds.lag_s
+        if not mine.ours:
             return []  # somebody else switched it, or its own timer: whether that was fed is I13
-        disturbed = seen.at_s - mine.disturbed_s <= self._bounds.lag_s
+        disturbed = seen.at_s - mine.disturbed_s <= self._bounds.lag_s and not both_ours
         found = [] if disturbed else self._too_often(seen, part, mine)
         least_s = self._least_s(part, before)
         held_s = None if since_s is None else seen.at_s - since_s

@@ -120,6 +120,7 @@ class _SiteLimit:
         self._let_pass: deque[tuple[float, Excuse, float]] = deque()  # when, why, and how many W
         self._told = Told()
         self._limit: float | None = None
+        self._started_s: float | None = None  # when the gateway of the step before was started
         self._jumps = _Jumps(1.0 if self.side == "import" else -1.0)
         self._under = Lasting()
         self._heedless = Lasting()
@@ -133,6 +134,7 @@ class _SiteLimit:
         self._jumps.forget(seen, takes_s, unseen=self._unseen(seen))
         heedless_w = self._unheeding_w(seen, limit)
         if limit is None or _blind(seen):
+            self._limit = None
             for window in (self._mean, self._plain_mean):
                 window.clear()
             self._let_pass.clear()
@@ -154,7 +156,8 @@ class _SiteLimit:
     def _limit_w(self, seen: Seen) -> float | None:
         """What must be kept to; between a limit that ended and another that is not due yet, the looser of the two."""
         limit = seen.limit_w(self.side)
-        if limit is not None or self._limit is None or _blind(seen):
+        same, self._started_s = seen.started_s == self._started_s, seen.started_s
+        if limit is not None or self._limit is None or not same or _blind(seen):
             return limit
         coming = seen.limit_w(self.side, margin_s=float("-inf"))
         return None if coming is None else max(self._limit, coming)

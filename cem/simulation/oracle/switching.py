@@ -13,6 +13,7 @@ from cem.simulation.oracle.contacts import Contacts
 from cem.simulation.oracle.excuses import Excuse
 from cem.simulation.oracle.facts import ChargerFact
 from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, setpoint_in
+from cem.simulation.oracle.wires import amps_told
 
 DAY_S = 86400.0
 LEAST_A = 6.0
@@ -37,6 +38,8 @@ class _Contactor:
         self.told_off_s = float("-inf")
         self.was_told: float | None = None
         self.own_hands_s: float | None = None  # since when it is told nothing at all
+        self.written_a, self.written_s = 0.0, float("-inf")  # the last current that went over the wire, and when
+        self.ours = False  # the last change was by that
 
 
 class Switching:
@@ -79,21 +82,30 @@ class Switching:
         mine.plug_ins = charger.plug_ins
         if not plugged or not mine.plugged or another:  # a session begins or is over: what was before does not count
             mine.plugged, mine.closed, mine.since_s = plugged, closed, seen.at_s if closed else None
-            mine.taught = False
+            mine.taught = mine.ours = False
             return []
         if closed == mine.closed:
             return []
         held = None if mine.since_s is None else seen.at_s - mine.since_s
         mine.closed, mine.since_s = closed, seen.at_s
+        lately = seen.at_s - mine.written_s <= 3.0 * self._bounds.lag_s  # a car takes some seconds
+        before, mine.ours = mine.ours, lately and (mine.written_a >= LEAST_A) is closed
+        both = before and mine.ours
         if closed:
-            return self._closed(seen, charger, mine, held)
-        return self._opened(seen, charger, mine, held)
+            return self._closed(seen, charger, mine, held, both_ours=both)
+        return self._opened(seen, charger, mine, held, both_ours=both)
 
     @staticmethod
     def _listen(seen: Seen, charger: ChargerFact, mine: _Contactor) -> None:
         """Remembers why it was told to open: the car takes seconds, and by then the words may be others."""
         if not seen.runs:
             mine.was_told = None
+        for write in seen.writes:
+            if write.device_id == charger.resource.device_id and not write.former:
+                amps = amps_told(write.what) if write.by_topic else write.offered_a
+                mine.written_a, mine.written_s = (
+                    (mine.written_a, mine.written_s) if amps is None else (amps, write.at_s)
+                )
         for decision in seen.decisions:
             setpoint = setpoint_in(decision, charger.resource.id)
             value = setpoint.value if setpoint is not None else None
@@ -106,7 +118,9 @@ class Switching:
                 mine.told_off_s = seen.at_s
             mine.was_told = value
 
-    def _closed(self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None) -> list[Violation]:
+    def _closed(
+        self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None, *, both_ours: bool
+    ) -> list[Violation]:
         if mine.by_car:
             return []
         mine.closings = [*(at for at in mine.closings if at > seen.at_s - DAY_S), seen.at_s]
@@ -117,20 +131,24 @@ class Switching:
         # a car takes some seconds to open after the word; what the owner asks meanwhile finds a pause, too
         told_s = min(seen.at_s - mine.told_off_s, (held or 0.0) + 3.0 * self._bounds.lag_s)
         asked = held is not None and _asked(seen, charger, max(held, told_s))
-        excuse = self.ASKED if asked else self._excuse(seen, mine)
+        excuse = self.ASKED if asked else self._excuse(seen, mine, both_ours=both_ours)
         if self._early(seen, held, self._bounds.min_off_s, excuse):
             allowed = f"{charger.resource.id}: off for {self._bounds.min_off_s:g} s"
             found.append(self._broken(seen, charger, allowed, f"{held:.0f} s"))
         return found
 
-    def _opened(self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None) -> list[Violation]:
+    def _opened(
+        self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None, *, both_ours: bool
+    ) -> list[Violation]:
         lowered = seen.at_s - mine.lowered_s <= 2 * self._bounds.lag_s
         # the charger offers on: the car itself has stopped; for less than it takes only once
         mine.by_car = charger.offered_a >= LEAST_A and not (lowered and mine.taught)
         mine.taught = mine.taught or (mine.by_car and lowered)
         told = mine.was_told == 0.0 or seen.at_s - mine.told_off_s <= 3.0 * self._bounds.lag_s
         protects = told and mine.told_off is not None and mine.told_off <= Rank.USER
-        excuse = self.BY_CAR if mine.by_car else self.PROTECTS if protects else self._excuse(seen, mine)
+        excuse = (
+            self.BY_CAR if mine.by_car else self.PROTECTS if protects else self._excuse(seen, mine, both_ours=both_ours)
+        )
         if not self._early(seen, held, self._bounds.min_on_s, excuse):
             return []
         return [
@@ -146,9 +164,9 @@ class Switching:
             seen.excused.take(excuse, seen.at_s, least_s - held)
         return excuse is None
 
-    def _excuse(self, seen: Seen, mine: _Contactor) -> Excuse | None:
-        """Why it is not the gateway that switches now."""
-        if seen.at_s - mine.disturbed_s <= self._bounds.lag_s:
+    def _excuse(self, seen: Seen, mine: _Contactor, *, both_ours: bool) -> Excuse | None:
+        """Why it is not the gateway that switches now, or that switched before."""
+        if seen.at_s - mine.disturbed_s <= self._bounds.lag_s and not both_ours:
             return self.DEAF
         lets_go = mine.own_hands_s is not None and seen.at_s - mine.own_hands_s > self._bounds.lag_s
         return self.NOBODY if not seen.runs or lets_go else None
