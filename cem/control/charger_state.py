@@ -135,13 +135,17 @@ def kept_on(memory: ChargerMemory, now_s: float) -> bool:
 
 
 def after(charger: ChargerPicture, memory: ChargerMemory, limit_a: float, now_s: float) -> ChargerMemory:
-    """The memory after `limit_a` was decided. A car has nothing to follow where only what it leaves unused is taken."""
+    """The memory after `limit_a` was decided. A car has nothing to follow where only what it leaves unused is taken.
+
+    An offer that is taken back before the contactor closed has worn nothing: no pause begins with it.
+    """
+    worn = limit_a > 0.0 or memory.closed or memory.drew or charger.power_w > EV_DRAWS_W
     unused = limit_a < memory.limit_a and not uses(charger, limit_a)
     offered = limit_a > 0.0 and limit_a != memory.limit_a and not unused
     return replace(
         memory,
         limit_a=limit_a,
-        switched_at_s=now_s if (memory.limit_a > 0.0) != (limit_a > 0.0) else memory.switched_at_s,
+        switched_at_s=now_s if worn and (memory.limit_a > 0.0) != (limit_a > 0.0) else memory.switched_at_s,
         offered_at_s=now_s if offered else memory.offered_at_s if limit_a > 0.0 else LONG_AGO_S,
         drew=memory.drew and limit_a > 0.0,
         met=True,
