@@ -55,12 +55,16 @@ class Hulls:
         self._parts = _parts(problem, layout)
         alive = sum((part.high > part.low for part in self._parts), np.zeros(problem.slots))
         self._open = alive <= PARTS
+        self._crossed: Index | None = np.flatnonzero(problem.export_price > problem.import_price)
         net = problem.load_kw - problem.pv_kw
         bends = [-net, problem.import_limit_kw - net, -problem.export_limit_kw - net]
         self._bends = np.stack([*bends, *(bend - problem.pv_kw for bend in bends if problem.curtailable)], axis=1)
 
     def broken(self, values: Array) -> Index:
-        """The slots that a solution breaks and whose hull is not in the programme yet."""
+        """The slots that a solution breaks and whose hull is not in the programme yet.
+
+        With the first ones come all in which feeding in pays more than buying costs: they break sooner or later.
+        """
         layout, slots = self._layout, self._problem.slots
         broken = np.minimum(layout.imported.over(values, slots), layout.exported.over(values, slots)) > NOISE_KW
         for part in self._parts:
@@ -69,6 +73,8 @@ class Hulls:
                 into = part.load.power_kw(values, slots)
             broken |= np.minimum(into, out) > NOISE_KW
             broken |= (into > NOISE_KW) & (into < part.least - NOISE_KW)
+        if self._crossed is not None and broken.any():
+            broken[self._crossed], self._crossed = True, None
         return np.flatnonzero(broken & self._open)
 
     def add(self, blocks: Blocks, slots: Index) -> None:
