@@ -79,8 +79,8 @@ def _turns(decisions: Decisions, values: Array, reduced: Array, best: Decided) -
 def polish(decisions: Decisions, best: Decided, worth: list[Array], sweeps: int, enough: float) -> Decided:
     """Goes over single stores and cars, and a store with a car beside it, as long as that helps.
 
-    `worth` is what a kW of each car is worth in each slot; it is taken a little lower and higher too, as the right one is
-    known of mixtures of ways alone.
+    `worth` is what a kW of each car is worth in each slot; it is taken a little lower and higher too, as the right one
+    is known of mixtures of ways alone.
     """
     problem = decisions.problem
     parts = [at for at, part in enumerate(_movable(problem)) if fits(part)]
