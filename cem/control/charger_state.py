@@ -36,7 +36,7 @@ def observed(
     known = before
     if before.limit_a < least_a:
         return before
-    followed = now_s - before.offered_at_s >= before.follows_in_s
+    followed = now_s - charger.age_s - before.offered_at_s >= before.follows_in_s
     if drawing:
         return replace(known, idle_since_s=None, drew=True)
     if before.drew and followed and before.limit_a < EV_STOPS_BELOW_A and before.least_a < EV_STOPS_BELOW_A:
@@ -94,7 +94,11 @@ def asleep_a(charger: ChargerPicture, memory: ChargerMemory) -> float:
 def spare_a(charger: ChargerPicture, memory: ChargerMemory, now_s: float) -> float | None:
     """The most that is worth keeping for the car: a little above what it is seen to draw; None: not known yet."""
     asked_at_s = max(memory.offered_at_s, memory.switched_at_s)  # a car that has just begun still rises
-    if charger.power_w <= EV_DRAWS_W or memory.limit_a == 0.0 or now_s - asked_at_s < memory.follows_in_s:
+    if (
+        charger.power_w <= EV_DRAWS_W
+        or memory.limit_a == 0.0
+        or now_s - charger.age_s - asked_at_s < memory.follows_in_s
+    ):
         return None
     if uses(charger, memory.limit_a):
         return None

@@ -196,7 +196,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     relays = switched.choices(scene, shares, left, shed, switch_memories)
     rising_w = switched.rising_w(scene, relays, switch_memories)
     stores = batteries.choose(scene, _surroundings(scene, left, points, relays, rising_w), last_w)
-    roofs = panels.choose(scene, stores, switched.leaving_w(relays))
+    roofs = panels.choose(scene, stores, switched.leaving_w(relays), sum([p.leaving_w for p in points]))
     setpoints = made(scene, left, points, relays, stores, roofs)
     now = mode(scene)
     load_w = scene.picture.load_w
