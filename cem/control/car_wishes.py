@@ -2,20 +2,21 @@
 
 import math
 
-from cem.control import words
+from cem.control import charger_state, phases, words
 from cem.control.black_start import roofs_wait
 from cem.control.bounds import act_on
 from cem.control.goals import Goal, goal_of
 from cem.control.island import full_enough, gives_to_cars
+from cem.control.memory import ChargerMemory
 from cem.control.picture import ChargerPicture
 from cem.control.prices import clearly_more
 from cem.control.scene import Scene
-from cem.control.tuning import EV_LATE_SHARE, EV_MIN_OFF_S, EV_MIN_ON_S, STORAGE_EFFICIENCY
+from cem.control.tuning import EV_LATE_SHARE, EV_MIN_OFF_S, EV_MIN_ON_S, EV_STEP_UP_SHARE, STORAGE_EFFICIENCY
 from cem.control.wishes import ASKED, LATE, Wish, most_a
 from cem.model.envelope import Rank
 from cem.model.plan import Intent, IntentKind, Slot
 from cem.model.request import RequestKind
-from cem.model.values import replace
+from cem.model.values import replace, value
 
 
 def wish(scene: Scene, charger: ChargerPicture) -> Wish:
@@ -33,6 +34,8 @@ def wish(scene: Scene, charger: ChargerPicture) -> Wish:
         return Wish(0.0, Rank.USER, act.by, f"paused by the owner{end}", ASKED)
     goal = goal_of(scene, charger)
     found = _by_goal(scene, charger.resource.id, goal, most_w) if goal is not None and most_w > 0.0 else None
+    if found is None and goal is None and _came_since(scene, charger):
+        found = _not_planned_yet()
     found = found or _planned(scene, charger, most_w)
     return found if act is None else replace(found, asked_at=act.made_at)
 
@@ -81,12 +84,23 @@ def _by_goal(scene: Scene, resource_id: str, goal: Goal, most_w: float) -> Wish 
     if goal.missing_wh / most_w < left_h * (1.0 - EV_LATE_SHARE):
         if scene.slot is None or scene.intent(resource_id) is not None:
             return None
-        return Wish(
-            math.inf, Rank.PLAN, "plan", "waits for a new plan: this one was made without the car", surplus=True
-        )
+        return _not_planned_yet()
     when = words.clock(goal.due, scene.site.zone)
     reason = f"charges at full power: {goal.missing_wh / 1000:.1f} kWh are missing until {when}"
     return Wish(most_w, Rank.USER, goal.source, reason, LATE)
+
+
+def _came_since(scene: Scene, charger: ChargerPicture) -> bool:
+    """Whether a car whose habits count came after the plan was asked for."""
+    plan, resource_id = scene.inputs.plan, charger.resource.id
+    if plan is None or scene.slot is None or resource_id not in scene.site.learnt_cars:
+        return False
+    return scene.intent(resource_id) is None and resource_id not in plan.plugged
+
+
+def _not_planned_yet() -> Wish:
+    said = "waits for a new plan: this one was made without the car"
+    return Wish(math.inf, Rank.PLAN, "plan", said, surplus=True)
 
 
 def _planned(scene: Scene, charger: ChargerPicture, most_w: float) -> Wish:
@@ -101,9 +115,10 @@ def _planned(scene: Scene, charger: ChargerPicture, most_w: float) -> Wish:
     if intent.kind is IntentKind.CHARGE_TO:
         if _dearer(slot, buys, value):
             waits = Wish(0.0, Rank.PLAN, "plan", f"waits: {buys:.2f} a kWh now is more than it costs later")
-            return _from_the_sun(scene, intent) or waits
+            return _from_the_sun(scene, charger, intent) or waits
         asked = min(most_w, intent.max_w if intent.max_w is not None else most_w)
-        if asked < most_w and (sun := _from_the_sun(scene, intent)) is not None:  # more of it than was planned with
+        sun = _from_the_sun(scene, charger, intent) if asked < most_w else None
+        if sun is not None:  # more of it than was planned with
             asked = min(most_w, max(asked, sun.power_w))
         price = "" if slot.import_price_per_kwh is None else f" at {slot.import_price_per_kwh:.2f} a kWh"
         # a bound below the smallest current is a mean over the slot: charge at the smallest current then
@@ -116,8 +131,10 @@ def _planned(scene: Scene, charger: ChargerPicture, most_w: float) -> Wish:
         sells = scene.prices.export_per_kwh
         if value is not None and sells is not None and clearly_more(sells, value):
             return Wish(0.0, Rank.PLAN, "plan", "leaves the sun to the grid, which pays more than charging costs later")
-        return Wish(math.inf, Rank.PLAN, "plan", "charges from the sun as planned", surplus=True)
-    return _from_the_sun(scene, intent) or _waits(scene, charger)
+        alone = Wish(math.inf, Rank.PLAN, "plan", "charges from the sun as planned", surplus=True)
+        left = _sun(scene, intent)
+        return alone if left is None else _with_some_sun(scene, charger, intent, left) or alone
+    return _from_the_sun(scene, charger, intent) or _waits(scene, charger)
 
 
 def _cheaper(slot: Slot, buys: float | None, value: float | None) -> bool:
@@ -134,28 +151,76 @@ def _dearer(slot: Slot, buys: float | None, value: float | None) -> bool:
     return all(other is None or clearly_more(buys, other) for other in (value, slot.import_price_per_kwh))
 
 
-def _from_the_sun(scene: Scene, intent: Intent) -> Wish | None:
-    """A surplus that nobody planned, where feeding it in brings less than it is worth in the car.
+@value(frozen=True, slots=True)
+class _Sun:
+    """What is better in the car than fed in, and what batteries take before, there worth so much a kWh; W."""
 
-    A battery in which it is worth as much or more takes its part first.
-    """
-    value, sells = intent.value_per_kwh, scene.prices.export_per_kwh
-    if value is None or sells is None or not clearly_more(value, sells):
+    left_w: float
+    stored_w: float
+    stored_worth: float
+
+    def costs(self, power_w: float, buys: float, sells: float) -> float:
+        """A kWh in the car, on the mean, that charges with more than is left."""
+        kept_w = min(power_w - self.left_w, self.stored_w)
+        bought_w = power_w - self.left_w - kept_w
+        stored = kept_w * self.stored_worth if kept_w > 0.0 else 0.0
+        return (self.left_w * sells + stored + bought_w * buys) / power_w
+
+
+def _from_the_sun(scene: Scene, charger: ChargerPicture, intent: Intent) -> Wish | None:
+    """A surplus that nobody planned, where feeding it in brings less than it is worth in the car."""
+    sun = _sun(scene, intent)
+    if sun is None:
         return None
-    stored_w = sum(b.max_charge_w for b in scene.picture.batteries if _stores_first(scene, b.resource.id, value, sells))
+    reason = "charges from the sun: feeding it in would bring less than charging costs later"
+    alone = Wish(sun.left_w, Rank.PLAN, "plan", reason, surplus=True)
+    return _with_some_sun(scene, charger, intent, sun) or alone
+
+
+def _sun(scene: Scene, intent: Intent) -> _Sun | None:
+    """None: nothing is left. A battery in which it is worth as much or more takes its part first."""
+    worth, sells = intent.value_per_kwh, scene.prices.export_per_kwh
+    if worth is None or sells is None or not clearly_more(worth, sells):
+        return None
+    first = [b for b in scene.picture.batteries if _stores_first(scene, b.resource.id, worth, sells)]
+    stored_w = sum(b.max_charge_w for b in first)
     left_w = -scene.house_w - stored_w
     if left_w <= 0.0:
         return None
-    reason = "charges from the sun: feeding it in would bring less than charging costs later"
-    return Wish(left_w, Rank.PLAN, "plan", reason, surplus=True)
+    return _Sun(left_w, stored_w, max((_stored_worth(scene, b.resource.id) for b in first), default=0.0))
 
 
-def _stores_first(scene: Scene, battery_id: str, value: float, sells: float) -> bool:
+def _with_some_sun(scene: Scene, charger: ChargerPicture, intent: Intent, sun: _Sun) -> Wish | None:
+    """The smallest power, where the sun leaves less and it is cheaper than later all the same; None: it is not.
+
+    Where the highest import has its price nothing is bought that nobody planned.
+    """
+    memory = scene.memory.chargers.get(charger.resource.id) or ChargerMemory(0.0)
+    uses = 1 if phases.switchable(charger) else charger.phases
+    least_w = charger_state.least_a(charger, memory) * charger.resource.ratings.nominal_voltage_v * uses
+    worth, buys, sells = intent.value_per_kwh, scene.prices.import_per_kwh, scene.prices.export_per_kwh
+    if sun.left_w >= least_w or scene.site.tariff.peak_price_per_kw > 0.0:
+        return None
+    if worth is None or buys is None or sells is None:
+        return None
+    costs = sun.costs(least_w, buys, sells)
+    begins = 1.0 if memory.limit_a > 0.0 else EV_STEP_UP_SHARE  # what a cloud's edge decides is not worth a contactor
+    if costs < 0.0 or not clearly_more(worth, begins * costs):
+        return None
+    reason = f"charges at its smallest current: with the sun that is left {costs:.2f} a kWh, less than it costs later"
+    return Wish(least_w, Rank.PLAN, "plan", reason)
+
+
+def _stores_first(scene: Scene, battery_id: str, worth: float, sells: float) -> bool:
+    stored = _stored_worth(scene, battery_id)
+    return not clearly_more(sells, stored) and not clearly_more(worth, stored)
+
+
+def _stored_worth(scene: Scene, battery_id: str) -> float:
+    """Of a kWh that a battery takes; inf: by rule it takes every surplus."""
     intent = scene.intent(battery_id)
-    if intent is None or intent.value_per_kwh is None:
-        return True  # by rule it takes every surplus
-    stored = intent.value_per_kwh * STORAGE_EFFICIENCY
-    return not clearly_more(sells, stored) and not clearly_more(value, stored)
+    known = None if intent is None else intent.value_per_kwh
+    return math.inf if known is None else known * STORAGE_EFFICIENCY
 
 
 def _waits(scene: Scene, charger: ChargerPicture) -> Wish:

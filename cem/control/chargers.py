@@ -65,7 +65,7 @@ def _room_w(scene: Scene, charger: ChargerPicture, limits: Limits, surplus: bool
 
 def _candidate(scene: Scene, charger: ChargerPicture, limits: Limits) -> Candidate:
     now_s = scene.now_s
-    memory = charger_state.observed(charger, scene.memory.chargers.get(charger.resource.id), now_s)
+    memory = charger_state.observed(charger, scene.memory.chargers.get(charger.resource.id), now_s, scene.follows_in_s)
     wanted = wish(scene, charger)
     pause = ""
     least_a = charger_state.least_a(charger, memory)

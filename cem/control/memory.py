@@ -8,6 +8,7 @@ from types import MappingProxyType
 from cem.control.phase_place import PlaceMemory
 from cem.control.prices import Prices
 from cem.control.trend import Trend
+from cem.control.tuning import EV_FOLLOW_S
 from cem.model.envelope import Rank
 from cem.model.reading import Reading
 from cem.model.values import value
@@ -35,6 +36,7 @@ class ChargerMemory:
     phases_wanted_since_s: float | None = None  # another number of phases would fit better, since then
     draws_phases: int | None = None  # on so many the car was seen to draw
     closed: bool = False  # current could flow when it was last read: the contactor is closed
+    follows_in_s: float = EV_FOLLOW_S  # its car is seen to follow a new offer after so long
     met: bool = True  # it was read in this run; what a former run left may have changed since
 
 
@@ -132,7 +134,9 @@ class Memory:
     moved: tuple[tuple[float, float], ...] = ()  # (monotonic s, W) of all that moves by our will, of the last seconds
     loads_w: tuple[float, ...] = ()  # the last ones as they came out of the measurements
     volts: Volts | None = None  # while a curve of the grid asks for it
-    trend: Trend | None = None  # of what nobody controls
+    metered: tuple[float, float, float] | None = None  # the meter's last word, when, and the batteries' power with it
+    trend: Trend | None = None  # of load and sun
+    free_trend: Trend | None = None  # without the roofs that an export limit bounds
     switches: Mapping[str, SwitchMemory] = field(default_factory=lambda: MappingProxyType({}))
     seen: Mapping[str, Seen] = field(default_factory=lambda: MappingProxyType({}))
     signs: SignMemory = SignMemory()

@@ -31,8 +31,11 @@ class PvChoice:
     reason: str
 
 
-def choose(scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 0.0) -> list[PvChoice]:
-    """One choice per PV system that can be limited. `leaving_w` is drawn now and will not be after this tick.
+def choose(
+    scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 0.0, cars_w: float = 0.0
+) -> list[PvChoice]:
+    """One choice per PV system that can be limited. `leaving_w` is drawn now and will not be after this tick, and
+    `cars_w` will not be in some seconds: until then it may have to come from the grid.
 
     While an export limit is in force the bound is always sent, so that a cloud that passes does not overshoot.
     """
@@ -54,6 +57,7 @@ def choose(scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 
         # nobody sees what a bound roof could give: it opens a little beyond, as long as a battery can take more of it
         margin_w -= min(_could_take_w(scene, batteries), margin_w + OPENS_W)
     allowed = max(0.0, (picture.load_w or 0.0) + picture.ev_w + taken - leaving_w - least_w - margin_w - fixed)
+    allowed = max(0.0, allowed - min(cars_w, _import_room_w(scene)))
     deaf = heedless(scene)
     followers = [pv for pv in pvs if pv.resource.id not in deaf]
     # one that does not follow is told its fair share all the same, while the others have what it leaves
@@ -65,6 +69,14 @@ def choose(scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 
         reason = f"generates at most {words.power(limit_w)}: {scene.bound(by)}"
         choices.append(_own(scene, PvChoice(pv, limit_w, by.rank, by.source, reason)))
     return choices
+
+
+def _import_room_w(scene: Scene) -> float:
+    """How much more may be drawn from the grid for a moment."""
+    by = scene.band.max_by
+    if scene.gone or by is None:
+        return 0.0 if scene.gone else math.inf
+    return max(0.0, scene.band.max_w - scene.margins_w[0] - (scene.picture.grid_w or 0.0))
 
 
 def _could_take_w(scene: Scene, batteries: Sequence[BatteryChoice]) -> float:

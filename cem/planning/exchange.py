@@ -1,7 +1,7 @@
 """Better answers: single decisions turned over, and whole stores and cars gone over again."""
 
 from dataclasses import replace
-from itertools import count
+from itertools import count, product
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from cem.planning.parts import CarPart, Problem, StorePart
 from cem.planning.programme import NOISE_KW
 from cem.planning.sweep import Beside, fits, swept
 
+SHIFTS = (0.0, -0.01, 0.01)  # of the largest price, by which a kWh in a car may be worth more
 WORTH_IT = 50.0  # what helps less than this share of what is enough is no help
 
 
@@ -78,16 +79,18 @@ def _turns(decisions: Decisions, values: Array, reduced: Array, best: Decided) -
 def polish(decisions: Decisions, best: Decided, worth: list[Array], sweeps: int, enough: float) -> Decided:
     """Goes over single stores and cars, and a store with a car beside it, as long as that helps.
 
-    `worth` is what a kW of each car is worth in each slot.
+    `worth` is what a kW of each car is worth in each slot; it is taken a little lower and higher too, as the right one
+    is known of mixtures of ways alone.
     """
     problem = decisions.problem
     parts = [at for at, part in enumerate(_movable(problem)) if fits(part)]
     best, sweeps = _alternate(decisions, best, parts, sweeps, enough)
-    pairs = [(at, car) for at in parts if at < len(problem.stores) for car in range(len(problem.cars))]
-    for at, car in pairs:
+    stores = [at for at in parts if at < len(problem.stores)]
+    for shift, at, car in product(SHIFTS, stores, range(len(problem.cars))):
         if sweeps <= 0 or best.excess <= enough:
             break
-        found, sweeps = sweep(decisions, best, at, np.inf, Beside(problem.cars[car], worth[car])), sweeps - 1
+        shifted = worth[car] + shift * problem.price_scale * problem.hours
+        found, sweeps = sweep(decisions, best, at, np.inf, Beside(problem.cars[car], shifted)), sweeps - 1
         if found is None:
             continue
         found, sweeps = _alternate(decisions, found, [*(p for p in parts if p != at), at], sweeps, enough)

@@ -6,7 +6,8 @@ A month of minutes of every meter would else be read, added up and averaged anew
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from cem.model.resource import Resource, Role
@@ -60,6 +61,10 @@ class Course:
                 self._means[quarter] = mean
             begin = end
 
+    def minutes(self) -> Iterator[tuple[int, float]]:
+        """(start in Unix seconds, mean) of every minute that is known, oldest first."""
+        return zip(self._starts, self._values, strict=True)
+
     def forget(self, before_s: int) -> None:
         """Drops the quarters that end by then."""
         quarter = before_s // QUARTER_S
@@ -98,10 +103,19 @@ class Course:
         return sum(good) / len(good) if good else None
 
 
+@dataclass(frozen=True, slots=True)
+class CarPast:
+    """A charging point whose car's habits are learnt: 1 while one was plugged in, else 0; its power."""
+
+    plugged: Course
+    power: Course
+
+
 class Past:
     """What the forecasts of one site look at: `load`, `generation` as a magnitude, and the `grid`, import positive.
 
-    `apart` are the loads and heat pumps that are planned for themselves, and so are no part of `load`.
+    `apart` are the loads and heat pumps that are planned for themselves, and so are no part of `load`; `cars` the
+    charging points whose cars' habits are learnt.
     """
 
     def __init__(self, site: Site) -> None:
@@ -110,13 +124,16 @@ class Past:
         known = [resource.id for role in roles for resource in site.of(role)]
         self._apart = sorted(planned_apart(site))
         self._forget()
-        self.signals = tuple(f"{resource_id}.power_w" for resource_id in (*known, *self._apart))
+        self._asked = tuple(f"{resource_id}.power_w" for resource_id in known)
+        others = (f"{resource_id}.power_w" for resource_id in self._apart)
+        self.signals = (*self._asked, *others, *(f"{resource_id}.plugged" for resource_id in site.learnt_cars))
         """What is to be asked of the record."""
         self._until_s = 0
 
     def _forget(self) -> None:
         self.load, self.generation, self.grid = Course(), Course(), Course()
         self.apart = {resource_id: Course() for resource_id in self._apart}
+        self.cars = {resource_id: CarPast(Course(), Course()) for resource_id in self._site.learnt_cars}
         self._told_s: dict[str, int] = {}  # by signal the last minute that it had
 
     def since_s(self, until_s: int) -> int:
@@ -128,8 +145,8 @@ class Past:
         if until_s < self._until_s:
             self._forget()
         self._until_s = until_s
-        asked = self.signals[: len(self.signals) - len(self._apart)]  # what is planned apart may tell no power at all
-        return max(oldest_s, min((self._told_s.get(signal, oldest_s) for signal in asked), default=oldest_s))
+        # what is planned apart may tell no power at all, and an older record not what is plugged in
+        return max(oldest_s, min((self._told_s.get(signal, oldest_s) for signal in self._asked), default=oldest_s))
 
     def take(self, history: Mapping[str, Minutes]) -> None:
         """Takes in the minutes from `since_s` on, by signal 'resource.point' in the house's signs."""
@@ -139,10 +156,14 @@ class Past:
             self.grid.extend(history.get(f"{meter.id}.power_w", ()))
         for resource_id, course in self.apart.items():
             course.extend(history.get(f"{resource_id}.power_w", ()))
+        for resource_id, car in self.cars.items():
+            car.plugged.extend(history.get(f"{resource_id}.plugged", ()))
+            car.power.extend(history.get(f"{resource_id}.power_w", ()))
         for signal, minutes in history.items():
             if minutes:
                 self._told_s[signal] = minutes[-1][0]
-        for course in (self.load, self.generation, self.grid, *self.apart.values()):
+        cars = (course for car in self.cars.values() for course in (car.plugged, car.power))
+        for course in (self.load, self.generation, self.grid, *self.apart.values(), *cars):
             course.forget(self._until_s - KEPT_DAYS * DAY_S)
 
 

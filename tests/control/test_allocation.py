@@ -248,6 +248,21 @@ def test_what_a_car_leaves_unused_goes_to_the_other() -> None:
     assert watts(decision, "second_car") == 15
 
 
+@pytest.mark.parametrize(("measured_s", "other_a"), [(0.0, 15.0), (5.0, 11.0)])
+def test_an_offer_counts_as_unused_by_a_measurement_that_is_late_enough(measured_s: float, other_a: float) -> None:
+    """Told 22 s ago; what was measured 17 s after the word may still rise."""
+    values: dict[str, dict[str, Value]] = {
+        "grid": {"power_w": 500 + 4140 + 8280.0},
+        "car": {"power_w": 6 * 690.0, "state": "C"},
+        "second_car": {"power_w": 8280.0, "state": "C"},
+    }
+    offered = ChargerMemory(12.0, offered_at_s=978.0, switched_at_s=0.0, drew=True, closed=True)
+    memory = Memory(chargers={"car": offered, "second_car": offered}, decided_at_s=999.0)
+    image = snapshot(values, ages_s={"car": measured_s})
+    decision, _ = decide(TWO_CARS, inputs(image, directive=limited(17000.0)), memory)
+    assert watts(decision, "second_car") == other_a
+
+
 def test_a_car_that_draws_on_one_phase_of_three_counts_with_one() -> None:
     image = snapshot(
         {

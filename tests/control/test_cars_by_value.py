@@ -82,7 +82,8 @@ def test_a_price_that_nobody_planned_is_weighed_against_what_a_kwh_is_worth(
         (SUN, 0.25, prices(export_price=0.40), 0.01, 0),
         (WAITS, 0.25, None, 0.01, 10),
         (WAITS, 0.05, None, 0.01, 0),
-        (WAITS, 0.25, None, 0.30, 0),  # worth more in the battery, which leaves too little
+        (WAITS, 0.25, None, 0.60, 0),  # worth far more in the battery, which leaves too little
+        (WAITS, 0.25, None, 0.30, 6),  # a little more: 2500 W that it leaves at 0.08, 1640 W of its own at 0.29
         (WAITS, 0.25, None, None, 0),
         (CHARGES, 0.25, prices(0.50), 0.01, 10),  # too dear from the grid
     ],
@@ -101,6 +102,53 @@ def test_what_the_battery_cannot_take_of_a_surplus_is_the_cars() -> None:
     decision = decided(WAITS, 0.25, pv_w=-8000.0, site=site, battery_value=0.30)
     assert watts(decision, "car") == 7  # of 7500 W all but the battery's 2000
     assert "the sun" in of(decision, "car").reason
+
+
+@pytest.mark.parametrize("kind", [WAITS, SUN])
+@pytest.mark.parametrize(
+    ("pv_w", "value", "amperes"),
+    [
+        (-2700.0, 0.25, 6),  # 2200 W at 0.08 and 1940 W at 0.34: 0.20 on the mean
+        (-2700.0, 0.21, 0),  # cheaper than later, but not clearly
+        (-1500.0, 0.25, 0),  # 1000 W: 0.28 on the mean
+        (-400.0, 0.50, 0),  # without any sun it is the plan's to say
+    ],
+)
+def test_a_car_charges_with_some_sun_where_buying_the_rest_is_cheaper_on_the_mean_than_charging_later(
+    kind: IntentKind, pv_w: float, value: float, amperes: float
+) -> None:
+    setpoint = of(decided(kind, value, pv_w=pv_w), "car")
+    assert (setpoint.value, "smallest current" in setpoint.reason) == (amperes, amperes > 0), setpoint.reason
+
+
+def test_nothing_is_bought_beside_the_sun_where_the_highest_import_has_its_price() -> None:
+    site = replace(HOME, tariff=replace(HOME.tariff, peak_price_per_kw=5.0))
+    assert of(decided(WAITS, 0.25, pv_w=-2700.0, site=site), "car").value == 0
+
+
+def test_a_car_that_charges_with_some_sun_goes_on_until_it_is_no_cheaper_any_more() -> None:
+    home = LagHouse(house(GRID, PV, CAR), pv_w=-2700.0, plan=car_plan(WAITS, 0.24))
+    home.run(30)
+    assert home.powers["car"] == 6 * 690
+    home.pv_w = -2400.0  # 0.22 on the mean: not enough to begin with
+    home.run(400)
+    assert home.powers["car"] == 6 * 690
+    home.pv_w = -1500.0
+    home.run(30)
+    assert home.powers["car"] == 0
+
+
+def test_a_car_that_comes_need_not_pause_because_its_charging_point_offered_current_by_itself() -> None:
+    """Nothing flowed: a contactor that never closed has no minimum time off."""
+    before = plan({"battery": Intent(IntentKind.SELF_CONSUME)}, price=PLANNED)  # made without the car
+    goal = replace(HOME, goals=(ChargeGoal("car", time(7, 0), energy_wh=9000),))
+    _, memory = settled(goal, inputs(world(car_limit_a=16.0), plan=before))
+    comes = inputs(world(car_state="B", car_limit_a=16.0, mono_s=1001.0), plan=before)
+    first, memory = decide(goal, comes, memory)
+    assert (of(first, "car").value, "waits for a new plan" in of(first, "car").reason) == (0, True)
+    now = inputs(world(car_state="B", car_limit_a=0.0, mono_s=1003.0), plan=car_plan(CHARGES, 0.40))
+    then, _ = settled(goal, now, memory=memory)
+    assert of(then, "car").value == 16, of(then, "car").reason
 
 
 def test_a_goal_that_would_be_missed_is_charged_for_at_any_price() -> None:

@@ -98,3 +98,18 @@ def test_a_full_battery_that_was_asked_to_charge_does_not_cover_the_house_meanwh
     act = UserRequest("1", "battery", RequestKind.CHARGE_NOW, until, NOON - timedelta(minutes=5))
     decision, _ = decide(house(GRID, BATTERY), inputs(image, requests=(act,)), Memory(decided_at_s=999.0))
     assert watts(decision, "battery") == 0.0
+
+
+@pytest.mark.parametrize(("device", "gives_w"), [("storage", -5000.0), ("inverter", -2000.0)])
+def test_behind_one_inverter_a_battery_feeds_in_what_the_roof_leaves_of_its_rating(device: str, gives_w: float) -> None:
+    site = house(GRID, PV, replace(BATTERY, device_id=device))
+    image = snapshot(
+        {
+            "grid": {"power_w": -5500.0},
+            "pv": {"power_w": -6000.0},  # of 8 kW
+            "battery": {"power_w": 0.0, "soc_pct": 90.0},
+        }
+    )
+    feeds = plan({"battery": Intent(IntentKind.DISCHARGE_TO, target_soc_pct=20.0, value_per_kwh=0.05)})
+    decision, _ = settled(site, inputs(image, plan=feeds))
+    assert watts(decision, "battery") == pytest.approx(gives_w, abs=25.0)

@@ -91,6 +91,20 @@ def test_by_rule_the_battery_covers_the_house_and_never_the_car() -> None:
     assert score.rules_cost == pytest.approx(24 * 0.1 + 24 * 0.4 - covered * 0.1 + 5.0 * refill_price(PRICES))
 
 
+@pytest.mark.parametrize("full_pct", [50.0, 56.0])
+def test_what_is_bought_and_sold_within_a_quarter_hour_and_a_batterys_losses_are_no_fault_of_the_plan(
+    full_pct: float,
+) -> None:
+    """The battery did what it does by rule: some minutes behind the house, and with more losses than reckoned."""
+    came = _came([0.0] * 19 + [1000.0] * 77, [-1000.0] * 19 + [0.0] * 77, (full_pct, 0.0))
+    wavers = {at: watts + (3000.0, -3000.0, 0.0)[at // 60 % 3] for at, watts in came.grid_w.items()}
+    score = score_of(SITE, DAY, "plan", None, replace(came, grid_w=wavers), counts=True)
+    assert score is not None
+    exactly = 0.25 * 29 * 0.10 + 12 * 0.40 + full_pct / 10.0 * refill_price(PRICES)
+    assert score.came.cost > exactly + 0.09
+    assert score.rules_cost == pytest.approx(score.came.cost, abs=0.01)
+
+
 def test_a_day_that_was_hardly_recorded_has_no_score() -> None:
     came = _came([1000.0] * 96, [0.0] * 96, (50.0, 50.0))
     half = replace(came, grid_w={at: w for at, w in came.grid_w.items() if at < MIDNIGHT.timestamp() + 43200})

@@ -21,9 +21,10 @@ SIMULTANEITY = {1: 1.0, 2: 0.8, 3: 0.75, 4: 0.7, 5: 0.65, 6: 0.6, 7: 0.55, 8: 0.
 class Fuse:
     """I1: no phase above its fuse for longer than the fuse stands.
 
-    Excused while what nobody controls is above by itself, if every controllable consumer then is at its least
-    within 5 s; while the meter lies; while it has been silent for no longer than safe mode may take (F1); and while no
-    gateway runs that could do something. A step that is excused counts in the mean of ten minutes as one at the fuse.
+    Excused while what nobody controls is above by itself, if every controllable consumer on that phase then is at its
+    least within 5 s; while the meter lies; while it has been silent for no longer than safe mode may take (F1); and
+    while no gateway runs that could do something. A step that is excused counts in the mean of ten minutes as one at
+    the fuse.
     """
 
     name = "I1"
@@ -84,10 +85,11 @@ class Fuse:
             if not part.obeys or (safe and isinstance(part, SwitchedFact)):
                 continue  # safe mode leaves heat pumps and loads in their own hands, a car its smallest current
             phases = part.phases if isinstance(part, ChargerFact) else part.resource.ratings.phases
-            share = part.power_w / max(1, phases)
-            free -= share if phases == 3 or index == (part.resource.ratings.phase or 1) - 1 else 0.0
+            share, place = part.power_w / max(1, phases), part.resource.ratings.phase
+            free -= share if phases == 3 or index == (place or 1) - 1 else 0.0
             least_a = part.resource.ratings.min_current_a if safe and isinstance(part, ChargerFact) else 0.0
-            at_least = at_least and share <= least_a * facts.voltage_v + IDLE_W
+            elsewhere = phases == 1 and place not in {None, index + 1}
+            at_least = at_least and (elsewhere or share <= least_a * facts.voltage_v + IDLE_W)
         return self.ABOVE if abs(free) / facts.voltage_v > fuse_a and at_least else None
 
     def _broken(self, seen: Seen, allowed: str, amps: float) -> Violation:
