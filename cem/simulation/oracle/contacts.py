@@ -107,7 +107,7 @@ class Contacts:
         mine.ours = mine.by_us and seen.at_s - mine.written_s <= self._bounds.lag_s
         if not mine.ours:
             return []  # somebody else switched it, or its own timer: whether that was fed is I13
-        disturbed = seen.at_s - mine.disturbed_s <= self._bounds.lag_s and not both_ours
+        disturbed = seen.at_s - mine.disturbed_s <= self._bounds.lag_s and not (both_ours and part.held is not None)
         found = [] if disturbed else self._too_often(seen, part, mine)
         least_s = self._least_s(part, before)
         held_s = None if since_s is None else seen.at_s - since_s

@@ -123,7 +123,7 @@ class Feeding:
         late = seen.at_s - self._ticked_s > CYCLE_SAYS_S + self._bounds.lag_s
         for write in seen.writes:
             self._written_s[write.device_id] = write.at_s
-            if self._told.once(f"{write.device_id} fed", late and not _releases(write)):
+            if self._told.once(f"{write.device_id} fed", late and not releases(write)):
                 allowed = f"{write.device_id}: no write {CYCLE_SAYS_S:g} s after the last completed tick"
                 what = f"a write {seen.at_s - self._ticked_s:.0f} s after it"
                 found.append(Violation(self.name, seen.at_s, allowed, what, seen.words()))
@@ -153,7 +153,7 @@ class Feeding:
         return [Violation(self.name, seen.at_s, allowed, f"nothing for {gap:.0f} s", seen.words(spec.resource_id))]
 
 
-def _releases(write: Write) -> bool:
+def releases(write: Write) -> bool:
     """Whether it hands something back: registers all 0, the charger's own mode, a contact for good, a profile's end."""
     if write.by_topic:
         if releases_call(write.what):

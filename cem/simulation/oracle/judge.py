@@ -8,6 +8,7 @@ from cem.config.sitefile import SiteFile
 from cem.model.status import Status
 from cem.simulation.harness import Bench, Step
 from cem.simulation.oracle.boxes import BoxTruth
+from cem.simulation.oracle.contactors import Switching
 from cem.simulation.oracle.data import AllowList, ArmedFirst, Feeding, FreshData, Resources
 from cem.simulation.oracle.electrical import Fuse, GuaranteedLeast, MostRestrictive
 from cem.simulation.oracle.excuses import Excused
@@ -18,7 +19,7 @@ from cem.simulation.oracle.limits import ExportLimit, ImportLimit
 from cem.simulation.oracle.returning import Return
 from cem.simulation.oracle.seen import Bounds, Invariant, Seen, Violation, Write
 from cem.simulation.oracle.storage import DeviceEnvelope, NoHunting, OneDirection, Reserve
-from cem.simulation.oracle.switching import Car, Ramp, Spread, Switching
+from cem.simulation.oracle.switching import Car, Ramp, Spread
 from cem.simulation.oracle.wires import Block, blocks, written
 from cem.simulation.plant import has_registers
 

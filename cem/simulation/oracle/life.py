@@ -10,12 +10,12 @@ from cem.ports import ControlSpec
 from cem.simulation.oracle.excuses import Excuse
 from cem.simulation.oracle.facts import BatteryFact, ChargerFact
 from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
-from cem.simulation.oracle.wires import Block, amps_told, storage_share, written
+from cem.simulation.oracle.wires import Block, amps_told, forces_on, storage_share, written
 
 SOON_S, HANDED_S = 5.0, 10.0
 """I22: handed back within, and at the latest."""
-FIRST_WORDS_S = 30.0
-"""After a start: until then a gateway may not have met a device."""
+FIRST_WORDS_S = 10.0
+"""After a start, and a lag more: until then a gateway may have had no word for a device."""
 WATCHED_EVERY_S = 10.0
 """How often the status is looked at: making it costs more than everything else here."""
 
@@ -134,6 +134,8 @@ class Bumpless:
             self._empty.add(key)
         mine = [w for w in seen.writes if w.device_id == charger.resource.device_id and not w.former]
         told = next((amps for write in mine if write.by_topic and (amps := amps_told(write.what)) is not None), None)
+        if told is None and any(forces_on(write.what) for write in mine):
+            told = charger.offered_a
         told = next((write.offered_a for write in mine if write.offered_a is not None), told)
         if key not in self._first:
             return []
@@ -166,7 +168,7 @@ class HandBack:
     """I22: after an orderly end every device that can be reached steers itself, within ten seconds.
 
     A battery that no register hands back, only its own time-out, stands still until that has run out. Excused is what a
-    killed gateway left to one that was stopped in its first half minute, before it had a word for that device: there
+    killed gateway left to one that was stopped in its first seconds, before it had a word for that device: there
     the timers (I14) and `cem release`, which the service manager starts after every stop, do it.
     """
 
@@ -213,7 +215,7 @@ class HandBack:
                 excuse = self.DEAF
             elif own.id in waiting:
                 excuse = self.WAITS
-            elif self._ran_s < FIRST_WORDS_S and own.device_id not in self._spoken:
+            elif self._ran_s < FIRST_WORDS_S + self._bounds.lag_s and own.device_id not in self._spoken:
                 excuse = self.YOUNG
             elif dead_s < HANDED_S:
                 excuse = self.LATE

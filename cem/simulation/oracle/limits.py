@@ -1,97 +1,24 @@
-"""The connection point's limits of import and export against what really flows, and which jumps nobody can make up."""
+"""The connection point's limits of import and export against what really flows."""
 
 from collections import deque
-from dataclasses import dataclass, replace
 
 from cem.model.resource import Role
 from cem.model.setpoint import WriteState
 from cem.model.site import Site
 from cem.simulation.oracle.electrical import IDLE_W, guaranteed_w
 from cem.simulation.oracle.excuses import Breaches, Excuse
-from cem.simulation.oracle.facts import LOCKED
+from cem.simulation.oracle.facts import LOCKED, BatteryFact, ChargerFact
+from cem.simulation.oracle.jumps import JUMP_W, Jumps
 from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, Window
 
-JUMP_W = 100.0
-"""What nobody controls jumps when it changes by more than this in one step."""
 OWN_HANDS_S = 60.0
 """A heat pump or a load that was let go, or asked for more, for a shorter time starts because of that."""
 TICKS = 3.0
 """In so many, and the devices' own time, a jump must have been made up for."""
+TRIED_AGAIN_S = 300.0
+"""What does not follow is tried again so often (F13)."""
 FOUND_OUT_S = 30.0
 """So long what takes a word and does not follow it may count as following (F13)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Jump:
-    """What moved towards a limit within one step although nobody told it to; W, and what the house stood at before."""
-
-    at_s: float
-    house_w: float  # of it by the load and the sun
-    part_w: float  # by what does not obey
-    own_w: float  # by consumers that obey, by themselves
-    stood_w: float
-
-
-class _Jumps:
-    """The jumps towards one side's limit that nobody can have made up for yet.
-
-    What jumped and fell back meanwhile counts no longer: of the load and the sun no more than they now are above their
-    lowest since. That a device no longer obeys is no jump, only what it then does; and what a roof gives or takes back
-    because of its limit is not the sun.
-    """
-
-    def __init__(self, sign: float) -> None:
-        self._sign = sign
-        self._before: dict[str, tuple[float, float]] = {}  # W towards the limit, and what of a roof the sun would give
-        self._house_w: float | None = None
-        self._jumps: deque[_Jump] = deque()
-        self._lows: deque[tuple[float, float]] = deque()  # when the house stood at what
-        self._looked_s: float | None = None
-
-    def add(self, seen: Seen, own_w: float) -> None:
-        """Takes one step, in which consumers that obey moved towards the limit by `own_w`."""
-        facts, sign = seen.facts, self._sign
-        house_w = sign * (facts.load_w + sum(roof.power_w for roof in facts.roofs))
-        now = {"": (sign * facts.load_w, sign * facts.load_w)}  # the household, which is no resource
-        for roof in facts.roofs:
-            power_w = sign * roof.power_w
-            now[roof.resource.id] = (power_w, -sign * roof.available_w if roof.obeys else power_w)
-        stubborn = {p.resource.id: (sign * p.power_w, sign * p.power_w) for p in facts.movers if not p.obeys}
-        everybody = now | {p.resource.id: (sign * p.power_w, sign * p.power_w) for p in facts.movers}
-        moved_w = sum(self._rise_w(key, *of) for key, of in now.items())
-        part_w = sum(max(0.0, self._rise_w(key, *of)) for key, of in stubborn.items())
-        rise_w = max(0.0, moved_w) + part_w + own_w
-        if rise_w > JUMP_W and self._house_w is not None:
-            self._jumps.append(_Jump(seen.at_s, max(0.0, moved_w), part_w, own_w, self._house_w))
-        self._before, self._house_w = everybody, house_w
-
-    def _rise_w(self, key: str, power_w: float, free_w: float) -> float:
-        power_before_w, free_before_w = self._before.get(key, (power_w, free_w))
-        moved_w, could_w = power_w - power_before_w, free_w - free_before_w
-        return min(moved_w, max(0.0, could_w)) if moved_w > 0.0 else moved_w
-
-    def forget(self, seen: Seen, takes_s: float, *, unseen: bool) -> None:
-        """Drops what can have been made up for within `takes_s`; time in which it is `unseen` does not count."""
-        passed_s = 0.0 if self._looked_s is None else seen.at_s - self._looked_s
-        self._looked_s = seen.at_s
-        if unseen:
-            self._jumps = deque(replace(jump, at_s=jump.at_s + passed_s) for jump in self._jumps)
-        while self._jumps and seen.at_s - self._jumps[0].at_s >= takes_s:
-            self._jumps.popleft()
-
-    @property
-    def watts(self) -> float:
-        """All that is still excused."""
-        if not self._jumps or self._house_w is None:
-            return 0.0
-        risen_w = self._house_w - min(jump.stood_w for jump in self._jumps)
-        house_w = min(sum(jump.house_w for jump in self._jumps), max(0.0, risen_w))
-        return house_w + sum(jump.part_w + jump.own_w for jump in self._jumps)
-
-    @property
-    def own_w(self) -> float:
-        """Of that, what consumers that obey began by themselves."""
-        return sum(jump.own_w for jump in self._jumps)
 
 
 class _SiteLimit:
@@ -121,8 +48,9 @@ class _SiteLimit:
         self._told = Told()
         self._limit: float | None = None
         self._started_s: float | None = None  # when the gateway of the step before was started
-        self._jumps = _Jumps(1.0 if self.side == "import" else -1.0)
-        self._under = Lasting()
+        self._jumps = Jumps(1.0 if self.side == "import" else -1.0)
+        self._under_w: float | None = None
+        self._under_s = 0.0  # since when under that limit
         self._heedless = Lasting()
         self._found_out = Lasting()
 
@@ -166,8 +94,8 @@ class _SiteLimit:
         """What flows above the limit and counts, negative where it is kept to; and why the rest does not count."""
         if power <= limit:
             return power - limit, None
-        if self._nothing_left(seen, self._jumps.own_w):
-            return 0.0, self.NOTHING_LEFT
+        if (excuse := self._nothing_left(seen, self._jumps.own_w)) is not None:
+            return 0.0, excuse
         jumped_w = self._jumps.watts + heedless_w
         # what lies above all that may flow counts, not the whole of it
         most_w = max(limit, self._most_w(seen))
@@ -195,7 +123,9 @@ class _SiteLimit:
 
     def _unheeding_w(self, seen: Seen, limit: float | None) -> float:
         """What cars take that do not follow, as long as nobody can know that, or make up for it."""
-        under_s = self._under.for_s(f"{limit}", limit is not None, seen.at_s)
+        if limit != self._under_w:
+            self._under_w, self._under_s = limit, seen.at_s
+        under_s = seen.at_s - self._under_s
         follow_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
         outcomes = () if seen.inputs is None else seen.inputs.outcomes
         found_out = {outcome.resource_id for outcome in outcomes if outcome.state is WriteState.NOT_EFFECTIVE}
@@ -229,8 +159,8 @@ class _SiteLimit:
         """What may flow although it is above the limit."""
         raise NotImplementedError
 
-    def _nothing_left(self, seen: Seen, own_w: float) -> bool:
-        """Whether nothing more can be done, but for what has just begun by itself."""
+    def _nothing_left(self, seen: Seen, own_w: float) -> Excuse | None:
+        """Why nothing more can be done, but for what has just begun by itself."""
         raise NotImplementedError
 
 
@@ -254,12 +184,15 @@ class ImportLimit(_SiteLimit):
     JUMP = Excuse("I2", JUMPED, JUMP_SOURCE)
     HEEDLESS = Excuse("I2", "a car does not follow, and nobody can know that yet", "F13: found out after 30 s")
     NOTHING_LEFT = Excuse("I2", "what can be controlled takes nothing, or what is guaranteed", "I2, unless; I4")
+    GIVEN_UP = Excuse("I2", "who did not follow obeys again, and was not tried again yet", "F13: tried each 5 min")
     ABOVE = Excuse("I2", "what nobody controls and what is guaranteed need more", "I2, unless; I4")
 
     def __init__(self, site: Site, bounds: Bounds) -> None:
         super().__init__(site, bounds)
         self._minimum_w = guaranteed_w(site)
         self._drew: dict[str, float] = {}
+        self._deaf_s: dict[str, float] = {}  # when each last did not obey
+        self._tried_s: dict[str, float] = {}  # until when it was waited for its being tried again
         self._stood: dict[str, tuple[int, float]] = {}  # the state of what is switched, and since when
 
     def _left_w(self, seen: Seen) -> float:
@@ -284,8 +217,26 @@ class ImportLimit(_SiteLimit):
         """What nobody controls, and the guaranteed minimum on top of it."""
         return seen.facts.uncontrolled_w + self._minimum_w if self._minimum_w else float("-inf")
 
-    def _nothing_left(self, seen: Seen, own_w: float) -> bool:
-        return seen.facts.controlled_import_w - own_w <= self._minimum_w + IDLE_W
+    def _nothing_left(self, seen: Seen, own_w: float) -> Excuse | None:
+        left_w = seen.facts.controlled_import_w - own_w - self._minimum_w - IDLE_W
+        given_up_w = self._given_up_w(seen)
+        return self.NOTHING_LEFT if left_w <= 0.0 else self.GIVEN_UP if left_w <= given_up_w else None
+
+    def _given_up_w(self, seen: Seen) -> float:
+        """What those take that obey again and were found out not to follow: they are tried again within 5 min (F13)."""
+        given_up = {o.resource_id for o in seen.outcomes if o.state is WriteState.NOT_EFFECTIVE}
+        follow_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
+        taken_w = 0.0
+        parts: tuple[ChargerFact | BatteryFact, ...] = (*seen.facts.chargers, *seen.facts.batteries)
+        for part in parts:
+            key = part.resource.id
+            if not part.obeys:
+                self._deaf_s[key] = seen.at_s
+            elif key in given_up and seen.at_s - self._deaf_s.get(key, float("-inf")) < TRIED_AGAIN_S:
+                self._tried_s[key] = seen.at_s
+            tried = part.obeys and seen.at_s - self._tried_s.get(key, float("-inf")) < follow_s
+            taken_w += max(0.0, part.power_w) if tried else 0.0
+        return taken_w
 
 
 class ExportLimit(_SiteLimit):
@@ -352,8 +303,8 @@ class ExportLimit(_SiteLimit):
         taken_w = facts.load_w + sum(part.power_w for part in facts.movers if part.power_w > 0.0 or not part.obeys)
         return -sum(roof.power_w for roof in roofs) - taken_w
 
-    def _nothing_left(self, seen: Seen, own_w: float) -> bool:
+    def _nothing_left(self, seen: Seen, own_w: float) -> Excuse | None:
         del own_w
         given_w = sum(-b.power_w for b in seen.facts.batteries if b.obeys and b.power_w < 0.0)
         bounded = [r for r in seen.facts.roofs if r.obeys and r.resource.id in self._bounded]
-        return given_w - sum(roof.power_w for roof in bounded) <= IDLE_W
+        return self.NOTHING_LEFT if given_w - sum(roof.power_w for roof in bounded) <= IDLE_W else None
