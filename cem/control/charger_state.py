@@ -119,6 +119,13 @@ def reserved_w(charger: ChargerPicture, limit_a: float, memory: ChargerMemory, n
     return max(charger.power_w, limit_a * charger.watts_per_amp)
 
 
+def told_w(charger: ChargerPicture, memory: ChargerMemory, now_s: float) -> float:
+    """What the car was told before this tick, as long as it may not have followed it yet; 0 later."""
+    asked_at_s = max(memory.offered_at_s, memory.switched_at_s)
+    follows = charger.plugged and now_s - charger.age_s - asked_at_s < memory.follows_in_s
+    return memory.limit_a * charger.watts_per_amp if follows else 0.0
+
+
 def leaving_w(charger: ChargerPicture, memory: ChargerMemory, now_s: float) -> float:
     """What the car still draws beyond its offer, as long as it may just be following it."""
     follows = now_s - max(memory.offered_at_s, memory.switched_at_s) < memory.follows_in_s

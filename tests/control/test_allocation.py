@@ -183,6 +183,18 @@ def test_a_car_takes_over_from_another_when_that_has_made_room() -> None:
     assert (watts(decision, "car"), watts(decision, "second_car")) == (0, 6)
 
 
+def test_a_car_rises_when_another_has_heard_that_it_gets_less_than_it_was_told_before() -> None:
+    """The one was told 14 A 5 s ago and still draws 8: the meter does not show yet what it is on its way to."""
+    on_its_way = ChargerMemory(14, switched_at_s=0.0, offered_at_s=995.0, closed=True, drew=True)
+    steady = ChargerMemory(8, switched_at_s=0.0, offered_at_s=900.0, closed=True, drew=True)
+    draws: dict[str, Value] = {"power_w": 5520.0, "state": "C"}
+    image = snapshot({"grid": {"power_w": 11_540.0}, "car": draws, "second_car": dict(draws)})
+    memory = Memory(chargers={"car": on_its_way, "second_car": steady}, decided_at_s=999.0)
+    decision, _ = decide(TWO_CARS, inputs(image, directive=limited(14_400.0)), memory)
+    assert (watts(decision, "car"), watts(decision, "second_car")) == (10, 8)
+    assert "made room" in of(decision, "second_car").reason
+
+
 def test_a_car_that_does_not_draw_keeps_nothing_for_itself_after_a_minute() -> None:
     world = LagHouse(TWO_CARS, directive=limited(10000.0), unwilling=frozenset({"car"}))
     world.run(30)

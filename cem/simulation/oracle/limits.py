@@ -243,7 +243,8 @@ class ExportLimit(_SiteLimit):
     """I3: likewise for the export; a site that may not export at all never shows 100 W for longer than 5 s.
 
     Excused is what roofs that nobody can bound, or that do not obey, give beyond what the house takes, and as long as
-    the panels take after a consumer that stopped by itself: a car that is full or leaves, a boiler that is hot.
+    the panels take after a consumer that stopped by itself: a car that is full or leaves, a boiler that is hot; or by
+    our word, where an import limit leaves nothing for what it still draws once the panels are closed (device ramp).
     """
 
     name = "I3"
@@ -258,6 +259,7 @@ class ExportLimit(_SiteLimit):
         super().__init__(site, bounds)
         self._bounded = frozenset(r.id for r in site.of(Role.PV) if r.controls)
         self._drew: dict[str, tuple[float, int | None]] = {}  # W, and the state of what is switched
+        self._grid_w = 0.0  # a step before
         self._over = Breaches()
         self._zero_told = Told()
 
@@ -291,7 +293,10 @@ class ExportLimit(_SiteLimit):
         }  # fmt: skip
         # a car that follows its offer takes it as a whole
         followed = {c.resource.id for c in cars if c.power_w >= c.offered_a * max(1, c.phases) * volts - JUMP_W}
-        return sum(watts for key, watts in less_w.items() if key not in followed)
+        most_w, grid_w = seen.limit_w("import"), self._grid_w
+        self._grid_w = seen.facts.grid_w
+        early_w = float("inf") if most_w is None else most_w - grid_w  # so far the panels could be closed before it
+        return sum(watts for key, watts in less_w.items() if key not in followed or watts > early_w)
 
     def _power_w(self, seen: Seen) -> float:
         return -seen.facts.grid_w
