@@ -72,9 +72,7 @@ class Bumpless:
     """
 
     name = "I21"
-    MEASURED = Excuse(
-        "I21", "a battery moves a little while it is measured and told", "I21, present power: 10 %, 100 W"
-    )
+    MEASURED = Excuse("I21", "a battery moves a little while it is measured and told", "none: 2 % and 25 W")
     CAME = Excuse("I21", "a car came before the first command to its charger", "I21 is of a start", "A")
 
     def __init__(self, site: Site, bounds: Bounds, blocks: Mapping[str, tuple[Block, ...]]) -> None:
