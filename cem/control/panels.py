@@ -19,6 +19,9 @@ from cem.model.values import replace, value
 OPENS_W = 30.0
 """So far a bound roof may go beyond a limit until a battery has followed: well within what a minute's mean may."""
 
+RISES_SHARE = 0.1
+"""Of its rating: so far above what it gives a roof is left that has less sun than another, in one tick."""
+
 
 @value(frozen=True, slots=True)
 class PvChoice:
@@ -62,10 +65,10 @@ def choose(
     followers = [pv for pv in pvs if pv.resource.id not in deaf]
     # one that does not follow is told its fair share all the same, while the others have what it leaves
     left = max(0.0, allowed + sum([pv.power_w for pv in pvs if pv not in followers]))
+    parts = {pv.resource.id: allowed * _share(pv, pvs) for pv in pvs} | _parted(left, followers)
     choices = []
     for pv in pvs:
-        room, among = (left, followers) if pv in followers else (allowed, pvs)
-        limit_w = min(room * _share(pv, among), pv.resource.ratings.max_generation_w or float("inf"))
+        limit_w = min(parts[pv.resource.id], pv.resource.ratings.max_generation_w or float("inf"))
         reason = f"generates at most {words.power(limit_w)}: {scene.bound(by)}"
         choices.append(_own(scene, PvChoice(pv, limit_w, by.rank, by.source, reason)))
     return choices
@@ -119,6 +122,25 @@ def _own(scene: Scene, choice: PvChoice) -> PvChoice:
         return choice
     reason = f"generates at most {words.power(most_w)}: {scene.bound(by)}"
     return replace(choice, limit_w=most_w, rank=by.rank, source=by.source, reason=reason)
+
+
+def _parted(room_w: float, pvs: Sequence[PvPicture]) -> dict[str, float]:
+    """What each may give of what all may, by their ratings: what the sun does not give one is the others'.
+
+    One that gives less than its part keeps a little above what it gives, so that it rises with its sun step by step.
+    """
+    parts: dict[str, float] = {}
+    open_, left_w = list(pvs), room_w
+    while open_:
+        shares = {pv.resource.id: left_w * _share(pv, open_) for pv in open_}
+        keeps = {pv.resource.id: -pv.power_w + RISES_SHARE * _rating(pv) for pv in open_}
+        short = [pv for pv in open_ if keeps[pv.resource.id] < shares[pv.resource.id]]
+        if not short or len(short) == len(open_):
+            return parts | shares
+        parts |= {pv.resource.id: keeps[pv.resource.id] for pv in short}
+        left_w -= sum([keeps[pv.resource.id] for pv in short])
+        open_ = [pv for pv in open_ if pv not in short]
+    return parts
 
 
 def _share(pv: PvPicture, among: Sequence[PvPicture]) -> float:

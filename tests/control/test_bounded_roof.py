@@ -99,6 +99,27 @@ def test_a_battery_takes_nothing_from_the_grid_to_run_ahead_of_a_roof_that_opens
     assert max(bought) < 100.0
 
 
+@pytest.mark.parametrize(
+    ("given_w", "told_w"),
+    [
+        ((-2950.0, -2950.0), (2950.0, 2950.0)),  # both at their bound
+        ((-2950.0, -500.0), (4400.0, 1500.0)),  # in the shade: a tenth of its rating above what it gives
+        ((-1000.0, -200.0), (2950.0, 2950.0)),  # too little sun for either to need its part
+    ],
+)
+def test_what_the_sun_does_not_give_one_roof_is_the_others(
+    given_w: tuple[float, float], told_w: tuple[float, float]
+) -> None:
+    """Two alike of 10 kW, 950 W of house and 5 kW that may be fed in, 50 W of margin."""
+    rated = replace(PV, ratings=replace(PV.ratings, max_generation_w=10_000.0))
+    site = house(GRID, rated, replace(rated, id="pv2", device_id="pv2"))
+    grid_w = 950.0 + sum(given_w)
+    image = snapshot({"grid": {"power_w": grid_w}, "pv": {"power_w": given_w[0]}, "pv2": {"power_w": given_w[1]}})
+    limit = Envelope(SITE, -5000.0, None, Rank.OBLIGATION, "utility", "export at most 5 kW")
+    decision, _ = decide(site, inputs(image, directive=Directive(envelopes=(limit,))), Memory(decided_at_s=999.0))
+    assert (watts(decision, "pv"), watts(decision, "pv2")) == pytest.approx(told_w)
+
+
 @pytest.mark.parametrize("w_per_s", [18.5, -18.5])
 def test_between_two_limits_of_nothing_a_battery_runs_ahead_of_the_sun(w_per_s: float) -> None:
     """Ticks of 5 s: what the sun changes meanwhile is at the meter, and may be neither taken nor given for a minute."""

@@ -1,5 +1,9 @@
 """What is let pass is counted: why, for how long, by how much; and an excuse for a moment does not set a clock back."""
 
+import importlib
+import pkgutil
+
+import cem.simulation.oracle
 from cem.simulation.oracle.excuses import Breaches, Excuse, Excused
 
 LOAD = Excuse("I1", "the load alone is above", "I1, unless", "A")
@@ -49,3 +53,16 @@ def test_uses_are_counted_by_reason_and_told_by_promise() -> None:
     excused.take(LAG, 0.0, 1.0)
     told = [(excuse, use.times, use.seconds, use.most) for excuse, use in excused]
     assert told == [(LAG, 1, 5.0, 1.0), (JUMP, 2, 15.0, 300.0)]
+
+
+def test_every_excuse_is_of_its_own_promise_and_says_who_allows_it() -> None:
+    found: list[Excuse] = []
+    for module in pkgutil.iter_modules(cem.simulation.oracle.__path__, "cem.simulation.oracle."):
+        for judge in vars(importlib.import_module(module.name)).values():
+            if isinstance(judge, type) and judge.__module__ == module.name:
+                own = [value for value in vars(judge).values() if isinstance(value, Excuse)]
+                assert {excuse.invariant for excuse in own} <= {getattr(judge, "name", "")}
+                found += own
+    assert len(found) > 20
+    assert all(excuse.words and excuse.source and excuse.unit for excuse in found)
+    assert len({(excuse.invariant, excuse.words) for excuse in found}) == len(found)

@@ -32,6 +32,7 @@ class Fuse:
     LIES = Excuse("I1", "the meter tells what is not so", "F2 to F6, F15, F16", "A")
     SILENT = Excuse("I1", "the meter has just fallen silent", "F1: safe mode within 60 s", "A")
     START = Excuse("I1", "no gateway runs, or only just", "reliability paper, watchdog chain: a start of 8 s", "A")
+    ROUND = Excuse("I1", "a mean of ten minutes is less than 1 % above the fuse", "none", "A")
     LAG = Excuse("I1", "three ticks and the devices' own delay", "bars: a step in the load", "A")
     STARTS_S = 15.0
 
@@ -62,6 +63,8 @@ class Fuse:
                         self._broken(seen, f"{phase}: not above {share * fuse_a:.1f} A for {seconds:.0f} s", amps)
                     )
             mean = self._means[index].add(seen.at_s, min(amps, fuse_a) if excuse is not None else amps)
+            if mean is not None and fuse_a < mean <= 1.01 * fuse_a:
+                seen.excused.take(self.ROUND, seen.at_s, mean - fuse_a)
             if self._told.once(phase, mean is not None and mean > 1.01 * fuse_a):
                 assert mean is not None
                 found.append(self._broken(seen, f"{phase}: {fuse_a:g} A over ten minutes", mean))

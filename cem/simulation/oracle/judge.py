@@ -95,8 +95,11 @@ class Oracle:
         self._next_on_step, bench.on_step = bench.on_step, self._step
 
     def stopping(self) -> None:
-        """The gateway's next end will be an orderly one: its devices must be handed back."""
-        self._handed_back = True
+        """The gateway's next end will be an orderly one: its devices must be handed back.
+
+        Not by one that was started since the last step: it has had no word for any of them.
+        """
+        self._handed_back = self._bench.gateway is self._gateway
 
     def _blocks(self, simulated: str) -> tuple[Block, ...]:
         try:

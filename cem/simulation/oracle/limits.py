@@ -250,7 +250,6 @@ class ExportLimit(_SiteLimit):
     name = "I3"
     side = "export"
     JUMP = Excuse("I3", JUMPED, JUMP_SOURCE)
-    HEEDLESS = Excuse("I3", "a device does not follow, and nobody can know that yet", "F13: found out after 30 s")
     NOTHING_LEFT = Excuse("I3", "nothing gives that could give less", "I3: likewise, unless")
     ABOVE = Excuse("I3", "what nobody can bound gives more than the house takes", "I3: likewise, unless")
     RAMP = Excuse("I3", "the devices' ramp, three ticks and their own delay", "I3, device ramp")
