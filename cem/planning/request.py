@@ -58,7 +58,8 @@ def build_request(
     extras = _extras(site, now, edges, past, temperatures_c, asked)
     needed |= {need.resource_id for need in extras.loads} | {need.store.resource_id for need in extras.heat}
     planned = [r for r in site.resources if _is_planned(r, soc_pct, needed)]
-    load, sun = _load(site, past, edges, extras), pv_forecast(past.generation, edges, pv_rating_w(site))
+    load = _load(site, past, edges, extras)
+    sun = pv_forecast(past.generation, edges, pv_rating_w(site), place=site.place)
     policies = {r.id: site.battery_policy(r.id) for r in planned if r.role is Role.BATTERY}
     return PlanRequest(
         edges=edges,
@@ -75,7 +76,7 @@ def build_request(
         pv_w=sun.expected_w,
         extras=extras,
         zone=site.zone,
-        courses=courses_of(past, edges, site.zone, load, sun),
+        courses=courses_of(past, edges, site.zone, load, sun, site.place),
     )
 
 
