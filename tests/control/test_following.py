@@ -98,3 +98,12 @@ def test_a_full_battery_that_was_asked_to_charge_does_not_cover_the_house_meanwh
     act = UserRequest("1", "battery", RequestKind.CHARGE_NOW, until, NOON - timedelta(minutes=5))
     decision, _ = decide(house(GRID, BATTERY), inputs(image, requests=(act,)), Memory(decided_at_s=999.0))
     assert watts(decision, "battery") == 0.0
+
+
+@pytest.mark.parametrize(("every_s", "left_w"), [(1.0, 200.0), (30.0, 0.0)])
+def test_where_ticks_are_far_apart_a_battery_follows_the_whole_way_at_once(every_s: float, left_w: float) -> None:
+    """A meter that runs behind shows what was done long before the next tick: there is nothing to overshoot."""
+    _, memory = settled(house(), inputs(world(load_w=1000.0)))
+    follows = inputs(world(load_w=2000.0, battery_w=-1000.0, mono_s=1000.0 + every_s))
+    decision, _ = decide(house(), follows, replace(memory, moved=()))
+    assert of(decision, "battery").value == pytest.approx(-2000.0 + left_w, abs=25.0)
