@@ -67,11 +67,12 @@ class Plan:
 
 @value(frozen=True, slots=True)
 class EvNeed:
-    """What a plugged car still needs; `due` None: no deadline."""
+    """What a plugged car still needs; `due` None: no deadline. It takes `slower_h` longer than at its full power."""
 
     resource_id: str
     energy_wh: float
     due: datetime | None
+    slower_h: float = 0.0
 
 
 @value(frozen=True, slots=True)

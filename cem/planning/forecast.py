@@ -153,7 +153,7 @@ def _load_carry(history: Course, now_s: float, zone: str) -> Carry:
         past = history.quarters((day - LOOK_BACK_DAYS) * DAY_S, day * DAY_S)
         return OtherDays(_in_local_time(past, zone), weekends=True, relative=False).carry(USUAL_LOAD)
 
-    return history.carry(f"load {zone}", day, learn)
+    return history.learnt(f"load {zone}", day, learn)
 
 
 def _pv_carry(history: Course, now_s: float) -> Carry:
@@ -163,7 +163,7 @@ def _pv_carry(history: Course, now_s: float) -> Carry:
         past = history.quarters((day - LOOK_BACK_DAYS) * DAY_S, day * DAY_S)
         return OtherDays(past, weekends=False, relative=True).carry(USUAL_PV)
 
-    return history.carry("generation", day, learn)
+    return history.learnt("generation", day, learn)
 
 
 def _more_than_usual(quarters: Mapping[int, float], faint_w: float, now_s: float) -> float:

@@ -7,11 +7,10 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from cem.model.resource import Resource, Role
 from cem.model.site import LoadPolicy, LoadRun, Site
-from cem.planning.carry import Carry
 
 QUARTER_S: Final = 900
 DAY_S: Final = 86400
@@ -22,6 +21,7 @@ KEPT_DAYS: Final = 31
 LOAD_SIGNAL: Final = "site.load_w"
 """Key of the history of what is not controllable; where it is missing, the meter less the known devices stands in."""
 
+T = TypeVar("T")
 Minutes = Sequence[tuple[int, float]]
 """(start of the minute in Unix seconds, W), oldest first, gaps left out."""
 
@@ -33,7 +33,7 @@ class Course:
         self._starts = array("q")
         self._values = array("d")
         self._means: dict[int, float] = {}  # in order of time; without a quarter that has no value that is a number
-        self._carries: dict[tuple[str, int], Carry] = {}
+        self._learnt: dict[tuple[str, int], Any] = {}
         self.extend(minutes)
 
     def __bool__(self) -> bool:
@@ -68,11 +68,17 @@ class Course:
         while self._means and (oldest := next(iter(self._means))) < quarter:
             del self._means[oldest]
 
-    def carry(self, kind: str, day: int, learn: Callable[[], Carry]) -> Carry:
+    def learnt(self, kind: str, day: int, learn: Callable[[], T]) -> T:
         """What was learnt of the time before a day (number since 1970); worked out once for the last day asked for."""
-        if (kind, day) not in self._carries:
-            self._carries = {(kind, day): learn()}
-        return self._carries[kind, day]
+        if (kind, day) not in self._learnt:
+            self._learnt = {(kind, day): learn()}
+        found: T = self._learnt[kind, day]
+        return found
+
+    def minutes(self, since_s: float, until_s: float) -> list[tuple[int, float]]:
+        """Those that begin in [since_s, until_s)."""
+        first, end = bisect_left(self._starts, since_s), bisect_left(self._starts, until_s)
+        return list(zip(self._starts[first:end], self._values[first:end], strict=True))
 
     def quarters(self, since_s: float, until_s: float) -> dict[int, float]:
         """Means by quarter of the minutes that begin in [since_s, until_s), full and begun ones, oldest first."""
@@ -101,7 +107,8 @@ class Course:
 class Past:
     """What the forecasts of one site look at: `load`, `generation` as a magnitude, and the `grid`, import positive.
 
-    `apart` are the loads and heat pumps that are planned for themselves, and so are no part of `load`.
+    `apart` are the loads and heat pumps that are planned for themselves, and so are no part of `load`; `cars` what each
+    charging point gave.
     """
 
     def __init__(self, site: Site) -> None:
@@ -117,6 +124,7 @@ class Past:
     def _forget(self) -> None:
         self.load, self.generation, self.grid = Course(), Course(), Course()
         self.apart = {resource_id: Course() for resource_id in self._apart}
+        self.cars = {car.id: Course() for car in self._site.of(Role.EV)}
         self._told_s: dict[str, int] = {}  # by signal the last minute that it had
 
     def since_s(self, until_s: int) -> int:
@@ -137,12 +145,12 @@ class Past:
         self.generation.extend(_generation(self._site, history))
         for meter in self._site.of(Role.GRID)[:1]:
             self.grid.extend(history.get(f"{meter.id}.power_w", ()))
-        for resource_id, course in self.apart.items():
+        for resource_id, course in (*self.apart.items(), *self.cars.items()):
             course.extend(history.get(f"{resource_id}.power_w", ()))
         for signal, minutes in history.items():
             if minutes:
                 self._told_s[signal] = minutes[-1][0]
-        for course in (self.load, self.generation, self.grid, *self.apart.values()):
+        for course in (self.load, self.generation, self.grid, *self.apart.values(), *self.cars.values()):
             course.forget(self._until_s - KEPT_DAYS * DAY_S)
 
 
