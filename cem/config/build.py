@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from cem.config.curve_file import load_curves
+from cem.config.places import place_of_zone
 from cem.config.schema import (
     WEEKDAYS,
     CircuitTable,
@@ -36,6 +37,7 @@ from cem.model.site import (
     Group,
     IslandPolicy,
     LoadPolicy,
+    Place,
     Site,
 )
 from cem.model.tariff import Tariff, TariffPeriod
@@ -74,6 +76,9 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
                 None if table.volt_watt is None else volt_watt(table.volt_watt),
             ),
             read_only=table.read_only,
+            place=place_of_zone(table.timezone)
+            if table.place is None
+            else Place(table.place.latitude, table.place.longitude),
             identity=identity(table),
         ),
         devices=devices,

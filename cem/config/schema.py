@@ -422,6 +422,13 @@ class VtnTable(Table):
     ven_2b: tuple[VtnVen2bTable, ...] = ()
 
 
+class PlaceTable(Table):
+    """Where the house stands, degrees; north and east are positive."""
+
+    latitude: Annotated[float, Field(ge=-90, le=90)]
+    longitude: Annotated[float, Field(ge=-180, le=180)]
+
+
 class SiteTable(Table):
     """The whole file, in the order in which it is written."""
 
@@ -430,6 +437,7 @@ class SiteTable(Table):
     timezone: Text
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
     read_only: bool = False
+    place: PlaceTable | None = None
     connection: ConnectionTable
     store: StoreTable = StoreTable()
     api: ApiTable = ApiTable()

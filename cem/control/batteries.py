@@ -9,7 +9,7 @@ from cem.control.battery_edges import bounded
 from cem.control.following import Regime, regime
 from cem.control.picture import BatteryPicture
 from cem.control.scene import Scene
-from cem.control.tuning import BATTERY_DEAD_BAND_W, MOVE_SHARE
+from cem.control.tuning import BATTERY_DEAD_BAND_W, MOVE_SHARE, SLOW_TICK_S
 from cem.model.envelope import Band, Rank
 from cem.model.setpoint import Demand, Seldom
 from cem.model.values import replace
@@ -189,8 +189,9 @@ def _gently(scene: Scene, choice: BatteryChoice, own: Band, last_w: Mapping[str,
     """Damping, the site's ramp, and a start without a jump."""
     measured = choice.battery.power_w
     before = last_w.get(choice.battery.resource.id, measured)
-    power_w = _damped(choice.power_w, before)
     ramp, last_s = scene.site.policy.ramp_w_per_s, scene.memory.decided_at_s
+    slow = last_s is not None and scene.now_s - last_s >= SLOW_TICK_S
+    power_w = _damped(choice.power_w, before, 1.0 if slow else MOVE_SHARE)
     if ramp is not None and last_s is not None:
         step = ramp * max(0.0, scene.now_s - last_s)
         held_w = min(max(power_w, before - step), before + step)
@@ -203,10 +204,10 @@ def _gently(scene: Scene, choice: BatteryChoice, own: Band, last_w: Mapping[str,
     return replace(choice, power_w=own.clamp(power_w))
 
 
-def _damped(target_w: float, last_w: float) -> float:
+def _damped(target_w: float, last_w: float, share: float) -> float:
     if abs(target_w - last_w) <= BATTERY_DEAD_BAND_W:
         return 0.0 if target_w == 0.0 else last_w
-    return last_w + MOVE_SHARE * (target_w - last_w)
+    return last_w + share * (target_w - last_w)
 
 
 def _aligned(choices: list[BatteryChoice], ranks: Mapping[str, Rank]) -> list[BatteryChoice]:

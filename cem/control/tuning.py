@@ -4,6 +4,7 @@ LEASE_S = 10.0  # a set point that is not renewed for this long is void; three m
 SKEW_HOLD_S = 2.0  # how long a former load stands for one that was not read together; then the meter counts
 SKEW_S = 0.6  # readings further apart than this are not summed while something moves
 MOVE_SHARE = 0.8  # how much of a difference the battery makes up in one tick; 1.0 overshoots with a lag of one tick
+SLOW_TICK_S = 10.0  # between two ticks: meter and devices have followed long since, and nothing can overshoot
 BATTERY_DEAD_BAND_W = 20.0
 RESERVE_HYSTERESIS_PCT = 2.0
 EV_MIN_ON_S = 300.0  # contactor wear

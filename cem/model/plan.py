@@ -68,12 +68,16 @@ class Plan:
 
 @value(frozen=True, slots=True)
 class EvNeed:
-    """What a plugged car still needs; `due` None: no deadline. `usual`: nobody asked for it, it was learnt."""
+    """What a plugged car still needs; `due` None: no deadline. It takes `slower_h` longer than at its full power.
+
+    `usual`: nobody asked for it, it was learnt.
+    """
 
     resource_id: str
     energy_wh: float
     due: datetime | None
     usual: bool = False
+    slower_h: float = 0.0
 
 
 @value(frozen=True, slots=True)

@@ -35,6 +35,14 @@ class ElectricalConnection:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where the house stands, degrees; north and east are positive."""
+
+    latitude_deg: float
+    longitude_deg: float
+
+
+@dataclass(frozen=True, slots=True)
 class ChargeGoal:
     """A standing wish: `energy_wh` (or, where the car tells it, `soc_pct`) in the car by `ready_by` local time."""
 
@@ -178,6 +186,7 @@ class Site:
     read_only: bool = False  # nothing is ever steered: decisions are shown, not made
     groups: tuple[Group, ...] = ()
     learnt_cars: tuple[str, ...] = ()  # charging points whose car's time and amount are learnt of its stays
+    place: Place | None = None
     identity: str = ""  # tells this house from every other, for chance; '': its name
 
     def chance(self, occasion: str) -> float:

@@ -14,16 +14,24 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from cem.model.plan import Course
+from cem.model.site import Place
 from cem.planning.carry import is_weekend
-from cem.planning.forecast import LEAST_DAYS, PV_DAYS, PV_RECENT_DAYS, SAME_WEEKDAY, STEP_S, Forecast, grown
+from cem.planning.forecast import LEAST_DAYS, RECENT_DAYS, SAME_WEEKDAY, STEP_S, Forecast, grown
 from cem.planning.past import DAY_S, Past
+from cem.planning.sky import as_on
 
 MOST: Final = 10
 """Courses: each is a programme to solve with every plan."""
+DAYS: Final = 14
+"""From so many they are chosen."""
 
 
-def courses_of(past: Past, edges: Sequence[datetime], zone: str, load: Forecast, sun: Forecast) -> tuple[Course, ...]:
+def courses_of(
+    past: Past, edges: Sequence[datetime], zone: str, load: Forecast, sun: Forecast, place: Place | None = None
+) -> tuple[Course, ...]:
     """Of the last days, recent ones and those of the same kind first; none where too few are known.
+
+    Where the place is known, suns are those that the days would have had in the season of now.
 
     A quarter hour that is missing counts as no deviation. Days are those of 24 hours: for two weeks after a change of
     the clocks, those before it are an hour off.
@@ -32,9 +40,10 @@ def courses_of(past: Past, edges: Sequence[datetime], zone: str, load: Forecast,
     slots = _Slots(
         tuple(int((a + (b - a) / 2).timestamp() // STEP_S) for a, b in pairwise(edges)), int(begin_s // STEP_S)
     )
-    loads, suns = (one.quarters(begin_s - (PV_DAYS + 2) * DAY_S, begin_s) for one in (past.load, past.generation))
+    loads, suns = (one.quarters(begin_s - (DAYS + 2) * DAY_S, begin_s) for one in (past.load, past.generation))
+    suns = as_on(slots.now, suns, place)
     middle = edges[0] + (edges[-1] - edges[0]) / 2
-    weights = {back: _weight(middle, back, zone) for back in range(1, PV_DAYS + 1) if slots.known(loads, back)}
+    weights = {back: _weight(middle, back, zone) for back in range(1, DAYS + 1) if slots.known(loads, back)}
     chosen = dict(sorted(weights.items(), key=lambda day: -day[1])[:MOST])
     if len(chosen) < LEAST_DAYS:
         return ()
@@ -47,7 +56,7 @@ def _weight(middle: datetime, back: int, zone: str) -> float:
     local = middle.astimezone(ZoneInfo(zone))
     day, then = local.date().toordinal(), (local - timedelta(days=back)).date().toordinal()
     same = is_weekend(day - _FIRST) == is_weekend(then - _FIRST)
-    return exp(-back / PV_RECENT_DAYS) * (SAME_WEEKDAY if same else 1.0)
+    return exp(-back / RECENT_DAYS) * (SAME_WEEKDAY if same else 1.0)
 
 
 _FIRST: Final = datetime(1970, 1, 1).toordinal()  # noqa: DTZ001 - a calendar's day

@@ -12,8 +12,10 @@ from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from cem.model.site import Place
 from cem.planning.carry import FAINT, LAST, Carry, OtherDays, is_weekend, share_of
 from cem.planning.past import DAY_S, LOOK_BACK_DAYS, QUARTER_S, Course
+from cem.planning.sky import as_on, clear_sky
 
 STEP_S: Final = QUARTER_S
 DEFAULT_LOAD_W: Final = 400.0  # an average household of 3,500 kWh a year
@@ -24,6 +26,7 @@ USUAL_LOAD: Final = Carry(0.8, 2.5)  # of the last hour's error, where the house
 USUAL_PV: Final = Carry(0.9, 6.0)
 PV_DAYS: Final = 14
 PV_RECENT_DAYS: Final = 7.0
+USUAL_SKY: Final = 0.5  # of what a clear sky gives, where nothing was recorded yet
 LEAST_DAYS: Final = 4  # fewer tell nothing of the spread
 TAIL: Final = 0.06  # of the past days lies below the band, and above; of the days to come it is a tenth
 LEAST_SPREAD: Final = 0.6  # of a day's, even for the next minutes
@@ -99,29 +102,38 @@ def pv_forecast(
     edges: Sequence[datetime],
     max_generation_w: float | None = None,
     *,
-    clear_sky_w: Sequence[float] | None = None,
+    place: Place | None = None,
 ) -> Forecast:
     """Mean generation of each slot in W as a magnitude, never above `max_generation_w`.
 
-    Mean of the last days per quarter hour of the day (UTC: the sun knows no summer time), recent ones weighing more,
-    times what the last hour made more or less than usual, as far as that lasts at this place. The band is that of the
-    days' deviations. With no history: `clear_sky_w` per slot where given, else nothing.
+    Mean of the last days per quarter hour of the day (UTC: the sun knows no summer time), each brought to the season of
+    now where the place is known, recent ones weighing more, times what the last hour made more or less than usual, as
+    far as that lasts at this place. The band is that of the days' deviations. A quarter hour that was never recorded: a
+    usual share of what a clear sky gives where place and `max_generation_w` are known, else nothing.
     """
     most = math.inf if max_generation_w is None else max_generation_w
-    quarters = {quarter: max(value, 0.0) for quarter, value in _quarters(history, edges[0], PV_DAYS).items()}
-    if not quarters:
-        return _unknown(tuple(clear_sky_w or (0.0,) * (len(edges) - 1)), WIDE_PV, most)
     now_s = edges[0].timestamp()
+    recorded = as_on(int(now_s // STEP_S), _quarters(history, edges[0], PV_DAYS), place)
+    quarters = {quarter: max(value, 0.0) for quarter, value in recorded.items()}
+    unknown = [
+        0.0
+        if place is None or max_generation_w is None
+        else USUAL_SKY * max_generation_w * clear_sky(int(middle_s // STEP_S), place)
+        for middle_s, _ in _middles(edges)
+    ]
+    if not quarters:
+        return _unknown(unknown, WIDE_PV, most)
     by_time: dict[int, _PastDays] = {}
     for quarter, value in quarters.items():
         by_time.setdefault(quarter % 96, _PastDays()).add(value, _recent(now_s / STEP_S - quarter, PV_RECENT_DAYS))
     more = _more_than_usual(quarters, FAINT * max(past.mean for past in by_time.values()), now_s)
     carry = _pv_carry(history, now_s)
     expected, bands = [], []
-    for middle_s, _ in _middles(edges):
+    for (middle_s, _), usual in zip(_middles(edges), unknown, strict=True):
         left, past = carry.at((middle_s - now_s) / 3600.0), by_time.get(int(middle_s // STEP_S) % 96, _PastDays())
-        expected.append(past.mean * (1.0 + more * left))
-        bands.append(past.band(past.mean, grown(left)) if past.count >= LEAST_DAYS else None)
+        mean = past.mean if past.count else usual
+        expected.append(mean * (1.0 + more * left))
+        bands.append(past.band(mean, grown(left)) if past.count >= LEAST_DAYS else None)
     return _banded(expected, bands, WIDE_PV, most, carry)
 
 
@@ -141,7 +153,7 @@ def _load_carry(history: Course, now_s: float, zone: str) -> Carry:
         past = history.quarters((day - LOOK_BACK_DAYS) * DAY_S, day * DAY_S)
         return OtherDays(_in_local_time(past, zone), weekends=True, relative=False).carry(USUAL_LOAD)
 
-    return history.carry(f"load {zone}", day, learn)
+    return history.learnt(f"load {zone}", day, learn)
 
 
 def _pv_carry(history: Course, now_s: float) -> Carry:
@@ -151,7 +163,7 @@ def _pv_carry(history: Course, now_s: float) -> Carry:
         past = history.quarters((day - LOOK_BACK_DAYS) * DAY_S, day * DAY_S)
         return OtherDays(past, weekends=False, relative=True).carry(USUAL_PV)
 
-    return history.carry("generation", day, learn)
+    return history.learnt("generation", day, learn)
 
 
 def _more_than_usual(quarters: Mapping[int, float], faint_w: float, now_s: float) -> float:
@@ -237,30 +249,6 @@ def _banded(
 
 def _unknown(expected: Sequence[float], wide: tuple[float, float], most: float) -> Forecast:
     return _banded([max(value, 0.0) for value in expected], [None] * len(expected), wide, most)
-
-
-def clear_sky_w(
-    edges: Sequence[datetime], peak_w: float, latitude_deg: float, longitude_deg: float
-) -> tuple[float, ...]:
-    """What a flat array of `peak_w` makes under a clear sky, by the sun's height at each slot's middle.
-
-    Declination and equation of time after Cooper and Spencer; good to a few per cent, enough for the first days.
-    """
-    result = []
-    for middle_s, _ in _middles(edges):
-        at = datetime.fromtimestamp(middle_s, UTC)
-        day = at.timetuple().tm_yday
-        turn = 2.0 * math.pi * (day - 81) / 364.0
-        declination = math.radians(23.45) * math.sin(2.0 * math.pi * (284 + day) / 365.0)
-        minutes = 9.87 * math.sin(2 * turn) - 7.53 * math.cos(turn) - 1.5 * math.sin(turn)
-        solar_h = at.hour + at.minute / 60.0 + at.second / 3600.0 + longitude_deg / 15.0 + minutes / 60.0
-        hour_angle = math.radians(15.0 * (solar_h - 12.0))
-        latitude = math.radians(latitude_deg)
-        height = math.sin(latitude) * math.sin(declination)
-        height += math.cos(latitude) * math.cos(declination) * math.cos(hour_angle)
-        air = 0.7 ** (max(height, 0.05) ** -0.678)  # what the air mass lets through (Meinel)
-        result.append(peak_w * max(height, 0.0) * air / 0.7)
-    return tuple(result)
 
 
 # --- quarters of the past ----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from cem.model.site import Place
 from cem.planning.forecast import Forecast, load_forecast, pv_forecast
 from cem.planning.past import QUARTER_S, Course, Past
 
@@ -47,13 +48,15 @@ def day_edges(day: date, zone: str) -> tuple[datetime, ...]:
     return tuple(datetime.fromtimestamp(at, ZoneInfo("UTC")) for at in range(begin_s, end_s + 1, QUARTER_S))
 
 
-def score_of(past: Past, day: date, zone: str, max_generation_w: float | None) -> ForecastScore:
+def score_of(
+    past: Past, day: date, zone: str, max_generation_w: float | None, place: Place | None = None
+) -> ForecastScore:
     """The forecasts of the day's first instant, from what `past` knows of the time before it."""
     edges = day_edges(day, zone)
     return ForecastScore(
         day,
         _scored(past.load, edges, load_forecast(past.load, edges, zone)),
-        _scored(past.generation, edges, pv_forecast(past.generation, edges, max_generation_w)),
+        _scored(past.generation, edges, pv_forecast(past.generation, edges, max_generation_w, place=place)),
     )
 
 

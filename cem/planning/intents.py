@@ -79,7 +79,7 @@ def car_intents(problem: Problem, solution: Solution, at: int) -> list[Intent]:
         if power <= NOISE_KW:
             intents.append(Intent(IntentKind.HOLD, value_per_kwh=value))
         elif power > sun[t] + NOISE_KW:
-            most_kw = float(part.max_kw[t])
+            most_kw = max(float(part.max_kw[t]), part.full_kw)
             bounded = tight[t] or sun[t] >= SUN_SHARE * power  # at full power the sun of later would be left over
             most = min(max(power, part.min_kw), most_kw) if bounded else most_kw
             intents.append(Intent(IntentKind.CHARGE_TO, None, round(1000.0 * most, 0), value))

@@ -57,7 +57,10 @@ class StorePart:
 
 @value(frozen=True, slots=True, eq=False)
 class CarPart:
-    """A car that only charges: at nothing, or between `min_kw` and what `max_kw` says of each slot."""
+    """A car that only charges: at nothing, or between `min_kw` and what `max_kw` says of each slot.
+
+    `full_kw`: what it takes at first, where `max_kw` is a mean over all that it still wants; 0: no other than that.
+    """
 
     id: str
     name: str
@@ -68,6 +71,7 @@ class CarPart:
     max_kw: Array
     goals: tuple[Goal, ...]
     end_value: float = 0.0  # of a stored kWh at the end
+    full_kw: float = 0.0
     hours_late: Array | None = None  # hours from the last deadline to each slot's middle, 0 before it
 
     @property

@@ -6,13 +6,12 @@ A month of minutes of every meter would else be read, added up and averaged anew
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from cem.model.resource import Resource, Role
 from cem.model.site import LoadPolicy, LoadRun, Site
-from cem.planning.carry import Carry
 
 QUARTER_S: Final = 900
 DAY_S: Final = 86400
@@ -23,6 +22,7 @@ KEPT_DAYS: Final = 31
 LOAD_SIGNAL: Final = "site.load_w"
 """Key of the history of what is not controllable; where it is missing, the meter less the known devices stands in."""
 
+T = TypeVar("T")
 Minutes = Sequence[tuple[int, float]]
 """(start of the minute in Unix seconds, W), oldest first, gaps left out."""
 
@@ -34,7 +34,7 @@ class Course:
         self._starts = array("q")
         self._values = array("d")
         self._means: dict[int, float] = {}  # in order of time; without a quarter that has no value that is a number
-        self._carries: dict[tuple[str, int], Carry] = {}
+        self._learnt: dict[tuple[str, int], Any] = {}
         self.extend(minutes)
 
     def __bool__(self) -> bool:
@@ -61,10 +61,6 @@ class Course:
                 self._means[quarter] = mean
             begin = end
 
-    def minutes(self) -> Iterator[tuple[int, float]]:
-        """(start in Unix seconds, mean) of every minute that is known, oldest first."""
-        return zip(self._starts, self._values, strict=True)
-
     def forget(self, before_s: int) -> None:
         """Drops the quarters that end by then."""
         quarter = before_s // QUARTER_S
@@ -73,11 +69,17 @@ class Course:
         while self._means and (oldest := next(iter(self._means))) < quarter:
             del self._means[oldest]
 
-    def carry(self, kind: str, day: int, learn: Callable[[], Carry]) -> Carry:
+    def learnt(self, kind: str, day: int, learn: Callable[[], T]) -> T:
         """What was learnt of the time before a day (number since 1970); worked out once for the last day asked for."""
-        if (kind, day) not in self._carries:
-            self._carries = {(kind, day): learn()}
-        return self._carries[kind, day]
+        if (kind, day) not in self._learnt:
+            self._learnt = {(kind, day): learn()}
+        found: T = self._learnt[kind, day]
+        return found
+
+    def minutes(self, since_s: float = -math.inf, until_s: float = math.inf) -> list[tuple[int, float]]:
+        """(start in Unix seconds, mean) of those that begin in [since_s, until_s), oldest first."""
+        first, end = bisect_left(self._starts, since_s), bisect_left(self._starts, until_s)
+        return list(zip(self._starts[first:end], self._values[first:end], strict=True))
 
     def quarters(self, since_s: float, until_s: float) -> dict[int, float]:
         """Means by quarter of the minutes that begin in [since_s, until_s), full and begun ones, oldest first."""
@@ -105,7 +107,7 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class CarPast:
-    """A charging point whose car's habits are learnt: 1 while one was plugged in, else 0; its power."""
+    """A charging point: 1 while a car was plugged in, else 0, known where its habits are learnt; its power."""
 
     plugged: Course
     power: Course
@@ -114,8 +116,8 @@ class CarPast:
 class Past:
     """What the forecasts of one site look at: `load`, `generation` as a magnitude, and the `grid`, import positive.
 
-    `apart` are the loads and heat pumps that are planned for themselves, and so are no part of `load`; `cars` the
-    charging points whose cars' habits are learnt.
+    `apart` are the loads and heat pumps that are planned for themselves, and so are no part of `load`; `cars` what each
+    charging point gave, and whether a car was there where its habits are learnt.
     """
 
     def __init__(self, site: Site) -> None:
@@ -133,7 +135,7 @@ class Past:
     def _forget(self) -> None:
         self.load, self.generation, self.grid = Course(), Course(), Course()
         self.apart = {resource_id: Course() for resource_id in self._apart}
-        self.cars = {resource_id: CarPast(Course(), Course()) for resource_id in self._site.learnt_cars}
+        self.cars = {car.id: CarPast(Course(), Course()) for car in self._site.of(Role.EV)}
         self._told_s: dict[str, int] = {}  # by signal the last minute that it had
 
     def since_s(self, until_s: int) -> int:

@@ -228,8 +228,9 @@ def _switches(resource: Resource) -> bool:
 
 def _car(request: PlanRequest, resource: Resource, need: EvNeed, hours: Array, median_price: float) -> CarPart:
     start, end = request.edges[0], request.edges[-1]
-    min_kw, max_kw = car_power_kw(resource)
+    min_kw, full_kw = car_power_kw(resource)
     energy_kwh = need.energy_wh / 1000.0
+    max_kw = max(energy_kwh / (energy_kwh / full_kw + need.slower_h), min_kw)  # the mean: it takes less near its end
     ends_h = np.cumsum(hours)
     goals, late, end_value, sip_kwh = [], None, max(median_price, 0.0), 0.0
     least_kwh = min_kw * float(hours.max())
@@ -252,5 +253,6 @@ def _car(request: PlanRequest, resource: Resource, need: EvNeed, hours: Array, m
         max_kw=np.full(len(hours), max_kw),
         goals=tuple(goals),
         end_value=end_value,
+        full_kw=full_kw,
         hours_late=late,
     )

@@ -12,10 +12,13 @@ from cem.model.plan import EvNeed, Extras, PlanRequest
 from cem.model.resource import Control, Resource, Role
 from cem.model.site import Site
 from cem.model.tariff import Tariff
+from cem.model.values import replace
 from cem.planning.courses import courses_of
 from cem.planning.flexible import NOTHING, Asked, band_of, heat_needs, level_goals, load_needs, month_peak_w
 from cem.planning.forecast import Forecast, load_forecast, pv_forecast, slot_edges
 from cem.planning.past import Past
+from cem.planning.problem import car_power_kw
+from cem.planning.tail import tail_of
 
 SAMPLE: Final = timedelta(minutes=1)
 
@@ -53,12 +56,13 @@ def build_request(
     edges = slot_edges(now, horizon_s, step_s)
     import_price, export_price = _prices(site.tariff, prices, edges, weights)
     import_limit, export_limit = _limits(site, limits, edges)
-    needs = tuple(ev_needs)
+    needs = tuple(_with_tail(site, past, need, now) for need in ev_needs)
     needed = {need.resource_id for need in needs}
     extras = _extras(site, now, edges, past, temperatures_c, asked)
     needed |= {need.resource_id for need in extras.loads} | {need.store.resource_id for need in extras.heat}
     planned = [r for r in site.resources if _is_planned(r, soc_pct, needed)]
-    load, sun = _load(site, past, edges, extras), pv_forecast(past.generation, edges, pv_rating_w(site))
+    load = _load(site, past, edges, extras)
+    sun = pv_forecast(past.generation, edges, pv_rating_w(site), place=site.place)
     policies = {r.id: site.battery_policy(r.id) for r in planned if r.role is Role.BATTERY}
     return PlanRequest(
         edges=edges,
@@ -75,7 +79,7 @@ def build_request(
         pv_w=sun.expected_w,
         extras=extras,
         zone=site.zone,
-        courses=courses_of(past, edges, site.zone, load, sun),
+        courses=courses_of(past, edges, site.zone, load, sun, site.place),
     )
 
 
@@ -100,6 +104,14 @@ def _extras(
         peak_price_per_kw=peak_price,
         peak_so_far_w=month_peak_w(past.grid, now, site.zone) if peak_price > 0.0 else 0.0,
     )
+
+
+def _with_tail(site: Site, past: Past, need: EvNeed, now: datetime) -> EvNeed:
+    """The need with how much longer the car takes, as far as its last charges tell."""
+    _, most_kw = car_power_kw(site.resource(need.resource_id))
+    course, now_s = past.cars[need.resource_id].power, now.timestamp()
+    tail = course.learnt("tail", int(now_s // 86400), lambda: tail_of(course, now_s, 1000.0 * most_kw))
+    return replace(need, slower_h=tail.slower_h(need.energy_wh))
 
 
 def _load(site: Site, past: Past, edges: Sequence[datetime], extras: Extras) -> Forecast:

@@ -32,7 +32,8 @@ class ForecastBook:
         if day.isoformat() in kept:
             return
         loop, zone = asyncio.get_running_loop(), self._site.zone
-        score = await loop.run_in_executor(None, score_of, past, day, zone, pv_rating_w(self._site))
+        rating_w, place = pv_rating_w(self._site), self._site.place
+        score = await loop.run_in_executor(None, score_of, past, day, zone, rating_w, place)
         if score.load is None and score.sun is None:
             return
         old = sorted(kept)[: max(len(kept) + 1 - KEPT_DAYS, 0)]

@@ -160,8 +160,9 @@ class PlannerTask:
         """What is expected of each plugged car that is to be learnt and of which enough is known."""
         found = (
             (resource_id, habit_of(car.plugged, car.power, now, self._site.zone))
-            for resource_id, car in self._past.cars.items()
+            for resource_id in self._site.learnt_cars
             if resource_id in plugged
+            for car in (self._past.cars[resource_id],)
         )
         return {resource_id: habit for resource_id, habit in found if habit is not None}
 

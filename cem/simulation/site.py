@@ -96,6 +96,7 @@ def _defaults(home: Home) -> dict[str, Any]:
     return {
         "name": home.name,
         "timezone": home.zone,
+        "place": {"latitude": home.latitude, "longitude": home.longitude},
         "connection": connection,
         "tariff": PRICES,
         "plan": {"every_s": 900.0},

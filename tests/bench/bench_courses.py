@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cem.model.plan import IntentKind, Plan, PlanRequest
 from cem.model.resource import Ratings, Resource, Role
+from cem.model.site import Place
 from cem.planning.courses import courses_of
 from cem.planning.forecast import load_forecast, pv_forecast, slot_edges
 from cem.planning.past import Past
@@ -35,6 +36,8 @@ DAYS, BEFORE, EVERY = 8, 28, 4
 CAPACITY_KWH, MOST_KW, FLOOR_KWH, EFFICIENCY = 10.0, 5.0, 1.0, 0.95
 GIVEN = 0.96  # of the price of now: what a stored kWh is worth at most for the control to give it
 BATTERY = Resource("battery", Role.BATTERY, "inverter", "Battery", Ratings(5000.0, 5000.0, 10000.0))
+FONTANA = Place(34.1, -117.4)
+"""Where the recorded houses stand."""
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Price = Callable[[datetime], float]
 
@@ -48,6 +51,7 @@ class Case:
     load_w: list[float]
     sun_w: list[float]
     zone: str
+    place: Place
     price: Price
     sells: float
 
@@ -133,7 +137,7 @@ def request_of(case: Case, past: Past, quarter: int, soc_pct: float, how: str) -
     """What the planner is asked at the begin of a quarter hour."""
     edges = slot_edges(case.at(quarter))
     count = len(edges) - 1
-    load, sun = load_forecast(past.load, edges, case.zone), pv_forecast(past.generation, edges)
+    load, sun = load_forecast(past.load, edges, case.zone), pv_forecast(past.generation, edges, place=case.place)
     request = PlanRequest(
         edges=edges,
         resources=(BATTERY,),
@@ -152,7 +156,11 @@ def request_of(case: Case, past: Past, quarter: int, soc_pct: float, how: str) -
     if how == "exact":
         ahead = slice(quarter, quarter + count)
         return replace(request, load_w=tuple(case.load_w[ahead]), pv_w=tuple(case.sun_w[ahead]))
-    return replace(request, courses=courses_of(past, edges, case.zone, load, sun)) if how == "courses" else request
+    return (
+        replace(request, courses=courses_of(past, edges, case.zone, load, sun, case.place))
+        if how == "courses"
+        else request
+    )
 
 
 def cases(folder: Path) -> list[Case]:
@@ -172,14 +180,17 @@ def cases(folder: Path) -> list[Case]:
         part = slice(skip, skip + (BEFORE + DAYS + 2) * 96)
         values = [value for _, value in load[part]], [1.2 * value for _, value in sun[part]]
         label = f"{building}, {name}, {first:%B}"
-        found.append(Case(label, begin + skip * timedelta(minutes=15), *values, zone, by_clock(tariff, zone), 0.07))
+        found.append(
+            Case(label, begin + skip * timedelta(minutes=15), *values, zone, FONTANA, by_clock(tariff, zone), 0.07)
+        )
     scenario = open_scenario(HOMES / "demo.toml")
+    place = Place(scenario.home.latitude, scenario.home.longitude)
     start = datetime(2026, 1, 8, tzinfo=ZoneInfo("Europe/Berlin")).astimezone(UTC)
     end = start + timedelta(days=DAYS + 2)
     course = course_of(scenario.home, start - timedelta(days=BEFORE), end, seed=scenario.seed)
     values = tuple(one.reshape(-1, 15).mean(axis=1).tolist() for one in (course.load_w, course.sun_w))
     for name, price in (("two prices", by_clock(TWO_PRICES, "Europe/Berlin")), ("hourly prices", hourly(start))):
-        found.append(Case(f"demo, {name}, January", course.start, *values, "Europe/Berlin", price, 0.08))
+        found.append(Case(f"demo, {name}, January", course.start, *values, "Europe/Berlin", place, price, 0.08))
     return found
 
 

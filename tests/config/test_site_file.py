@@ -12,11 +12,13 @@ import pytest
 import cem.config
 from cem.config.drivers import load_drivers
 from cem.config.load import check_table, load_site
+from cem.config.places import place_of_zone
 from cem.config.raw import read_raw
 from cem.config.schema import SiteTable, Table
 from cem.config.write import dump_site, write_secret, write_site
 from cem.model.errors import SiteFileError
 from cem.model.resource import Control, Role
+from cem.model.site import Place
 from cem.ports import DeviceConfig, Driver
 from support.toy_driver import ToyDriver
 
@@ -98,6 +100,26 @@ def test_points_that_do_not_fall_are_refused(folder: Path, points: str) -> None:
     (folder / "site.toml").write_text(f"{example()}\n[volt_watt]\npoints = {points}\n", encoding="utf-8")
     with pytest.raises(SiteFileError, match=r"volt_watt\.points"):
         load_site(folder / "site.toml", DRIVERS)
+
+
+@pytest.mark.parametrize(
+    ("zone", "place"),
+    [("Europe/Berlin", (52.5, 13.37)), ("America/Los_Angeles", (34.05, -118.24)), ("UTC", None), ("Etc/GMT+5", None)],
+)
+def test_a_house_that_does_not_say_where_it_stands_is_near_the_city_of_its_time_zone(
+    zone: str, place: tuple[float, float] | None
+) -> None:
+    found = place_of_zone(zone)
+    assert (found is None) is (place is None)
+    if found is not None and place is not None:
+        assert (found.latitude_deg, found.longitude_deg) == pytest.approx(place, abs=0.01)
+
+
+def test_a_house_may_say_where_it_stands(folder: Path) -> None:
+    place = "[place]\nlatitude = 48.1\nlongitude = 11.6\n\n[connection]"
+    assert load_site(folder / "site.toml", DRIVERS).site.place == place_of_zone("Europe/Berlin")
+    (folder / "site.toml").write_text(example().replace("[connection]", place), encoding="utf-8")
+    assert load_site(folder / "site.toml", DRIVERS).site.place == Place(48.1, 11.6)
 
 
 def test_houses_of_the_same_name_are_told_apart_by_their_devices(folder: Path) -> None:

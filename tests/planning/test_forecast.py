@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cem.planning.forecast import DEFAULT_LOAD_W, USUAL_LOAD, clear_sky_w, load_forecast, pv_forecast, slot_edges
+from cem.model.site import Place
+from cem.planning.forecast import DEFAULT_LOAD_W, USUAL_LOAD, load_forecast, pv_forecast, slot_edges
 from cem.planning.past import Course
+from cem.planning.sky import clear_sky
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)  # a Wednesday
+BERLIN = Place(52.5, 13.4)
 
 
 def past(days: float, value_w: object = None, *, until: datetime = NOW) -> list[tuple[int, float]]:
@@ -60,9 +63,12 @@ def test_without_history_there_is_still_a_forecast() -> None:
     edges = slot_edges(NOW)
     assert set(load_forecast(Course([]), edges).expected_w) == {DEFAULT_LOAD_W}
     assert set(pv_forecast(Course([]), edges).expected_w) == {0.0}
-    assert (
-        max(pv_forecast(Course([]), edges, 3000.0, clear_sky_w=clear_sky_w(edges, 5000.0, 52.0, 13.0)).high_w) == 3000.0
-    )
+    assert set(pv_forecast(Course([]), edges, 3000.0).expected_w) == {0.0}  # nobody knows where
+    sky = pv_forecast(Course([]), edges, 3000.0, place=BERLIN)
+    assert 1000.0 < max(sky.expected_w) < 2000.0
+    assert max(sky.high_w) <= 3000.0
+    after_a_night = past(0.3, 0.0, until=NOW.replace(hour=2))
+    assert max(pv_forecast(Course(after_a_night), edges, 3000.0, place=BERLIN).expected_w) > 1000.0
 
 
 def test_a_daily_pattern_is_found_again() -> None:
@@ -177,12 +183,47 @@ def test_a_few_minutes_of_history_are_enough() -> None:
     assert all(value == pytest.approx(800.0) for value in forecast)
 
 
-def test_a_clear_sky_peaks_at_noon_and_is_dark_at_night() -> None:
-    edges = slot_edges(NOW.replace(hour=0))
-    sky = clear_sky_w(edges, 1000.0, 52.0, 13.0)
-    assert sky[0] == 0.0
-    assert 40 <= sky.index(max(sky)) <= 50
-    assert 700.0 < max(sky) <= 1000.0
+@pytest.mark.parametrize(
+    ("place", "noon", "day", "light_h"),
+    [  # noon in UTC by the equation of time, hours of light by the almanac; in summer the sun rises behind the roof
+        (BERLIN, 10.98, "2026-09-22", 12.2),
+        (BERLIN, 11.07, "2026-12-21", 7.6),
+        (BERLIN, 10.84, "2026-11-03", 9.6),
+        (Place(-33.9, 18.4), 10.8, "2026-06-21", 9.9),
+        (Place(34.1, -117.4), 19.83, "2026-03-20", 12.1),
+    ],
+)
+def test_a_clear_sky_is_light_as_long_as_the_almanac_says(place: Place, noon: float, day: str, light_h: float) -> None:
+    midday = int(datetime.fromisoformat(f"{day}T{int(noon):02}:00:00+00:00").timestamp()) // 900
+    sky = {quarter: clear_sky(quarter, place) for quarter in range(midday - 48, midday + 48)}
+    lit = [quarter for quarter, share in sky.items() if share > 0.0]
+    assert len(lit) / 4.0 == pytest.approx(light_h, abs=0.5)
+    assert ((lit[0] + lit[-1] + 1) / 8.0) % 24.0 == pytest.approx(noon, abs=0.3)
+    assert max(sky.values()) <= 1.0
+    assert max(sky, key=lambda quarter: sky[quarter]) in range(midday - 4, midday + 8)
+
+
+@pytest.mark.parametrize("month", [2, 4, 9, 11])
+def test_a_roofs_mean_of_two_weeks_is_brought_to_the_season_where_the_place_is_known(month: int) -> None:
+    """A steep roof to the west; the shape in mind is another one."""
+    now = datetime(2026, month, 15, tzinfo=UTC)
+
+    def west(at: datetime) -> float:
+        quarter = int(at.timestamp()) // 900
+        return 6000.0 * clear_sky(quarter, Place(45.0, 0.0))
+
+    history, edges = Course(past(21, west, until=now)), slot_edges(now)
+    came = [west(start) for start in edges[:-1]]
+    errors = {}
+    for place in (None, BERLIN):
+        found = pv_forecast(history, edges, place=place).expected_w
+        errors[place] = sum(abs(one - other) for one, other in zip(found, came, strict=True))
+    assert errors[BERLIN] < 0.6 * errors[None]
+
+
+def test_the_next_days_hours_do_not_depend_on_where_the_season_stands_still() -> None:
+    forecast = [pv_forecast(Course(past(14, sun)), slot_edges(NOW), place=place).expected_w for place in (None, BERLIN)]
+    assert sum(forecast[1]) == pytest.approx(sum(forecast[0]), rel=0.02)  # in June two weeks change little
 
 
 def test_the_band_holds_four_days_of_five_and_is_narrower_for_the_next_hours() -> None:
