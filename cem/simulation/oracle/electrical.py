@@ -7,7 +7,7 @@ from cem.model.resource import Resource, Role
 from cem.model.setpoint import WriteState
 from cem.model.site import GuaranteedMinimum, Site
 from cem.simulation.oracle.facts import LOCKED, ChargerFact, SwitchedFact
-from cem.simulation.oracle.seen import SAFE_WITHIN_S, Bounds, Lasting, Seen, Told, Violation, Window
+from cem.simulation.oracle.seen import SAFE_WITHIN_S, TRIED_AGAIN_S, Bounds, Lasting, Seen, Told, Violation, Window
 
 PHASES = ("L1", "L2", "L3")
 BANDS = {phase: ((1.1, 60.0, f"{phase}>1.1"), (1.45, 5.0, f"{phase}>1.45")) for phase in PHASES}
@@ -208,7 +208,8 @@ def _blind(seen: Seen) -> bool:
 class ImportLimit(_SiteLimit):
     """I2: the mean import of a minute within the limit, 50 W or 2 % above at most.
 
-    Excused while what nobody controls needs more, and what can be controlled takes nothing or its guaranteed minimum.
+    Excused while what nobody controls needs more, and what can be controlled takes nothing or its guaranteed minimum. A
+    car that was found not to follow is tried again after five minutes (F13): so long nobody controls it either.
     """
 
     name = "I2"
@@ -219,6 +220,17 @@ class ImportLimit(_SiteLimit):
         self._minimum_w = guaranteed_w(site)
         self._drew: dict[str, float] = {}
         self._stood: dict[str, tuple[int, float]] = {}  # the state of what is switched, and since when
+        self._deaf_s: dict[str, float] = {}  # when each car last did not obey
+
+    def _given_up_w(self, seen: Seen) -> float:
+        """What cars take that could be told again, and are not yet."""
+        self._deaf_s |= {car.resource.id: seen.at_s for car in seen.facts.chargers if not car.obeys}
+        untold = {o.resource_id for o in seen.outcomes if o.state is WriteState.NOT_EFFECTIVE}
+        return sum(
+            car.power_w for car in seen.facts.chargers
+            if car.obeys and car.resource.id in untold
+            and seen.at_s - self._deaf_s.get(car.resource.id, float("-inf")) < TRIED_AGAIN_S
+        )  # fmt: skip
 
     def _left_w(self, seen: Seen) -> float:
         """What may have run for a while starts when its own thermostat says so, like any other load."""
@@ -240,11 +252,14 @@ class ImportLimit(_SiteLimit):
 
     def _most_w(self, seen: Seen) -> float:
         """What nobody controls, and the guaranteed minimum on top of it."""
-        return seen.facts.uncontrolled_w + self._minimum_w if self._minimum_w else float("-inf")
+        if not self._minimum_w:
+            return float("-inf")
+        return seen.facts.uncontrolled_w + self._given_up_w(seen) + self._minimum_w
 
     def _excused(self, seen: Seen, limit: float, own_w: float) -> bool:
         del limit  # whatever it is: nothing more can be taken away, but for what has just begun by itself
-        return seen.facts.controlled_import_w - own_w <= self._minimum_w + IDLE_W
+        controlled_w = seen.facts.controlled_import_w - self._given_up_w(seen)
+        return controlled_w - own_w <= self._minimum_w + IDLE_W
 
 
 class ExportLimit(_SiteLimit):
@@ -289,7 +304,10 @@ class ExportLimit(_SiteLimit):
             if key in before and state == before[key][1] and before[key][0] - power_w > JUMP_W
         }  # fmt: skip
         # a car that follows its offer takes it as a whole
-        followed = {c.resource.id for c in cars if c.power_w >= c.offered_a * max(1, c.phases) * volts - JUMP_W}
+        followed = {
+            c.resource.id for c in cars
+            if c.state != "A" and c.power_w >= c.offered_a * max(1, c.phases) * volts - JUMP_W
+        }  # fmt: skip
         most_w, grid_w = seen.limit_w("import"), self._grid_w
         self._grid_w = seen.facts.grid_w
         early_w = float("inf") if most_w is None else most_w - grid_w  # so far the panels could be closed before it

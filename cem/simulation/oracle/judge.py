@@ -92,6 +92,7 @@ class Oracle:
 
     def stopping(self) -> None:
         """The gateway's next end will be an orderly one: its devices must be handed back."""
+        self._follow_gateway(self._plant.house.elapsed_s)  # it may have been started since the last step
         self._handed_back = True
 
     def _blocks(self, simulated: str) -> tuple[Block, ...]:

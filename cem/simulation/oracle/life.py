@@ -163,6 +163,8 @@ class HandBack:
         self._started_s: float | None = None
         self._spoken: set[str] = set()  # the devices that the present, or last, gateway has written to
         self._ran_s = 0.0
+        self._ran = False  # at the step before
+        self._died_s: float | None = None
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
@@ -172,6 +174,9 @@ class HandBack:
                 self._started_s, self._spoken = seen.started_s, set()
             self._spoken |= {write.device_id for write in seen.writes if not write.former}
             self._ran_s = seen.runs_for_s()
+        elif seen.died_s != self._died_s and not self._ran:  # one that lived between two steps
+            self._spoken, self._ran_s = {write.device_id for write in seen.writes}, 0.0
+        self._ran, self._died_s = seen.runs, seen.died_s
         if seen.runs or not seen.handed_back or seen.died_s is None or seen.at_s - seen.died_s < HANDED_S:
             self._told = Told()
             return []

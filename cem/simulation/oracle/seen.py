@@ -15,6 +15,8 @@ from cem.simulation.oracle.facts import Facts
 
 SAFE_WITHIN_S = 60.0
 """F1: safe mode for what depended on a silent device."""
+TRIED_AGAIN_S = 300.0
+"""F13: what does not follow is tried again so often."""
 
 
 @dataclass(frozen=True, slots=True)

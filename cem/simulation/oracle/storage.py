@@ -8,14 +8,12 @@ from cem.model.resource import Control
 from cem.model.setpoint import Health, Setpoint, WriteState
 from cem.model.site import Site
 from cem.simulation.oracle.facts import BatteryFact
-from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
+from cem.simulation.oracle.seen import TRIED_AGAIN_S, Bounds, Lasting, Seen, Told, Violation
 
 MOVES_W = 100.0
 """A battery below this power stands still."""
 ROUNDING_PCT = 0.15
 """What the state of charge may be off by, as the device tells it."""
-TRIED_AGAIN_S = 300.0
-"""F13: what does not follow is tried again so often."""
 OWN_WILL = frozenset({"plan", "rule"})
 """Sources of what nobody outside asked for."""
 JUMP_PCT_PER_S = 0.1
