@@ -94,6 +94,16 @@ class Volts:
 
 
 @value(frozen=True, slots=True)
+class Metered:
+    """The meter's last word, and what moves by our will as it was read with it."""
+
+    grid_w: float
+    at_s: float  # monotonic
+    battery_w: float  # of all batteries
+    cars_w: Mapping[str, float]  # by charging point, of those that tell as often as the meter
+
+
+@value(frozen=True, slots=True)
 class Imposed:
     """The grid's limit on one side that was last in force, a magnitude."""
 
@@ -134,7 +144,7 @@ class Memory:
     moved: tuple[tuple[float, float], ...] = ()  # (monotonic s, W) of all that moves by our will, of the last seconds
     loads_w: tuple[float, ...] = ()  # the last ones as they came out of the measurements
     volts: Volts | None = None  # while a curve of the grid asks for it
-    metered: tuple[float, float, float] | None = None  # the meter's last word, when, and the batteries' power with it
+    metered: Metered | None = None
     trend: Trend | None = None  # of load and sun
     free_trend: Trend | None = None  # without the roofs that an export limit bounds
     switches: Mapping[str, SwitchMemory] = field(default_factory=lambda: MappingProxyType({}))

@@ -1,8 +1,9 @@
 """What the house itself takes, told apart from what we move: meters and devices do not show a change together."""
 
 import math
+from types import MappingProxyType
 
-from cem.control.memory import Memory
+from cem.control.memory import Memory, Metered
 from cem.control.picture import Picture
 from cem.control.tuning import LOAD_SURE_TICKS, METER_LATE_S, SKEW_HOLD_S
 from cem.model.values import replace
@@ -10,8 +11,6 @@ from cem.model.values import replace
 SAME_SHARE = 0.1
 SAME_W = 100.0
 Moved = tuple[tuple[float, float], ...]
-Metered = tuple[float, float, float]
-"""A word of the meter: W, when (monotonic s), and what the batteries did as it was read, W."""
 
 
 def steady(picture: Picture, memory: Memory, now_s: float) -> tuple[Picture, Moved, tuple[float, ...]]:
@@ -51,14 +50,22 @@ def steady(picture: Picture, memory: Memory, now_s: float) -> tuple[Picture, Mov
 def as_metered(picture: Picture, memory: Memory) -> tuple[Picture, Metered | None]:
     """The picture, where the meter has said nothing new, with the load of its last word; and that word.
 
-    A battery that goes on moving meanwhile would be taken for a load that moves against it, which it then follows.
+    A battery or a car that goes on moving meanwhile would be taken for a load that moves against it, and followed.
     """
     if picture.grid_w is None or picture.grid_at_s is None or picture.load_w is None:
         return picture, None
     before = memory.metered
-    if before is None or before[:2] != (picture.grid_w, picture.grid_at_s) or apart(picture) != memory.apart:
-        return picture, (picture.grid_w, picture.grid_at_s, picture.battery_w)
-    moved_w = picture.battery_w - before[2]
+    if (
+        before is None
+        or (before.grid_w, before.at_s) != (picture.grid_w, picture.grid_at_s)
+        or apart(picture) != memory.apart
+    ):
+        # a car that is told seldom may have done before the meter's word what it tells after it
+        cars_w = {charger.resource.id: charger.power_w for charger in picture.chargers if not charger.late}
+        return picture, Metered(picture.grid_w, picture.grid_at_s, picture.battery_w, MappingProxyType(cars_w))
+    moved_w = picture.battery_w - before.battery_w
+    for charger in picture.chargers:
+        moved_w += charger.power_w - before.cars_w.get(charger.resource.id, charger.power_w)
     return (replace(picture, load_w=picture.load_w + moved_w) if moved_w else picture), before
 
 

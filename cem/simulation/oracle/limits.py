@@ -291,7 +291,10 @@ class ExportLimit(_SiteLimit):
             if key in before and state == before[key][1] and before[key][0] - power_w > JUMP_W
         }  # fmt: skip
         # a car that follows its offer takes it as a whole
-        followed = {c.resource.id for c in cars if c.power_w >= c.offered_a * max(1, c.phases) * volts - JUMP_W}
+        followed = {
+            c.resource.id for c in cars
+            if c.state != "A" and c.power_w >= c.offered_a * max(1, c.phases) * volts - JUMP_W
+        }  # fmt: skip
         most_w, grid_w = seen.limit_w("import"), self._grid_w
         self._grid_w = seen.facts.grid_w
         early_w = float("inf") if most_w is None else most_w - grid_w  # so far the panels could be closed before it
