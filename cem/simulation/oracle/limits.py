@@ -297,8 +297,10 @@ class ExportLimit(_SiteLimit):
         }  # fmt: skip
         most_w, grid_w = seen.limit_w("import"), self._grid_w
         self._grid_w = seen.facts.grid_w
-        early_w = float("inf") if most_w is None else most_w - grid_w  # so far the panels could be closed before it
-        return sum(watts for key, watts in less_w.items() if key not in followed or watts > early_w)
+        early_w = float("inf") if most_w is None else max(0.0, most_w - grid_w)
+        told_w = sum(watts for key, watts in less_w.items() if key in followed)
+        by_itself_w = sum(watts for key, watts in less_w.items() if key not in followed)
+        return by_itself_w + max(0.0, told_w - early_w)  # so far the panels could be closed before it
 
     def _power_w(self, seen: Seen) -> float:
         return -seen.facts.grid_w
