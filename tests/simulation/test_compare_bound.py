@@ -9,7 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cem.simulation.compare.bound import Appointment, House, Store, bound_of
+from cem.simulation.compare.bound import Appointment, House, Store, SunShare, Taper, bound_of
+from cem.simulation.compare.house import best_minutes
+from hw_sim.physics.calendar import Calendar
+from hw_sim.physics.ev import ChargingPoint
+from hw_sim.specs import EvSpec
 
 N = 24
 
@@ -121,3 +125,83 @@ def test_no_way_to_run_a_house_undercuts_it(seed: int) -> None:
     settled = bill - 0.2 * (stored - battery.stored_kwh)
     assert math.isfinite(settled)
     assert bound_of(house).settled <= settled + 1e-7
+
+
+def _nearly_full(**changes: object) -> Store:
+    car = Store("car", 57.0, 0.0, 60.0, np.full(N, 11.04), np.zeros(N), np.full(N, 0.92), least_kw=4.14)
+    return replace(car, **changes)  # type: ignore[arg-type]
+
+
+def test_a_nearly_full_car_takes_less() -> None:
+    prices = np.where(np.arange(N) == 3, 0.1, 0.4)
+    due = (Appointment(3, 59.9),)
+    hours = np.full(N, 0.25)
+    free = bound_of(_house(hours=hours, import_price=prices, stores=(_nearly_full(appointments=due),)))
+    tapers = _nearly_full(appointments=due, taper=Taper(3.0, 4.14))
+    slow = bound_of(_house(hours=hours, import_price=prices, stores=(tapers,)))
+    assert free.power_kw["car"][3] == pytest.approx(11.04)
+    room = 0.1 + 0.5 * 0.92 * 0.25 * 5.94  # kWh, half way through that quarter hour
+    assert slow.power_kw["car"][3] == pytest.approx(4.14 + (11.04 - 4.14) / 3.0 * room, abs=0.01)
+    assert slow.bill > free.bill + 0.3
+
+
+def test_a_car_that_cannot_charge_slowly_has_no_more_of_a_small_sun_than_in_the_time_that_it_runs() -> None:
+    """The sun leaves 2 kW for half of each hour; the car takes 4.14 kW, or nothing, and needs 2.07 kWh in the hour."""
+    spare = np.tile(np.repeat([2.0, 0.0], 30), N)
+    lines = best_minutes(spare, np.arange(0, 60 * N + 1, 60))
+    shares = tuple(SunShare(base, slope, np.zeros(N)) for base, slope in lines)
+    car = _nearly_full(stored_kwh=0.0, gain=np.ones(N), appointments=(Appointment(0, 2.07),))
+    house = _house(load_kw=np.zeros(N), sun_kw=np.full(N, 1.0), given_kw=np.full(N, 1.0), stores=(car,))
+    found = bound_of(replace(house, sun_shares=shares))
+    assert found.bill + 0.08 * 23.0 == pytest.approx(0.3 * 1.07)  # half an hour at 4.14 kW, of which 2 from the sun
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_no_way_to_charge_a_car_undercuts_it(seed: int) -> None:
+    """The simulated car, offered anything, with a sun that changes by the minute."""
+    rng = random.Random(seed)
+    spec = EvSpec(capacity_wh=60_000, soc_pct=rng.uniform(80, 99), plugged_at_start=True)
+    car, slots, step_s = ChargingPoint(spec, Calendar("UTC")), 12, 10
+    price = np.array([rng.choice((0.1, 0.25, 0.4)) for _ in range(slots)])
+    spare = np.repeat([max(rng.uniform(-2.0, 6.0), 0.0) for _ in range(slots * 5)], 3)
+    begin_kwh, bill = car.soc_wh / 1000.0, 0.0
+    for minute in range(15 * slots):
+        if minute % rng.choice((1, 5, 15)) == 0:
+            car.offered_a = rng.choice((0.0, 0.0, 6.0, 10.0, 16.0))
+        for step in range(60 // step_s):
+            car.step(step_s, 60.0 * minute + step_s * (step + 1), (230.0, 230.0, 230.0))
+            grid_kw = car.power_w / 1000.0 - spare[minute]
+            bill += grid_kw * step_s / 3600.0 * (price[minute // 15] if grid_kw > 0 else 0.08)
+    lines = best_minutes(spare, np.arange(0, 15 * slots + 1, 15))
+    mean = spare.reshape(slots, 15).mean(axis=1)
+    store = Store(
+        "car",
+        begin_kwh,
+        0.0,
+        60.0,
+        np.full(slots, 11.04),
+        np.zeros(slots),
+        np.full(slots, spec.efficiency),
+        end_value=0.3,
+        least_kw=4.14,
+        taper=Taper(3.0, 4.14),
+    )
+    endless = np.full(slots, np.inf)
+    house = House(
+        np.full(slots, 0.25),
+        price,
+        np.full(slots, 0.08),
+        np.zeros(slots),
+        mean,
+        endless,
+        endless,
+        (store,),
+        mean,
+        tuple(SunShare(base, slope, np.zeros(slots)) for base, slope in lines),
+    )
+    settled = bill - 0.3 * (car.soc_wh / 1000.0 - begin_kwh)
+    found = bound_of(house)
+    assert found.settled <= settled + 1e-7
+    held = replace(store, appointments=(Appointment(slots - 1, car.soc_wh / 1000.0),), end_value=0.0)
+    assert bound_of(replace(house, stores=(held,))).bill <= bill + 1e-7

@@ -2,13 +2,14 @@
 
 A bound by construction. Every way in which a house can be run is a way through this programme: powers are means of
 slots in which the prices stay, so what happens within a slot is one of its ways; batteries may go in and out at once,
-tapers, fuses, reaction times and shared inverters are left out; a store may go as low as any of
+their tapers, fuses, reaction times and shared inverters are left out; a store may go as low as any of
 the compared policies went, and holds at each appointed time what the emptiest of those held that kept the appointment.
 Where the owner lets no battery be emptied into a car, cars and batteries take no more than what is bought and the sun
-leaves, or as much more as with a compared policy in that slot; and as a car takes nothing or its smallest current, a
-share of what it takes is bought while the sun leaves less than that. Limits hold in slots that they cover whole, and
-never below what a policy took. A heat pump's store is never colder than with the coldest of the policies, and the
-machine always as good as it is then, with as little lost.
+leaves, or as much more as with a compared policy in that slot; and as a car takes nothing or its smallest current, it
+takes what the sun leaves in no more time than it needs at that, and buys the rest. A nearly full car takes less: no
+more than on the line through what it takes at last and what it takes before that. Limits hold in slots that they cover
+whole, and never below what a policy took. A heat pump's store is never colder than with the coldest of the policies,
+and the machine always as good as it is then, with as little lost.
 What is stored at the end is paid for as with every policy.
 """
 
@@ -40,6 +41,25 @@ class Appointment:
 
 
 @dataclass(frozen=True, slots=True)
+class SunShare:
+    """Of the sun that is left in a slot, cars that run so long, each at its least, take no more than `base_kw` and
+    `slope_kw` times that share of the slot; or `slack_kw` more, where a policy did. Mean kW per slot.
+    """
+
+    base_kw: Array
+    slope_kw: Array
+    slack_kw: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Taper:
+    """With less than `room_kwh` to take it takes less, at last `least_kw`."""
+
+    room_kwh: float
+    least_kw: float
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     """A battery, a car, a load with a daily need, a heat store: kWh stored; kW per slot at the terminal, magnitudes.
 
@@ -63,6 +83,7 @@ class Store:
     is_load: bool = False
     least_kw: float = 0.0
     wasted: bool = False
+    taper: Taper | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +99,7 @@ class House:
     export_limit_kw: Array
     stores: tuple[Store, ...] = ()
     given_kw: Array | None = None  # where no battery may be emptied into a car or another one: what is theirs unbought
-    spare_kw: Array | None = None  # and the most that the sun ever leaves in the slot
-    slack_kw: Array | None = None  # by how much a policy got round what follows from that
+    sun_shares: tuple[SunShare, ...] = ()  # and what they can have of the sun, running at least at their smallest
     peak_price: float = 0.0  # per kW of the highest mean import of a quarter hour, of each month
     quarter_of: NDArray[np.int64] | None = None  # number of each slot's quarter hour; None: each slot is one
     month_of: NDArray[np.int64] | None = None  # and of its month; None: all the same
@@ -236,18 +256,18 @@ def _into_cars(
                 made.add(rows, part.into, 1.0)
         for each in bought:
             made.add(rows, each, -1.0)
-    if house.spare_kw is not None and house.slack_kw is not None:
-        rows = made.row(np.full(len(house.hours), -np.inf), house.slack_kw)
+    for one in house.sun_shares:
+        rows = made.row(np.full(len(house.hours), -np.inf), one.base_kw + one.slack_kw)
         for store, part in zip(house.stores, parts, strict=True):
             if store.least_kw > 0.0:
-                made.add(rows, part.into, bought_share(house.spare_kw, store.least_kw))
+                made.add(rows, part.into, bought_share(one.slope_kw, store.least_kw))
         for each in bought:
             made.add(rows, each, -1.0)
 
 
-def bought_share(spare_kw: Array, least_kw: float) -> Array:
-    """What is bought at least of each kWh of something that takes `least_kw` or more while so much is to spare."""
-    return np.clip(1.0 - spare_kw / least_kw, 0.0, 1.0)
+def bought_share(slope_kw: Array, least_kw: float) -> Array:
+    """What is bought at least, beyond a base, of each kWh of something that takes `least_kw` or more."""
+    return np.clip(1.0 - slope_kw / least_kw, 0.0, 1.0)
 
 
 def _store(made: _Programme, store: Store, balance: NDArray[np.int64], hours: Array, missed: float) -> _Part:
@@ -271,12 +291,41 @@ def _store(made: _Programme, store: Store, balance: NDArray[np.int64], hours: Ar
     floors = made.row(np.full(n, store.floor_kwh), np.full(n, np.inf))
     made.add(floors, stored, 1.0)
     made.add(floors, below, 1.0)
+    if store.taper is not None:
+        _tapering(made, store, store.taper, into, stored, hours)
     for one in store.appointments:
         short = made.column(1, 0.0, np.inf, missed)
         row = made.row(np.array([one.least_kwh]), np.array([np.inf]))
         made.add(row, stored[one.slot : one.slot + 1], 1.0)
         made.add(row, short, 1.0)
     return _Part(into, out, stored)
+
+
+def _tapering(
+    made: _Programme,
+    store: Store,
+    taper: Taper,
+    into: NDArray[np.int64],
+    stored: NDArray[np.int64],
+    hours: Array,
+) -> None:
+    """Mean power against the room that is left: at its begin and end in the mean, since what falls in proportion takes
+    at least as long as at its middle (the inverse of a line is convex); at its most where energy leaves in the slot.
+    """
+    n = len(hours)
+    most_kw = float(store.max_in_kw.max())
+    if most_kw <= taper.least_kw:
+        return
+    share = store.max_in_kw / most_kw  # of the slot in which it can take anything
+    slope = share * (most_kw - taper.least_kw) / taper.room_kwh
+    drain = np.zeros(n) if store.drain_kwh is None else store.drain_kwh
+    before = np.where(drain > 0.0, 1.0, 0.5)  # the weight of the level at the slot's begin
+    room = share * taper.least_kw + slope * (store.capacity_kwh + drain)
+    room[0] -= slope[0] * before[0] * store.stored_kwh
+    rows = made.row(np.full(n, -np.inf), room)
+    made.add(rows, into, 1.0)
+    made.add(rows, stored, slope * (1.0 - before))
+    made.add(rows[1:], stored[:-1], (slope * before)[1:])
 
 
 def _through_the_meter(

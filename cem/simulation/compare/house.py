@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from cem.planning.flexible import LITRE_WH_PER_K
 from cem.simulation.account import TOLERANCE, TOLERANCE_W, limits_of
-from cem.simulation.compare.bound import Appointment, Array, House, Store, bought_share
+from cem.simulation.compare.bound import Appointment, Array, House, Store, SunShare, Taper, bought_share
 from cem.simulation.compare.course import Course
 from cem.simulation.compare.policies import Policy
 from cem.simulation.compare.run import Run, Task, quarter_of
@@ -21,6 +22,10 @@ SLOT_MIN = (15, 5, 1)
 """Lengths of a slot of the bound, minutes: the longest in which all prices stay."""
 MIN_CURRENT_A = 6.0
 """IEC 61851-1."""
+TOUCHED = (0.0, 0.25, 0.5, 0.75)
+"""Shares of a slot at which what the sun leaves in its best minutes is known from above."""
+TAPER_PCT = 5.0
+"""A simulated car with less than this share of its capacity to take takes less, at last its smallest current."""
 KEPT_PCT = 0.05
 """A battery's least level is known so well."""
 KEPT_K = 0.1
@@ -76,16 +81,15 @@ def house_of(task: Task, course: Course, runs: Mapping[Policy, Run], worth: Wort
 
 def _sun_for_cars(
     task: Task, here: Course, runs: Mapping[Policy, Run], slots: Slots
-) -> tuple[Array | None, Array | None, Array | None]:
-    """As `House` has them: given, spare, slack; none where a battery may be emptied into a car."""
+) -> tuple[Array | None, tuple[SunShare, ...]]:
+    """As `House` has them: given, and the shares of the sun; none where a battery may be emptied into a car."""
     if any(policy.into_car for policy in task.site().site.batteries):
-        return None, None, None
+        return None, ()
 
     def mean_kw(watts: Array) -> Array:
         return np.asarray(np.add.reduceat(watts, slots[:-1]) / np.diff(slots) / 1000.0, np.float64)
 
     spare_w = np.maximum(here.sun_w - here.load_w, 0.0)
-    spare_kw = np.asarray(np.maximum.reduceat(spare_w, slots[:-1]) / 1000.0, np.float64)
     flows = [
         [
             mean_kw(np.array(watts))
@@ -96,10 +100,29 @@ def _sun_for_cars(
     given = np.maximum.reduce([mean_kw(spare_w), *(car + battery - bought for car, battery, bought in flows)])
     least = [_least_kw(task, car) for car in task.scenario.home.ev]
     if not least:
-        return given, None, None
-    share = bought_share(spare_kw, max(least))
-    slack = np.maximum.reduce([np.zeros(len(spare_kw)), *(car * share - bought for car, _, bought in flows)])
-    return given, spare_kw, slack
+        return given, ()
+    found = []
+    for base_kw, slope_kw in best_minutes(spare_w / 1000.0, slots):
+        share = bought_share(slope_kw, max(least))
+        over = [car * share - bought - base_kw for car, _, bought in flows]
+        found.append(SunShare(base_kw, slope_kw, np.maximum.reduce([np.zeros(len(base_kw)), *over])))
+    return given, tuple(found)
+
+
+def best_minutes(spare_kw: Array, slots: Slots) -> list[tuple[Array, Array]]:
+    """What the sun leaves in the best minutes of each slot, by how many they are, from above: lines that touch it, as
+    (mean kW of the slot at no time, kW per share of the slot).
+    """
+    lines = []
+    for touched in TOUCHED:
+        bases, slopes = [], []
+        for begin, end in pairwise(slots.tolist()):
+            best = np.sort(spare_kw[begin:end])[::-1]
+            at = min(int(touched * (end - begin)), end - begin - 1)
+            slopes.append(float(best[at]))
+            bases.append(float((best[:at] - best[at]).sum()) / (end - begin))
+        lines.append((np.array(bases), np.array(slopes)))
+    return lines
 
 
 def _least_kw(task: Task, car: EvSpec) -> float:
@@ -168,7 +191,8 @@ def _cars(task: Task, here: Course, runs: Mapping[Policy, Run], worth: Worth, sl
     for car in home.ev:
         mine = here.cars[car.id]
         plugged = np.add.reduceat(mine.plugged, slots[:-1]) / np.diff(slots)
-        most_kw = min(car.max_a, car.car_max_a) * min(car.phases, car.car_phases) * home.grid.voltage_v / 1000.0
+        kw_per_amp = min(car.phases, car.car_phases) * home.grid.voltage_v / 1000.0
+        most_kw = min(car.max_a, car.car_max_a) * kw_per_amp
         stores.append(
             Store(
                 car.id,
@@ -182,6 +206,7 @@ def _cars(task: Task, here: Course, runs: Mapping[Policy, Run], worth: Worth, sl
                 end_value=worth.refill / car.efficiency,
                 least_kw=_least_kw(task, car),
                 appointments=tuple(_appointments(task, car.id, car.capacity_wh, runs, slots)),
+                taper=Taper(car.capacity_wh * TAPER_PCT / 100_000.0, MIN_CURRENT_A * kw_per_amp),
             )
         )
     return stores
