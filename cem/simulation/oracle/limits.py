@@ -215,7 +215,9 @@ class ImportLimit(_SiteLimit):
 
     def _most_w(self, seen: Seen) -> float:
         """What nobody controls, and the guaranteed minimum on top of it."""
-        return seen.facts.uncontrolled_w + self._minimum_w if self._minimum_w else float("-inf")
+        if not self._minimum_w:
+            return float("-inf")
+        return seen.facts.uncontrolled_w + self._given_up_w(seen) + self._minimum_w
 
     def _nothing_left(self, seen: Seen, own_w: float) -> Excuse | None:
         left_w = seen.facts.controlled_import_w - own_w - self._minimum_w - IDLE_W
