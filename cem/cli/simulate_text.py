@@ -77,14 +77,17 @@ def _limits(summary: dict[str, Any], out: Console) -> None:
 def _promises(promises: dict[str, Any], out: Console) -> None:
     left_out = f", {', '.join(promises['left_out'])} left out" if promises["left_out"] else ""
     judged = f"{promises['judged_steps']} steps judged by {len(promises['invariants'])} promises{left_out}"
-    if not promises["violations"]:
+    if promises["violations"]:
+        out.print(Text(f"{len(promises['violations'])} times a promise was broken ({judged}):", style="bold red"))
+    else:
         out.print(f"no promise broken ({judged})")
-        return
-    out.print(Text(f"{len(promises['violations'])} times a promise was broken ({judged}):", style="bold red"))
     for one in promises["violations"]:
         decided = f" (decided last: {one['decision']})" if one["decision"] else ""
         words = f"allowed {one['allowed']}; seen {one['seen']}{decided}"
         out.print(Text(f"  {one['invariant']} at {one['at_s']:.0f} s, {one['at'][:19]} UTC: {words}", style="red"))
+    for one in promises["excused"]:
+        much = f"{one['seconds']:.0f} s in {one['times']} times, by {one['most']:.0f} {one['unit']} at most"
+        out.print(Text(f"  excused: {one['invariant']}, {much}: {one['why']} ({one['source']})", style="dim"))
 
 
 def _expectations(results: Sequence[dict[str, Any]], out: Console) -> None:

@@ -56,7 +56,10 @@ def site_file(path: Path, table: SiteTable) -> SiteFile:
             connection=ElectricalConnection(**table.connection.model_dump()),
             tariff=tariff(table.tariff, table.timezone, table.currency),
             resources=tuple(resource for device in devices for resource in device.resources),
-            goals=tuple(ChargeGoal(g.resource, g.ready_by, g.energy_wh, g.soc_pct) for g in table.goal),
+            goals=tuple(
+                ChargeGoal(g.resource, g.ready_by, g.energy_wh, g.soc_pct) for g in table.goal if g.ready_by is not None
+            ),
+            learnt_cars=tuple(goal.resource for goal in table.goal if goal.ready_by is None),
             batteries=tuple(BatteryPolicy(b.resource, b.reserve_pct, b.grid_charge, b.into_car) for b in table.battery),
             circuits=tuple(circuit(c, table.connection) for c in table.circuit),
             groups=tuple(Group(g.id, g.name or g.id, g.members) for g in table.group),

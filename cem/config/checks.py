@@ -8,6 +8,7 @@ from cem.config.device_checks import DEVICE_CHECKS
 from cem.config.draft import Draft
 from cem.config.provider_checks import PROVIDER_CHECKS
 from cem.config.push_checks import PUSH_CHECKS
+from cem.config.schema import HABIT
 from cem.config.tariff_checks import TARIFF_CHECKS
 from cem.config.vtn_checks import VTN_CHECKS
 from cem.config.words import did_you_mean, duplicates, fault, one_of, shown
@@ -77,18 +78,29 @@ def goal_without_car(draft: Draft) -> Iterator[str]:
 
 
 def goal_without_amount(draft: Draft) -> Iterator[str]:
-    """A goal says how much: either in energy or as a state of charge."""
+    """A goal says how much: either in energy or as a state of charge; one that is learnt says nothing."""
     for index, goal in draft.goals.items():
-        sure = draft.sure(f"goal[{index}].energy_wh", f"goal[{index}].soc_pct")
-        if sure and (goal.energy_wh is None) == (goal.soc_pct is None):
+        sure = draft.sure(f"goal[{index}].energy_wh", f"goal[{index}].soc_pct", f"goal[{index}].ready_by")
+        if sure and goal.ready_by is None:
+            if goal.energy_wh is not None or goal.soc_pct is not None:
+                seen = "an amount beside a time that is learnt"
+                yield fault(f"goal[{index}]", seen, f'with ready_by = "{HABIT}" the amount is learnt too: leave it out')
+        elif sure and (goal.energy_wh is None) == (goal.soc_pct is None):
             seen = "neither energy_wh nor soc_pct" if goal.energy_wh is None else "both energy_wh and soc_pct"
             yield fault(f"goal[{index}]", seen, "exactly one of the two")
 
 
 def goal_twice(draft: Draft) -> Iterator[str]:
     """One goal per car and time of day."""
-    goals = ((f"goal[{i}]", f"{goal.resource} by {goal.ready_by:%H:%M}") for i, goal in draft.goals.items())
-    yield from duplicates(goals, "one goal per car and time")
+    timed = [
+        (f"goal[{i}]", f"{g.resource} by {g.ready_by:%H:%M}") for i, g in draft.goals.items() if g.ready_by is not None
+    ]
+    yield from duplicates(timed, "one goal per car and time")
+    for index, goal in draft.goals.items():
+        others = [i for i, other in draft.goals.items() if i != index and other.resource == goal.resource]
+        if draft.sure(f"goal[{index}].ready_by") and goal.ready_by is None and others:
+            seen = f"goal[{others[0]}] is of {goal.resource} too"
+            yield fault(f"goal[{index}].ready_by", seen, f'a car with ready_by = "{HABIT}" has no other goal')
 
 
 def battery_policy_without_battery(draft: Draft) -> Iterator[str]:

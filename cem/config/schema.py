@@ -25,6 +25,8 @@ MONTHS = tuple(range(1, 13))
 AREA_PATTERN = r"^[0-9]{2}[A-Z][0-9A-Z-]{12}[0-9A-Z]$"
 TARIFF_CODE_PATTERN = r"^E-[12]R-[A-Z0-9-]{1,60}-[A-P]$"
 TOPIC_PATTERN = r"^[A-Za-z0-9_.-]{1,32}(/[A-Za-z0-9_.-]{1,32}){0,3}$"
+HABIT = "habit"
+"""In place of a time: it is learnt of what the car does."""
 ID_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
 ID_IN_WORDS = "a small letter, then small letters, digits, - and _, at most 32 characters"
 
@@ -39,6 +41,15 @@ def _clock_time(value: object) -> object:
     if isinstance(value, time):
         return value
     raise ValueError('local time as "HH:MM" in quotes')
+
+
+def _goal_time(value: object) -> object:
+    if value == HABIT:
+        return None
+    try:
+        return _clock_time(value)
+    except ValueError as error:
+        raise ValueError(f'{error}, or "{HABIT}"') from error
 
 
 def _scalar(value: object) -> object:
@@ -57,6 +68,11 @@ Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Text = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
 ClockTime = Annotated[
     time, BeforeValidator(_clock_time), PlainSerializer(lambda value: f"{value:%H:%M}", return_type=str)
+]
+GoalTime = Annotated[
+    time | None,
+    BeforeValidator(_goal_time),
+    PlainSerializer(lambda value: HABIT if value is None else f"{value:%H:%M}", return_type=str),
 ]
 Power = Annotated[float, Field(ge=0, le=10_000_000_000)]
 Month = Annotated[int, Field(ge=1, le=12)]
@@ -259,10 +275,10 @@ class DeviceTable(Table):
 
 
 class GoalTable(Table):
-    """`[[goal]]`: a standing charge goal of a car."""
+    """`[[goal]]`: a standing charge goal of a car; `ready_by` None, in the file "habit": time and amount are learnt."""
 
     resource: Id
-    ready_by: ClockTime
+    ready_by: GoalTime
     energy_wh: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     soc_pct: Annotated[float, Field(gt=0, le=100)] | None = None
 

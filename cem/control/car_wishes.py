@@ -34,6 +34,8 @@ def wish(scene: Scene, charger: ChargerPicture) -> Wish:
         return Wish(0.0, Rank.USER, act.by, f"paused by the owner{end}", ASKED)
     goal = goal_of(scene, charger)
     found = _by_goal(scene, charger.resource.id, goal, most_w) if goal is not None and most_w > 0.0 else None
+    if found is None and goal is None and _came_since(scene, charger):
+        found = _not_planned_yet()
     found = found or _planned(scene, charger, most_w)
     return found if act is None else replace(found, asked_at=act.made_at)
 
@@ -82,12 +84,23 @@ def _by_goal(scene: Scene, resource_id: str, goal: Goal, most_w: float) -> Wish 
     if goal.missing_wh / most_w < left_h * (1.0 - EV_LATE_SHARE):
         if scene.slot is None or scene.intent(resource_id) is not None:
             return None
-        return Wish(
-            math.inf, Rank.PLAN, "plan", "waits for a new plan: this one was made without the car", surplus=True
-        )
+        return _not_planned_yet()
     when = words.clock(goal.due, scene.site.zone)
     reason = f"charges at full power: {goal.missing_wh / 1000:.1f} kWh are missing until {when}"
     return Wish(most_w, Rank.USER, goal.source, reason, LATE)
+
+
+def _came_since(scene: Scene, charger: ChargerPicture) -> bool:
+    """Whether a car whose habits count came after the plan was asked for."""
+    plan, resource_id = scene.inputs.plan, charger.resource.id
+    if plan is None or scene.slot is None or resource_id not in scene.site.learnt_cars:
+        return False
+    return scene.intent(resource_id) is None and resource_id not in plan.plugged
+
+
+def _not_planned_yet() -> Wish:
+    said = "waits for a new plan: this one was made without the car"
+    return Wish(math.inf, Rank.PLAN, "plan", said, surplus=True)
 
 
 def _planned(scene: Scene, charger: ChargerPicture, most_w: float) -> Wish:

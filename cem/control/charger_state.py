@@ -16,10 +16,14 @@ from cem.control.tuning import (
 from cem.model.values import replace
 
 
-def observed(charger: ChargerPicture, before: ChargerMemory | None, now_s: float) -> ChargerMemory:
-    """The memory brought up to what the charger shows now."""
+def observed(
+    charger: ChargerPicture, before: ChargerMemory | None, now_s: float, follows_in_s: float = EV_FOLLOW_S
+) -> ChargerMemory:
+    """The memory brought up to what the charger shows now; its car is seen to follow after `follows_in_s`."""
     if before is None or not before.met:
-        return _met(charger, before, now_s)
+        return replace(_met(charger, before, now_s), follows_in_s=follows_in_s)
+    if before.follows_in_s != follows_in_s:
+        before = replace(before, follows_in_s=follows_in_s)
     if charger.closed != before.closed:
         # minimum times count from the contactor's own doing, seconds after our word; closed against it is not ours
         foreign = charger.closed and before.limit_a == 0.0
@@ -32,7 +36,7 @@ def observed(charger: ChargerPicture, before: ChargerMemory | None, now_s: float
     known = before
     if before.limit_a < least_a:
         return before
-    followed = now_s - before.offered_at_s >= EV_FOLLOW_S
+    followed = now_s - charger.age_s - before.offered_at_s >= before.follows_in_s
     if drawing:
         return replace(known, idle_since_s=None, drew=True)
     if before.drew and followed and before.limit_a < EV_STOPS_BELOW_A and before.least_a < EV_STOPS_BELOW_A:
@@ -90,7 +94,11 @@ def asleep_a(charger: ChargerPicture, memory: ChargerMemory) -> float:
 def spare_a(charger: ChargerPicture, memory: ChargerMemory, now_s: float) -> float | None:
     """The most that is worth keeping for the car: a little above what it is seen to draw; None: not known yet."""
     asked_at_s = max(memory.offered_at_s, memory.switched_at_s)  # a car that has just begun still rises
-    if charger.power_w <= EV_DRAWS_W or memory.limit_a == 0.0 or now_s - asked_at_s < EV_FOLLOW_S:
+    if (
+        charger.power_w <= EV_DRAWS_W
+        or memory.limit_a == 0.0
+        or now_s - charger.age_s - asked_at_s < memory.follows_in_s
+    ):
         return None
     if uses(charger, memory.limit_a):
         return None
@@ -111,9 +119,16 @@ def reserved_w(charger: ChargerPicture, limit_a: float, memory: ChargerMemory, n
     return max(charger.power_w, limit_a * charger.watts_per_amp)
 
 
+def told_w(charger: ChargerPicture, memory: ChargerMemory, now_s: float) -> float:
+    """What the car was told before this tick, as long as it may not have followed it yet; 0 later."""
+    asked_at_s = max(memory.offered_at_s, memory.switched_at_s)
+    follows = charger.plugged and now_s - charger.age_s - asked_at_s < memory.follows_in_s
+    return memory.limit_a * charger.watts_per_amp if follows else 0.0
+
+
 def leaving_w(charger: ChargerPicture, memory: ChargerMemory, now_s: float) -> float:
     """What the car still draws beyond its offer, as long as it may just be following it."""
-    follows = now_s - max(memory.offered_at_s, memory.switched_at_s) < EV_FOLLOW_S
+    follows = now_s - max(memory.offered_at_s, memory.switched_at_s) < memory.follows_in_s
     return max(0.0, charger.power_w - memory.limit_a * charger.watts_per_amp) if follows else 0.0
 
 
@@ -127,7 +142,7 @@ def _offered_a(charger: ChargerPicture) -> float:
 def kept_on(memory: ChargerMemory, now_s: float) -> bool:
     """Whether it may not be switched off yet: its contactor has just closed, or the car was just asked to close it."""
     for_s = now_s - memory.switched_at_s
-    return memory.limit_a > 0.0 and for_s < (EV_MIN_ON_S if memory.closed else EV_FOLLOW_S)
+    return memory.limit_a > 0.0 and for_s < (EV_MIN_ON_S if memory.closed else memory.follows_in_s)
 
 
 def after(charger: ChargerPicture, memory: ChargerMemory, limit_a: float, now_s: float) -> ChargerMemory:

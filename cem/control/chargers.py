@@ -1,7 +1,7 @@
 """Charging points: how much current each may draw this tick."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from cem.control import charger_state, phases
 from cem.control.car_wishes import wish
@@ -65,7 +65,7 @@ def _room_w(scene: Scene, charger: ChargerPicture, limits: Limits, surplus: bool
 
 def _candidate(scene: Scene, charger: ChargerPicture, limits: Limits) -> Candidate:
     now_s = scene.now_s
-    memory = charger_state.observed(charger, scene.memory.chargers.get(charger.resource.id), now_s)
+    memory = charger_state.observed(charger, scene.memory.chargers.get(charger.resource.id), now_s, scene.follows_in_s)
     wanted = wish(scene, charger)
     pause = ""
     least_a = charger_state.least_a(charger, memory)
@@ -158,7 +158,8 @@ def choices(
 ) -> list[ChargerChoice]:
     """One choice per charging point, in the site's order; `into` takes the new memories."""
     by_id = {candidate.charger.resource.id: candidate for candidate in found}
-    slack_w = _slack_w(scene, shares)
+    given_a = {key: _given_a(scene, car, shares[key], limits) for key, car in by_id.items()}
+    waiting = _waiting(scene, found, given_a)
     result = []
     for charger in scene.picture.chargers:
         candidate = by_id.get(charger.resource.id)
@@ -166,27 +167,18 @@ def choices(
             result.append(_vacant(scene, charger))
             continue
         got = shares[charger.resource.id]
-        given_a = limit_a = float(math.floor(got.level + 1e-9))
-        by = limits.behind.get(got.bound_by or "")
-        if limit_a == 0.0 and candidate.memory.limit_a > 0.0 and by is not None and scene.unheard(by.source):
-            given_a = limit_a = min(candidate.memory.limit_a, candidate.claim.least)
-        watts = candidate.charger.watts_per_amp
-        rise_w = watts * given_a - max(watts * candidate.memory.limit_a, candidate.charger.power_w)
-        if rise_w > max(0.0, slack_w):
-            limit_a = candidate.memory.limit_a
-        elif rise_w > 0.0:
-            slack_w -= rise_w
+        limit_a = candidate.memory.limit_a if charger.resource.id in waiting else given_a[charger.resource.id]
         memory = charger_state.after(candidate.charger, candidate.memory, limit_a, scene.now_s)
         waits = limit_a == 0.0 and candidate.wish.power_w > 0.0
         since_s = candidate.memory.waits_since_s
         memory = replace(memory, waits_since_s=(scene.now_s if since_s is None else since_s) if waits else None)
         into[charger.resource.id] = memory
         choice = _explained(scene, candidate, limit_a, got, limits)
-        if limit_a < given_a:
+        if charger.resource.id in waiting:
             wanted = candidate.wish
             reason = f"{wanted.reason}; waits until others have made room"
             choice = replace(choice, rank=wanted.rank, source=wanted.source, reason=reason)
-        kept_w = charger_state.reserved_w(candidate.charger, given_a, memory, scene.now_s)
+        kept_w = charger_state.reserved_w(candidate.charger, given_a[charger.resource.id], memory, scene.now_s)
         told = memory.phases if phases.switchable(charger) else None
         at_once = WAIT in candidate.claim.drains
         leaving_w = charger_state.leaving_w(candidate.charger, memory, scene.now_s)
@@ -202,23 +194,40 @@ def _vacant(scene: Scene, charger: ChargerPicture) -> ChargerChoice:
     return ChargerChoice(charger, 0.0, by.rank, by.source, f"{NO_CAR}; one that comes asks first: {scene.bound(by)}")
 
 
-def _slack_w(scene: Scene, shares: Mapping[str, Share]) -> float:
-    """What the meter leaves for cars to rise while others still have to make room; inf: nobody has.
+def _given_a(scene: Scene, car: Candidate, got: Share, limits: Limits) -> float:
+    """The current of its share; no less than it has, or the smallest, for a limit that nobody was heard of yet."""
+    amperes = float(math.floor(got.level + 1e-9))
+    by = limits.behind.get(got.bound_by or "")
+    if amperes == 0.0 and car.memory.limit_a > 0.0 and by is not None and scene.unheard(by.source):
+        return min(car.memory.limit_a, car.claim.least)
+    return amperes
+
+
+def _waiting(scene: Scene, found: Iterable[Candidate], given_a: Mapping[str, float]) -> frozenset[str]:
+    """The cars that may not rise yet, for others still have to make room.
 
     Batteries that charge give way to what is kept free for a car, and a car that is told less takes seconds to follow:
-    the other one begins when they have done so.
+    the other one rises when they have done so, as far as the meter leaves it. What one is on its way to, as it was told
+    before, it may still reach.
     """
     by, grid_w = scene.band.max_by, scene.picture.grid_w
     if by is None or grid_w is None:
-        return math.inf
-    falls = any(
-        c.power_w > shares[c.resource.id].level * c.watts_per_amp + EV_DRAWS_W
-        for c in scene.picture.chargers
-        if c.resource.id in shares
-    )
-    if not falls and all(b.power_w <= EV_DRAWS_W for b in scene.picture.batteries):
-        return math.inf
-    return scene.band.max_w - grid_w
+        return frozenset()
+    falls, left_w, rises_w = False, scene.band.max_w - grid_w, []
+    for car in sorted(found, key=lambda one: (one.claim.rank, one.claim.turn, one.claim.id)):
+        watts, power_w = car.charger.watts_per_amp, car.charger.power_w
+        told_w, given_w = charger_state.told_w(car.charger, car.memory, scene.now_s), watts * given_a[car.claim.id]
+        falls = falls or max(power_w, told_w) > given_w + EV_DRAWS_W
+        left_w -= max(0.0, told_w - power_w)
+        rises_w.append((car.claim.id, given_w - max(watts * car.memory.limit_a, power_w)))
+    waits = set()
+    if falls or any(b.power_w > EV_DRAWS_W for b in scene.picture.batteries):
+        for key, rise_w in rises_w:
+            if rise_w > max(0.0, left_w):
+                waits.add(key)
+            elif rise_w > 0.0:
+                left_w -= rise_w
+    return frozenset(waits)
 
 
 def _is_new(scene: Scene, charger: ChargerPicture) -> bool:

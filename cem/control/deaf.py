@@ -32,7 +32,16 @@ def unmoved(scene: Scene) -> frozenset[str]:
 
 
 def _unmoved(scene: Scene) -> frozenset[str]:
-    return unsteered(scene.site) | {o.resource_id for o in scene.inputs.outcomes if o.state in CONSUMERS}
+    return unsteered(scene.site) | heedless(scene)
+
+
+def heedless(scene: Scene) -> frozenset[str]:
+    """Whatever does not follow, or does not take what it is told."""
+    return scene.once(_heedless)
+
+
+def _heedless(scene: Scene) -> frozenset[str]:
+    return frozenset([o.resource_id for o in scene.inputs.outcomes if o.state in CONSUMERS])
 
 
 def unsteered(site: Site) -> frozenset[str]:
@@ -50,7 +59,7 @@ def shared(scene: Scene, claims: Iterable[Claim], pools: Pools, drawn_w: Mapping
     `drawn_w`: the measured power of each consumer.
     """
     claims = tuple(claims)
-    ids = frozenset([o.resource_id for o in scene.inputs.outcomes if o.state in CONSUMERS])
+    ids = heedless(scene)
     deaf = [c for c in claims if c.id in ids and c.id in drawn_w and c.use["site"] > 0.0]
     if not deaf:
         return share(claims, pools)

@@ -38,12 +38,12 @@ from cem.control.prices import Prices, prices_now
 from cem.control.safe import UNMANAGED, guaranteed, idle, import_limit, safe_setpoints, starts, unmanaged
 from cem.control.scene import Scene
 from cem.control.setpoints import made, shown
-from cem.control.steady import apart, steady
+from cem.control.steady import apart, as_metered, steady
 from cem.control.trend import Trend, followed
 from cem.control.tuning import LEASE_S, SKEW_S
 from cem.model.envelope import SITE, Envelope
 from cem.model.reading import NUMBERS
-from cem.model.resource import Role
+from cem.model.resource import Control, Role
 from cem.model.setpoint import Decision, Mode
 from cem.model.site import Site
 from cem.model.tick import Inputs
@@ -70,6 +70,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         site = site.once(phase_place.placeless)
         seen = look(site, inputs.snapshot, SKEW_S)
     picture, phases_a = phase_loss.guarded(seen, lost, memory.phases_a)
+    picture, metered = as_metered(picture, memory)
     picture = late_cars.supposed(picture, memory, inputs.now.mono_s)
     memory = black_start.followed(memory, picture, inputs.now.mono_s)
     picture, moved, loads_w = steady(picture, memory, inputs.now.mono_s)
@@ -86,8 +87,10 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         signs=watched,
         moved=moved,
         loads_w=loads_w,
+        metered=metered,
         volts=followed_volts(site, inputs, memory.volts),
-        trend=_trend(picture, memory, inputs.now.mono_s),
+        trend=_trend(memory.trend, picture.load_w, picture.pv_w, inputs.now.mono_s),
+        free_trend=_trend(memory.free_trend, picture.load_w, _free_roofs_w(picture, inputs), inputs.now.mono_s),
         phases_a=phases_a,
         places=places,
         managed=memory.managed | {battery.resource.id for battery in picture.batteries},
@@ -107,8 +110,18 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
     return shown(site, decision), known
 
 
-def _trend(picture: Picture, memory: Memory, now_s: float) -> Trend | None:
-    return None if picture.load_w is None else followed(memory.trend, picture.load_w + picture.pv_w, now_s)
+def _trend(before: Trend | None, load_w: float | None, pv_w: float, now_s: float) -> Trend | None:
+    return None if load_w is None else followed(before, load_w + pv_w, now_s)
+
+
+def _free_roofs_w(picture: Picture, inputs: Inputs) -> float:
+    """What the roofs give that nobody can bound."""
+    unheeding = {o.resource_id for o in inputs.outcomes if o.state in deaf.CONSUMERS}
+    return sum([
+        pv.power_w
+        for pv in picture.pvs
+        if Control.PV_LIMIT_W not in pv.resource.controls or pv.resource.id in unheeding
+    ])  # fmt: skip
 
 
 def _grids(site: Site, inputs: Inputs, memory: Memory) -> tuple[Envelope, ...]:
@@ -183,7 +196,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     relays = switched.choices(scene, shares, left, shed, switch_memories)
     rising_w = switched.rising_w(scene, relays, switch_memories)
     stores = batteries.choose(scene, _surroundings(scene, left, points, relays, rising_w), last_w)
-    roofs = panels.choose(scene, stores, switched.leaving_w(relays))
+    roofs = panels.choose(scene, stores, switched.leaving_w(relays), sum([p.leaving_w for p in points]))
     setpoints = made(scene, left, points, relays, stores, roofs)
     now = mode(scene)
     load_w = scene.picture.load_w

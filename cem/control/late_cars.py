@@ -6,7 +6,7 @@ cover it, and the fuse would be shared as if the car took it twice.
 
 from cem.control.memory import Memory
 from cem.control.picture import ChargerPicture, Picture
-from cem.control.tuning import EV_DRAWS_W, EV_FOLLOW_S
+from cem.control.tuning import EV_DRAWS_W
 from cem.model.values import replace
 
 
@@ -38,7 +38,7 @@ def _due_w(charger: ChargerPicture, memory: Memory, now_s: float) -> float:
     # its measurement has followed the last word; a contactor that was open by then stays so, a closed one that gives
     # nothing may give any time
     measured_at_s = now_s - charger.age_s
-    followed = measured_at_s - max(known.offered_at_s, known.switched_at_s) >= EV_FOLLOW_S
+    followed = measured_at_s - max(known.offered_at_s, known.switched_at_s) >= known.follows_in_s
     if followed and (draws or not charger.closed):
         return 0.0
     may_draw = charger.closed or (charger.plugged and not draws)

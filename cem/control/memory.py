@@ -8,6 +8,7 @@ from types import MappingProxyType
 from cem.control.phase_place import PlaceMemory
 from cem.control.prices import Prices
 from cem.control.trend import Trend
+from cem.control.tuning import EV_FOLLOW_S
 from cem.model.envelope import Rank
 from cem.model.reading import Reading
 from cem.model.values import value
@@ -35,6 +36,7 @@ class ChargerMemory:
     phases_wanted_since_s: float | None = None  # another number of phases would fit better, since then
     draws_phases: int | None = None  # on so many the car was seen to draw
     closed: bool = False  # current could flow when it was last read: the contactor is closed
+    follows_in_s: float = EV_FOLLOW_S  # its car is seen to follow a new offer after so long
     met: bool = True  # it was read in this run; what a former run left may have changed since
 
 
@@ -92,6 +94,16 @@ class Volts:
 
 
 @value(frozen=True, slots=True)
+class Metered:
+    """The meter's last word, and what moves by our will as it was read with it."""
+
+    grid_w: float
+    at_s: float  # monotonic
+    battery_w: float  # of all batteries
+    cars_w: Mapping[str, float]  # by charging point, of those that tell as often as the meter
+
+
+@value(frozen=True, slots=True)
 class Imposed:
     """The grid's limit on one side that was last in force, a magnitude."""
 
@@ -132,7 +144,9 @@ class Memory:
     moved: tuple[tuple[float, float], ...] = ()  # (monotonic s, W) of all that moves by our will, of the last seconds
     loads_w: tuple[float, ...] = ()  # the last ones as they came out of the measurements
     volts: Volts | None = None  # while a curve of the grid asks for it
-    trend: Trend | None = None  # of what nobody controls
+    metered: Metered | None = None
+    trend: Trend | None = None  # of load and sun
+    free_trend: Trend | None = None  # without the roofs that an export limit bounds
     switches: Mapping[str, SwitchMemory] = field(default_factory=lambda: MappingProxyType({}))
     seen: Mapping[str, Seen] = field(default_factory=lambda: MappingProxyType({}))
     signs: SignMemory = SignMemory()

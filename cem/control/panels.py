@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from cem.control import words
 from cem.control.battery_choice import BatteryChoice
 from cem.control.black_start import roofs_wait
-from cem.control.deaf import stores
+from cem.control.deaf import heedless, stores
 from cem.control.fold import fold
 from cem.control.picture import PvPicture
 from cem.control.scene import Scene
@@ -18,6 +18,9 @@ from cem.model.values import replace, value
 
 OPENS_W = 30.0
 """So far a bound roof may go beyond a limit until a battery has followed: well within what a minute's mean may."""
+
+RISES_SHARE = 0.1
+"""Of its rating: so far above what it gives a roof is left that has less sun than another, in one tick."""
 
 
 @value(frozen=True, slots=True)
@@ -31,8 +34,11 @@ class PvChoice:
     reason: str
 
 
-def choose(scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 0.0) -> list[PvChoice]:
-    """One choice per PV system that can be limited. `leaving_w` is drawn now and will not be after this tick.
+def choose(
+    scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 0.0, cars_w: float = 0.0
+) -> list[PvChoice]:
+    """One choice per PV system that can be limited. `leaving_w` is drawn now and will not be after this tick, and
+    `cars_w` will not be in some seconds: until then it may have to come from the grid.
 
     While an export limit is in force the bound is always sent, so that a cloud that passes does not overshoot.
     """
@@ -54,14 +60,26 @@ def choose(scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 
         # nobody sees what a bound roof could give: it opens a little beyond, as long as a battery can take more of it
         margin_w -= min(_could_take_w(scene, batteries), margin_w + OPENS_W)
     allowed = max(0.0, (picture.load_w or 0.0) + picture.ev_w + taken - leaving_w - least_w - margin_w - fixed)
-    rated = sum([_rating(pv) for pv in pvs])
+    allowed = max(0.0, allowed - min(cars_w, _import_room_w(scene)))
+    deaf = heedless(scene)
+    followers = [pv for pv in pvs if pv.resource.id not in deaf]
+    # one that does not follow is told its fair share all the same, while the others have what it leaves
+    left = max(0.0, allowed + sum([pv.power_w for pv in pvs if pv not in followers]))
+    parts = {pv.resource.id: allowed * _share(pv, pvs) for pv in pvs} | _parted(left, followers)
     choices = []
     for pv in pvs:
-        share = _rating(pv) / rated if rated > 0 else 1.0 / len(pvs)
-        limit_w = min(allowed * share, pv.resource.ratings.max_generation_w or float("inf"))
+        limit_w = min(parts[pv.resource.id], pv.resource.ratings.max_generation_w or float("inf"))
         reason = f"generates at most {words.power(limit_w)}: {scene.bound(by)}"
         choices.append(_own(scene, PvChoice(pv, limit_w, by.rank, by.source, reason)))
     return choices
+
+
+def _import_room_w(scene: Scene) -> float:
+    """How much more may be drawn from the grid for a moment."""
+    by = scene.band.max_by
+    if scene.gone or by is None:
+        return 0.0 if scene.gone else math.inf
+    return max(0.0, scene.band.max_w - scene.margins_w[0] - (scene.picture.grid_w or 0.0))
 
 
 def _could_take_w(scene: Scene, batteries: Sequence[BatteryChoice]) -> float:
@@ -104,6 +122,30 @@ def _own(scene: Scene, choice: PvChoice) -> PvChoice:
         return choice
     reason = f"generates at most {words.power(most_w)}: {scene.bound(by)}"
     return replace(choice, limit_w=most_w, rank=by.rank, source=by.source, reason=reason)
+
+
+def _parted(room_w: float, pvs: Sequence[PvPicture]) -> dict[str, float]:
+    """What each may give of what all may, by their ratings: what the sun does not give one is the others'.
+
+    One that gives less than its part keeps a little above what it gives, so that it rises with its sun step by step.
+    """
+    parts: dict[str, float] = {}
+    open_, left_w = list(pvs), room_w
+    while open_:
+        shares = {pv.resource.id: left_w * _share(pv, open_) for pv in open_}
+        keeps = {pv.resource.id: -pv.power_w + RISES_SHARE * _rating(pv) for pv in open_}
+        short = [pv for pv in open_ if keeps[pv.resource.id] < shares[pv.resource.id]]
+        if not short or len(short) == len(open_):
+            return parts | shares
+        parts |= {pv.resource.id: keeps[pv.resource.id] for pv in short}
+        left_w -= sum([keeps[pv.resource.id] for pv in short])
+        open_ = [pv for pv in open_ if pv not in short]
+    return parts
+
+
+def _share(pv: PvPicture, among: Sequence[PvPicture]) -> float:
+    rated = sum([_rating(one) for one in among])
+    return _rating(pv) / rated if rated > 0 else 1.0 / len(among)
 
 
 def _rating(pv: PvPicture) -> float:

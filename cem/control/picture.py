@@ -4,7 +4,7 @@ from cem.control.tuning import EV_DRAWS_W
 from cem.model.reading import Snapshot
 from cem.model.resource import Resource, Role
 from cem.model.site import Site
-from cem.model.values import lazy, value
+from cem.model.values import lazy, replace, value
 
 LOWEST_HZ, HIGHEST_HZ = 40.0, 70.0
 """Beyond these there is no frequency, whatever is told."""
@@ -97,6 +97,7 @@ class Picture:
     switched: tuple[SwitchedPicture, ...] = ()  # those that can be steered
     phases_a: tuple[float, ...] | None = None  # signed current per phase at the meter; None: it does not tell
     frequency_hz: float | None = None
+    grid_at_s: float | None = None  # when the meter was read, monotonic; None: it is stale
 
     @lazy
     def pv_w(self) -> float:
@@ -122,16 +123,18 @@ class Picture:
 def look(site: Site, snapshot: Snapshot, skew_s: float) -> Picture:
     """Reads the snapshot; a resource that is stale is left out, so its power counts as part of the load."""
     stale_s = site.connection.device_stale_s
-    batteries = tuple(b for r in site.of(Role.BATTERY) if (b := _battery(r, snapshot, stale_s)) is not None)
-    grid_s = min(
-        (age for meter in site.of(Role.GRID) if (age := snapshot.age_s(meter.id, "power_w")) is not None), default=0.0
-    )
-    chargers = tuple(c for r in site.of(Role.EV) if (c := _charger(r, snapshot, stale_s, grid_s)) is not None)
     pvs = tuple(
         PvPicture(r, power)
         for r in site.of(Role.PV)
         if (power := snapshot.number(r.id, "power_w", stale_s)) is not None
     )
+    batteries = tuple(
+        _beside_roof(b, pvs) for r in site.of(Role.BATTERY) if (b := _battery(r, snapshot, stale_s)) is not None
+    )
+    grid_s = min(
+        (age for meter in site.of(Role.GRID) if (age := snapshot.age_s(meter.id, "power_w")) is not None), default=0.0
+    )
+    chargers = tuple(c for r in site.of(Role.EV) if (c := _charger(r, snapshot, stale_s, grid_s)) is not None)
     grid = _grid_w(site, snapshot)
     load = None
     if grid is not None:
@@ -155,7 +158,15 @@ def look(site: Site, snapshot: Snapshot, skew_s: float) -> Picture:
         switched,
         _phases_a(site, snapshot),
         _frequency_hz(site, snapshot),
+        None if grid is None else _metered_at_s(site, snapshot),
     )
+
+
+def _metered_at_s(site: Site, snapshot: Snapshot) -> float | None:
+    for meter in site.of(Role.GRID):
+        reading = snapshot.reading(meter.id, "power_w")
+        return None if reading is None else reading.taken_at_s
+    return None
 
 
 def _steered(site: Site) -> tuple[Resource, ...]:
@@ -219,6 +230,16 @@ def _battery(resource: Resource, snapshot: Snapshot, stale_s: float) -> BatteryP
     charge = _least(snapshot.number(resource.id, "max_charge_w", stale_s), resource.ratings.max_charge_w)
     discharge = _least(snapshot.number(resource.id, "max_discharge_w", stale_s), resource.ratings.max_discharge_w)
     return BatteryPicture(resource, power, soc, charge, discharge)
+
+
+def _beside_roof(battery: BatteryPicture, pvs: tuple[PvPicture, ...]) -> BatteryPicture:
+    """What the roof behind the same inverter gives, its battery can't: an inverter has one rating for both."""
+    roofs = [pv for pv in pvs if pv.resource.device_id == battery.resource.device_id]
+    ratings_w = [pv.resource.ratings.max_generation_w for pv in roofs]
+    if not roofs or None in ratings_w:
+        return battery
+    left_w = sum([rating_w or 0.0 for rating_w in ratings_w]) + sum([min(0.0, pv.power_w) for pv in roofs])
+    return replace(battery, max_discharge_w=min(battery.max_discharge_w, max(0.0, left_w)))
 
 
 def _charger(resource: Resource, snapshot: Snapshot, stale_s: float, grid_s: float) -> ChargerPicture | None:

@@ -14,7 +14,7 @@ from cem.control.presence import gone
 from cem.control.prices import Prices
 from cem.control.spreading import Waiting
 from cem.control.trend import lead_w, room_w
-from cem.control.tuning import EXPORT_MARGIN_W, IMPORT_MARGIN_W, START_S
+from cem.control.tuning import EV_FOLLOW_S, EXPORT_MARGIN_W, IMPORT_MARGIN_W, START_S
 from cem.model.directive import LinkState
 from cem.model.envelope import Band, Envelope, Rank
 from cem.model.plan import Intent, Slot
@@ -104,6 +104,12 @@ class Scene:
         asked = site_dispatch(self.inputs)
         return asked is not None and asked.rank is Rank.OBLIGATION
 
+    @lazy
+    def follows_in_s(self) -> float:
+        """After so long a car is seen to follow a new offer: a measurement of the tick after next shows it at last."""
+        trend = self.memory.trend
+        return EV_FOLLOW_S if trend is None else max(EV_FOLLOW_S, 2.0 * trend.every_s)
+
     @property
     def first(self) -> bool:
         """The first tick of this run: nothing starts with a jump."""
@@ -157,10 +163,11 @@ class Scene:
 
     @lazy
     def _wished_w(self) -> tuple[float, float]:
-        trend, band = self.memory.trend, self.band
+        """A bounded roof opens as far as we let it: no trend that could run away from us beyond an export limit."""
+        known, band = self.memory, self.band
         return (
-            _margin_w(band.max_by, IMPORT_MARGIN_W + room_w(trend, importing=True)),
-            _margin_w(band.min_by, EXPORT_MARGIN_W + room_w(trend, importing=False)),
+            _margin_w(band.max_by, IMPORT_MARGIN_W + room_w(known.trend, importing=True)),
+            _margin_w(band.min_by, EXPORT_MARGIN_W + room_w(known.free_trend, importing=False)),
         )
 
     @lazy

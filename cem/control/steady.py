@@ -1,10 +1,11 @@
 """What the house itself takes, told apart from what we move: meters and devices do not show a change together."""
 
 import math
+from types import MappingProxyType
 
-from cem.control.memory import Memory
+from cem.control.memory import Memory, Metered
 from cem.control.picture import Picture
-from cem.control.tuning import EV_FOLLOW_S, LOAD_SURE_TICKS, METER_LATE_S, SKEW_HOLD_S
+from cem.control.tuning import LOAD_SURE_TICKS, METER_LATE_S, SKEW_HOLD_S
 from cem.model.values import replace
 
 SAME_SHARE = 0.1
@@ -46,6 +47,28 @@ def steady(picture: Picture, memory: Memory, now_s: float) -> tuple[Picture, Mov
     return replace(picture, load_w=sure_w + believed_w + picture.switched_w), moved, raws
 
 
+def as_metered(picture: Picture, memory: Memory) -> tuple[Picture, Metered | None]:
+    """The picture, where the meter has said nothing new, with the load of its last word; and that word.
+
+    A battery or a car that goes on moving meanwhile would be taken for a load that moves against it, and followed.
+    """
+    if picture.grid_w is None or picture.grid_at_s is None or picture.load_w is None:
+        return picture, None
+    before = memory.metered
+    if (
+        before is None
+        or (before.grid_w, before.at_s) != (picture.grid_w, picture.grid_at_s)
+        or apart(picture) != memory.apart
+    ):
+        # a car that is told seldom may have done before the meter's word what it tells after it
+        cars_w = {charger.resource.id: charger.power_w for charger in picture.chargers if not charger.late}
+        return picture, Metered(picture.grid_w, picture.grid_at_s, picture.battery_w, MappingProxyType(cars_w))
+    moved_w = picture.battery_w - before.battery_w
+    for charger in picture.chargers:
+        moved_w += charger.power_w - before.cars_w.get(charger.resource.id, charger.power_w)
+    return (replace(picture, load_w=picture.load_w + moved_w) if moved_w else picture), before
+
+
 def apart(picture: Picture) -> frozenset[str]:
     """What is read now, so that its power is told apart from the rest of the load."""
     return frozenset(
@@ -61,6 +84,6 @@ def _commanded_w(picture: Picture, memory: Memory, now_s: float) -> float:
     for charger in picture.chargers:
         known = memory.chargers.get(charger.resource.id)
         changed_s = -math.inf if known is None else max(known.offered_at_s, known.switched_at_s)
-        follows = known is not None and now_s - changed_s < EV_FOLLOW_S and charger.state in {"C", "D"}
+        follows = known is not None and now_s - changed_s < known.follows_in_s and charger.state in {"C", "D"}
         total += known.limit_a * charger.watts_per_amp if known is not None and follows else charger.power_w
     return total

@@ -4,9 +4,9 @@ import math
 
 from cem.model.values import value
 
-FOLLOW_S = 6.0  # a tick, the wait for the next write (4 s for some), and the device's own delay
+FOLLOW_S = 5.0  # after a tick: the wait for the next write (4 s for some), and the device's own delay
 SMOOTH_S = 5.0
-LONGEST_GAP_S = 10.0
+LONGEST_GAP_S = 10.0  # of what ticks oftener
 MOST_W = 1500.0  # no more room than this is kept, whatever the trend says
 MOST_LEAD_W = 50.0  # beyond a limit, to meet the trend half way: as much as a minute's mean may be
 
@@ -24,9 +24,11 @@ class Trend:
 
 def followed(before: Trend | None, house_w: float, now_s: float) -> Trend:
     """The trend with one more value. A step is no trend: of two changes one after the other the smaller counts."""
-    if before is None or now_s - before.at_s > LONGEST_GAP_S:
+    if before is None:
         return Trend(house_w, now_s)
     lasted_s = now_s - before.at_s
+    if lasted_s > max(LONGEST_GAP_S, 1.5 * before.every_s):
+        return Trend(house_w, now_s, every_s=lasted_s)  # a gap, or the first of long ticks
     if lasted_s < 0.5:  # a tick between two: the same measurements
         return before
     change = (house_w - before.house_w) / lasted_s
@@ -38,11 +40,11 @@ def followed(before: Trend | None, house_w: float, now_s: float) -> Trend:
 
 
 def room_w(trend: Trend | None, *, importing: bool) -> float:
-    """What to stay further inside a limit because of the trend."""
+    """What to stay further inside a limit because of the trend: what it brings until the next tick is followed."""
     if trend is None:
         return 0.0
     towards = trend.w_per_s if importing else -trend.w_per_s
-    return min(MOST_W, max(0.0, towards) * FOLLOW_S)
+    return min(MOST_W, max(0.0, towards) * (trend.every_s + FOLLOW_S))
 
 
 def lead_w(trend: Trend | None) -> float:

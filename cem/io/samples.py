@@ -57,6 +57,9 @@ _SCALES = {
 
 IMPORTED, EXPORTED, GENERATED, COST = "site.imported_wh", "site.exported_wh", "site.generated_wh", "site.cost"
 IMPORT_PRICE, EXPORT_PRICE = "site.import_price_per_kwh", "site.export_price_per_kwh"
+CHARGER_STATE, PLUGGED = "state", "plugged"
+_IEC61851 = {"A": 0.0, "B": 1.0, "C": 1.0, "D": 1.0}
+"""States of a charging point (IEC 61851-1, table A.1) in which no car is there, or one is."""
 _DERIVED = {
     IMPORTED: Scale("Wh", 1000, Fold.SUM),
     EXPORTED: Scale("Wh", 1000, Fold.SUM),
@@ -113,7 +116,11 @@ class SampleIntake:
                 taken[key] = reading.taken_at_s
                 value = reading.value
                 age_s = mono_s - reading.taken_at_s
-                if value is None or isinstance(value, str) or age_s > OLDEST_S:
+                if isinstance(value, str):
+                    if point != CHARGER_STATE:
+                        continue
+                    key, value = (resource_id, PLUGGED), plugged(value)
+                if value is None or age_s > OLDEST_S:
                     continue
                 if (found := series.get(key)) is None:
                     found = series[key] = ([], [])
@@ -133,6 +140,11 @@ class SampleIntake:
         times, values = into.series.setdefault((resource_id, point), ([], []))
         times.append(at_ms)
         values.append(value)
+
+
+def plugged(state: object) -> float | None:
+    """1 where a charging point's state says that a car is there, 0 where it says that none is, else None."""
+    return _IEC61851.get(state) if isinstance(state, str) else None
 
 
 def pack(series: Mapping[int, ScaledSeries]) -> bytes:

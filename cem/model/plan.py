@@ -57,6 +57,7 @@ class Plan:
     gap: float | None = None  # share of the gross bill
     solve_s: float | None = None
     reasons: tuple[str, ...] = ()
+    plugged: tuple[str, ...] = ()  # charging points that had a car when it was asked for
 
     def slot_at(self, at: datetime) -> Slot | None:
         """The slot that covers an instant, or None outside the plan or after its expiry."""
@@ -67,11 +68,15 @@ class Plan:
 
 @value(frozen=True, slots=True)
 class EvNeed:
-    """What a plugged car still needs; `due` None: no deadline. It takes `slower_h` longer than at its full power."""
+    """What a plugged car still needs; `due` None: no deadline. It takes `slower_h` longer than at its full power.
+
+    `usual`: nobody asked for it, it was learnt.
+    """
 
     resource_id: str
     energy_wh: float
     due: datetime | None
+    usual: bool = False
     slower_h: float = 0.0
 
 

@@ -185,6 +185,7 @@ class Site:
     policy: ControlPolicy = ControlPolicy()
     read_only: bool = False  # nothing is ever steered: decisions are shown, not made
     groups: tuple[Group, ...] = ()
+    learnt_cars: tuple[str, ...] = ()  # charging points whose car's time and amount are learnt of its stays
     place: Place | None = None
     identity: str = ""  # tells this house from every other, for chance; '': its name
 

@@ -15,6 +15,7 @@ from cem.planning.hull import Hulls
 from cem.planning.least import Leasts
 from cem.planning.lp import Answer, Array, Blocks, Index, Solver
 from cem.planning.parts import Problem
+from cem.planning.pattern import Pattern, followed, pattern_of
 from cem.planning.programme import NOISE_KW, Group, Layout
 from cem.planning.slot_cost import slot_cost
 
@@ -161,24 +162,16 @@ class Decisions:
         self.settle(lower, upper, layout.imported.among(layout.crossed.into), buying)
         self.settle(lower, upper, layout.exported.among(layout.crossed.out), ~buying)
 
-    def pattern(self, answer: Answer) -> Array:
+    def pattern(self, answer: Answer) -> Pattern:
         """What is on, what is off and which way everything goes, for `follow`."""
-        lower, upper = self.sealed(Decided(answer, self.lower, self.upper))
-        return np.stack([lower[self._columns] > 0.0, upper[self._columns] > 0.0]).astype(np.float64)
+        return pattern_of(self.layout, self.problem.slots, answer.values)
 
-    def follow(self, pattern: Array) -> Decided | None:
-        """The optimum with the decisions of an earlier one of the same shape; None where they can't be."""
-        if pattern.shape[1] != len(self._columns):
-            return None
-        lower, upper = self.lower.copy(), self.upper.copy()
-        least = np.zeros(len(lower))
-        for steady in self.layout.steady:
-            least[steady.columns] = steady.least
-        for choice in self.choices:
-            least[choice.columns] = 1.0
-        on = pattern[0] * (upper[self._columns] >= least[self._columns])
-        lower[self._columns] = np.maximum(lower[self._columns], on * least[self._columns])
-        upper[self._columns] = np.where(pattern[1] > 0.0, upper[self._columns], lower[self._columns])
+    def follow(self, pattern: Pattern, relaxed: Answer) -> Decided | None:
+        """The optimum with the decisions of an earlier one, and as the relaxed one leans where it had none to make.
+
+        None where they can't be.
+        """
+        lower, upper = followed(pattern, self.layout, (self.lower, self.upper), relaxed.values)
         return self.settled_below(lower, upper, np.inf)
 
 

@@ -1,7 +1,7 @@
 """Better answers: single decisions turned over, and whole stores and cars gone over again."""
 
 from dataclasses import replace
-from itertools import count
+from itertools import count, product
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from cem.planning.parts import CarPart, Problem, StorePart
 from cem.planning.programme import NOISE_KW
 from cem.planning.sweep import Beside, fits, swept
 
+SHIFT = 0.01  # of the largest price, by which a kWh in a car is tried to be worth less or more
 WORTH_IT = 50.0  # what helps less than this share of what is enough is no help
 
 
@@ -78,21 +79,28 @@ def _turns(decisions: Decisions, values: Array, reduced: Array, best: Decided) -
 def polish(decisions: Decisions, best: Decided, worth: list[Array], sweeps: int, enough: float) -> Decided:
     """Goes over single stores and cars, and a store with a car beside it, as long as that helps.
 
-    `worth` is what a kW of each car is worth in each slot.
+    `worth` is what a kW of each car is worth in each slot. It is known of mixtures of ways alone: with whole ways a car
+    takes more or less at it than it needs, and so it is tried a little lower or higher too.
     """
     problem = decisions.problem
     parts = [at for at, part in enumerate(_movable(problem)) if fits(part)]
     best, sweeps = _alternate(decisions, best, parts, sweeps, enough)
-    pairs = [(at, car) for at in parts if at < len(problem.stores) for car in range(len(problem.cars))]
-    for at, car in pairs:
-        if sweeps <= 0 or best.excess <= enough:
-            break
-        found, sweeps = sweep(decisions, best, at, np.inf, Beside(problem.cars[car], worth[car])), sweeps - 1
-        if found is None:
-            continue
-        found, sweeps = _alternate(decisions, found, [*(p for p in parts if p != at), at], sweeps, enough)
-        if found.answer.objective < best.answer.objective:
-            best = found
+    for at, car in product([at for at in parts if at < len(problem.stores)], range(len(problem.cars))):
+        needs_kwh = float(
+            (decisions.layout.cars[car].power.over(best.answer.values, problem.slots) * problem.hours).sum()
+        )
+        tried = worth[car]
+        for _ in range(2):
+            if sweeps <= 0 or best.excess <= enough:
+                return best
+            found, kw = _sweep(decisions, best, at, np.inf, Beside(problem.cars[car], tried))
+            sweeps -= 1
+            if found is not None:
+                found, sweeps = _alternate(decisions, found, [*(p for p in parts if p != at), at], sweeps, enough)
+                if found.answer.objective < best.answer.objective:
+                    best = found
+            way = -1.0 if float((kw * problem.hours).sum()) > needs_kwh else 1.0
+            tried = worth[car] + way * SHIFT * problem.price_scale * problem.hours
     return best
 
 
@@ -103,7 +111,7 @@ def _alternate(
     for turn in count():
         if sweeps <= 0 or still >= len(parts) or best.excess <= enough:
             break
-        found = sweep(decisions, best, parts[turn % len(parts)], best.answer.objective - enough / WORTH_IT)
+        found, _ = _sweep(decisions, best, parts[turn % len(parts)], best.answer.objective - enough / WORTH_IT)
         best, still, sweeps = (best, still + 1, sweeps - 1) if found is None else (found, 1, sweeps - 1)
     return best, sweeps
 
@@ -122,8 +130,13 @@ def car_worth(decisions: Decisions) -> list[Array]:
     return found
 
 
-def sweep(decisions: Decisions, best: Decided, at: int, most: float, beside: Beside | None = None) -> Decided | None:
-    """Goes over one store or car again, all else as it is, and solves with the directions that come of it."""
+def _sweep(
+    decisions: Decisions, best: Decided, at: int, most: float, beside: Beside | None = None
+) -> tuple[Decided | None, Array]:
+    """Goes over one store or car again, all else as it is, and solves with the directions that come of it.
+
+    With the kW per slot that the car beside would take.
+    """
     problem, layout, values = decisions.problem, decisions.layout, best.answer.values
     part = _movable(problem)[at]
     flows = [*((c.charge, c.discharge) for c in layout.stores), *((c.power, None) for c in layout.cars)]
@@ -146,7 +159,7 @@ def sweep(decisions: Decisions, best: Decided, at: int, most: float, beside: Bes
         decisions.settle(lower, upper, out, ~taking)
     decisions.settle_meter(lower, upper, others + power + also)
     found = decisions.settled_below(lower, upper, most)
-    return None if found is None else replace(found, bound=best.bound)
+    return None if found is None else replace(found, bound=best.bound), also
 
 
 def _movable(problem: Problem) -> tuple[StorePart | CarPart, ...]:

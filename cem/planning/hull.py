@@ -5,7 +5,6 @@ meter costs by a curve that bends the wrong way where feeding in pays more than 
 mixed of corners: every part at an end of what it may do, but for one that brings the meter to a bend of the curve.
 """
 
-from itertools import product
 from typing import Final
 
 import numpy as np
@@ -56,12 +55,16 @@ class Hulls:
         self._parts = _parts(problem, layout)
         alive = sum((part.high > part.low for part in self._parts), np.zeros(problem.slots))
         self._open = alive <= PARTS
+        self._crossed: Index | None = np.flatnonzero(problem.export_price > problem.import_price)
         net = problem.load_kw - problem.pv_kw
         bends = [-net, problem.import_limit_kw - net, -problem.export_limit_kw - net]
         self._bends = np.stack([*bends, *(bend - problem.pv_kw for bend in bends if problem.curtailable)], axis=1)
 
     def broken(self, values: Array) -> Index:
-        """The slots that a solution breaks and whose hull is not in the programme yet."""
+        """The slots that a solution breaks and whose hull is not in the programme yet.
+
+        With the first ones come all in which feeding in pays more than buying costs: they break sooner or later.
+        """
         layout, slots = self._layout, self._problem.slots
         broken = np.minimum(layout.imported.over(values, slots), layout.exported.over(values, slots)) > NOISE_KW
         for part in self._parts:
@@ -70,6 +73,8 @@ class Hulls:
                 into = part.load.power_kw(values, slots)
             broken |= np.minimum(into, out) > NOISE_KW
             broken |= (into > NOISE_KW) & (into < part.least - NOISE_KW)
+        if self._crossed is not None and broken.any():
+            broken[self._crossed], self._crossed = True, None
         return np.flatnonzero(broken & self._open)
 
     def add(self, blocks: Blocks, slots: Index) -> None:
@@ -118,29 +123,37 @@ class Hulls:
 
     def _corners(self, slots: Index) -> tuple[Index, Array]:
         """Corners one below the other, with the position of each one's slot; one column per part."""
-        ends = [part.ends for part in self._parts]
-        count = len(self._parts)
-        found: list[tuple[Index, Array]] = []
-        for places in product(range(4), repeat=count):
-            power = np.stack([end[slots, at] for (end, _), at in zip(ends, places, strict=True)], axis=1)
-            there = np.all([any_[slots, at] for (_, any_), at in zip(ends, places, strict=True)], axis=0)
-            found.append((np.flatnonzero(there), power[there]))
+        power, there = (np.stack(side) for side in zip(*(part.ends for part in self._parts), strict=True))
+        power, there = power[:, slots], there[:, slots]  # part x slot x end
+        kinds = [np.flatnonzero(np.any(one, axis=0)) for one in there]  # the ends that a part has in any of these slots
+        corner, good = _combined(power, there, kinds)
+        at, rows = np.nonzero(good)
+        found = [(rows, corner[at, rows])]
         bends = self._bends[slots]
-        for free, part in enumerate(self._parts):
-            for places in product(range(4), repeat=count - 1):
-                others = [k for k in range(count) if k != free]
-                there = np.ones(len(slots), bool)
-                power = np.zeros((len(slots), count))
-                for k, at in zip(others, places, strict=True):
-                    power[:, k] = ends[k][0][slots, at]
-                    there &= ends[k][1][slots, at]
-                value = bends - power.sum(axis=1)[:, None]
-                good = part.inside(slots, value) & there[:, None]
-                rows, columns = np.nonzero(good)
-                corner = power[rows]
-                corner[:, free] = value[rows, columns]
-                found.append((rows, corner))
-        return np.concatenate([rows for rows, _ in found]), np.concatenate([corner for _, corner in found])
+        for free, part in enumerate(self._parts):  # one part brings the meter to a bend, all others stand at an end
+            corner, good = _combined(power, there, [*kinds[:free], np.zeros(1, np.int64), *kinds[free + 1 :]], free)
+            values = bends - corner.sum(axis=2)[:, :, None]
+            at, rows, bend = np.nonzero(part.inside(slots, values) & good[:, :, None])
+            corners = corner[at, rows]
+            corners[:, free] = values[at, rows, bend]
+            found.append((rows, corners))
+        return np.concatenate([rows for rows, _ in found]), np.concatenate([corners for _, corners in found])
+
+
+def _combined(
+    power: Array, there: NDArray[np.bool_], kinds: list[Index], free: int = NONE
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Every combination of ends, in every slot: kW by combination, slot and part, and which of them are any.
+
+    The part in place `free` stands at nothing, and does not matter.
+    """
+    ends = np.stack([grid.ravel() for grid in np.meshgrid(*kinds, indexing="ij")])  # part x combination
+    parts = np.arange(len(kinds))[:, None]
+    corner = np.moveaxis(power, 2, 1)[parts, ends]  # part x combination x slot
+    good = np.moveaxis(there, 2, 1)[parts, ends]
+    if free != NONE:
+        corner[free], good[free] = 0.0, True
+    return np.moveaxis(corner, 0, 2), np.asarray(np.all(good, axis=0))
 
 
 def _parts(problem: Problem, layout: Layout) -> tuple[_Part, ...]:

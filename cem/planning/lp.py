@@ -145,7 +145,11 @@ class Blocks:
 
 
 def _wide(values: ArrayLike, count: int) -> Array:
-    return np.array(np.broadcast_to(np.asarray(values, np.float64), count))
+    """An array of its own; what is one number for all is most of what comes, and far quicker filled than broadcast."""
+    if np.isscalar(values):
+        return np.full(count, values, np.float64)
+    given = np.array(values, np.float64)
+    return given if given.shape == (count,) else np.array(np.broadcast_to(given, count))
 
 
 @value(frozen=True, slots=True, eq=False)

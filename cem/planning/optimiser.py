@@ -11,6 +11,7 @@ from cem.planning.dive import TACTICS, dive, stand_still
 from cem.planning.exchange import car_worth, exchange, polish
 from cem.planning.lp import Answer, Array, Basis, Blocks, Solver, SolverFailedError
 from cem.planning.parts import Problem
+from cem.planning.pattern import Pattern
 from cem.planning.programme import Layout, build, first_basis
 
 GAP = 1e-3  # share of the gross bill within which an answer counts as optimal
@@ -81,9 +82,9 @@ class Warm:
     `excess` is by how much of the gross bill the search could not close the gap: as much is accepted again unsearched.
     """
 
-    shape: tuple[int, int] = (0, 0)
+    shape: tuple[int, int] = (0, 0)  # of the programme whose basis it is
     basis: Basis | None = None
-    pattern: Array | None = None
+    pattern: Pattern | None = None
     excess: float = 0.0
 
 
@@ -105,7 +106,7 @@ class Prepared:
 def prepare(problem: Problem, warm: Warm | None = None, level: tuple[int, int, float] | None = None) -> Prepared:
     """Builds the programme and hands it to the solver; raises SolverFailedError when that refuses it.
 
-    `warm` is taken up where the problem has the same shape, and follows it. `level`: the store at that position holds
+    `warm` is taken up where the problem has the same slots, and follows it. `level`: the store at that position holds
     so much, in kWh, at the end of that slot, whatever else would be cheaper.
     """
     warm = Warm() if warm is None else warm
@@ -116,7 +117,9 @@ def prepare(problem: Problem, warm: Warm | None = None, level: tuple[int, int, f
         blocks.fix(layout.stores[at].soc[slot], kwh)
     shape = (blocks.columns, blocks.rows)
     if warm.shape != shape:
-        warm.shape, warm.basis, warm.pattern = shape, None, None
+        warm.shape, warm.basis = shape, None
+    if warm.pattern is not None and warm.pattern.slots != problem.slots:
+        warm.pattern = None
     basis = first_basis(problem, blocks, layout) if warm.basis is None else warm.basis
     solver = Solver(blocks, problem.price_scale, basis)
     return Prepared(problem, layout, solver, Decisions(problem, layout, solver, blocks), warm)
@@ -148,7 +151,7 @@ def _search(prepared: Prepared, relaxed: Answer) -> Decided:
     enough = GAP / 2.0 * gross
     best = None
     if warm.pattern is not None:
-        best = _better(None, decisions.follow(warm.pattern), relaxed)
+        best = _better(None, decisions.follow(warm.pattern, relaxed), relaxed)
         good = enough + SAME * warm.excess * gross
         if best is not None:
             best = exchange(decisions, best, FEW, good)
@@ -219,8 +222,8 @@ def effort_for(problem: Problem) -> Effort:
     """Less where a linear programme takes longer: its time grows with slots and parts."""
     size = problem.slots * (2 + len(problem.stores) + len(problem.cars) + len(problem.loads)) / 768.0
     return Effort(
-        sweeps=round(min(6.0 / size, 12)) + 2,
-        exchanges=round(min(8.0 / size, 30)) + 4,
+        sweeps=round(min(8.0 / size, 12)) + 2,
+        exchanges=round(min(3.0 / size, 30)) + 2,
         nodes=round(min(12.0 / size, 200)) + 6,
     )
 

@@ -7,6 +7,7 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from cem.model.resource import Resource, Role
@@ -75,8 +76,8 @@ class Course:
         found: T = self._learnt[kind, day]
         return found
 
-    def minutes(self, since_s: float, until_s: float) -> list[tuple[int, float]]:
-        """Those that begin in [since_s, until_s)."""
+    def minutes(self, since_s: float = -math.inf, until_s: float = math.inf) -> list[tuple[int, float]]:
+        """(start in Unix seconds, mean) of those that begin in [since_s, until_s), oldest first."""
         first, end = bisect_left(self._starts, since_s), bisect_left(self._starts, until_s)
         return list(zip(self._starts[first:end], self._values[first:end], strict=True))
 
@@ -104,11 +105,19 @@ class Course:
         return sum(good) / len(good) if good else None
 
 
+@dataclass(frozen=True, slots=True)
+class CarPast:
+    """A charging point: 1 while a car was plugged in, else 0, known where its habits are learnt; its power."""
+
+    plugged: Course
+    power: Course
+
+
 class Past:
     """What the forecasts of one site look at: `load`, `generation` as a magnitude, and the `grid`, import positive.
 
     `apart` are the loads and heat pumps that are planned for themselves, and so are no part of `load`; `cars` what each
-    charging point gave.
+    charging point gave, and whether a car was there where its habits are learnt.
     """
 
     def __init__(self, site: Site) -> None:
@@ -117,14 +126,16 @@ class Past:
         known = [resource.id for role in roles for resource in site.of(role)]
         self._apart = sorted(planned_apart(site))
         self._forget()
-        self.signals = tuple(f"{resource_id}.power_w" for resource_id in (*known, *self._apart))
+        self._asked = tuple(f"{resource_id}.power_w" for resource_id in known)
+        others = (f"{resource_id}.power_w" for resource_id in self._apart)
+        self.signals = (*self._asked, *others, *(f"{resource_id}.plugged" for resource_id in site.learnt_cars))
         """What is to be asked of the record."""
         self._until_s = 0
 
     def _forget(self) -> None:
         self.load, self.generation, self.grid = Course(), Course(), Course()
         self.apart = {resource_id: Course() for resource_id in self._apart}
-        self.cars = {car.id: Course() for car in self._site.of(Role.EV)}
+        self.cars = {car.id: CarPast(Course(), Course()) for car in self._site.of(Role.EV)}
         self._told_s: dict[str, int] = {}  # by signal the last minute that it had
 
     def since_s(self, until_s: int) -> int:
@@ -136,8 +147,8 @@ class Past:
         if until_s < self._until_s:
             self._forget()
         self._until_s = until_s
-        asked = self.signals[: len(self.signals) - len(self._apart)]  # what is planned apart may tell no power at all
-        return max(oldest_s, min((self._told_s.get(signal, oldest_s) for signal in asked), default=oldest_s))
+        # what is planned apart may tell no power at all, and an older record not what is plugged in
+        return max(oldest_s, min((self._told_s.get(signal, oldest_s) for signal in self._asked), default=oldest_s))
 
     def take(self, history: Mapping[str, Minutes]) -> None:
         """Takes in the minutes from `since_s` on, by signal 'resource.point' in the house's signs."""
@@ -145,12 +156,16 @@ class Past:
         self.generation.extend(_generation(self._site, history))
         for meter in self._site.of(Role.GRID)[:1]:
             self.grid.extend(history.get(f"{meter.id}.power_w", ()))
-        for resource_id, course in (*self.apart.items(), *self.cars.items()):
+        for resource_id, course in self.apart.items():
             course.extend(history.get(f"{resource_id}.power_w", ()))
+        for resource_id, car in self.cars.items():
+            car.plugged.extend(history.get(f"{resource_id}.plugged", ()))
+            car.power.extend(history.get(f"{resource_id}.power_w", ()))
         for signal, minutes in history.items():
             if minutes:
                 self._told_s[signal] = minutes[-1][0]
-        for course in (self.load, self.generation, self.grid, *self.apart.values(), *self.cars.values()):
+        cars = (course for car in self.cars.values() for course in (car.plugged, car.power))
+        for course in (self.load, self.generation, self.grid, *self.apart.values(), *cars):
             course.forget(self._until_s - KEPT_DAYS * DAY_S)
 
 

@@ -78,6 +78,7 @@ class CarColumns:
 class Choice:
     """`count` of the columns are 1: of column k, `power_kw` runs from slot `first + k` on."""
 
+    name: str
     columns: Index
     first: int
     power_kw: Array
@@ -106,8 +107,10 @@ class LoadColumns:
 
 @value(frozen=True, slots=True, eq=False)
 class Ways:
-    """Pairs of flows of which only one may be, and the most of either."""
+    """Pairs of flows of which only one may be, the slot of each pair, and the most of either."""
 
+    name: str
+    slots: Index
     into: Index
     out: Index
     most_in: Array
@@ -130,8 +133,10 @@ class Ways:
 
 @value(frozen=True, slots=True, eq=False)
 class Steady:
-    """Columns that are 0, or at least `least`."""
+    """Columns that are 0, or at least `least`, and their slots."""
 
+    name: str
+    slots: Index
     columns: Index
     least: float
 
@@ -218,12 +223,12 @@ def build(problem: Problem, blocks: Blocks) -> Layout:
     crossed = _grid_ways(make, imported, exported, stores, cars, loads)
     ways = (*([crossed] if crossed.into.size else []), *_store_ways(make, stores, exported, curtailed))
     steady = tuple(
-        Steady(columns, least)
-        for columns, least in (
-            *((c.power.columns, part.min_kw) for c, part in zip(cars, problem.cars, strict=True)),
-            *((s.charge.columns, part.min_charge_kw) for s, part in zip(stores, problem.stores, strict=True)),
+        Steady(name, group.slots, group.columns, least)
+        for name, group, least in (
+            *((part.id, c.power, part.min_kw) for c, part in zip(cars, problem.cars, strict=True)),
+            *((part.id, s.charge, part.min_charge_kw) for s, part in zip(stores, problem.stores, strict=True)),
         )
-        if least > NOISE_KW and columns.size
+        if least > NOISE_KW and group.columns.size
     )
     return Layout(
         imported,
@@ -378,9 +383,9 @@ def _add_load(make: _Builder, part: LoadPart) -> LoadColumns:
         room = width - pieces + 1
         choices = [(part.first + j, part.profile_kw[j : j + 1], room, 1) for j in range(pieces)]
     made = []
-    for first, power_kw, room, count in choices:
+    for at, (first, power_kw, room, count) in enumerate(choices):
         cost = sum(float(kw) * make.waiting[first + k : first + k + room] for k, kw in enumerate(power_kw))
-        choice = Choice(blocks.add_columns(room, 0.0, 1.0, cost), first, power_kw, count)
+        choice = Choice(f"{part.id}: {at}", blocks.add_columns(room, 0.0, 1.0, cost), first, power_kw, count)
         for piece, kw in enumerate(power_kw):
             blocks.add_entries(make.balance[choice.slots(piece)], choice.columns, -float(kw))
         blocks.add_sum(count, count, (choice.columns, 1.0), (missed, float(count)))
@@ -509,7 +514,8 @@ def _grid_ways(
     crossed = problem.export_price > problem.import_price
     most_in = np.minimum(make.most_import, problem.import_limit_kw)
     most_out = np.minimum(make.most_export, problem.export_limit_kw)
-    ways, slots = _one_of(imported, exported, most_in, most_out, crossed)
+    ways = _one_of("meter", imported, exported, most_in, most_out, crossed)
+    slots = ways.slots
     if not slots.size:
         return ways
     ways.add_hull(make.blocks.add_rows, np.ones(len(slots), bool))
@@ -551,19 +557,19 @@ def _store_ways(make: _Builder, stores: tuple[StoreColumns, ...], exported: Grou
     limit = np.minimum(make.most_export, problem.export_limit_kw)
     for columns, part in zip(stores, problem.stores, strict=True):
         most_out = most_discharge(problem, part)
-        found.append(_one_of(columns.charge, columns.discharge, part.max_charge_kw, most_out, every)[0])
+        charge, discharge, most_in = columns.charge, columns.discharge, part.max_charge_kw
+        found.append(_one_of(f"{part.id}: in or out", charge, discharge, most_in, most_out, every))
         if not part.grid_discharge:
-            found.append(_one_of(columns.discharge, exported, most_out, limit, surplus)[0])
+            found.append(_one_of(f"{part.id}: out or fed in", discharge, exported, most_out, limit, surplus))
         if not part.grid_charge:  # the sun kept off to be paid for taking from the grid
-            found.append(
-                _one_of(columns.charge, curtailed, part.max_charge_kw, problem.pv_kw, problem.import_price < 0)[0]
-            )
+            paid = problem.import_price < 0
+            found.append(_one_of(f"{part.id}: in or kept off", charge, curtailed, most_in, problem.pv_kw, paid))
     return [ways for ways in found if ways.into.size]
 
 
-def _one_of(into: Group, out: Group, most_in: Array, most_out: Array, where: NDArray[np.bool_]) -> tuple[Ways, Index]:
+def _one_of(name: str, into: Group, out: Group, most_in: Array, most_out: Array, where: NDArray[np.bool_]) -> Ways:
     """The pairs of the slots that have both."""
     slots, at_in, at_out = np.intersect1d(into.slots, out.slots, assume_unique=True, return_indices=True)
     chosen = where[slots] & (most_in[slots] > 0.0) & (most_out[slots] > 0.0)
     slots = slots[chosen]
-    return Ways(into.columns[at_in[chosen]], out.columns[at_out[chosen]], most_in[slots], most_out[slots]), slots
+    return Ways(name, slots, into.columns[at_in[chosen]], out.columns[at_out[chosen]], most_in[slots], most_out[slots])

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from cem.model.plan import Intent, IntentKind, PlanRequest
+from cem.model.plan import EvNeed, Intent, IntentKind, PlanRequest
 from cem.planning.lp import Array
 from cem.planning.optimiser import Solution
 from cem.planning.parts import CarPart, Problem, StorePart
@@ -58,8 +58,9 @@ def reasons_of(
         missed += _reserve_missed(words, battery, found.soc_kwh)
         done += _battery(words, problem, battery, found.value_per_kwh, intents[battery.id])
     for car, charged in zip(problem.cars, solution.cars, strict=True):
-        due = next((need.due for need in request.ev if need.resource_id == car.id), None)
-        missed += _goal_missed(words, problem, car, charged.missed_kwh, due)
+        need = next(need for need in request.ev if need.resource_id == car.id)
+        missed += _goal_missed(words, problem, car, charged.missed_kwh, need.due)
+        done += _usual(words, car, need)
         done += _car(words, problem, car, charged.power_kw, intents[car.id])
     for load, run in zip(problem.loads, solution.loads, strict=True):
         if not run.slots:
@@ -111,6 +112,15 @@ def _goal_missed(
     return [
         f"{car.name}: {missed_kwh[0]:.1f} kWh of {goal.level_kwh:.1f} kWh will be missing at {words.at(due)}, {cause}"
     ]
+
+
+def _usual(words: _Words, car: CarPart, need: EvNeed) -> list[str]:
+    if not need.usual:
+        return []
+    if need.due is None:
+        return [f"{car.name}: has what it usually takes; more of it while that is cheap"]
+    kwh = need.energy_wh / 1000.0
+    return [f"{car.name}: gets {kwh:.1f} kWh by {words.at(need.due)}, as it usually takes and leaves"]
 
 
 def _battery(words: _Words, problem: Problem, battery: StorePart, value: Array, intents: list[Intent]) -> list[str]:

@@ -109,7 +109,7 @@ def _extras(
 def _with_tail(site: Site, past: Past, need: EvNeed, now: datetime) -> EvNeed:
     """The need with how much longer the car takes, as far as its last charges tell."""
     _, most_kw = car_power_kw(site.resource(need.resource_id))
-    course, now_s = past.cars[need.resource_id], now.timestamp()
+    course, now_s = past.cars[need.resource_id].power, now.timestamp()
     tail = course.learnt("tail", int(now_s // 86400), lambda: tail_of(course, now_s, 1000.0 * most_kw))
     return replace(need, slower_h=tail.slower_h(need.energy_wh))
 

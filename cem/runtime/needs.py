@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from cem.control.memory import ChargerMemory
@@ -10,10 +11,16 @@ from cem.model.reading import Snapshot
 from cem.model.request import RequestKind, UserRequest
 from cem.model.site import ChargeGoal, Site
 from cem.model.time import Instant
+from cem.planning.habits import LEAD, Habit
 
 PLUGGED = frozenset({"B", "C", "D"})
 SATED_S = 900.0
 """A car that has left an offer unused for so long is full, or wants nothing; a sleeping one wakes sooner."""
+
+SOON = timedelta(minutes=15)
+"""A time that is nearer is taken for this one."""
+BEYOND_WH = 2000.0
+"""What a car that has taken more than ever may still take."""
 
 
 def sated(chargers: Mapping[str, ChargerMemory], now_s: float) -> frozenset[str]:
@@ -32,8 +39,12 @@ def ev_needs(
     now: Instant,
     stale_s: float,
     sated: frozenset[str] = frozenset(),
+    habits: Mapping[str, Habit] = MappingProxyType({}),
 ) -> tuple[EvNeed, ...]:
     """One need per plugged car that wants something by a time; a `sated` one only what its owner asked for by name.
+
+    A car of which nothing was said but that it is to be learnt wants what it usually takes by the time at which it
+    usually leaves, and what it may take beyond that at whatever time is cheap.
 
     A standing goal of a sated car still makes it charge at full power when it would get late else: the control sees to
     that without the plan.
@@ -41,7 +52,7 @@ def ev_needs(
     asked = {r.resource_id: r for r in requests if r.kind is RequestKind.CHARGE_BY and r.in_force(now.wall)}
     goals = {goal.resource_id: goal for goal in site.goals}
     needs = []
-    for resource_id in dict.fromkeys([*asked, *goals]):
+    for resource_id in dict.fromkeys([*asked, *goals, *habits]):
         if snapshot.text(resource_id, "state", stale_s) not in PLUGGED:
             continue
         request = asked.get(resource_id)
@@ -49,12 +60,23 @@ def ev_needs(
             energy_wh, due = _asked_wh(site, request, snapshot, stale_s), request.ready_at
         elif resource_id in sated:
             continue
+        elif resource_id not in goals:
+            needs.append(_usual(resource_id, habits[resource_id], now.wall))
+            continue
         else:
             goal = goals[resource_id]
             energy_wh, due = _goal_wh(site, goal, snapshot, stale_s), next_time(goal, now.wall, site.zone)
         if energy_wh > 0:
             needs.append(EvNeed(resource_id, energy_wh, due))
     return tuple(needs)
+
+
+def _usual(resource_id: str, habit: Habit, now: datetime) -> EvNeed:
+    missing_wh = habit.takes_wh - habit.taken_wh
+    if missing_wh > 0.0:
+        return EvNeed(resource_id, missing_wh, max(habit.leaves_at - LEAD, now + SOON), usual=True)
+    beyond_wh = max(habit.most_wh - habit.taken_wh, BEYOND_WH)
+    return EvNeed(resource_id, beyond_wh, None, usual=True)
 
 
 def _asked_wh(site: Site, request: UserRequest, snapshot: Snapshot, stale_s: float) -> float:

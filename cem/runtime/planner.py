@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -15,7 +15,9 @@ from cem.model.request import UserRequest
 from cem.model.resource import Resource, Role
 from cem.model.site import Site
 from cem.model.time import Instant
+from cem.model.values import replace
 from cem.planning.flexible import Asked
+from cem.planning.habits import Habit, habit_of
 from cem.planning.past import Past
 from cem.planning.request import build_request
 from cem.planning.rules import rules_plan
@@ -112,7 +114,7 @@ class PlannerTask:
             self._failed(f"the planner failed: {error!r}", error)
 
     async def _try(self) -> None:
-        now = self._clock.now()
+        now, plugged = self._clock.now(), tuple(sorted(self._plugged))
         snapshot = self._board.freeze(now.mono_s)
         soc = _fresh(snapshot, self._site.of(Role.BATTERY), "soc_pct")
         self._unknown = self._unknown + 1 if len(soc) < len(self._site.of(Role.BATTERY)) else 0
@@ -120,12 +122,13 @@ class PlannerTask:
         await self._look_back(now.wall)
         if self._forecasts is not None:
             await self._forecasts.turn(now.wall, self._past)
+        habits = await asyncio.get_running_loop().run_in_executor(None, self._habits, plugged, now.wall)
         problem = partial(
             build_request,
             now.wall,
             self._site,
             soc,
-            ev_needs(self._site, snapshot, self._requests(), now, VALUES_S, self._sated),
+            ev_needs(self._site, snapshot, self._requests(), now, VALUES_S, self._sated, habits),
             self._past,
             directive.prices,
             directive.limits,
@@ -141,17 +144,27 @@ class PlannerTask:
         except (CemError, TimeoutError, OSError) as error:
             self._failed(str(error) or "the solver took too long")
             if self.plan is None or now.wall >= self.plan.expires_at:
-                self.plan = rules_plan(request)
+                self.plan = replace(rules_plan(request), plugged=plugged)
             return
         if self.trouble:
             log.info("planner: works again")
         self.trouble = self._told = ""
         self._failures = 0
-        self.plan = plan
+        self.plan = plan = replace(plan, plugged=plugged)
         if self._book is not None:
             disturbed = bool(directive.dispatches or directive.charges or directive.limits or self._requests())
             self._book.take(request, plan, disturbed=disturbed)
         self._on_plan()
+
+    def _habits(self, plugged: Collection[str], now: datetime) -> dict[str, Habit]:
+        """What is expected of each plugged car that is to be learnt and of which enough is known."""
+        found = (
+            (resource_id, habit_of(car.plugged, car.power, now, self._site.zone))
+            for resource_id in self._site.learnt_cars
+            if resource_id in plugged
+            for car in (self._past.cars[resource_id],)
+        )
+        return {resource_id: habit for resource_id, habit in found if habit is not None}
 
     async def _solved(self, request: PlanRequest) -> Plan:
         """The planner's plan; that of the rules where they have proved better at this house."""

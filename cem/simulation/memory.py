@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from cem.io.samples import CHARGER_STATE, PLUGGED, plugged
 from cem.model.reading import NUMBERS
 from cem.model.resource import Role
 from cem.model.setpoint import Decision
@@ -77,7 +78,7 @@ class _Series:
 
 
 class MinuteMemory:
-    """A Journal and History that keeps the minute means of every resource's power, for the forecasts and the day.
+    """A Journal and History that keeps the minute means of every resource's power, and whether a car is plugged in.
 
     It stands for history.db where a disk would take more time than everything else.
     """
@@ -86,15 +87,23 @@ class MinuteMemory:
         self._site = site
         self._zone = ZoneInfo(site.zone)
         self._series = {resource.id: _Series() for resource in site.resources}
+        self._plugged = {charger.id: _Series() for charger in site.of(Role.EV)}
         self._meters = [meter.id for meter in site.of(Role.GRID)][:1]
         self._roofs = [roof.id for roof in site.of(Role.PV)]
         self._last_s: float | None = None
         self._day_ends = 0.0
         self._sums = [0.0, 0.0, 0.0, 0.0]
 
-    def remember(self, resource_id: str, means: Sequence[tuple[int, float]]) -> None:
-        """Minute means of a resource's power from before anything is recorded, oldest first."""
-        self._series[resource_id].means[:0] = means
+    def remember(self, resource_id: str, means: Sequence[tuple[int, float]], point: str = "power_w") -> None:
+        """Minute means of a resource's power, or of whether a car was plugged in, from before anything is recorded.
+
+        The oldest first.
+        """
+        self._of(point)[resource_id].means[:0] = means
+
+    def _of(self, point: str) -> dict[str, _Series]:
+        """The series of a point by resource; none where it is not kept."""
+        return {"power_w": self._series, PLUGGED: self._plugged}.get(point, {})
 
     def record(self, inputs: Inputs, decision: Decision) -> None:
         """Takes a tick in."""
@@ -107,6 +116,10 @@ class MinuteMemory:
             if reading is not None and isinstance(reading.value, NUMBERS):
                 series.add(minute, reading.taken_at_s, reading.value)
                 powers[resource_id] = reading.value
+        for resource_id, series in self._plugged.items():
+            state = inputs.snapshot.reading(resource_id, CHARGER_STATE)
+            if state is not None and (there := plugged(state.value)) is not None:
+                series.add(minute, state.taken_at_s, there)
         self._sum(inputs, wall_s, powers)
 
     def _sum(self, inputs: Inputs, wall_s: float, powers: dict[str, float]) -> None:
@@ -128,8 +141,8 @@ class MinuteMemory:
     async def minute_means(self, signal: str, since_s: int, until_s: int) -> list[tuple[int, float]]:
         """(minute's start in Unix seconds, mean), oldest first; the running minute is left out."""
         resource_id, _, point = signal.rpartition(".")
-        series = self._series.get(resource_id)
-        if series is None or point != "power_w":
+        series = self._of(point).get(resource_id)
+        if series is None:
             return []
         means = series.means
         return means[bisect_left(means, (since_s,)) : bisect_left(means, (until_s,))]

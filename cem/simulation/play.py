@@ -16,6 +16,7 @@ from cem.simulation.expectations import BenchView, Watched, in_words
 from cem.simulation.harness import Bench
 from cem.simulation.market import Contract, recorded_days
 from cem.simulation.oracle import INVARIANTS, Invariant, Oracle, Violation
+from cem.simulation.oracle.excuses import Excused
 from cem.simulation.oracle.twins import Trace, differences
 from cem.simulation.plant import HomeUnusable, begins_at
 from cem.simulation.scenario import Scenario
@@ -45,6 +46,7 @@ class Played:
     began: datetime
     account: Account
     violations: tuple[Violation, ...]
+    excused: Excused
     judged_steps: int
     expectations: tuple[dict[str, Any], ...]
     writes: Mapping[str, int]
@@ -84,6 +86,18 @@ class Played:
                     "decision": one.decision,
                 }
                 for one in self.violations
+            ],
+            "excused": [
+                {
+                    "invariant": excuse.invariant,
+                    "why": excuse.words,
+                    "source": excuse.source,
+                    "times": use.times,
+                    "seconds": round(use.seconds, 3),
+                    "most": round(use.most, 3),
+                    "unit": excuse.unit,
+                }
+                for excuse, use in self.excused
             ],
         }
 
@@ -192,6 +206,7 @@ def play(scenario: Scenario, setting: Setting = Setting(), also: Sequence[Invari
             bench.start,
             account,
             (*oracle.violations, *_twins_differences(scenario, setting, mine)),
+            oracle.excused,
             oracle.steps,
             tuple(one.result(scenario.for_s) for one in watched),
             writes,

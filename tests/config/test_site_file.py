@@ -47,12 +47,21 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_car_without_a_time_of_its_owner_is_learnt(folder: Path) -> None:
+    text = example().replace('ready_by = "07:00"\nenergy_wh = 12000', 'ready_by = "habit"')
+    (folder / "site.toml").write_text(text, encoding="utf-8")
+    site = load_site(folder / "site.toml", DRIVERS).site
+    assert site.goals == ()
+    assert site.learnt_cars == ("car",)
+
+
 def test_the_documented_example_loads(folder: Path) -> None:
     loaded = load_site(folder / "site.toml", DRIVERS)
     assert loaded.site.name == "Demo home"
     assert [resource.id for resource in loaded.site.resources] == ["grid", "pv", "battery", "car"]
     assert loaded.site.of(Role.PV)[0].controls == {Control.PV_LIMIT_W}
     assert loaded.site.goals[0].ready_by == time(7, 0)
+    assert loaded.site.learnt_cars == ()
     assert loaded.site.tariff.periods[1].weekdays == frozenset(range(5))
     assert loaded.site.battery_policy("battery").reserve_pct == 10
     assert loaded.devices[1].serial == "PV-1"

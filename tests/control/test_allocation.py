@@ -183,6 +183,18 @@ def test_a_car_takes_over_from_another_when_that_has_made_room() -> None:
     assert (watts(decision, "car"), watts(decision, "second_car")) == (0, 6)
 
 
+def test_a_car_rises_when_another_has_heard_that_it_gets_less_than_it_was_told_before() -> None:
+    """The one was told 14 A 5 s ago and still draws 8: the meter does not show yet what it is on its way to."""
+    on_its_way = ChargerMemory(14, switched_at_s=0.0, offered_at_s=995.0, closed=True, drew=True)
+    steady = ChargerMemory(8, switched_at_s=0.0, offered_at_s=900.0, closed=True, drew=True)
+    draws: dict[str, Value] = {"power_w": 5520.0, "state": "C"}
+    image = snapshot({"grid": {"power_w": 11_540.0}, "car": draws, "second_car": dict(draws)})
+    memory = Memory(chargers={"car": on_its_way, "second_car": steady}, decided_at_s=999.0)
+    decision, _ = decide(TWO_CARS, inputs(image, directive=limited(14_400.0)), memory)
+    assert (watts(decision, "car"), watts(decision, "second_car")) == (10, 8)
+    assert "made room" in of(decision, "second_car").reason
+
+
 def test_a_car_that_does_not_draw_keeps_nothing_for_itself_after_a_minute() -> None:
     world = LagHouse(TWO_CARS, directive=limited(10000.0), unwilling=frozenset({"car"}))
     world.run(30)
@@ -246,6 +258,21 @@ def test_what_a_car_leaves_unused_goes_to_the_other() -> None:
     decision, _ = decide(TWO_CARS, inputs(image, directive=limited(17000.0)), memory)
     assert watts(decision, "car") == 8  # what it draws, and a little for more
     assert watts(decision, "second_car") == 15
+
+
+@pytest.mark.parametrize(("measured_s", "other_a"), [(0.0, 15.0), (5.0, 11.0)])
+def test_an_offer_counts_as_unused_by_a_measurement_that_is_late_enough(measured_s: float, other_a: float) -> None:
+    """Told 22 s ago; what was measured 17 s after the word may still rise."""
+    values: dict[str, dict[str, Value]] = {
+        "grid": {"power_w": 500 + 4140 + 8280.0},
+        "car": {"power_w": 6 * 690.0, "state": "C"},
+        "second_car": {"power_w": 8280.0, "state": "C"},
+    }
+    offered = ChargerMemory(12.0, offered_at_s=978.0, switched_at_s=0.0, drew=True, closed=True)
+    memory = Memory(chargers={"car": offered, "second_car": offered}, decided_at_s=999.0)
+    image = snapshot(values, ages_s={"car": measured_s})
+    decision, _ = decide(TWO_CARS, inputs(image, directive=limited(17000.0)), memory)
+    assert watts(decision, "second_car") == other_a
 
 
 def test_a_car_that_draws_on_one_phase_of_three_counts_with_one() -> None:

@@ -1,20 +1,23 @@
 """A roof under an export limit; under an import limit a charging point without a car, and a pump asked for more."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from cem.control import Memory, decide
-from cem.control.memory import SwitchMemory
+from cem.control.memory import ChargerMemory, SwitchMemory
 from cem.model.directive import Directive
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.plan import Intent, IntentKind
 from cem.model.reading import Value
+from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Control, SgReady
 from cem.model.setpoint import Outcome, WriteState
-from support.houses import BATTERY, CAR, GRID, HEAT_PUMP, PV, house, inputs, limited, plan, snapshot, watts
+from support.houses import BATTERY, CAR, GRID, HEAT_PUMP, NOON, PV, house, inputs, limited, plan, snapshot, watts
 
 NO_EXPORT = Envelope(SITE, 0.0, None, Rank.OBLIGATION, "utility", "export at most 0 W")
+PAUSED = UserRequest("1", "car", RequestKind.PAUSE, NOON + timedelta(hours=1), NOON, "owner")
 NO_IMPORT = Envelope(SITE, None, 0.0, Rank.OBLIGATION, "utility", "import at most 0 W")
 
 
@@ -44,6 +47,77 @@ def test_roof_and_battery_do_not_push_each_other_down_between_two_limits_of_noth
     roof_w, told_w = bounded(2000.0, 50.0, NO_EXPORT, NO_IMPORT)
     assert roof_w >= 2500.0
     assert told_w == pytest.approx(2000.0)
+
+
+@pytest.mark.parametrize(
+    ("state", "told_w"), [(WriteState.EFFECTIVE, (2950.0, 2950.0)), (WriteState.REFUSED, (1900.0, 2950.0))]
+)
+def test_a_roof_makes_up_for_another_that_does_not_follow(state: WriteState, told_w: tuple[float, float]) -> None:
+    """Two alike, 950 W of house and 5 kW that may be fed in, 50 W of margin; one gives 4 kW whatever it is told."""
+    site = house(GRID, PV, replace(PV, id="pv2", device_id="pv2"))
+    image = snapshot({"grid": {"power_w": -6000.0}, "pv": {"power_w": -2950.0}, "pv2": {"power_w": -4000.0}})
+    outcome = Outcome("pv2", Control.PV_LIMIT_W, state, 2950.0, 990.0)
+    limit = Envelope(SITE, -5000.0, None, Rank.OBLIGATION, "utility", "export at most 5 kW")
+    asked = replace(inputs(image, directive=Directive(envelopes=(limit,))), outcomes=(outcome,))
+    decision, _ = decide(site, asked, Memory(decided_at_s=999.0))
+    assert (watts(decision, "pv"), watts(decision, "pv2")) == told_w
+
+
+@pytest.mark.parametrize(("also", "roof_w"), [((), 450.0), ((NO_IMPORT,), 11_540.0)])
+def test_a_roof_is_closed_with_the_word_that_stops_a_car_where_the_grid_may_give_meanwhile(
+    also: tuple[Envelope, ...], roof_w: float
+) -> None:
+    """The panels give 11.54 kW, all of it taken, when the owner pauses the car: 11 kW would flow out in a moment."""
+    roof = replace(PV, ratings=replace(PV.ratings, max_generation_w=20_000.0))
+    car: dict[str, Value] = {"power_w": 11_040.0, "state": "C"}
+    image = snapshot({"grid": {"power_w": 0.0}, "pv": {"power_w": -11_540.0}, "car": car})
+    memory = Memory(chargers={"car": ChargerMemory(16.0, 100.0, 100.0, closed=True)}, decided_at_s=999.0)
+    given = inputs(image, directive=Directive(envelopes=(NO_EXPORT, *also)), requests=(PAUSED,))
+    decision, _ = decide(house(GRID, roof, CAR), given, memory)
+    assert watts(decision, "car") == 0.0
+    assert watts(decision, "pv") == pytest.approx(roof_w, abs=1.0)
+
+
+def test_a_battery_takes_nothing_from_the_grid_to_run_ahead_of_a_roof_that_opens_with_it() -> None:
+    """4.8 kW of sun, bounded to 2.5: what the roof gives more by our own word is no trend to keep room for."""
+    site, said = house(GRID, PV, BATTERY), Directive(envelopes=(NO_EXPORT,))
+    pv_w, battery_w, memory, bought = -2500.0, 2000.0, Memory(decided_at_s=998.0, batteries_w={"battery": 2000.0}), []
+    for tick in range(80):
+        bought.append(500.0 + pv_w + battery_w)
+        image = snapshot(
+            {
+                "grid": {"power_w": bought[-1]},
+                "pv": {"power_w": pv_w},
+                "battery": {"power_w": battery_w, "soc_pct": 50.0, "max_charge_w": 5000.0},
+            },
+            mono_s=1000.0 + 2.0 * tick,
+        )
+        decision, memory = decide(site, inputs(image, directive=said), memory)
+        battery_w = watts(decision, "battery")
+        pv_w = max(-4800.0, -watts(decision, "pv"))
+    assert pv_w == -4800.0
+    assert max(bought) < 100.0
+
+
+@pytest.mark.parametrize(
+    ("given_w", "told_w"),
+    [
+        ((-2950.0, -2950.0), (2950.0, 2950.0)),  # both at their bound
+        ((-2950.0, -500.0), (4400.0, 1500.0)),  # in the shade: a tenth of its rating above what it gives
+        ((-1000.0, -200.0), (2950.0, 2950.0)),  # too little sun for either to need its part
+    ],
+)
+def test_what_the_sun_does_not_give_one_roof_is_the_others(
+    given_w: tuple[float, float], told_w: tuple[float, float]
+) -> None:
+    """Two alike of 10 kW, 950 W of house and 5 kW that may be fed in, 50 W of margin."""
+    rated = replace(PV, ratings=replace(PV.ratings, max_generation_w=10_000.0))
+    site = house(GRID, rated, replace(rated, id="pv2", device_id="pv2"))
+    grid_w = 950.0 + sum(given_w)
+    image = snapshot({"grid": {"power_w": grid_w}, "pv": {"power_w": given_w[0]}, "pv2": {"power_w": given_w[1]}})
+    limit = Envelope(SITE, -5000.0, None, Rank.OBLIGATION, "utility", "export at most 5 kW")
+    decision, _ = decide(site, inputs(image, directive=Directive(envelopes=(limit,))), Memory(decided_at_s=999.0))
+    assert (watts(decision, "pv"), watts(decision, "pv2")) == pytest.approx(told_w)
 
 
 @pytest.mark.parametrize("w_per_s", [18.5, -18.5])

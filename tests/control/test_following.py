@@ -100,6 +100,21 @@ def test_a_full_battery_that_was_asked_to_charge_does_not_cover_the_house_meanwh
     assert watts(decision, "battery") == 0.0
 
 
+@pytest.mark.parametrize(("device", "gives_w"), [("storage", -5000.0), ("inverter", -2000.0)])
+def test_behind_one_inverter_a_battery_feeds_in_what_the_roof_leaves_of_its_rating(device: str, gives_w: float) -> None:
+    site = house(GRID, PV, replace(BATTERY, device_id=device))
+    image = snapshot(
+        {
+            "grid": {"power_w": -5500.0},
+            "pv": {"power_w": -6000.0},  # of 8 kW
+            "battery": {"power_w": 0.0, "soc_pct": 90.0},
+        }
+    )
+    feeds = plan({"battery": Intent(IntentKind.DISCHARGE_TO, target_soc_pct=20.0, value_per_kwh=0.05)})
+    decision, _ = settled(site, inputs(image, plan=feeds))
+    assert watts(decision, "battery") == pytest.approx(gives_w, abs=25.0)
+
+
 @pytest.mark.parametrize(("every_s", "left_w"), [(1.0, 200.0), (30.0, 0.0)])
 def test_where_ticks_are_far_apart_a_battery_follows_the_whole_way_at_once(every_s: float, left_w: float) -> None:
     """A meter that runs behind shows what was done long before the next tick: there is nothing to overshoot."""

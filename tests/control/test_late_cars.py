@@ -6,6 +6,10 @@ import pytest
 
 from cem.control import Memory, decide
 from cem.control.memory import ChargerMemory
+from cem.control.trend import Trend
+from cem.model.directive import Directive
+from cem.model.envelope import SITE as SITE_ID
+from cem.model.envelope import Envelope, Rank
 from cem.model.reading import Snapshot, Value
 from support.houses import BATTERY, CAR, GRID, house, inputs, snapshot, watts
 
@@ -58,3 +62,14 @@ def test_a_full_car_does_not_keep_the_battery_from_the_house() -> None:
     decision, after = decide(SITE, inputs(told(2000.0, 0.0, "B", 25.0)), memory)
     assert after.load_w == pytest.approx(2500.0, abs=1.0)
     assert watts(decision, "battery") < -2000.0  # damped
+
+
+@pytest.mark.parametrize(("every_s", "may_still_draw"), [(1.0, False), (10.0, False), (30.0, True)])
+def test_in_long_ticks_a_car_is_seen_to_follow_after_the_next_one(every_s: float, may_still_draw: bool) -> None:
+    """Told to stop 35 s ago, as it was before the last measurement: no battery gives what it is about to leave."""
+    no_export = Directive(envelopes=(Envelope(SITE_ID, 0.0, None, Rank.OBLIGATION, "utility", "export at most 0 W"),))
+    no_import = replace(no_export.envelopes[0], min_w=None, max_w=0.0)
+    both = replace(no_export, envelopes=(*no_export.envelopes, no_import))
+    memory = replace(following(0.0, 965.0), trend=Trend(500.0, 1000.0 - every_s, every_s=every_s))
+    decision, _ = decide(SITE, inputs(told(7400.0, 7400.0, "C", 0.0), directive=both), memory)
+    assert (watts(decision, "battery") > -600.0) is may_still_draw

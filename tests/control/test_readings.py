@@ -35,6 +35,37 @@ def test_one_bad_sample_of_the_meter_never_changes_a_set_point(spike: float) -> 
     assert [d.count for d in memory.dropped.values()] == [1]
 
 
+def test_a_battery_does_not_follow_what_it_does_itself_while_the_meter_says_nothing_new() -> None:
+    """4.6 kW ended in the moment in which the meter fell silent: what the battery stops to give is no surplus."""
+    site, memory, battery_w = house(GRID, BATTERY), Memory(), -4600.0
+    for tick in range(9):
+        silent_s = max(0.0, tick - 2.0)
+        battery: dict[str, Value] = {"power_w": battery_w, "soc_pct": 50.0}
+        image = snapshot(
+            {"grid": {"power_w": 4900.0 if tick < 2 else -4100.0}, "battery": battery},
+            mono_s=1000.0 + tick,
+            ages_s={"grid": silent_s},
+        )
+        decision, memory = decide(site, inputs(image), memory)
+        battery_w = watts(decision, "battery")
+    assert -1000.0 < battery_w < -450.0
+
+
+@pytest.mark.parametrize(("car_age_s", "load_w"), [(0.0, 500.0), (3.0, -6400.0)])
+def test_what_a_car_does_after_the_meters_last_word_is_no_load(car_age_s: float, load_w: float) -> None:
+    """It has begun to draw 6.9 kW since; one that told its power less often may have drawn it before, too."""
+    site, memory = house(GRID, CAR), Memory()
+    for tick, car_w in enumerate((0.0, 0.0, 6900.0)):
+        image = snapshot(
+            {"grid": {"power_w": 500.0}, "car": {"power_w": car_w, "state": "C"}},
+            mono_s=1000.0 + tick,
+            ages_s={"grid": float(tick), "car": tick + car_age_s if tick < 2 else 0.0},
+        )
+        _, memory = decide(site, inputs(image), memory)
+    assert memory.load_w is not None
+    assert memory.loads_w[-1] == pytest.approx(load_w)
+
+
 def test_a_battery_that_tells_more_than_its_rating_is_not_believed() -> None:
     _, memory = settled(HOME, inputs(world(load_w=1500, battery_w=-1500)))
     decision, _ = decide(HOME, inputs(world(load_w=1500, battery_w=-9000, mono_s=1001.0)), memory)

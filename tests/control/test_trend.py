@@ -5,20 +5,26 @@ import pytest
 from cem.control.trend import FOLLOW_S, MOST_LEAD_W, MOST_W, Trend, followed, lead_w, room_w
 
 
-def run(values: list[float]) -> Trend:
+def run(values: list[float], every_s: float = 1.0) -> Trend:
     trend: Trend | None = None
-    for second, value in enumerate(values):
-        trend = followed(trend, value, 1000.0 + second)
+    for tick, value in enumerate(values):
+        trend = followed(trend, value, 1000.0 + every_s * tick)
     assert trend is not None
     return trend
 
 
 def test_a_lasting_rise_keeps_as_much_room_as_it_brings_until_devices_follow() -> None:
     rising = run([80.0 * second for second in range(60)])
-    assert room_w(rising, importing=True) == pytest.approx(80.0 * FOLLOW_S, rel=0.01)
+    assert room_w(rising, importing=True) == pytest.approx(80.0 * (1.0 + FOLLOW_S), rel=0.01)
     assert room_w(rising, importing=False) == 0.0
     falling = run([-80.0 * second for second in range(60)])
-    assert room_w(falling, importing=False) == pytest.approx(80.0 * FOLLOW_S, rel=0.01)
+    assert room_w(falling, importing=False) == pytest.approx(80.0 * (1.0 + FOLLOW_S), rel=0.01)
+
+
+@pytest.mark.parametrize("every_s", [2.0, 10.0, 30.0, 60.0])
+def test_long_ticks_have_trends_too_and_keep_the_room_of_a_tick(every_s: float) -> None:
+    rising = run([8.0 * every_s * tick for tick in range(60)], every_s)
+    assert room_w(rising, importing=True) == pytest.approx(8.0 * (every_s + FOLLOW_S), rel=0.01)
 
 
 @pytest.mark.parametrize("values", [[500.0] * 9, [500.0] * 5 + [9000.0] * 5, [0.0, 700.0] * 20, []])

@@ -88,6 +88,23 @@ def test_a_contact_in_its_own_position_gets_no_timer() -> None:
     assert _play(PUMP_CASE, act).writes == []
 
 
+def test_a_relay_that_tells_what_is_wanted_and_stands_otherwise_is_told_again_once_it_was_let_go() -> None:
+    async def act(stage: Scene, device: Device) -> None:
+        await device.write("load", ON, 1.0)
+        stage.home.faults.inject("relay", "ineffective")
+        await stage.pass_s(1)
+        await device.write("load", ON, 0.0)  # taken, and the contact stays closed
+        await device.release("load", ON)
+        stage.home.faults.clear("relay", "ineffective")
+        await stage.pass_s(1)
+        assert stage.home.truth().relay_load["boiler"].on
+        await device.write("load", ON, 0.0)
+        await stage.pass_s(1)
+        assert not stage.home.truth().relay_load["boiler"].on
+
+    _play(RELAY_CASE, act)
+
+
 def _switched_by_hand(stage: Scene, payload: str) -> None:
     stage.home.broker.spread(f"{stage.serial}/command/switch:0", payload.encode(), False)
 

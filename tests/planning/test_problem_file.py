@@ -203,6 +203,21 @@ def test_the_same_problem_has_the_same_answer_and_a_warm_start_changes_only_the_
     assert warmed["cost"] - cold["cost"] <= (warmed["gap"] + GAP) * gross
 
 
+def test_what_was_decided_is_followed_though_the_programme_has_other_columns_by_now() -> None:
+    raw = random_problem(48, 96)
+    warm = Warm()
+    prepare(read_problem(json.dumps(raw))[1], warm).solve()
+    shape = warm.shape
+    moved = raw | {"base_load_w": [0.95 * value for value in raw["base_load_w"]]}
+    file, problem, notes = read_problem(json.dumps(moved))
+    again, cold = prepare(problem, warm), prepare(problem)
+    assert warm.shape != shape
+    answer = answer_of(file, problem, again.solve(), notes, 0.0, 0.0)
+    cold.solve()
+    assert evaluate(moved, answer).faults == []
+    assert again.solver.runs < cold.solver.runs
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [

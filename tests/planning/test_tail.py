@@ -67,7 +67,7 @@ def test_nothing_younger_than_now_is_looked_at() -> None:
 def test_a_plan_begins_as_much_earlier_as_the_car_needs_for_its_end(slower_h: float, begins: int) -> None:
     """An hour is cheap, and dearer is what comes after it than what comes before."""
     price = [0.30] * 6 + [0.25] * 2 + [0.10] * 4 + [0.40] * 20
-    need = EvNeed("car", 9000.0, START + timedelta(hours=8), slower_h)
+    need = EvNeed("car", 9000.0, START + timedelta(hours=8), slower_h=slower_h)
     plan = solve(problem(32, price=price, resources=(BATTERY, PV, CAR), ev=(need,)))
     charging = [slot.power_w["car"] > 100.0 for slot in plan.slots]
     assert charging.index(True) == begins

@@ -183,6 +183,22 @@ def test_a_reading_counts_once_and_a_silent_device_leaves_gaps(tmp_path: Path) -
     assert count == 12 * 4 + 1 + 2  # power, two edges of the band, load; one state of charge; two prices
 
 
+def test_it_is_kept_whether_a_car_is_plugged_in_but_no_other_text(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+
+    async def scene(journal: HistoryJournal, clock: VirtualClock) -> None:
+        for state in ("A", "B", "C", "F"):
+            for _ in range(6):
+                journal.record(inputs_at(clock.now(), {"car": {"state": state, "mode": "C"}}), decision())
+                await asyncio.sleep(10.0)
+
+    play(path, START, scene)
+    assert column(path, "car.plugged") == {M0: 0.0, M0 + 1: 1.0, M0 + 2: 1.0}
+    with open_for_reading(path) as connection:
+        names = {name for (name,) in connection.execute("SELECT name FROM signal")}
+    assert not names.intersection({"car.state", "car.mode"})
+
+
 def test_a_restart_inside_a_minute_merges_both_parts(tmp_path: Path) -> None:
     path = tmp_path / "history.db"
 

@@ -9,6 +9,7 @@ from cem.model.request import RequestKind, UserRequest
 from cem.model.site import ChargeGoal, ElectricalConnection, Site
 from cem.model.tariff import Tariff
 from cem.model.time import Instant
+from cem.planning.habits import LEAD, Habit
 from cem.runtime.needs import SATED_S, ev_needs, sated
 from support.planning import CAR
 
@@ -54,3 +55,26 @@ def test_what_the_owner_asked_for_is_planned_for_all_the_same() -> None:
     )
     (need,) = ev_needs(SITE, _snapshot(), (asked,), NOW, 60.0, frozenset({"car"}))
     assert need.energy_wh == 5000.0
+
+
+def test_a_car_of_which_nobody_said_anything_wants_what_it_usually_takes_before_it_usually_leaves() -> None:
+    learning = replace(SITE, goals=(), learnt_cars=("car",))
+    leaves = NOW.wall.replace(day=11, hour=7)
+    habit = Habit(leaves, takes_wh=9000.0, most_wh=14000.0, taken_wh=2000.0, stays=12)
+    (need,) = ev_needs(learning, _snapshot(), (), NOW, 60.0, habits={"car": habit})
+    assert (need.energy_wh, need.due, need.usual) == (7000.0, leaves - LEAD, True)
+    assert ev_needs(learning, _snapshot(state="A"), (), NOW, 60.0, habits={"car": habit}) == ()
+    assert ev_needs(learning, _snapshot(), (), NOW, 60.0, frozenset({"car"}), {"car": habit}) == ()
+
+
+def test_beyond_what_it_usually_takes_a_car_charges_while_that_is_cheap() -> None:
+    learning = replace(SITE, goals=(), learnt_cars=("car",))
+    habit = Habit(NOW.wall.replace(hour=23), takes_wh=9000.0, most_wh=14000.0, taken_wh=9100.0, stays=12)
+    (need,) = ev_needs(learning, _snapshot(), (), NOW, 60.0, habits={"car": habit})
+    assert (need.energy_wh, need.due) == (4900.0, None)
+
+
+def test_a_goal_goes_before_a_habit() -> None:
+    habit = Habit(NOW.wall.replace(hour=23), takes_wh=3000.0, most_wh=14000.0, taken_wh=0.0, stays=12)
+    (need,) = ev_needs(SITE, _snapshot(), (), NOW, 60.0, habits={"car": habit})
+    assert (need.energy_wh, need.usual) == (9800.0, False)

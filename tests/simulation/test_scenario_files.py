@@ -143,6 +143,20 @@ def test_a_broken_promise_is_status_one_and_says_when_what_and_why(tmp_path: Pat
     assert f"{first['invariant']} at {first['at_s']:.0f} s" in told
 
 
+def test_what_is_excused_is_told_with_its_reason(tmp_path: Path) -> None:
+    """A flat may take nothing from the grid at night: nobody can do anything about what its household needs."""
+    flat = HEAD.replace("demo.toml", "flat.toml").replace("for_s = 120", "for_s = 140")
+    text = flat + "[site]\nconnection = { import_limit_w = 0 }\n"
+    code, summary = _summary(tmp_path, text)
+    assert (code, summary["promises"]["violations"]) == (0, [])
+    (used,) = summary["promises"]["excused"]
+    assert (used["invariant"], used["source"], used["times"], used["unit"]) == ("I2", "I2, unless; I4", 1, "W")
+    assert (used["seconds"] > 10.0, used["most"] > 100.0) == (True, True)
+    assert (
+        f"excused: I2, {used['seconds']:.0f} s in 1 times, by {used['most']:.0f} W" in _simulate(tmp_path, text).stdout
+    )
+
+
 def test_what_a_random_house_finds_is_cut_down_saved_and_replayed(tmp_path: Path) -> None:
     path = tmp_path / "contested.toml"
     path.write_text(CONTESTED)

@@ -8,6 +8,7 @@ from cem.model.envelope import Rank
 from cem.model.resource import Role
 from cem.model.setpoint import Mode
 from cem.model.site import Site
+from cem.simulation.oracle.excuses import Excuse
 from cem.simulation.oracle.facts import LOCK_LONGEST_S, LOCKED, SwitchedFact
 from cem.simulation.oracle.seen import Bounds, Seen, Told, Violation, setpoint_in
 from cem.simulation.oracle.wires import switched
@@ -15,7 +16,6 @@ from cem.simulation.oracle.wires import switched
 DAY_S = 86400.0
 STAY_S = 600.0
 """SG Ready (Bundesverband Waermepumpe): each state but the lock is given for ten minutes at least."""
-UNDISTURBED_S = 60.0
 NORMAL, OFF = 2, 0
 FREED = "None"
 """A pin of the gateway's own board that nobody drives any more."""
@@ -28,8 +28,9 @@ class _Kept:
     state: int | None = None
     since_s: float | None = None  # None: it has not been switched yet
     disturbed_s: float = float("-inf")  # when it last did not do what it is told
-    written_s: float = float("-inf")  # when the present gateway last switched it
-    left_s: float = float("-inf")  # when one that ended since handed it back, or its pins were freed after its death
+    written_s: float = float("-inf")  # when it was last told anything
+    by_us: bool = False  # and by the present gateway; else one that ends handed it back, or freed a dead one's pins
+    ours: bool = False  # the last change was by that
     ordered: Rank | None = None  # of the set point that last asked for another state
     was_told: float | None = None
     safe_s: float = float("-inf")  # when safe mode was last decided, in which nothing is held
@@ -49,6 +50,11 @@ class Contacts:
     """
 
     name = "I8"
+    PROTECTS = Excuse("I8", "a contact opens for what is stronger than the plan", "I8, protective opening; law 1", "s")
+    SAFE = Excuse("I8", "safe mode lets go of a contact", "F1: safe mode", "s")
+    ASKED = Excuse("I8", "the owner asks for a contact's position", "law 1, the owner's acts", "s")
+    DEAF = Excuse("I8", "a contact does not obey, or only just does", "F7, F11", "s")
+    LAG = Excuse("I8", "a contact follows its word some seconds later", "bars: the device's own delay", "s")
 
     def __init__(self, site: Site, bounds: Bounds) -> None:
         self._site = site
@@ -66,10 +72,9 @@ class Contacts:
                 mine.disturbed_s = seen.at_s
             for write in seen.writes:
                 told = switched(write.what) if write.by_topic and write.device_id == part.resource.device_id else None
-                if told is not None and (write.former or told.get("on") == FREED):
-                    mine.left_s = seen.at_s
-                elif told is not None:
+                if told is not None:
                     mine.written_s = seen.at_s
+                    mine.by_us = not write.former and told.get("on") != FREED
             self._listen(seen, part, mine)
             found += self._changed(seen, part, mine)
         for pump in seen.facts.heat_pumps:
@@ -98,19 +103,32 @@ class Contacts:
             return []
         before, since_s = mine.state, mine.since_s
         mine.state, mine.since_s = part.state, seen.at_s
-        by_us = seen.at_s - mine.written_s <= self._bounds.lag_s < seen.at_s - mine.left_s
-        safe = seen.at_s - mine.safe_s <= self._bounds.lag_s
-        if not by_us or seen.at_s - mine.disturbed_s < UNDISTURBED_S or safe:
+        both_ours = mine.ours
+        mine.ours = mine.by_us and seen.at_s - mine.written_s <= self._bounds.lag_s
+        if not mine.ours:
             return []  # somebody else switched it, or its own timer: whether that was fed is I13
-        found = self._too_often(seen, part, mine)
+        disturbed = seen.at_s - mine.disturbed_s <= self._bounds.lag_s and not (both_ours and part.held is not None)
+        found = [] if disturbed else self._too_often(seen, part, mine)
         least_s = self._least_s(part, before)
         held_s = None if since_s is None else seen.at_s - since_s
-        less = part.state < before  # off, or a state in which less is taken
-        protects = less and mine.ordered is not None and mine.ordered <= Rank.OBLIGATION
-        if held_s is None or held_s >= least_s - self._bounds.lag_s or protects or mine.ordered is Rank.USER:
+        if held_s is None or held_s >= least_s:
+            return found
+        excuse = self.DEAF if disturbed else self._excuse(seen, part, mine, before)
+        excuse = self.LAG if held_s >= least_s - self._bounds.lag_s else excuse
+        if excuse is not None:
+            seen.excused.take(excuse, seen.at_s, least_s - held_s)
             return found
         allowed = f"{part.resource.id}: {before} for {least_s:g} s"
         return [*found, self._broken(seen, part, allowed, f"{part.state} after {held_s:.0f} s")]
+
+    def _excuse(self, seen: Seen, part: SwitchedFact, mine: _Kept, before: int) -> Excuse | None:
+        """Why a position may be left before its time."""
+        if part.held is None and seen.at_s - mine.safe_s <= self._bounds.lag_s:
+            return self.SAFE
+        less = part.state < before  # off, or a state in which less is taken
+        if less and mine.ordered is not None and mine.ordered <= Rank.OBLIGATION:
+            return self.PROTECTS
+        return self.ASKED if mine.ordered is Rank.USER else None
 
     def _least_s(self, part: SwitchedFact, before: int) -> float:
         """How long the former position must have lasted."""

@@ -44,6 +44,7 @@ class ChargerFact:
     phases: int
     obeys: bool
     plug_ins: int = 0  # cars that have come so far: one that is changed within a step leaves no other trace
+    held_a: float | None = None  # what it was told and keeps to; None: it steers itself, up to its largest current
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,9 @@ class Facts:
 
 BACK_S = 30.0
 """After a fault a device counts as one that does not obey for so long: it is back (F11), and told again a lag later."""
+BACK_SOON_S = 10.0
+"""What was only silent for less is tried again after no longer than it was silent, and has answered so much later."""
+SILENT_ONLY = frozenset({"silence", "disconnect"})
 RESPONSES = 2.0
 """Of the time constants of a device, until it has done most of what it was told."""
 LOCKED, NORMAL = 1, 2
@@ -130,9 +134,12 @@ SILENT = frozenset(
     {
         *("silence", "disconnect", "reboot", "slow", "busy", "garbage", "nan"),
         *("short_answer", "half_answer", "wrong_unit", "hang_up"),
+        *("half_open", "broker_down", "bad_crc", "cut", "stranger"),
     }
 )
 """Faults of a device that then gives nothing of use."""
+TRUE = frozenset({"refuse_writes", "ineffective", "duplicate", "lying_timer"})
+"""Faults of a meter that then tells what is so all the same."""
 NOTHING: frozenset[str] = frozenset()
 DARK = frozenset({"silence"})
 
@@ -142,7 +149,7 @@ class FactSource:
 
     def __init__(self, site_file: SiteFile, plant: SimulatedHome, wire: Wire, lag_s: float = 5.0) -> None:
         self._plant = plant
-        self._recovers_s = BACK_S + lag_s
+        self._lag_s = lag_s
         self._device_of = {
             device.id: wire.device_of(device.serial) if device.serial else None for device in site_file.devices
         }
@@ -155,7 +162,8 @@ class FactSource:
         self._locked_s: dict[tuple[str, date], float] = {}  # of each heat pump on each day of the house
         self._read_at_s: float | None = None
         self._meters = [r.device_id for r in site_file.site.of(Role.GRID)][:1]
-        self._unwell_s: dict[str, float] = {}
+        self._since_s: dict[str, float] = {}  # when a device's last trouble began
+        self._back_s: dict[str, float] = {}  # until when it counts as one that does not obey because of that
         response_s = {battery.id: battery.response_s for battery in plant.home.battery}
         self._takes_s = {
             spec.id: spec.dead_time_s
@@ -173,9 +181,9 @@ class FactSource:
         dark = DARK if truth.supply == "dark" else NOTHING
         wrong = {device: self._wrong(truth, sim, broker) | dark for device, sim in self._device_of.items()}
         unwell = frozenset(device_id for device_id, names in wrong.items() if names)
-        self._unwell_s.update(dict.fromkeys(unwell, truth.elapsed_s))
-        deaf = frozenset(key for key, at_s in self._unwell_s.items() if truth.elapsed_s - at_s < self._recovers_s)
-        takes_s = [self._takes_s.get(self._device_of[r.device_id] or "", 0.0) for r in self._resources]
+        deaf = self._deaf(truth, {device_id: wrong[device_id] for device_id in unwell})
+        obeying = [r.device_id for r in self._resources if r.controls and r.device_id not in deaf]
+        takes_s = [self._takes_s.get(self._device_of[device_id] or "", 0.0) for device_id in obeying]
         self._count_locks(truth)
         heat_pumps = self._switched(Role.HEAT_PUMP, truth, deaf)
         loads = self._switched(Role.LOAD, truth, deaf)
@@ -188,7 +196,7 @@ class FactSource:
             truth.voltages_v[0] or self._nominal_v,  # dark: nothing flows, whatever it is divided by
             truth.frequency_hz,
             tuple(self._battery(r, truth, r.device_id not in deaf) for r in self._batteries),
-            tuple(_charger(r, self._own(truth.ev, r), r.device_id not in deaf) for r in self._chargers),
+            tuple(self._charger(r, truth, r.device_id not in deaf) for r in self._chargers),
             tuple(_roof(r, self._own(truth.pv, r), r.device_id not in deaf) for r in self._roofs),
             heat_pumps,
             loads,
@@ -198,6 +206,18 @@ class FactSource:
             truth.supply == "grid",
             frozenset(device_id for device_id, names in wrong.items() if "freeze" in names),
         )
+
+    def _deaf(self, truth: Truth, wrong: Mapping[str, frozenset[str]]) -> frozenset[str]:
+        """The devices that do not obey: with which something is `wrong`, or was a while ago."""
+        at_s = truth.elapsed_s
+        for device_id, names in wrong.items():
+            back_s = self._back_s.get(device_id, 0.0)
+            if at_s >= back_s:
+                self._since_s[device_id] = at_s
+            lasted_s = at_s - self._since_s[device_id]
+            after_s = min(BACK_S, lasted_s + BACK_SOON_S) if names <= SILENT_ONLY else BACK_S
+            self._back_s[device_id] = max(back_s, at_s + after_s + self._lag_s)
+        return frozenset(device_id for device_id, back_s in self._back_s.items() if at_s < back_s)
 
     def _switched(self, role: Role, truth: Truth, unwell: frozenset[str]) -> tuple[SwitchedFact, ...]:
         """The heat pumps or loads that the site steers."""
@@ -258,6 +278,24 @@ class FactSource:
             self._plant.lets_go_s(simulated).get(plant),
         )
 
+    def _charger(self, resource: Resource, truth: Truth, obeys: bool) -> ChargerFact:
+        plant = self._plant_of(truth.ev, resource)
+        own: EvTruth = truth.ev[plant]
+        hold = truth.devices[self._device_of.get(resource.device_id) or ""].holds.get(plant)
+        told_a = hold.offered_a if hold is not None and hold.remote else None
+        bounds = told_a is not None and told_a < (resource.ratings.max_current_a or float("inf"))
+        return ChargerFact(
+            resource,
+            own.power_w,
+            own.state,
+            own.offered_a,
+            own.current_a,
+            own.phases,
+            obeys,
+            own.plug_ins,
+            told_a if bounds else None,
+        )
+
     def _wrong(self, truth: Truth, simulated: str | None, broker: Collection[str]) -> frozenset[str]:
         """The names of everything that is wrong with a device now, or with the broker over which it speaks."""
         if simulated is None:
@@ -267,15 +305,11 @@ class FactSource:
 
     def _meter(self, wrong: Mapping[str, frozenset[str]]) -> str:
         names = NOTHING.union(*(wrong[meter] for meter in self._meters))
-        if not names:
+        if names <= TRUE:
             return "ok"
         if names & SILENT:
             return "silent"
         return "lies"
-
-
-def _charger(resource: Resource, own: EvTruth, obeys: bool) -> ChargerFact:
-    return ChargerFact(resource, own.power_w, own.state, own.offered_a, own.current_a, own.phases, obeys, own.plug_ins)
 
 
 def _roof(resource: Resource, own: PvTruth, obeys: bool) -> RoofFact:

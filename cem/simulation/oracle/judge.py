@@ -8,15 +8,18 @@ from cem.config.sitefile import SiteFile
 from cem.model.status import Status
 from cem.simulation.harness import Bench, Step
 from cem.simulation.oracle.boxes import BoxTruth
+from cem.simulation.oracle.contactors import Switching
 from cem.simulation.oracle.data import AllowList, ArmedFirst, Feeding, FreshData, Resources
-from cem.simulation.oracle.electrical import ExportLimit, Fuse, GuaranteedLeast, ImportLimit, MostRestrictive
+from cem.simulation.oracle.electrical import Fuse, GuaranteedLeast, MostRestrictive
+from cem.simulation.oracle.excuses import Excused
 from cem.simulation.oracle.facts import FactSource
 from cem.simulation.oracle.grid import GridTruth
 from cem.simulation.oracle.life import Autonomy, Bumpless, Failsafe, HandBack, Promise, Recovery
+from cem.simulation.oracle.limits import ExportLimit, ImportLimit
 from cem.simulation.oracle.returning import Return
 from cem.simulation.oracle.seen import Bounds, Invariant, Seen, Violation, Write
 from cem.simulation.oracle.storage import DeviceEnvelope, NoHunting, OneDirection, Reserve
-from cem.simulation.oracle.switching import Car, Ramp, Spread, Switching
+from cem.simulation.oracle.switching import Car, Ramp, Spread
 from cem.simulation.oracle.wires import Block, blocks, written
 from cem.simulation.plant import has_registers
 
@@ -61,6 +64,7 @@ class Oracle:
         bounds: Bounds | None = None,
     ) -> None:
         self.violations: list[Violation] = []
+        self.excused = Excused(bench.step_s)
         self.steps = 0
         self._bench = bench
         self._plant = bench.plant
@@ -91,8 +95,11 @@ class Oracle:
         self._next_on_step, bench.on_step = bench.on_step, self._step
 
     def stopping(self) -> None:
-        """The gateway's next end will be an orderly one: its devices must be handed back."""
-        self._handed_back = True
+        """The gateway's next end will be an orderly one: its devices must be handed back.
+
+        Not by one that was started since the last step: it has had no word for any of them.
+        """
+        self._handed_back = self._bench.gateway is self._gateway
 
     def _blocks(self, simulated: str) -> tuple[Block, ...]:
         try:
@@ -173,6 +180,7 @@ class Oracle:
             self._status(),
             gateway.loop.health.last_own_ms if gateway is not None else 0.0,
             step.decisions,
+            self.excused,
         )
         found = [violation for judge in self._judges for violation in judge.observe(seen)]
         self.violations += found

@@ -11,6 +11,7 @@ from cem.model.site import Site
 from cem.model.status import Status
 from cem.model.tick import Inputs
 from cem.ports import ControlSpec
+from cem.simulation.oracle.excuses import Excused
 from cem.simulation.oracle.facts import Facts
 
 SAFE_WITHIN_S = 60.0
@@ -82,6 +83,7 @@ class Seen:
     status: Callable[[], Status | None] = lambda: None
     tick_ms: float = 0.0
     decisions: tuple[Decision, ...] = ()  # all since the step before, the oldest first
+    excused: Excused = field(default_factory=Excused)  # of the whole run, in which the judges count what they let pass
 
     @property
     def runs(self) -> bool:
@@ -127,7 +129,7 @@ class Bounds:
 
     meter_stale_s: float = 10.0
     device_stale_s: float = 30.0
-    lag_s: float = 5.0  # tick, write and the device's own delay together
+    lag_s: float = 5.0  # three ticks, and two seconds for the write and the device's own delay
     settle_s: float = 60.0  # from acceptance of a limit until it must be kept to
     min_on_s: float = 300.0
     min_off_s: float = 300.0
@@ -140,7 +142,7 @@ class Bounds:
     def of(site: Site, step_s: float = 1.0) -> "Bounds":
         """The bounds of a site that is simulated in steps of `step_s`."""
         connection = site.connection
-        lag_s = 5.0 + 5.0 * (step_s - 1.0)
+        lag_s = 3.0 * step_s + 2.0
         return Bounds(connection.meter_stale_s, connection.device_stale_s, lag_s=lag_s, step_s=step_s)
 
 

@@ -7,38 +7,43 @@ from cem.model.request import RequestKind
 from cem.model.resource import Control
 from cem.model.setpoint import Health, Setpoint, WriteState
 from cem.model.site import Site
+from cem.simulation.oracle.excuses import Breaches, Excuse
 from cem.simulation.oracle.facts import BatteryFact
+from cem.simulation.oracle.limits import TRIED_AGAIN_S
 from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
 
 MOVES_W = 100.0
 """A battery below this power stands still."""
 ROUNDING_PCT = 0.15
 """What the state of charge may be off by, as the device tells it."""
-TRIED_AGAIN_S = 300.0
-"""F13: what does not follow is tried again so often."""
 OWN_WILL = frozenset({"plan", "rule"})
 """Sources of what nobody outside asked for."""
 JUMP_PCT_PER_S = 0.1
 """A state of charge that moves faster is not moved by any power: somebody else changed what is in the battery."""
-GRACE_S = 30.0
-"""After a start, and after a device came back: nobody can be steered before."""
+START_S, GRACE_S = 10.0, 30.0
+"""After a start nobody can be steered before the one and a lag, nor later than the other."""
 
 
 class Reserve:
     """I5: at or below the reserve no discharge; from there on only above reserve + 2 %.
 
-    Excused: the owner's explicit, dated word; a device that does not obey; the first half minute of a gateway. One that
+    Excused: the owner's explicit, dated word; a device that does not obey; the first seconds of a gateway. One that
     was found not to follow is tried again after five minutes (F13): so long it may go on after it obeys again.
     """
 
     name = "I5"
+    START = Excuse("I5", "no gateway runs, or only just", "reliability paper, watchdog chain: a start of 8 s")
+    DEAF = Excuse("I5", "a battery does not obey, or only just does", "F7, F11")
+    WAITS = Excuse("I5", "a battery that did not follow is tried again", "F13: tried each 5 min")
+    OWNER = Excuse("I5", "the owner lets a battery below its reserve", "I5, the owner's dated word")
+    LAG = Excuse("I5", "three ticks and the device's own delay", "bars: 3 ticks and the device's own delay")
 
     def __init__(self, site: Site, bounds: Bounds) -> None:
         self._site = site
         self._bounds = bounds
         self._locked: set[str] = set()
         self._deaf_s: dict[str, float] = {}  # when it last did not obey
-        self._lasts = Lasting()
+        self._breaches = Breaches()
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
@@ -53,15 +58,32 @@ class Reserve:
                 self._locked.discard(key)
             if not battery.obeys:
                 self._deaf_s[key] = seen.at_s
-            waits = seen.at_s - self._deaf_s.get(key, float("-inf")) < TRIED_AGAIN_S and _given_up(seen, key)
-            free = seen.runs_for_s() < GRACE_S or not battery.obeys or waits or _owner_lets(seen, key)
-            broken = key in self._locked and battery.power_w < -MOVES_W and not free
-            lasts = self._lasts.for_s(key, broken, seen.at_s)
-            if self._told.once(key, lasts > 10.0 + self._bounds.lag_s):
+            below = key in self._locked and battery.power_w < -MOVES_W
+            lasts = self._breaches.broken(
+                key, below, seen.at_s, 10.0, seen.excused,
+                excuse=self._excuse(seen, battery), grace=self.LAG, grace_s=self._bounds.lag_s,
+                amount=-battery.power_w,
+            )  # fmt: skip
+            if self._told.once(key, lasts):
                 allowed = f"{key}: no discharge, reserve {reserve:g} %, until {reserve + 2:g} %"
-                what = f"{-battery.power_w:.0f} W out at {battery.soc_pct:.1f} % for {lasts:.0f} s"
+                what = f"{-battery.power_w:.0f} W out at {battery.soc_pct:.1f} %"
                 found.append(Violation(self.name, seen.at_s, allowed, what, seen.words(key)))
         return found
+
+    def _excuse(self, seen: Seen, battery: BatteryFact) -> Excuse | None:
+        key = battery.resource.id
+        if seen.runs_for_s() < grace_s(self._bounds):
+            return self.START
+        if not battery.obeys:
+            return self.DEAF
+        if seen.at_s - self._deaf_s.get(key, float("-inf")) < TRIED_AGAIN_S and _given_up(seen, key):
+            return self.WAITS
+        return self.OWNER if _owner_lets(seen, key) else None
+
+
+def grace_s(bounds: Bounds) -> float:
+    """After a start: so long nobody need be steered."""
+    return min(GRACE_S, START_S + bounds.lag_s)
 
 
 def _given_up(seen: Seen, battery_id: str) -> bool:
@@ -173,7 +195,7 @@ class OneDirection:
 
     def observe(self, seen: Seen) -> list[Violation]:
         """Pairs of batteries, and batteries against cars."""
-        steered = seen.runs_for_s() > GRACE_S
+        steered = seen.runs_for_s() > grace_s(self._bounds)
         ours = [battery for battery in seen.facts.batteries if self._is_ours(seen, battery)]
         own = [battery for battery in ours if battery.held_w is not None] if steered else []
         gives = sum(-b.power_w for b in own if b.power_w < -MOVES_W)

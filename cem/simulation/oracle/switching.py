@@ -1,153 +1,17 @@
-"""Contactors, ramps and cars: what wears out, and what a car may be told."""
+"""Ramps, waits by chance and cars: how fast and when power may rise, and what a car may be told."""
 
 from dataclasses import dataclass
 
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.request import RequestKind
 from cem.model.resource import Control
-from cem.model.setpoint import Mode, Setpoint
+from cem.model.setpoint import Setpoint
 from cem.model.site import ControlPolicy, Site
 from cem.model.tariff import TARIFF
 from cem.model.tick import Inputs
-from cem.simulation.oracle.contacts import Contacts
+from cem.simulation.oracle.contactors import LEAST_A
 from cem.simulation.oracle.facts import ChargerFact
-from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, setpoint_in
-
-DAY_S = 86400.0
-LEAST_A = 6.0
-"""IEC 61851-1: no smaller current can be signalled."""
-
-
-class _Contactor:
-    """What the judge remembers of one contactor, whatever happens to the gateway."""
-
-    def __init__(self) -> None:
-        self.closed = False
-        self.since_s: float | None = None  # None: in this session it has not been switched yet
-        self.plugged = False
-        self.plug_ins = 0
-        self.disturbed_s = float("-inf")  # when the device last did not obey
-        self.closings: list[float] = []
-        self.by_car = False  # the car opened it, and was offered current ever since
-        self.offered_a = 0.0
-        self.lowered_s = float("-inf")  # when it was offered less than before, though not nothing
-        self.taught = False  # in this session: the car stopped at a lower offer, so that it is known to need more
-        self.told_off: Rank | None = None  # by what rank it was last told to open
-        self.told_off_s = float("-inf")
-        self.was_told: float | None = None
-
-
-class Switching:
-    """I8: minimum times on and off, and at most 24 closings a day, over restarts of the gateway.
-
-    Excused: protective opening (fuse, reserve, a limit, safe mode), the owner's own word, a car that comes, leaves or
-    is full, or stops for the first time at a current that it turns out not to take, and a device that does not obey.
-    Heat pumps and loads are judged by `contacts`.
-    """
-
-    name = "I8"
-
-    def __init__(self, site: Site, bounds: Bounds) -> None:
-        self._bounds = bounds
-        self._contactors: dict[str, _Contactor] = {}
-        self._contacts = Contacts(site, bounds)
-
-    def observe(self, seen: Seen) -> list[Violation]:
-        """Every opening and closing."""
-        cars = [found for charger in seen.facts.chargers for found in self._charger(seen, charger)]
-        return cars + self._contacts.observe(seen)
-
-    def _charger(self, seen: Seen, charger: ChargerFact) -> list[Violation]:
-        mine = self._contactors.setdefault(charger.resource.id, _Contactor())
-        if not charger.obeys:
-            mine.disturbed_s = seen.at_s
-        self._listen(seen, charger, mine)
-        plugged, closed = charger.state != "A", charger.state == "C"
-        if LEAST_A <= charger.offered_a < mine.offered_a:
-            mine.lowered_s = seen.at_s
-        mine.offered_a = charger.offered_a
-        mine.by_car = mine.by_car and charger.offered_a >= LEAST_A
-        another = charger.plug_ins != mine.plug_ins
-        mine.plug_ins = charger.plug_ins
-        if not plugged or not mine.plugged or another:  # a session begins or is over: what was before does not count
-            mine.plugged, mine.closed, mine.since_s = plugged, closed, seen.at_s if closed else None
-            mine.taught = False
-            return []
-        if closed == mine.closed:
-            return []
-        held = None if mine.since_s is None else seen.at_s - mine.since_s
-        mine.closed, mine.since_s = closed, seen.at_s
-        if closed:
-            return self._closed(seen, charger, mine, held)
-        return self._opened(seen, charger, mine, held)
-
-    @staticmethod
-    def _listen(seen: Seen, charger: ChargerFact, mine: _Contactor) -> None:
-        """Remembers why it was told to open: the car takes seconds, and by then the words may be others."""
-        if not seen.runs:
-            mine.was_told = None
-        for decision in seen.decisions:
-            setpoint = setpoint_in(decision, charger.resource.id)
-            value = setpoint.value if setpoint is not None else None
-            if setpoint is not None and value == 0.0 and mine.was_told != 0.0:
-                mine.told_off = Rank.SAFETY if decision.mode is Mode.SAFE else setpoint.rank
-                mine.told_off_s = seen.at_s
-            mine.was_told = value
-
-    def _closed(self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None) -> list[Violation]:
-        if mine.by_car:
-            return []
-        mine.closings = [*(at for at in mine.closings if at > seen.at_s - DAY_S), seen.at_s]
-        found = []
-        if len(mine.closings) > self._bounds.operations_per_day:
-            allowed = f"{charger.resource.id}: {self._bounds.operations_per_day} closings a day"
-            found.append(self._broken(seen, charger, allowed, f"{len(mine.closings)}"))
-        early = held is not None and held < self._bounds.min_off_s - self._bounds.lag_s
-        # a car takes some seconds to open after the word; what the owner asks meanwhile finds a pause, too
-        told_s = min(seen.at_s - mine.told_off_s, (held or 0.0) + 3.0 * self._bounds.lag_s)
-        asked = held is not None and _asked(seen, charger, max(held, told_s))
-        if early and not asked and not self._excused(seen, charger, mine, open_to_protection=False):
-            found.append(
-                self._broken(
-                    seen, charger, f"{charger.resource.id}: off for {self._bounds.min_off_s:g} s", f"{held:.0f} s"
-                )
-            )
-        return found
-
-    def _opened(self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None) -> list[Violation]:
-        early = held is not None and held < self._bounds.min_on_s - self._bounds.lag_s
-        lowered = seen.at_s - mine.lowered_s <= 2 * self._bounds.lag_s
-        # the charger offers on: the car itself has stopped; for less than it takes only once
-        mine.by_car = charger.offered_a >= LEAST_A and not (lowered and mine.taught)
-        mine.taught = mine.taught or (mine.by_car and lowered)
-        if not early or mine.by_car or self._excused(seen, charger, mine, open_to_protection=True):
-            return []
-        return [
-            self._broken(seen, charger, f"{charger.resource.id}: on for {self._bounds.min_on_s:g} s", f"{held:.0f} s")
-        ]
-
-    @staticmethod
-    def _excused(seen: Seen, charger: ChargerFact, mine: _Contactor, *, open_to_protection: bool) -> bool:
-        setpoint = seen.setpoint(charger.resource.id)
-        if seen.at_s - mine.disturbed_s < 60.0 or not seen.runs or setpoint is None or setpoint.value is None:
-            return True  # whatever switches now, it is not the gateway
-        return open_to_protection and mine.told_off is not None and mine.told_off <= Rank.USER
-
-    def _broken(self, seen: Seen, charger: ChargerFact, allowed: str, what: str) -> Violation:
-        return Violation(self.name, seen.at_s, allowed, what, seen.words(charger.resource.id))
-
-
-def _asked(seen: Seen, charger: ChargerFact, within_s: float) -> bool:
-    """Whether the owner has asked for this charge since the contactor opened, or was told to."""
-    if seen.inputs is None:
-        return False
-    charges = {RequestKind.CHARGE_NOW, RequestKind.CHARGE_BY}
-    ago = [
-        (seen.inputs.now.wall - request.made_at).total_seconds()
-        for request in seen.inputs.requests
-        if request.resource_id == charger.resource.id and request.kind in charges
-    ]
-    return any(seconds <= within_s for seconds in ago)
+from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
 
 
 class Ramp:

@@ -101,6 +101,11 @@ def amps_told(message: bytes) -> float | None:
     return 0.0 if topic.endswith(b"/frc/set") and payload == b"1" else None
 
 
+def forces_on(message: bytes) -> bool:
+    """Whether a charger's command makes it offer the current that was set before, whatever it waited for."""
+    return message.endswith(b"/frc/set 2")
+
+
 def called(message: bytes) -> tuple[str, dict[str, Any]] | None:
     """Action and payload of what a central system asks (OCPP-J); None for any other message."""
     if not message.startswith(b"[2,"):

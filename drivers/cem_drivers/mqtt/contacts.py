@@ -22,17 +22,21 @@ class ContactControl:
         self._rpc = rpc
         self._monotonic = monotonic
         self._held_until_s = LET_GO_S  # a value that is also the contacts' own shows no timer: it is ours until then
+        self._let_go = False  # by us, and told nothing since
 
     async def write(self, listener: Listener, value: float) -> None:
         """Brings the contacts into a value's positions and arms their timers, each switch confirmed before the next.
 
-        Raises Refused for what is no value of the control or is refused, NoAnswer.
+        The first word after they were let go is always sent: a contact may tell the position that is wanted and stand
+        otherwise, and only what is sent anew can move it. Raises Refused for what is no value of the control or is
+        refused, NoAnswer.
         """
         positions = self._row.states.get(str(int(value))) if math.isfinite(value) and value == int(value) else None
         if positions is None:
             known = ", ".join(self._row.states)
             raise Refused(f"{self._owner}: {value:g} is no value for {self._row.id}; allowed are {known}")
-        await self._switch(listener, positions, leased=True)
+        await self._switch(listener, positions, leased=True, anew=self._let_go)
+        self._let_go = False
         self._held_until_s = self._monotonic() + self._row.device_timeout_s
 
     async def read_back(self, listener: Listener) -> float | None:
@@ -48,7 +52,7 @@ class ContactControl:
         """Brings the contacts into their own positions without a timer; sends nothing where they are. Raises as
         `write`."""
         closed, timed = await self._look(listener)
-        self._held_until_s = LET_GO_S
+        self._held_until_s, self._let_go = LET_GO_S, True
         await self._switch(listener, self._own(closed, timed), leased=False)
 
     def _own(self, closed: Sequence[bool], timed: Sequence[bool]) -> list[bool]:
@@ -57,14 +61,17 @@ class ContactControl:
             return self._row.states[str(self._row.own)]
         return [position != runs for position, runs in zip(closed, timed, strict=True)]
 
-    async def _switch(self, listener: Listener, wanted: Sequence[bool], leased: bool) -> None:
-        """Opens first, in the order of the contacts, then closes and renews in the reverse."""
+    async def _switch(self, listener: Listener, wanted: Sequence[bool], *, leased: bool, anew: bool = False) -> None:
+        """Opens first, in the order of the contacts, then closes and renews in the reverse.
+
+        What is so already is sent only where a timer must be renewed, or everything `anew`.
+        """
         until_s = asyncio.get_running_loop().time() + self._row.confirm_s
         closed, timed = await self._look(listener)
         own = self._own(closed, timed)
         for index in moving_order(closed, wanted):
             want, natural = wanted[index], wanted[index] == own[index]
-            if natural and closed[index] == want and not timed[index]:
+            if natural and closed[index] == want and not timed[index] and not anew:
                 continue
             call = self._row.set
             params: dict[str, Payload] = {call.id: self._row.ids[index], call.on: want}

@@ -24,16 +24,16 @@ class GridCharging:
     generation_w: Callable[[], float | None]  # behind the same inverter, a magnitude; None: not told
     power_w: Callable[[], float | None]  # of the battery, charging positive
     now_s: Callable[[], float]
-    asked_s: float | None = None  # since when charging is asked for and was not seen to be followed
+    lacks_since_s: float | None = None  # since when charging is asked for and seen not to be done
 
     async def permit(self, registers: Registers, value: float) -> None:
         """Before charging with `value` W: switches the grid on where we may, raises Refused where it can't work."""
         if value <= 0 or not registers.given("ChaGriSet") or registers.raw("ChaGriSet") != FROM_PV:
-            self.asked_s = None
+            self.lacks_since_s = None
             return
         generation_w = self.generation_w()
         if generation_w is not None and value <= generation_w + TOLERANCE_W:
-            self.asked_s = None
+            self.lacks_since_s = None
             return
         if self.may_change:
             await registers.write({"ChaGriSet": FROM_GRID})
@@ -48,18 +48,22 @@ class GridCharging:
             )
 
     def _unfollowed(self, value: float) -> bool:
-        """Whether charging was asked for long enough, and the battery measured, to say that it does not follow.
+        """Whether charging was asked for, and not done, for long enough to say that the battery does not follow.
 
-        One that follows, and stops in the moment in which the sun is gone, is given as long again.
+        One that follows, and stops in the moment in which the sun is gone, has as long from when that is seen.
         """
         now_s, power_w = self.now_s(), self.power_w()
-        lacks = power_w is not None and value - power_w > max(value / 2, TOLERANCE_W)
-        if self.asked_s is None or (power_w is not None and not lacks):
-            self.asked_s = now_s
-        return lacks and now_s - self.asked_s > EFFECT_WITHIN_S
+        if power_w is None:
+            return False
+        if value - power_w <= max(value / 2, TOLERANCE_W):
+            self.lacks_since_s = None
+            return False
+        if self.lacks_since_s is None:
+            self.lacks_since_s = now_s
+        return now_s - self.lacks_since_s > EFFECT_WITHIN_S
 
     async def restore(self, registers: Registers) -> None:
         """With the release: back to the owner's setting, where changing it is ours."""
-        self.asked_s = None
+        self.lacks_since_s = None
         if self.may_change and registers.given("ChaGriSet") and registers.raw("ChaGriSet") == FROM_GRID:
             await registers.write({"ChaGriSet": FROM_PV})
