@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from cem.model.site import Place
 from cem.planning.carry import FAINT, LAST, Carry, OtherDays, is_weekend, share_of
 from cem.planning.past import DAY_S, LOOK_BACK_DAYS, QUARTER_S, Course
-from cem.planning.sky import as_on, clear_sky
+from cem.planning.sky import as_on
 
 STEP_S: Final = QUARTER_S
 DEFAULT_LOAD_W: Final = 400.0  # an average household of 3,500 kWh a year
@@ -26,7 +26,6 @@ USUAL_LOAD: Final = Carry(0.8, 2.5)  # of the last hour's error, where the house
 USUAL_PV: Final = Carry(0.9, 6.0)
 PV_DAYS: Final = 14
 PV_RECENT_DAYS: Final = 7.0
-USUAL_SKY: Final = 0.5  # of what a clear sky gives, where nothing was recorded yet
 LEAST_DAYS: Final = 4  # fewer tell nothing of the spread
 TAIL: Final = 0.06  # of the past days lies below the band, and above; of the days to come it is a tenth
 LEAST_SPREAD: Final = 0.6  # of a day's, even for the next minutes
@@ -108,32 +107,24 @@ def pv_forecast(
 
     Mean of the last days per quarter hour of the day (UTC: the sun knows no summer time), each brought to the season of
     now where the place is known, recent ones weighing more, times what the last hour made more or less than usual, as
-    far as that lasts at this place. The band is that of the days' deviations. A quarter hour that was never recorded: a
-    usual share of what a clear sky gives where place and `max_generation_w` are known, else nothing.
+    far as that lasts at this place. The band is that of the days' deviations. With no history: nothing.
     """
     most = math.inf if max_generation_w is None else max_generation_w
     now_s = edges[0].timestamp()
     recorded = as_on(int(now_s // STEP_S), _quarters(history, edges[0], PV_DAYS), place)
     quarters = {quarter: max(value, 0.0) for quarter, value in recorded.items()}
-    unknown = [
-        0.0
-        if place is None or max_generation_w is None
-        else USUAL_SKY * max_generation_w * clear_sky(int(middle_s // STEP_S), place)
-        for middle_s, _ in _middles(edges)
-    ]
     if not quarters:
-        return _unknown(unknown, WIDE_PV, most)
+        return _unknown((0.0,) * (len(edges) - 1), WIDE_PV, most)
     by_time: dict[int, _PastDays] = {}
     for quarter, value in quarters.items():
         by_time.setdefault(quarter % 96, _PastDays()).add(value, _recent(now_s / STEP_S - quarter, PV_RECENT_DAYS))
     more = _more_than_usual(quarters, FAINT * max(past.mean for past in by_time.values()), now_s)
     carry = _pv_carry(history, now_s)
     expected, bands = [], []
-    for (middle_s, _), usual in zip(_middles(edges), unknown, strict=True):
+    for middle_s, _ in _middles(edges):
         left, past = carry.at((middle_s - now_s) / 3600.0), by_time.get(int(middle_s // STEP_S) % 96, _PastDays())
-        mean = past.mean if past.count else usual
-        expected.append(mean * (1.0 + more * left))
-        bands.append(past.band(mean, grown(left)) if past.count >= LEAST_DAYS else None)
+        expected.append(past.mean * (1.0 + more * left))
+        bands.append(past.band(past.mean, grown(left)) if past.count >= LEAST_DAYS else None)
     return _banded(expected, bands, WIDE_PV, most, carry)
 
 
