@@ -49,13 +49,14 @@ def boiled(load_w: float, boiler_w: float = 0.0, mono_s: float = 1000.0) -> Snap
     return snapshot({"grid": {"power_w": load_w + boiler_w}, "boiler": {"power_w": boiler_w}}, mono_s=mono_s)
 
 
-def test_minimum_times_hold_over_a_restart_and_count_nothing_while_nobody_ran() -> None:
+@pytest.mark.parametrize("offers_a", [0.0, 16.0])  # the latter as it was handed back
+def test_minimum_times_hold_over_a_restart_and_count_nothing_while_nobody_ran(offers_a: float) -> None:
     paused = Memory(chargers={"car": ChargerMemory(0.0, switched_at_s=950.0)}, decided_at_s=1000.0)
     document = json.loads(json.dumps(to_json(paused, Instant(NOON, 1000.0))))
     for later_s in (5.0, 70000.0):  # another process, another monotonic clock, an hour or a day later
         memory = from_json(document, Instant(NOON + timedelta(days=1), later_s))
         assert later_s - memory.chargers["car"].switched_at_s == pytest.approx(50.0)
-        image = world(car_state="B", mono_s=later_s)
+        image = world(car_state="B", car_limit_a=offers_a, mono_s=later_s)
         values = []
         for second in range(300):
             decision, memory = decide(house(), inputs(replace_clock(image, later_s + second)), memory)
