@@ -22,9 +22,9 @@ class Fuse:
     """I1: no phase above its fuse for longer than the fuse stands.
 
     Excused while what nobody controls is above by itself, if every controllable consumer on that phase then is at its
-    least within 5 s; while the meter lies; while it has been silent for no longer than safe mode may take (F1); and
-    while no gateway runs that could do something. A step that is excused counts in the mean of ten minutes as one at
-    the fuse.
+    least within 5 s (the lag of long ticks); while the meter lies; while it has been silent for no longer than safe
+    mode may take (F1); and while no gateway runs that could do something. A step that is excused counts in the mean of
+    ten minutes as one at the fuse.
     """
 
     name = "I1"
@@ -42,6 +42,7 @@ class Fuse:
         self._means = [Window(600.0) for _ in range(3)]
         self._over = Breaches()
         self._silent = Lasting()
+        self._alone = Lasting()
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
@@ -93,7 +94,9 @@ class Fuse:
             least_a = part.resource.ratings.min_current_a if safe and isinstance(part, ChargerFact) else 0.0
             elsewhere = phases == 1 and place not in {None, index + 1}
             at_least = at_least and (elsewhere or share <= least_a * facts.voltage_v + IDLE_W)
-        return self.ABOVE if abs(free) / facts.voltage_v > fuse_a and at_least else None
+        alone = abs(free) / facts.voltage_v > fuse_a
+        alone_s = self._alone.for_s(PHASES[index], alone, seen.at_s)
+        return self.ABOVE if alone and (at_least or alone_s < self._bounds.lag_s) else None
 
     def _broken(self, seen: Seen, allowed: str, amps: float) -> Violation:
         return Violation(self.name, seen.at_s, allowed, f"{amps:.1f} A", seen.words())
