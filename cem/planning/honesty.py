@@ -165,7 +165,8 @@ def _reckoned(site: Site, came: Came, quarters: Sequence[int], refill: float, *,
                 power_w = _following(one, net_w, max(car_w, 0.0), stored[one.id], floor_wh)
             else:
                 power_w = ran[one.id]
-            stored[one.id] += (max(power_w, 0.0) * EFFICIENCY - max(-power_w, 0.0) / EFFICIENCY) * 0.25
+            stored_wh = stored[one.id] + (max(power_w, 0.0) * EFFICIENCY - max(-power_w, 0.0) / EFFICIENCY) * 0.25
+            stored[one.id] = min(max(stored_wh, 0.0), one.ratings.capacity_wh or 0.0)  # what goes beyond is lost
             net_w += power_w
         buy, sell = came.prices[quarter]
         cost += net_w / 4000.0 * (buy if net_w > 0 else sell)
