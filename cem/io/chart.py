@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 WIDTH, LEFT, RIGHT = 1200, 70, 150
 GAP = 50
+TEXT_PX = 13
 _STEPS = (1, 2, 3, 6, 12, 24, 48, 120, 240)
 
 Point = tuple[datetime, float | None]
@@ -68,7 +69,7 @@ def _panel(panel: Panel, times: Sequence[datetime], top: int, zone: ZoneInfo) ->
     parts += [
         f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick)}" y2="{y(tick)}" stroke="#dddddd"/>'
         f'<text x="{LEFT - 6}" y="{y(tick) + 4}" text-anchor="end">{tick:.3g}</text>'
-        for tick in dict.fromkeys((low, 0.0, (low + high) / 2, high))
+        for tick in _ticks(low, high, panel.height)
     ]
     if len(times) < 2:
         return parts
@@ -92,6 +93,16 @@ def _panel(panel: Panel, times: Sequence[datetime], top: int, zone: ZoneInfo) ->
         label = f'<text x="{WIDTH - RIGHT + 10}" y="{top + 14 + 16 * number}" fill="{line.colour}">'
         parts.append(f"{label}{escape(line.name)}</text>")
     return parts
+
+
+def _ticks(low: float, high: float, height: int) -> list[float]:
+    """What is written at the scale: nothing, the ends and the middle, as far as no two lines of text meet."""
+    per_px = ((high - low) or 1.0) / height
+    told: list[float] = []
+    for tick in (0.0, high, low, (low + high) / 2):
+        if all(abs(tick - other) >= TEXT_PX * per_px for other in told):
+            told.append(tick)
+    return told
 
 
 def _runs(points: Sequence[tuple[float, float | None]]) -> list[str]:
