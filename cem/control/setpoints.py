@@ -65,9 +65,12 @@ def _battery(scene: Scene, limits: Limits, store: BatteryChoice) -> Setpoint:
 
 
 def _takes_what_there_is(scene: Scene, store: BatteryChoice) -> bool:
-    """Whether a battery that is charged from the roof alone takes less than it is told as the sun gives no more."""
+    """Whether a battery that is charged from the roof alone may take less than it is told as the sun gives no more.
+
+    One that takes all of a sinking sun will have taken less by the time at which its answer is measured.
+    """
     policy = scene.site.battery_policy(store.battery.resource.id)
-    less = 0.0 <= store.battery.power_w < store.power_w
+    less = 0.0 <= store.battery.power_w <= store.power_w
     return less and not policy.grid_charge and (scene.picture.grid_w or 0.0) > -EXPORT_MARGIN_W
 
 

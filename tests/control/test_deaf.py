@@ -21,6 +21,7 @@ from support.houses import (
     inputs,
     limited,
     of,
+    settled,
     snapshot,
     watts,
 )
@@ -132,4 +133,23 @@ def test_a_battery_that_may_store_the_sun_alone_need_not_take_more_than_there_is
     decision, _ = decide(site, replace(inputs(image), requests=()), memory)
     told = of(decision, "battery")
     assert (told.value or 0.0) > 1600.0
+    assert told.watched is watched
+
+
+@pytest.mark.parametrize(("sun_w", "battery_w", "watched"), [(2100.0, 1600.0, False), (0.0, 0.0, True)])
+def test_a_battery_is_not_blamed_for_a_sinking_sun_but_for_giving_nothing(
+    sun_w: float, battery_w: float, watched: bool
+) -> None:
+    """Half a kW of house: the first takes just what it was told, the second is told to cover the house."""
+    image = snapshot(
+        {
+            "grid": {"power_w": 500.0 - sun_w + battery_w},
+            "pv": {"power_w": -sun_w},
+            "battery": {"power_w": battery_w, "soc_pct": 50.0},
+        }
+    )
+    site = replace(house(GRID, PV, BATTERY), batteries=(BatteryPolicy("battery", grid_charge=False),))
+    decision, _ = settled(site, replace(inputs(image), requests=()))
+    told = of(decision, "battery")
+    assert told.value == pytest.approx(battery_w or -500.0, abs=60.0)
     assert told.watched is watched
