@@ -4,6 +4,7 @@ For a car for which nobody names a time and an amount. Nothing is looked at but 
 does not show whole teaches nothing.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -53,7 +54,7 @@ class Habit:
 
 def stays_of(plugged: Course, power: Course) -> tuple[list[Stay], Stay | None]:
     """All whole stays, oldest first, and the one that goes on, if any; `plugged` is 1 or 0 per minute."""
-    drawn = dict(power.minutes())
+    drawn = {start: power_w for start, power_w in power.minutes() if math.isfinite(power_w)}
     ended: list[Stay] = []
     begin: int | None = None
     whole, taken, before, was = False, 0.0, None, False

@@ -1,5 +1,6 @@
 """When a car usually leaves and what it takes: learnt of stays that are over, and only of those."""
 
+import math
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -133,3 +134,14 @@ def test_a_stay_has_its_bounds_and_its_energy() -> None:
     assert ended[0].taken_wh == pytest.approx(9000.0)
     assert present is not None
     assert present.begin_s == int(local(1, time(18)).timestamp())
+
+
+def test_a_power_that_is_no_number_counts_as_none() -> None:
+    plugged, power = courses(commuting(2), local(1, time(20)))
+    spoilt = Course(
+        [(at, math.nan if number % 10 == 0 else watts) for number, (at, watts) in enumerate(power.minutes())]
+    )
+    (stay,), present = stays_of(plugged, spoilt)
+    assert stay.taken_wh == pytest.approx(8100.0, rel=0.02)
+    assert present is not None
+    assert math.isfinite(present.taken_wh)
