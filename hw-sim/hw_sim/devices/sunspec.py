@@ -243,6 +243,7 @@ class SunSpecDevice:
         }
         self._writable = {at: point for model in models for at, point in model.writable().items()}
         self._model_at = {at: model for model in models for at in model.writable()}
+        self._unit = {at: 10.0 ** (self._model_at[at].factor(point) or 0) for at, point in self._writable.items()}
         self.bank = RegisterBank(
             BASE, words, frozenset(self._writable), self._refresh, self._accept, refused=owner.refuse
         )
@@ -308,10 +309,8 @@ class SunSpecDevice:
             self.bank.write(model.address + point.offset, point.words(value, model.factor(point)))
 
     def _si(self, at: int, word: int) -> float:
-        point = self._writable[at]
-        number = word - 0x10000 if point.kind in _SIGNED and word >= 0x8000 else word
-        factor = self._model_at[at].factor(point)
-        return number * 10.0**factor if factor else float(number)
+        number = word - 0x10000 if word >= 0x8000 and self._writable[at].kind in _SIGNED else word
+        return number * self._unit[at]
 
     def get(self, number: int, name: str) -> float:
         """A writable point's value as it stands, in SI units."""
