@@ -249,9 +249,11 @@ class SunSpecDevice:
                 # the bank of 802 is the battery's; what limits the sun does not feed it
                 wanted = [model for model in HEARTBEATS if model == HEARTBEAT or resource.role is Role.BATTERY]
                 models = [self._sources[resource.id].map.first(model) for model in wanted]
-                self._heartbeats[resource.id] = tuple(
-                    Heartbeat(bus, model, self._context.monotonic) for model in models if model is not None
-                )
+                beats = tuple(Heartbeat(bus, model, self._context.monotonic) for model in models if model is not None)
+                if beats:
+                    self._heartbeats[resource.id] = beats
+                else:
+                    self._heartbeats.pop(resource.id, None)
 
     async def _learnt(self, bus: Bus, resource_id: str, control: Control) -> ControlSurface | None:
         """The first of the models for a control that can be used; None where none can, and the log says why."""
