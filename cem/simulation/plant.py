@@ -260,7 +260,7 @@ def _only_asks(topic: str, payload: bytes) -> bool:
     """Whether a message is a request that reads (JSON-RPC: Component.GetSomething)."""
     if not topic.endswith("/rpc"):
         return False
-    frame = json.loads(payload)
+    frame = json.loads(payload.decode())
     return isinstance(frame, dict) and str(frame.get("method", "")).partition(".")[2].startswith("Get")
 
 
