@@ -38,6 +38,7 @@ class Listener:
         self._profile = profile
         self._topics = topics
         self._monotonic = monotonic
+        self._loop: asyncio.AbstractEventLoop
         self._waiters: list[asyncio.Future[None]] = []
         self._stamps = Stamps(profile.link.stamps)
         self._broker: Broker | None = None
@@ -78,6 +79,7 @@ class Listener:
     async def start(self, broker: Broker) -> None:
         """Subscribes; raises OSError where the broker's credentials can't be read."""
         self._broker = broker
+        self._loop = asyncio.get_running_loop()
         await broker.subscribe(self._subscription)
 
     def stop(self) -> None:
@@ -89,7 +91,7 @@ class Listener:
         """Waits for messages until `done`; False when it did not come in time."""
         if done():
             return True
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         over: list[None] = []  # one as soon as the time is over
         timer = loop.call_later(max(0.0, timeout_s), self._give_up, over)
         try:

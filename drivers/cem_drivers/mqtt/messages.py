@@ -4,8 +4,8 @@ import contextlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from cem.driver import Value
 from cem_drivers.mqtt.rows import Case, Condition, PointRow
@@ -21,8 +21,7 @@ class UnreadableError(ValueError):
     """A payload that does not hold what the profile says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One payload, parsed; `live_at_s` None: known only as retained, so its age is not known."""
 
     payload: Payload
@@ -200,6 +199,8 @@ def encoding(payload: bytes) -> str:
 
 def pointed(payload: Payload, pointer: str) -> Payload:
     """What a JSON pointer (RFC 6901) points at; None where there is nothing."""
+    if not pointer:
+        return payload
     for key in _keys(pointer):
         if isinstance(payload, dict):
             payload = payload.get(key)
