@@ -167,10 +167,11 @@ class Charger(TopicFront):
         point = self._point
         volts = _rounded(self.house.voltages_v)
         powers = point.phases_w
-        if "nan" in self.condition:
+        wrong = self.condition.faults
+        if "nan" in wrong:
             return [None] * 16
         last = self._sent.get("nrg")
-        if "stuck" in self.condition and isinstance(last, list):
+        if "stuck" in wrong and isinstance(last, list):
             return last
         total = self.shown_w(point.power_w, None)
         current = round(point.current_a, 2)
@@ -179,7 +180,7 @@ class Charger(TopicFront):
         return [*volts, 0.0, *amps, *_rounded(powers), 0.0, None if total is None else round(total, 1), *factors, 0.0]
 
     def _clock(self) -> dict[str, Json]:
-        utc = self.house.now.replace(tzinfo=None).isoformat(timespec="milliseconds")
+        utc = self.house.now.isoformat(timespec="milliseconds").removesuffix("+00:00")
         return {"utc": utc, "rbt": int(self.house.elapsed_s * 1000)}
 
     def publish(self, now_s: float) -> None:

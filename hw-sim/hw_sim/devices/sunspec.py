@@ -228,23 +228,21 @@ class _Setting:
     """A point that may be written: its place in the bank's bytes, and how its register gives a value in SI units."""
 
     at: int
-    register: Struct
+    signed: bool
     unit: float
 
     def held(self, held: bytearray) -> float:
         """Its value as it stands."""
-        number: int = self.register.unpack_from(held, self.at)[0]
-        return number * self.unit
+        return self.of(held[self.at] << 8 | held[self.at + 1])
 
     def of(self, word: int) -> float:
         """The value that a word would be."""
-        number: int = self.register.unpack(word.to_bytes(2, "big"))[0]
-        return number * self.unit
+        return (word - 0x10000 if self.signed and word >= 0x8000 else word) * self.unit
 
 
 def _setting(model: Model, point: Point) -> _Setting:
-    register = Struct(">h" if point.kind in _SIGNED else ">H")
-    return _Setting(2 * (model.address - BASE + point.offset), register, 10.0 ** (model.factor(point) or 0))
+    at = 2 * (model.address - BASE + point.offset)
+    return _Setting(at, point.kind in _SIGNED, 10.0 ** (model.factor(point) or 0))
 
 
 class SunSpecDevice:

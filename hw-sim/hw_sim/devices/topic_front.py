@@ -117,7 +117,7 @@ class TopicFront(Front):
 
     def say(self, topic: str, value: Json, *, retain: bool = False, measured: bool = False) -> bool:
         """Publishes, measured values late or as garbage where that is so; whether it went out or will."""
-        payload = next(self._garbage) if measured and "garbage" in self.condition else packed(value)
+        payload = next(self._garbage) if measured and "garbage" in self.condition.faults else packed(value)
         delay_s = self.spec.report_delay_s if measured else 0.0
         if delay_s > 0.0:
             self._later.append((self.house.elapsed_s + delay_s, topic, payload, retain))
