@@ -1,6 +1,7 @@
 """A broker without sockets or threads: delivery by the event loop's call_soon, in the order of publishing."""
 
 import asyncio
+from collections.abc import Callable
 
 from hw_sim.topics import OnConnection, OnMessage, matches
 
@@ -19,13 +20,15 @@ class MemoryClient:
         self._filters: list[str] = []
         self._on_message: OnMessage | None = None
         self._on_connection: OnConnection | None = None
-        self._loop: asyncio.AbstractEventLoop
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._coming: list[tuple[str, bytes, bool]] = []
 
     async def start(self, on_message: OnMessage, on_connection: OnConnection) -> None:
         """Connects as soon as the broker is up; on_connection comes by the event loop."""
         self._on_message, self._on_connection = on_message, on_connection
-        self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # nothing arrives from one that ended
+            self._loop, self._coming = loop, []
         self.wants = True
         self._broker.join(self)
 
@@ -67,7 +70,7 @@ class MemoryClient:
         self._filters.clear()
         self._broker.forget_ways()
         if self._on_connection is not None:
-            self._loop.call_soon(self._on_connection, connected)
+            self._soon(self._on_connection, connected)
 
     def takes(self, topic: str) -> bool:
         """For the broker: whether a topic is subscribed to."""
@@ -77,7 +80,11 @@ class MemoryClient:
         """For the broker: a message is on its way to it."""
         self._coming.append((topic, payload, retained))
         if len(self._coming) == 1:
-            self._loop.call_soon(self._arrive)
+            self._soon(self._arrive)
+
+    def _soon(self, call: Callable[..., None], *given: object) -> None:
+        assert self._loop is not None
+        self._loop.call_soon(call, *given)
 
     def _arrive(self) -> None:
         coming, self._coming = self._coming, []
