@@ -155,6 +155,11 @@ def encode(point: Point, value: float, scale: int) -> int:
     return raw
 
 
+def sentinel(point: Point) -> int | None:
+    """What a point holds that is not implemented; None where nothing says so."""
+    return _SENTINELS.get(point.type)
+
+
 def is_given(point: Point, block: bytes) -> bool:
     """Whether a point of a model's block is implemented."""
     raw = point.packed.unpack_from(block, 2 * point.offset)[0]
