@@ -75,9 +75,7 @@ def choose(
     return choices
 
 
-def _kept_open_w(
-    scene: Scene, pvs: Sequence[PvPicture], batteries: Sequence[BatteryChoice], leaving_w: float
-) -> float:
+def _kept_open_w(scene: Scene, pvs: Sequence[PvPicture], batteries: Sequence[BatteryChoice], leaving_w: float) -> float:
     """So much of what flows no roof is closed for: a battery that is told to take it now would take it from the grid,
     beyond its limit. One that then does not follow is soon known for that."""
     if scene.gone or scene.band.max_by is None or (scene.picture.grid_w or 0.0) >= scene.band.max_w:
