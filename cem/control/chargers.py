@@ -208,7 +208,7 @@ def _waiting(scene: Scene, found: Iterable[Candidate], given_a: Mapping[str, flo
 
     Batteries that charge give way to what is kept free for a car, and a car that is told less takes seconds to follow:
     the other one rises when they have done so, as far as the meter leaves it. What one is on its way to, as it was told
-    before, it may still reach. What flows out beyond an export limit leaves it nothing: batteries and roofs end that now.
+    before, it may still reach. What flows out beyond an export limit is none of its room: that ends now.
     """
     by, grid_w = scene.band.max_by, scene.picture.grid_w
     if by is None or grid_w is None:

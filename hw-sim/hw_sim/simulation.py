@@ -175,7 +175,7 @@ class SimulatedHome:
         return front.owned if isinstance(front, ProfiledDevice) else None
 
     def telling(self, device_id: str) -> dict[str, frozenset[int]]:
-        """Of these, by plant the registers that tell a set point or end one; others only arm a time-out of the device."""
+        """Of these, by plant those that tell a set point or end one; others only arm a time-out of the device."""
         front = self.fronts[device_id]
         return front.telling if isinstance(front, ProfiledDevice) else {}
 

@@ -140,7 +140,7 @@ class Oracle:
         )
 
     def _told(self, simulated: str) -> dict[str, tuple[float | None, float | None]]:
-        """The power (W, charging positive) and the current that each part of a device with a profile is bound to now."""
+        """The power (W, charging positive) and the current that each part of such a device is bound to now."""
         return {plant: (hold.upper_w, hold.offered_a) for plant, hold in self._plant.fronts[simulated].holds().items()}
 
     def _step(self, step: Step) -> None:
