@@ -221,7 +221,7 @@ def _waiting(scene: Scene, found: Iterable[Candidate], given_a: Mapping[str, flo
         left_w -= max(0.0, told_w - power_w)
         rises_w.append((car.claim.id, given_w - max(watts * car.memory.limit_a, power_w)))
     waits = set()
-    if falls or any(b.power_w > EV_DRAWS_W for b in scene.picture.batteries):
+    if falls or grid_w < scene.band.min_w or any(b.power_w > EV_DRAWS_W for b in scene.picture.batteries):
         for key, rise_w in rises_w:
             if rise_w > max(0.0, left_w):
                 waits.add(key)

@@ -69,8 +69,8 @@ def test_a_car_that_ended_between_two_limits_of_nothing_closes_no_roof_for_what_
 def test_no_car_begins_on_what_an_export_limit_takes_back_at_once(limits: tuple[Envelope, ...], amps: float) -> None:
     """5.6 kW flow out: where none may, the battery takes them in this tick, and the car's would come from the grid."""
     battery: dict[str, Value] = {"power_w": 300.0, "soc_pct": 50.0, "max_charge_w": 6000.0}
-    points = {"grid": {"power_w": -5600.0}, "pv": {"power_w": -6400.0}, "battery": battery}
-    image = snapshot(points | {"car": {"power_w": 0.0, "state": "B"}})
+    car: dict[str, Value] = {"power_w": 0.0, "state": "B"}
+    image = snapshot({"grid": {"power_w": -5600.0}, "pv": {"power_w": -6400.0}, "battery": battery, "car": car})
     waiting = {"car": ChargerMemory(0.0, switched_at_s=0.0)}
     memory = Memory(decided_at_s=990.0, batteries_w={"battery": 300.0}, chargers=waiting)
     asked = inputs(image, directive=Directive(envelopes=limits))
