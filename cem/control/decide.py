@@ -32,6 +32,7 @@ from cem.control.guarantee import guaranteed_w
 from cem.control.headline import headline, mode
 from cem.control.limits import Limits, limits
 from cem.control.memory import ChargerMemory, Memory, SwitchMemory
+from cem.control.meter import metered
 from cem.control.picture import Picture, look
 from cem.control.plausible import Screened, counted, screen
 from cem.control.prices import Prices, prices_now
@@ -61,16 +62,17 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
     screened = screen(site, inputs.snapshot, memory.seen)
     if screened.snapshot is not inputs.snapshot:
         inputs = replace(inputs, snapshot=screened.snapshot)
-    memory = presence.followed(memory, site, inputs)
-    watched = signs.watch(site, inputs.snapshot, memory.signs)
-    lost = phase_loss.lost_phases(site, inputs.snapshot)
-    seen = look(site, inputs.snapshot, SKEW_S)
+    meter = metered(site, inputs.snapshot)
+    memory = presence.followed(memory, site, inputs, meter)
+    watched = signs.watch(site, inputs.snapshot, meter, memory.signs)
+    lost = phase_loss.lost_phases(site, meter)
+    seen = look(site, inputs.snapshot, meter, SKEW_S)
     places = phase_place.watched(site, seen, lost, memory.places, inputs.now.mono_s)
     if places.doubts(inputs.now.mono_s):
         site = site.once(phase_place.placeless)
-        seen = look(site, inputs.snapshot, SKEW_S)
+        seen = look(site, inputs.snapshot, meter, SKEW_S)
     picture, phases_a = phase_loss.guarded(seen, lost, memory.phases_a)
-    picture, metered = as_metered(picture, memory)
+    picture, last_word = as_metered(picture, memory)
     picture = late_cars.supposed(picture, memory, inputs.now.mono_s)
     memory = black_start.followed(memory, picture, inputs.now.mono_s)
     picture, moved, loads_w = steady(picture, memory, inputs.now.mono_s)
@@ -87,8 +89,8 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         signs=watched,
         moved=moved,
         loads_w=loads_w,
-        metered=metered,
-        volts=followed_volts(site, inputs, memory.volts),
+        metered=last_word,
+        volts=followed_volts(site, inputs, meter, memory.volts),
         trend=_trend(memory.trend, picture.load_w, picture.pv_w, inputs.now.mono_s),
         free_trend=_trend(memory.free_trend, picture.load_w, _free_roofs_w(picture, inputs), inputs.now.mono_s),
         phases_a=phases_a,

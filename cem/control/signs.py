@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from cem.control.memory import SignMemory
+from cem.control.meter import Meter
 from cem.control.tuning import SIGN_GAP_S, SIGN_SHARE, SIGN_STEP_W, SIGN_STOP_S, SIGN_SURE_TICKS, SIGN_WINDOW_S
 from cem.model.envelope import Envelope, Rank
 from cem.model.reading import Snapshot
@@ -23,22 +24,20 @@ EVENLY = 2.0
 Sample = tuple[float, float, float]
 
 
-def watch(site: Site, snapshot: Snapshot, before: SignMemory) -> SignMemory:
+def watch(site: Site, snapshot: Snapshot, meter: Meter, before: SignMemory) -> SignMemory:
     """Compares what the batteries have moved in the last seconds with what the meter has, sample by sample.
 
     A household whose load moves as much may look like a reversed meter for one step, not for several in a row and at
     every lag. A slow run away from zero is seen once it has moved by enough to tell.
     """
-    meters, batteries = site.of(Role.GRID), site.of(Role.BATTERY)
-    if not meters or not batteries:
+    batteries = site.of(Role.BATTERY)
+    if not site.of(Role.GRID) or not batteries:
         return before
     stale_s = site.connection.meter_stale_s
-    grid = snapshot.number(meters[0].id, "power_w", stale_s)
     powers = [snapshot.number(b.id, "power_w", stale_s) for b in batteries]
-    reading = snapshot.reading(meters[0].id, "power_w")
-    if grid is None or reading is None or any(p is None for p in powers):
+    grid, at_s, former = meter.power_w, meter.told_at_s, before.samples
+    if grid is None or at_s is None or None in powers:
         return replace(before, samples=(), sure=0)
-    at_s, former = reading.taken_at_s, before.samples
     if former and at_s <= former[-1][0]:
         return before
     if former and at_s - former[-1][0] > SIGN_GAP_S:
