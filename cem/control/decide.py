@@ -118,7 +118,7 @@ def _trend(before: Trend | None, load_w: float | None, pv_w: float, now_s: float
 
 def _free_roofs_w(picture: Picture, inputs: Inputs) -> float:
     """What the roofs give that nobody can bound."""
-    unheeding = {o.resource_id for o in inputs.outcomes if o.state in deaf.CONSUMERS}
+    unheeding = {o.resource_id for o in inputs.outcomes if o.state in deaf.CONSUMERS} if picture.pvs else ()
     return sum([
         pv.power_w
         for pv in picture.pvs
@@ -187,10 +187,10 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     left = limits(scene, moved)
     shed = island.shed(scene) | black_start.unserved(scene)
     cars = chargers.candidates(scene, left)
-    claims = [*(car.claim for car in cars), *switched.claims(scene, powers_w, shed)]
+    claims = [car.claim for car in cars] + switched.claims(scene, powers_w, shed)
     shares = deaf.shared(scene, claims, left.pools, moved)
     # what can't be read just now keeps its times: after a restart that is everything
-    read = {c.resource.id for c in scene.picture.chargers} | set(powers_w)
+    read = moved.keys()
     charger_memories: dict[str, ChargerMemory] = {k: m for k, m in known.chargers.items() if k not in read}
     switch_memories: dict[str, SwitchMemory] = {k: m for k, m in known.switches.items() if k not in read}
     last_w = dict(known.batteries_w)
@@ -234,8 +234,7 @@ def _house_w(scene: Scene) -> float | None:
 
 def _last_told_w(scene: Scene) -> float:
     """What the cars drew whose charging points can't be read, as they were read last."""
-    read = {charger.resource.id for charger in scene.picture.chargers}
-    told = [scene.inputs.snapshot.reading(r.id, "power_w") for r in scene.site.of(Role.EV) if r.id not in read]
+    told = [scene.inputs.snapshot.reading(resource.id, "power_w") for resource in scene.unread_cars]
     return sum([max(0.0, one.value) for one in told if one is not None and isinstance(one.value, NUMBERS)])
 
 
@@ -254,18 +253,22 @@ def _surroundings(
 ) -> Surroundings:
     """What is left for the batteries when the consumers have theirs."""
     fuse_w, fuse_by = battery_rooms.fuse(scene, left)
-    granted_w = sum([(p.limit_a or 0.0) * p.charger.watts_per_amp for p in points])
-    granted_w += sum([r.switched.power_w or 0.0 for r in relays])
-    idle_w = sum([c.power_w for c in scene.picture.chargers if not c.plugged])
+    granted_w = reserved_w = idle_w = leaving_w = at_once_w = 0.0
+    for point in points:
+        granted_w += (point.limit_a or 0.0) * point.charger.watts_per_amp
+        reserved_w += point.reserved_w
+        leaving_w += point.leaving_w
+        at_once_w += point.reserved_w if point.at_once else 0.0
+        idle_w += 0.0 if point.charger.plugged else point.charger.power_w
     return Surroundings(
         ev_w=scene.picture.ev_w,
-        reserved_w=sum([p.reserved_w for p in points]) + idle_w + rising_w,
-        granted_w=granted_w,
+        reserved_w=reserved_w + idle_w + rising_w,
+        granted_w=granted_w + sum([relay.switched.power_w or 0.0 for relay in relays]),
         fuse_w=fuse_w,
         fuse_by=fuse_by,
         rooms_w=battery_rooms.rooms(scene, left),
-        leaving_w=sum([p.leaving_w for p in points]),
-        at_once_w=sum([p.reserved_w for p in points if p.at_once]),
+        leaving_w=leaving_w,
+        at_once_w=at_once_w,
     )
 
 

@@ -1,6 +1,8 @@
 """The snapshot as numbers: what each resource does now, as far as it is known."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
 
 from cem.control.meter import Meter
 from cem.control.tuning import EV_DRAWS_W
@@ -15,6 +17,7 @@ LATE_S = 0.6
 """So much older than the meter's a power may be before it no longer counts as of the same time."""
 TOGETHER_S = 0.1
 """Values of one message bear the same time."""
+POWER_W: Callable[[Any], float] = attrgetter("power_w")
 BATTERY_POINTS = ("power_w", "soc_pct", "max_charge_w", "max_discharge_w")
 CHARGER_POINTS = ("power_w", "phases", "session_wh", "soc_pct", "limit_a")
 
@@ -107,12 +110,12 @@ class Picture:
     @lazy
     def pv_w(self) -> float:
         """Sum of the PV systems (negative when generating)."""
-        return sum([pv.power_w for pv in self.pvs])
+        return sum(map(POWER_W, self.pvs))
 
     @lazy
     def ev_w(self) -> float:
         """Sum of the charging points."""
-        return sum([charger.power_w for charger in self.chargers])
+        return sum(map(POWER_W, self.chargers))
 
     @lazy
     def switched_w(self) -> float:
@@ -122,7 +125,7 @@ class Picture:
     @lazy
     def battery_w(self) -> float:
         """Sum of the batteries."""
-        return sum([battery.power_w for battery in self.batteries])
+        return sum(map(POWER_W, self.batteries))
 
 
 def look(site: Site, snapshot: Snapshot, meter: Meter, skew_s: float) -> Picture:
@@ -141,12 +144,7 @@ def look(site: Site, snapshot: Snapshot, meter: Meter, skew_s: float) -> Picture
     grid = meter.power_w
     load = None
     if grid is not None:
-        load = (
-            grid
-            - sum([b.power_w for b in batteries])
-            - sum([c.power_w for c in chargers])
-            - sum([p.power_w for p in pvs])
-        )
+        load = grid - sum(map(POWER_W, batteries)) - sum(map(POWER_W, chargers)) - sum(map(POWER_W, pvs))
     switched = tuple([
         SwitchedPicture(r, snapshot.number(r.id, "power_w", stale_s), snapshot.text(r.id, "state", stale_s))
         for r in site.once(_steered)
@@ -219,9 +217,12 @@ def _battery(resource: Resource, snapshot: Snapshot, stale_s: float) -> BatteryP
 
 def _beside_roof(battery: BatteryPicture, pvs: tuple[PvPicture, ...]) -> BatteryPicture:
     """What the roof behind the same inverter gives, its battery can't: an inverter has one rating for both."""
-    roofs = [pv for pv in pvs if pv.resource.device_id == battery.resource.device_id]
+    device_id = battery.resource.device_id
+    roofs = [pv for pv in pvs if pv.resource.device_id == device_id]
+    if not roofs:
+        return battery
     ratings_w = [pv.resource.ratings.max_generation_w for pv in roofs]
-    if not roofs or None in ratings_w:
+    if None in ratings_w:
         return battery
     left_w = sum([rating_w or 0.0 for rating_w in ratings_w]) + sum([min(0.0, pv.power_w) for pv in roofs])
     return replace(battery, max_discharge_w=min(battery.max_discharge_w, max(0.0, left_w)))

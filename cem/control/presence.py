@@ -62,7 +62,8 @@ def _voltages_pct(site: Site, meter: Meter) -> list[float]:
 
 
 def _in_window(window: IslandPolicy, hertz: float) -> bool:
-    off_hz = hertz - min(NOMINALS_HZ, key=lambda nominal: abs(hertz - nominal))
+    low_hz, high_hz = NOMINALS_HZ
+    off_hz = hertz - (low_hz if abs(hertz - low_hz) <= abs(hertz - high_hz) else high_hz)
     return -window.below_hz <= off_hz <= window.above_hz
 
 
@@ -73,14 +74,14 @@ def told(site: Site, snapshot: Snapshot, meter: Meter) -> bool | None:
     same of itself.
     """
     stale_s = site.connection.device_stale_s
-    values = [snapshot.number(resource_id, point, stale_s) for resource_id, point in site.once(_sayers)]
-    cut_off = [
-        value == 0.0 if point == ON_GRID else value == 1.0
-        for value, (_, point) in zip(values, site.once(_sayers), strict=True)
-    ]
-    if any(cut_off):
-        return None if _idle(meter) is False else False
-    return True if any(value is not None for value in values) else None
+    said = None
+    for resource_id, point in site.once(_sayers):
+        value = snapshot.number(resource_id, point, stale_s)
+        if value == (0.0 if point == ON_GRID else 1.0):
+            return None if _idle(meter) is False else False
+        if value is not None:
+            said = True
+    return said
 
 
 def _sayers(site: Site) -> tuple[tuple[str, str], ...]:

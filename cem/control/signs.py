@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import itemgetter
 
 from cem.control.memory import SignMemory
 from cem.control.meter import Meter
@@ -22,6 +23,7 @@ WITH = 0.3
 EVENLY = 2.0
 """It was moved in so many steps of equal size at least: one may be the household's chance."""
 Sample = tuple[float, float, float]
+BATTERIES_W = itemgetter(2)
 
 
 def watch(site: Site, snapshot: Snapshot, meter: Meter, before: SignMemory) -> SignMemory:
@@ -42,8 +44,10 @@ def watch(site: Site, snapshot: Snapshot, meter: Meter, before: SignMemory) -> S
         return before
     if former and at_s - former[-1][0] > SIGN_GAP_S:
         former = ()
-    kept = [sample for sample in former if at_s - sample[0] <= SIGN_WINDOW_S]
-    samples = (*kept, (at_s, grid, sum([p for p in powers if p is not None])))
+    kept = 0
+    while kept < len(former) and at_s - former[kept][0] > SIGN_WINDOW_S:
+        kept += 1
+    samples = (*former[kept:], (at_s, grid, sum([p for p in powers if p is not None])))
     enough_w = max(SIGN_STEP_W, SIGN_SHARE * site.once(_rated_w)) * (1.0 if before.doubt else 2.0)
     return _judged(replace(before, samples=samples), enough_w)
 
@@ -55,7 +59,7 @@ def _rated_w(site: Site) -> float:
 
 
 def _judged(memory: SignMemory, enough_w: float) -> SignMemory:
-    stored = [battery_w for _, _, battery_w in memory.samples]
+    stored = [*map(BATTERIES_W, memory.samples)]
     if max(stored) - min(stored) < enough_w:
         return replace(memory, sure=0)
     least, most = agreement(memory.samples)

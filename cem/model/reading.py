@@ -52,9 +52,9 @@ class Snapshot:
         if known is None:
             return [None] * len(points)
         found: list[float | None] = []
-        for point in points:
-            reading = known.get(point)
-            if reading is None or self.mono_s - reading.taken_at_s > max_age_s:
+        now_s = self.mono_s
+        for reading in map(known.get, points):
+            if reading is None or now_s - reading.taken_at_s > max_age_s:
                 found.append(None)
                 continue
             held = reading.value
