@@ -67,7 +67,7 @@ def _wanted(
 ) -> list[BatteryChoice]:
     """Regimes applied to the present surplus or deficit, shared among those that take part."""
     house_w = scene.house_w + fixed_w
-    surplus = max(0.0, -(house_w + around.ev_w))
+    surplus = max(0.0, -(scene.house_w + max(0.0, fixed_w) + around.ev_w))  # none of what another battery gives
     deficit = deficit_w(scene, fixed_w)
     into_car = scene.site.once(_into_car) and any(scene.site.battery_policy(b.resource.id).into_car for b in steered)
     powers = _asked(scene, around, steered, regimes, bands, house_w)

@@ -208,12 +208,12 @@ def _waiting(scene: Scene, found: Iterable[Candidate], given_a: Mapping[str, flo
 
     Batteries that charge give way to what is kept free for a car, and a car that is told less takes seconds to follow:
     the other one rises when they have done so, as far as the meter leaves it. What one is on its way to, as it was told
-    before, it may still reach.
+    before, it may still reach. What flows out beyond an export limit is none of its room: that ends now.
     """
     by, grid_w = scene.band.max_by, scene.picture.grid_w
     if by is None or grid_w is None:
         return frozenset()
-    falls, left_w, rises_w = False, scene.band.max_w - grid_w, []
+    falls, left_w, rises_w = False, scene.band.max_w - max(grid_w, scene.band.min_w), []
     for car in sorted(found, key=lambda one: (one.claim.rank, one.claim.turn, one.claim.id)):
         watts, power_w = car.charger.watts_per_amp, car.charger.power_w
         told_w, given_w = charger_state.told_w(car.charger, car.memory, scene.now_s), watts * given_a[car.claim.id]
@@ -221,7 +221,7 @@ def _waiting(scene: Scene, found: Iterable[Candidate], given_a: Mapping[str, flo
         left_w -= max(0.0, told_w - power_w)
         rises_w.append((car.claim.id, given_w - max(watts * car.memory.limit_a, power_w)))
     waits = set()
-    if falls or any(b.power_w > EV_DRAWS_W for b in scene.picture.batteries):
+    if falls or grid_w < scene.band.min_w or any(b.power_w > EV_DRAWS_W for b in scene.picture.batteries):
         for key, rise_w in rises_w:
             if rise_w > max(0.0, left_w):
                 waits.add(key)

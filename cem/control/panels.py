@@ -61,6 +61,7 @@ def choose(
         margin_w -= min(_could_take_w(scene, batteries), margin_w + OPENS_W)
     allowed = max(0.0, (picture.load_w or 0.0) + picture.ev_w + taken - leaving_w - least_w - margin_w - fixed)
     allowed = max(0.0, allowed - min(cars_w, _import_room_w(scene)))
+    allowed = max(allowed, _kept_open_w(scene, pvs, batteries, leaving_w + cars_w) - fixed)
     deaf = heedless(scene)
     followers = [pv for pv in pvs if pv.resource.id not in deaf]
     parts = {}
@@ -76,6 +77,17 @@ def choose(
         reason = f"generates at most {words.power(limit_w)}: {scene.bound(by)}"
         choices.append(_own(scene, PvChoice(pv, limit_w, by.rank, by.source, reason)))
     return choices
+
+
+def _kept_open_w(scene: Scene, pvs: Sequence[PvPicture], batteries: Sequence[BatteryChoice], leaving_w: float) -> float:
+    """So much of what flows no roof is closed for: a battery that is told to take it now would take it from the grid,
+    beyond its limit. One that then does not follow is soon known for that."""
+    if scene.gone or scene.band.max_by is None or (scene.picture.grid_w or 0.0) >= scene.band.max_w:
+        return 0.0
+    deaf = heedless(scene)
+    told_w = sum([c.battery.power_w if c.battery.resource.id in deaf else c.power_w for c in batteries])
+    needed_w = (scene.picture.load_w or 0.0) + scene.picture.ev_w - leaving_w + told_w - scene.band.max_w
+    return min(sum([-pv.power_w for pv in pvs]), needed_w)
 
 
 def _import_room_w(scene: Scene) -> float:
