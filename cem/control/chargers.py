@@ -130,7 +130,7 @@ def _claim(
     turn = (0.0, 0.0) if on and for_s < EV_TURN_S else (1.0, memory.waits_since_s or now_s) if not on else (2.0, 0.0)
     again = charger_state.asked_again(memory, now_s)
     urgency = IDLE if idle or (again and wanted.surplus) else wanted.urgency
-    use = use_of(scene.site, charger.resource, watts, 1.0, charger.phases)
+    use = use_of(scene, charger.resource, watts, 1.0, charger.phases)
     if again and not wanted.surplus:
         # until the car really draws the sun stays with others, and the limits must only bear the smallest current
         del use[SURPLUS]

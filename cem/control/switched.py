@@ -60,14 +60,15 @@ def moved_w(scene: Scene) -> dict[str, float]:
 
     A heat pump that was locked and draws on finishes its own least run: until then it is load like any other.
     """
-    found = {}
+    found, memories = {}, scene.once(_memories)
     for switched in scene.picture.switched:
-        if _starting(scene, switched) or _runs_on(scene, switched):
+        key = switched.resource.id
+        if _starting(scene, switched) or _runs_on(scene, switched, memories[key]):
             continue
         if switched.power_w is not None:
-            found[switched.resource.id] = max(0.0, switched.power_w)
+            found[key] = max(0.0, switched.power_w)
         elif Control.LOAD_ON in switched.resource.controls:
-            found[switched.resource.id] = switched.rated_w if _memory(scene, switched).state == 1 else 0.0
+            found[key] = switched.rated_w if memories[key].state == 1 else 0.0
     return found
 
 
@@ -83,19 +84,19 @@ def rising_w(scene: Scene, relays: Iterable[SwitchedChoice], memories: Mapping[s
     return sum(found)
 
 
-def _runs_on(scene: Scene, switched: SwitchedPicture) -> bool:
-    memory = _memory(scene, switched)
-    locked = _is_heat_pump(switched) and memory.state == SgReady.LOCKED
+def _runs_on(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory) -> bool:
     draws = switched.power_w is not None and switched.power_w > EV_DRAWS_W
-    return locked and draws and scene.now_s - memory.switched_at_s > LOCK_FOLLOW_S
+    locked = draws and memory.state == SgReady.LOCKED and _is_heat_pump(switched)
+    return locked and scene.now_s - memory.switched_at_s > LOCK_FOLLOW_S
 
 
 def claims(scene: Scene, powers_w: Mapping[str, float], shed: frozenset[str]) -> list[Claim]:
     """What each would take if it may run, and a heat pump's wish for more."""
     result: list[Claim] = []
+    memories = scene.once(_memories)
     for switched in scene.picture.switched:
         key = switched.resource.id
-        memory = _memory(scene, switched)
+        memory = memories[key]
         if key not in powers_w:
             if _is_heat_pump(switched) and not _starting(scene, switched):
                 result.append(_unread_claim(scene, switched, memory, shed))
@@ -105,10 +106,6 @@ def claims(scene: Scene, powers_w: Mapping[str, float], shed: frozenset[str]) ->
         else:
             result.append(_load_claim(scene, switched, memory, powers_w[key], shed))
     return result
-
-
-def _memory(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
-    return scene.once(_memories)[switched.resource.id]
 
 
 def _memories(scene: Scene) -> dict[str, SwitchMemory]:
@@ -129,17 +126,22 @@ def _looked_at(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
     device, now_s = scene.inputs.devices.get(switched.resource.device_id), scene.now_s
     lost = device is not None and _silent(scene, switched) and now_s - device.since_s > SWITCHED_LOST_S
     reached_s = device.since_s if device is not None else LONG_AGO_S
-    # what a former run left counts as switched when this one began, which may be the moment when it was reached
-    untold = all(outcome.resource_id != switched.resource.id for outcome in scene.inputs.outcomes)
-    lost_since = memory.switched_at_s < reached_s or (untold and memory.switched_at_s == reached_s)
-    late = scene.first or now_s - memory.switched_at_s > SWITCHED_LATE_S or lost_since
-    if lost or (switched.state == told and late):
+    if lost or (switched.state == told and (scene.first or _is_late(scene, switched, memory, reached_s))):
         return replace(memory, state=own, switched_at_s=now_s)
     begun_s = scene.memory.begun_at_s
-    away = not _silent(scene, switched) and memory.switched_at_s < reached_s
+    away = memory.switched_at_s < reached_s and not _silent(scene, switched)
     if away and begun_s is not None and reached_s - begun_s > START_S:
         return replace(memory, switched_at_s=reached_s)
     return memory
+
+
+def _is_late(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, reached_s: float) -> bool:
+    """Whether it has had its time to stand as told, or was away since it was told."""
+    if scene.now_s - memory.switched_at_s > SWITCHED_LATE_S or memory.switched_at_s < reached_s:
+        return True
+    # what a former run left counts as switched when this one began, which may be the moment when it was reached
+    untold = all(outcome.resource_id != switched.resource.id for outcome in scene.inputs.outcomes)
+    return untold and memory.switched_at_s == reached_s
 
 
 def _silent(scene: Scene, switched: SwitchedPicture) -> bool:
@@ -190,7 +192,7 @@ def _starting(scene: Scene, switched: SwitchedPicture) -> bool:
 def _claim(scene: Scene, switched: SwitchedPicture, watts: float, key: str = "") -> Claim:
     resource = switched.resource
     amperes = watts / (resource.ratings.phases * resource.ratings.nominal_voltage_v)
-    use = use_of(scene.site, resource, watts, amperes, resource.ratings.phases)
+    use = use_of(scene, resource, watts, amperes, resource.ratings.phases)
     rank = (USUAL, float(priority(resource)))
     return Claim(resource.id + key, rank, (0.0,), 1.0, 1.0, use, frozenset({SURPLUS}))
 
@@ -296,12 +298,12 @@ def choices(
     scene: Scene, shares: Mapping[str, Share], limits: Limits, shed: frozenset[str], into: dict[str, SwitchMemory]
 ) -> list[SwitchedChoice]:
     """One choice per heat pump and load; `into` takes the new memories."""
-    result = []
+    result, memories = [], scene.once(_memories)
     for switched in scene.picture.switched:
         if _starting(scene, switched):
             continue
         key = switched.resource.id
-        memory = _memory(scene, switched)
+        memory = memories[key]
         got = shares.get(key)
         if Control.HEAT_PUMP_SG_READY in switched.resource.controls:
             choice = _heat_pump(scene, switched, memory, got, shares.get(key + MORE), limits, shed)

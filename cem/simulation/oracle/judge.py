@@ -1,11 +1,12 @@
 """The oracle: every invariant at every step of a bench, against the plant's true state."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cem.config.sitefile import SiteFile
 from cem.model.status import Status
+from cem.model.values import replace
 from cem.simulation.harness import Bench, Step
 from cem.simulation.oracle.boxes import BoxTruth
 from cem.simulation.oracle.contactors import Switching

@@ -44,14 +44,17 @@ class Jumps:
         for roof in facts.roofs:
             power_w = sign * roof.power_w
             now[roof.resource.id] = (power_w, -sign * roof.available_w if roof.obeys else power_w)
-        stubborn = {p.resource.id: (sign * p.power_w, sign * p.power_w) for p in facts.movers if not p.obeys}
-        everybody = now | {p.resource.id: (sign * p.power_w, sign * p.power_w) for p in facts.movers}
-        moved_w = sum(self._rise_w(key, *of) for key, of in now.items())
-        part_w = sum(max(0.0, self._rise_w(key, *of)) for key, of in stubborn.items())
+        moved_w = sum([self._rise_w(key, *of) for key, of in now.items()])
+        part_w = 0.0
+        for part in facts.movers:
+            power_w = sign * part.power_w
+            if not part.obeys:
+                part_w += max(0.0, self._rise_w(part.resource.id, power_w, power_w))
+            now[part.resource.id] = (power_w, power_w)
         rise_w = max(0.0, moved_w) + part_w + own_w
         if rise_w > JUMP_W and self._house_w is not None:
             self._jumps.append(_Jump(seen.at_s, max(0.0, moved_w), part_w, own_w, self._house_w))
-        self._before, self._house_w = everybody, house_w
+        self._before, self._house_w = now, house_w
 
     def _rise_w(self, key: str, power_w: float, free_w: float) -> float:
         power_before_w, free_before_w = self._before.get(key, (power_w, free_w))

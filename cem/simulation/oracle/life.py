@@ -1,6 +1,6 @@
 """From start to death: failsafe, first command, hand-back, autonomy, recovery, and the owner's promise."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cem.model.envelope import Rank
 from cem.model.resource import Control, Resource
@@ -10,7 +10,7 @@ from cem.ports import ControlSpec
 from cem.simulation.oracle.excuses import Excuse
 from cem.simulation.oracle.facts import BatteryFact, ChargerFact
 from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
-from cem.simulation.oracle.wires import Block, amps_told, forces_on, storage_share, written
+from cem.simulation.oracle.wires import Block, amps_told, forces_on, storage_share
 
 HANDED_S = 5.0
 """I22: handed back within (10 s at the latest is what a service manager gives)."""
@@ -32,13 +32,16 @@ class Failsafe:
         del site
         self._bounds = bounds
         self._specs: dict[tuple[str, Control], ControlSpec] = {}
+        self._looked_at: dict[str, Sequence[ControlSpec]] = {}  # of each device, as they were last looked at
         self._hung_s: dict[str, float] = {}  # when each device was last seen to hang
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
         """What devices still hold by the time that their timers must have run out."""
-        for specs in seen.specs.values():
-            self._specs.update({(spec.resource_id, spec.control): spec for spec in specs})
+        for device_id, specs in seen.specs.items():
+            if specs is not self._looked_at.get(device_id):  # a device tells its controls whenever it is reached anew
+                self._looked_at[device_id] = specs
+                self._specs.update({(spec.resource_id, spec.control): spec for spec in specs})
         self._hung_s |= dict.fromkeys(seen.facts.hung, seen.at_s)
         if seen.runs or seen.died_s is None:
             return []
@@ -105,7 +108,7 @@ class Bumpless:
         key, ratings, device = battery.resource.id, battery.resource.ratings, battery.resource.device_id
         block = self._storage.get(device)
         mine = [w for w in seen.writes if w.device_id == device and not w.by_topic and not w.former]
-        shares = [s for write in mine if block and (s := storage_share(block, written(write.what))) is not None]
+        shares = [s for write in mine if block and (s := storage_share(block, write.words)) is not None]
         powers = [share * ((ratings.max_charge_w if share > 0 else ratings.max_discharge_w) or 0.0) for share in shares]
         powers += [write.held_w for write in mine if write.held_w is not None]
         if key not in self._first or not powers:

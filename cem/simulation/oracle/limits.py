@@ -127,10 +127,12 @@ class _SiteLimit:
             self._under_w, self._under_s = limit, seen.at_s
         under_s = seen.at_s - self._under_s
         follow_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
+        if self.side != "import" or not seen.facts.chargers:
+            return 0.0
         outcomes = () if seen.inputs is None else seen.inputs.outcomes
         found_out = {outcome.resource_id for outcome in outcomes if outcome.state is WriteState.NOT_EFFECTIVE}
         taken_w = 0.0
-        for car in seen.facts.chargers if self.side == "import" else ():
+        for car in seen.facts.chargers:
             key = car.resource.id
             heedless_s = self._heedless.for_s(key, not car.obeys, seen.at_s)
             known_s = self._found_out.for_s(key, key in found_out, seen.at_s)
@@ -226,7 +228,7 @@ class ImportLimit(_SiteLimit):
 
     def _given_up_w(self, seen: Seen) -> float:
         """What those take that obey again and were found out not to follow: they are tried again within 5 min (F13)."""
-        given_up = {o.resource_id for o in seen.outcomes if o.state is WriteState.NOT_EFFECTIVE}
+        given_up = seen.ineffective
         follow_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
         taken_w = 0.0
         parts: tuple[ChargerFact | BatteryFact, ...] = (*seen.facts.chargers, *seen.facts.batteries)

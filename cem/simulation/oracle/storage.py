@@ -88,7 +88,7 @@ def grace_s(bounds: Bounds) -> float:
 
 def _given_up(seen: Seen, battery_id: str) -> bool:
     """Whether the house says that the battery does not follow."""
-    return any(o.resource_id == battery_id and o.state is WriteState.NOT_EFFECTIVE for o in seen.outcomes)
+    return battery_id in seen.ineffective
 
 
 def _reserve_pct(site: Site, seen: Seen, battery_id: str) -> float:
