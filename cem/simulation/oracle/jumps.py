@@ -39,7 +39,7 @@ class Jumps:
     def add(self, seen: Seen, own_w: float) -> None:
         """Takes one step, in which consumers that obey moved towards the limit by `own_w`."""
         facts, sign = seen.facts, self._sign
-        house_w = sign * (facts.load_w + sum(roof.power_w for roof in facts.roofs))
+        house_w = sign * (facts.load_w + facts.roofs_w)
         now = {"": (sign * facts.load_w, sign * facts.load_w)}  # the household, which is no resource
         for roof in facts.roofs:
             power_w = sign * roof.power_w
