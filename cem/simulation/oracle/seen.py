@@ -191,17 +191,17 @@ class Told:
     """Says a lasting breach once: a new breach only counts after the former has ended."""
 
     def __init__(self) -> None:
-        self._open: set[str] = set()
+        self.open: set[str] = set()  # the breaches that last
 
     def once(self, key: str, broken: bool) -> bool:
-        """Whether this breach is news."""
+        """Whether this breach is news. Where none lasts, what is not broken need not be said."""
         if not broken:
-            if self._open:
-                self._open.discard(key)
+            if self.open:
+                self.open.discard(key)
             return False
-        if key in self._open:
+        if key in self.open:
             return False
-        self._open.add(key)
+        self.open.add(key)
         return True
 
 

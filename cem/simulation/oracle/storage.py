@@ -125,6 +125,8 @@ class DeviceEnvelope:
         found = []
         for setpoint in seen.decision.setpoints if seen.decision is not None else ():
             allowed = self._allowed(seen, setpoint)
+            if allowed is None and not self._told.open:
+                continue
             if self._told.once(f"{setpoint.resource_id} decided", allowed is not None):
                 assert allowed is not None
                 what = f"{setpoint.value:g} decided"
