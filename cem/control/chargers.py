@@ -79,8 +79,8 @@ def _candidate(scene: Scene, charger: ChargerPicture, limits: Limits) -> Candida
         if memory.phases != had:
             memory = replace(memory, draws_phases=None)
         charger = replace(charger, phases=min(charger.phases, phases.commanded(charger, memory)))
-    if memory.draws_phases is not None:
-        charger = replace(charger, phases=min(charger.phases, memory.draws_phases))
+    if memory.draws_phases is not None and memory.draws_phases < charger.phases:
+        charger = replace(charger, phases=memory.draws_phases)
     band = fold(charger.resource.id, scene.envelopes_of(charger.resource.id), scene.now)
     idle = charger_state.idle(memory, now_s)
     claim = _claim(scene, charger, memory, wanted, band, least_a, idle)
@@ -168,10 +168,8 @@ def choices(
             continue
         got = shares[charger.resource.id]
         limit_a = candidate.memory.limit_a if charger.resource.id in waiting else given_a[charger.resource.id]
-        memory = charger_state.after(candidate.charger, candidate.memory, limit_a, scene.now_s)
-        waits = limit_a == 0.0 and candidate.wish.power_w > 0.0
-        since_s = candidate.memory.waits_since_s
-        memory = replace(memory, waits_since_s=(scene.now_s if since_s is None else since_s) if waits else None)
+        wishes = candidate.wish.power_w > 0.0
+        memory = charger_state.after(candidate.charger, candidate.memory, limit_a, scene.now_s, wishes=wishes)
         into[charger.resource.id] = memory
         choice = _explained(scene, candidate, limit_a, got, limits)
         if charger.resource.id in waiting:

@@ -28,7 +28,8 @@ LONGEST_GAP_S = 30.0
 
 def followed(site: Site, inputs: Inputs, meter: Meter, before: Volts | None) -> Volts | None:
     """The smoothed voltage with this tick's; None while no curve asks for it or the meter does not tell it."""
-    if not any(order.curve.over in (CurveOver.VOLTS, CurveOver.VOLTS_SHARE) for order in _orders(site, inputs)):
+    orders = _orders(site, inputs)
+    if not orders or not any(order.curve.over in (CurveOver.VOLTS, CurveOver.VOLTS_SHARE) for order in orders):
         return None
     told = max((volts for volts in meter.volts if volts is not None), default=None)
     if told is None:

@@ -308,7 +308,9 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
 
 
 def _noted(site: Site, decision: Decision, screened: Screened, doubt: str, mute: tuple[str, ...]) -> Decision:
+    if not (mute or screened.notes or doubt):
+        return decision
     notes = dict.fromkeys(mute, f"{UNMANAGED}: it idles") | dict(screened.notes)
     if doubt:
         notes.setdefault(site.of(Role.GRID)[0].id, doubt)
-    return replace(decision, notes=MappingProxyType(notes)) if notes else decision
+    return replace(decision, notes=MappingProxyType(notes))

@@ -49,7 +49,7 @@ def watch(site: Site, snapshot: Snapshot, meter: Meter, before: SignMemory) -> S
         kept += 1
     samples = (*former[kept:], (at_s, grid, sum([p for p in powers if p is not None])))
     enough_w = max(SIGN_STEP_W, SIGN_SHARE * site.once(_rated_w)) * (1.0 if before.doubt else 2.0)
-    return _judged(replace(before, samples=samples), enough_w)
+    return _judged(before, samples, enough_w)
 
 
 def _rated_w(site: Site) -> float:
@@ -58,19 +58,18 @@ def _rated_w(site: Site) -> float:
     return sum(rated)
 
 
-def _judged(memory: SignMemory, enough_w: float) -> SignMemory:
-    stored = [*map(BATTERIES_W, memory.samples)]
+def _judged(before: SignMemory, samples: tuple[Sample, ...], enough_w: float) -> SignMemory:
+    stored = [*map(BATTERIES_W, samples)]
     if max(stored) - min(stored) < enough_w:
-        return replace(memory, sure=0)
-    least, most = agreement(memory.samples)
+        return replace(before, samples=samples, sure=0)
+    least, most = agreement(samples)
     if most > 1.0 - WITH:
-        return replace(memory, sure=0, doubt=False)
+        return replace(before, samples=samples, sure=0, doubt=False)
     if least > AGAINST or most > WITH:
-        return replace(memory, sure=0)
-    if memory.sure + 1 < SIGN_SURE_TICKS:
-        return replace(memory, sure=memory.sure + 1)
-    stopped_until_s = memory.samples[-1][0] + SIGN_STOP_S
-    return replace(memory, samples=(), sure=0, stopped_until_s=stopped_until_s, doubt=True)
+        return replace(before, samples=samples, sure=0)
+    if before.sure + 1 < SIGN_SURE_TICKS:
+        return replace(before, samples=samples, sure=before.sure + 1)
+    return replace(before, samples=(), sure=0, stopped_until_s=samples[-1][0] + SIGN_STOP_S, doubt=True)
 
 
 def agreement(samples: Sequence[Sample]) -> tuple[float, float]:

@@ -59,11 +59,12 @@ class FreshData:
             found.append(Violation(self.name, seen.at_s, f"safe mode within {SAFE_WITHIN_S:g} s", what, seen.words()))
         for setpoint in seen.decision.setpoints:
             why = old.get("") or old.get(setpoint.resource_id)
-            key = f"{setpoint.resource_id} {setpoint.control}"
-            if self._told.once(key, why is not None and not self._less(setpoint)):
-                what = f"{setpoint.resource_id} {setpoint.control} = {setpoint.value}, {why}"
-                allowed = "its safe value, or no more than before"
-                found.append(Violation(self.name, seen.at_s, allowed, what, setpoint.reason))
+            if why is not None or self._told.open:
+                key = f"{setpoint.resource_id} {setpoint.control}"
+                if self._told.once(key, why is not None and not self._less(setpoint)):
+                    what = f"{key} = {setpoint.value}, {why}"
+                    allowed = "its safe value, or no more than before"
+                    found.append(Violation(self.name, seen.at_s, allowed, what, setpoint.reason))
             if setpoint.value is not None:
                 self._before[setpoint.resource_id, setpoint.control] = setpoint.value
         return found

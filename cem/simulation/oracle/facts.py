@@ -107,10 +107,25 @@ class Facts:
         return self.heat_pumps + self.loads
 
     @lazy
+    def roofs_w(self) -> float:
+        """Sum of the PV systems (negative)."""
+        return sum([roof.power_w for roof in self.roofs])
+
+    @lazy
+    def cars_w(self) -> float:
+        """Sum of the charging points."""
+        return sum([charger.power_w for charger in self.chargers])
+
+    @lazy
+    def switched_w(self) -> float:
+        """Sum of heat pumps and loads."""
+        return sum([part.power_w for part in self.switched])
+
+    @lazy
     def uncontrolled_w(self) -> float:
         """What nobody can do anything about now: the load, the sun, and every device that does not obey."""
         stubborn = [p.power_w for p in self.movers if not p.obeys]
-        return self.load_w + sum(roof.power_w for roof in self.roofs) + sum(stubborn)
+        return self.load_w + self.roofs_w + sum(stubborn)
 
     @lazy
     def controlled_import_w(self) -> float:

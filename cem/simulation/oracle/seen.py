@@ -93,7 +93,7 @@ class Seen:
     decisions: tuple[Decision, ...] = ()  # all since the step before, the oldest first
     excused: Excused = field(default_factory=Excused)  # of the whole run, in which the judges count what they let pass
 
-    @property
+    @lazy
     def runs(self) -> bool:
         """Whether a gateway runs."""
         return self.started_s is not None
@@ -125,7 +125,7 @@ class Seen:
         """The resources that the house says do not follow."""
         return frozenset([o.resource_id for o in self.outcomes if o.state is WriteState.NOT_EFFECTIVE])
 
-    @property
+    @lazy
     def safe(self) -> bool:
         """Whether the last decision was made in safe mode."""
         return self.decision is not None and self.decision.mode is Mode.SAFE
@@ -133,6 +133,8 @@ class Seen:
     def limit_w(self, side: str, margin_s: float = 0.0) -> float | None:
         """The strictest limit of "import" or "export" that has been due for `margin_s`; None: none is."""
         limits = self.imports if side == "import" else self.exports
+        if not limits:
+            return None
         return min((limit.limit_w for limit in limits if self.at_s - limit.due_s >= margin_s), default=None)
 
     def words(self, resource_id: str | None = None) -> str:
@@ -189,17 +191,17 @@ class Told:
     """Says a lasting breach once: a new breach only counts after the former has ended."""
 
     def __init__(self) -> None:
-        self._open: set[str] = set()
+        self.open: set[str] = set()  # the breaches that last
 
     def once(self, key: str, broken: bool) -> bool:
-        """Whether this breach is news."""
+        """Whether this breach is news. Where none lasts, what is not broken need not be said."""
         if not broken:
-            if self._open:
-                self._open.discard(key)
+            if self.open:
+                self.open.discard(key)
             return False
-        if key in self._open:
+        if key in self.open:
             return False
-        self._open.add(key)
+        self.open.add(key)
         return True
 
 
