@@ -59,8 +59,11 @@ def _missing(site: Site, picture: Picture, lost: tuple[int, ...]) -> bool:
     unread = len(picture.pvs) < len(site.of(Role.PV)) or len(picture.batteries) < len(site.of(Role.BATTERY))
     if told is None or len(told) != count or count == 1 or lost or unread:
         return False
+    flows = _flows(picture)
+    if max([power_w for _, power_w, phases in flows if phases == 1], default=0.0) < DRAWS_A * volts:
+        return False  # as mostly: nothing says where it is
     least, draws = [0.0] * count, [False] * count
-    for resource, power_w, phases in _flows(picture):
+    for resource, power_w, phases in flows:
         place = site.resource(resource.id).ratings.phase
         if phases > 1:
             least = [amps + power_w / (volts * count) for amps in least]

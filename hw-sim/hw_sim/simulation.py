@@ -174,10 +174,10 @@ class SimulatedHome:
         front = self.fronts[device_id]
         return front.owned if isinstance(front, ProfiledDevice) else None
 
-    def telling(self, device_id: str) -> frozenset[int]:
-        """Of these, the registers that tell a set point or end one; the others only arm a time-out of the device."""
+    def telling(self, device_id: str) -> dict[str, frozenset[int]]:
+        """Of these, by plant those that tell a set point or end one; others only arm a time-out of the device."""
         front = self.fronts[device_id]
-        return front.telling if isinstance(front, ProfiledDevice) else frozenset()
+        return front.telling if isinstance(front, ProfiledDevice) else {}
 
     def timeouts_s(self, device_id: str) -> dict[str, float]:
         """The plants of a device with a profile that have a time-out of their own, and its seconds."""

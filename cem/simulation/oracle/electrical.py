@@ -1,10 +1,12 @@
 """What the wires may carry, and what is guaranteed: fuse, guaranteed minimum, the most restrictive limit."""
 
+from collections.abc import Sequence
+
 from cem.model.envelope import Rank
 from cem.model.resource import Resource, Role
 from cem.model.site import GuaranteedMinimum, Site
 from cem.simulation.oracle.excuses import Breaches, Excuse
-from cem.simulation.oracle.facts import LOCKED, ChargerFact, SwitchedFact
+from cem.simulation.oracle.facts import LOCKED, BatteryFact, ChargerFact, SwitchedFact
 from cem.simulation.oracle.seen import SAFE_WITHIN_S, Bounds, Lasting, Seen, Told, Violation, Window
 
 PHASES = ("L1", "L2", "L3")
@@ -16,6 +18,21 @@ EACH_CONSUMER_W = 4200.0
 """Paragraph 14a EnWG: what each controllable consumer may always draw (BNetzA BK6-22-300)."""
 SIMULTANEITY = {1: 1.0, 2: 0.8, 3: 0.75, 4: 0.7, 5: 0.65, 6: 0.6, 7: 0.55, 8: 0.5}
 """The factor of the same ruling by the number of controllable consumers; 0.45 from nine on."""
+
+
+class _Part:
+    """What can be made to take more or less, on so many phases: its power on each, and the place of one on a single."""
+
+    def __init__(self, fact: BatteryFact | ChargerFact | SwitchedFact) -> None:
+        ratings = fact.resource.ratings
+        self.fact = fact
+        self.phases = fact.phases if isinstance(fact, ChargerFact) else ratings.phases
+        self.place = ratings.phase
+        self.share_w = fact.power_w / max(1, self.phases)
+
+    def least_a(self, *, safe: bool) -> float:
+        """What it is left at least: in safe mode a car has its smallest current."""
+        return self.fact.resource.ratings.min_current_a if safe and isinstance(self.fact, ChargerFact) else 0.0
 
 
 class Fuse:
@@ -49,16 +66,20 @@ class Fuse:
         """Every phase by three measures: ten minutes, one minute, five seconds."""
         fuse_a = self._site.connection.fuse_a
         blind = self._blind(seen)
+        parts = [_Part(part) for part in seen.facts.movers if part.obeys] if blind is None else []
         found = []
         for index, (phase, phase_w) in enumerate(zip(PHASES, seen.facts.phases_w, strict=False)):
             amps = abs(phase_w) / seen.facts.voltage_v
-            excuse = blind or self._excuse(seen, index, fuse_a)
+            excuse = blind or self._excuse(seen, index, parts)
             for share, seconds, key in BANDS[phase]:
-                above_a = amps - share * fuse_a
-                lasts = self._over.broken(
-                    key, above_a > 0.0, seen.at_s, seconds, seen.excused,
-                    excuse=excuse, grace=self.LAG, grace_s=self._bounds.lag_s, amount=above_a,
-                )  # fmt: skip
+                above_a, lasts = amps - share * fuse_a, False
+                if above_a <= 0.0:
+                    self._over.end(key)
+                else:
+                    lasts = self._over.broken(
+                        key, beyond=True, at_s=seen.at_s, most_s=seconds, excused=seen.excused,
+                        excuse=excuse, grace=self.LAG, grace_s=self._bounds.lag_s, amount=above_a,
+                    )  # fmt: skip
                 if self._told.once(key, lasts):
                     found.append(
                         self._broken(seen, f"{phase}: not above {share * fuse_a:.1f} A for {seconds:.0f} s", amps)
@@ -81,20 +102,20 @@ class Fuse:
         silent = seen.facts.meter == "silent" and silent_s <= self._bounds.meter_stale_s + SAFE_WITHIN_S
         return self.SILENT if silent else None
 
-    def _excuse(self, seen: Seen, index: int, fuse_a: float) -> Excuse | None:
+    def _excuse(self, seen: Seen, index: int, parts: Sequence["_Part"]) -> Excuse | None:
         facts = seen.facts
-        free = facts.phases_w[index]
-        at_least, safe = True, facts.meter == "silent"
-        for part in facts.movers:
-            if not part.obeys or (safe and isinstance(part, SwitchedFact)):
-                continue  # safe mode leaves heat pumps and loads in their own hands, a car its smallest current
-            phases = part.phases if isinstance(part, ChargerFact) else part.resource.ratings.phases
-            share, place = part.power_w / max(1, phases), part.resource.ratings.phase
-            free -= share if phases == 3 or index == (place or 1) - 1 else 0.0
-            least_a = part.resource.ratings.min_current_a if safe and isinstance(part, ChargerFact) else 0.0
-            elsewhere = phases == 1 and place not in {None, index + 1}
-            at_least = at_least and (elsewhere or share <= least_a * facts.voltage_v + IDLE_W)
-        alone = abs(free) / facts.voltage_v > fuse_a
+        free, safe = facts.phases_w[index], facts.meter == "silent"
+        # safe mode leaves heat pumps and loads in their own hands, a car its smallest current
+        steered = [part for part in parts if not isinstance(part.fact, SwitchedFact)] if safe else parts
+        for part in steered:
+            if part.phases == 3 or index == (part.place or 1) - 1:
+                free -= part.share_w
+        alone = abs(free) / facts.voltage_v > self._site.connection.fuse_a
+        at_least = alone and all(
+            (part.phases == 1 and part.place not in {None, index + 1})
+            or part.share_w <= part.least_a(safe=safe) * facts.voltage_v + IDLE_W
+            for part in steered
+        )
         alone_s = self._alone.for_s(PHASES[index], alone, seen.at_s)
         return self.ABOVE if alone and (at_least or alone_s < self._bounds.lag_s) else None
 

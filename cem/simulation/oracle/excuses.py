@@ -74,6 +74,10 @@ class Breaches:
     def __init__(self) -> None:
         self._open: dict[str, _Breach] = {}
 
+    def end(self, key: str) -> None:
+        """It is within its bound."""
+        self._open.pop(key, None)
+
     def broken(
         self,
         key: str,
@@ -90,7 +94,7 @@ class Breaches:
         """Whether it has lasted for longer than `most_s`, and `grace_s` on top of it. What lasts longer than `most_s`
         and is no breach is counted, as excused by the last excuse, or by the `grace`."""
         if not beyond:
-            self._open.pop(key, None)
+            self.end(key)
             return False
         now = self._open.setdefault(key, _Breach(at_s, at_s))
         if excuse is None:

@@ -97,7 +97,8 @@ class _Occasions:
 
 
 def _asked_of_site(inputs: Inputs) -> bool:
-    return any(dispatch.subject == SITE for dispatch in inputs.directive.dispatches)
+    dispatches = inputs.directive.dispatches
+    return bool(dispatches) and any(dispatch.subject == SITE for dispatch in dispatches)
 
 
 class Spread:
@@ -155,10 +156,8 @@ class Spread:
 
     def _late(self, seen: Seen) -> list[Violation]:
         """No wait is longer than the longest after the last occasion for one, or than an outage calls for."""
-        setpoints = seen.decision.setpoints if seen.decision is not None else ()
-        waits = any("by chance" in text for text in (seen.words(), *(s.reason for s in setpoints)))
         until_s = max(self._occasions.until_s, self._dark_s + self._return_s)
-        late = waits and seen.at_s > until_s + 2 * self._bounds.lag_s
+        late = seen.at_s > until_s + 2 * self._bounds.lag_s and _waits(seen)
         if not self._told.once("late", late):
             return []
         return [Violation(self.name, seen.at_s, "an end of the wait", "it still waits", seen.words())]
@@ -185,6 +184,13 @@ class Spread:
         ended_s = seen.at_s - max(0.0, (inputs.now.wall - before.until).total_seconds())
         taken_w = seen.facts.controlled_import_w
         self._kept = _Kept(before.max_w, taken_w, ended_s + own_s - self._bounds.lag_s)
+
+
+def _waits(seen: Seen) -> bool:
+    """Whether a wait by chance is among what is said of the last decision."""
+    setpoints = seen.decision.setpoints if seen.decision is not None else ()
+    texts = [seen.words(), *[setpoint.reason for setpoint in setpoints]]
+    return any("by chance" in text for text in texts)
 
 
 class Car:
