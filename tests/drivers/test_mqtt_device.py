@@ -95,6 +95,25 @@ def test_retained_messages_identify_and_have_no_age() -> None:
     _play(act)
 
 
+def test_a_poll_takes_in_all_that_came_and_gives_the_same_while_nothing_did() -> None:
+    async def act(stage: Stage) -> None:
+        await stage.device.open()
+        stage.topics.tell(f"{BASE}/nrg", IDLE)
+        await asyncio.sleep(0)
+        first = await stage.device.poll()
+        stage.now_s += 1.0
+        assert list(await stage.device.poll()) == list(first)
+        stage.topics.tell(f"{BASE}/nrg", IDLE)
+        await asyncio.sleep(0)
+        again = {reading.point: reading for reading in await stage.device.poll()}
+        assert [again[one.point].value for one in first] == [one.value for one in first]
+        assert again["power_w"].taken_at_s == stage.now_s
+        await stage.device.open()
+        assert "power_w" not in await stage.values(), "what was live before is known as retained alone"
+
+    _play(act)
+
+
 def test_opening_a_charger_that_only_left_retained_messages_is_no_answer_within_seven_seconds() -> None:
     async def act(stage: Stage) -> None:
         stage.topics.dead = True
