@@ -9,14 +9,21 @@ class Beat:
     def __init__(self) -> None:
         self._waiting: dict[float, list[asyncio.Future[None]]] = {}
 
-    def join(self, waiter: asyncio.Future[None], due_s: float, within_s: float) -> None:
-        """Ends a wait at `due_s` of the caller's clock, which is `within_s` from now, unless it is over by then."""
+    def waiter(self, due_s: float, within_s: float) -> asyncio.Future[None]:
+        """What is done at `due_s` of the caller's clock, which is `within_s` from now, unless somebody ends it before.
+
+        The running loop is asked for once a beat: each time that takes a system call.
+        """
         waiting = self._waiting.get(due_s)
         if waiting is None:
-            self._waiting[due_s] = [waiter]
-            waiter.get_loop().call_later(max(0.0, within_s), self._strike, due_s)
+            loop = asyncio.get_running_loop()
+            waiting = self._waiting[due_s] = []
+            loop.call_later(max(0.0, within_s), self._strike, due_s)
         else:
-            waiting.append(waiter)
+            loop = waiting[0].get_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        waiting.append(waiter)
+        return waiter
 
     def _strike(self, due_s: float) -> None:
         for waiter in self._waiting.pop(due_s):
@@ -62,8 +69,7 @@ class Signal:
     async def wait_beat(self, beat: Beat, due_s: float, now_s: float) -> bool:
         """As `wait`, until `due_s` of the clock that shows `now_s`, by a timer that others share."""
         if not self._set:
-            waiter = self._waiter = asyncio.get_running_loop().create_future()
-            beat.join(waiter, due_s, due_s - now_s)
+            waiter = self._waiter = beat.waiter(due_s, due_s - now_s)
             try:
                 await waiter
             finally:

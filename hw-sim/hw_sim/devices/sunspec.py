@@ -223,6 +223,28 @@ def _place(model: Model, point: Point) -> _Place:
     return point, _SLOWLY, divisor, 0, 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """A point that may be written: its place in the bank's bytes, and how its register gives a value in SI units."""
+
+    at: int
+    signed: bool
+    unit: float
+
+    def held(self, held: bytearray) -> float:
+        """Its value as it stands."""
+        return self.of(held[self.at] << 8 | held[self.at + 1])
+
+    def of(self, word: int) -> float:
+        """The value that a word would be."""
+        return (word - 0x10000 if self.signed and word >= 0x8000 else word) * self.unit
+
+
+def _setting(model: Model, point: Point) -> _Setting:
+    at = 2 * (model.address - BASE + point.offset)
+    return _Setting(at, point.kind in _SIGNED, 10.0 ** (model.factor(point) or 0))
+
+
 class SunSpecDevice:
     """A chain of models at 40000 behind one RegisterBank."""
 
@@ -243,7 +265,10 @@ class SunSpecDevice:
         }
         self._writable = {at: point for model in models for at, point in model.writable().items()}
         self._model_at = {at: model for model in models for at in model.writable()}
-        self._unit = {at: 10.0 ** (self._model_at[at].factor(point) or 0) for at, point in self._writable.items()}
+        self._settings = {
+            (self._model_at[at].number, point.name): _setting(self._model_at[at], point)
+            for at, point in self._writable.items()
+        }
         self.bank = RegisterBank(
             BASE, words, frozenset(self._writable), self._refresh, self._accept, refused=owner.refuse
         )
@@ -293,7 +318,7 @@ class SunSpecDevice:
         for at, word in changes.items():
             point, number = self._writable[at], self._model_at[at].number
             names.setdefault(number, set()).add(point.name)
-            if not self._owner.allows(number, point.name, self._si(at, word)):
+            if not self._owner.allows(number, point.name, self._settings[number, point.name].of(word)):
                 raise ModbusFault(ILLEGAL_VALUE)
         for at, word in changes.items():
             self.bank.put(at, (word,))
@@ -308,15 +333,9 @@ class SunSpecDevice:
         with suppress(ModbusFault):
             self.bank.write(model.address + point.offset, point.words(value, model.factor(point)))
 
-    def _si(self, at: int, word: int) -> float:
-        number = word - 0x10000 if word >= 0x8000 and self._writable[at].kind in _SIGNED else word
-        return number * self._unit[at]
-
     def get(self, number: int, name: str) -> float:
         """A writable point's value as it stands, in SI units."""
-        model = self._models[number]
-        at = model.address + model.points[name].offset
-        return self._si(at, self.bank.word(at))
+        return self._settings[number, name].held(self.bank.held)
 
     def put(self, number: int, name: str, value: Value) -> None:
         """Stores a point from the device's side."""
