@@ -30,7 +30,7 @@ def prove(decisions: Decisions, relaxed: Answer, best: Decided | None, nodes: in
             if found is None:
                 continue
             if not decisions.broken(found.values):
-                best = Decided(found, low, high, relaxed.objective)
+                best = decisions.decided(found, low, high)
                 continue
             serial += 1
             heapq.heappush(heap, (max(found.objective, bound), serial, low, high, found))

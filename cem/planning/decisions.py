@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cem.model.values import value
+from cem.model.values import lazy, value
 from cem.planning.hull import Hulls
 from cem.planning.least import Leasts
 from cem.planning.lp import Answer, Array, Blocks, Index, Solver
@@ -20,17 +20,22 @@ from cem.planning.programme import NOISE_KW, Group, Layout
 from cem.planning.slot_cost import slot_cost
 
 CUTS: Final = 4  # rounds of adding what a linear programme can know of broken slots
+REST: Final = 2  # broken slots, at most, that are left to the first answers once what is known of others is added
 TINY: Final = 1e-6
 
 
 @value(frozen=True, slots=True, eq=False)
 class Decided:
-    """An answer that keeps every on/off rule, the bounds that make it so, and what no such answer can undercut."""
+    """An answer that keeps every on/off rule, the bounds that make it so, and what no such answer can undercut.
+
+    `row_duals`: of the plain programme within these bounds, where it is from there that the answer comes.
+    """
 
     answer: Answer
     lower: Array
     upper: Array
     bound: float = -np.inf
+    row_duals: Array | None = None
 
     @property
     def excess(self) -> float:
@@ -56,9 +61,15 @@ class Decisions:
         self._columns: Index = np.unique(np.concatenate(groups)) if groups else np.arange(0)
         self._blocks = blocks
         self._tight = solver
-        self._settled = solver
-        self._hulls = Hulls(problem, layout, self.costs)
-        self._leasts = Leasts(problem, layout)
+        self._plain: Solver | None = solver  # None: to be made of the blocks
+
+    @lazy
+    def _hulls(self) -> Hulls:
+        return Hulls(self.problem, self.layout, self.costs)
+
+    @lazy
+    def _leasts(self) -> Leasts:
+        return Leasts(self.problem, self.layout)
 
     # --- what is broken ------------------------------------------------------------------------------------
 
@@ -78,14 +89,15 @@ class Decisions:
 
     def cut(self, answer: Answer) -> Answer:
         """Adds what a linear programme can know of the slots that an optimum breaks; a tighter optimum."""
-        for _ in range(CUTS):
+        for turn in range(CUTS):
             slots = self._hulls.broken(answer.values)
             beyond = [ways.beyond(answer.values) for ways in self.layout.ways]
             least = self._leasts.broken(answer.values)
-            if not slots.size and not any(where.any() for where in beyond) and not any(rows.size for rows in least):
+            new = slots.size + sum(int(where.sum()) for where in beyond) + sum(rows.size for rows in least)
+            if new <= (REST if turn else 0):
                 break
-            if self._settled is self._tight:
-                self._settled = self._tight.again(self._blocks)
+            if self._plain is self._tight:
+                self._plain = None
             self._tight.extend(partial(self._cut, slots, beyond, least))
             answer = self.relaxed(self.lower, self.upper)
         return answer
@@ -109,11 +121,24 @@ class Decisions:
         self._bound(self._tight, lower, upper)
         return self._tight.run_below(most)
 
+    @property
+    def _settled(self) -> Solver:
+        if self._plain is None:
+            self._plain = self._tight.again(self._blocks)
+        return self._plain
+
     def settled_below(self, lower: Array, upper: Array, most: float) -> Decided | None:
         """The optimum within bounds that settle every decision; None where it breaks one or is not below `most`."""
         self._bound(self._settled, lower, upper)
         found = self._settled.run_below(most)
-        return None if found is None or self.broken(found.values) else Decided(found, lower, upper)
+        if found is None or self.broken(found.values):
+            return None
+        return Decided(found, lower, upper, row_duals=self._settled.row_duals())
+
+    def decided(self, found: Answer, lower: Array, upper: Array) -> Decided:
+        """The last optimum of the programme that knows most, within its bounds, where it breaks nothing."""
+        plain = self._plain is self._tight
+        return Decided(found, lower, upper, row_duals=self._tight.row_duals() if plain else None)
 
     def settled(self, decided: Decided) -> Answer:
         """The optimum within a decided answer's bounds, to go on from."""
@@ -121,13 +146,26 @@ class Decisions:
         return self._settled.run()
 
     def seal(self, decided: Decided) -> tuple[Answer, Array]:
-        """The decided answer with nothing left open, and the duals of all rows."""
-        answer = self.settled(Decided(decided.answer, *self.sealed(decided)))
-        return answer, self._settled.duals()[0]
+        """The decided answer with nothing left open, and the duals of all rows.
 
-    def duals(self, settled: bool = False) -> tuple[Array, Array]:
-        """Duals of rows and columns at the last optimum of the relaxed programme, or the settled one."""
-        return (self._settled if settled else self._tight).duals()
+        Where its values are within the narrower bounds already, it is their optimum too, with the same duals. The
+        programme that knows most, where the plain one was not needed, has the same ones: with nothing open what it
+        knows besides binds nothing.
+        """
+        lower, upper, values = *self.sealed(decided), decided.answer.values
+        if decided.row_duals is not None and np.all((values >= lower - TINY) & (values <= upper + TINY)):
+            return decided.answer, decided.row_duals
+        solver = self._plain or self._tight
+        self._bound(solver, lower, upper)
+        return solver.run(), solver.row_duals()
+
+    def row_duals(self) -> Array:
+        """Duals of the rows at the last optimum of the relaxed programme."""
+        return self._tight.row_duals()
+
+    def reduced_costs(self, settled: bool = False) -> Array:
+        """Of the columns at the last optimum of the relaxed programme, or the settled one."""
+        return (self._settled if settled else self._tight).reduced_costs()
 
     def _bound(self, solver: Solver, lower: Array, upper: Array) -> None:
         solver.bound_columns(self._columns, lower[self._columns], upper[self._columns])
@@ -155,12 +193,13 @@ class Decisions:
         lower[group.columns] = np.where(here, least if least > NOISE_KW else 0.0, 0.0)
         upper[group.columns] = np.where(here, self.upper[group.columns], 0.0)
 
-    def settle_meter(self, lower: Array, upper: Array, taken_kw: Array) -> None:
+    def settle_meter(self, upper: Array, taken_kw: Array) -> None:
         """Sets the way through the meter, where one has to be chosen, by what everything movable takes together."""
-        layout, slots = self.layout, np.arange(self.problem.slots)
-        buying = slot_cost(self.problem, slots, taken_kw)[1] >= 0.0
-        self.settle(lower, upper, layout.imported.among(layout.crossed.into), buying)
-        self.settle(lower, upper, layout.exported.among(layout.crossed.out), ~buying)
+        crossed = self.layout.crossed
+        if crossed.slots.size:
+            buying = slot_cost(self.problem, crossed.slots, taken_kw[crossed.slots])[1] >= 0.0
+            upper[crossed.into] = np.where(buying, self.upper[crossed.into], 0.0)
+            upper[crossed.out] = np.where(buying, 0.0, self.upper[crossed.out])
 
     def pattern(self, answer: Answer) -> Pattern:
         """What is on, what is off and which way everything goes, for `follow`."""

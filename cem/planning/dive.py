@@ -24,8 +24,8 @@ def dive(
     answer = start
     for turn in range(ROUNDS):
         if not decisions.broken(answer.values):
-            return Decided(answer, lower, upper)
-        _, reduced = decisions.duals()
+            return decisions.decided(answer, lower, upper)
+        reduced = decisions.reduced_costs()
         for way in (tactic, "off"):
             low, high = lower.copy(), upper.copy()
             _settle_ways(decisions.layout, answer.values, high, tactic == "spread", every=turn >= FIRM)
@@ -53,7 +53,7 @@ def stand_still(decisions: Decisions) -> Decided | None:
         *(c.columns for c in decisions.choices),
     ):
         lower[columns] = upper[columns] = 0.0
-    decisions.settle_meter(lower, upper, np.zeros(decisions.problem.slots))
+    decisions.settle_meter(upper, np.zeros(decisions.problem.slots))
     return decisions.settled_below(lower, upper, np.inf)
 
 

@@ -30,7 +30,7 @@ def exchange(decisions: Decisions, best: Decided, tries: int, enough: float) -> 
     tried: set[tuple[int, bool]] = set()
     while tries > 0 and best.excess > enough:
         answer = decisions.settled(best)
-        _, reduced = decisions.duals(settled=True)
+        reduced = decisions.reduced_costs(settled=True)
         better = None
         for turn in _turns(decisions, answer.values, reduced, best)[: 4 * tries]:
             if turn.key in tried:
@@ -118,7 +118,7 @@ def _alternate(
 
 def car_worth(decisions: Decisions) -> list[Array]:
     """What a kW of each car is worth in each slot at the last optimum of the relaxed programme."""
-    problem, (duals, _) = decisions.problem, decisions.duals()
+    problem, duals = decisions.problem, decisions.row_duals()
     found = []
     for car, columns in zip(problem.cars, decisions.layout.cars, strict=True):
         per_kwh = np.full(problem.slots, duals[columns.rows[0]])
@@ -157,7 +157,7 @@ def _sweep(
     decisions.settle(lower, upper, into, taking, least)
     if out is not None:
         decisions.settle(lower, upper, out, ~taking)
-    decisions.settle_meter(lower, upper, others + power + also)
+    decisions.settle_meter(upper, others + power + also)
     found = decisions.settled_below(lower, upper, most)
     return None if found is None else replace(found, bound=best.bound), also
 

@@ -50,7 +50,7 @@ def outlook(request: PlanRequest, problem: Problem) -> Outlook | None:
     found, worth = [], []
     for one in made:
         found.append(one.solver.run().values)
-        duals, _ = one.solver.duals()
+        duals = one.solver.row_duals()
         worth.append([-duals[store.soc_rows] for store in one.layout.stores])
     weights = np.array([one.weight for one in courses])
     shares = weights / weights.sum()

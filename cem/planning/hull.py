@@ -5,12 +5,14 @@ meter costs by a curve that bends the wrong way where feeding in pays more than 
 mixed of corners: every part at an end of what it may do, but for one that brings the meter to a bend of the curve.
 """
 
+from functools import cache
+from itertools import product
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cem.model.values import value
+from cem.model.values import lazy, value
 from cem.planning.lp import Array, Blocks, Index
 from cem.planning.parts import Problem
 from cem.planning.programme import NOISE_KW, Group, Layout, LoadColumns
@@ -33,10 +35,10 @@ class _Part:
 
     @property
     def ends(self) -> tuple[Array, NDArray[np.bool_]]:
-        """Slots x 4 ends of what it may do, and which of them are any."""
+        """4 ends x slots of what it may do, and which of them are any."""
         zero = np.zeros(len(self.low))
         there = (self.low < 0.0, zero == 0.0, (self.least > 0.0) & (self.least < self.high), self.high > 0.0)
-        return np.stack([self.low, zero, self.least, self.high], axis=1), np.stack(there, axis=1)
+        return np.array([self.low, zero, self.least, self.high]), np.array(there)
 
     def inside(self, slots: Index, power: Array) -> NDArray[np.bool_]:
         """Whether a power is one that it may take, and no end."""
@@ -85,21 +87,21 @@ class Hulls:
         mixed = blocks.add_columns(len(row_of), 0.0, np.inf, 0.0)
         ones = np.ones(len(slots))
         blocks.add_entries(blocks.reserve_rows(ones, ones)[row_of], mixed, 1.0)
-        for part, power in zip(self._parts, corners.T, strict=True):
+        for part, power in zip(self._parts, corners, strict=True):
             for columns, flow in ((part.into, np.maximum(power, 0.0)), (part.out, np.maximum(-power, 0.0))):
                 there = columns[slots] != NONE
                 rows = np.full(len(slots), NONE)
                 nothing = np.zeros(int(there.sum()))
                 rows[there] = blocks.reserve_rows(nothing, nothing)
                 blocks.add_entries(rows[there], columns[slots][there], -1.0)
-                mine = rows[row_of] != NONE
+                mine = (rows[row_of] != NONE) & (flow > 0.0)
                 blocks.add_entries(rows[row_of][mine], mixed[mine], flow[mine])
             if part.load is not None:
                 self._add_run(blocks, slots, part.load, (row_of, mixed, power))
         unit = self._problem.price_scale * self._problem.hours
         rows = blocks.reserve_rows(np.zeros(len(slots)), np.full(len(slots), np.inf))
         blocks.add_entries(
-            rows[row_of], mixed, -slot_cost(self._problem, slot_of, corners.sum(axis=1))[0] / unit[slot_of]
+            rows[row_of], mixed, -slot_cost(self._problem, slot_of, corners.sum(axis=0))[0] / unit[slot_of]
         )
         row_at = np.full(self._problem.slots, NONE)
         row_at[slots] = rows
@@ -121,39 +123,48 @@ class Hulls:
                 at = row_at[choice.slots(piece)]
                 blocks.add_entries(at[at != NONE], choice.columns[at != NONE], -float(kw))
 
+    @lazy
+    def _ends(self) -> tuple[Array, NDArray[np.bool_]]:
+        """Of all parts: part x end x slot."""
+        ends = [part.ends for part in self._parts]
+        return np.array([power for power, _ in ends]), np.array([there for _, there in ends])
+
     def _corners(self, slots: Index) -> tuple[Index, Array]:
-        """Corners one below the other, with the position of each one's slot; one column per part."""
-        power, there = (np.stack(side) for side in zip(*(part.ends for part in self._parts), strict=True))
-        power, there = power[:, slots], there[:, slots]  # part x slot x end
-        kinds = [np.flatnonzero(np.any(one, axis=0)) for one in there]  # the ends that a part has in any of these slots
+        """Corners side by side, with the position of each one's slot; one row per part."""
+        power, there = self._ends[0][:, :, slots], self._ends[1][:, :, slots]
+        kinds = [tuple(np.flatnonzero(one.any(axis=1)).tolist()) for one in there]  # the ends of any of these slots
         corner, good = _combined(power, there, kinds)
-        at, rows = np.nonzero(good)
-        found = [(rows, corner[at, rows])]
+        at, rows = good.nonzero()
+        found = [(rows, corner[:, at, rows])]
         bends = self._bends[slots]
         for free, part in enumerate(self._parts):  # one part brings the meter to a bend, all others stand at an end
-            corner, good = _combined(power, there, [*kinds[:free], np.zeros(1, np.int64), *kinds[free + 1 :]], free)
-            values = bends - corner.sum(axis=2)[:, :, None]
-            at, rows, bend = np.nonzero(part.inside(slots, values) & good[:, :, None])
-            corners = corner[at, rows]
-            corners[:, free] = values[at, rows, bend]
+            corner, good = _combined(power, there, [*kinds[:free], (0,), *kinds[free + 1 :]], free)
+            values = bends - corner.sum(axis=0)[:, :, None]
+            at, rows, bend = (part.inside(slots, values) & good[:, :, None]).nonzero()
+            corners = corner[:, at, rows]
+            corners[free] = values[at, rows, bend]
             found.append((rows, corners))
-        return np.concatenate([rows for rows, _ in found]), np.concatenate([corners for _, corners in found])
+        return np.concatenate([rows for rows, _ in found]), np.concatenate([corners for _, corners in found], axis=1)
 
 
 def _combined(
-    power: Array, there: NDArray[np.bool_], kinds: list[Index], free: int = NONE
+    power: Array, there: NDArray[np.bool_], kinds: list[tuple[int, ...]], free: int = NONE
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Every combination of ends, in every slot: kW by combination, slot and part, and which of them are any.
+    """Every combination of ends, in every slot: kW by part, combination and slot, and which of them are any.
 
     The part in place `free` stands at nothing, and does not matter.
     """
-    ends = np.stack([grid.ravel() for grid in np.meshgrid(*kinds, indexing="ij")])  # part x combination
-    parts = np.arange(len(kinds))[:, None]
-    corner = np.moveaxis(power, 2, 1)[parts, ends]  # part x combination x slot
-    good = np.moveaxis(there, 2, 1)[parts, ends]
+    parts, ends = _combinations(tuple(kinds))
+    corner, good = power[parts, ends], there[parts, ends]
     if free != NONE:
         corner[free], good[free] = 0.0, True
-    return np.moveaxis(corner, 0, 2), np.asarray(np.all(good, axis=0))
+    return corner, np.asarray(good.all(axis=0))
+
+
+@cache
+def _combinations(kinds: tuple[tuple[int, ...], ...]) -> tuple[Index, Index]:
+    """The parts below each other, and of each combination the end of each part."""
+    return np.arange(len(kinds))[:, None], np.array(list(product(*kinds))).T
 
 
 def _parts(problem: Problem, layout: Layout) -> tuple[_Part, ...]:

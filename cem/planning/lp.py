@@ -30,6 +30,7 @@ _OPTIONS: Final = (
     ("threads", 1),
     ("presolve", "off"),
     ("simplex_dual_edge_weight_strategy", 1),  # Devex: the steepest edge costs more than it saves here
+    ("dual_simplex_cost_perturbation_multiplier", 0.03),  # equal prices still differ, and less is to be mended after
 )
 _STATUS: Final = (HighsBasisStatus.kLower, HighsBasisStatus.kBasic, HighsBasisStatus.kUpper)
 
@@ -225,10 +226,13 @@ class Solver:
             return None
         return Answer(np.array(self._highs.getSolution().col_value), objective)
 
-    def duals(self) -> tuple[Array, Array]:
-        """Duals of all rows and columns (reduced costs) at the last optimum."""
-        solution = self._highs.getSolution()
-        return np.array(solution.row_dual) * self._unit, np.array(solution.col_dual) * self._unit
+    def row_duals(self) -> Array:
+        """Duals of all rows at the last optimum."""
+        return np.array(self._highs.getSolution().row_dual) * self._unit
+
+    def reduced_costs(self) -> Array:
+        """Of all columns at the last optimum."""
+        return np.array(self._highs.getSolution().col_dual) * self._unit
 
     def bound_columns(self, columns: Index, lower: Array, upper: Array) -> None:
         """New bounds for columns: only those that change are told."""

@@ -19,6 +19,7 @@ SAME = 1.2  # times the excess of the last search at which its decisions are as 
 SHORT = 12  # linear programmes of a first attempt to prove, where little is broken
 HOPELESS = 6.0  # times what is enough: a gap that so few branches do not close
 NEAR = 1.8  # times what is enough: still within the gap, and good enough after the quick part of the search
+NEARLY = 7  # columns that stand between, at most, where settling them may be all that lacks
 FEW = 4  # exchanges that are tried before another search
 
 
@@ -137,7 +138,7 @@ def _decide(prepared: Prepared) -> tuple[Decided, Array]:
     warm.basis = solver.basis()
     if not decisions.broken(relaxed.values):
         warm.pattern = decisions.pattern(relaxed)
-        return Decided(relaxed, decisions.lower, decisions.upper, relaxed.objective), solver.duals()[0]
+        return Decided(relaxed, decisions.lower, decisions.upper, relaxed.objective), solver.row_duals()
     best = _search(prepared, relaxed)
     warm.pattern = decisions.pattern(best.answer)
     answer, duals = decisions.seal(best)
@@ -157,7 +158,8 @@ def _search(prepared: Prepared, relaxed: Answer) -> Decided:
             best = exchange(decisions, best, FEW, good)
             if best.excess <= 2.0 * good:
                 return best
-    if not prepared.layout.crossed.into.size:  # else the relaxed optimum is too far from anything that can be
+    near = not prepared.layout.crossed.into.size and decisions.broken_count(relaxed.values) <= NEARLY
+    if near:  # else the relaxed optimum is too far from anything that can be
         best = _better(best, dive(decisions, relaxed, decisions.lower, decisions.upper, TACTICS[0]), relaxed)
     if best is None or best.excess > enough:
         best = _improved(prepared, decisions.cut(relaxed), best, enough)

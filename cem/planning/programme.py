@@ -39,11 +39,6 @@ class Group:
         full[self.slots] = values[self.columns]
         return full
 
-    def among(self, columns: Index) -> "Group":
-        """Only these of its columns."""
-        there = np.isin(self.columns, columns, assume_unique=True)
-        return Group(self.slots[there], self.columns[there])
-
 
 @value(frozen=True, slots=True, eq=False)
 class Soft:

@@ -10,18 +10,36 @@ from cem.planning.programme import LIMIT_PRICE
 def slot_cost(problem: Problem, slots: Index, taken_kw: Array) -> tuple[Array, Array]:
     """Money and what is beyond the limits at its price, and the net import, at the best of what the sun is kept off.
 
-    `slots` and `taken_kw` are broadcast against each other.
+    `taken_kw` has a row, or one value, per position of `slots`.
     """
     p = problem
-    buy, sell = p.import_price[slots], p.export_price[slots]
-    most_in, most_out = p.import_limit_kw[slots], p.export_limit_kw[slots]
-    low = p.load_kw[slots] - p.pv_kw[slots] + taken_kw
-    high = low + p.pv_kw[slots] * p.curtailable
-    best, at = np.full(low.shape, np.inf), low
-    for grid in (low, high, np.clip(0.0, low, high), np.clip(most_in, low, high), np.clip(-most_out, low, high)):
-        over = np.maximum(grid - most_in, 0.0) + np.maximum(-grid - most_out, 0.0)
-        money = np.maximum(grid, 0.0) * buy - np.maximum(-grid, 0.0) * sell
-        cost = money + LIMIT_PRICE * p.price_scale * over
+    at = slots.reshape(len(slots), *[1] * (taken_kw.ndim - 1))
+    best_at = (p.load_kw - p.pv_kw)[at] + taken_kw
+    best = _money(p, at, best_at)
+    if p.curtailable:  # sun that is kept off helps where there is any, and more import can cost less
+        may = (p.import_price < 0.0) | (p.export_price < 0.0) | np.isfinite(p.export_limit_kw)
+        rows = np.flatnonzero((may & (p.pv_kw > 0.0))[slots])
+        if rows.size:
+            best[rows], best_at[rows] = _with_less_sun(p, at[rows], best[rows], best_at[rows])
+    return best * p.hours[at], best_at
+
+
+def _money(p: Problem, at: Index, grid_kw: Array) -> Array:
+    """Per hour, at a net import."""
+    money = grid_kw * np.where(grid_kw > 0.0, p.import_price[at], p.export_price[at])
+    beyond = LIMIT_PRICE * p.price_scale
+    for most, way in ((p.import_limit_kw, grid_kw), (p.export_limit_kw, -grid_kw)):
+        if np.isfinite(most).any():
+            money += beyond * np.maximum(way - most[at], 0.0)
+    return money
+
+
+def _with_less_sun(p: Problem, at: Index, best: Array, low: Array) -> tuple[Array, Array]:
+    """The best of the net imports above `low` that less sun makes: it is at the most, or at a bend of the curve."""
+    best_at, high = low, low + p.pv_kw[at]
+    for bend in (high, np.zeros(at.shape), p.import_limit_kw[at], -p.export_limit_kw[at]):
+        grid = np.clip(bend, low, high)
+        cost = _money(p, at, grid)
         better = cost < best
-        best, at = np.where(better, cost, best), np.where(better, grid, at)
-    return best * p.hours[slots], at
+        best, best_at = np.where(better, cost, best), np.where(better, grid, best_at)
+    return best, best_at

@@ -41,7 +41,7 @@ def swept(
     store = _as_store(problem, part) if isinstance(part, CarPart) else part
     grid_kwh = (store.capacity_kwh - store.floor_kwh) / LEVELS
     reach, power, possible = _moves(problem, store, grid_kwh)
-    slots, hours = np.arange(problem.slots)[:, None], problem.hours[:, None]
+    slots, hours = np.arange(problem.slots), problem.hours[:, None]
     taken = others_kw[:, None] + power
     cost, also = slot_cost(problem, slots, taken)[0], np.zeros(power.shape)
     if beside is not None:
@@ -50,7 +50,7 @@ def swept(
     levels = np.linspace(store.floor_kwh, store.capacity_kwh, LEVELS + 1)
     level = round((store.soc_kwh - store.floor_kwh) / grid_kwh)
     moves = _cheapest(cost, _dues(problem, store, levels), reach, level)
-    return power[slots[:, 0], moves], also[slots[:, 0], moves]
+    return power[slots, moves], also[slots, moves]
 
 
 def _as_store(problem: Problem, car: CarPart) -> StorePart:
@@ -96,7 +96,7 @@ def _along(problem: Problem, beside: Beside, taken: Array, cost: Array) -> tuple
     to_limit = np.clip(problem.import_limit_kw[slots, None] - net, least, most)
     best, chosen = cost[slots], np.zeros(here.shape)
     for amount in (least, most, to_limit, np.clip(-net, least, most)):
-        other = slot_cost(problem, slots[:, None], here + amount)[0] - beside.worth[slots, None] * amount
+        other = slot_cost(problem, slots, here + amount)[0] - beside.worth[slots, None] * amount
         better = other < best
         best, chosen = np.where(better, other, best), np.where(better, amount, chosen)
     cost, also = cost.copy(), np.zeros(cost.shape)
@@ -121,9 +121,15 @@ def _cheapest(cost: Array, dues: Array, reach: int, level: int) -> Index:
     ahead = np.full((slots, count + 2 * reach), np.inf)  # the cost from the end of each slot on, by level
     inner = ahead[:, reach : reach + count]
     inner[:] = dues
-    ways = sliding_window_view(ahead, count, axis=1)  # slots x moves x levels, all the same memory
+    some = np.flatnonzero(np.isfinite(cost).any(axis=0))  # a car only takes, and nothing below its least
+    moving = slice(int(some[0]), int(some[-1]) + 1)
+    ways = sliding_window_view(ahead, count, axis=1)[:, moving]  # slots x moves x levels, all the same memory
+    costs = cost[:, moving, None]
+    tried, best = np.empty(ways.shape[1:]), np.empty(count)
     for t in range(slots - 1, 0, -1):
-        inner[t - 1] += (ways[t] + cost[t, :, None]).min(axis=0)
+        np.add(ways[t], costs[t], out=tried)
+        np.minimum.reduce(tried, axis=0, out=best)
+        inner[t - 1] += best
     moves = np.zeros(slots, np.int64)
     for t in range(slots):
         moves[t] = (cost[t] + ahead[t, level : level + 2 * reach + 1]).argmin()

@@ -92,9 +92,11 @@ class Writer:
         """
         self._opened_s = self._clock.now().mono_s
         budgets = await self._budgets()
-        self._held = {(spec.resource_id, spec.control): _Held(spec) for spec in controls}
+        before, self._held = self._held, {(spec.resource_id, spec.control): _Held(spec) for spec in controls}
         self._watched = frozenset(spec.effect_point for spec in controls if spec.effect_point is not None)
         for key, held in self._held.items():
+            if key in before and before[key].state in UNHEEDED:
+                held.state = before[key].state  # so it stands on the board, until something else is said
             row = budgets.get(_name(key))
             if isinstance(row, dict):
                 held.budget_day, held.writes_today = str(row.get("day", "")), int(str(row.get("writes", 0)))

@@ -119,7 +119,7 @@ class RegisterBank:
             raise
 
     def _write(self, address: int, values: Sequence[int]) -> None:
-        if not 1 <= len(values) <= MAX_WRITE or any(not 0 <= v <= 0xFFFF for v in values):
+        if not 1 <= len(values) <= MAX_WRITE or min(values) < 0 or max(values) > 0xFFFF:
             raise ModbusFault(ILLEGAL_VALUE)
         at = self._range(address, len(values))
         if self.refuses_writes:

@@ -78,6 +78,7 @@ def test_the_worker_gives_the_plan_that_the_optimiser_gives() -> None:
             assert planner.pid == first
             assert first is not None
             assert os.getpriority(os.PRIO_PROCESS, first) >= 10
+            assert len(os.listdir(f"/proc/{first}/task")) == 1  # whatever cores there are: none spins for another
         finally:
             await planner.close()
         assert same(plan) == same(again) == same(solve(REQUEST))

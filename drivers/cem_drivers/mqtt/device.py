@@ -52,14 +52,11 @@ class MqttDevice:
         self._identity: Identity | None = None
         self._opened_in = 0  # which of the broker's connections the device was identified in
         self._rows = [
-            (
-                row,
-                row.id.partition(".")[2],
-                tuple(one.id for one in config.resources if one.role == row.id.split(".")[0]),
-            )
+            (row, row.id.partition(".")[2], one.id)
             for row in profile.point
-            if row.id.split(".")[0] in {str(one.role) for one in config.resources}
-        ]  # each with its point and the resources that have it
+            for one in config.resources
+            if one.role == row.id.partition(".")[0]
+        ]  # each with its point and a resource that has it
         self._asking = Asking(profile.ask, context.monotonic)
         self._status_at_s = float("-inf")  # when the status was last asked for
         self._controls: dict[Control, TopicControl | ContactControl] = {}
@@ -136,12 +133,10 @@ class MqttDevice:
         self._insist_on_life(listener)
         messages = listener.messages
         readings: list[Reading] = []
-        for row, point, resource_ids in self._rows:
+        for row, point, resource_id in self._rows:
             taken_at_s = messages.taken_at_s(row)
-            if taken_at_s is None:
-                continue  # a retained value has no age
-            value = messages.value(row)
-            readings += [Reading(resource_id, point, value, taken_at_s) for resource_id in resource_ids]
+            if taken_at_s is not None:  # a retained value has no age
+                readings.append(Reading(resource_id, point, messages.value(row), taken_at_s))
         return readings
 
     async def write(self, resource_id: str, control: Control, value: float) -> None:

@@ -53,7 +53,7 @@ class Reader:
         self._scales = tuple((index, point.name) for index, point in enumerate(chosen) if point.type == "sunssf")
         place: dict[str | int | None, int] = {name: index for index, name in self._scales}
         self._told = tuple(
-            (point.name, point, index, _SENTINELS.get(point.type), place.get(point.sf))
+            (point.name, point, index, _SENTINELS.get(point.type), place.get(point.sf), point.sf is None)
             for index, point in enumerate(chosen)
             if point in self._points
         )
@@ -70,12 +70,14 @@ class Reader:
     def scaled(self, raw: Raw) -> dict[str, Value]:
         """The values by point name, of what `raw` gave."""
         values: dict[str, Value] = {}
-        for name, point, index, sentinel, scaled_by in self._told:
+        for name, point, index, sentinel, scaled_by, plain in self._told:
             held = raw[index]
             if held.__class__ is not int:
                 values[name] = _value(point, held, _NO_SCALES)  # text needs none, and no more does a float
             elif held == sentinel:
                 values[name] = None
+            elif plain:
+                values[name] = float(held)
             elif scaled_by is None:
                 values[name] = _scaled(point, held, _NO_SCALES)
             elif -MAX_SCALE <= (scale := raw[scaled_by]) <= MAX_SCALE:
@@ -123,7 +125,7 @@ def encode(point: Point, value: float, scale: int) -> int:
     """The number to write for a value; ValueError when it does not fit, or would read as not implemented."""
     raw = round(value * 10.0**-scale)
     try:
-        struct.pack(">" + point.format, raw)
+        point.packed.pack(raw)
     except struct.error as error:
         raise ValueError(f"{value:g} does not fit into {point.name} with scale factor {scale}") from error
     if raw == _SENTINELS.get(point.type) and not point.type.startswith("acc"):
@@ -133,7 +135,7 @@ def encode(point: Point, value: float, scale: int) -> int:
 
 def is_given(point: Point, block: bytes) -> bool:
     """Whether a point of a model's block is implemented."""
-    raw = struct.unpack_from(">" + point.format, block, 2 * point.offset)[0]
+    raw = point.packed.unpack_from(block, 2 * point.offset)[0]
     return bool(raw != _SENTINELS.get(point.type))
 
 

@@ -44,7 +44,7 @@ class Registers:
     def raw(self, name: str) -> int:
         """The point's bits as a whole number, sign applied. Only for a point that is `given`."""
         point = self._known.point(name)
-        raw = struct.unpack_from(">" + point.format, self._block, 2 * point.offset)[0]
+        raw = point.packed.unpack_from(self._block, 2 * point.offset)[0]
         assert isinstance(raw, int)
         return raw
 
@@ -76,7 +76,7 @@ class Registers:
         words: dict[int, int] = {}
         for name, value in values.items():
             point = self._known.point(name)
-            packed = struct.pack(">" + point.format, value)
+            packed = point.packed.pack(value)
             words.update(enumerate(struct.unpack(f">{point.size}H", packed), point.offset))
         offsets = sorted(words)
         while offsets:
@@ -89,7 +89,7 @@ class Registers:
         """The number after the one that a counter of ours holds, remembered as written; it wraps before "not given"."""
         point = self._known.point(name)
         count = (self.raw(name) + 1) % ((1 << 16 * point.size) - 1)
-        begin, packed = 2 * point.offset, struct.pack(">" + point.format, count)
+        begin, packed = 2 * point.offset, point.packed.pack(count)
         self._block = self._block[:begin] + packed + self._block[begin + len(packed) :]
         return count
 

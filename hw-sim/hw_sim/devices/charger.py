@@ -177,8 +177,7 @@ class Charger(TopicFront):
         return [*volts, 0.0, *amps, *watts, 0.0, None if total is None else round(total, 1), *factors, 0.0]
 
     def _clock(self) -> dict[str, Json]:
-        now = self.house.now
-        utc = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}"
+        utc = self.house.now.replace(tzinfo=None).isoformat(timespec="milliseconds")
         return {"utc": utc, "rbt": int(self.house.elapsed_s * 1000)}
 
     def publish(self, now_s: float) -> None:

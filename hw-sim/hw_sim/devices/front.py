@@ -116,7 +116,7 @@ class Front:
     @property
     def powered(self) -> bool:
         """Whether it has voltage."""
-        return self.house.supply is not Supply.DARK
+        return self.house.island.supply is not Supply.DARK
 
     @property
     def reachable(self) -> bool:

@@ -111,7 +111,7 @@ class SunSpecFront(ModbusFront):
 
     def timers(self) -> None:
         """The revert timers."""
-        if self.timers_lie:
+        if self.condition.timers_lie:
             return
         for part in self._controls.values():
             if part.ran_out():

@@ -107,7 +107,9 @@ class Battery:
         if not self.grid_charge:
             target = min(target, max(0.0, -others_w))
         power = self._towards(target, dt_s)
-        give_w = self.max_discharge_w() if room_w is None else min(self.max_discharge_w(), room_w)
+        give_w = self.max_discharge_w()
+        if room_w is not None:
+            give_w = min(give_w, room_w)
         self._book(min(max(power, -give_w), self.max_charge_w()), dt_s, self._floor_wh())
         self._warm(dt_s, outdoor_c)
 

@@ -264,7 +264,7 @@ class ProfiledDevice(ModbusFront):
     def timers(self) -> None:
         """Its own time-out, and what goes on by itself."""
         for steering, actor in self._actors:
-            if not self.timers_lie and steering.ran_out(self.house.elapsed_s):
+            if not self.condition.timers_lie and steering.ran_out(self.house.elapsed_s):
                 self.changed_by_itself()
             actor.tick()
         for actor in self._alone:
