@@ -97,13 +97,13 @@ class Fuse:
             excuse = blind or self._excuse(seen, index, free_w[index], steered)
             for share, seconds, key in BANDS[phase]:
                 above_a, lasts = amps - share * fuse_a, False
-                if above_a <= 0.0:
-                    self._over.end(key)
-                else:
+                if above_a > 0.0:
                     lasts = self._over.broken(
-                        key, beyond=True, at_s=seen.at_s, most_s=seconds, excused=seen.excused,
+                        key, seen.at_s, seconds, seen.excused,
                         excuse=excuse, grace=self.LAG, grace_s=self._bounds.lag_s, amount=above_a,
                     )  # fmt: skip
+                else:
+                    self._over.end(key)
                 if self._told.once(key, lasts):
                     found.append(
                         self._broken(seen, f"{phase}: not above {share * fuse_a:.1f} A for {seconds:.0f} s", amps)
