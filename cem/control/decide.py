@@ -239,9 +239,13 @@ def _last_told_w(scene: Scene) -> float:
 
 
 def _no_car(scene: Scene) -> frozenset[str]:
-    read = scene.picture.chargers
-    kept = frozenset() if scene.hidden_car else scene.memory.no_car.difference(c.resource.id for c in read)
-    return kept.union(c.resource.id for c in read if c.state == "A")
+    found = set() if scene.hidden_car else set(scene.memory.no_car)
+    for charger in scene.picture.chargers:
+        if charger.state == "A":
+            found.add(charger.resource.id)
+        else:
+            found.discard(charger.resource.id)
+    return frozenset(found)
 
 
 def _surroundings(

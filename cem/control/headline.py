@@ -21,7 +21,8 @@ def mode(scene: Scene) -> Mode:
     """How the gateway as a whole is running, while the meter answers."""
     if scene.islanded:
         return Mode.ISLANDED
-    if any(_lost(link) for link in scene.inputs.directive.links):
+    links = scene.inputs.directive.links
+    if links and any(_lost(link) for link in links):
         return Mode.FALLBACK
     return Mode.LIMITED if grid_bounds(scene) else Mode.NORMAL
 

@@ -173,10 +173,6 @@ def _unmoved_a(scene: Scene, moved_w: Mapping[str, float], base_w: float) -> lis
     left = [current + PHASE_MARGIN_A for current in told]
     for resource, power_w, phases in _movers(picture, moved_w, unmoved(scene)):
         places = on_phases(resource, phases, count)
-        if phases > 1 and len(places) == count:
-            amperes = power_w / (count * voltage)
-            left = [current - amperes for current in left]
-            continue
         if phases == 1 and len(places) > 1:
             # Not known where it draws: never on a phase that carries less than that, else it may be any. A consumer
             # takes it back on every phase (`use_of`); a battery that charges may be on another phase than this one.
@@ -186,8 +182,9 @@ def _unmoved_a(scene: Scene, moved_w: Mapping[str, float], base_w: float) -> lis
             elif resource.role is not Role.BATTERY:
                 left = [max(current - amperes, min(current, 0.0)) for current in left]
             continue
+        amperes = power_w / (len(places) * voltage)
         for phase in places:
-            left[phase - 1] -= power_w / (len(places) * voltage)
+            left[phase - 1] -= amperes
     return left
 
 

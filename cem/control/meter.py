@@ -21,23 +21,22 @@ class Meter:
 
 def metered(site: Site, snapshot: Snapshot) -> Meter:
     """What the site's meter tells in a snapshot."""
-    for meter in site.of(Role.GRID):
-        known = snapshot.readings.get(meter.id)
-        if not known:
-            break
-        points, count = site.once(_points), site.connection.phases
-        power_w, frequency_hz, *rest = snapshot.numbers(meter.id, points, site.connection.meter_stale_s)
-        power, volts = known.get("power_w"), tuple(rest[2 * count :])
-        return Meter(
-            power_w,
-            None if power is None else power.taken_at_s,
-            frequency_hz,
-            tuple(rest[:count]),
-            tuple(rest[count : 2 * count]),
-            volts,
-            volts.count(None) < count or any(point in known for point in points[-count:]),
-        )
-    return Meter()
+    meter = next(iter(site.of(Role.GRID)), None)
+    known = None if meter is None else snapshot.readings.get(meter.id)
+    if meter is None or not known:
+        return Meter()
+    points, count = site.once(_points), site.connection.phases
+    power_w, frequency_hz, *rest = snapshot.numbers(meter.id, points, site.connection.meter_stale_s)
+    power, volts = known.get("power_w"), tuple(rest[2 * count :])
+    return Meter(
+        power_w,
+        None if power is None else power.taken_at_s,
+        frequency_hz,
+        tuple(rest[:count]),
+        tuple(rest[count : 2 * count]),
+        volts,
+        volts.count(None) < count or any(point in known for point in points[-count:]),
+    )
 
 
 def _points(site: Site) -> tuple[str, ...]:

@@ -17,10 +17,14 @@ THERE_SHARE = 0.85
 def lost_phases(site: Site, meter: Meter) -> tuple[int, ...]:
     """The phases (1 to 3) at which the meter sees no voltage while it sees one at another."""
     nominal_v = site.connection.nominal_voltage_v
-    shares = [None if volts is None else volts / nominal_v for volts in meter.volts]
-    if max([share for share in shares if share is not None], default=0.0) < THERE_SHARE:
+    told = [volts for volts in meter.volts if volts is not None]
+    if not told or min(told) / nominal_v >= GONE_SHARE or max(told) / nominal_v < THERE_SHARE:
         return ()
-    return tuple([phase for phase, share in enumerate(shares, 1) if share is not None and share < GONE_SHARE])
+    return tuple([
+        phase
+        for phase, volts in enumerate(meter.volts, 1)
+        if volts is not None and volts / nominal_v < GONE_SHARE
+    ])  # fmt: skip
 
 
 def guarded(

@@ -4,7 +4,7 @@ What is known to draw on a phase is the least that the meter must show there, wh
 clearly less for some seconds, nobody knows any longer where anything single-phase is: then the worst phase counts.
 """
 
-from cem.control.picture import Picture
+from cem.control.picture import ChargerPicture, Picture
 from cem.model.resource import Resource, Role
 from cem.model.site import Site
 from cem.model.values import replace, value
@@ -76,8 +76,9 @@ def _missing(site: Site, picture: Picture, lost: tuple[int, ...]) -> bool:
 
 
 def _flows(picture: Picture) -> list[tuple[Resource, float, int]]:
-    flows = [(b.resource, b.power_w, b.resource.ratings.phases) for b in picture.batteries]
-    flows += [(c.resource, c.power_w, c.phases) for c in picture.chargers]
-    flows += [(p.resource, p.power_w, p.resource.ratings.phases) for p in picture.pvs]
-    flows += [(s.resource, s.power_w, s.resource.ratings.phases) for s in picture.switched if s.power_w is not None]
+    flows: list[tuple[Resource, float, int]] = []
+    for part in picture.parts:
+        if part.power_w is not None:
+            phases = part.phases if isinstance(part, ChargerPicture) else part.resource.ratings.phases
+            flows.append((part.resource, part.power_w, phases))
     return flows

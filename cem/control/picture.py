@@ -108,6 +108,11 @@ class Picture:
     grid_at_s: float | None = None  # when the meter was read, monotonic; None: it is stale
 
     @lazy
+    def parts(self) -> tuple[BatteryPicture | ChargerPicture | PvPicture | SwitchedPicture, ...]:
+        """All of them."""
+        return (*self.batteries, *self.chargers, *self.pvs, *self.switched)
+
+    @lazy
     def pv_w(self) -> float:
         """Sum of the PV systems (negative when generating)."""
         return sum(map(POWER_W, self.pvs))

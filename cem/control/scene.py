@@ -67,8 +67,11 @@ class Scene:
     @lazy
     def unread_cars(self) -> tuple[Resource, ...]:
         """The charging points that can't be read: what their cars draw counts as load then."""
+        known = self.site.of(Role.EV)
+        if len(self.picture.chargers) == len(known):
+            return ()
         read = {charger.resource.id for charger in self.picture.chargers}
-        return tuple([resource for resource in self.site.of(Role.EV) if resource.id not in read])
+        return tuple([resource for resource in known if resource.id not in read])
 
     @lazy
     def hidden_car(self) -> bool:

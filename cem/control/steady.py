@@ -5,8 +5,9 @@ from operator import itemgetter
 from types import MappingProxyType
 
 from cem.control.memory import Memory, Metered
-from cem.control.picture import BatteryPicture, ChargerPicture, Picture, SwitchedPicture
+from cem.control.picture import Picture
 from cem.control.tuning import LOAD_SURE_TICKS, METER_LATE_S, SKEW_HOLD_S
+from cem.model.resource import Role
 from cem.model.values import replace
 
 SAME_SHARE = 0.1
@@ -75,9 +76,8 @@ def as_metered(picture: Picture, memory: Memory) -> tuple[Picture, Metered | Non
 
 def apart(picture: Picture) -> frozenset[str]:
     """What is read now, so that its power is told apart from the rest of the load."""
-    parts: tuple[BatteryPicture | ChargerPicture | SwitchedPicture, ...] = picture.batteries
-    parts += picture.chargers + picture.switched
-    return frozenset([part.resource.id for part in parts if part.power_w is not None])
+    parts = picture.parts
+    return frozenset([p.resource.id for p in parts if p.power_w is not None and p.resource.role is not Role.PV])
 
 
 def _commanded_w(picture: Picture, memory: Memory, now_s: float) -> float:

@@ -274,11 +274,15 @@ class ExportLimit(_SiteLimit):
             over_w, excuse = 0.0, None
         else:
             over_w = -seen.facts.grid_w - IDLE_W
-            excuse = self.ABOVE if over_w <= max(0.0, self._most_w(seen)) else None
-        lasts = self._over.broken(
-            "zero", over_w > 0.0, seen.at_s, 5.0, seen.excused,
-            excuse=excuse, grace=self.RAMP, grace_s=self._bounds.lag_s, amount=over_w,
-        )  # fmt: skip
+            excuse = self.ABOVE if 0.0 < over_w <= max(0.0, self._most_w(seen)) else None
+        lasts = False
+        if over_w > 0.0:
+            lasts = self._over.broken(
+                "zero", seen.at_s, 5.0, seen.excused,
+                excuse=excuse, grace=self.RAMP, grace_s=self._bounds.lag_s, amount=over_w,
+            )  # fmt: skip
+        else:
+            self._over.end("zero")
         if self._zero_told.once("zero", lasts):
             exported = f"{-seen.facts.grid_w:.0f} W"
             found.append(Violation(self.name, seen.at_s, "no export above 100 W for 5 s", exported, seen.words()))

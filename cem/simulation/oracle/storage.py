@@ -58,12 +58,15 @@ class Reserve:
                 self._locked.discard(key)
             if not battery.obeys:
                 self._deaf_s[key] = seen.at_s
-            below = key in self._locked and battery.power_w < -MOVES_W
-            lasts = self._breaches.broken(
-                key, below, seen.at_s, 10.0, seen.excused,
-                excuse=self._excuse(seen, battery), grace=self.LAG, grace_s=self._bounds.lag_s,
-                amount=-battery.power_w,
-            )  # fmt: skip
+            lasts = False
+            if key in self._locked and battery.power_w < -MOVES_W:
+                lasts = self._breaches.broken(
+                    key, seen.at_s, 10.0, seen.excused,
+                    excuse=self._excuse(seen, battery), grace=self.LAG, grace_s=self._bounds.lag_s,
+                    amount=-battery.power_w,
+                )  # fmt: skip
+            else:
+                self._breaches.end(key)
             if self._told.once(key, lasts):
                 allowed = f"{key}: no discharge, reserve {reserve:g} %, until {reserve + 2:g} %"
                 what = f"{-battery.power_w:.0f} W out at {battery.soc_pct:.1f} %"

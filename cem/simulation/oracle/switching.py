@@ -213,16 +213,17 @@ class Car:
             most = charger.resource.ratings.max_current_a or float("inf")
             fits = amps == 0.0 or LEAST_A <= amps <= most
             setpoint = seen.setpoint(key, Control.EV_LIMIT_A)
-            words = seen.words(key)
             if self._told.once(f"{key} offer", not fits):
-                found.append(Violation(self.name, seen.at_s, f"{key}: 0 or 6 to {most:g} A", f"{amps:g} A", words))
+                found.append(
+                    Violation(self.name, seen.at_s, f"{key}: 0 or 6 to {most:g} A", f"{amps:g} A", seen.words(key))
+                )
             value = setpoint.value if setpoint is not None else None
             if self._told.once(f"{key} decided", value is not None and not (value == 0.0 or LEAST_A <= value <= most)):
-                found.append(
-                    Violation(self.name, seen.at_s, f"{key}: 0 or 6 to {most:g} A", f"{value:g} A told", words)
-                )
+                allowed, what = f"{key}: 0 or 6 to {most:g} A", f"{value:g} A told"
+                found.append(Violation(self.name, seen.at_s, allowed, what, seen.words(key)))
             if self._told.once(f"{key} away", self._stepped_up(seen, charger, setpoint)):
-                found.append(Violation(self.name, seen.at_s, f"{key}: no step up without a car", f"{value} A", words))
+                allowed, what = f"{key}: no step up without a car", f"{value} A"
+                found.append(Violation(self.name, seen.at_s, allowed, what, seen.words(key)))
         return found
 
     def _stepped_up(self, seen: Seen, charger: ChargerFact, setpoint: Setpoint | None) -> bool:
