@@ -14,7 +14,7 @@ from cem.planning.lp import Answer, Array, Index
 
 DIVE_EVERY: Final = 8  # open nodes between two dives
 STRETCH: Final = 16  # slots that are branched in at once
-NODES: Final = 16  # linear programmes for a stretch
+NODES: Final = 12  # linear programmes for a stretch
 LITTLE: Final = 0.1  # of what is enough: what a stretch saves at least
 
 _Bounds = tuple[Array, Array]

@@ -226,8 +226,8 @@ def effort_for(problem: Problem) -> Effort:
     """Less where a linear programme takes longer: its time grows with slots and parts."""
     size = problem.slots * (2 + len(problem.stores) + len(problem.cars) + len(problem.loads)) / 768.0
     return Effort(
-        sweeps=round(min(8.0 / size, 12)) + 2,
-        mends=round(min(20.0 / size, 60)) + 4,
+        sweeps=round(min(4.0 / size, 10)) + 2,
+        mends=round(min(28.0 / size, 60)) + 4,
         exchanges=round(min(3.0 / size, 30)) + 2,
         nodes=round(min(12.0 / size, 200)) + 6,
     )
