@@ -68,6 +68,7 @@ from cem.runtime.ven2b_client import Envelope, Plain
 from cem.runtime.ven_client import Locate
 from cem.runtime.ven_notices import Ears
 from cem.runtime.ven_settlement import Books
+from cem.runtime.waiting import Beat
 from cem.runtime.why import explain
 from cem.sgcp.bindings.openadr2b_signals import House
 from cem.sgcp.point import ConnectionPoint
@@ -120,6 +121,7 @@ class Gateway:
         self._site_file = site_file
         self._stopping = asyncio.Event()
         self.board = Board()
+        self._beat = Beat()
         self.devices = [self._device_task(config) for config in site_file.devices]
         self.point = ConnectionPoint(
             site_file.providers,
@@ -207,7 +209,7 @@ class Gateway:
         context = replace(world.context, keep=DriverKeep(world.store))
         device = world.drivers[config.driver].device(config, context)
         read_only = self._site_file.read_only
-        return DeviceTask(config, device, self.board, world.store, world.clock, read_only=read_only)
+        return DeviceTask(config, device, self.board, world.store, world.clock, read_only=read_only, beat=self._beat)
 
     def _session(self, provider: Provider, http: Http) -> VenSession | Ven2bSession:
         world, site = self._world, self._site_file.site

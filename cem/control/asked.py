@@ -1,6 +1,5 @@
 """What the grid asks of one resource or of the connection point, made definite: changes, bounds, charge targets."""
 
-from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from cem.control.memory import Memory
@@ -18,7 +17,7 @@ def definite(inputs: Inputs, memory: Memory, picture: Picture) -> tuple[Inputs, 
     (no meter) the change is left out until it is.
     """
     dispatches = inputs.directive.dispatches
-    if not memory.begun_w and not any(dispatch.change for dispatch in dispatches):
+    if not memory.begun_w and not (dispatches and any(dispatch.change for dispatch in dispatches)):
         return inputs, memory
     begun: dict[str, float] = {}
     found: list[Dispatch] = []
@@ -50,26 +49,29 @@ def _power_w(picture: Picture, subject: str) -> float | None:
     return powers_w.get(subject)
 
 
-def dispatch_envelopes(inputs: Inputs, picture: Picture) -> Iterator[Envelope]:
+def dispatch_envelopes(inputs: Inputs, picture: Picture) -> list[Envelope]:
     """A power asked of a car or of panels is a bound: they take and give no more, and less where they can't."""
-    dispatches: Mapping[str, Dispatch] = {d.subject: d for d in inputs.directive.dispatches if d.subject != SITE}
-    if not dispatches:
-        return
+    found: list[Envelope] = []
+    if not inputs.directive.dispatches:
+        return found
+    dispatches = {d.subject: d for d in inputs.directive.dispatches if d.subject != SITE}
     for charger in picture.chargers:
         if (asked := dispatches.get(charger.resource.id)) is not None:
-            yield Envelope(
-                asked.subject, None, max(asked.power_w, 0.0), asked.rank, asked.source, asked.reason, asked.until
-            )
+            of = (asked.rank, asked.source, asked.reason, asked.until)
+            found.append(Envelope(asked.subject, None, max(asked.power_w, 0.0), *of))
     for pv in picture.pvs:
         if (asked := dispatches.get(pv.resource.id)) is not None:
-            yield Envelope(
-                asked.subject, min(asked.power_w, 0.0), None, asked.rank, asked.source, asked.reason, asked.until
-            )
+            of = (asked.rank, asked.source, asked.reason, asked.until)
+            found.append(Envelope(asked.subject, min(asked.power_w, 0.0), None, *of))
+    return found
 
 
 def site_dispatch(inputs: Inputs) -> Dispatch | None:
     """The power that is asked of the connection point as a whole."""
-    return next((d for d in inputs.directive.dispatches if d.subject == SITE), None)
+    for dispatch in inputs.directive.dispatches:
+        if dispatch.subject == SITE:
+            return dispatch
+    return None
 
 
 def site_bound(dispatch: Dispatch) -> Envelope:

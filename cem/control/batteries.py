@@ -11,7 +11,9 @@ from cem.control.picture import BatteryPicture
 from cem.control.scene import Scene
 from cem.control.tuning import BATTERY_DEAD_BAND_W, MOVE_SHARE, SLOW_TICK_S
 from cem.model.envelope import Band, Rank
+from cem.model.resource import Role
 from cem.model.setpoint import Demand, Seldom
+from cem.model.site import Site
 from cem.model.values import replace
 
 OWN_CONTROL = "its own control follows the house; each set point would wear out its memory"
@@ -23,23 +25,36 @@ STANDS_STILL = "it stands still: each set point wears out its memory"
 def choose(scene: Scene, around: Surroundings, last_w: dict[str, float]) -> list[BatteryChoice]:
     """One choice per battery that can be read; updates `last_w`."""
     deaf = deafness.stores(scene)
-    steered = [b for b in scene.picture.batteries if b.resource.id not in deaf]
-    fixed_w = sum([b.power_w for b in scene.picture.batteries if b.resource.id in deaf])
+    steered: Sequence[BatteryPicture] = scene.picture.batteries
+    fixed_w = 0.0
+    if deaf:
+        fixed_w = sum([b.power_w for b in steered if b.resource.id in deaf])
+        steered = [b for b in steered if b.resource.id not in deaf]
     bands = {b.resource.id: own_band(scene, around, b) for b in scene.picture.batteries}
     regimes = {b.resource.id: regime(scene, b) for b in steered}
     choices = _wanted(scene, around, steered, regimes, bands, fixed_w)
     choices = [_gently(scene, choice, bands[choice.battery.resource.id], last_w) for choice in choices]
-    choices = _aligned(choices, {key: follows.rank for key, follows in regimes.items()})
-    told = frozenset(key for key, follows in regimes.items() if follows.rank < Rank.PLAN)
+    choices = _aligned(choices, regimes)
+    told = frozenset([key for key, follows in regimes.items() if follows.rank < Rank.PLAN])
     choices = bounded(scene, around, choices, told, fixed_w)
-    mute = deafness.unsteered(scene.site)
+    if deaf:
+        choices = _with_deaf(scene, choices, bands, deaf - deafness.unsteered(scene.site))
+    for choice in choices:
+        last_w[choice.battery.resource.id] = choice.power_w
+    return choices
+
+
+def _with_deaf(
+    scene: Scene, choices: Sequence[BatteryChoice], bands: Mapping[str, Band], deaf: frozenset[str]
+) -> list[BatteryChoice]:
+    """Beside the choices those that do not follow, each in the site's order."""
+    reason = "does not follow: the house is run without it, and it is tried again"
+    by_id = {choice.battery.resource.id: choice for choice in choices}
     for battery in scene.picture.batteries:
-        if battery.resource.id in deaf and battery.resource.id not in mute:
-            reason = "does not follow: the house is run without it, and it is tried again"
-            choices.append(BatteryChoice(battery, bands[battery.resource.id].clamp(0.0), Rank.PLAN, "rule", reason))
-    last_w.update({choice.battery.resource.id: choice.power_w for choice in choices})
-    order = {b.resource.id: n for n, b in enumerate(scene.picture.batteries)}
-    return sorted(choices, key=lambda choice: order[choice.battery.resource.id])
+        if battery.resource.id in deaf:
+            idle_w = bands[battery.resource.id].clamp(0.0)
+            by_id[battery.resource.id] = BatteryChoice(battery, idle_w, Rank.PLAN, "rule", reason)
+    return [by_id[b.resource.id] for b in scene.picture.batteries if b.resource.id in by_id]
 
 
 def _wanted(
@@ -52,9 +67,9 @@ def _wanted(
 ) -> list[BatteryChoice]:
     """Regimes applied to the present surplus or deficit, shared among those that take part."""
     house_w = scene.house_w + fixed_w
-    surplus = max(0.0, -(house_w + around.ev_w))
+    surplus = max(0.0, -(scene.house_w + max(0.0, fixed_w) + around.ev_w))  # none of what another battery gives
     deficit = deficit_w(scene, fixed_w)
-    into_car = any(scene.site.battery_policy(b.resource.id).into_car for b in steered)
+    into_car = scene.site.once(_into_car) and any(scene.site.battery_policy(b.resource.id).into_car for b in steered)
     powers = _asked(scene, around, steered, regimes, bands, house_w)
     charging = {b.resource.id: regimes[b.resource.id].charge_w for b in steered if regimes[b.resource.id].charge_w > 0}
     for key, power in charging.items():
@@ -77,22 +92,21 @@ def _wanted(
         }
         powers |= shared(scene, -max(0.0, need - sum(feeding.values())), covers, bands)
     powers = _from_the_surplus(scene, steered, powers, surplus)
-    return [
-        _clamped(
-            BatteryChoice(
-                b,
-                powers.get(b.resource.id, 0.0),
-                r.rank,
-                r.source,
-                _why(r, bands[b.resource.id].clamp(powers.get(b.resource.id, 0.0)), surplus, deficit),
-                Demand.EXACTLY if r.rank <= Rank.OBLIGATION else None,
-                _seldom(scene, b, r, bands[b.resource.id], powers.get(b.resource.id, 0.0), surplus, around.ev_w),
-            ),
-            bands[b.resource.id],
-        )
-        for b in steered
-        for r in (regimes[b.resource.id],)
-    ]
+    choices = []
+    for battery in steered:
+        key = battery.resource.id
+        power_w, follows, own = powers.get(key, 0.0), regimes[key], bands[key]
+        why = _why(follows, own.clamp(power_w), surplus, deficit)
+        demand = Demand.EXACTLY if follows.rank <= Rank.OBLIGATION else None
+        seldom = _seldom(scene, battery, follows, own, power_w, surplus, around.ev_w)
+        wanted = BatteryChoice(battery, power_w, follows.rank, follows.source, why, demand, seldom)
+        choices.append(_clamped(wanted, own))
+    return choices
+
+
+def _into_car(site: Site) -> bool:
+    """Whether a battery may be emptied into a car at all."""
+    return any(site.battery_policy(battery.id).into_car for battery in site.of(Role.BATTERY))
 
 
 def _from_the_surplus(
@@ -117,8 +131,13 @@ def _asked(
     house_w: float,
 ) -> dict[str, float]:
     """Powers that the grid asks for: of a battery, or of the site as a whole."""
-    powers = {b.resource.id: target for b in steered if (target := regimes[b.resource.id].target_w) is not None}
-    helping = [b for b in steered if regimes[b.resource.id].site_w is not None]
+    powers, helping = {}, []
+    for battery in steered:
+        follows = regimes[battery.resource.id]
+        if follows.target_w is not None:
+            powers[battery.resource.id] = follows.target_w
+        if follows.site_w is not None:
+            helping.append(battery)
     if helping:
         site_w = regimes[helping[0].resource.id].site_w or 0.0
         powers |= shared(scene, site_w - house_w - around.ev_w - sum(powers.values()), helping, bands)
@@ -210,12 +229,13 @@ def _damped(target_w: float, last_w: float, share: float) -> float:
     return last_w + share * (target_w - last_w)
 
 
-def _aligned(choices: list[BatteryChoice], ranks: Mapping[str, Rank]) -> list[BatteryChoice]:
+def _aligned(choices: list[BatteryChoice], regimes: Mapping[str, Regime]) -> list[BatteryChoice]:
     """No battery charges another one: whom the strongest rank moves comes first, and of equals who charges."""
-    moving = [choice for choice in choices if choice.power_w != 0.0]
-    if not moving:
+    powers_w = [choice.power_w for choice in choices]
+    if not powers_w or min(powers_w) >= 0.0 or max(powers_w) <= 0.0:
         return choices
-    first = min(moving, key=lambda choice: (ranks[choice.battery.resource.id], choice.power_w < 0.0))
+    moving = [choice for choice in choices if choice.power_w != 0.0]
+    first = min(moving, key=lambda choice: (regimes[choice.battery.resource.id].rank, choice.power_w < 0.0))
     reason = f"stands still while another battery {'charges' if first.power_w > 0 else 'gives'}"
     return [
         replace(choice, power_w=0.0, reason=reason, seldom=None) if choice.power_w * first.power_w < 0 else choice

@@ -27,10 +27,12 @@ def bounded(
 ) -> list[BatteryChoice]:
     """The choices within every edge, the strongest last; `told`: those that a rank above the plan's steers."""
     edges = [*_waits(scene, around, choices, told, fixed_w), *_edges(scene, around, fixed_w)]
+    total_w = sum([c.power_w for c in choices])
     for edge in edges:
-        excess = sum([c.power_w for c in choices]) - edge.power_w
+        excess = total_w - edge.power_w
         if excess > 0 if edge.is_import else excess < 0:
             choices = _moved(scene, around, choices, edge, excess)
+            total_w = sum([c.power_w for c in choices])
     return _in_turns(choices, edges)
 
 
@@ -63,6 +65,8 @@ def _waits(
 
     A battery that the owner or the grid tells what to do does not wait: it comes on top.
     """
+    if not scene.waits:
+        return []
     apart = told | deafness.unsteered(scene.site)
     present_w = [b.power_w for b in scene.picture.batteries if b.resource.id not in apart]
     told_w = [c.power_w for c in choices if c.battery.resource.id in told]
@@ -119,6 +123,8 @@ def _moved(
 
 def _in_turns(choices: list[BatteryChoice], edges: Sequence[Edge]) -> list[BatteryChoice]:
     """Whoever is to take over from another battery waits until that one has made room: some are slow to follow."""
+    if len(choices) < 2:
+        return choices
     behind_w: dict[float, float] = {}  # what has not gone back so far yet, by the sign of an edge
     total_w = sum([c.power_w for c in choices])
     for edge in edges:

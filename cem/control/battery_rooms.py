@@ -14,8 +14,10 @@ Room = tuple[float, Envelope]
 def fuse(scene: Scene, left: Limits) -> Room:
     """What the main fuse leaves to all batteries together, as if they drew alike on each phase."""
     connection, room = scene.site.connection, left.pools.room
-    used = {phase for battery in scene.picture.batteries for phase in _places(scene, battery)}
-    worst = min((POOLS[phase] for phase in sorted(used) or range(1, connection.phases + 1)), key=room.__getitem__)
+    used: set[int] = set()
+    for battery in scene.picture.batteries:
+        used.update(_places(scene, battery))
+    worst = min([POOLS[phase] for phase in sorted(used) or range(1, connection.phases + 1)], key=room.__getitem__)
     return room[worst] * connection.nominal_voltage_v * connection.phases, left.behind[worst]
 
 

@@ -39,13 +39,13 @@ def turn_at_s(place: int) -> float:
 
 def unserved(scene: Scene) -> frozenset[str]:
     """The loads whose turn has not come; all of them while no battery is read."""
-    memory, order = scene.memory, important_first(scene)
+    memory, formed_at_s = scene.memory, scene.memory.formed_at_s
     if memory.unformed:
-        return frozenset(order)
-    formed_at_s = memory.formed_at_s
+        return frozenset(important_first(scene))
     if formed_at_s is None:
         return frozenset()
-    return frozenset(key for place, key in enumerate(order) if scene.now_s - formed_at_s < turn_at_s(place))
+    order = enumerate(important_first(scene))
+    return frozenset(key for place, key in order if scene.now_s - formed_at_s < turn_at_s(place))
 
 
 def roofs_wait(scene: Scene) -> bool:

@@ -147,19 +147,24 @@ def kept_on(memory: ChargerMemory, now_s: float) -> bool:
     return memory.limit_a > 0.0 and for_s < (EV_MIN_ON_S if memory.closed else memory.follows_in_s)
 
 
-def after(charger: ChargerPicture, memory: ChargerMemory, limit_a: float, now_s: float) -> ChargerMemory:
-    """The memory after `limit_a` was decided. A car has nothing to follow where only what it leaves unused is taken.
+def after(
+    charger: ChargerPicture, memory: ChargerMemory, limit_a: float, now_s: float, *, wishes: bool
+) -> ChargerMemory:
+    """The memory after `limit_a` was decided; `wishes`: the car would charge. A car has nothing to follow where only
+    what it leaves unused is taken.
 
     An offer that is taken back before the contactor closed has worn nothing: no pause begins with it.
     """
     worn = limit_a > 0.0 or memory.closed or memory.drew or charger.power_w > EV_DRAWS_W
     unused = limit_a < memory.limit_a and not uses(charger, limit_a)
     offered = limit_a > 0.0 and limit_a != memory.limit_a and not unused
+    waits_s = now_s if memory.waits_since_s is None else memory.waits_since_s
     return replace(
         memory,
         limit_a=limit_a,
         switched_at_s=now_s if worn and (memory.limit_a > 0.0) != (limit_a > 0.0) else memory.switched_at_s,
         offered_at_s=now_s if offered else memory.offered_at_s if limit_a > 0.0 else LONG_AGO_S,
         drew=memory.drew and limit_a > 0.0,
+        waits_since_s=waits_s if wishes and limit_a == 0.0 else None,
         met=True,
     )

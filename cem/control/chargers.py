@@ -79,8 +79,8 @@ def _candidate(scene: Scene, charger: ChargerPicture, limits: Limits) -> Candida
         if memory.phases != had:
             memory = replace(memory, draws_phases=None)
         charger = replace(charger, phases=min(charger.phases, phases.commanded(charger, memory)))
-    if memory.draws_phases is not None:
-        charger = replace(charger, phases=min(charger.phases, memory.draws_phases))
+    if memory.draws_phases is not None and memory.draws_phases < charger.phases:
+        charger = replace(charger, phases=memory.draws_phases)
     band = fold(charger.resource.id, scene.envelopes_of(charger.resource.id), scene.now)
     idle = charger_state.idle(memory, now_s)
     claim = _claim(scene, charger, memory, wanted, band, least_a, idle)
@@ -130,7 +130,7 @@ def _claim(
     turn = (0.0, 0.0) if on and for_s < EV_TURN_S else (1.0, memory.waits_since_s or now_s) if not on else (2.0, 0.0)
     again = charger_state.asked_again(memory, now_s)
     urgency = IDLE if idle or (again and wanted.surplus) else wanted.urgency
-    use = use_of(scene.site, charger.resource, watts, 1.0, charger.phases)
+    use = use_of(scene, charger.resource, watts, 1.0, charger.phases)
     if again and not wanted.surplus:
         # until the car really draws the sun stays with others, and the limits must only bear the smallest current
         del use[SURPLUS]
@@ -168,10 +168,8 @@ def choices(
             continue
         got = shares[charger.resource.id]
         limit_a = candidate.memory.limit_a if charger.resource.id in waiting else given_a[charger.resource.id]
-        memory = charger_state.after(candidate.charger, candidate.memory, limit_a, scene.now_s)
-        waits = limit_a == 0.0 and candidate.wish.power_w > 0.0
-        since_s = candidate.memory.waits_since_s
-        memory = replace(memory, waits_since_s=(scene.now_s if since_s is None else since_s) if waits else None)
+        wishes = candidate.wish.power_w > 0.0
+        memory = charger_state.after(candidate.charger, candidate.memory, limit_a, scene.now_s, wishes=wishes)
         into[charger.resource.id] = memory
         choice = _explained(scene, candidate, limit_a, got, limits)
         if charger.resource.id in waiting:
@@ -208,12 +206,12 @@ def _waiting(scene: Scene, found: Iterable[Candidate], given_a: Mapping[str, flo
 
     Batteries that charge give way to what is kept free for a car, and a car that is told less takes seconds to follow:
     the other one rises when they have done so, as far as the meter leaves it. What one is on its way to, as it was told
-    before, it may still reach.
+    before, it may still reach. What flows out beyond an export limit is none of its room: that ends now.
     """
     by, grid_w = scene.band.max_by, scene.picture.grid_w
     if by is None or grid_w is None:
         return frozenset()
-    falls, left_w, rises_w = False, scene.band.max_w - grid_w, []
+    falls, left_w, rises_w = False, scene.band.max_w - max(grid_w, scene.band.min_w), []
     for car in sorted(found, key=lambda one: (one.claim.rank, one.claim.turn, one.claim.id)):
         watts, power_w = car.charger.watts_per_amp, car.charger.power_w
         told_w, given_w = charger_state.told_w(car.charger, car.memory, scene.now_s), watts * given_a[car.claim.id]
@@ -221,7 +219,7 @@ def _waiting(scene: Scene, found: Iterable[Candidate], given_a: Mapping[str, flo
         left_w -= max(0.0, told_w - power_w)
         rises_w.append((car.claim.id, given_w - max(watts * car.memory.limit_a, power_w)))
     waits = set()
-    if falls or any(b.power_w > EV_DRAWS_W for b in scene.picture.batteries):
+    if falls or grid_w < scene.band.min_w or any(b.power_w > EV_DRAWS_W for b in scene.picture.batteries):
         for key, rise_w in rises_w:
             if rise_w > max(0.0, left_w):
                 waits.add(key)

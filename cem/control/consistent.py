@@ -31,19 +31,19 @@ def contradiction(points: Mapping[str, Reading], nominal_voltage_v: float) -> st
     told: dict[str, float] = {}
     for point in COMPARED:
         reading = points.get(point)
-        if reading is None or abs(reading.taken_at_s - at_s) > TOGETHER_S:
-            continue
-        if isinstance(reading.value, NUMBERS) and isfinite(reading.value):
-            told[point] = float(reading.value)
+        if reading is not None and abs(reading.taken_at_s - at_s) <= TOGETHER_S:
+            held = reading.value
+            if isinstance(held, NUMBERS) and isfinite(held):
+                told[point] = held
     frequency = told.get("frequency_hz")
     if frequency is not None and frequency != 0.0 and not LOWEST_HZ <= frequency <= HIGHEST_HZ:
         return f"{frequency:g} Hz cannot be"
     total_w = told.get("power_w")
     told_w = [told[power_point] for _, power_point, _, _ in OF_PHASE if power_point in told]
     if total_w is not None and len(told_w) == len(PHASES):
-        apart_w = abs(sum(told_w) - total_w)
-        if apart_w > max(SUM_W, SUM_SHARE * max(abs(total_w), abs(sum(told_w)))):
-            return f"{total_w:.0f} W in all, but the phases make {sum(told_w):.0f} W"
+        made_w = sum(told_w)
+        if abs(made_w - total_w) > max(SUM_W, SUM_SHARE * max(abs(total_w), abs(made_w))):
+            return f"{total_w:.0f} W in all, but the phases make {made_w:.0f} W"
     for phase, power_point, volt_point, ampere_point in OF_PHASE:
         power_w, volt, ampere = told.get(power_point), told.get(volt_point), told.get(ampere_point)
         if volt is not None and volt > HIGHEST_SHARE_V * nominal_voltage_v:

@@ -12,13 +12,12 @@ provider. An inverter that has one by itself is narrowed by both.
 import math
 
 from cem.control.memory import Volts
+from cem.control.meter import Meter
 from cem.control.picture import Picture
 from cem.control.prices import Prices
 from cem.model.curve import CurveOver
 from cem.model.directive import CurveOrder
 from cem.model.envelope import SITE, Envelope, Rank
-from cem.model.reading import Snapshot
-from cem.model.resource import Role
 from cem.model.site import Site
 from cem.model.tick import Inputs
 from cem.model.values import replace
@@ -27,11 +26,12 @@ SMOOTH_S = 10.0
 LONGEST_GAP_S = 30.0
 
 
-def followed(site: Site, inputs: Inputs, before: Volts | None) -> Volts | None:
+def followed(site: Site, inputs: Inputs, meter: Meter, before: Volts | None) -> Volts | None:
     """The smoothed voltage with this tick's; None while no curve asks for it or the meter does not tell it."""
-    if not any(order.curve.over in (CurveOver.VOLTS, CurveOver.VOLTS_SHARE) for order in _orders(site, inputs)):
+    orders = _orders(site, inputs)
+    if not orders or not any(order.curve.over in (CurveOver.VOLTS, CurveOver.VOLTS_SHARE) for order in orders):
         return None
-    told = _highest_v(site, inputs.snapshot)
+    told = max((volts for volts in meter.volts if volts is not None), default=None)
     if told is None:
         return None
     now_s = inputs.now.mono_s
@@ -49,13 +49,6 @@ def _orders(site: Site, inputs: Inputs) -> tuple[CurveOrder, ...]:
 def _own(site: Site) -> CurveOrder | None:
     curve = site.policy.volt_watt
     return None if curve is None else CurveOrder(SITE, curve, Rank.SAFETY, "voltage", "volt-watt of this house", None)
-
-
-def _highest_v(site: Site, snapshot: Snapshot) -> float | None:
-    stale_s = site.connection.meter_stale_s
-    points = [f"voltage_l{phase}_v" for phase in range(1, site.connection.phases + 1)]
-    told = [snapshot.number(meter.id, point, stale_s) for meter in site.of(Role.GRID) for point in points]
-    return max((volts for volts in told if volts is not None), default=None)
 
 
 def curve_envelopes(

@@ -58,8 +58,10 @@ def shared(scene: Scene, claims: Iterable[Claim], pools: Pools, drawn_w: Mapping
 
     `drawn_w`: the measured power of each consumer.
     """
-    claims = tuple(claims)
     ids = heedless(scene)
+    if not ids:
+        return share(claims, pools)
+    claims = tuple(claims)
     deaf = [c for c in claims if c.id in ids and c.id in drawn_w and c.use["site"] > 0.0]
     if not deaf:
         return share(claims, pools)

@@ -32,6 +32,7 @@ from cem.control.guarantee import guaranteed_w
 from cem.control.headline import headline, mode
 from cem.control.limits import Limits, limits
 from cem.control.memory import ChargerMemory, Memory, SwitchMemory
+from cem.control.meter import metered
 from cem.control.picture import Picture, look
 from cem.control.plausible import Screened, counted, screen
 from cem.control.prices import Prices, prices_now
@@ -61,16 +62,17 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
     screened = screen(site, inputs.snapshot, memory.seen)
     if screened.snapshot is not inputs.snapshot:
         inputs = replace(inputs, snapshot=screened.snapshot)
-    memory = presence.followed(memory, site, inputs)
-    watched = signs.watch(site, inputs.snapshot, memory.signs)
-    lost = phase_loss.lost_phases(site, inputs.snapshot)
-    seen = look(site, inputs.snapshot, SKEW_S)
+    meter = metered(site, inputs.snapshot)
+    memory = presence.followed(memory, site, inputs, meter)
+    watched = signs.watch(site, inputs.snapshot, meter, memory.signs)
+    lost = phase_loss.lost_phases(site, meter)
+    seen = look(site, inputs.snapshot, meter, SKEW_S)
     places = phase_place.watched(site, seen, lost, memory.places, inputs.now.mono_s)
     if places.doubts(inputs.now.mono_s):
         site = site.once(phase_place.placeless)
-        seen = look(site, inputs.snapshot, SKEW_S)
+        seen = look(site, inputs.snapshot, meter, SKEW_S)
     picture, phases_a = phase_loss.guarded(seen, lost, memory.phases_a)
-    picture, metered = as_metered(picture, memory)
+    picture, last_word = as_metered(picture, memory)
     picture = late_cars.supposed(picture, memory, inputs.now.mono_s)
     memory = black_start.followed(memory, picture, inputs.now.mono_s)
     picture, moved, loads_w = steady(picture, memory, inputs.now.mono_s)
@@ -87,8 +89,8 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         signs=watched,
         moved=moved,
         loads_w=loads_w,
-        metered=metered,
-        volts=followed_volts(site, inputs, memory.volts),
+        metered=last_word,
+        volts=followed_volts(site, inputs, meter, memory.volts),
         trend=_trend(memory.trend, picture.load_w, picture.pv_w, inputs.now.mono_s),
         free_trend=_trend(memory.free_trend, picture.load_w, _free_roofs_w(picture, inputs), inputs.now.mono_s),
         phases_a=phases_a,
@@ -116,7 +118,7 @@ def _trend(before: Trend | None, load_w: float | None, pv_w: float, now_s: float
 
 def _free_roofs_w(picture: Picture, inputs: Inputs) -> float:
     """What the roofs give that nobody can bound."""
-    unheeding = {o.resource_id for o in inputs.outcomes if o.state in deaf.CONSUMERS}
+    unheeding = {o.resource_id for o in inputs.outcomes if o.state in deaf.CONSUMERS} if picture.pvs else ()
     return sum([
         pv.power_w
         for pv in picture.pvs
@@ -185,10 +187,10 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     left = limits(scene, moved)
     shed = island.shed(scene) | black_start.unserved(scene)
     cars = chargers.candidates(scene, left)
-    claims = [*(car.claim for car in cars), *switched.claims(scene, powers_w, shed)]
+    claims = [car.claim for car in cars] + switched.claims(scene, powers_w, shed)
     shares = deaf.shared(scene, claims, left.pools, moved)
     # what can't be read just now keeps its times: after a restart that is everything
-    read = {c.resource.id for c in scene.picture.chargers} | set(powers_w)
+    read = moved.keys()
     charger_memories: dict[str, ChargerMemory] = {k: m for k, m in known.chargers.items() if k not in read}
     switch_memories: dict[str, SwitchMemory] = {k: m for k, m in known.switches.items() if k not in read}
     last_w = dict(known.batteries_w)
@@ -232,15 +234,18 @@ def _house_w(scene: Scene) -> float | None:
 
 def _last_told_w(scene: Scene) -> float:
     """What the cars drew whose charging points can't be read, as they were read last."""
-    read = {charger.resource.id for charger in scene.picture.chargers}
-    told = [scene.inputs.snapshot.reading(r.id, "power_w") for r in scene.site.of(Role.EV) if r.id not in read]
+    told = [scene.inputs.snapshot.reading(resource.id, "power_w") for resource in scene.unread_cars]
     return sum([max(0.0, one.value) for one in told if one is not None and isinstance(one.value, NUMBERS)])
 
 
 def _no_car(scene: Scene) -> frozenset[str]:
-    read = scene.picture.chargers
-    kept = frozenset() if scene.hidden_car else scene.memory.no_car.difference(c.resource.id for c in read)
-    return kept.union(c.resource.id for c in read if c.state == "A")
+    found = set() if scene.hidden_car else set(scene.memory.no_car)
+    for charger in scene.picture.chargers:
+        if charger.state == "A":
+            found.add(charger.resource.id)
+        else:
+            found.discard(charger.resource.id)
+    return frozenset(found)
 
 
 def _surroundings(
@@ -252,18 +257,22 @@ def _surroundings(
 ) -> Surroundings:
     """What is left for the batteries when the consumers have theirs."""
     fuse_w, fuse_by = battery_rooms.fuse(scene, left)
-    granted_w = sum([(p.limit_a or 0.0) * p.charger.watts_per_amp for p in points])
-    granted_w += sum([r.switched.power_w or 0.0 for r in relays])
-    idle_w = sum([c.power_w for c in scene.picture.chargers if not c.plugged])
+    granted_w = reserved_w = idle_w = leaving_w = at_once_w = 0.0
+    for point in points:
+        granted_w += (point.limit_a or 0.0) * point.charger.watts_per_amp
+        reserved_w += point.reserved_w
+        leaving_w += point.leaving_w
+        at_once_w += point.reserved_w if point.at_once else 0.0
+        idle_w += 0.0 if point.charger.plugged else point.charger.power_w
     return Surroundings(
         ev_w=scene.picture.ev_w,
-        reserved_w=sum([p.reserved_w for p in points]) + idle_w + rising_w,
-        granted_w=granted_w,
+        reserved_w=reserved_w + idle_w + rising_w,
+        granted_w=granted_w + sum([relay.switched.power_w or 0.0 for relay in relays]),
         fuse_w=fuse_w,
         fuse_by=fuse_by,
         rooms_w=battery_rooms.rooms(scene, left),
-        leaving_w=sum([p.leaving_w for p in points]),
-        at_once_w=sum([p.reserved_w for p in points if p.at_once]),
+        leaving_w=leaving_w,
+        at_once_w=at_once_w,
     )
 
 
@@ -303,7 +312,9 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
 
 
 def _noted(site: Site, decision: Decision, screened: Screened, doubt: str, mute: tuple[str, ...]) -> Decision:
+    if not (mute or screened.notes or doubt):
+        return decision
     notes = dict.fromkeys(mute, f"{UNMANAGED}: it idles") | dict(screened.notes)
     if doubt:
         notes.setdefault(site.of(Role.GRID)[0].id, doubt)
-    return replace(decision, notes=MappingProxyType(notes)) if notes else decision
+    return replace(decision, notes=MappingProxyType(notes))

@@ -14,9 +14,11 @@ def split(
     """
     sign = 1.0 if total_w >= 0 else -1.0
     left = abs(total_w)
-    given = {b.resource.id: 0.0 for b in batteries}
-    weights = {b.resource.id: _weight(b, sign, caps_w[b.resource.id], reserve[b.resource.id]) for b in batteries}
-    open_ids = sorted(key for key in given if caps_w[key] > 0.0)
+    given, weights = {}, {}
+    for battery in batteries:
+        key = battery.resource.id
+        given[key], weights[key] = 0.0, _weight(battery, sign, caps_w[key], reserve[key])
+    open_ids = sorted([key for key in given if caps_w[key] > 0.0])
     while open_ids and left > 1e-9:
         whole = sum([weights[key] for key in open_ids])
         if whole <= 0.0:

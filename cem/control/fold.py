@@ -27,10 +27,22 @@ def fold(
     ]
     if len(counts) > 1:
         counts.sort(key=_strength)
-    band = start
-    for envelope in counts:
-        band = _narrow(band, envelope)
-    return band
+    min_w, max_w, min_by, max_by = start.min_w, start.max_w, start.min_by, start.max_by
+    for (
+        envelope
+    ) in counts:  # where one is disjoint from the band, the stronger edge holds, and it is the one that binds
+        low_w, high_w = envelope.min_w, envelope.max_w
+        if low_w is not None and low_w > min_w:
+            if low_w > max_w:
+                min_w, min_by = max_w, max_by
+                continue
+            min_w, min_by = low_w, envelope
+        if high_w is not None and high_w < max_w:
+            if high_w < min_w:
+                max_w, max_by = min_w, min_by
+                continue
+            max_w, max_by = high_w, envelope
+    return Band(min_w, max_w, min_by, max_by) if counts else start
 
 
 def _strength(envelope: Envelope) -> tuple[int, float, float, str, str]:
@@ -38,16 +50,3 @@ def _strength(envelope: Envelope) -> tuple[int, float, float, str, str]:
     low = -math.inf if envelope.min_w is None else envelope.min_w
     high = math.inf if envelope.max_w is None else envelope.max_w
     return (envelope.rank, high, -low, envelope.source, envelope.reason)
-
-
-def _narrow(band: Band, envelope: Envelope) -> Band:
-    min_w, max_w, min_by, max_by = band.min_w, band.max_w, band.min_by, band.max_by
-    if envelope.min_w is not None and envelope.min_w > min_w:
-        if envelope.min_w > max_w:  # disjoint: the stronger edge holds, and it is the one that binds
-            return Band(max_w, max_w, max_by, max_by)
-        min_w, min_by = envelope.min_w, envelope
-    if envelope.max_w is not None and envelope.max_w < max_w:
-        if envelope.max_w < min_w:
-            return Band(min_w, min_w, min_by, min_by)
-        max_w, max_by = envelope.max_w, envelope
-    return Band(min_w, max_w, min_by, max_by)

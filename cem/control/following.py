@@ -1,7 +1,7 @@
 """Following the plan by regime and marginal value: what to do with surplus and deficit, never a power to chase."""
 
 from cem.control import words
-from cem.control.asked import charge_target
+from cem.control.asked import charge_target, site_dispatch
 from cem.control.bounds import act_on
 from cem.control.island import AFTER_OUTAGE, returning
 from cem.control.picture import BatteryPicture
@@ -71,9 +71,10 @@ def regime(scene: Scene, battery: BatteryPicture) -> Regime:
 
 def dispatch_for(scene: Scene, resource_id: str) -> Dispatch | None:
     """The one for this battery before the one for the whole site."""
-    dispatches = scene.inputs.directive.dispatches
-    own = next((d for d in dispatches if d.subject == resource_id), None)
-    return own or next((d for d in dispatches if d.subject == SITE), None)
+    for dispatch in scene.inputs.directive.dispatches:
+        if dispatch.subject == resource_id:
+            return dispatch
+    return site_dispatch(scene.inputs)
 
 
 def _planned(scene: Scene, battery: BatteryPicture, intent: Intent) -> Regime:

@@ -26,10 +26,10 @@ def goal_of(scene: Scene, charger: ChargerPicture) -> Goal | None:
     asked = act_on(scene.inputs.requests, resource_id, scene.now)
     if asked is not None and asked.kind is RequestKind.CHARGE_BY:
         return Goal(_asked_wh(asked, charger), asked.ready_at or asked.until, asked.by)
-    standing = next((goal for goal in scene.site.goals if goal.resource_id == resource_id), None)
-    if standing is None:
-        return None
-    return Goal(_standing_wh(standing, charger), next_due(standing, scene.now, scene.site.zone), "goal")
+    for standing in scene.site.goals:
+        if standing.resource_id == resource_id:
+            return Goal(_standing_wh(standing, charger), next_due(standing, scene.now, scene.site.zone), "goal")
+    return None
 
 
 def _asked_wh(asked: UserRequest, charger: ChargerPicture) -> float | None:

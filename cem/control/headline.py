@@ -21,7 +21,8 @@ def mode(scene: Scene) -> Mode:
     """How the gateway as a whole is running, while the meter answers."""
     if scene.islanded:
         return Mode.ISLANDED
-    if any(_lost(link) for link in scene.inputs.directive.links):
+    links = scene.inputs.directive.links
+    if links and any(_lost(link) for link in links):
         return Mode.FALLBACK
     return Mode.LIMITED if grid_bounds(scene) else Mode.NORMAL
 
@@ -64,8 +65,10 @@ def headline(scene: Scene, now: Mode, setpoints: Sequence[Setpoint]) -> str:
         return f"The grid is back: the house {waiting.by.reason}."
     if waiting is not None:
         return f"What the grid asked for is over: the house {waiting.by.reason}."
-    voluntary = next((s for s in setpoints if s.rank is Rank.PROGRAMME), None)
-    if voluntary is not None:
-        return f"Follows {voluntary.source}: {voluntary.reason}."
-    leading = next((s for s in setpoints if s.control is Control.BATTERY_SETPOINT_W), None)
-    return f"The battery {leading.reason}." if leading is not None else "Everything runs by itself."
+    for setpoint in setpoints:
+        if setpoint.rank is Rank.PROGRAMME:
+            return f"Follows {setpoint.source}: {setpoint.reason}."
+    for setpoint in setpoints:
+        if setpoint.control is Control.BATTERY_SETPOINT_W:
+            return f"The battery {setpoint.reason}."
+    return "Everything runs by itself."

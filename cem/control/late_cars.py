@@ -6,6 +6,7 @@ cover it, and the fuse would be shared as if the car took it twice.
 
 from cem.control.memory import Memory
 from cem.control.picture import ChargerPicture, Picture
+from cem.control.steady import SAME_SHARE, SAME_W
 from cem.control.tuning import EV_DRAWS_W
 from cem.model.values import replace
 
@@ -13,7 +14,8 @@ from cem.model.values import replace
 def supposed(picture: Picture, memory: Memory, now_s: float) -> Picture:
     """The picture with what the load has changed by given to the cars that are just following a new offer.
 
-    No further than the offer: what exceeds it is load, as is all that happens while no car has anything to follow.
+    No further than the offer: what exceeds it is load, as is all that happens while no car has anything to follow,
+    but for a car without which the house would give: that one has ended, or was unplugged.
     """
     if picture.load_w is None or memory.house_w is None or not any(c.late for c in picture.chargers):
         return picture
@@ -21,12 +23,22 @@ def supposed(picture: Picture, memory: Memory, now_s: float) -> Picture:
     chargers, taken_w = [], 0.0
     for charger in picture.chargers:
         due_w = _due_w(charger, memory, now_s)
+        if not due_w and _has_ended(charger, memory.house_w, change_w - taken_w):
+            due_w = -charger.power_w
         took_w = min(max(change_w - taken_w, min(0.0, due_w)), max(0.0, due_w))
         chargers.append(replace(charger, power_w=charger.power_w + took_w) if took_w else charger)
         taken_w += took_w
     if not taken_w:
         return picture
     return replace(picture, load_w=picture.load_w - taken_w, chargers=tuple(chargers))
+
+
+def _has_ended(charger: ChargerPicture, house_w: float, change_w: float) -> bool:
+    """Whether a load that was there fell by what its car took when it was told last, and below nothing."""
+    power_w = charger.power_w
+    if not charger.late or power_w <= EV_DRAWS_W or house_w < 0.0 or house_w + change_w > -EV_DRAWS_W:
+        return False
+    return abs(change_w + power_w) <= max(SAME_W, SAME_SHARE * power_w)
 
 
 def _due_w(charger: ChargerPicture, memory: Memory, now_s: float) -> float:

@@ -18,7 +18,6 @@ from cem.model.site import Circuit, Site
 from cem.model.values import value
 
 SURPLUS = "surplus"
-SWITCHED = frozenset({Role.HEAT_PUMP, Role.LOAD})
 ISLAND = "island"
 """The pool of what batteries can carry alone while there is no grid: an island that is asked for more goes dark."""
 WAIT = "wait"
@@ -41,6 +40,15 @@ POOLS = {phase: f"L{phase}" for phase in (1, 2, 3)}
 """The pools of the main fuse."""
 
 
+@value(frozen=True, slots=True)
+class _Uses:
+    """The pools that one resource on so many phases takes from, in the order in which they are looked at."""
+
+    usual: tuple[str, ...]
+    all: tuple[str, ...]  # with those that bound only now and then
+    amperes: tuple[str, ...]  # of them, those that are in amperes, not watts
+
+
 def on_phases(resource: Resource, phases: int, site_phases: int) -> tuple[int, ...]:
     """Where a device of so many phases draws: 1 to 3. A single-phase one of unknown place counts on every phase."""
     if phases == 1 and site_phases > 1:
@@ -48,21 +56,31 @@ def on_phases(resource: Resource, phases: int, site_phases: int) -> tuple[int, .
     return (1, 2, 3)[: min(phases, site_phases)]
 
 
-def use_of(site: Site, resource: Resource, watts: float, amperes: float, phases: int) -> dict[str, float]:
-    """What one unit takes from each pool, when the unit is so many watts and amperes per phase."""
-    use = {"site": watts, SURPLUS: watts, WAIT: watts}
-    use[ASKED if resource.role is Role.EV else ASKED_OF_LOADS] = watts
-    if resource.role is Role.EV:
-        use[ISLAND] = watts
-    for phase in on_phases(resource, phases, site.connection.phases):
-        use[POOLS[phase]] = amperes
+def use_of(scene: Scene, resource: Resource, watts: float, amperes: float, phases: int) -> dict[str, float]:
+    """What one unit, of so many watts and amperes per phase, takes from each pool that may bound it now."""
+    uses = scene.site.once(_uses)[resource.id, phases]
+    use = dict.fromkeys(uses.all if scene.special else uses.usual, watts)
+    use.update(dict.fromkeys(uses.amperes, amperes))
+    return use
+
+
+def _uses(site: Site) -> dict[tuple[str, int], _Uses]:
+    return {
+        (resource.id, phases): _uses_of(site, resource, phases) for resource in site.resources for phases in (1, 2, 3)
+    }
+
+
+def _uses_of(site: Site, resource: Resource, phases: int) -> _Uses:
+    often = ["site", SURPLUS]
+    special = [WAIT, ASKED, ISLAND] if resource.role is Role.EV else [WAIT, ASKED_OF_LOADS]
+    amperes = [POOLS[phase] for phase in on_phases(resource, phases, site.connection.phases)]
+    narrow = [*amperes]
     for circuit in site.circuits:
         if resource.id in circuit.members:
-            if circuit.limit_w is not None:
-                use[f"circuit {circuit.id}"] = watts
-            for phase in on_phases(resource, phases, circuit.phases):
-                use[f"circuit {circuit.id} L{phase}"] = amperes
-    return use
+            of_phases = [f"circuit {circuit.id} L{phase}" for phase in on_phases(resource, phases, circuit.phases)]
+            narrow += [*([] if circuit.limit_w is None else [f"circuit {circuit.id}"]), *of_phases]
+            amperes += of_phases
+    return _Uses((*often, *narrow), (*often, *special, *narrow), tuple(amperes))
 
 
 def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
@@ -71,9 +89,9 @@ def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
     `moved_w`: the present measured power of each consumer that is given out (cars, heat pumps, loads). Batteries count
     as idle: they give way to consumers, and what they add is no room for a car. One that does not follow gives no way.
     """
-    deaf = unmoved(scene)
-    fixed_w = sum([max(0.0, b.power_w) for b in scene.picture.batteries if b.resource.id in deaf]) if deaf else 0
-    base_w = scene.house_w + fixed_w - sum([w for key, w in moved_w.items() if _is_switched(scene.site, key)])
+    picture, deaf = scene.picture, unmoved(scene)
+    fixed_w = sum([max(0.0, b.power_w) for b in picture.batteries if b.resource.id in deaf]) if deaf else 0
+    base_w = scene.house_w + fixed_w - sum([moved_w.get(s.resource.id, 0.0) for s in picture.switched])
     room: dict[str, float] = {}
     behind: dict[str, Envelope] = {}
     by = scene.band.max_by
@@ -145,10 +163,6 @@ def _asked(scene: Scene, base_w: float, room: dict[str, float], behind: dict[str
         behind[ASKED_OF_LOADS] = behind[ASKED]
 
 
-def _is_switched(site: Site, resource_id: str) -> bool:
-    return site.resource(resource_id).role in SWITCHED
-
-
 def _unmoved_a(scene: Scene, moved_w: Mapping[str, float], base_w: float) -> list[float]:
     """Current per phase of all that is neither given out nor a battery."""
     site, picture = scene.site, scene.picture
@@ -157,8 +171,7 @@ def _unmoved_a(scene: Scene, moved_w: Mapping[str, float], base_w: float) -> lis
     if told is None or len(told) != count:
         return [base_w / (count * voltage)] * count
     left = [current + PHASE_MARGIN_A for current in told]
-    for resource_id, power_w, phases in _movers(picture, moved_w, unmoved(scene)):
-        resource = site.resource(resource_id)
+    for resource, power_w, phases in _movers(picture, moved_w, unmoved(scene)):
         places = on_phases(resource, phases, count)
         if phases == 1 and len(places) > 1:
             # Not known where it draws: never on a phase that carries less than that, else it may be any. A consumer
@@ -169,20 +182,21 @@ def _unmoved_a(scene: Scene, moved_w: Mapping[str, float], base_w: float) -> lis
             elif resource.role is not Role.BATTERY:
                 left = [max(current - amperes, min(current, 0.0)) for current in left]
             continue
+        amperes = power_w / (len(places) * voltage)
         for phase in places:
-            left[phase - 1] -= power_w / (len(places) * voltage)
+            left[phase - 1] -= amperes
     return left
 
 
-def _movers(picture: Picture, moved_w: Mapping[str, float], deaf: frozenset[str]) -> list[tuple[str, float, int]]:
+def _movers(picture: Picture, moved_w: Mapping[str, float], deaf: frozenset[str]) -> list[tuple[Resource, float, int]]:
     movers = [
-        (b.resource.id, b.power_w, b.resource.ratings.phases)
+        (b.resource, b.power_w, b.resource.ratings.phases)
         for b in picture.batteries
         if b.resource.id not in deaf or b.power_w < 0.0
     ]
-    movers += [(c.resource.id, moved_w[c.resource.id], c.phases) for c in picture.chargers if c.resource.id in moved_w]
+    movers += [(c.resource, moved_w[c.resource.id], c.phases) for c in picture.chargers if c.resource.id in moved_w]
     movers += [
-        (s.resource.id, moved_w[s.resource.id], s.resource.ratings.phases)
+        (s.resource, moved_w[s.resource.id], s.resource.ratings.phases)
         for s in picture.switched
         if s.resource.id in moved_w
     ]

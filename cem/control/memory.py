@@ -61,7 +61,7 @@ class Seen:
     counter_wh: float | None  # energy into the terminal when it became the same
     points: Mapping[str, Reading] = field(
         default_factory=lambda: MappingProxyType({})
-    )  # of the meter, as last believed
+    )  # of the meter, as they stood when it was last believed
     doubted_at_s: float = LONG_AGO_S  # of the newest sample that was not believed since
     doubted_w: float = 0.0
 

@@ -139,12 +139,12 @@ def lasting(memory: Memory) -> tuple[object, ...]:
     """What of the memory is worth a write: it changes with each switching, not with each tick."""
     return (
         memory.reserve_locked,
-        tuple(sorted((k, c.limit_a > 0.0, c.switched_at_s, c.phases, c.least_a) for k, c in memory.chargers.items())),
-        tuple(sorted((k, s.state, s.switched_at_s) for k, s in memory.switches.items())),
+        {k: (c.limit_a > 0.0, c.switched_at_s, c.phases, c.least_a) for k, c in memory.chargers.items()},
+        {k: (s.state, s.switched_at_s) for k, s in memory.switches.items()},
         memory.grid_back_at_s,
-        tuple(sorted(memory.imposed.items())),
+        dict(memory.imposed),
         memory.releases,
-        tuple(sorted(memory.begun_w.items())),
+        dict(memory.begun_w),
         memory.voltage_seen,
     )
 

@@ -54,24 +54,40 @@ def choose(
         taken = sum([choice.battery.max_charge_w for choice in batteries])
         cars = [c for c in picture.chargers if c.power_w > EV_DRAWS_W]  # each must see whether there is more for it
         taken += sum([c.watts_per_amp + 2 * EXPORT_MARGIN_W for c in cars])
-    fixed = sum([-pv.power_w for pv in picture.pvs if pv not in pvs])
+    fixed = sum([-pv.power_w for pv in picture.pvs if Control.PV_LIMIT_W not in pv.resource.controls])
     margin_w = min(EXPORT_MARGIN_W, scene.margins_w[1]) if by is scene.band.min_by else EXPORT_MARGIN_W
     if not scene.gone:
         # nobody sees what a bound roof could give: it opens a little beyond, as long as a battery can take more of it
         margin_w -= min(_could_take_w(scene, batteries), margin_w + OPENS_W)
     allowed = max(0.0, (picture.load_w or 0.0) + picture.ev_w + taken - leaving_w - least_w - margin_w - fixed)
     allowed = max(0.0, allowed - min(cars_w, _import_room_w(scene)))
+    allowed = max(allowed, _kept_open_w(scene, pvs, batteries, leaving_w + cars_w) - fixed)
     deaf = heedless(scene)
     followers = [pv for pv in pvs if pv.resource.id not in deaf]
-    # one that does not follow is told its fair share all the same, while the others have what it leaves
-    left = max(0.0, allowed + sum([pv.power_w for pv in pvs if pv not in followers]))
-    parts = {pv.resource.id: allowed * _share(pv, pvs) for pv in pvs} | _parted(left, followers)
+    parts = {}
+    left = allowed
+    if len(followers) < len(pvs):
+        # one that does not follow is told its fair share all the same, while the others have what it leaves
+        parts = _shares(allowed, pvs)
+        left = max(0.0, allowed + sum([pv.power_w for pv in pvs if pv not in followers]))
+    parts |= _parted(left, followers)
     choices = []
     for pv in pvs:
         limit_w = min(parts[pv.resource.id], pv.resource.ratings.max_generation_w or float("inf"))
         reason = f"generates at most {words.power(limit_w)}: {scene.bound(by)}"
         choices.append(_own(scene, PvChoice(pv, limit_w, by.rank, by.source, reason)))
     return choices
+
+
+def _kept_open_w(scene: Scene, pvs: Sequence[PvPicture], batteries: Sequence[BatteryChoice], leaving_w: float) -> float:
+    """So much of what flows no roof is closed for: a battery that is told to take it now would take it from the grid,
+    beyond its limit. One that then does not follow is soon known for that."""
+    if scene.gone or scene.band.max_by is None or (scene.picture.grid_w or 0.0) >= scene.band.max_w:
+        return 0.0
+    deaf = heedless(scene)
+    told_w = sum([c.battery.power_w if c.battery.resource.id in deaf else c.power_w for c in batteries])
+    needed_w = (scene.picture.load_w or 0.0) + scene.picture.ev_w - leaving_w + told_w - scene.band.max_w
+    return min(sum([-pv.power_w for pv in pvs]), needed_w)
 
 
 def _import_room_w(scene: Scene) -> float:
@@ -132,7 +148,7 @@ def _parted(room_w: float, pvs: Sequence[PvPicture]) -> dict[str, float]:
     parts: dict[str, float] = {}
     open_, left_w = list(pvs), room_w
     while open_:
-        shares = {pv.resource.id: left_w * _share(pv, open_) for pv in open_}
+        shares = _shares(left_w, open_)
         keeps = {pv.resource.id: -pv.power_w + RISES_SHARE * _rating(pv) for pv in open_}
         short = [pv for pv in open_ if keeps[pv.resource.id] < shares[pv.resource.id]]
         if not short or len(short) == len(open_):
@@ -143,9 +159,14 @@ def _parted(room_w: float, pvs: Sequence[PvPicture]) -> dict[str, float]:
     return parts
 
 
-def _share(pv: PvPicture, among: Sequence[PvPicture]) -> float:
-    rated = sum([_rating(one) for one in among])
-    return _rating(pv) / rated if rated > 0 else 1.0 / len(among)
+def _shares(room_w: float, among: Sequence[PvPicture]) -> dict[str, float]:
+    """What each gets of it by their ratings; all alike where nobody tells one."""
+    ratings = [_rating(pv) for pv in among]
+    rated = sum(ratings)
+    return {
+        pv.resource.id: room_w * (rating / rated if rated > 0 else 1.0 / len(among))
+        for pv, rating in zip(among, ratings, strict=True)
+    }
 
 
 def _rating(pv: PvPicture) -> float:

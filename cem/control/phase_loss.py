@@ -4,10 +4,9 @@ Nobody can then say what flows on that phase. For the fuse it counts as the wors
 carried when it was last seen; so nothing may draw more there than it did.
 """
 
+from cem.control.meter import Meter
 from cem.control.picture import Picture
 from cem.control.presence import GONE_SHARE
-from cem.model.reading import Snapshot
-from cem.model.resource import Role
 from cem.model.site import Site
 from cem.model.values import replace
 
@@ -15,21 +14,17 @@ THERE_SHARE = 0.85
 """Of nominal: from here on a phase has a voltage."""
 
 
-def lost_phases(site: Site, snapshot: Snapshot) -> tuple[int, ...]:
+def lost_phases(site: Site, meter: Meter) -> tuple[int, ...]:
     """The phases (1 to 3) at which the meter sees no voltage while it sees one at another."""
-    connection = site.connection
-    for meter in site.of(Role.GRID):
-        volts = {
-            phase: snapshot.number(meter.id, point, connection.meter_stale_s) for phase, point in site.once(_points)
-        }
-        told = {phase: value / connection.nominal_voltage_v for phase, value in volts.items() if value is not None}
-        if any(share >= THERE_SHARE for share in told.values()):
-            return tuple(phase for phase, share in told.items() if share < GONE_SHARE)
-    return ()
-
-
-def _points(site: Site) -> tuple[tuple[int, str], ...]:
-    return tuple((phase, f"voltage_l{phase}_v") for phase in range(1, site.connection.phases + 1))
+    nominal_v = site.connection.nominal_voltage_v
+    told = [volts for volts in meter.volts if volts is not None]
+    if not told or min(told) / nominal_v >= GONE_SHARE or max(told) / nominal_v < THERE_SHARE:
+        return ()
+    return tuple([
+        phase
+        for phase, volts in enumerate(meter.volts, 1)
+        if volts is not None and volts / nominal_v < GONE_SHARE
+    ])  # fmt: skip
 
 
 def guarded(

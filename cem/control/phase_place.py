@@ -4,7 +4,7 @@ What is known to draw on a phase is the least that the meter must show there, wh
 clearly less for some seconds, nobody knows any longer where anything single-phase is: then the worst phase counts.
 """
 
-from cem.control.picture import Picture
+from cem.control.picture import ChargerPicture, Picture
 from cem.model.resource import Resource, Role
 from cem.model.site import Site
 from cem.model.values import replace, value
@@ -59,8 +59,11 @@ def _missing(site: Site, picture: Picture, lost: tuple[int, ...]) -> bool:
     unread = len(picture.pvs) < len(site.of(Role.PV)) or len(picture.batteries) < len(site.of(Role.BATTERY))
     if told is None or len(told) != count or count == 1 or lost or unread:
         return False
+    flows = _flows(picture)
+    if max([power_w for _, power_w, phases in flows if phases == 1], default=0.0) < DRAWS_A * volts:
+        return False  # as mostly: nothing says where it is
     least, draws = [0.0] * count, [False] * count
-    for resource, power_w, phases in _flows(picture):
+    for resource, power_w, phases in flows:
         place = site.resource(resource.id).ratings.phase
         if phases > 1:
             least = [amps + power_w / (volts * count) for amps in least]
@@ -73,8 +76,9 @@ def _missing(site: Site, picture: Picture, lost: tuple[int, ...]) -> bool:
 
 
 def _flows(picture: Picture) -> list[tuple[Resource, float, int]]:
-    flows = [(b.resource, b.power_w, b.resource.ratings.phases) for b in picture.batteries]
-    flows += [(c.resource, c.power_w, c.phases) for c in picture.chargers]
-    flows += [(p.resource, p.power_w, p.resource.ratings.phases) for p in picture.pvs]
-    flows += [(s.resource, s.power_w, s.resource.ratings.phases) for s in picture.switched if s.power_w is not None]
+    flows: list[tuple[Resource, float, int]] = []
+    for part in picture.parts:
+        if part.power_w is not None:
+            phases = part.phases if isinstance(part, ChargerPicture) else part.resource.ratings.phases
+            flows.append((part.resource, part.power_w, phases))
     return flows

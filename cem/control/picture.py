@@ -1,5 +1,10 @@
 """The snapshot as numbers: what each resource does now, as far as it is known."""
 
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from cem.control.meter import Meter
 from cem.control.tuning import EV_DRAWS_W
 from cem.model.reading import Snapshot
 from cem.model.resource import Resource, Role
@@ -12,6 +17,9 @@ LATE_S = 0.6
 """So much older than the meter's a power may be before it no longer counts as of the same time."""
 TOGETHER_S = 0.1
 """Values of one message bear the same time."""
+POWER_W: Callable[[Any], float] = attrgetter("power_w")
+BATTERY_POINTS = ("power_w", "soc_pct", "max_charge_w", "max_discharge_w")
+CHARGER_POINTS = ("power_w", "phases", "session_wh", "soc_pct", "limit_a")
 
 
 @value(frozen=True, slots=True)
@@ -100,14 +108,19 @@ class Picture:
     grid_at_s: float | None = None  # when the meter was read, monotonic; None: it is stale
 
     @lazy
+    def parts(self) -> tuple[BatteryPicture | ChargerPicture | PvPicture | SwitchedPicture, ...]:
+        """All of them."""
+        return (*self.batteries, *self.chargers, *self.pvs, *self.switched)
+
+    @lazy
     def pv_w(self) -> float:
         """Sum of the PV systems (negative when generating)."""
-        return sum([pv.power_w for pv in self.pvs])
+        return sum(map(POWER_W, self.pvs))
 
     @lazy
     def ev_w(self) -> float:
         """Sum of the charging points."""
-        return sum([charger.power_w for charger in self.chargers])
+        return sum(map(POWER_W, self.chargers))
 
     @lazy
     def switched_w(self) -> float:
@@ -117,56 +130,42 @@ class Picture:
     @lazy
     def battery_w(self) -> float:
         """Sum of the batteries."""
-        return sum([battery.power_w for battery in self.batteries])
+        return sum(map(POWER_W, self.batteries))
 
 
-def look(site: Site, snapshot: Snapshot, skew_s: float) -> Picture:
+def look(site: Site, snapshot: Snapshot, meter: Meter, skew_s: float) -> Picture:
     """Reads the snapshot; a resource that is stale is left out, so its power counts as part of the load."""
     stale_s = site.connection.device_stale_s
-    pvs = tuple(
+    pvs = tuple([
         PvPicture(r, power)
         for r in site.of(Role.PV)
         if (power := snapshot.number(r.id, "power_w", stale_s)) is not None
-    )
-    batteries = tuple(
+    ])  # fmt: skip
+    batteries = tuple([
         _beside_roof(b, pvs) for r in site.of(Role.BATTERY) if (b := _battery(r, snapshot, stale_s)) is not None
-    )
-    grid_s = min(
-        (age for meter in site.of(Role.GRID) if (age := snapshot.age_s(meter.id, "power_w")) is not None), default=0.0
-    )
-    chargers = tuple(c for r in site.of(Role.EV) if (c := _charger(r, snapshot, stale_s, grid_s)) is not None)
-    grid = _grid_w(site, snapshot)
+    ])  # fmt: skip
+    grid_s = 0.0 if meter.told_at_s is None else snapshot.mono_s - meter.told_at_s
+    chargers = tuple([c for r in site.of(Role.EV) if (c := _charger(r, snapshot, stale_s, grid_s)) is not None])
+    grid = meter.power_w
     load = None
     if grid is not None:
-        load = (
-            grid
-            - sum([b.power_w for b in batteries])
-            - sum([c.power_w for c in chargers])
-            - sum([p.power_w for p in pvs])
-        )
-    switched = tuple(
+        load = grid - sum(map(POWER_W, batteries)) - sum(map(POWER_W, chargers)) - sum(map(POWER_W, pvs))
+    switched = tuple([
         SwitchedPicture(r, snapshot.number(r.id, "power_w", stale_s), snapshot.text(r.id, "state", stale_s))
         for r in site.once(_steered)
-    )
+    ])  # fmt: skip
     return Picture(
         grid,
         load,
         batteries,
         chargers,
         pvs,
-        _skewed(site, snapshot, batteries, skew_s),
+        _skewed(snapshot, meter, batteries, skew_s),
         switched,
-        _phases_a(site, snapshot),
-        _frequency_hz(site, snapshot),
-        None if grid is None else _metered_at_s(site, snapshot),
+        _phases_a(site, meter),
+        _frequency_hz(site, snapshot, meter),
+        None if grid is None else meter.told_at_s,
     )
-
-
-def _metered_at_s(site: Site, snapshot: Snapshot) -> float | None:
-    for meter in site.of(Role.GRID):
-        reading = snapshot.reading(meter.id, "power_w")
-        return None if reading is None else reading.taken_at_s
-    return None
 
 
 def _steered(site: Site) -> tuple[Resource, ...]:
@@ -174,81 +173,72 @@ def _steered(site: Site) -> tuple[Resource, ...]:
     return tuple(one for one in (*site.of(Role.HEAT_PUMP), *site.of(Role.LOAD)) if one.controls)
 
 
-def _phases_a(site: Site, snapshot: Snapshot) -> tuple[float, ...] | None:
+def _phases_a(site: Site, meter: Meter) -> tuple[float, ...] | None:
     """From the powers of the phases, which have a sign; else from their currents, all taken as drawn from the grid."""
-    connection = site.connection
-    for meter in site.of(Role.GRID):
-        found = []
-        for power_point, current_point in site.once(_phase_points):
-            power = snapshot.number(meter.id, power_point, connection.meter_stale_s)
-            current = snapshot.number(meter.id, current_point, connection.meter_stale_s)
-            if power is not None:
-                # the current is what heats the fuse: where both are told, the larger one in the power's direction
-                drawn = max(abs(power) / connection.nominal_voltage_v, abs(current or 0.0))
-                found.append(drawn if power >= 0 else -drawn)
-            elif current is not None:
-                found.append(abs(current))
-            else:
-                return None
-        return tuple(found)
-    return None
+    nominal_v, found = site.connection.nominal_voltage_v, []
+    for power, current in zip(meter.powers_w, meter.currents_a, strict=True):
+        if power is not None:
+            # the current is what heats the fuse: where both are told, the larger one in the power's direction
+            drawn = max(abs(power) / nominal_v, abs(current or 0.0))
+            found.append(drawn if power >= 0 else -drawn)
+        elif current is not None:
+            found.append(abs(current))
+        else:
+            return None
+    return tuple(found) if found else None
 
 
-def _phase_points(site: Site) -> tuple[tuple[str, str], ...]:
-    return tuple((f"power_l{phase}_w", f"current_l{phase}_a") for phase in range(1, site.connection.phases + 1))
-
-
-def _frequency_hz(site: Site, snapshot: Snapshot) -> float | None:
+def _frequency_hz(site: Site, snapshot: Snapshot, meter: Meter) -> float | None:
     """As the grid meter measures it, else an inverter."""
-    for resource in (*site.of(Role.GRID), *site.of(Role.PV)):
+    if meter.frequency_hz is not None and LOWEST_HZ <= meter.frequency_hz <= HIGHEST_HZ:
+        return meter.frequency_hz  # 0: the meter sees no voltage
+    for resource in site.of(Role.PV):
         frequency = snapshot.number(resource.id, "frequency_hz", site.connection.meter_stale_s)
-        if frequency is not None and LOWEST_HZ <= frequency <= HIGHEST_HZ:  # 0: the meter sees no voltage
+        if frequency is not None and LOWEST_HZ <= frequency <= HIGHEST_HZ:
             return frequency
     return None
 
 
-def _grid_w(site: Site, snapshot: Snapshot) -> float | None:
-    for meter in site.of(Role.GRID):
-        return snapshot.number(meter.id, "power_w", site.connection.meter_stale_s)
-    return None
-
-
-def _skewed(site: Site, snapshot: Snapshot, batteries: tuple[BatteryPicture, ...], skew_s: float) -> bool:
+def _skewed(snapshot: Snapshot, meter: Meter, batteries: Sequence[BatteryPicture], skew_s: float) -> bool:
     """Only batteries count: they are what moves because of us, and fast."""
-    for meter in site.of(Role.GRID):
-        grid_age = snapshot.age_s(meter.id, "power_w")
-        ages = [snapshot.age_s(b.resource.id, "power_w") for b in batteries]
-        return grid_age is not None and any(age is not None and abs(age - grid_age) > skew_s for age in ages)
+    if meter.told_at_s is None:
+        return False
+    grid_age_s = snapshot.mono_s - meter.told_at_s
+    for battery in batteries:
+        age_s = snapshot.age_s(battery.resource.id, "power_w")
+        if age_s is not None and abs(age_s - grid_age_s) > skew_s:
+            return True
     return False
 
 
 def _battery(resource: Resource, snapshot: Snapshot, stale_s: float) -> BatteryPicture | None:
-    power = snapshot.number(resource.id, "power_w", stale_s)
-    soc = snapshot.number(resource.id, "soc_pct", stale_s)
+    power, soc, charge_w, discharge_w = snapshot.numbers(resource.id, BATTERY_POINTS, stale_s)
     if power is None or soc is None:
         return None
-    charge = _least(snapshot.number(resource.id, "max_charge_w", stale_s), resource.ratings.max_charge_w)
-    discharge = _least(snapshot.number(resource.id, "max_discharge_w", stale_s), resource.ratings.max_discharge_w)
+    ratings = resource.ratings
+    charge, discharge = _least(charge_w, ratings.max_charge_w), _least(discharge_w, ratings.max_discharge_w)
     return BatteryPicture(resource, power, soc, charge, discharge)
 
 
 def _beside_roof(battery: BatteryPicture, pvs: tuple[PvPicture, ...]) -> BatteryPicture:
     """What the roof behind the same inverter gives, its battery can't: an inverter has one rating for both."""
-    roofs = [pv for pv in pvs if pv.resource.device_id == battery.resource.device_id]
+    device_id = battery.resource.device_id
+    roofs = [pv for pv in pvs if pv.resource.device_id == device_id]
+    if not roofs:
+        return battery
     ratings_w = [pv.resource.ratings.max_generation_w for pv in roofs]
-    if not roofs or None in ratings_w:
+    if None in ratings_w:
         return battery
     left_w = sum([rating_w or 0.0 for rating_w in ratings_w]) + sum([min(0.0, pv.power_w) for pv in roofs])
     return replace(battery, max_discharge_w=min(battery.max_discharge_w, max(0.0, left_w)))
 
 
 def _charger(resource: Resource, snapshot: Snapshot, stale_s: float, grid_s: float) -> ChargerPicture | None:
-    power = snapshot.number(resource.id, "power_w", stale_s)
+    power, told, session_wh, soc_pct, limit_a = snapshot.numbers(resource.id, CHARGER_POINTS, stale_s)
     state = snapshot.text(resource.id, "state", stale_s)
     if power is None or state is None:
         return None
     age_s = snapshot.age_s(resource.id, "power_w") or 0.0
-    told = snapshot.number(resource.id, "phases", stale_s)
     phases = resource.ratings.phases
     if told is not None and 1 <= told <= 3 and state in {"C", "D"} and power > EV_DRAWS_W:
         phases = min(phases, int(told))  # while nothing flows, chargers tell all sorts of numbers
@@ -260,12 +250,12 @@ def _charger(resource: Resource, snapshot: Snapshot, stale_s: float, grid_s: flo
         resource,
         power,
         state,
-        snapshot.number(resource.id, "session_wh", stale_s),
+        session_wh,
         phases,
-        snapshot.number(resource.id, "soc_pct", stale_s),
+        soc_pct,
         None if told is None else int(told),
         draws,
-        snapshot.number(resource.id, "limit_a", stale_s),
+        limit_a,
         age_s - grid_s > LATE_S,
         age_s,
     )
@@ -282,5 +272,6 @@ def _drawn_on(resource: Resource, snapshot: Snapshot, power_w: float, stale_s: f
 
 def _least(reported: float | None, rated: float | None) -> float:
     """The smaller of what the device accepts now and its rating; 0 where neither is known: then it is not driven."""
-    known = [value for value in (reported, rated) if value is not None]
-    return max(0.0, min(known)) if known else 0.0
+    if reported is None or rated is None:
+        return max(0.0, rated or 0.0) if reported is None else max(0.0, reported)
+    return max(0.0, min(reported, rated))

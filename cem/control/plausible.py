@@ -64,36 +64,47 @@ def screen(site: Site, snapshot: Snapshot, before: Mapping[str, Seen]) -> Screen
     dropped: dict[str, Dropped] = {}
     most_w = site.once(most_believed)
     for resource in site.resources:
-        points, last = snapshot.readings.get(resource.id), before.get(resource.id)
+        key = resource.id
+        points, last = snapshot.readings.get(key), before.get(key)
         if not points:
             if last is not None:
-                seen[resource.id] = last
+                seen[key] = last
             continue
-        # of what is not finite the difference to itself is no number
-        bad = [p for p, r in points.items() if isinstance(r.value, float) and r.value - r.value != 0.0]
-        replaced = {p: Reading(resource.id, p, None, points[p].taken_at_s) for p in bad} if bad else {}
+        bad = _not_finite(points)
+        replaced = {p: Reading(key, p, None, points[p].taken_at_s) for p in bad} if bad else {}
         power = None if "power_w" in replaced else _number(points.get("power_w"))
-        why = "" if power is None else _unbelievable(site, resource, points, power, last, most_w[resource.id])
+        why = ""
+        if power is not None and (resource.role is Role.GRID or abs(power) > most_w[key]):
+            why = _unbelievable(site, resource, points, power, last, most_w[key])
         if bad or why:
             dropped |= _dropped(resource, points, last, bad, why, snapshot.mono_s)
+        now = last
         if power is not None and why:
-            notes[resource.id] = why
+            notes[key] = why
             replaced |= _before(resource, points, last)
-            if last is not None:
-                seen[resource.id] = replace(last, doubted_at_s=points["power_w"].taken_at_s, doubted_w=power)
-        elif power is None:
-            if last is not None:
-                seen[resource.id] = last
-        else:
-            now = seen[resource.id] = _follow(resource, points, power, last)
+            now = None if last is None else replace(last, doubted_at_s=points["power_w"].taken_at_s, doubted_w=power)
+        elif power is not None:
+            now = _follow(resource, points, power, last)
             if _stuck(resource, points, now):
-                notes[resource.id] = f"stuck at {power:.0f} W while its energy register moves: taken as silent"
-                replaced["power_w"] = Reading(resource.id, "power_w", None, points["power_w"].taken_at_s)
+                notes[key] = f"stuck at {power:.0f} W while its energy register moves: taken as silent"
+                replaced["power_w"] = Reading(key, "power_w", None, now.taken_at_s)
+        if now is not None:
+            seen[key] = now
         if replaced:
-            changed[resource.id] = {**points, **replaced}
+            changed[key] = {**points, **replaced}
     if changed:
         snapshot = Snapshot(snapshot.mono_s, MappingProxyType({**snapshot.readings, **changed}))
     return Screened(snapshot, MappingProxyType(seen), notes, dropped)
+
+
+def _not_finite(points: Mapping[str, Reading]) -> list[str]:
+    """The points whose value is no finite number: of such a one the difference to itself is none."""
+    found = []
+    for reading in points.values():
+        held = reading.value
+        if isinstance(held, float) and held - held != 0.0:
+            found.append(reading.point)
+    return found
 
 
 def _dropped(
@@ -178,17 +189,16 @@ def _counter(resource: Resource, points: Mapping[str, Reading]) -> float | None:
 
 def _follow(resource: Resource, points: Mapping[str, Reading], power: float, last: Seen | None) -> Seen:
     taken_at_s = points["power_w"].taken_at_s
-    kept = _NO_POINTS
-    if resource.role is Role.GRID:
-        kept = MappingProxyType({point: reading for point, reading in points.items() if point in METER_POINTS})
+    kept = points if resource.role is Role.GRID else _NO_POINTS
     if last is not None and power == last.value:
         return Seen(power, taken_at_s, last.same_since_s, last.counter_wh, kept)
     return Seen(power, taken_at_s, taken_at_s, _counter(resource, points), kept)
 
 
 def _stuck(resource: Resource, points: Mapping[str, Reading], seen: Seen) -> bool:
+    """Whether the energy register tells of another power than the one that has been the same for long."""
     same_s = seen.taken_at_s - seen.same_since_s
-    if seen.counter_wh is None or same_s < FROZEN_AFTER_S:
+    if same_s < FROZEN_AFTER_S or seen.counter_wh is None:
         return False
     counter = _counter(resource, points)
     if counter is None:

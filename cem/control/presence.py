@@ -28,6 +28,7 @@ each answer is a whole listing, which replaces the former; until one came, what 
 from datetime import timedelta
 
 from cem.control.memory import Memory
+from cem.control.meter import Meter
 from cem.model.directive import GridPresence, LinkState
 from cem.model.envelope import SITE
 from cem.model.reading import Snapshot
@@ -43,46 +44,44 @@ ON_GRID = "on_grid"
 NOMINALS_HZ = (50.0, 60.0)
 
 
-def voltage(site: Site, snapshot: Snapshot) -> bool | None:
+def voltage(site: Site, meter: Meter) -> bool | None:
     """Whether the meter sees the grid as it has to be; None: neither that nor clearly gone, or it is silent."""
-    window, shares_pct = site.policy.island, _voltages_pct(site, snapshot)
-    if shares_pct and all(window.low_voltage_pct <= share <= window.high_voltage_pct for share in shares_pct):
-        hertz = [snapshot.number(m.id, "frequency_hz", site.connection.meter_stale_s) for m in site.of(Role.GRID)]
-        return True if all(value is None or _in_window(window, value) for value in hertz) else None
-    idle = _idle(site, snapshot) is True
-    return False if idle and shares_pct and all(share < 100.0 * GONE_SHARE for share in shares_pct) else None
+    window, shares_pct = site.policy.island, _voltages_pct(site, meter)
+    if not shares_pct:
+        return None
+    if window.low_voltage_pct <= min(shares_pct) and max(shares_pct) <= window.high_voltage_pct:
+        return True if meter.frequency_hz is None or _in_window(window, meter.frequency_hz) else None
+    return False if _idle(meter) is True and max(shares_pct) < 100.0 * GONE_SHARE else None
 
 
-def _voltages_pct(site: Site, snapshot: Snapshot) -> tuple[float, ...]:
-    """Of each phase at the meter, of nominal; () unless it tells them all."""
-    connection = site.connection
-    for meter in site.of(Role.GRID):
-        told = [snapshot.number(meter.id, point, connection.meter_stale_s) for point in site.once(_points)]
-        shares_pct = [100.0 * value / connection.nominal_voltage_v for value in told if value is not None]
-        return tuple(shares_pct) if len(shares_pct) == len(told) else ()
-    return ()
+def _voltages_pct(site: Site, meter: Meter) -> list[float]:
+    """Of each phase at the meter, of nominal; [] unless it tells them all."""
+    nominal_v = site.connection.nominal_voltage_v
+    shares_pct = [100.0 * volts / nominal_v for volts in meter.volts if volts is not None]
+    return shares_pct if len(shares_pct) == len(meter.volts) else []
 
 
 def _in_window(window: IslandPolicy, hertz: float) -> bool:
-    off_hz = hertz - min(NOMINALS_HZ, key=lambda nominal: abs(hertz - nominal))
+    low_hz, high_hz = NOMINALS_HZ
+    off_hz = hertz - (low_hz if abs(hertz - low_hz) <= abs(hertz - high_hz) else high_hz)
     return -window.below_hz <= off_hz <= window.above_hz
 
 
-def told(site: Site, snapshot: Snapshot) -> bool | None:
+def told(site: Site, snapshot: Snapshot, meter: Meter) -> bool | None:
     """Whether switch and inverters say that the house hangs on the grid; None: nobody says, or they are not believed.
 
     One that says cut off is enough, unless power flows at the meter: an inverter that left the grid by itself says the
     same of itself.
     """
     stale_s = site.connection.device_stale_s
-    values = [snapshot.number(resource_id, point, stale_s) for resource_id, point in site.once(_sayers)]
-    cut_off = [
-        value == 0.0 if point == ON_GRID else value == 1.0
-        for value, (_, point) in zip(values, site.once(_sayers), strict=True)
-    ]
-    if any(cut_off):
-        return None if _idle(site, snapshot) is False else False
-    return True if any(value is not None for value in values) else None
+    said = None
+    for resource_id, point in site.once(_sayers):
+        value = snapshot.number(resource_id, point, stale_s)
+        if value == (0.0 if point == ON_GRID else 1.0):
+            return None if _idle(meter) is False else False
+        if value is not None:
+            said = True
+    return said
 
 
 def _sayers(site: Site) -> tuple[tuple[str, str], ...]:
@@ -91,39 +90,35 @@ def _sayers(site: Site) -> tuple[tuple[str, str], ...]:
     return (*switches, *((r.id, ON_GRID) for role in (Role.GRID, Role.BATTERY) for r in site.of(role)))
 
 
-def _idle(site: Site, snapshot: Snapshot) -> bool | None:
+def _idle(meter: Meter) -> bool | None:
     """Whether no power flows at the meter; None: it is silent."""
-    for meter in site.of(Role.GRID):
-        power_w = snapshot.number(meter.id, "power_w", site.connection.meter_stale_s)
-        return None if power_w is None else abs(power_w) <= IDLE_W
-    return None
+    return None if meter.power_w is None else abs(meter.power_w) <= IDLE_W
 
 
-def seen(site: Site, inputs: Inputs, memory: Memory) -> bool | None:
+def seen(site: Site, inputs: Inputs, memory: Memory, meter: Meter) -> bool | None:
     """Whether the grid is there at this tick; None: nobody can tell."""
-    snapshot = inputs.snapshot
-    said, volts = told(site, snapshot), voltage(site, snapshot)
+    said, volts = told(site, inputs.snapshot, meter), voltage(site, meter)
     if said is False:
         return False
     if volts is False and not memory.voltage_seen:
         volts = None  # a meter that measures no voltage may well say 0
     if inputs.directive.grid is not GridPresence.UNKNOWN:
         return inputs.directive.grid is not GridPresence.ISLANDED  # somebody knows
-    return volts if _tells(site, snapshot) else True  # without a voltage it is for the others to say
+    return volts if meter.tells_volts else True  # without a voltage it is for the others to say
 
 
-def followed(memory: Memory, site: Site, inputs: Inputs) -> Memory:
+def followed(memory: Memory, site: Site, inputs: Inputs, meter: Meter) -> Memory:
     """The memory with the grid's presence at this tick: `islanded`, since when it is watched, and whether it returned.
 
     `returned` is the occasion of a return in this very tick; '' in all others.
     """
     if not memory.voltage_seen:
-        shares_pct = _voltages_pct(site, inputs.snapshot)
+        shares_pct = _voltages_pct(site, meter)
         if shares_pct and min(shares_pct) >= site.policy.island.low_voltage_pct:
             memory = replace(memory, voltage_seen=True)
     if memory.returned:
         memory = replace(memory, returned="")
-    there, now_s, back_s = seen(site, inputs, memory), inputs.now.mono_s, memory.grid_back_at_s
+    there, now_s, back_s = seen(site, inputs, memory, meter), inputs.now.mono_s, memory.grid_back_at_s
     if there is False:
         already = memory.islanded and back_s is None
         return memory if already else replace(memory, islanded=True, grid_back_at_s=None, grid_back="")
@@ -173,12 +168,3 @@ def waits_for_permission(site: Site, memory: Memory, now_s: float) -> bool:
 def presence(memory: Memory) -> GridPresence:
     """The state in the model's word."""
     return GridPresence.ISLANDED if memory.islanded else GridPresence.CONNECTED
-
-
-def _points(site: Site) -> tuple[str, ...]:
-    return tuple(f"voltage_l{phase}_v" for phase in range(1, site.connection.phases + 1))
-
-
-def _tells(site: Site, snapshot: Snapshot) -> bool:
-    """Whether the meter is one that tells voltages at all."""
-    return any(snapshot.reading(meter.id, point) for meter in site.of(Role.GRID) for point in site.once(_points))

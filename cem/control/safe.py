@@ -81,6 +81,8 @@ def guaranteed(scene: Scene) -> frozenset[str]:
 
 def unmanaged(scene: Scene) -> tuple[str, ...]:
     """The batteries that answer, and that have told their state of charge in this run and do so no more."""
+    if len(scene.picture.batteries) == len(scene.site.of(Role.BATTERY)):
+        return ()
     read = {battery.resource.id for battery in scene.picture.batteries}
     stale_s = scene.site.connection.device_stale_s
     return tuple(

@@ -18,7 +18,7 @@ from cem.control.tuning import EV_FOLLOW_S, EXPORT_MARGIN_W, IMPORT_MARGIN_W, ST
 from cem.model.directive import LinkState
 from cem.model.envelope import Band, Envelope, Rank
 from cem.model.plan import Intent, Slot
-from cem.model.resource import Role
+from cem.model.resource import Resource, Role
 from cem.model.site import Site
 from cem.model.tick import Inputs
 from cem.model.values import lazy, value
@@ -64,17 +64,19 @@ class Scene:
         """The monotonic clock of this tick."""
         return self.inputs.now.mono_s
 
-    @property
-    def unread_cars(self) -> bool:
-        """Whether a charging point can't be read: what its car draws counts as load then."""
+    @lazy
+    def unread_cars(self) -> tuple[Resource, ...]:
+        """The charging points that can't be read: what their cars draw counts as load then."""
+        known = self.site.of(Role.EV)
+        if len(self.picture.chargers) == len(known):
+            return ()
         read = {charger.resource.id for charger in self.picture.chargers}
-        return any(resource.id not in read for resource in self.site.of(Role.EV))
+        return tuple([resource for resource in known if resource.id not in read])
 
     @lazy
     def hidden_car(self) -> bool:
         """Whether a car may be in the load: where none was seen, only if the load has grown by what a car takes."""
-        read = {charger.resource.id for charger in self.picture.chargers}
-        unread = [resource for resource in self.site.of(Role.EV) if resource.id not in read]
+        unread = self.unread_cars
         if not unread:
             return False
         known_w = self.memory.house_w
@@ -97,6 +99,11 @@ class Scene:
     def gone(self) -> bool:
         """The grid's voltage is not there now."""
         return gone(self.memory)
+
+    @lazy
+    def special(self) -> bool:
+        """Whether more than fuses, limits and the sun may bound consumers: an island, a wait, an asked power."""
+        return self.gone or bool(self.waits) or bool(self.inputs.directive.dispatches)
 
     @lazy
     def obliged(self) -> bool:

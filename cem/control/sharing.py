@@ -55,12 +55,8 @@ class Pools:
     def short(self, claim: Claim, units: float, but: frozenset[str] = frozenset()) -> str | None:
         """The first pool that has not so much left, or None; those in `but` are not looked at."""
         for pool, use in claim.use.items():
-            if (
-                use != 0.0
-                and pool not in claim.drains
-                and pool not in but
-                and self.room[pool] + TINY * abs(use) < use * units
-            ):
+            short = self.room[pool] + TINY * abs(use) < use * units
+            if short and use != 0.0 and pool not in claim.drains and pool not in but:
                 return pool
         return None
 
@@ -82,10 +78,14 @@ def share(claims: Iterable[Claim], pools: Pools) -> dict[str, Share]:
         while end < len(ordered) and ordered[end].rank == ordered[start].rank:
             end += 1
         group = ordered[start:end]
+        served = []
         for claim in group:
-            if shares[claim.id].level == 0.0 and claim.most > 0.0:
-                _admit(claim, shares[claim.id], pools)
-        _rise([claim for claim in group if shares[claim.id].level > 0.0], shares, pools)
+            got = shares[claim.id]
+            if got.level == 0.0 and claim.most > 0.0:
+                _admit(claim, got, pools)
+            if got.level > 0.0:
+                served.append(claim)
+        _rise(served, shares, pools)
         start = end
     return shares
 
@@ -101,17 +101,18 @@ def _admit(claim: Claim, got: Share, pools: Pools, but: frozenset[str] = frozens
 
 def _rise(group: Sequence[Claim], shares: dict[str, Share], pools: Pools) -> None:
     """Raises equals by the same amount at a time; a claim that meets an empty pool stops, the others go on."""
-    if not group:
+    active = [claim for claim in group if claim.most - shares[claim.id].level > TINY]
+    if not active:
         return
     level = {claim.id: shares[claim.id].level for claim in group}
     room = dict(pools.room)
-    active = [claim for claim in group if claim.most - level[claim.id] > TINY]
     while active:
         load: dict[str, float] = {}
         for claim in active:
             for pool, use in claim.use.items():
                 load[pool] = load.get(pool, 0.0) + use
-        bounding = {pool for claim in active for pool in claim.bounded_by()}
+        bounded_by = {claim.id: claim.bounded_by() for claim in active}
+        bounding = {pool for bounds in bounded_by.values() for pool in bounds}
         steps = [claim.most - level[claim.id] for claim in active]
         step = min(steps + [max(0.0, room[pool]) / load[pool] for pool in bounding])
         for claim in active:
@@ -122,7 +123,7 @@ def _rise(group: Sequence[Claim], shares: dict[str, Share], pools: Pools) -> Non
         still = [
             claim
             for claim in active
-            if claim.most - level[claim.id] > TINY * max(1.0, claim.most) and empty.isdisjoint(claim.bounded_by())
+            if claim.most - level[claim.id] > TINY * max(1.0, claim.most) and empty.isdisjoint(bounded_by[claim.id])
         ]
         if len(still) == len(active):
             break

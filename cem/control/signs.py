@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import itemgetter
 
 from cem.control.memory import SignMemory
+from cem.control.meter import Meter
 from cem.control.tuning import SIGN_GAP_S, SIGN_SHARE, SIGN_STEP_W, SIGN_STOP_S, SIGN_SURE_TICKS, SIGN_WINDOW_S
 from cem.model.envelope import Envelope, Rank
 from cem.model.reading import Snapshot
@@ -21,32 +23,33 @@ WITH = 0.3
 EVENLY = 2.0
 """It was moved in so many steps of equal size at least: one may be the household's chance."""
 Sample = tuple[float, float, float]
+BATTERIES_W = itemgetter(2)
 
 
-def watch(site: Site, snapshot: Snapshot, before: SignMemory) -> SignMemory:
+def watch(site: Site, snapshot: Snapshot, meter: Meter, before: SignMemory) -> SignMemory:
     """Compares what the batteries have moved in the last seconds with what the meter has, sample by sample.
 
     A household whose load moves as much may look like a reversed meter for one step, not for several in a row and at
     every lag. A slow run away from zero is seen once it has moved by enough to tell.
     """
-    meters, batteries = site.of(Role.GRID), site.of(Role.BATTERY)
-    if not meters or not batteries:
+    batteries = site.of(Role.BATTERY)
+    if not site.of(Role.GRID) or not batteries:
         return before
     stale_s = site.connection.meter_stale_s
-    grid = snapshot.number(meters[0].id, "power_w", stale_s)
     powers = [snapshot.number(b.id, "power_w", stale_s) for b in batteries]
-    reading = snapshot.reading(meters[0].id, "power_w")
-    if grid is None or reading is None or any(p is None for p in powers):
+    grid, at_s, former = meter.power_w, meter.told_at_s, before.samples
+    if grid is None or at_s is None or None in powers:
         return replace(before, samples=(), sure=0)
-    at_s, former = reading.taken_at_s, before.samples
     if former and at_s <= former[-1][0]:
         return before
     if former and at_s - former[-1][0] > SIGN_GAP_S:
         former = ()
-    kept = [sample for sample in former if at_s - sample[0] <= SIGN_WINDOW_S]
-    samples = (*kept, (at_s, grid, sum([p for p in powers if p is not None])))
+    kept = 0
+    while kept < len(former) and at_s - former[kept][0] > SIGN_WINDOW_S:
+        kept += 1
+    samples = (*former[kept:], (at_s, grid, sum([p for p in powers if p is not None])))
     enough_w = max(SIGN_STEP_W, SIGN_SHARE * site.once(_rated_w)) * (1.0 if before.doubt else 2.0)
-    return _judged(replace(before, samples=samples), enough_w)
+    return _judged(before, samples, enough_w)
 
 
 def _rated_w(site: Site) -> float:
@@ -55,19 +58,18 @@ def _rated_w(site: Site) -> float:
     return sum(rated)
 
 
-def _judged(memory: SignMemory, enough_w: float) -> SignMemory:
-    stored = [battery_w for _, _, battery_w in memory.samples]
+def _judged(before: SignMemory, samples: tuple[Sample, ...], enough_w: float) -> SignMemory:
+    stored = [*map(BATTERIES_W, samples)]
     if max(stored) - min(stored) < enough_w:
-        return replace(memory, sure=0)
-    least, most = agreement(memory.samples)
+        return replace(before, samples=samples, sure=0)
+    least, most = agreement(samples)
     if most > 1.0 - WITH:
-        return replace(memory, sure=0, doubt=False)
+        return replace(before, samples=samples, sure=0, doubt=False)
     if least > AGAINST or most > WITH:
-        return replace(memory, sure=0)
-    if memory.sure + 1 < SIGN_SURE_TICKS:
-        return replace(memory, sure=memory.sure + 1)
-    stopped_until_s = memory.samples[-1][0] + SIGN_STOP_S
-    return replace(memory, samples=(), sure=0, stopped_until_s=stopped_until_s, doubt=True)
+        return replace(before, samples=samples, sure=0)
+    if before.sure + 1 < SIGN_SURE_TICKS:
+        return replace(before, samples=samples, sure=before.sure + 1)
+    return replace(before, samples=(), sure=0, stopped_until_s=samples[-1][0] + SIGN_STOP_S, doubt=True)
 
 
 def agreement(samples: Sequence[Sample]) -> tuple[float, float]:

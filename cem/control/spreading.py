@@ -76,7 +76,8 @@ def remembered(
         known = prices if prices.import_per_kwh is not None else memory.prices
         return replace(memory, imposed=imposed, releases=(), prices=known)
     imposed = _imposed(envelopes, memory.imposed, inputs.now.mono_s)
-    begun = [r for side in (IMPORT, EXPORT) if (r := _risen(site, inputs, memory, imposed, side)) is not None]
+    sides = (IMPORT, EXPORT) if memory.imposed else ()
+    begun = [r for side in sides if (r := _risen(site, inputs, memory, imposed, side)) is not None]
     if memory.prices is not None and grid_w is not None:
         begun += _price_over(site, inputs, memory.prices, prices, grid_w)
     if memory.returned:

@@ -1,16 +1,19 @@
 """What the house itself takes, told apart from what we move: meters and devices do not show a change together."""
 
 import math
+from operator import itemgetter
 from types import MappingProxyType
 
 from cem.control.memory import Memory, Metered
 from cem.control.picture import Picture
 from cem.control.tuning import LOAD_SURE_TICKS, METER_LATE_S, SKEW_HOLD_S
+from cem.model.resource import Role
 from cem.model.values import replace
 
 SAME_SHARE = 0.1
 SAME_W = 100.0
 Moved = tuple[tuple[float, float], ...]
+POWER_W = itemgetter(1)
 
 
 def steady(picture: Picture, memory: Memory, now_s: float) -> tuple[Picture, Moved, tuple[float, ...]]:
@@ -22,8 +25,10 @@ def steady(picture: Picture, memory: Memory, now_s: float) -> tuple[Picture, Mov
     While meter and battery were read too far apart the former load stands, but not for long: a battery that is read
     less often than the meter must not hide what the meter shows. What a heat pump or a load tells of itself is sure.
     """
-    lately = tuple(item for item in memory.moved if now_s - item[0] <= METER_LATE_S)
-    moved = (*lately, (now_s, picture.battery_w + picture.ev_w), (now_s, _commanded_w(picture, memory, now_s)))
+    lately, past = memory.moved, 0
+    while past < len(lately) and now_s - lately[past][0] > METER_LATE_S:
+        past += 1
+    moved = (*lately[past:], (now_s, picture.battery_w + picture.ev_w), (now_s, _commanded_w(picture, memory, now_s)))
     if picture.load_w is None:
         return picture, moved, ()
     raw_w = picture.load_w - picture.switched_w
@@ -35,7 +40,7 @@ def steady(picture: Picture, memory: Memory, now_s: float) -> tuple[Picture, Mov
         return picture, moved[-2:], (raw_w,)
     if picture.skewed and memory.load_at_s is not None and now_s - memory.load_at_s <= SKEW_HOLD_S:
         return replace(picture, load_w=known_w + picture.switched_w), moved, raws
-    powers = [power for _, power in moved]
+    powers = [*map(POWER_W, moved)]
     doubt_w, change_w = max(powers) - min(powers), raw_w - known_w
     sure_w = known_w
     if len(raws) == LOAD_SURE_TICKS:
@@ -71,11 +76,8 @@ def as_metered(picture: Picture, memory: Memory) -> tuple[Picture, Metered | Non
 
 def apart(picture: Picture) -> frozenset[str]:
     """What is read now, so that its power is told apart from the rest of the load."""
-    return frozenset(
-        [battery.resource.id for battery in picture.batteries]
-        + [charger.resource.id for charger in picture.chargers]
-        + [switched.resource.id for switched in picture.switched if switched.power_w is not None]
-    )
+    parts = picture.parts
+    return frozenset([p.resource.id for p in parts if p.power_w is not None and p.resource.role is not Role.PV])
 
 
 def _commanded_w(picture: Picture, memory: Memory, now_s: float) -> float:
@@ -83,7 +85,10 @@ def _commanded_w(picture: Picture, memory: Memory, now_s: float) -> float:
     total = sum([memory.batteries_w.get(b.resource.id, b.power_w) for b in picture.batteries])
     for charger in picture.chargers:
         known = memory.chargers.get(charger.resource.id)
-        changed_s = -math.inf if known is None else max(known.offered_at_s, known.switched_at_s)
-        follows = known is not None and now_s - changed_s < known.follows_in_s and charger.state in {"C", "D"}
+        follows = (
+            known is not None
+            and charger.closed
+            and now_s - max(known.offered_at_s, known.switched_at_s) < known.follows_in_s
+        )
         total += known.limit_a * charger.watts_per_amp if known is not None and follows else charger.power_w
     return total

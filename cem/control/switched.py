@@ -39,6 +39,7 @@ ON: Mapping[Control, int] = {Control.LOAD_ON: 1, Control.HEAT_PUMP_SG_READY: SgR
 """From which state on more is taken than by itself."""
 OWN = -1
 """State of a load that is left to itself."""
+OF_SURPLUS, NO_POOLS = frozenset({SURPLUS}), frozenset[str]()
 AS_IT_WAS = "stays as it was until the grid is heard"
 
 
@@ -60,14 +61,15 @@ def moved_w(scene: Scene) -> dict[str, float]:
 
     A heat pump that was locked and draws on finishes its own least run: until then it is load like any other.
     """
-    found = {}
+    found, memories = {}, scene.once(_memories)
     for switched in scene.picture.switched:
-        if _starting(scene, switched) or _runs_on(scene, switched):
+        key = switched.resource.id
+        if _starting(scene, switched) or _runs_on(scene, switched, memories[key]):
             continue
         if switched.power_w is not None:
-            found[switched.resource.id] = max(0.0, switched.power_w)
+            found[key] = max(0.0, switched.power_w)
         elif Control.LOAD_ON in switched.resource.controls:
-            found[switched.resource.id] = switched.rated_w if _memory(scene, switched).state == 1 else 0.0
+            found[key] = switched.rated_w if memories[key].state == 1 else 0.0
     return found
 
 
@@ -83,19 +85,19 @@ def rising_w(scene: Scene, relays: Iterable[SwitchedChoice], memories: Mapping[s
     return sum(found)
 
 
-def _runs_on(scene: Scene, switched: SwitchedPicture) -> bool:
-    memory = _memory(scene, switched)
-    locked = _is_heat_pump(switched) and memory.state == SgReady.LOCKED
+def _runs_on(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory) -> bool:
     draws = switched.power_w is not None and switched.power_w > EV_DRAWS_W
-    return locked and draws and scene.now_s - memory.switched_at_s > LOCK_FOLLOW_S
+    locked = draws and memory.state == SgReady.LOCKED and _is_heat_pump(switched)
+    return locked and scene.now_s - memory.switched_at_s > LOCK_FOLLOW_S
 
 
 def claims(scene: Scene, powers_w: Mapping[str, float], shed: frozenset[str]) -> list[Claim]:
     """What each would take if it may run, and a heat pump's wish for more."""
     result: list[Claim] = []
+    memories = scene.once(_memories)
     for switched in scene.picture.switched:
         key = switched.resource.id
-        memory = _memory(scene, switched)
+        memory = memories[key]
         if key not in powers_w:
             if _is_heat_pump(switched) and not _starting(scene, switched):
                 result.append(_unread_claim(scene, switched, memory, shed))
@@ -105,10 +107,6 @@ def claims(scene: Scene, powers_w: Mapping[str, float], shed: frozenset[str]) ->
         else:
             result.append(_load_claim(scene, switched, memory, powers_w[key], shed))
     return result
-
-
-def _memory(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
-    return scene.once(_memories)[switched.resource.id]
 
 
 def _memories(scene: Scene) -> dict[str, SwitchMemory]:
@@ -129,17 +127,22 @@ def _looked_at(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
     device, now_s = scene.inputs.devices.get(switched.resource.device_id), scene.now_s
     lost = device is not None and _silent(scene, switched) and now_s - device.since_s > SWITCHED_LOST_S
     reached_s = device.since_s if device is not None else LONG_AGO_S
-    # what a former run left counts as switched when this one began, which may be the moment when it was reached
-    untold = all(outcome.resource_id != switched.resource.id for outcome in scene.inputs.outcomes)
-    lost_since = memory.switched_at_s < reached_s or (untold and memory.switched_at_s == reached_s)
-    late = scene.first or now_s - memory.switched_at_s > SWITCHED_LATE_S or lost_since
-    if lost or (switched.state == told and late):
+    if lost or (switched.state == told and (scene.first or _is_late(scene, switched, memory, reached_s))):
         return replace(memory, state=own, switched_at_s=now_s)
     begun_s = scene.memory.begun_at_s
-    away = not _silent(scene, switched) and memory.switched_at_s < reached_s
+    away = memory.switched_at_s < reached_s and not _silent(scene, switched)
     if away and begun_s is not None and reached_s - begun_s > START_S:
         return replace(memory, switched_at_s=reached_s)
     return memory
+
+
+def _is_late(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, reached_s: float) -> bool:
+    """Whether it has had its time to stand as told, or was away since it was told."""
+    if scene.now_s - memory.switched_at_s > SWITCHED_LATE_S or memory.switched_at_s < reached_s:
+        return True
+    # what a former run left counts as switched when this one began, which may be the moment when it was reached
+    untold = all(outcome.resource_id != switched.resource.id for outcome in scene.inputs.outcomes)
+    return untold and memory.switched_at_s == reached_s
 
 
 def _silent(scene: Scene, switched: SwitchedPicture) -> bool:
@@ -187,12 +190,24 @@ def _starting(scene: Scene, switched: SwitchedPicture) -> bool:
     return bool(devices) and switched.resource.device_id not in devices
 
 
-def _claim(scene: Scene, switched: SwitchedPicture, watts: float, key: str = "") -> Claim:
+def _claim(
+    scene: Scene,
+    switched: SwitchedPicture,
+    watts: float,
+    key: str = "",
+    *,
+    may: bool = True,
+    of_the_sun: bool = False,
+    entry: float = 0.0,
+    held: bool = False,
+) -> Claim:
+    """Whether it runs or not; `may` not: it is refused whatever is left. `of_the_sun`: the surplus bounds it."""
     resource = switched.resource
     amperes = watts / (resource.ratings.phases * resource.ratings.nominal_voltage_v)
-    use = use_of(scene.site, resource, watts, amperes, resource.ratings.phases)
-    rank = (USUAL, float(priority(resource)))
-    return Claim(resource.id + key, rank, (0.0,), 1.0, 1.0, use, frozenset({SURPLUS}))
+    use = use_of(scene, resource, watts, amperes, resource.ratings.phases)
+    rank, most = (USUAL, float(priority(resource))), 1.0 if may else 0.0
+    drains = NO_POOLS if of_the_sun else OF_SURPLUS
+    return Claim(resource.id + key, rank, (0.0,), 1.0, most, use, drains, held, NO_POOLS, entry)
 
 
 def _heat_pump_claims(
@@ -201,19 +216,17 @@ def _heat_pump_claims(
     running = power_w > EV_DRAWS_W
     locked = memory.state == SgReady.LOCKED
     need_w = power_w if running else switched.rated_w if locked else 0.0
-    base = _claim(scene, switched, need_w)
-    if switched.resource.id in shed or returning(scene, switched.resource.id):
-        base = replace(base, most=0.0)
-    result = [base]
+    off = switched.resource.id in shed or returning(scene, switched.resource.id)
+    result = [_claim(scene, switched, need_w, may=not off)]
     wants = _wants_more(scene, switched)
     if wants is not None and switched.resource.id not in shed and not locked and not scene.islanded:
-        more = _claim(scene, switched, max(0.0, switched.rated_w - need_w), MORE)
-        boosted = memory.state >= SgReady.RECOMMENDED
-        if wants == "sun":
+        boosted, sun = memory.state >= SgReady.RECOMMENDED, wants == "sun"
+        entry = SURPLUS_ON_SHARE if sun and not boosted else 0.0
+        more = _claim(scene, switched, max(0.0, switched.rated_w - need_w), MORE, of_the_sun=sun, entry=entry)
+        if sun:
             # the sun must bear the whole of it; while it runs, what it draws already counts as borne
             borne_w = 0.5 * switched.rated_w - need_w if boosted else max(1.0, switched.rated_w - need_w)
-            entry = 0.0 if boosted else SURPLUS_ON_SHARE
-            more = replace(more, use={**more.use, SURPLUS: borne_w}, drains=frozenset(), entry=entry)
+            more = replace(more, use={**more.use, SURPLUS: borne_w})
         if not running:
             # it may never start: what others take now comes first, whatever its priority
             more = replace(more, rank=(USUAL, LAST))
@@ -225,9 +238,8 @@ def _unread_claim(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory,
     """A heat pump whose power is not known, or not ours, is load: it may run while the house keeps within its bound."""
     by = scene.band.max_by
     over = by is not None and scene.house_w > scene.band.max_w - scene.margins_w[0]
-    claim = _claim(scene, switched, switched.rated_w if over or memory.state == SgReady.LOCKED else 0.0)
     off = switched.resource.id in shed or returning(scene, switched.resource.id)
-    return replace(claim, most=0.0) if off else claim
+    return _claim(scene, switched, switched.rated_w if over or memory.state == SgReady.LOCKED else 0.0, may=not off)
 
 
 def _wants_more(scene: Scene, switched: SwitchedPicture) -> str | None:
@@ -268,40 +280,40 @@ def _load_claim(
     policy = scene.site.load_policy(switched.resource.id)
     for_s = scene.now_s - memory.switched_at_s
     on = memory.state == 1 if policy.runs is LoadRun.ON_SURPLUS else memory.state != 0
+    watts, wanted, of_the_sun = switched.rated_w, True, False
     if policy.runs is LoadRun.BY_ITSELF:
-        claim = _claim(scene, switched, power_w if on else switched.rated_w)
-        wanted = True
+        watts = power_w if on else switched.rated_w
     else:
-        claim = _claim(scene, switched, switched.rated_w)
         intent = scene.intent(switched.resource.id)
         planned = intent is not None and intent.kind is IntentKind.CHARGE_TO
         wanted = not scene.islanded and not (intent is not None and intent.kind is IntentKind.HOLD)
         felt = comfort(scene, switched.resource)
         wanted = (wanted and felt is not Comfort.WARM) or (felt is Comfort.COLD and not scene.islanded)
-        if not planned and felt is not Comfort.COLD:
-            claim = replace(claim, drains=frozenset(), entry=0.0 if on else SURPLUS_ON_SHARE)
+        of_the_sun = not planned and felt is not Comfort.COLD
     off = switched.resource.id in shed or returning(scene, switched.resource.id)
-    if on and for_s < policy.min_on_s and not off and not scene.islanded:
-        claim, wanted = replace(claim, held=True, drains=frozenset({SURPLUS})), True
+    held = on and for_s < policy.min_on_s and not off and not scene.islanded
+    if held:
+        wanted, of_the_sun = True, False
     if not on and for_s < policy.min_off_s:
         wanted = False
     if not on and _silent(scene, switched):
         wanted = False
     if scene.first and not on and policy.runs is LoadRun.ON_SURPLUS:
         wanted = False
-    return claim if wanted and not off else replace(claim, most=0.0)
+    entry = SURPLUS_ON_SHARE if of_the_sun and not on else 0.0
+    return _claim(scene, switched, watts, may=wanted and not off, of_the_sun=of_the_sun, entry=entry, held=held)
 
 
 def choices(
     scene: Scene, shares: Mapping[str, Share], limits: Limits, shed: frozenset[str], into: dict[str, SwitchMemory]
 ) -> list[SwitchedChoice]:
     """One choice per heat pump and load; `into` takes the new memories."""
-    result = []
+    result, memories = [], scene.once(_memories)
     for switched in scene.picture.switched:
         if _starting(scene, switched):
             continue
         key = switched.resource.id
-        memory = _memory(scene, switched)
+        memory = memories[key]
         got = shares.get(key)
         if Control.HEAT_PUMP_SG_READY in switched.resource.controls:
             choice = _heat_pump(scene, switched, memory, got, shares.get(key + MORE), limits, shed)

@@ -20,7 +20,7 @@ def narrowings(
         term for e in scene.envelopes_of(resource.id) for term in _terms(e, resource.id, source, reason, scene.now)
     ]
     if resource.role is not Role.PV and limits is not None:
-        for pool in use_of(scene.site, resource, 1.0, 1.0, resource.ratings.phases):
+        for pool in use_of(scene, resource, 1.0, 1.0, resource.ratings.phases):
             by = limits.behind.get(pool)
             if by is None or pool in {SITE, SURPLUS, ASKED, ASKED_OF_LOADS}:
                 continue

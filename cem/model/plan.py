@@ -63,7 +63,10 @@ class Plan:
         """The slot that covers an instant, or None outside the plan or after its expiry."""
         if at >= self.expires_at:
             return None
-        return next((slot for slot in self.slots if slot.start <= at < slot.end), None)
+        for slot in self.slots:
+            if slot.start <= at < slot.end:
+                return slot
+        return None
 
 
 @value(frozen=True, slots=True)

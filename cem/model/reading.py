@@ -1,6 +1,6 @@
 """Readings and the frozen process image. No value without its age."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from types import MappingProxyType
 
@@ -45,6 +45,21 @@ class Snapshot:
             return None
         held = reading.value
         return float(held) if isinstance(held, NUMBERS) else None
+
+    def numbers(self, resource_id: str, points: Sequence[str], max_age_s: float) -> list[float | None]:
+        """As `number`, of several points of one resource."""
+        known = self.readings.get(resource_id)
+        if known is None:
+            return [None] * len(points)
+        found: list[float | None] = []
+        now_s = self.mono_s
+        for reading in map(known.get, points):
+            if reading is None or now_s - reading.taken_at_s > max_age_s:
+                found.append(None)
+                continue
+            held = reading.value
+            found.append(float(held) if isinstance(held, NUMBERS) else None)
+        return found
 
     def text(self, resource_id: str, point: str, max_age_s: float) -> str | None:
         """The value if it is text and not older than `max_age_s`, else None."""

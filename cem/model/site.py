@@ -195,10 +195,10 @@ class Site:
 
     def once(self, work: Callable[["Site"], T]) -> T:
         """What a pure function makes of this site: worked out when it is asked for the first time."""
-        known = self._worked_out
-        if work not in known:
-            known[work] = work(self)
-        found: T = known[work]
+        try:
+            found: T = self._worked_out[work]
+        except KeyError:
+            found = self._worked_out[work] = work(self)
         return found
 
     def of(self, role: Role) -> tuple[Resource, ...]:

@@ -38,7 +38,8 @@ else:
             found = one.__dict__[self.name] = self.work(one)
             return found
 
-    _MAKERS: dict[type[Any], Callable[[Any, dict[str, Any]], Any]] = {}
+    _FIELDS: dict[type[Any], tuple[Callable[[Any], tuple[Any, ...]], dict[str, int]]] = {}
+    """Of a class: what gets the values of all its fields, and the place of each by its name."""
 
     def replace(one: Any, /, **changes: Any) -> Any:
         """`dataclasses.replace`, with what it finds out about a class found out once: some five times as fast.
@@ -46,30 +47,24 @@ else:
         Where every given field holds that very object already, the value itself.
         """
         kind = one.__class__
-        maker = _MAKERS.get(kind) or _MAKERS.setdefault(kind, _maker(kind))
-        return maker(one, changes)
+        held, place = _FIELDS.get(kind) or _FIELDS.setdefault(kind, _fields(kind))
+        given = list(held(one))
+        same = True
+        for name, changed in changes.items():
+            at = place[name]
+            if given[at] is not changed:
+                given[at] = changed
+                same = False
+        if same:
+            return one
+        del given[-1]
+        return kind(*given)
 
-    def _maker(kind: type[Any]) -> Callable[[Any, dict[str, Any]], Any]:
+    def _fields(kind: type[Any]) -> tuple[Callable[[Any], tuple[Any, ...]], dict[str, int]]:
         names = [field.name for field in fields(kind)]
         assert all(field.init and not field.kw_only for field in fields(kind))
-        place = {name: index for index, name in enumerate(names)}
         # one name more, as of a single one attrgetter gives no tuple
-        held = attrgetter(*names, names[0])
-
-        def made(one: Any, changes: dict[str, Any]) -> Any:
-            given = list(held(one))
-            same = True
-            for name, changed in changes.items():
-                at = place[name]
-                if given[at] is not changed:
-                    given[at] = changed
-                    same = False
-            if same:
-                return one
-            del given[-1]
-            return kind(*given)
-
-        return made
+        return attrgetter(*names, names[0]), {name: index for index, name in enumerate(names)}
 
 
 __all__ = ["lazy", "replace", "value"]

@@ -16,6 +16,10 @@ WEAR_SHARE = 0.02  # of the median import price, per kWh discharged
 END_SHARE = 0.9  # of what a stored kWh replaces at the median import price; below 1, so that a flat tariff never hoards
 AT_RESERVE = 0.01  # of its capacity: so close below its reserve a battery counts as being there
 AFTERWARDS = 0.5  # weight of a goal that was missed in time: still wanted within the horizon
+EARLY = (
+    0.05  # weight of having it a little before its time, where there is time to spare: no two hours' prices outweigh it
+)
+EARLY_H, EARLY_SHARE = 0.25, 0.05  # so much before, or so much of the hours that it takes: cars wake late and take less
 
 
 def problem_of(request: PlanRequest) -> tuple[Problem, list[str]]:
@@ -226,6 +230,13 @@ def _switches(resource: Resource) -> bool:
     return Control.EV_PHASES in resource.controls
 
 
+def _early(due_h: float, takes_h: float, ends_h: Array, hours: Array) -> Array:
+    """The slots that end some time before a deadline; where too little is to spare, those that begin before it."""
+    early_h = due_h - max(EARLY_H, EARLY_SHARE * takes_h)
+    ends = ends_h <= early_h + 1e-9
+    return (ends if float(hours[ends].sum()) >= takes_h else ends_h - hours < due_h).astype(np.float64)
+
+
 def _car(request: PlanRequest, resource: Resource, need: EvNeed, hours: Array, median_price: float) -> CarPart:
     start, end = request.edges[0], request.edges[-1]
     min_kw, full_kw = car_power_kw(resource)
@@ -238,7 +249,11 @@ def _car(request: PlanRequest, resource: Resource, need: EvNeed, hours: Array, m
         due_h = (need.due - start) / timedelta(hours=1)
         before = np.clip((due_h - (ends_h - hours)) / hours, 0.0, 1.0)
         late = np.maximum(ends_h - hours / 2 - due_h, 0.0) * (before < 1.0)
-        goals = [Goal(energy_kwh, before), Goal(energy_kwh, np.ones(len(hours)), AFTERWARDS)]
+        goals = [
+            Goal(energy_kwh, before),
+            Goal(energy_kwh, np.ones(len(hours)), AFTERWARDS),
+            Goal(energy_kwh, _early(due_h, energy_kwh / max_kw, ends_h, hours), EARLY),
+        ]
         end_value, sip_kwh = 0.0, least_kwh
     elif need.due is not None:
         after_h = (need.due - end) / timedelta(hours=1)

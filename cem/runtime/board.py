@@ -26,7 +26,8 @@ class Board:
     def post(self, readings: Iterable[Reading]) -> None:
         """Takes readings in; an older one never replaces a newer one."""
         told: set[str] = set()
-        resource_id, points, watched = "", dict[str, Reading](), False
+        points: dict[str, Reading] = {}
+        resource_id, watched = "", False
         for reading in readings:
             if reading.resource_id != resource_id:
                 resource_id = reading.resource_id

@@ -36,9 +36,9 @@ class DecisionLog:
         inputs, decision = ticked.inputs, ticked.decision
         essence = (
             decision.mode,
-            *((s.resource_id, s.control, s.rank, s.source, s.value is None) for s in decision.setpoints),
+            *[(s.resource_id, s.control, s.rank, s.source, s.value is None) for s in decision.setpoints],
         )
-        reasons = tuple(s.reason for s in decision.setpoints)
+        reasons = tuple([s.reason for s in decision.setpoints])
         if essence == self._last and reasons == self._last_reasons:
             return
         words = tuple(NUMBER.sub("#", s.reason) for s in decision.setpoints)

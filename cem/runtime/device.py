@@ -26,7 +26,7 @@ from cem.ports import (
 from cem.runtime.board import Board
 from cem.runtime.grid_support import GridSupport
 from cem.runtime.quality import LineQuality
-from cem.runtime.waiting import Signal
+from cem.runtime.waiting import Beat, Signal
 from cem.runtime.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,15 @@ class DeviceTask:
     """Supervises one device. Other devices never notice what happens here."""
 
     def __init__(
-        self, config: DeviceConfig, device: Device, board: Board, store: StateStore, clock: Clock, *, read_only: bool
+        self,
+        config: DeviceConfig,
+        device: Device,
+        board: Board,
+        store: StateStore,
+        clock: Clock,
+        *,
+        read_only: bool,
+        beat: Beat | None = None,
     ) -> None:
         self.config = config
         self.controls: tuple[ControlSpec, ...] = ()
@@ -67,6 +75,7 @@ class DeviceTask:
         self._misses = 0
         self._patience = Patience(CALL_TIMEOUT_S)
         self._open_s = device.opens_within_s + 1.0 if isinstance(device, SpeaksSeldom) else CALL_TIMEOUT_S
+        self._beat = Beat() if beat is None else beat
         self._mail = Signal()
         self._stopping = Signal()
         self._jitter = random.Random(config.id)  # noqa: S311 - spreads retries, no secret
@@ -176,7 +185,7 @@ class DeviceTask:
             if not self._writer.idle(now_s):
                 await self._patience.over(self._writer.write_due())
                 now_s = self._clock.now().mono_s
-            await self._mail.wait(due_s - now_s)
+            await self._mail.wait_beat(self._beat, due_s, now_s)
 
     def _lost(self, error: BaseException) -> float:
         """Counts a miss and says how long to wait; one miss is mended by connecting anew and is no news."""

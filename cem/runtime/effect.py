@@ -36,10 +36,12 @@ class Effect:
     def shows(self, spec: ControlSpec, measured: float, taken_at_s: float, now_s: float) -> bool:
         """Takes one look at a measurement; whether it shows what was told."""
         since_s, self.looked_at_s = taken_at_s - (now_s - self.looked_at_s), now_s
-        ended = sum(later_s < since_s for later_s, _ in self.words[1:])
-        self.words = self.words[ended:]
+        if len(self.words) > 1:
+            ended = sum(later_s < since_s for later_s, _ in self.words[1:])
+            self.words = self.words[ended:]
         values = [value for _, value in self.words]
-        if effective(spec, (min(values), max(values)), measured):
+        told = (values[0], values[0]) if len(values) == 1 else (min(values), max(values))
+        if effective(spec, told, measured):
             self.short_since_s, self.well_at_s = None, taken_at_s
             return True
         if self.short_since_s is None:

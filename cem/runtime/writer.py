@@ -92,9 +92,11 @@ class Writer:
         """
         self._opened_s = self._clock.now().mono_s
         budgets = await self._budgets()
-        self._held = {(spec.resource_id, spec.control): _Held(spec) for spec in controls}
+        before, self._held = self._held, {(spec.resource_id, spec.control): _Held(spec) for spec in controls}
         self._watched = frozenset(spec.effect_point for spec in controls if spec.effect_point is not None)
         for key, held in self._held.items():
+            if key in before and before[key].state in UNHEEDED:
+                held.state = before[key].state  # so it stands on the board, until something else is said
             row = budgets.get(_name(key))
             if isinstance(row, dict):
                 held.budget_day, held.writes_today = str(row.get("day", "")), int(str(row.get("writes", 0)))
@@ -175,8 +177,9 @@ class Writer:
         demanded = demand is not None and (refresh or broken)
         if now.mono_s - held.written_at_s < interval and not demanded:
             return
-        keeps = refreshes_today(spec, now) if changed else 0
-        if not await self._spend(held, now, may_exceed=demanded, keeps=keeps):
+        budget = _budget(spec)
+        keeps = refreshes_today(spec, now) if changed and budget is not None else 0
+        if budget is not None and not await self._spend(held, budget, now, may_exceed=demanded, keeps=keeps):
             spent = "what is left of today's write budget of its flash is needed to keep a value in force"
             used_up = "today's write budget of its flash is used up"
             self._tell(held, WriteState.BLOCKED, value, now, spent if keeps else used_up)
@@ -244,13 +247,8 @@ class Writer:
         held.written, held.effect = None, Effect()  # what follows meanwhile is the other's word
         return True
 
-    async def _spend(self, held: _Held, now: Instant, *, may_exceed: bool, keeps: int = 0) -> bool:
+    async def _spend(self, held: _Held, budget: int, now: Instant, *, may_exceed: bool, keeps: int = 0) -> bool:
         """Counts a write against the budget on disk, before it is made; False where none is left beside `keeps`."""
-        budget = held.spec.daily_budget
-        if held.spec.storage in WEARS_OUT:
-            budget = FLASH_DAILY_BUDGET if budget is None else min(budget, FLASH_DAILY_BUDGET)
-        if budget is None:
-            return True
         today = now.wall.date().isoformat()
         if held.budget_day != today:
             held.budget_day, held.writes_today = today, 0
@@ -279,7 +277,9 @@ class Writer:
         if not held.known and await self._device.read_back(spec.resource_id, spec.control) is None:
             held.known = True
             return
-        await self._spend(held, now, may_exceed=True)  # it wears like any other; holding on would be worse
+        budget = _budget(spec)
+        if budget is not None:  # it wears like any other; holding on would be worse
+            await self._spend(held, budget, now, may_exceed=True)
         await self._device.release(spec.resource_id, spec.control)
         expired = held.setpoint is not None and told(spec, held.setpoint) is not None
         held.known, held.written, held.effect = True, None, Effect()
@@ -349,6 +349,13 @@ class Writer:
 
 def _name(key: Key) -> str:
     return f"{key[0]}/{key[1]}"
+
+
+def _budget(spec: ControlSpec) -> int | None:
+    """The writes a day that its memory bears; None: any number."""
+    if spec.storage not in WEARS_OUT:
+        return spec.daily_budget
+    return FLASH_DAILY_BUDGET if spec.daily_budget is None else min(spec.daily_budget, FLASH_DAILY_BUDGET)
 
 
 def _stale(held: _Held, now_s: float) -> bool:

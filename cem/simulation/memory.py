@@ -111,8 +111,10 @@ class MinuteMemory:
         wall_s = inputs.now.wall.timestamp()
         minute = int(wall_s // 60)
         powers: dict[str, float] = {}
+        readings = inputs.snapshot.readings
         for resource_id, series in self._series.items():
-            reading = inputs.snapshot.reading(resource_id, "power_w")
+            points = readings.get(resource_id)
+            reading = None if points is None else points.get("power_w")
             if reading is not None and isinstance(reading.value, NUMBERS):
                 series.add(minute, reading.taken_at_s, reading.value)
                 powers[resource_id] = reading.value

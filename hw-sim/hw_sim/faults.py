@@ -18,6 +18,7 @@ class Condition:
     refuses_writes: bool = False
     frozen: bool = False  # values stand still, writes are taken without effect
     ineffective: bool = False  # writes are taken without effect, values live
+    timers_lie: bool = False  # its time-outs are taken, read back, and never run out
 
     def __contains__(self, kind: str) -> bool:
         return kind in self.faults
@@ -38,6 +39,7 @@ def condition_of(active: Mapping[str, FaultSpec]) -> Condition:
         refuses_writes="refuse_writes" in active,
         frozen="freeze" in active,
         ineffective="ineffective" in active,
+        timers_lie="lying_timer" in active,
     )
 
 

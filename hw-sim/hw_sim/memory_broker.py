@@ -1,6 +1,7 @@
 """A broker without sockets or threads: delivery by the event loop's call_soon, in the order of publishing."""
 
 import asyncio
+from collections.abc import Callable
 
 from hw_sim.topics import OnConnection, OnMessage, matches
 
@@ -19,10 +20,15 @@ class MemoryClient:
         self._filters: list[str] = []
         self._on_message: OnMessage | None = None
         self._on_connection: OnConnection | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._coming: list[tuple[str, bytes, bool]] = []
 
     async def start(self, on_message: OnMessage, on_connection: OnConnection) -> None:
         """Connects as soon as the broker is up; on_connection comes by the event loop."""
         self._on_message, self._on_connection = on_message, on_connection
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # nothing arrives from one that ended
+            self._loop, self._coming = loop, []
         self.wants = True
         self._broker.join(self)
 
@@ -64,14 +70,29 @@ class MemoryClient:
         self._filters.clear()
         self._broker.forget_ways()
         if self._on_connection is not None:
-            asyncio.get_running_loop().call_soon(self._on_connection, connected)
+            self._soon(self._on_connection, connected)
 
     def takes(self, topic: str) -> bool:
         """For the broker: whether a topic is subscribed to."""
         return self.connected and any(matches(topic_filter, topic) for topic_filter in self._filters)
 
+    def send(self, topic: str, payload: bytes, retained: bool) -> None:
+        """For the broker: a message is on its way to it."""
+        self._coming.append((topic, payload, retained))
+        if len(self._coming) == 1:
+            self._soon(self._arrive)
+
+    def _soon(self, call: Callable[..., None], *given: object) -> None:
+        assert self._loop is not None
+        self._loop.call_soon(call, *given)
+
+    def _arrive(self) -> None:
+        coming, self._coming = self._coming, []
+        for message in coming:
+            self.deliver(*message)
+
     def deliver(self, topic: str, payload: bytes, retained: bool) -> None:
-        """For the broker: hands one message over; one that overtakes a disconnect is lost, as on a socket."""
+        """Hands one message over; one that overtakes a disconnect is lost, as on a socket."""
         if self.connected and self._on_message is not None:
             self._on_message(topic, payload, retained)
 
@@ -104,10 +125,9 @@ class MemoryBroker:
 
     def replay(self, client: MemoryClient, topic_filter: str) -> None:
         """For the client: the retained messages under a filter."""
-        loop = asyncio.get_running_loop()
         for topic, payload in self.retained.items():
             if matches(topic_filter, topic):
-                loop.call_soon(client.deliver, topic, payload, True)
+                client.send(topic, payload, True)
 
     def spread(self, topic: str, payload: bytes, retain: bool) -> None:
         """For the client: keeps and delivers a message; an empty retained payload deletes (MQTT 3.1.1, 3.3.1.3)."""
@@ -120,10 +140,8 @@ class MemoryBroker:
             if len(self._ways) >= _MOST_WAYS:
                 self._ways.clear()
             ways = self._ways[topic] = [client for client in self._clients if client.takes(topic)]
-        if ways:
-            loop = asyncio.get_running_loop()
-            for client in ways:
-                loop.call_soon(client.deliver, topic, payload, False)
+        for client in ways:
+            client.send(topic, payload, False)
 
     def forget_ways(self) -> None:
         """For the client: who hears what has changed."""

@@ -89,13 +89,6 @@ class RegisterBank:
         at = 2 * (address - self.base)
         return int.from_bytes(self.held[at : at + 2], "big") if at >= 0 else 0
 
-    def _range(self, address: int, count: int) -> int:
-        """Where in `held` these registers begin."""
-        at = 2 * (address - self.base)
-        if at < 0 or at + 2 * count > len(self.held):
-            raise ModbusFault(ILLEGAL_ADDRESS)
-        return at
-
     def read(self, address: int, count: int, function: int = READ_HOLDING) -> list[int]:
         """Words from `address` on, whatever the function; raises ModbusFault 2 outside, 3 for more than 125 or none."""
         return list(struct.unpack(f">{count}H", self.read_bytes(address, count, function)))
@@ -104,10 +97,13 @@ class RegisterBank:
         """As `read`, two bytes each, most significant first."""
         if not 1 <= count <= MAX_READ:
             raise ModbusFault(ILLEGAL_VALUE)
-        at = self._range(address, count)
+        begin = 2 * (address - self.base)
+        end = begin + 2 * count
+        if begin < 0 or end > len(self.held):
+            raise ModbusFault(ILLEGAL_ADDRESS)
         if not self.frozen:
             self._refresh(address, address + count - 1)
-        return bytes(self.held[at : at + 2 * count])
+        return bytes(self.held[begin:end])
 
     def write(self, address: int, values: Sequence[int], function: int = WRITE_MANY) -> None:
         """Stores all or none; raises ModbusFault 2 where a register isn't there or is read-only, 3 for a bad value."""
@@ -119,9 +115,11 @@ class RegisterBank:
             raise
 
     def _write(self, address: int, values: Sequence[int]) -> None:
-        if not 1 <= len(values) <= MAX_WRITE or any(not 0 <= v <= 0xFFFF for v in values):
+        if not 1 <= len(values) <= MAX_WRITE or min(values) < 0 or max(values) > 0xFFFF:
             raise ModbusFault(ILLEGAL_VALUE)
-        at = self._range(address, len(values))
+        at = 2 * (address - self.base)
+        if at < 0 or at + 2 * len(values) > len(self.held):
+            raise ModbusFault(ILLEGAL_ADDRESS)
         if self.refuses_writes:
             raise ModbusFault(DEVICE_FAILURE)
         changes = {address + i: value for i, value in enumerate(values)}

@@ -174,10 +174,10 @@ class SimulatedHome:
         front = self.fronts[device_id]
         return front.owned if isinstance(front, ProfiledDevice) else None
 
-    def telling(self, device_id: str) -> frozenset[int]:
-        """Of these, the registers that tell a set point or end one; the others only arm a time-out of the device."""
+    def telling(self, device_id: str) -> dict[str, frozenset[int]]:
+        """Of these, by plant those that tell a set point or end one; others only arm a time-out of the device."""
         front = self.fronts[device_id]
-        return front.telling if isinstance(front, ProfiledDevice) else frozenset()
+        return front.telling if isinstance(front, ProfiledDevice) else {}
 
     def timeouts_s(self, device_id: str) -> dict[str, float]:
         """The plants of a device with a profile that have a time-out of their own, and its seconds."""
@@ -300,9 +300,8 @@ class SimulatedHome:
         for caller in self._calling:
             await caller.stop()
 
-    async def _talk_until(self, due_s: float) -> None:
+    async def _talk_until(self, loop: asyncio.AbstractEventLoop, due_s: float) -> None:
         """Waits for a step of the loop's time; in a long one what speaks by itself says again how things stand."""
-        loop = asyncio.get_running_loop()
         while (left_s := due_s - loop.time()) > _SPEAKS_S:
             await asyncio.sleep(_SPEAKS_S)
             if left_s > 1.5 * _SPEAKS_S:
@@ -319,10 +318,10 @@ class SimulatedHome:
             while True:
                 due += self.step_s
                 if self._answer_s is not None:
-                    await self._talk_until(due - self._answer_s)
+                    await self._talk_until(loop, due - self._answer_s)
                     self.step(self.step_s - self._answer_s, steady=True)
                     await self.follow()
-                await self._talk_until(due)
+                await self._talk_until(loop, due)
                 self.step(self.step_s if self._answer_s is None else self._answer_s)
                 for wired in self._on_pins:
                     wired.send(loop.call_later, self.step_s)

@@ -50,6 +50,35 @@ def test_roof_and_battery_do_not_push_each_other_down_between_two_limits_of_noth
 
 
 @pytest.mark.parametrize(
+    ("state", "roof_w"), [(WriteState.EFFECTIVE, 2500.0), (WriteState.NOT_EFFECTIVE, 700.0)], ids=str
+)
+def test_a_car_that_ended_between_two_limits_of_nothing_closes_no_roof_for_what_the_battery_takes_now(
+    state: WriteState, roof_w: float
+) -> None:
+    """The car took 1.8 kW a moment ago: they are stored from now on, unless the battery is known not to follow."""
+    battery: dict[str, Value] = {"power_w": 200.0, "soc_pct": 50.0, "max_charge_w": 5000.0}
+    image = snapshot({"grid": {"power_w": -1800.0}, "pv": {"power_w": -2500.0}, "battery": battery})
+    memory = Memory(decided_at_s=990.0, batteries_w={"battery": 200.0})
+    outcome = Outcome("battery", Control.BATTERY_SETPOINT_W, state, 200.0, 990.0)
+    asked = replace(inputs(image, directive=Directive(envelopes=(NO_EXPORT, NO_IMPORT))), outcomes=(outcome,))
+    decision, _ = decide(house(GRID, PV, BATTERY), asked, memory)
+    assert watts(decision, "pv") == pytest.approx(roof_w, abs=50.0)
+
+
+@pytest.mark.parametrize(("limits", "amps"), [((NO_IMPORT,), 8.0), ((NO_EXPORT, NO_IMPORT), 0.0)])
+def test_no_car_begins_on_what_an_export_limit_takes_back_at_once(limits: tuple[Envelope, ...], amps: float) -> None:
+    """5.6 kW flow out: where none may, the battery takes them in this tick, and the car's would come from the grid."""
+    battery: dict[str, Value] = {"power_w": 300.0, "soc_pct": 50.0, "max_charge_w": 6000.0}
+    car: dict[str, Value] = {"power_w": 0.0, "state": "B"}
+    image = snapshot({"grid": {"power_w": -5600.0}, "pv": {"power_w": -6400.0}, "battery": battery, "car": car})
+    waiting = {"car": ChargerMemory(0.0, switched_at_s=0.0)}
+    memory = Memory(decided_at_s=990.0, batteries_w={"battery": 300.0}, chargers=waiting)
+    asked = inputs(image, directive=Directive(envelopes=limits))
+    decision, _ = decide(house(GRID, PV, BATTERY, CAR), asked, memory)
+    assert watts(decision, "car") == amps
+
+
+@pytest.mark.parametrize(
     ("state", "told_w"), [(WriteState.EFFECTIVE, (2950.0, 2950.0)), (WriteState.REFUSED, (1900.0, 2950.0))]
 )
 def test_a_roof_makes_up_for_another_that_does_not_follow(state: WriteState, told_w: tuple[float, float]) -> None:

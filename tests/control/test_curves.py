@@ -7,6 +7,7 @@ import pytest
 from cem.control import Memory, decide
 from cem.control.curves import followed
 from cem.control.memory import Volts
+from cem.control.meter import metered
 from cem.model.curve import Curve, CurveOver
 from cem.model.directive import CurveOrder, Directive, GridPresence, PriceWindow
 from cem.model.envelope import SITE, Rank
@@ -110,14 +111,17 @@ def test_the_voltage_is_smoothed_over_ten_seconds_and_forgotten_with_the_curve()
     def at(volts: float, mono_s: float) -> Inputs:
         return inputs(sunny(volts, mono_s=mono_s), directive=by(VOLT_WATT))
 
-    first = followed(HOME, at(240.0, 1000.0), None)
+    def smoothed(seen: Inputs, before: Volts | None) -> Volts | None:
+        return followed(HOME, seen, metered(HOME, seen.snapshot), before)
+
+    first = smoothed(at(240.0, 1000.0), None)
     assert first == Volts(240.0, at(240.0, 1000.0).now.mono_s)
     later = replace(first, at_s=first.at_s - 10.0)
-    second = followed(HOME, at(250.0, 1000.0), later)
+    second = smoothed(at(250.0, 1000.0), later)
     assert second is not None
     assert second.volts == pytest.approx(246.32, abs=0.01)
-    assert followed(HOME, at(250.0, 1000.0), replace(first, at_s=first.at_s - 60.0)) == Volts(250.0, first.at_s)
-    assert followed(HOME, inputs(sunny(250.0)), first) is None
+    assert smoothed(at(250.0, 1000.0), replace(first, at_s=first.at_s - 60.0)) == Volts(250.0, first.at_s)
+    assert smoothed(inputs(sunny(250.0)), first) is None
 
 
 def test_a_curve_is_straight_between_its_points_and_level_beyond() -> None:

@@ -107,6 +107,20 @@ def test_what_a_measured_battery_does_is_not_left_to_the_steered_one() -> None:
     assert [s.resource_id for s in decision.setpoints] == ["second"]
 
 
+@pytest.mark.parametrize("steered", [False, True])
+def test_no_battery_stores_what_another_one_gives_that_does_not_follow(*, steered: bool) -> None:
+    """Of the 4 kW beyond the house 2 are the sun's; the others come out of the battery that nobody holds back."""
+    points = {"grid": {"power_w": -2000.0}, "battery": {"power_w": -2000.0, "soc_pct": 50.0}}
+    points |= {"pv": {"power_w": -3000.0}, "second": {"power_w": 2000.0, "soc_pct": 40.0}}
+    site = house(GRID, PV, BATTERY if steered else MEASURED, SECOND_BATTERY)
+    asked = inputs(snapshot(points))
+    if steered:
+        deaf = Outcome("battery", Control.BATTERY_SETPOINT_W, WriteState.NOT_EFFECTIVE, 0.0, 990.0)
+        asked = replace(asked, outcomes=(deaf,))
+    decision, _ = decide(site, asked, Memory(decided_at_s=999.0, batteries_w={"second": 2000.0}))
+    assert watts(decision, "second") == pytest.approx(2000.0, abs=25.0)
+
+
 def test_the_headline_of_a_battery_that_takes_nothing_is_a_sentence() -> None:
     cold: dict[str, Value] = {"power_w": 0.0, "soc_pct": 50.0, "max_charge_w": 0.0, "max_discharge_w": 5000.0}
     image = snapshot({"grid": {"power_w": -3000.0}, "battery": cold})

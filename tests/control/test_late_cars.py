@@ -43,6 +43,8 @@ def following(limit_a: float, since_s: float) -> Memory:
         (4140.0, 11040.0, 6.0, "C", 25.0, 970.0, 500.0),  # likewise a lower offer
         (11040.0, 0.0, 0.0, "B", 25.0, 976.0, 11540.0),  # nothing is offered to it
         (9040.0, 11040.0, 16.0, "C", 5.0, 900.0, -1500.0),  # nothing to follow: the house it is
+        (30.0, 11040.0, 16.0, "C", 5.0, 900.0, 500.0),  # the house would give but for a car that has left
+        (3000.0, 11040.0, 16.0, "C", 5.0, 900.0, -7540.0),  # that is not what it took
         (11040.0, 0.0, 16.0, "C", 0.0, 995.0, 11540.0),  # told with the meter: it does not draw
     ],
 )

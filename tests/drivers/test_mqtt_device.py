@@ -331,6 +331,23 @@ def test_a_write_that_is_not_confirmed_is_no_answer_and_not_repeated() -> None:
     assert len(_play(act).topics.published) == 1
 
 
+def test_a_word_that_was_not_confirmed_is_sent_anew_whatever_the_charger_reports_since() -> None:
+    """It hangs as it is told, and reports the word afterwards without having followed it."""
+
+    async def act(stage: Stage) -> None:
+        stage.topics.react = lambda _topic, _payload: None
+        await stage.device.open()
+        with pytest.raises(NoAnswer):
+            await stage.device.write("ev", LIMIT, 0)
+        stage.topics.say(f"{BASE}/frc", 1)
+        stage.topics.react = stage.obey
+        await stage.device.write("ev", LIMIT, 0)
+        await stage.device.write("ev", LIMIT, 0)
+        assert _sent(stage) == [("frc", "1"), ("frc", "1")]
+
+    _play(act)
+
+
 def test_releasing_gives_the_charger_back_once() -> None:
     async def act(stage: Stage) -> None:
         await stage.device.open()

@@ -15,7 +15,7 @@ def _breached(excuses: list[Excuse | None], most_s: float = 10.0, grace_s: float
     """What `Breaches` says of a breach that lasts, second by second, with such an excuse each."""
     breaches, excused = Breaches(), Excused()
     said = [
-        breaches.broken("x", True, float(at), most_s, excused, excuse=one, grace=LAG, grace_s=grace_s, amount=at)
+        breaches.broken("x", float(at), most_s, excused, excuse=one, grace=LAG, grace_s=grace_s, amount=at)
         for at, one in enumerate(excuses)
     ]
     return said, excused
@@ -30,8 +30,10 @@ def test_a_breach_is_one_after_its_bound_and_its_grace() -> None:
 def test_a_breach_that_is_over_begins_anew() -> None:
     breaches, excused = Breaches(), Excused()
     for at in range(40):
-        beyond = at % 14 != 0
-        assert not breaches.broken("x", beyond, float(at), 10.0, excused, grace=LAG, grace_s=5.0)
+        if at % 14 == 0:
+            breaches.end("x")
+        else:
+            assert not breaches.broken("x", float(at), 10.0, excused, grace=LAG, grace_s=5.0)
 
 
 def test_an_excuse_for_a_moment_stops_the_clock_and_does_not_set_it_back() -> None:

@@ -76,6 +76,16 @@ def test_the_car_waits_for_cheap_hours_and_keeps_its_minimum() -> None:
     assert any(reason.startswith("Car: charge from the grid 02:30-") for reason in plan.reasons)
 
 
+@pytest.mark.parametrize(("wanted_kwh", "last"), [(8.0, 14), (42.0, 15)])
+def test_a_car_is_ready_a_little_before_its_time_where_there_is_time_to_spare(wanted_kwh: float, last: int) -> None:
+    """The last two quarters before it leaves are the cheapest; without time to spare all of them are used."""
+    need = EvNeed("car", 1e3 * wanted_kwh, START + 16 * STEP)
+    plan = solve(problem(24, price=[0.35] * 12 + [0.20] * 2 + [0.15] * 10, resources=(CAR,), ev=(need,)))
+    slots = [at for at, slot in enumerate(plan.slots) if slot.intents["car"].kind is IntentKind.CHARGE_TO]
+    assert max(slots) == last
+    assert not any("missing" in reason for reason in plan.reasons)
+
+
 def test_a_car_with_enough_sun_takes_only_the_sun() -> None:
     plan = solve(
         problem(16, pv_w=8000.0, load_w=300.0, resources=(CAR, PV), ev=(EvNeed("car", 15e3, START + 16 * STEP),))

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.resource import Control
 from cem.model.setpoint import Health, WriteState
@@ -141,12 +143,20 @@ def test_a_refused_write_is_told_and_tried_again(tmp_path: Path) -> None:
     play(tmp_path, act)
 
 
-def test_what_was_refused_is_told_no_longer_than_it_is_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("away", [False, True], ids=["there", "away_meanwhile"])
+def test_what_was_refused_is_told_no_longer_than_it_is_asked_for(tmp_path: Path, *, away: bool) -> None:
     async def act(bench: Bench) -> None:
         bench.home.faults.inject("battery", "refuse_writes")
         await asyncio.sleep(2)
         await bench.keep_asking("battery", SETPOINT, 2000.0, 5)
         assert bench.outcome("battery").state is WriteState.REFUSED
+        if away:
+            bench.home.faults.clear("battery", "refuse_writes")
+            bench.home.faults.inject("battery", "disconnect")
+            await asyncio.sleep(10)
+            bench.home.faults.clear("battery", "disconnect")
+            await bench.until_health("battery", Health.ONLINE)
+            assert bench.outcome("battery").state is WriteState.REFUSED
         for _ in range(40):
             bench.ask("battery", SETPOINT, None)
             await asyncio.sleep(1)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cem.io.virtual import run_virtual
-from cem.runtime.waiting import Signal
+from cem.runtime.waiting import Beat, Signal
 
 START = datetime(2026, 6, 15, tzinfo=UTC)
 
@@ -42,3 +42,29 @@ def test_a_cancelled_wait_leaves_the_signal_usable() -> None:
         return waiting.cancelled() and await signal.wait(5.0)
 
     assert run_virtual(main(), START)
+
+
+def test_all_who_wait_for_a_beat_go_on_together_and_who_was_called_goes_on_at_once() -> None:
+    async def main() -> list[tuple[str, bool, float]]:
+        loop, beat = asyncio.get_running_loop(), Beat()
+        due_s = loop.time() + 10.0
+        called = Signal()
+        ended: list[tuple[str, bool, float]] = []
+
+        async def one(name: str, signal: Signal, until_s: float) -> None:
+            came = await signal.wait_beat(beat, until_s, loop.time())
+            ended.append((name, came, round(loop.time() - due_s, 3)))
+
+        first = asyncio.create_task(one("cancelled", Signal(), due_s))
+        waits = [one("first", Signal(), due_s), one("called", called, due_s), one("later", Signal(), due_s + 1.0)]
+        tasks = [asyncio.create_task(wait) for wait in waits]
+        await asyncio.sleep(3.0)
+        first.cancel()
+        called.set()
+        await asyncio.sleep(1.0)
+        tasks.append(asyncio.create_task(one("late", Signal(), due_s)))
+        await asyncio.wait([first, *tasks])
+        return ended
+
+    expected = [("called", True, -7.0), ("first", False, 0.0), ("late", False, 0.0), ("later", False, 1.0)]
+    assert run_virtual(main(), START) == expected

@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 from cem.config.schema import ControlTable
 from cem.control import presence, spreading
 from cem.control.memory import Memory
+from cem.control.meter import metered
 from cem.control.prices import Prices
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.directive import Directive, LinkState
@@ -177,7 +178,7 @@ class FleetHouse:
         meter = {"power_w": power_w, "frequency_hz": 50.0, **VOLTAGES_V[self.grid]}
         image = snapshot({GRID.id: meter}, mono_s=now.mono_s)
         inputs = Inputs(now, image, directive)
-        memory = presence.followed(self._memory, self._site, inputs)
+        memory = presence.followed(self._memory, self._site, inputs, metered(self._site, inputs.snapshot))
         envelopes = () if presence.gone(memory) else directive.envelopes
         self._memory = spreading.remembered(self._site, inputs, memory, envelopes, power_w, Prices(None, None))
         self._keeper.note(self._memory, now)

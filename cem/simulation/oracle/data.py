@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from cem.model.resource import Control, Role
-from cem.model.setpoint import Setpoint, WriteState
+from cem.model.setpoint import Setpoint
 from cem.model.site import Site
 from cem.ports import ControlSpec, Storage
 from cem.simulation.oracle.excuses import Excuse
@@ -19,7 +19,6 @@ from cem.simulation.oracle.wires import (
     stray,
     switched,
     wears,
-    written,
 )
 
 CYCLE_SAYS_S = 15.0
@@ -42,6 +41,7 @@ class FreshData:
         self._site = site
         self._bounds = bounds
         self._meters = [r.id for r in site.of(Role.GRID)][:1]
+        self._others = [r.id for r in site.resources if r.role is not Role.GRID]
         self._before: dict[tuple[str, Control], float] = {}
         self._lasts = Lasting()
         self._told = Told()
@@ -59,11 +59,12 @@ class FreshData:
             found.append(Violation(self.name, seen.at_s, f"safe mode within {SAFE_WITHIN_S:g} s", what, seen.words()))
         for setpoint in seen.decision.setpoints:
             why = old.get("") or old.get(setpoint.resource_id)
-            key = f"{setpoint.resource_id} {setpoint.control}"
-            if self._told.once(key, why is not None and not self._less(setpoint)):
-                what = f"{setpoint.resource_id} {setpoint.control} = {setpoint.value}, {why}"
-                allowed = "its safe value, or no more than before"
-                found.append(Violation(self.name, seen.at_s, allowed, what, setpoint.reason))
+            if why is not None or self._told.open:
+                key = f"{setpoint.resource_id} {setpoint.control}"
+                if self._told.once(key, why is not None and not self._less(setpoint)):
+                    what = f"{key} = {setpoint.value}, {why}"
+                    allowed = "its safe value, or no more than before"
+                    found.append(Violation(self.name, seen.at_s, allowed, what, setpoint.reason))
             if setpoint.value is not None:
                 self._before[setpoint.resource_id, setpoint.control] = setpoint.value
         return found
@@ -78,10 +79,10 @@ class FreshData:
             age = float("inf") if age is None else age
             if max(age, silent - 2 * self._bounds.step_s) > self._bounds.meter_stale_s + 1e-6:
                 old[""] = f"the meter is {min(age, 9999):.0f} s old and has been silent for {silent:.0f} s"
-        for resource in self._site.resources:
-            age = seen.inputs.snapshot.age_s(resource.id, "power_w")
-            if resource.role is not Role.GRID and age is not None and age > self._bounds.device_stale_s + 1e-6:
-                old[resource.id] = f"it is {age:.0f} s old"
+        for resource_id in self._others:
+            age = seen.inputs.snapshot.age_s(resource_id, "power_w")
+            if age is not None and age > self._bounds.device_stale_s + 1e-6:
+                old[resource_id] = f"it is {age:.0f} s old"
         return old
 
     def _less(self, setpoint: Setpoint) -> bool:
@@ -127,26 +128,24 @@ class Feeding:
                 allowed = f"{write.device_id}: no write {CYCLE_SAYS_S:g} s after the last completed tick"
                 what = f"a write {seen.at_s - self._ticked_s:.0f} s after it"
                 found.append(Violation(self.name, seen.at_s, allowed, what, seen.words()))
-        return found + [
-            v for device, specs in seen.specs.items() for spec in specs for v in self._gap(seen, device, spec)
-        ]
-
-    def _gap(self, seen: Seen, device_id: str, spec: ControlSpec) -> list[Violation]:
+        if not seen.runs or seen.at_s - self._ticked_s > self._bounds.lag_s:
+            return found
         holding = {b.resource.id for b in seen.facts.batteries if b.held_w is not None and b.obeys}
         holding |= {s.resource.id for s in seen.facts.switched if s.held is not None and s.well}
-        if spec.resource_id not in holding or spec.device_timeout_s is None or not seen.runs:
-            return []
+        for device_id, specs in seen.specs.items():
+            for spec in specs:
+                if spec.resource_id in holding and spec.device_timeout_s is not None:
+                    found += self._gap(seen, device_id, spec, spec.device_timeout_s)
+        return found
+
+    def _gap(self, seen: Seen, device_id: str, spec: ControlSpec, timeout_s: float) -> list[Violation]:
         setpoint = seen.setpoint(spec.resource_id, spec.control)
-        told = {WriteState.ACCEPTED, WriteState.EFFECTIVE}
-        holds = any(
-            o.resource_id == spec.resource_id and o.control is spec.control and o.state in told for o in seen.outcomes
-        )
-        if not holds or setpoint is None or setpoint.value is None or seen.at_s - self._ticked_s > self._bounds.lag_s:
+        if setpoint is None or setpoint.value is None or (spec.resource_id, spec.control) not in seen.effective:
             return []
         gap = seen.at_s - max(self._written_s.get(device_id, seen.at_s), seen.started_s or 0.0)
-        most = spec.device_timeout_s / 2 + 2.0 * self._bounds.step_s + 2.0
-        if spec.device_timeout_s / 2 < gap <= most:
-            seen.excused.take(self.LAG, seen.at_s, gap - spec.device_timeout_s / 2)
+        most = timeout_s / 2 + 2.0 * self._bounds.step_s + 2.0
+        if timeout_s / 2 < gap <= most:
+            seen.excused.take(self.LAG, seen.at_s, gap - timeout_s / 2)
         if not self._told.once(f"{device_id} gap", gap > most):
             return []
         allowed = f"{device_id}: fed every {most:.0f} s"
@@ -160,7 +159,7 @@ def releases(write: Write) -> bool:
             return True
         contact = switched(write.what)
         return write.what.endswith(b"frc/set 0") if contact is None else "toggle_after" not in contact
-    return write.hands_back if write.profiled else not any(written(write.what).values())
+    return write.hands_back if write.profiled else not any(write.words.values())
 
 
 class ArmedFirst:
@@ -185,7 +184,7 @@ class ArmedFirst:
         return [found for write in mine for found in self._write(seen, write)]
 
     def _write(self, seen: Seen, write: Write) -> list[Violation]:
-        words, found = written(write.what), []
+        words, found = write.words, []
         for block in self._blocks.get(write.device_id, ()):
             if block.model not in self.MASTERS:
                 continue
@@ -222,7 +221,7 @@ class AllowList:
                 wrong = [] if words is None else [words]
             else:
                 own = self._allowed.get(write.device_id)
-                wrong = [] if own is None else [str(a) for a in written(write.what) if a not in own]
+                wrong = [] if own is None else [str(a) for a in write.words if a not in own]
             found += [
                 Violation(self.name, seen.at_s, f"{write.device_id}: its own list", what, seen.words())
                 for what in wrong

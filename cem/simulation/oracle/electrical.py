@@ -1,10 +1,12 @@
 """What the wires may carry, and what is guaranteed: fuse, guaranteed minimum, the most restrictive limit."""
 
+from collections.abc import Sequence
+
 from cem.model.envelope import Rank
 from cem.model.resource import Resource, Role
 from cem.model.site import GuaranteedMinimum, Site
 from cem.simulation.oracle.excuses import Breaches, Excuse
-from cem.simulation.oracle.facts import LOCKED, ChargerFact, SwitchedFact
+from cem.simulation.oracle.facts import LOCKED, BatteryFact, ChargerFact, Facts, SwitchedFact
 from cem.simulation.oracle.seen import SAFE_WITHIN_S, Bounds, Lasting, Seen, Told, Violation, Window
 
 PHASES = ("L1", "L2", "L3")
@@ -16,6 +18,44 @@ EACH_CONSUMER_W = 4200.0
 """Paragraph 14a EnWG: what each controllable consumer may always draw (BNetzA BK6-22-300)."""
 SIMULTANEITY = {1: 1.0, 2: 0.8, 3: 0.75, 4: 0.7, 5: 0.65, 6: 0.6, 7: 0.55, 8: 0.5}
 """The factor of the same ruling by the number of controllable consumers; 0.45 from nine on."""
+
+
+Mover = BatteryFact | ChargerFact | SwitchedFact
+
+
+def _phases(part: Mover) -> int:
+    """On how many phases it draws now."""
+    return part.phases if isinstance(part, ChargerFact) else part.resource.ratings.phases
+
+
+def _steered(facts: Facts) -> list[Mover]:
+    """What can be made to take more or less: safe mode leaves heat pumps and loads in their own hands."""
+    safe = facts.meter == "silent"
+    return [part for part in facts.movers if part.obeys and not (safe and isinstance(part, SwitchedFact))]
+
+
+def _free_w(facts: Facts, steered: Sequence[Mover]) -> list[float]:
+    """What flows on each phase without those."""
+    free_w = [*facts.phases_w]
+    for part in steered:
+        phases = _phases(part)
+        share_w, place = part.power_w / max(1, phases), (part.resource.ratings.phase or 1) - 1
+        if phases == 3:
+            free_w = [watts - share_w for watts in free_w]
+        elif place < len(free_w):
+            free_w[place] -= share_w
+    return free_w
+
+
+def _at_least(facts: Facts, steered: Sequence[Mover], index: int) -> bool:
+    """Whether each of them takes nothing on that phase; in safe mode a car has its smallest current."""
+    for part in steered:
+        ratings, phases = part.resource.ratings, _phases(part)
+        elsewhere = phases == 1 and ratings.phase not in {None, index + 1}
+        least_a = ratings.min_current_a if facts.meter == "silent" and isinstance(part, ChargerFact) else 0.0
+        if not elsewhere and part.power_w / max(1, phases) > least_a * facts.voltage_v + IDLE_W:
+            return False
+    return True
 
 
 class Fuse:
@@ -49,16 +89,21 @@ class Fuse:
         """Every phase by three measures: ten minutes, one minute, five seconds."""
         fuse_a = self._site.connection.fuse_a
         blind = self._blind(seen)
+        steered = _steered(seen.facts)
+        free_w = _free_w(seen.facts, steered)
         found = []
         for index, (phase, phase_w) in enumerate(zip(PHASES, seen.facts.phases_w, strict=False)):
             amps = abs(phase_w) / seen.facts.voltage_v
-            excuse = blind or self._excuse(seen, index, fuse_a)
+            excuse = blind or self._excuse(seen, index, free_w[index], steered)
             for share, seconds, key in BANDS[phase]:
-                above_a = amps - share * fuse_a
-                lasts = self._over.broken(
-                    key, above_a > 0.0, seen.at_s, seconds, seen.excused,
-                    excuse=excuse, grace=self.LAG, grace_s=self._bounds.lag_s, amount=above_a,
-                )  # fmt: skip
+                above_a, lasts = amps - share * fuse_a, False
+                if above_a > 0.0:
+                    lasts = self._over.broken(
+                        key, seen.at_s, seconds, seen.excused,
+                        excuse=excuse, grace=self.LAG, grace_s=self._bounds.lag_s, amount=above_a,
+                    )  # fmt: skip
+                else:
+                    self._over.end(key)
                 if self._told.once(key, lasts):
                     found.append(
                         self._broken(seen, f"{phase}: not above {share * fuse_a:.1f} A for {seconds:.0f} s", amps)
@@ -81,22 +126,12 @@ class Fuse:
         silent = seen.facts.meter == "silent" and silent_s <= self._bounds.meter_stale_s + SAFE_WITHIN_S
         return self.SILENT if silent else None
 
-    def _excuse(self, seen: Seen, index: int, fuse_a: float) -> Excuse | None:
-        facts = seen.facts
-        free = facts.phases_w[index]
-        at_least, safe = True, facts.meter == "silent"
-        for part in facts.movers:
-            if not part.obeys or (safe and isinstance(part, SwitchedFact)):
-                continue  # safe mode leaves heat pumps and loads in their own hands, a car its smallest current
-            phases = part.phases if isinstance(part, ChargerFact) else part.resource.ratings.phases
-            share, place = part.power_w / max(1, phases), part.resource.ratings.phase
-            free -= share if phases == 3 or index == (place or 1) - 1 else 0.0
-            least_a = part.resource.ratings.min_current_a if safe and isinstance(part, ChargerFact) else 0.0
-            elsewhere = phases == 1 and place not in {None, index + 1}
-            at_least = at_least and (elsewhere or share <= least_a * facts.voltage_v + IDLE_W)
-        alone = abs(free) / facts.voltage_v > fuse_a
+    def _excuse(self, seen: Seen, index: int, free_w: float, steered: Sequence[Mover]) -> Excuse | None:
+        alone = abs(free_w) / seen.facts.voltage_v > self._site.connection.fuse_a
         alone_s = self._alone.for_s(PHASES[index], alone, seen.at_s)
-        return self.ABOVE if alone and (at_least or alone_s < self._bounds.lag_s) else None
+        if alone and (alone_s < self._bounds.lag_s or _at_least(seen.facts, steered, index)):
+            return self.ABOVE
+        return None
 
     def _broken(self, seen: Seen, allowed: str, amps: float) -> Violation:
         return Violation(self.name, seen.at_s, allowed, f"{amps:.1f} A", seen.words())

@@ -74,10 +74,13 @@ class Breaches:
     def __init__(self) -> None:
         self._open: dict[str, _Breach] = {}
 
+    def end(self, key: str) -> None:
+        """It is within its bound."""
+        self._open.pop(key, None)
+
     def broken(
         self,
         key: str,
-        beyond: bool,
         at_s: float,
         most_s: float,
         excused: Excused,
@@ -87,11 +90,8 @@ class Breaches:
         grace_s: float = 0.0,
         amount: float = 0.0,
     ) -> bool:
-        """Whether it has lasted for longer than `most_s`, and `grace_s` on top of it. What lasts longer than `most_s`
-        and is no breach is counted, as excused by the last excuse, or by the `grace`."""
-        if not beyond:
-            self._open.pop(key, None)
-            return False
+        """It is beyond its bound: whether it has been for longer than `most_s`, and `grace_s` on top of it. What lasts
+        longer than `most_s` and is no breach is counted, as excused by the last excuse, or by the `grace`."""
         now = self._open.setdefault(key, _Breach(at_s, at_s))
         if excuse is None:
             if now.excused_since_s is None:

@@ -1,17 +1,17 @@
 """The only place that knows what the plant's truth looks like: per resource of the site, what is really the case."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from cem.config.sitefile import SiteFile
 from cem.model.resource import Resource, Role
+from cem.model.values import lazy, value
 from cem.simulation.plant import BROKER, BatteryTruth, EvTruth, PvTruth, SimulatedHome, Truth, Wire
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class BatteryFact:
     """A battery, charging positive. `held_w` is what it was told and keeps to; None: it steers itself."""
 
@@ -32,7 +32,7 @@ class BatteryFact:
         return abs(self.power_w) >= 0.9 * most_w - 50.0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ChargerFact:
     """A charging point; `state` is IEC 61851-1's letter, `offered_a` what the pilot says to the car."""
 
@@ -47,7 +47,7 @@ class ChargerFact:
     held_a: float | None = None  # what it was told and keeps to; None: it steers itself, up to its largest current
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RoofFact:
     """A PV system, generating negative; `limit_w` is the bound that its inverter keeps to, a magnitude."""
 
@@ -58,7 +58,7 @@ class RoofFact:
     obeys: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SwitchedFact:
     """A heat pump or a load behind a relay. `state` is an SG Ready state (1 to 4) or a relay's position (0, 1).
 
@@ -74,7 +74,7 @@ class SwitchedFact:
     well: bool  # it can be reached and does what it is told
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=False)
 class Facts:
     """What is the case at one step of the plant. Powers in W, into the terminal positive."""
 
@@ -95,24 +95,39 @@ class Facts:
     grid_there: bool = True  # its voltage; without it the grid's limits mean nothing
     hung: frozenset[str] = frozenset()  # of `unwell`, those that stand still with all that they do, their timers too
 
-    @property
+    @lazy
     def movers(self) -> tuple[BatteryFact | ChargerFact | SwitchedFact, ...]:
         """What can be made to take more or less."""
         batteries: tuple[BatteryFact | ChargerFact | SwitchedFact, ...] = self.batteries
         return batteries + self.chargers + self.switched
 
-    @property
+    @lazy
     def switched(self) -> tuple[SwitchedFact, ...]:
         """Heat pumps and loads."""
         return self.heat_pumps + self.loads
 
-    @property
+    @lazy
+    def roofs_w(self) -> float:
+        """Sum of the PV systems (negative)."""
+        return sum([roof.power_w for roof in self.roofs])
+
+    @lazy
+    def cars_w(self) -> float:
+        """Sum of the charging points."""
+        return sum([charger.power_w for charger in self.chargers])
+
+    @lazy
+    def switched_w(self) -> float:
+        """Sum of heat pumps and loads."""
+        return sum([part.power_w for part in self.switched])
+
+    @lazy
     def uncontrolled_w(self) -> float:
         """What nobody can do anything about now: the load, the sun, and every device that does not obey."""
         stubborn = [p.power_w for p in self.movers if not p.obeys]
-        return self.load_w + sum(roof.power_w for roof in self.roofs) + sum(stubborn)
+        return self.load_w + self.roofs_w + sum(stubborn)
 
-    @property
+    @lazy
     def controlled_import_w(self) -> float:
         """What the devices that obey take now."""
         return sum(max(0.0, p.power_w) for p in self.movers if p.obeys)
@@ -155,7 +170,6 @@ class FactSource:
         }
         self._brokered = frozenset(spec.id for spec in plant.home.device if spec.over_mqtt)
         site = site_file.site
-        self._resources = site.resources
         self._nominal_v = site.connection.nominal_voltage_v
         self._batteries, self._chargers, self._roofs = site.of(Role.BATTERY), site.of(Role.EV), site.of(Role.PV)
         self._zone = ZoneInfo(site.zone)
@@ -165,11 +179,16 @@ class FactSource:
         self._since_s: dict[str, float] = {}  # when a device's last trouble began
         self._back_s: dict[str, float] = {}  # until when it counts as one that does not obey because of that
         response_s = {battery.id: battery.response_s for battery in plant.home.battery}
-        self._takes_s = {
+        takes_s = {
             spec.id: spec.dead_time_s
             + RESPONSES * max((response_s.get(one, 0.0) for one in plant.home.of(spec)), default=0.0)
             for spec in plant.home.device
         }
+        steered = [r for r in site.resources if r.controls]
+        self._takes_s = [(r.device_id, takes_s.get(self._device_of[r.device_id] or "", 0.0)) for r in steered]
+        self._heat_pumps = [r for r in steered if r.role is Role.HEAT_PUMP]
+        self._loads = [r for r in steered if r.role is Role.LOAD]
+        self._plants: dict[str, str] = {}  # of a resource its own, by the resource's id
 
     def simulated(self, device_id: str) -> str | None:
         """The simulated device behind one of the site file's."""
@@ -179,15 +198,13 @@ class FactSource:
         """The facts of a step."""
         broker = self._plant.faults.condition(BROKER).faults.keys()
         dark = DARK if truth.supply == "dark" else NOTHING
-        wrong = {device: self._wrong(truth, sim, broker) | dark for device, sim in self._device_of.items()}
-        unwell = frozenset(device_id for device_id, names in wrong.items() if names)
-        deaf = self._deaf(truth, {device_id: wrong[device_id] for device_id in unwell})
-        obeying = [r.device_id for r in self._resources if r.controls and r.device_id not in deaf]
-        takes_s = [self._takes_s.get(self._device_of[device_id] or "", 0.0) for device_id in obeying]
+        wrong = self._wrong(truth, broker, dark)
+        deaf = self._deaf(truth, wrong)
         self._count_locks(truth)
-        heat_pumps = self._switched(Role.HEAT_PUMP, truth, deaf)
-        loads = self._switched(Role.LOAD, truth, deaf)
-        steered_w = sum(fact.power_w for fact in (*heat_pumps, *loads))
+        relays = {**truth.heat_pump, **truth.relay_load}
+        heat_pumps = tuple([self._switched(r, truth, relays, deaf) for r in self._heat_pumps])
+        loads = tuple([self._switched(r, truth, relays, deaf) for r in self._loads])
+        steered_w = sum([fact.power_w for fact in (*heat_pumps, *loads)])
         return Facts(
             truth.elapsed_s,
             truth.grid_w,
@@ -195,16 +212,16 @@ class FactSource:
             truth.load_w + truth.heat_pump_w + truth.relay_w - steered_w,
             truth.voltages_v[0] or self._nominal_v,  # dark: nothing flows, whatever it is divided by
             truth.frequency_hz,
-            tuple(self._battery(r, truth, r.device_id not in deaf) for r in self._batteries),
-            tuple(self._charger(r, truth, r.device_id not in deaf) for r in self._chargers),
-            tuple(_roof(r, self._own(truth.pv, r), r.device_id not in deaf) for r in self._roofs),
+            tuple([self._battery(r, truth, r.device_id not in deaf) for r in self._batteries]),
+            tuple([self._charger(r, truth, r.device_id not in deaf) for r in self._chargers]),
+            tuple([_roof(r, self._own(truth.pv, r), r.device_id not in deaf) for r in self._roofs]),
             heat_pumps,
             loads,
-            unwell,
+            frozenset(wrong),
             self._meter(wrong),
-            max(takes_s, default=0.0),
+            max([takes_s for device_id, takes_s in self._takes_s if device_id not in deaf], default=0.0),
             truth.supply == "grid",
-            frozenset(device_id for device_id, names in wrong.items() if "freeze" in names),
+            frozenset([device_id for device_id, names in wrong.items() if "freeze" in names]),
         )
 
     def _deaf(self, truth: Truth, wrong: Mapping[str, frozenset[str]]) -> frozenset[str]:
@@ -219,20 +236,17 @@ class FactSource:
             self._back_s[device_id] = max(back_s, at_s + after_s + self._lag_s)
         return frozenset(device_id for device_id, back_s in self._back_s.items() if at_s < back_s)
 
-    def _switched(self, role: Role, truth: Truth, unwell: frozenset[str]) -> tuple[SwitchedFact, ...]:
-        """The heat pumps or loads that the site steers."""
-        found = []
-        for resource in self._resources:
-            if resource.role is not role or not resource.controls:
-                continue
-            simulated = self._device_of.get(resource.device_id) or ""
-            hold = next(iter(truth.devices[simulated].holds.values()))
-            well, state = resource.device_id not in unwell, int(hold.state or 0)
-            power_w = float(self._own({**truth.heat_pump, **truth.relay_load}, resource).power_w)
-            spent = role is Role.HEAT_PUMP and (state == LOCKED or self._lock_spent(truth, resource))
-            held = state if hold.remote else None
-            found.append(SwitchedFact(resource, power_w, state, held, well and not spent, well))
-        return tuple(found)
+    def _switched(
+        self, resource: Resource, truth: Truth, relays: Mapping[str, Any], unwell: frozenset[str]
+    ) -> SwitchedFact:
+        """A heat pump or a load that the site steers."""
+        simulated = self._device_of.get(resource.device_id) or ""
+        hold = next(iter(truth.devices[simulated].holds.values()))
+        well, state = resource.device_id not in unwell, int(hold.state or 0)
+        power_w = float(self._own(relays, resource).power_w)
+        spent = resource.role is Role.HEAT_PUMP and (state == LOCKED or self._lock_spent(truth, resource))
+        held = state if hold.remote else None
+        return SwitchedFact(resource, power_w, state, held, well and not spent, well)
 
     def _count_locks(self, truth: Truth) -> None:
         passed_s = 0.0 if self._read_at_s is None else truth.elapsed_s - self._read_at_s
@@ -243,6 +257,8 @@ class FactSource:
                 self._locked_s[key] = self._locked_s.get(key, 0.0) + passed_s
 
     def _lock_spent(self, truth: Truth, resource: Resource) -> bool:
+        if not self._locked_s:
+            return False
         simulated = self._device_of.get(resource.device_id) or ""
         names = self._plant.fronts[simulated].plants
         today = self._today(truth)
@@ -256,8 +272,12 @@ class FactSource:
         return parts[self._plant_of(parts, resource)]
 
     def _plant_of(self, parts: Mapping[str, Any], resource: Resource) -> str:
-        simulated = self._device_of.get(resource.device_id) or ""
-        return next(plant for plant in self._plant.fronts[simulated].plants if plant in parts)
+        plant = self._plants.get(resource.id)
+        if plant is None:
+            simulated = self._device_of.get(resource.device_id) or ""
+            plant = next(one for one in self._plant.fronts[simulated].plants if one in parts)
+            self._plants[resource.id] = plant
+        return plant
 
     def _battery(self, resource: Resource, truth: Truth, obeys: bool) -> BatteryFact:
         plant = self._plant_of(truth.battery, resource)
@@ -296,15 +316,22 @@ class FactSource:
             told_a if bounds else None,
         )
 
-    def _wrong(self, truth: Truth, simulated: str | None, broker: Collection[str]) -> frozenset[str]:
-        """The names of everything that is wrong with a device now, or with the broker over which it speaks."""
-        if simulated is None:
-            return NOTHING
-        names = truth.devices[simulated].faults
-        return names.union(broker) if broker and simulated in self._brokered else names
+    def _wrong(self, truth: Truth, broker: Collection[str], dark: frozenset[str]) -> dict[str, frozenset[str]]:
+        """The names of everything that is wrong now with devices, or with the broker over which they speak; of those
+        with which something is."""
+        found = {}
+        for device_id, simulated in self._device_of.items():
+            names = dark
+            if simulated is not None:
+                names = truth.devices[simulated].faults | dark
+                if broker and simulated in self._brokered:
+                    names = names.union(broker)
+            if names:
+                found[device_id] = names
+        return found
 
     def _meter(self, wrong: Mapping[str, frozenset[str]]) -> str:
-        names = NOTHING.union(*(wrong[meter] for meter in self._meters))
+        names = NOTHING.union(*(wrong.get(meter, NOTHING) for meter in self._meters))
         if names <= TRUE:
             return "ok"
         if names & SILENT:

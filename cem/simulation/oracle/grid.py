@@ -115,6 +115,8 @@ class GridTruth:
             found.append(("contract", contract, 0.0))
         for line in self._lines:
             found += self._of(line, side, wall, trusted=trusted)
+        if not found and not self._since:
+            return ()
         begun = (started_s or 0.0) + SETTLE_S
         keys = {(source, side, limit) for source, limit, _ in found}
         self._since = {k: v for k, v in self._since.items() if k[1] != side or k in keys}

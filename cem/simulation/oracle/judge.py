@@ -1,11 +1,12 @@
 """The oracle: every invariant at every step of a bench, against the plant's true state."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cem.config.sitefile import SiteFile
 from cem.model.status import Status
+from cem.model.values import replace
 from cem.simulation.harness import Bench, Step
 from cem.simulation.oracle.boxes import BoxTruth
 from cem.simulation.oracle.contactors import Switching
@@ -40,7 +41,7 @@ class _Open:
     """A write whose meaning is not known yet: its place among the writes, and what the device was told before it."""
 
     index: int
-    told: tuple[float | None, float | None]
+    told: dict[str, tuple[float | None, float | None]]
 
 
 class Oracle:
@@ -123,21 +124,25 @@ class Oracle:
         if last is None:
             return
         write, told = self._writes[last.index], self._told(simulated)
+        words = written(write.what)
         holds = [hold for hold in self._plant.fronts[simulated].holds().values() if hold.remote]
-        # arming a time-out is no word on what to do, unless the device does something else after it
-        arms_only = self._plant.telling(simulated).isdisjoint(written(write.what)) and told == last.told
-        held_w, offered_a = told if holds and not arms_only else (None, None)
+        # arming a time-out is no word on what to do, nor is a word to another part of the device, unless it does
+        # something else after it
+        told_apart = self._plant.telling(simulated)
+        new = [
+            word
+            for plant, word in told.items()
+            if holds and (word != last.told.get(plant) or not told_apart.get(plant, frozenset()).isdisjoint(words))
+        ]
+        held_w = next((watts for watts, _ in new if watts is not None), None)
+        offered_a = next((amps for _, amps in new if amps is not None), None)
         self._writes[last.index] = replace(
             write, profiled=True, hands_back=not holds, held_w=held_w, offered_a=offered_a
         )
 
-    def _told(self, simulated: str) -> tuple[float | None, float | None]:
-        """The power (W, charging positive) and the current that a device with a profile is bound to now."""
-        holds = self._plant.fronts[simulated].holds().values()
-        return (
-            next((hold.upper_w for hold in holds if hold.upper_w is not None), None),
-            next((hold.offered_a for hold in holds if hold.offered_a is not None), None),
-        )
+    def _told(self, simulated: str) -> dict[str, tuple[float | None, float | None]]:
+        """The power (W, charging positive) and the current that each part of such a device is bound to now."""
+        return {plant: (hold.upper_w, hold.offered_a) for plant, hold in self._plant.fronts[simulated].holds().items()}
 
     def _step(self, step: Step) -> None:
         if self._next_on_step is not None:

@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, replace
 
+from cem.simulation.oracle.facts import Facts, RoofFact
 from cem.simulation.oracle.seen import Seen
 
 JUMP_W = 100.0
@@ -30,7 +31,7 @@ class Jumps:
 
     def __init__(self, sign: float) -> None:
         self._sign = sign
-        self._before: dict[str, tuple[float, float]] = {}  # W towards the limit, and what of a roof the sun would give
+        self._before: Facts | None = None
         self._house_w: float | None = None
         self._jumps: deque[_Jump] = deque()
         self._lows: deque[tuple[float, float]] = deque()  # when the house stood at what
@@ -38,25 +39,19 @@ class Jumps:
 
     def add(self, seen: Seen, own_w: float) -> None:
         """Takes one step, in which consumers that obey moved towards the limit by `own_w`."""
-        facts, sign = seen.facts, self._sign
-        house_w = sign * (facts.load_w + sum(roof.power_w for roof in facts.roofs))
-        now = {"": (sign * facts.load_w, sign * facts.load_w)}  # the household, which is no resource
-        for roof in facts.roofs:
-            power_w = sign * roof.power_w
-            now[roof.resource.id] = (power_w, -sign * roof.available_w if roof.obeys else power_w)
-        stubborn = {p.resource.id: (sign * p.power_w, sign * p.power_w) for p in facts.movers if not p.obeys}
-        everybody = now | {p.resource.id: (sign * p.power_w, sign * p.power_w) for p in facts.movers}
-        moved_w = sum(self._rise_w(key, *of) for key, of in now.items())
-        part_w = sum(max(0.0, self._rise_w(key, *of)) for key, of in stubborn.items())
+        facts, sign, before = seen.facts, self._sign, self._before or seen.facts
+        house_w = sign * (facts.load_w + facts.roofs_w)
+        moved_w = sign * facts.load_w - sign * before.load_w
+        for roof, former in zip(facts.roofs, before.roofs, strict=True):
+            moved_w += _rise_w(sign, roof, former)
+        part_w = 0.0
+        for part, was in zip(facts.movers, before.movers, strict=True):
+            if not part.obeys:
+                part_w += max(0.0, sign * part.power_w - sign * was.power_w)
         rise_w = max(0.0, moved_w) + part_w + own_w
         if rise_w > JUMP_W and self._house_w is not None:
             self._jumps.append(_Jump(seen.at_s, max(0.0, moved_w), part_w, own_w, self._house_w))
-        self._before, self._house_w = everybody, house_w
-
-    def _rise_w(self, key: str, power_w: float, free_w: float) -> float:
-        power_before_w, free_before_w = self._before.get(key, (power_w, free_w))
-        moved_w, could_w = power_w - power_before_w, free_w - free_before_w
-        return min(moved_w, max(0.0, could_w)) if moved_w > 0.0 else moved_w
+        self._before, self._house_w = facts, house_w
 
     def forget(self, seen: Seen, takes_s: float, *, unseen: bool) -> None:
         """Drops what can have been made up for within `takes_s`; time in which it is `unseen` does not count."""
@@ -80,3 +75,17 @@ class Jumps:
     def own_w(self) -> float:
         """Of that, what consumers that obey began by themselves."""
         return sum(jump.own_w for jump in self._jumps)
+
+
+def _rise_w(sign: float, roof: RoofFact, before: RoofFact) -> float:
+    """By how much a roof moved towards the limit, as far as the sun, and not its bound, has let it."""
+    moved_w = sign * roof.power_w - sign * before.power_w
+    if moved_w <= 0.0:
+        return moved_w
+    free_w, free_before_w = _free_w(sign, roof), _free_w(sign, before)
+    return min(moved_w, max(0.0, free_w - free_before_w))
+
+
+def _free_w(sign: float, roof: RoofFact) -> float:
+    """What it would give without its bound, towards the limit."""
+    return -sign * roof.available_w if roof.obeys else sign * roof.power_w

@@ -1,6 +1,6 @@
 """From start to death: failsafe, first command, hand-back, autonomy, recovery, and the owner's promise."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cem.model.envelope import Rank
 from cem.model.resource import Control, Resource
@@ -8,9 +8,9 @@ from cem.model.setpoint import Health, WriteState
 from cem.model.site import Site
 from cem.ports import ControlSpec
 from cem.simulation.oracle.excuses import Excuse
-from cem.simulation.oracle.facts import BatteryFact, ChargerFact
+from cem.simulation.oracle.facts import BatteryFact, ChargerFact, Facts
 from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
-from cem.simulation.oracle.wires import Block, amps_told, forces_on, storage_share, written
+from cem.simulation.oracle.wires import Block, amps_told, forces_on, storage_share
 
 HANDED_S = 5.0
 """I22: handed back within (10 s at the latest is what a service manager gives)."""
@@ -32,13 +32,16 @@ class Failsafe:
         del site
         self._bounds = bounds
         self._specs: dict[tuple[str, Control], ControlSpec] = {}
+        self._looked_at: dict[str, Sequence[ControlSpec]] = {}  # of each device, as they were last looked at
         self._hung_s: dict[str, float] = {}  # when each device was last seen to hang
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
         """What devices still hold by the time that their timers must have run out."""
-        for specs in seen.specs.values():
-            self._specs.update({(spec.resource_id, spec.control): spec for spec in specs})
+        for device_id, specs in seen.specs.items():
+            if specs is not self._looked_at.get(device_id):  # a device tells its controls whenever it is reached anew
+                self._looked_at[device_id] = specs
+                self._specs.update({(spec.resource_id, spec.control): spec for spec in specs})
         self._hung_s |= dict.fromkeys(seen.facts.hung, seen.at_s)
         if seen.runs or seen.died_s is None:
             return []
@@ -79,8 +82,9 @@ class Bumpless:
         del site, bounds
         self._storage = {d: block for d, own in blocks.items() for block in own if block.model == 124}
         self._started_s: float | None = None
-        self._present: dict[str, float] = {}  # W of a battery, A that a charger offers
-        self._drawn: dict[str, float] = {}  # A, by a car
+        self._before: Facts | None = None  # a step before
+        self._present: dict[str, float] = {}  # then, W of a battery, A that a charger offers
+        self._drawn: dict[str, float] = {}  # then, A, by a car
         self._first: set[str] = set()
         self._empty: set[str] = set()  # charging points at which no car was since the start
 
@@ -92,20 +96,26 @@ class Bumpless:
             self._empty = set()
         found = []
         if seen.runs and self._first:
+            self._recall()
             for battery in seen.facts.batteries:
                 found += self._battery(seen, battery)
             for charger in seen.facts.chargers:
                 found += self._charger(seen, charger)
-        self._present = {b.resource.id: b.power_w for b in seen.facts.batteries}
-        self._present |= {c.resource.id: c.offered_a for c in seen.facts.chargers}
-        self._drawn = {c.resource.id: c.current_a for c in seen.facts.chargers}
+        self._before = seen.facts
         return found
+
+    def _recall(self) -> None:
+        """What was present a step before."""
+        if self._before is not None:
+            self._present = {b.resource.id: b.power_w for b in self._before.batteries}
+            self._present |= {c.resource.id: c.offered_a for c in self._before.chargers}
+            self._drawn = {c.resource.id: c.current_a for c in self._before.chargers}
 
     def _battery(self, seen: Seen, battery: BatteryFact) -> list[Violation]:
         key, ratings, device = battery.resource.id, battery.resource.ratings, battery.resource.device_id
         block = self._storage.get(device)
         mine = [w for w in seen.writes if w.device_id == device and not w.by_topic and not w.former]
-        shares = [s for write in mine if block and (s := storage_share(block, written(write.what))) is not None]
+        shares = [s for write in mine if block and (s := storage_share(block, write.words)) is not None]
         powers = [share * ((ratings.max_charge_w if share > 0 else ratings.max_discharge_w) or 0.0) for share in shares]
         powers += [write.held_w for write in mine if write.held_w is not None]
         if key not in self._first or not powers:
@@ -189,7 +199,7 @@ class HandBack:
         if seen.runs:
             if seen.started_s != self._started_s:
                 self._started_s, self._spoken = seen.started_s, set()
-            self._spoken |= {write.device_id for write in seen.writes if not write.former}
+            self._spoken.update([write.device_id for write in seen.writes if not write.former])
             self._ran_s = seen.runs_for_s()
         if seen.runs or not seen.handed_back or seen.died_s is None or seen.at_s - seen.died_s <= HANDED_S:
             self._told = Told()
@@ -241,8 +251,9 @@ class Autonomy:
 
     def observe(self, seen: Seen) -> list[Violation]:
         """Whose decisions are taken while the clock is not to be trusted."""
-        planned = [s for s in (seen.decision.setpoints if seen.decision is not None else ()) if s.source == "plan"]
-        wrong = bool(planned) and not seen.trusted and seen.runs
+        setpoints = () if seen.trusted or seen.decision is None else seen.decision.setpoints
+        planned = [setpoint for setpoint in setpoints if setpoint.source == "plan"]
+        wrong = bool(planned) and seen.runs
         if not self._told.once("plan", self._lasts.for_s("plan", wrong, seen.at_s) > self._bounds.lag_s):
             return []
         return [Violation(self.name, seen.at_s, "no schedule without a trusted clock", planned[0].reason, seen.words())]

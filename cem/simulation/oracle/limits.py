@@ -127,10 +127,12 @@ class _SiteLimit:
             self._under_w, self._under_s = limit, seen.at_s
         under_s = seen.at_s - self._under_s
         follow_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
+        if self.side != "import" or not seen.facts.chargers:
+            return 0.0
         outcomes = () if seen.inputs is None else seen.inputs.outcomes
         found_out = {outcome.resource_id for outcome in outcomes if outcome.state is WriteState.NOT_EFFECTIVE}
         taken_w = 0.0
-        for car in seen.facts.chargers if self.side == "import" else ():
+        for car in seen.facts.chargers:
             key = car.resource.id
             heedless_s = self._heedless.for_s(key, not car.obeys, seen.at_s)
             known_s = self._found_out.for_s(key, key in found_out, seen.at_s)
@@ -208,7 +210,7 @@ class ImportLimit(_SiteLimit):
             and seen.at_s - self._stood[part.resource.id][1] >= OWN_HANDS_S
         ]  # fmt: skip
         rises = [part.power_w - before.get(part.resource.id, part.power_w) for part in free]
-        return sum(watts for watts in rises if watts > JUMP_W)
+        return sum([watts for watts in rises if watts > JUMP_W])
 
     def _power_w(self, seen: Seen) -> float:
         return seen.facts.grid_w
@@ -226,7 +228,7 @@ class ImportLimit(_SiteLimit):
 
     def _given_up_w(self, seen: Seen) -> float:
         """What those take that obey again and were found out not to follow: they are tried again within 5 min (F13)."""
-        given_up = {o.resource_id for o in seen.outcomes if o.state is WriteState.NOT_EFFECTIVE}
+        given_up = seen.ineffective
         follow_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
         taken_w = 0.0
         parts: tuple[ChargerFact | BatteryFact, ...] = (*seen.facts.chargers, *seen.facts.batteries)
@@ -272,11 +274,15 @@ class ExportLimit(_SiteLimit):
             over_w, excuse = 0.0, None
         else:
             over_w = -seen.facts.grid_w - IDLE_W
-            excuse = self.ABOVE if over_w <= max(0.0, self._most_w(seen)) else None
-        lasts = self._over.broken(
-            "zero", over_w > 0.0, seen.at_s, 5.0, seen.excused,
-            excuse=excuse, grace=self.RAMP, grace_s=self._bounds.lag_s, amount=over_w,
-        )  # fmt: skip
+            excuse = self.ABOVE if 0.0 < over_w <= max(0.0, self._most_w(seen)) else None
+        lasts = False
+        if over_w > 0.0:
+            lasts = self._over.broken(
+                "zero", seen.at_s, 5.0, seen.excused,
+                excuse=excuse, grace=self.RAMP, grace_s=self._bounds.lag_s, amount=over_w,
+            )  # fmt: skip
+        else:
+            self._over.end("zero")
         if self._zero_told.once("zero", lasts):
             exported = f"{-seen.facts.grid_w:.0f} W"
             found.append(Violation(self.name, seen.at_s, "no export above 100 W for 5 s", exported, seen.words()))
@@ -292,16 +298,18 @@ class ExportLimit(_SiteLimit):
             key: before[key][0] - power_w for key, (power_w, state) in self._drew.items()
             if key in before and state == before[key][1] and before[key][0] - power_w > JUMP_W
         }  # fmt: skip
+        most_w, grid_w = seen.limit_w("import"), self._grid_w
+        self._grid_w = seen.facts.grid_w
+        if not less_w:
+            return 0.0
         # a car that follows its offer takes it as a whole
         followed = {
             c.resource.id for c in cars
             if c.state != "A" and c.power_w >= c.offered_a * max(1, c.phases) * volts - JUMP_W
         }  # fmt: skip
-        most_w, grid_w = seen.limit_w("import"), self._grid_w
-        self._grid_w = seen.facts.grid_w
         early_w = float("inf") if most_w is None else max(0.0, most_w - grid_w)
-        told_w = sum(watts for key, watts in less_w.items() if key in followed)
-        by_itself_w = sum(watts for key, watts in less_w.items() if key not in followed)
+        told_w = sum([watts for key, watts in less_w.items() if key in followed])
+        by_itself_w = sum([watts for key, watts in less_w.items() if key not in followed])
         return by_itself_w + max(0.0, told_w - early_w)  # so far the panels could be closed before it
 
     def _power_w(self, seen: Seen) -> float:

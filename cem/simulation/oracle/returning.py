@@ -42,7 +42,7 @@ class Return:
             return []
         back_s, flowed_w, had_w = self._back
         # what nobody controls moves meanwhile, and the ramp begins at what flows when the grid counts as back
-        flowed_w = max(flowed_w, facts.load_w + sum(roof.power_w for roof in facts.roofs) + had_w)
+        flowed_w = max(flowed_w, facts.load_w + facts.roofs_w + had_w)
         self._back = (back_s, flowed_w, had_w)
         rises_w = max(0.0, at_s - back_s - self._stable_s + self._lag_s) * self._ramp_w_per_s
         if flowed_w + rises_w > self._most_w:

@@ -2,23 +2,26 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from cem.model.resource import Control
-from cem.model.setpoint import Decision, Mode, Outcome, Setpoint
+from cem.model.setpoint import Decision, Mode, Outcome, Setpoint, WriteState
 from cem.model.site import Site
 from cem.model.status import Status
 from cem.model.tick import Inputs
+from cem.model.values import lazy, value
 from cem.ports import ControlSpec
 from cem.simulation.oracle.excuses import Excused
 from cem.simulation.oracle.facts import Facts
+from cem.simulation.oracle.wires import written
 
+TAKEN = frozenset({WriteState.ACCEPTED, WriteState.EFFECTIVE})
 SAFE_WITHIN_S = 60.0
 """F1: safe mode for what depended on a silent device."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Violation:
     """One promise that was broken, once: from when, what was allowed, what was seen, and what was decided last."""
 
@@ -34,7 +37,7 @@ class Violation:
         return f"{self.invariant} at {self.at_s:.0f} s: allowed {self.allowed}; seen {self.seen}{end}"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TrueLimit:
     """A limit of one side that really holds for this gateway, a magnitude, and since when it must be kept to."""
 
@@ -43,7 +46,7 @@ class TrueLimit:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=False)
 class Write:
     """Something that went out to a device of the site: the register writes, or the topic with its payload."""
 
@@ -57,8 +60,13 @@ class Write:
     offered_a: float | None = None  # of such a device: what its car is told after it
     former: bool = False  # by a gateway that had ended by the time of the step
 
+    @lazy
+    def words(self) -> Mapping[int, int]:
+        """What it writes into registers: address to word."""
+        return written(self.what)
 
-@dataclass(frozen=True, slots=True)
+
+@value(frozen=True, slots=False)
 class Seen:
     """One step of the plant with everything around it. Seconds count from the plant's start.
 
@@ -85,7 +93,7 @@ class Seen:
     decisions: tuple[Decision, ...] = ()  # all since the step before, the oldest first
     excused: Excused = field(default_factory=Excused)  # of the whole run, in which the judges count what they let pass
 
-    @property
+    @lazy
     def runs(self) -> bool:
         """Whether a gateway runs."""
         return self.started_s is not None
@@ -96,9 +104,28 @@ class Seen:
 
     def setpoint(self, resource_id: str, control: Control | None = None) -> Setpoint | None:
         """The last decision's set point of a resource."""
-        return None if self.decision is None else setpoint_in(self.decision, resource_id, control)
+        return self._setpoints.get((resource_id, control))
 
-    @property
+    @lazy
+    def _setpoints(self) -> Mapping[tuple[str, Control | None], Setpoint]:
+        """The last decision's by resource and control, and the first of each resource."""
+        found: dict[tuple[str, Control | None], Setpoint] = {}
+        for setpoint in () if self.decision is None else self.decision.setpoints:
+            found.setdefault((setpoint.resource_id, None), setpoint)
+            found.setdefault((setpoint.resource_id, setpoint.control), setpoint)
+        return found
+
+    @lazy
+    def effective(self) -> frozenset[tuple[str, Control]]:
+        """What has taken its last word."""
+        return frozenset([(o.resource_id, o.control) for o in self.outcomes if o.state in TAKEN])
+
+    @lazy
+    def ineffective(self) -> frozenset[str]:
+        """The resources that the house says do not follow."""
+        return frozenset([o.resource_id for o in self.outcomes if o.state is WriteState.NOT_EFFECTIVE])
+
+    @lazy
     def safe(self) -> bool:
         """Whether the last decision was made in safe mode."""
         return self.decision is not None and self.decision.mode is Mode.SAFE
@@ -106,6 +133,8 @@ class Seen:
     def limit_w(self, side: str, margin_s: float = 0.0) -> float | None:
         """The strictest limit of "import" or "export" that has been due for `margin_s`; None: none is."""
         limits = self.imports if side == "import" else self.exports
+        if not limits:
+            return None
         return min((limit.limit_w for limit in limits if self.at_s - limit.due_s >= margin_s), default=None)
 
     def words(self, resource_id: str | None = None) -> str:
@@ -118,12 +147,15 @@ class Seen:
         return f"{setpoint.resource_id} {setpoint.control} = {setpoint.value}: {setpoint.reason}"
 
 
-def setpoint_in(decision: Decision, resource_id: str, control: Control | None = None) -> Setpoint | None:
-    """A decision's set point of a resource."""
-    return next((s for s in decision.setpoints if s.resource_id == resource_id and control in {None, s.control}), None)
+def setpoint_in(decision: Decision, resource_id: str) -> Setpoint | None:
+    """A decision's first set point of a resource."""
+    for setpoint in decision.setpoints:
+        if setpoint.resource_id == resource_id:
+            return setpoint
+    return None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Bounds:
     """The judge's parameters of a site; proposed defaults of the reliability paper."""
 
@@ -159,17 +191,17 @@ class Told:
     """Says a lasting breach once: a new breach only counts after the former has ended."""
 
     def __init__(self) -> None:
-        self._open: set[str] = set()
+        self.open: set[str] = set()  # the breaches that last
 
     def once(self, key: str, broken: bool) -> bool:
-        """Whether this breach is news."""
+        """Whether this breach is news. Where none lasts, what is not broken need not be said."""
         if not broken:
-            if self._open:
-                self._open.discard(key)
+            if self.open:
+                self.open.discard(key)
             return False
-        if key in self._open:
+        if key in self.open:
             return False
-        self._open.add(key)
+        self.open.add(key)
         return True
 
 

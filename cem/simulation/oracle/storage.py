@@ -5,12 +5,12 @@ from collections import deque
 from cem.model.plan import IntentKind
 from cem.model.request import RequestKind
 from cem.model.resource import Control
-from cem.model.setpoint import Health, Setpoint, WriteState
+from cem.model.setpoint import Health, Setpoint
 from cem.model.site import Site
 from cem.simulation.oracle.excuses import Breaches, Excuse
 from cem.simulation.oracle.facts import BatteryFact
 from cem.simulation.oracle.limits import TRIED_AGAIN_S
-from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
+from cem.simulation.oracle.seen import TAKEN, Bounds, Lasting, Seen, Told, Violation
 
 MOVES_W = 100.0
 """A battery below this power stands still."""
@@ -58,12 +58,15 @@ class Reserve:
                 self._locked.discard(key)
             if not battery.obeys:
                 self._deaf_s[key] = seen.at_s
-            below = key in self._locked and battery.power_w < -MOVES_W
-            lasts = self._breaches.broken(
-                key, below, seen.at_s, 10.0, seen.excused,
-                excuse=self._excuse(seen, battery), grace=self.LAG, grace_s=self._bounds.lag_s,
-                amount=-battery.power_w,
-            )  # fmt: skip
+            lasts = False
+            if key in self._locked and battery.power_w < -MOVES_W:
+                lasts = self._breaches.broken(
+                    key, seen.at_s, 10.0, seen.excused,
+                    excuse=self._excuse(seen, battery), grace=self.LAG, grace_s=self._bounds.lag_s,
+                    amount=-battery.power_w,
+                )  # fmt: skip
+            else:
+                self._breaches.end(key)
             if self._told.once(key, lasts):
                 allowed = f"{key}: no discharge, reserve {reserve:g} %, until {reserve + 2:g} %"
                 what = f"{-battery.power_w:.0f} W out at {battery.soc_pct:.1f} %"
@@ -88,7 +91,7 @@ def grace_s(bounds: Bounds) -> float:
 
 def _given_up(seen: Seen, battery_id: str) -> bool:
     """Whether the house says that the battery does not follow."""
-    return any(o.resource_id == battery_id and o.state is WriteState.NOT_EFFECTIVE for o in seen.outcomes)
+    return battery_id in seen.ineffective
 
 
 def _reserve_pct(site: Site, seen: Seen, battery_id: str) -> float:
@@ -125,6 +128,8 @@ class DeviceEnvelope:
         found = []
         for setpoint in seen.decision.setpoints if seen.decision is not None else ():
             allowed = self._allowed(seen, setpoint)
+            if allowed is None and not self._told.open:
+                continue
             if self._told.once(f"{setpoint.resource_id} decided", allowed is not None):
                 assert allowed is not None
                 what = f"{setpoint.value:g} decided"
@@ -150,7 +155,7 @@ class DeviceEnvelope:
             rated = ratings.max_charge_w if value > 0 else ratings.max_discharge_w
             assert seen.inputs is not None
             now = seen.inputs.snapshot.number(setpoint.resource_id, side, self._bounds.device_stale_s)
-            most = min((w for w in (rated, now) if w is not None), default=0.0)
+            most = min([w for w in (rated, now) if w is not None], default=0.0)
             return None if abs(value) <= most + 1.0 else f"{setpoint.resource_id}: {side} {most:.0f}"
         if setpoint.control is Control.PV_LIMIT_W:
             most = ratings.max_generation_w or float("inf")
@@ -165,16 +170,13 @@ class DeviceEnvelope:
 
 
 def _told_w(seen: Seen, battery: BatteryFact) -> float | None:
-    outcome = next(
-        (o for o in seen.outcomes if o.resource_id == battery.resource.id and o.control is Control.BATTERY_SETPOINT_W),
-        None,
-    )
     state = seen.inputs.devices.get(battery.resource.device_id) if seen.inputs is not None else None
     if not seen.runs or state is None or state.health is not Health.ONLINE:
         return None
-    if outcome is None or outcome.state not in {WriteState.ACCEPTED, WriteState.EFFECTIVE}:
-        return None
-    return outcome.value
+    for outcome in seen.outcomes:
+        if outcome.resource_id == battery.resource.id and outcome.control is Control.BATTERY_SETPOINT_W:
+            return outcome.value if outcome.state in TAKEN else None
+    return None
 
 
 class OneDirection:
@@ -198,17 +200,15 @@ class OneDirection:
         steered = seen.runs_for_s() > grace_s(self._bounds)
         ours = [battery for battery in seen.facts.batteries if self._is_ours(seen, battery)]
         own = [battery for battery in ours if battery.held_w is not None] if steered else []
-        gives = sum(-b.power_w for b in own if b.power_w < -MOVES_W)
-        takes = sum(b.power_w for b in own if b.power_w > MOVES_W)
+        gives = sum([-b.power_w for b in own if b.power_w < -MOVES_W])
+        takes = sum([b.power_w for b in own if b.power_w > MOVES_W])
         found = []
         opposed = self._lasts.for_s("opposed", gives > 0 and takes > 0, seen.at_s)
         if self._told.once("opposed", opposed > 10.0 + self._bounds.lag_s):
             what = f"{gives:.0f} W out of one and {takes:.0f} W into another for {opposed:.0f} s"
             found.append(Violation(self.name, seen.at_s, "no battery against another", what, seen.words()))
-        cars = sum(c.power_w for c in seen.facts.chargers)
-        house_w = seen.facts.load_w + sum(part.power_w for part in seen.facts.switched)
-        deficit = max(0.0, house_w + sum(roof.power_w for roof in seen.facts.roofs))
-        fed = min(cars, gives - deficit)
+        deficit = max(0.0, seen.facts.load_w + seen.facts.switched_w + seen.facts.roofs_w)
+        fed = min(seen.facts.cars_w, gives - deficit)
         lasts = self._lasts.for_s("car", fed > 2 * MOVES_W and not self._asked(seen, own), seen.at_s)
         if self._told.once("car", lasts > 10.0 + self._bounds.lag_s):
             what = f"{fed:.0f} W of a battery go into a car for {lasts:.0f} s"
@@ -270,15 +270,14 @@ class NoHunting:
     def observe(self, seen: Seen) -> list[Violation]:
         """Counts turns, and looks at how far the power moved in the last minutes, as long as it is calm outside."""
         facts = seen.facts
-        outside = facts.load_w + sum(r.power_w for r in facts.roofs) + sum(c.power_w for c in facts.chargers)
-        outside += sum(part.power_w for part in facts.switched)
+        outside = facts.load_w + facts.roofs_w + facts.cars_w + facts.switched_w
         why = (
             facts.unwell,
             seen.started_s,
             seen.imports,
             seen.exports,
             seen.safe,
-            tuple((b.soc_pct < 8.0, b.soc_pct > 92.0) for b in facts.batteries),
+            tuple([(b.soc_pct < 8.0, b.soc_pct > 92.0) for b in facts.batteries]),
             self._regime(seen),
         )
         low, high = self._outside or (outside, outside)
@@ -302,8 +301,8 @@ class NoHunting:
             return None
         slot = seen.inputs.plan.slot_at(seen.inputs.now.wall) if seen.inputs.plan is not None else None
         wanted = [slot.intents.get(b.resource.id) for b in seen.facts.batteries] if slot is not None else []
-        intents = tuple(None if one is None else (one.kind, one.target_soc_pct, one.max_w) for one in wanted)
-        return intents, tuple((s.resource_id, s.rank, s.source, s.reason[:12]) for s in seen.decision.setpoints)
+        intents = tuple([None if one is None else (one.kind, one.target_soc_pct, one.max_w) for one in wanted])
+        return intents, tuple([(s.resource_id, s.rank, s.source, s.reason[:12]) for s in seen.decision.setpoints])
 
     def _battery(self, seen: Seen, battery: BatteryFact) -> list[Violation]:
         key, found = battery.resource.id, []

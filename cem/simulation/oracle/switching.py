@@ -97,7 +97,8 @@ class _Occasions:
 
 
 def _asked_of_site(inputs: Inputs) -> bool:
-    return any(dispatch.subject == SITE for dispatch in inputs.directive.dispatches)
+    dispatches = inputs.directive.dispatches
+    return bool(dispatches) and any(dispatch.subject == SITE for dispatch in dispatches)
 
 
 class Spread:
@@ -155,10 +156,8 @@ class Spread:
 
     def _late(self, seen: Seen) -> list[Violation]:
         """No wait is longer than the longest after the last occasion for one, or than an outage calls for."""
-        setpoints = seen.decision.setpoints if seen.decision is not None else ()
-        waits = any("by chance" in text for text in (seen.words(), *(s.reason for s in setpoints)))
         until_s = max(self._occasions.until_s, self._dark_s + self._return_s)
-        late = waits and seen.at_s > until_s + 2 * self._bounds.lag_s
+        late = seen.at_s > until_s + 2 * self._bounds.lag_s and _waits(seen)
         if not self._told.once("late", late):
             return []
         return [Violation(self.name, seen.at_s, "an end of the wait", "it still waits", seen.words())]
@@ -187,6 +186,13 @@ class Spread:
         self._kept = _Kept(before.max_w, taken_w, ended_s + own_s - self._bounds.lag_s)
 
 
+def _waits(seen: Seen) -> bool:
+    """Whether a wait by chance is among what is said of the last decision."""
+    setpoints = seen.decision.setpoints if seen.decision is not None else ()
+    texts = [seen.words(), *[setpoint.reason for setpoint in setpoints]]
+    return any("by chance" in text for text in texts)
+
+
 class Car:
     """I10: a current is 0 or between 6 A and the charger's largest; never a step up while no car is there."""
 
@@ -207,16 +213,17 @@ class Car:
             most = charger.resource.ratings.max_current_a or float("inf")
             fits = amps == 0.0 or LEAST_A <= amps <= most
             setpoint = seen.setpoint(key, Control.EV_LIMIT_A)
-            words = seen.words(key)
             if self._told.once(f"{key} offer", not fits):
-                found.append(Violation(self.name, seen.at_s, f"{key}: 0 or 6 to {most:g} A", f"{amps:g} A", words))
+                found.append(
+                    Violation(self.name, seen.at_s, f"{key}: 0 or 6 to {most:g} A", f"{amps:g} A", seen.words(key))
+                )
             value = setpoint.value if setpoint is not None else None
             if self._told.once(f"{key} decided", value is not None and not (value == 0.0 or LEAST_A <= value <= most)):
-                found.append(
-                    Violation(self.name, seen.at_s, f"{key}: 0 or 6 to {most:g} A", f"{value:g} A told", words)
-                )
+                allowed, what = f"{key}: 0 or 6 to {most:g} A", f"{value:g} A told"
+                found.append(Violation(self.name, seen.at_s, allowed, what, seen.words(key)))
             if self._told.once(f"{key} away", self._stepped_up(seen, charger, setpoint)):
-                found.append(Violation(self.name, seen.at_s, f"{key}: no step up without a car", f"{value} A", words))
+                allowed, what = f"{key}: no step up without a car", f"{value} A"
+                found.append(Violation(self.name, seen.at_s, allowed, what, seen.words(key)))
         return found
 
     def _stepped_up(self, seen: Seen, charger: ChargerFact, setpoint: Setpoint | None) -> bool:

@@ -130,7 +130,8 @@ class Link:
                     self._statistics.errors += 1
                     self._generation += 1
                     self._transport.fail()
-                self._note(unit, whole, silent, began_s)
+                if silent or self._silence.units:
+                    self._note(unit, whole, silent, began_s)
             return result
         finally:
             self._lock.release()
@@ -154,7 +155,7 @@ class Link:
             self._missed = unit
             now_s = self._monotonic()
             self._silence.silent(unit, now_s, now_s - began_s + self._transport.slowest_s)
-        elif whole and self._silence.units:
+        elif whole:
             self._silence.answered(unit)
 
     async def _ready(self, unit: int, timeout_s: float) -> None:
@@ -182,8 +183,10 @@ class Link:
         )
 
     async def _exchange(self, unit: int, pdu: bytes, timeout_s: float) -> bytes:
-        self._statistics.requests += 1
-        self._statistics.writes += pdu[0] not in READS
+        counted = self._statistics
+        counted.requests += 1
+        if pdu[0] not in READS:
+            counted.writes += 1
         began_s = self._monotonic()
         try:
             self._patience.seconds = timeout_s
@@ -192,7 +195,7 @@ class Link:
             heard = self._transport.heard()
             if heard:
                 raise BadAnswer(f"{len(heard)} bytes in {timeout_s:g} s, no whole answer", heard) from error
-            self._statistics.timeouts += 1
+            counted.timeouts += 1
             raise NoAnswer(
                 f"no answer from {self.name} unit {unit} in {timeout_s:g} s; link closed, opened again with the next "
                 "request. Check power, cable, address and unit"
@@ -200,6 +203,7 @@ class Link:
         except OSError as error:
             raise self._unconnected(error) from error
         took_s = self._monotonic() - began_s
-        self._statistics.slow += took_s > timeout_s / 2
-        self._statistics.slowest_s = max(self._statistics.slowest_s, took_s)
+        counted.slowest_s = max(counted.slowest_s, took_s)
+        if took_s > timeout_s / 2:
+            counted.slow += 1
         return answer

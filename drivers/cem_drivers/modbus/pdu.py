@@ -75,6 +75,10 @@ def answer_to(request: bytes, answer: bytes) -> bytes:
     Raises Refused for an exception answer, BadAnswer for anything that is not the answer to this request.
     """
     function = request[0]
+    if function in (3, 4):
+        size = 2 * (request[3] << 8 | request[4])
+        if len(answer) == size + 2 and answer[0] == function and answer[1] == size:
+            return answer[2:]
     if len(answer) == 2 and answer[0] == function | 0x80:
         code = answer[1]
         meaning = _EXCEPTIONS.get(code, "unknown exception")
@@ -82,10 +86,7 @@ def answer_to(request: bytes, answer: bytes) -> bytes:
     if not answer or answer[0] != function:
         raise BadAnswer(f"answered {answer[:4].hex() or 'nothing'} to function {function}", answer)
     if function in (3, 4):
-        size = 2 * (request[3] << 8 | request[4])
-        if len(answer) != size + 2 or answer[1] != size:
-            raise BadAnswer(f"{size // 2} registers asked, {max(len(answer) - 2, 0) / 2:g} answered", answer)
-        return answer[2:]
+        raise BadAnswer(f"{size // 2} registers asked, {max(len(answer) - 2, 0) / 2:g} answered", answer)
     if function in (1, 2):
         size = (struct.unpack_from(">H", request, 3)[0] + 7) // 8
         if len(answer) != size + 2 or answer[1] != size:

@@ -75,6 +75,7 @@ class TopicControl:
         self._ask = ask
         self._owners = OwnersValues(row)
         self._holding = False  # a switch in its position without us shows no trace of us: only this does
+        self._unsure: set[str] = set()  # topics of which the last word of ours was not confirmed
 
     async def write(self, value: float) -> None:
         """Publishes what differs from what the device reports, and waits until it does; raises Refused, NoAnswer."""
@@ -171,14 +172,20 @@ class TopicControl:
         )
 
     def _send(self, broker: Broker, listener: Listener, one: Sending) -> bool:
-        """Sends what is not so already, which spares the flash, and says whether it did; NoAnswer without a broker."""
-        if listener.messages.holds(one.row.topic) and one.shows(listener.messages):
+        """Sends what is not so already, which spares the flash, and says whether it did; NoAnswer without a broker.
+
+        What was not confirmed when it was sent is sent anew, whatever the device reports since: it may have taken the
+        word and not have followed it.
+        """
+        sure = one.row.topic not in self._unsure
+        if sure and listener.messages.holds(one.row.topic) and one.shows(listener.messages):
             return False
         listener.results.pop(one.row.topic, None)
         if not broker.publish(listener.topic(one.row.to), one.payload):
             raise NoAnswer(
                 f"{self._owner}: not connected to the broker {broker.name}; {one.row.to} was not sent and is not kept"
             )
+        self._unsure.add(one.row.topic)
         return True
 
     async def _confirm(self, listener: Listener, one: Sending, within_s: float) -> None:
@@ -202,6 +209,7 @@ class TopicControl:
                 "check that writing over MQTT is allowed in the device"
             )
         if one.shows(messages):
+            self._unsure.discard(topic)
             return
         reads = json.dumps(pointed(messages.payload(topic), one.row.json_pointer))
         told = f"{self._owner}: {to} was sent {sent} and {topic} still reads {reads} after {within_s:.1f} s"

@@ -52,16 +52,16 @@ class MqttDevice:
         self._identity: Identity | None = None
         self._opened_in = 0  # which of the broker's connections the device was identified in
         self._rows = [
-            (
-                row,
-                row.id.partition(".")[2],
-                tuple(one.id for one in config.resources if one.role == row.id.split(".")[0]),
-            )
+            (row, row.id.partition(".")[2], one.id)
             for row in profile.point
-            if row.id.split(".")[0] in {str(one.role) for one in config.resources}
-        ]  # each with its point and the resources that have it
+            for one in config.resources
+            if one.role == row.id.partition(".")[0]
+        ]  # each with its point and a resource that has it
         self._asking = Asking(profile.ask, context.monotonic)
         self._status_at_s = float("-inf")  # when the status was last asked for
+        self._polled: tuple[list[Reading], int] = [], -1  # the last readings, and of which changes of the messages
+        self._looked_at = -1  # the changes of the messages after which it was looked who says that it is gone
+        self._gone_by: Condition | None = None
         self._controls: dict[Control, TopicControl | ContactControl] = {}
         for row in profile.control:
             ratings = [resource.ratings for resource in config.resources if Control(row.id) in resource.controls]
@@ -135,13 +135,15 @@ class MqttDevice:
             _, listener = self._reached()
         self._insist_on_life(listener)
         messages = listener.messages
-        readings: list[Reading] = []
-        for row, point, resource_ids in self._rows:
+        readings, changes = self._polled
+        if changes == messages.changes:
+            return readings  # nothing came since
+        readings = []
+        for row, point, resource_id in self._rows:
             taken_at_s = messages.taken_at_s(row)
-            if taken_at_s is None:
-                continue  # a retained value has no age
-            value = messages.value(row)
-            readings += [Reading(resource_id, point, value, taken_at_s) for resource_id in resource_ids]
+            if taken_at_s is not None:  # a retained value has no age
+                readings.append(Reading(resource_id, point, messages.value(row), taken_at_s))
+        self._polled = readings, messages.changes
         return readings
 
     async def write(self, resource_id: str, control: Control, value: float) -> None:
@@ -180,7 +182,7 @@ class MqttDevice:
         """Lets go of the broker connection."""
         broker, self._broker = self._broker, None
         listener, self._listener = self._listener, None
-        self._identity = None
+        self._identity, self._polled, self._looked_at = None, ([], -1), -1
         if listener is not None:
             listener.stop()
         if broker is not None:
@@ -276,10 +278,11 @@ class MqttDevice:
 
     def _gone(self, listener: Listener) -> Condition | None:
         """By which word of the broker's the device is gone; None where there is none."""
-        for down in self._profile.life.down:
-            if listener.messages.met(down):
-                return down
-        return None
+        messages = listener.messages
+        if self._looked_at != messages.changes:
+            self._looked_at = messages.changes
+            self._gone_by = next((down for down in self._profile.life.down if messages.met(down)), None)
+        return self._gone_by
 
     def _is_up(self, listener: Listener) -> bool:
         """Whether the broker says that the device is there."""

@@ -38,7 +38,8 @@ class Listener:
         self._profile = profile
         self._topics = topics
         self._monotonic = monotonic
-        self._news = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop
+        self._waiters: list[asyncio.Future[None]] = []
         self._stamps = Stamps(profile.link.stamps)
         self._broker: Broker | None = None
         self._rpc = profile.rpc
@@ -78,6 +79,7 @@ class Listener:
     async def start(self, broker: Broker) -> None:
         """Subscribes; raises OSError where the broker's credentials can't be read."""
         self._broker = broker
+        self._loop = asyncio.get_running_loop()
         await broker.subscribe(self._subscription)
 
     def stop(self) -> None:
@@ -87,14 +89,30 @@ class Listener:
 
     async def until(self, done: Callable[[], bool], timeout_s: float) -> bool:
         """Waits for messages until `done`; False when it did not come in time."""
+        if done():
+            return True
+        loop = self._loop
+        over: list[None] = []  # one as soon as the time is over
+        timer = loop.call_later(max(0.0, timeout_s), self._give_up, over)
         try:
-            async with asyncio.timeout(timeout_s):
-                while not done():
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
-            return done()
-        return True
+            while not over and not done():
+                waiter = loop.create_future()
+                self._waiters.append(waiter)
+                await waiter
+        finally:
+            timer.cancel()
+        return done()
+
+    def _give_up(self, over: list[None]) -> None:
+        over.append(None)
+        self._news()
+
+    def _news(self) -> None:
+        """Whoever waits looks again."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     # --- requests, for devices that answer them ---
 
@@ -138,7 +156,7 @@ class Listener:
             self.messages.forget()
         self.connections += connected
         self.since_s = self._monotonic()
-        self._news.set()
+        self._news()
 
     def _on_message(self, topic: str, payload: bytes, retained: bool) -> None:
         if self._rpc is not None and topic == self._requests.answers_topic:
@@ -156,7 +174,7 @@ class Listener:
                 self._guarded(self._rpc.events, topic, payload, retained)
         elif self.serial is not None:
             self._something_else(topic, payload, retained)
-        self._news.set()
+        self._news()
 
     def _look_who(self, topic: str, payload: bytes) -> None:
         found = self._topics.extract(self._presence, topic)
@@ -226,7 +244,7 @@ class Listener:
             into, result = told
             for key, value in result.items():
                 self.messages.put(f"{into}/{key}", value, self._monotonic())
-        self._news.set()
+        self._news()
 
 
 def picked(pick: Pick, parsed: Payload, serial: str) -> Payload:

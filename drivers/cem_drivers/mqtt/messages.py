@@ -4,8 +4,8 @@ import contextlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from cem.driver import Value
 from cem_drivers.mqtt.rows import Case, Condition, PointRow
@@ -21,8 +21,7 @@ class UnreadableError(ValueError):
     """A payload that does not hold what the profile says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One payload, parsed; `live_at_s` None: known only as retained, so its age is not known."""
 
     payload: Payload
@@ -38,6 +37,7 @@ class Messages:
         self._told_by: dict[str, set[str]] = {}  # topic to those of them that depend on it
         self.live_at_s: float | None = None  # the last sign of life on any topic
         self.spoken = 0  # how many signs of life there were
+        self.changes = 0  # counts everything that may change a value or its age
 
     def take(self, topic: str, parsed: Payload, retained: bool, now_s: float) -> None:
         """Takes a parsed message in."""
@@ -50,6 +50,7 @@ class Messages:
         self._changed(topic)
 
     def _changed(self, topic: str) -> None:
+        self.changes += 1
         for point in self._told_by.pop(topic, ()):
             self._values.pop(point, None)
 
@@ -62,6 +63,7 @@ class Messages:
         """A live message came, whatever it says."""
         self.live_at_s = now_s
         self.spoken += 1
+        self.changes += 1
 
     def put(self, topic: str, payload: Payload, now_s: float) -> None:
         """Takes in what the device answered to a question, as a live message of a topic."""
@@ -86,6 +88,7 @@ class Messages:
         self._values.clear()
         self._told_by.clear()
         self.live_at_s = None
+        self.changes += 1
 
     def holds(self, topic: str) -> bool:
         """Whether there was ever a message of the topic."""
@@ -104,12 +107,13 @@ class Messages:
             return None if message is None else self.live_at_s if row.on_change else message.live_at_s
         if row.missing == "zero":
             topics = [topic for topic in topics if topic in self._held]
-        if not topics or not all(topic in self._held for topic in topics):
+        held = [message for topic in topics if (message := self._held.get(topic)) is not None]
+        if not held or len(held) < len(topics):
             return None
         if row.on_change:
             return self.live_at_s
-        times = [self._held[topic].live_at_s for topic in topics]
-        return None if None in times else min(at for at in times if at is not None)
+        times = [message.live_at_s for message in held if message.live_at_s is not None]
+        return None if len(times) < len(held) else min(times)
 
     def value(self, row: PointRow) -> Value:
         """A point's value; None where the device says null, a code without a meaning, or what can't be."""
@@ -175,7 +179,7 @@ class Messages:
 def read(topic: str, payload: bytes, plain: bool) -> Payload:
     """A payload as JSON, where `plain` else as text; raises UnreadableError."""
     try:
-        parsed: Payload = _DECODER.decode(payload.decode(_encoding(payload), "surrogatepass"))
+        parsed: Payload = _DECODER.decode(payload.decode(encoding(payload), "surrogatepass"))
     except (ValueError, RecursionError) as error:
         if plain and len(payload) <= LONGEST_TEXT:
             with contextlib.suppress(UnicodeDecodeError):
@@ -186,7 +190,7 @@ def read(topic: str, payload: bytes, plain: bool) -> Payload:
     return parsed
 
 
-def _encoding(payload: bytes) -> str:
+def encoding(payload: bytes) -> str:
     """As json.detect_encoding; a payload that begins with two ASCII characters is told at once."""
     if len(payload) > 1 and 0 < payload[0] < 0x80 and payload[1]:
         return "utf-8"
@@ -195,6 +199,8 @@ def _encoding(payload: bytes) -> str:
 
 def pointed(payload: Payload, pointer: str) -> Payload:
     """What a JSON pointer (RFC 6901) points at; None where there is nothing."""
+    if not pointer:
+        return payload
     for key in _keys(pointer):
         if isinstance(payload, dict):
             payload = payload.get(key)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cem_drivers.mqtt.messages import Payload, UnreadableError
+from cem_drivers.mqtt.messages import Payload, UnreadableError, encoding
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 MOST_OPEN = 1024
@@ -35,15 +35,11 @@ class Requests:
 
     def __init__(self, source: str) -> None:
         self.source = source
+        self.answers_topic = f"{source}/rpc"  # where the answers come
         self.answered_by: str | None = None  # who signed the last answer
         self._number = 0
         self._into: dict[int, str | None] = {}  # of what waits for an answer, by number
         self._answers: dict[int, Answer] = {}
-
-    @property
-    def answers_topic(self) -> str:
-        """Where the answers come."""
-        return f"{self.source}/rpc"
 
     def frame(self, method: str, params: Mapping[str, Payload], into: str | None = None) -> tuple[int, bytes]:
         """The next request and its number; `into`: the topic under which its result counts as messages."""
@@ -94,7 +90,7 @@ def notice(payload: bytes) -> Notice:
 
 def _object(payload: bytes) -> dict[str, Payload]:
     try:
-        frame: Payload = json.loads(payload)
+        frame: Payload = json.loads(payload.decode(encoding(payload), "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"{payload[:60]!r} is no frame") from error
     if not isinstance(frame, dict):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cem_drivers.mqtt.profile import PLACE, Link
 
@@ -80,6 +81,7 @@ def pattern(template: str) -> str:
     return PLACE.sub(ANY, template)
 
 
+@lru_cache(maxsize=1024)
 def matches(topic_filter: str, topic: str) -> bool:
     """Whether a topic falls under a filter (MQTT 3.1.1 clause 4.7; topics beginning with $ are not for us)."""
     return _fits(topic_filter.split("/"), topic.split("/"))

@@ -12,7 +12,6 @@ from cem.driver import Value
 from cem_drivers.sunspec.definition import Definition, Point
 
 MAX_SCALE = 10  # sunssf is -10 to 10
-_POWERS = tuple(10**scale for scale in range(MAX_SCALE + 1))
 _NO_SCALES: dict[str | int | None, int] = {}
 
 Raw = tuple[Any, ...]
@@ -50,13 +49,19 @@ class Reader:
         chosen = [point for point in inside if point.name in wanted or point.name in scales]
         self.names = tuple(point.name for point in chosen if point.name in wanted)
         self._points = tuple(point for point in chosen if point.type != "sunssf" or point.name in wanted)
-        self._scales = tuple((index, point.name) for index, point in enumerate(chosen) if point.type == "sunssf")
-        place: dict[str | int | None, int] = {name: index for index, name in self._scales}
-        self._told = tuple(
-            (point.name, point, index, _SENTINELS.get(point.type), place.get(point.sf))
-            for index, point in enumerate(chosen)
-            if point in self._points
+        place: dict[str | int | None, int] = {
+            point.name: index for index, point in enumerate(chosen) if point.type == "sunssf"
+        }
+        self._scales = tuple(place.values())
+        told = [(index, point) for index, point in enumerate(chosen) if point in self._points]
+        self._order = tuple(point.name for _, point in told)
+        self._numbers = tuple(
+            (point, index, _SENTINELS[point.type], place.get(point.sf)) for index, point in told if _is_whole(point)
         )
+        self._others = tuple((point, index) for index, point in told if not _is_whole(point))
+        self._factors: Raw = ()  # as they stood last
+        self._scaled: tuple[tuple[str, int, int, int, int], ...] = ()  # what follows from them, see `_under`
+        self._unknown: tuple[str, ...] = ()
         self._struct = _packed(chosen)
 
     def raw(self, block: bytes) -> Raw:
@@ -69,20 +74,39 @@ class Reader:
 
     def scaled(self, raw: Raw) -> dict[str, Value]:
         """The values by point name, of what `raw` gave."""
-        values: dict[str, Value] = {}
-        for name, point, index, sentinel, scaled_by in self._told:
-            held = raw[index]
-            if held.__class__ is not int:
-                values[name] = _value(point, held, _NO_SCALES)  # text needs none, and no more does a float
-            elif held == sentinel:
-                values[name] = None
-            elif scaled_by is None:
-                values[name] = _scaled(point, held, _NO_SCALES)
-            elif -MAX_SCALE <= (scale := raw[scaled_by]) <= MAX_SCALE:
-                values[name] = float(held * _POWERS[scale]) if scale >= 0 else held / _POWERS[-scale]
+        factors = tuple([raw[index] for index in self._scales])
+        if factors != self._factors or not self._scaled:
+            self._factors = factors
+            self._under(raw)
+        values: dict[str, Value] = {
+            name: None if (held := raw[index]) == sentinel else held * times / over
+            for name, index, sentinel, times, over in self._scaled
+        }
+        if not self._unknown and not self._others:
+            return values
+        values.update(dict.fromkeys(self._unknown))
+        for point, index in self._others:
+            values[point.name] = _value(point, raw[index], _NO_SCALES)  # text needs none, and no more does a float
+        return {name: values[name] for name in self._order}
+
+    def _under(self, raw: Raw) -> None:
+        """Works out by what each number is multiplied and divided under the scale factors as they stand."""
+        scaled: list[tuple[str, int, int, int, int]] = []
+        unknown: list[str] = []
+        for point, index, sentinel, scaled_by in self._numbers:
+            scale = point.sf if isinstance(point.sf, int) else 0 if point.sf is None else None
+            if scaled_by is not None and -MAX_SCALE <= raw[scaled_by] <= MAX_SCALE:
+                scale = raw[scaled_by]
+            if scale is None:
+                unknown.append(point.name)  # without its scale factor a number means nothing
             else:
-                values[name] = None  # without its scale factor a number means nothing
-        return values
+                scaled.append((point.name, index, sentinel, 10 ** max(scale, 0), 10 ** max(-scale, 0)))
+        self._scaled, self._unknown = tuple(scaled), tuple(unknown)
+
+
+def _is_whole(point: Point) -> bool:
+    """Whether a point's registers are a whole number, and not text or a float."""
+    return point.type in _SENTINELS
 
 
 def group_values(definition: Definition, length: int, block: bytes) -> list[dict[str, Value]]:
@@ -123,7 +147,7 @@ def encode(point: Point, value: float, scale: int) -> int:
     """The number to write for a value; ValueError when it does not fit, or would read as not implemented."""
     raw = round(value * 10.0**-scale)
     try:
-        struct.pack(">" + point.format, raw)
+        point.packed.pack(raw)
     except struct.error as error:
         raise ValueError(f"{value:g} does not fit into {point.name} with scale factor {scale}") from error
     if raw == _SENTINELS.get(point.type) and not point.type.startswith("acc"):
@@ -131,9 +155,14 @@ def encode(point: Point, value: float, scale: int) -> int:
     return raw
 
 
+def sentinel(point: Point) -> int | None:
+    """What a point holds that is not implemented; None where nothing says so."""
+    return _SENTINELS.get(point.type)
+
+
 def is_given(point: Point, block: bytes) -> bool:
     """Whether a point of a model's block is implemented."""
-    raw = struct.unpack_from(">" + point.format, block, 2 * point.offset)[0]
+    raw = point.packed.unpack_from(block, 2 * point.offset)[0]
     return bool(raw != _SENTINELS.get(point.type))
 
 

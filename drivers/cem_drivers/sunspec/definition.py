@@ -32,6 +32,11 @@ class Point:
         """The struct format of the raw value."""
         return _FORMATS.get(self.type, f"{2 * self.size}s")
 
+    @cached_property
+    def packed(self) -> struct.Struct:
+        """The raw value alone as bytes, and back."""
+        return struct.Struct(">" + self.format)
+
 
 @dataclass(frozen=True)
 class PointList:

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cem.driver import (
     Control,
@@ -46,14 +46,6 @@ SLOW_PERIOD_S = 30.0
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """The points of a resource as they follow from an image that had changed so often."""
-
-    changes: int
-    points: dict[str, Value]
-
-
 class SunSpecDevice:
     """A device of the site file behind one unit of one link."""
 
@@ -67,7 +59,7 @@ class SunSpecDevice:
         self._images: dict[Map, Image] = {}
         self._sources: dict[str, Source] = {}  # resource id -> where its readings come from
         self._image_of: dict[str, Image] = {}  # by resource id, as a map's hash is that of all that is in it
-        self._known: dict[str, _Known] = {}  # by resource id
+        self._known: dict[str, tuple[int, dict[str, Value]]] = {}  # by resource id: its points after so many changes
         self._wanted: dict[bool, tuple[tuple[Image, tuple[Model, ...]], ...]] = {}  # by whether the slow ones are due
         self._surfaces: dict[tuple[str, Control], ControlSurface] = {}
         self._heartbeats: dict[
@@ -249,9 +241,11 @@ class SunSpecDevice:
                 # the bank of 802 is the battery's; what limits the sun does not feed it
                 wanted = [model for model in HEARTBEATS if model == HEARTBEAT or resource.role is Role.BATTERY]
                 models = [self._sources[resource.id].map.first(model) for model in wanted]
-                self._heartbeats[resource.id] = tuple(
-                    Heartbeat(bus, model, self._context.monotonic) for model in models if model is not None
-                )
+                beats = tuple(Heartbeat(bus, model, self._context.monotonic) for model in models if model is not None)
+                if beats:
+                    self._heartbeats[resource.id] = beats
+                else:
+                    self._heartbeats.pop(resource.id, None)
 
     async def _learnt(self, bus: Bus, resource_id: str, control: Control) -> ControlSurface | None:
         """The first of the models for a control that can be used; None where none can, and the log says why."""
@@ -339,10 +333,10 @@ class SunSpecDevice:
     def _points_of(self, resource_id: str) -> dict[str, Value]:
         """The points of a resource, worked out anew only when a register has changed."""
         known, image = self._known.get(resource_id), self._image_of[resource_id]
-        if known is None or image.changes != known.changes:
+        if known is None or image.changes != known[0]:
             points = self._points(self._sources[resource_id], image)
-            known = self._known[resource_id] = _Known(image.changes, points)
-        return known.points
+            known = self._known[resource_id] = (image.changes, points)
+        return known[1]
 
     def _points(self, source: Source, image: Image) -> dict[str, Value]:
         if source.role is Role.GRID:

@@ -66,8 +66,20 @@ class Image:
     async def read(self, models: tuple[Model, ...]) -> None:
         """Reads the models anew. Raises NoAnswer, BadAnswer; Refused when not one of them could be read."""
         known = self._round(models)
-        if known is None or not await self._again(known):
+        if known is None:
             await self._carefully(models)
+            return
+        for address, count, parts in known.reads:
+            try:
+                block = await self._bus.read(address, count)
+            except Refused as error:
+                if error.code in BUSY:
+                    raise
+                self._rounds.clear()  # what worked before does not now
+                await self._carefully(models)
+                return
+            for model, layout, begin, end in parts:
+                self._take(model, layout, block[begin:end])
 
     def _round(self, models: tuple[Model, ...]) -> _Round | None:
         """The round of these models; nearly always who asks has the same tuple."""
@@ -75,20 +87,6 @@ class Image:
             if one.models is models:
                 return one
         return next((one for one in self._rounds if one.models == models), None)
-
-    async def _again(self, known: _Round) -> bool:
-        """A round as it worked before; False where the device refuses it now."""
-        for address, count, parts in known.reads:
-            try:
-                block = await self._bus.read(address, count)
-            except Refused as error:
-                if error.code in BUSY:
-                    raise
-                self._rounds.clear()
-                return False
-            for model, layout, begin, end in parts:
-                self._take(model, layout, block[begin:end])
-        return True
 
     async def _carefully(self, models: tuple[Model, ...]) -> None:
         wanted = tuple(model for model in dict.fromkeys(models) if model not in self.refused)

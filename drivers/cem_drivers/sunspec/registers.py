@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from cem.driver import Refused
 from cem_drivers.modbus import MAX_READ, Bus, Span, split_span
-from cem_drivers.sunspec.decode import MAX_SCALE, encode, is_given
+from cem_drivers.sunspec.decode import MAX_SCALE, encode, sentinel
 from cem_drivers.sunspec.definition import Definition, definition
 from cem_drivers.sunspec.scan import Model
 
@@ -25,6 +25,10 @@ class Registers:
         self.bus = bus
         self.model = model
         self._known: Definition = known
+        self._places = {
+            point.name: (2 * point.offset, 2 * (point.offset + point.size), point.packed.unpack_from, sentinel(point))
+            for point in reversed(known.fixed)
+        }  # where a point's bytes begin and end, what reads them, and what they hold where it is not implemented
         self._spans = split_span(Span(model.address, min(model.length + 2, known.fixed_size)), max_read)
         self._block = b""
 
@@ -34,8 +38,8 @@ class Registers:
 
     def given(self, name: str) -> bool:
         """Whether the device has the point and implements it."""
-        point = self._known.point(name)
-        return 2 * (point.offset + point.size) <= len(self._block) and is_given(point, self._block)
+        begin, end, unpack, nothing = self._places[name]
+        return end <= len(self._block) and bool(unpack(self._block, begin)[0] != nothing)
 
     def has(self, name: str) -> bool:
         """Whether the model knows the point at all."""
@@ -43,8 +47,8 @@ class Registers:
 
     def raw(self, name: str) -> int:
         """The point's bits as a whole number, sign applied. Only for a point that is `given`."""
-        point = self._known.point(name)
-        raw = struct.unpack_from(">" + point.format, self._block, 2 * point.offset)[0]
+        begin, _, unpack, _ = self._places[name]
+        raw = unpack(self._block, begin)[0]
         assert isinstance(raw, int)
         return raw
 
@@ -76,7 +80,7 @@ class Registers:
         words: dict[int, int] = {}
         for name, value in values.items():
             point = self._known.point(name)
-            packed = struct.pack(">" + point.format, value)
+            packed = point.packed.pack(value)
             words.update(enumerate(struct.unpack(f">{point.size}H", packed), point.offset))
         offsets = sorted(words)
         while offsets:
@@ -89,7 +93,7 @@ class Registers:
         """The number after the one that a counter of ours holds, remembered as written; it wraps before "not given"."""
         point = self._known.point(name)
         count = (self.raw(name) + 1) % ((1 << 16 * point.size) - 1)
-        begin, packed = 2 * point.offset, struct.pack(">" + point.format, count)
+        begin, packed = 2 * point.offset, point.packed.pack(count)
         self._block = self._block[:begin] + packed + self._block[begin + len(packed) :]
         return count
 

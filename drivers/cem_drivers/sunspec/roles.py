@@ -158,28 +158,26 @@ def _word(model: int, name: str, code: int) -> str | None:
     return None if known is None else known.point(name).symbols.get(code, str(code)).lower().replace(" ", "_")
 
 
-def _as_is(value: float) -> float:
-    return value
-
-
 def _turned(value: float) -> float:
     return 0.0 - value
 
 
-_METER_POINTS: tuple[tuple[str, str, Callable[[float], float], Callable[[float], float]], ...] = (
-    ("power_w", "W", _as_is, _turned),
+_METER_POINTS: tuple[tuple[str, str, Callable[[float], float]], ...] = (
+    ("power_w", "W", float),
     *(
         row
         for line, phase in enumerate("ABC", 1)
         for row in (
-            (f"power_l{line}_w", f"Wph{phase}", _as_is, _turned),
-            (f"current_l{line}_a", f"Aph{phase}", abs, abs),
-            (f"voltage_l{line}_v", f"PhVph{phase}", _as_is, _as_is),
+            (f"power_l{line}_w", f"Wph{phase}", float),
+            (f"current_l{line}_a", f"Aph{phase}", abs),
+            (f"voltage_l{line}_v", f"PhVph{phase}", float),
         )
     ),
-    ("frequency_hz", "Hz", _as_is, _as_is),
+    ("frequency_hz", "Hz", float),
 )
-"""Point, the meter's name for it, and what makes it ours: with the meter as it should be, and turned round."""
+"""Point, the meter's name for it, and what makes it ours."""
+_TURNED_POINTS = tuple((point, name, _turned if "power" in point else ours) for point, name, ours in _METER_POINTS)
+"""The same for a meter that is turned round."""
 _COUNTERS = (("import_wh", "TotWhImp", "TotWhExp"), ("export_wh", "TotWhExp", "TotWhImp"))
 
 
@@ -188,10 +186,10 @@ def grid_points(source: Source, values: Values, meter_sign: int) -> dict[str, Va
     assert source.meter is not None
     read = values.get(source.meter.id, {})
     points: dict[str, Value] = {}
-    for point, name, right, turned in _METER_POINTS:
+    for point, name, ours in _METER_POINTS if meter_sign > 0 else _TURNED_POINTS:
         if name in read:
             value = read[name]
-            points[point] = (right if meter_sign > 0 else turned)(value) if isinstance(value, float) else None
+            points[point] = ours(value) if isinstance(value, float) else None
     for point, right_name, turned_name in _COUNTERS:
         name = right_name if meter_sign > 0 else turned_name
         if name in read:

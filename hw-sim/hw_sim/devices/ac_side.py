@@ -27,42 +27,26 @@ def ac_model(rating_w: float, phases: int, live: LiveValues) -> Model:
 
 def ac_values(house: House, given_w: float, phases: int, phase: int, state: int) -> dict[str, Value]:
     """What models 101 and 103 have in common; `given_w` is positive out of the terminal."""
-    volts = house.voltages_v
+    volts = house.island.voltages_v
     size_w = abs(given_w)
-    if phases != 3:
+    measured: dict[str, Value]
+    if phases == 3:
+        one, two, three = [size_w / phases / v if v > 0.0 else 0.0 for v in volts]
+        measured = {"A": one + two + three, "AphA": one, "AphB": two, "AphC": three, **_of_three(volts)}
+    else:
         first = volts[phase - 1] if phases == 1 else volts[0]
         amps = size_w / phases / first if first > 0.0 else 0.0
-        return _common(house, given_w, size_w, (amps, amps, first), state)
-    one, two, three = [size_w / phases / v if v > 0.0 else 0.0 for v in volts]
-    live = _common(house, given_w, size_w, (one + two + three, one, volts[0]), state)
-    live.update(_of_three(volts), AphB=two, AphC=three)
-    return live
-
-
-def _common(
-    house: House, given_w: float, size_w: float, first: tuple[float, float, float], state: int
-) -> dict[str, Value]:
-    """`first`: the current of all phases, that of the first, and its voltage."""
-    amps, amps_of_first, volts = first
-    return {
-        "A": amps,
-        "AphA": amps_of_first,
-        "PhVphA": volts,
-        "W": given_w,
-        "Hz": house.frequency_hz,
-        "VA": size_w,
-        "PF": 100.0,
-        "St": state,
-        "Evt1": 0,
-        "Evt2": 0,
-    }
+        measured = {"A": amps, "AphA": amps, "PhVphA": first}
+    hz = house.frequency_hz
+    return measured | {"W": given_w, "Hz": hz, "VA": size_w, "PF": 100.0, "St": state, "Evt1": 0, "Evt2": 0}
 
 
 @lru_cache(maxsize=256)
 def _of_three(volts: Phases) -> dict[str, float]:
-    """The other voltages of three phases; they seldom change. Nobody changes what is given here."""
+    """The voltages of three phases; they seldom change. Nobody changes what is given here."""
     one, two, three = volts
     return {
+        "PhVphA": one,
         "PhVphB": two,
         "PhVphC": three,
         "PPVphAB": (one + two) * _BETWEEN,

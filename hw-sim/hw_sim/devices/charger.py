@@ -5,11 +5,13 @@ Source: goecharger/go-eCharger-API-v2, mqtt-en.md (topics, last will, set and re
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 
 from hw_sim.devices.front import Held
 from hw_sim.devices.topic_front import Json, TopicFront, packed
 from hw_sim.physics.ev import MIN_CURRENT_A, ChargingPoint
 from hw_sim.physics.house import House
+from hw_sim.physics.phases import Phases
 from hw_sim.specs import DeviceSpec
 from hw_sim.topics import TopicLink
 from hw_sim.truth import Hold
@@ -163,22 +165,22 @@ class Charger(TopicFront):
     def _nrg(self) -> list[float | None]:
         """U (L1, L2, L3, N), I (L1, L2, L3), P (L1, L2, L3, N, total), pf (L1, L2, L3, N); V, A, W, %."""
         point = self._point
-        volts = [round(v, 1) for v in self.house.voltages_v]
+        volts = _rounded(self.house.voltages_v)
         powers = point.phases_w
-        if "nan" in self.condition:
+        wrong = self.condition.faults
+        if "nan" in wrong:
             return [None] * 16
         last = self._sent.get("nrg")
-        if "stuck" in self.condition and isinstance(last, list):
+        if "stuck" in wrong and isinstance(last, list):
             return last
         total = self.shown_w(point.power_w, None)
-        amps = [round(point.current_a, 2) if w else 0.0 for w in powers]
+        current = round(point.current_a, 2)
+        amps = [current if w else 0.0 for w in powers]
         factors = [100.0 if a else 0.0 for a in amps]
-        watts = [round(w, 1) for w in powers]
-        return [*volts, 0.0, *amps, *watts, 0.0, None if total is None else round(total, 1), *factors, 0.0]
+        return [*volts, 0.0, *amps, *_rounded(powers), 0.0, None if total is None else round(total, 1), *factors, 0.0]
 
     def _clock(self) -> dict[str, Json]:
-        now = self.house.now
-        utc = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}"
+        utc = self.house.now.isoformat(timespec="milliseconds").removesuffix("+00:00")
         return {"utc": utc, "rbt": int(self.house.elapsed_s * 1000)}
 
     def publish(self, now_s: float) -> None:
@@ -258,6 +260,12 @@ class Charger(TopicFront):
             known = key in self.values() or key in {"nrg", "utc", "rbt"}
             return "key is read only" if known else "unknown key"
         return rule(value, self._point.spec.max_a)
+
+
+@lru_cache(maxsize=256)
+def _rounded(phases: Phases) -> tuple[float, ...]:
+    """To tenths; of voltages, and of the powers of a car, the same come again and again."""
+    return tuple([round(one, 1) for one in phases])
 
 
 def _integer(low: int, high: int | None) -> Callable[[object, int], str]:

@@ -58,7 +58,7 @@ class Front:
     @property
     def shown_serial(self) -> str:
         """Under which it identifies itself now: another device may have taken its address."""
-        return f"{self.serial[:28]}-X" if "stranger" in self.condition else self.serial
+        return f"{self.serial[:28]}-X" if "stranger" in self.condition.faults else self.serial
 
     def changed(self) -> None:
         """A setting was stored: it takes effect now, after the dead time, or not at all."""
@@ -116,7 +116,7 @@ class Front:
     @property
     def powered(self) -> bool:
         """Whether it has voltage."""
-        return self.house.supply is not Supply.DARK
+        return self.house.island.supply is not Supply.DARK
 
     @property
     def reachable(self) -> bool:

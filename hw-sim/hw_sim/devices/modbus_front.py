@@ -27,11 +27,6 @@ class ModbusFront(Front):
         per_minute = _DRIFT_W if drift.value is None else drift.value
         return per_minute * (self.house.elapsed_s - self._drifts_from_s) / 60.0
 
-    @property
-    def timers_lie(self) -> bool:
-        """Whether its time-outs are taken, read back, and never run out."""
-        return "lying_timer" in self.condition
-
     def record(self) -> None:
         """Called after each step: keeps what will be shown later."""
 

@@ -40,18 +40,23 @@ class RelayFront(Shelly):
 
     def components(self) -> dict[str, dict[str, Any]]:
         """One switch, with power, voltage, current, and energy."""
-        load, switch = self._load, self.switches[0]
+        switch = self.switches[0]
+        warm = {"temperature": {"tC": 41.0 if switch.on else 36.0}}
+        return {"switch:0": {**self.switch_status(switch), **self.measured(), **warm}}
+
+    def measure(self) -> dict[str, Any]:
+        """What its meter shows."""
+        load = self._load
         volts = self.house.voltages_v[load.spec.phase - 1]
         last = self._sent.get("switch:0", {}).get("apower")
         power = self.shown_w(load.power_w, last)
-        status = self.switch_status(switch)
-        status["apower"] = None if power is None else round(power, 1)
-        status["voltage"] = round(volts, 1)
-        status["current"] = round(load.power_w / load.spec.phases / volts, 3) if volts else 0.0
-        status["freq"] = round(self.house.frequency_hz, 2)
-        status["aenergy"] = {"total": round(load.energy_wh, 1)}
-        status["temperature"] = {"tC": 41.0 if switch.on else 36.0}
-        return {"switch:0": status}
+        return {
+            "apower": None if power is None else round(power, 1),
+            "voltage": round(volts, 1),
+            "current": round(load.power_w / load.spec.phases / volts, 3) if volts else 0.0,
+            "freq": round(self.house.frequency_hz, 2),
+            "aenergy": {"total": round(load.energy_wh, 1)},
+        }
 
 
 class HeatPumpFront(Shelly):
@@ -93,11 +98,16 @@ class HeatPumpFront(Shelly):
 
     def components(self) -> dict[str, dict[str, Any]]:
         """Contacts, meter, store."""
+        contacts = {switch.name: self.switch_status(switch) for switch in self.switches}
+        return contacts | self.measured()
+
+    def measure(self) -> dict[str, Any]:
+        """What meter and store show."""
         pump, volts = self._pump, self.house.voltages_v
         em: dict[str, Any] = {"id": 0}
         last = self._sent.get("em:0", {}).get("total_act_power")
         total = self.shown_w(pump.power_w, last)
-        for name, watts, v in zip("abc", pump.truth().phases_w, volts, strict=True):
+        for name, watts, v in zip("abc", pump.phases_w, volts, strict=True):
             em[f"{name}_current"] = round(watts / v, 3) if v else 0.0
             em[f"{name}_voltage"] = round(v, 1)
             em[f"{name}_act_power"] = None if total is None else round(watts, 1)
@@ -105,8 +115,6 @@ class HeatPumpFront(Shelly):
         em["total_act_power"] = None if total is None else round(total, 1)
         store = None if "nan" in self.condition else round(pump.store_c, 1)
         return {
-            "switch:0": self.switch_status(self.switches[0]),
-            "switch:1": self.switch_status(self.switches[1]),
             "em:0": em,
             "emdata:0": {"id": 0, "total_act": round(pump.energy_wh, 1), "total_act_ret": 0.0},
             "temperature:100": {"id": 100, "tC": store},

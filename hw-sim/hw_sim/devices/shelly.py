@@ -49,16 +49,12 @@ class Switch:
 
     def __init__(self, number: int, on: bool = False) -> None:
         self.number = number
+        self.name = f"switch:{number}"  # as in topics and statuses
         self.initial = on
         self.on = on
         self.source = "init"
         self.timer = RevertTimer()
         self.timer_s = 0.0
-
-    @property
-    def name(self) -> str:
-        """As in topics and statuses."""
-        return f"switch:{self.number}"
 
     def set(self, on: bool, source: str, now_s: float, toggle_after_s: float = 0.0) -> None:
         """Switches; a timer that ran is over, another one starts where asked for."""
@@ -89,6 +85,7 @@ class Shelly(TopicFront):
         self._sent: dict[str, dict[str, Any]] = {}
         self._look: tuple[object, ...] = ()
         self._next_full_s = 0.0
+        self._measured: tuple[int, dict[str, Any]] | None = None  # at a step of the house
 
     # --- each kind has its own ---
 
@@ -96,9 +93,21 @@ class Shelly(TopicFront):
         """The status of all components."""
         return {}
 
+    def measure(self) -> dict[str, Any]:
+        """What is measured now, as the status tells it."""
+        return {}
+
+    def measured(self) -> dict[str, Any]:
+        """The same between two steps, in which nothing moves; nobody changes what is given here."""
+        if self.condition.faults:
+            return self.measure()
+        if self._measured is None or self._measured[0] != self.house.steps:
+            self._measured = (self.house.steps, self.measure())
+        return self._measured[1]
+
     def looks(self) -> tuple[object, ...]:
         """Everything of the status that is worth a message when it changes, coarsely."""
-        return tuple((switch.on, switch.timer.ends_s) for switch in self.switches)
+        return tuple([(switch.on, switch.timer.ends_s) for switch in self.switches])
 
     # --- switches ---
 

@@ -110,19 +110,19 @@ class StorageControl:
         return {"ChaState": self._battery.shown_soc_pct, "ChaSt": self._charge_state()}
 
     def _live_802(self) -> dict[str, Value]:
-        battery = self._battery
+        battery, shown_soc_pct, inside_w = self._battery, self._battery.shown_soc_pct, self.inside_w()
         volts = _NOMINAL_V * (0.92 + 0.16 * battery.soc_pct / 100.0)
         return {
             "WChaRteMax": battery.max_charge_w(),
             "WDisChaRteMax": battery.max_discharge_w(),
-            "SoC": battery.shown_soc_pct,
-            "DoD": 100.0 - battery.shown_soc_pct,
+            "SoC": shown_soc_pct,
+            "DoD": 100.0 - shown_soc_pct,
             "NCyc": battery.discharged_wh / battery.spec.capacity_wh,
             "ChaSt": self._charge_state(),
             "Hb": int(self._house.elapsed_s) % 0x8000,
             "V": volts,
-            "A": -self.inside_w() / volts,  # out of the cells positive, as the power of model 103
-            "W": -self.inside_w(),
+            "A": -inside_w / volts,  # out of the cells positive, as the power of model 103
+            "W": -inside_w,
         }
 
     # --- control ---

@@ -1,6 +1,6 @@
 """SunSpec models as registers: points, scale factors, sentinels, and the chain of models of one device."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from struct import Struct
@@ -174,20 +174,6 @@ class Owner(Protocol):
         """A write was refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the numbers of a point go: what to divide by, and the least and most that fits into one register.
-
-    `counts`: a counter of two registers, which never rounds up before it is there and rolls over.
-    """
-
-    at: int  # in the bank's bytes
-    divisor: float
-    low: int = 0
-    high: int = 0
-    counts: bool = False
-
-
 @dataclass(slots=True)
 class _Live:
     """A model with live values, and what is known of them.
@@ -201,8 +187,8 @@ class _Live:
     end: int
     fresh: int | None = None  # the owner's version
     names: tuple[str, ...] = ()
-    places: list[_Place | None] = field(default_factory=list)
-    shown: list[Value | object] = field(default_factory=list)
+    places: list["_Place"] = field(default_factory=list)
+    shown: Sequence[object] = ()
 
     def arrange(self, names: tuple[str, ...]) -> None:
         """From now on the values come in this order, and none of them stands in the registers."""
@@ -217,16 +203,46 @@ class _Live:
 
 _NOWHERE = object()
 
+_Place = tuple[Point, int, float, int, int]
+"""Where the numbers of a point go: the point, its place in the bank's bytes, what to divide by, and the least and most
+that fits into one register. A place of `_SLOWLY` is worked out by the point itself; a most of `_ROLLS_OVER` is that of
+a counter of two registers, which never rounds up before it is there."""
+_SLOWLY = -1
+_ROLLS_OVER = -1
 
-def _place(model: Model, point: Point) -> _Place | None:
+
+def _place(model: Model, point: Point) -> _Place:
     factor = model.factor(point)
-    if factor is None and point.scale is not None:
-        return None
     at, divisor = 2 * (model.address - BASE + point.offset), 10.0**factor if factor else 1.0
-    if point.size == 1:
-        low, high = (-0x7FFF, 32767) if point.kind in _SIGNED else (0, 65534)
-        return _Place(at, divisor, low, high)
-    return _Place(at, divisor, counts=True) if point.kind == "acc32" else None
+    if factor is not None or point.scale is None:
+        if point.size == 1:
+            low, high = (-0x7FFF, 32767) if point.kind in _SIGNED else (0, 65534)
+            return point, at, divisor, low, high
+        if point.kind == "acc32":
+            return point, at, divisor, 0, _ROLLS_OVER
+    return point, _SLOWLY, divisor, 0, 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """A point that may be written: its place in the bank's bytes, and how its register gives a value in SI units."""
+
+    at: int
+    signed: bool
+    unit: float
+
+    def held(self, held: bytearray) -> float:
+        """Its value as it stands."""
+        return self.of(held[self.at] << 8 | held[self.at + 1])
+
+    def of(self, word: int) -> float:
+        """The value that a word would be."""
+        return (word - 0x10000 if self.signed and word >= 0x8000 else word) * self.unit
+
+
+def _setting(model: Model, point: Point) -> _Setting:
+    at = 2 * (model.address - BASE + point.offset)
+    return _Setting(at, point.kind in _SIGNED, 10.0 ** (model.factor(point) or 0))
 
 
 class SunSpecDevice:
@@ -249,6 +265,10 @@ class SunSpecDevice:
         }
         self._writable = {at: point for model in models for at, point in model.writable().items()}
         self._model_at = {at: model for model in models for at in model.writable()}
+        self._settings = {
+            (self._model_at[at].number, point.name): _setting(self._model_at[at], point)
+            for at, point in self._writable.items()
+        }
         self.bank = RegisterBank(
             BASE, words, frozenset(self._writable), self._refresh, self._accept, refused=owner.refuse
         )
@@ -257,10 +277,15 @@ class SunSpecDevice:
         return number in self._models
 
     def forget(self) -> None:
+        """The next read looks at the live values anew, and puts all of them into their registers."""
+        self._look_again()
+        for live in self._live.values():
+            live.forget()
+
+    def _look_again(self) -> None:
         """The next read looks at the live values anew."""
         for live in self._live.values():
             live.fresh = None
-            live.forget()
 
     def _refresh(self, first: int, last: int) -> None:
         version = self._owner.version()
@@ -275,32 +300,29 @@ class SunSpecDevice:
         names = tuple(values)
         if names != live.names:
             live.arrange(names)
-        shown, places, held = live.shown, live.places, self.bank.held
-        for index, value in enumerate(values.values()):
-            if value == shown[index]:
+        fresh, held = list(values.values()), self.bank.held
+        for (point, at, divisor, low, high), value, shown in zip(live.places, fresh, live.shown, strict=True):
+            if value == shown:
                 continue
-            shown[index] = value
-            place = places[index]
-            if place is None or not isinstance(value, _NUMBERS):
-                point = live.model.points[names[index]]
+            if at == _SLOWLY or not isinstance(value, _NUMBERS):
                 self.bank.put(live.begin + point.offset, point.words(value, live.model.factor(point)))
-            elif place.counts:
-                _LONG(held, place.at, int(value / place.divisor) & 0xFFFFFFFF)
+            elif high == _ROLLS_OVER:
+                _LONG(held, at, int(value / divisor) & 0xFFFFFFFF)
             else:
-                number = round(value / place.divisor)
-                number = place.low if number < place.low else min(number, place.high)
-                _WORD(held, place.at, number & 0xFFFF)
+                number = round(value / divisor)
+                _WORD(held, at, (number if low <= number <= high else low if number < low else high) & 0xFFFF)
+        live.shown = fresh
 
     def _accept(self, changes: Mapping[int, int]) -> None:
         names: dict[int, set[str]] = {}
         for at, word in changes.items():
             point, number = self._writable[at], self._model_at[at].number
             names.setdefault(number, set()).add(point.name)
-            if not self._owner.allows(number, point.name, self._si(at, word)):
+            if not self._owner.allows(number, point.name, self._settings[number, point.name].of(word)):
                 raise ModbusFault(ILLEGAL_VALUE)
         for at, word in changes.items():
             self.bank.put(at, (word,))
-        self.forget()
+        self._look_again()  # nothing that may be written is live, but what was written may show there
         for number, those in names.items():
             self._owner.stored(number, frozenset(those))
 
@@ -311,17 +333,9 @@ class SunSpecDevice:
         with suppress(ModbusFault):
             self.bank.write(model.address + point.offset, point.words(value, model.factor(point)))
 
-    def _si(self, at: int, word: int) -> float:
-        point = self._writable[at]
-        number = word - 0x10000 if point.kind in _SIGNED and word >= 0x8000 else word
-        factor = self._model_at[at].factor(point)
-        return number * 10.0**factor if factor else float(number)
-
     def get(self, number: int, name: str) -> float:
         """A writable point's value as it stands, in SI units."""
-        model = self._models[number]
-        at = model.address + model.points[name].offset
-        return self._si(at, self.bank.word(at))
+        return self._settings[number, name].held(self.bank.held)
 
     def put(self, number: int, name: str, value: Value) -> None:
         """Stores a point from the device's side."""

@@ -63,6 +63,7 @@ class SunSpecFront(ModbusFront):
         self._controls = {part.number: part for part in controls}
         self._late = {model.number: Delayed(model.live) for model in models if model.live is not None}
         self._is_late = spec.report_every_s > 0.0 or spec.report_delay_s > 0.0
+        self._is_exact = not self._is_late and spec.round_w <= 0.0
         self._scaled: list[int] = []
         self._all = [common("hw-sim", title, self.serial, "1.0"), *models]
         self.device = SunSpecDevice(self._all, self)
@@ -79,14 +80,15 @@ class SunSpecFront(ModbusFront):
     def seen(self, model: Model) -> Mapping[str, Value]:
         """The live values of a model as the device shows them now."""
         assert model.live is not None
+        if self._is_exact and not self.condition.faults:
+            return model.live()
         values = self._late[model.number]() if self._is_late else model.live()
-        round_w = self.spec.round_w
-        if not self.condition.faults and round_w <= 0.0:
+        if not self.condition.faults and self.spec.round_w <= 0.0:
             return values
         if "bms_lost" in self.condition and model.number in BMS:
             return dict.fromkeys(values)
         names = SUNSPEC if model.number == METER else SUNSPEC_UNWIRED
-        return distorted(values, self.condition, round_w, names, self.drifted_w)
+        return distorted(values, self.condition, self.spec.round_w, names, self.drifted_w)
 
     def allows(self, number: int, name: str, value: float) -> bool:
         """Whether a value may be stored."""
@@ -111,7 +113,7 @@ class SunSpecFront(ModbusFront):
 
     def timers(self) -> None:
         """The revert timers."""
-        if self.timers_lie:
+        if self.condition.timers_lie:
             return
         for part in self._controls.values():
             if part.ran_out():

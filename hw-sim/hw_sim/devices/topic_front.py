@@ -34,6 +34,7 @@ class TopicFront(Front):
         self.online = False
         self.connected = False
         self._link = link
+        self._publish_every_s = max(PUBLISH_S, spec.report_every_s)
         self._next_publish_s = 0.0
         self._later: deque[tuple[float, str, bytes, bool]] = deque()
         self._garbage = cycle(_GARBAGE)
@@ -117,7 +118,7 @@ class TopicFront(Front):
 
     def say(self, topic: str, value: Json, *, retain: bool = False, measured: bool = False) -> bool:
         """Publishes, measured values late or as garbage where that is so; whether it went out or will."""
-        payload = next(self._garbage) if measured and "garbage" in self.condition else packed(value)
+        payload = next(self._garbage) if measured and "garbage" in self.condition.faults else packed(value)
         delay_s = self.spec.report_delay_s if measured else 0.0
         if delay_s > 0.0:
             self._later.append((self.house.elapsed_s + delay_s, topic, payload, retain))
@@ -138,7 +139,7 @@ class TopicFront(Front):
             self._flood(flood.rate_per_s * passed_s)
         if now_s + 1e-9 < self._next_publish_s:
             return
-        self._next_publish_s = now_s + max(PUBLISH_S, self.spec.report_every_s)
+        self._next_publish_s = now_s + self._publish_every_s
         if not (self.condition.silent or self.condition.frozen):
             self.publish(now_s)
 

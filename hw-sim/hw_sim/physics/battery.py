@@ -50,6 +50,8 @@ class Battery:
         self.charged_wh = 0.0  # at the terminal
         self.discharged_wh = 0.0
         self.drift_pct = 0.0
+        self._ceiling_wh = spec.capacity_wh * spec.max_soc_pct / 100.0
+        self._taper_wh = spec.capacity_wh * spec.taper_pct / 100.0
 
     @property
     def soc_pct(self) -> float:
@@ -65,21 +67,17 @@ class Battery:
         reserve = 0.0 if self.forming else self.reserve_pct
         return self.spec.capacity_wh * max(self.spec.min_soc_pct, reserve) / 100.0
 
-    def _ceiling_wh(self) -> float:
-        return self.spec.capacity_wh * self.spec.max_soc_pct / 100.0
-
     def _taper(self, room_wh: float) -> float:
-        width_wh = self.spec.capacity_wh * self.spec.taper_pct / 100.0
         if room_wh <= 0.0:
             return 0.0
-        return 1.0 if room_wh >= width_wh else max(0.05, room_wh / width_wh)
+        return 1.0 if room_wh >= self._taper_wh else max(0.05, room_wh / self._taper_wh)
 
     def max_charge_w(self) -> float:
         """What it accepts now, a magnitude."""
         coldest = self.spec.min_charge_c
         if self.refuses_charge or (coldest is not None and self.cell_c < coldest):
             return 0.0
-        return self.spec.max_charge_w * self._taper(self._ceiling_wh() - self.soc_wh)
+        return self.spec.max_charge_w * self._taper(self._ceiling_wh - self.soc_wh)
 
     def max_discharge_w(self) -> float:
         """What it can give now, a magnitude."""
@@ -107,7 +105,9 @@ class Battery:
         if not self.grid_charge:
             target = min(target, max(0.0, -others_w))
         power = self._towards(target, dt_s)
-        give_w = self.max_discharge_w() if room_w is None else min(self.max_discharge_w(), room_w)
+        give_w = self.max_discharge_w()
+        if room_w is not None:
+            give_w = min(give_w, room_w)
         self._book(min(max(power, -give_w), self.max_charge_w()), dt_s, self._floor_wh())
         self._warm(dt_s, outdoor_c)
 
@@ -141,7 +141,7 @@ class Battery:
         """Bounds the power by what fits into the step and books the energy."""
         hours = dt_s / 3600.0
         if power_w > 0.0:
-            room_wh = max(0.0, self._ceiling_wh() - self.soc_wh)
+            room_wh = max(0.0, self._ceiling_wh - self.soc_wh)
             power_w = min(power_w, room_wh / self.spec.charge_efficiency / hours)
             self.soc_wh += power_w * hours * self.spec.charge_efficiency
             self.charged_wh += power_w * hours
@@ -152,7 +152,7 @@ class Battery:
             self.discharged_wh -= power_w * hours
         self.power_w = power_w
         if self.spec.soc_drift_pct_per_h:
-            at_end = self.soc_wh >= self._ceiling_wh() - 1e-6 or self.soc_pct <= self.spec.min_soc_pct + 1e-6
+            at_end = self.soc_wh >= self._ceiling_wh - 1e-6 or self.soc_pct <= self.spec.min_soc_pct + 1e-6
             self.drift_pct = 0.0 if at_end else self.drift_pct + self.spec.soc_drift_pct_per_h * hours
 
     def _warm(self, dt_s: float, outdoor_c: float) -> None:

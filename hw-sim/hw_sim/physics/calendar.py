@@ -13,6 +13,7 @@ class Calendar:
         self.zone = ZoneInfo(zone)
         self._quarter = -1
         self._offset_s = 0.0
+        self._last = (0.0, self._day_and_second(0.0))  # an instant, and its day and second
 
     def local_s(self, unix_s: float) -> float:
         """Unix seconds as a local clock would count them."""
@@ -24,7 +25,12 @@ class Calendar:
         return unix_s + self._offset_s
 
     def day_and_second(self, unix_s: float) -> tuple[int, float]:
-        """Local day number since 1970-01-01 and the second of that day."""
+        """Local day number since 1970-01-01 and the second of that day; all of a house ask for the same instant."""
+        if self._last[0] != unix_s:
+            self._last = (unix_s, self._day_and_second(unix_s))
+        return self._last[1]
+
+    def _day_and_second(self, unix_s: float) -> tuple[int, float]:
         local_s = self.local_s(unix_s)
         day = int(local_s // 86400)
         return day, local_s - day * 86400

@@ -28,7 +28,7 @@ class Grid:
     def step(self, elapsed_s: float, flows_w: Phases = NONE, flows_var: Phases = NONE) -> None:
         """Moves on to a time. `flows_w` and `flows_var` are drawn through the feeder, per phase, import positive: they
         lower the voltage by (R P + X Q) / V (the usual approximation for a short line)."""
-        one, two, three = (course.move(elapsed_s) for course in self._volts)
+        one, two, three = [course.move(elapsed_s) for course in self._volts]
         r, x = self.spec.resistance_ohm, self.spec.reactance_ohm
         if r > 0.0 or x > 0.0:
             one, two, three = (

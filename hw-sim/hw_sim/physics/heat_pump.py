@@ -3,7 +3,7 @@
 import math
 
 from hw_sim.physics.calendar import Calendar
-from hw_sim.physics.phases import spread
+from hw_sim.physics.phases import Phases, spread
 from hw_sim.specs import HeatPumpSpec
 from hw_sim.truth import HeatPumpTruth
 
@@ -61,6 +61,11 @@ class HeatPump:
     def capacity_wh_per_k(self) -> float:
         """Of the store."""
         return self.spec.store_litres * _WH_PER_LITRE_K
+
+    @property
+    def phases_w(self) -> Phases:
+        """The power on each phase."""
+        return spread(self.power_w, self.spec.phases, self.spec.phase)
 
     def _target_c(self) -> float | None:
         """To which the store is to be heated; None: locked."""
@@ -154,7 +159,7 @@ class HeatPump:
         """What is the case now."""
         return HeatPumpTruth(
             self.power_w,
-            spread(self.power_w, self.spec.phases, self.spec.phase),
+            self.phases_w,
             self.sg_state,
             self.running,
             self.heat_w,

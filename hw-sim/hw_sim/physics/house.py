@@ -122,9 +122,10 @@ class House:
     @property
     def frequency_hz(self) -> float:
         """In the house; 0 in the dark."""
-        if self.supply is Supply.GRID:
+        supply = self.island.supply
+        if supply is Supply.GRID:
             return self.grid.frequency_hz
-        return self.island.frequency_hz if self.supply is Supply.ISLAND else 0.0
+        return self.island.frequency_hz if supply is Supply.ISLAND else 0.0
 
     def plants(self) -> Iterator[tuple[str, Plant]]:
         """Everything that has a power of its own, by id."""

@@ -1,6 +1,7 @@
 """The household's load: base, daily profile, appliances."""
 
 import math
+from bisect import bisect_right
 
 from hw_sim.physics.calendar import Calendar
 from hw_sim.physics.noise import SlowNoise, draws
@@ -40,11 +41,11 @@ class Appliance:
 
     def power_w(self, unix_s: float, day: int) -> float:
         """Its power at a time; one that is on is not switched on twice."""
-        duration = self.spec.duration_s
         for which in (day, day - 1):
-            for start in self._of_day(which):
-                if start <= unix_s < start + duration:
-                    return self.spec.power_w
+            starts = self._of_day(which)
+            begun = bisect_right(starts, unix_s)
+            if begun and unix_s < starts[begun - 1] + self.spec.duration_s:
+                return self.spec.power_w
         return 0.0
 
 

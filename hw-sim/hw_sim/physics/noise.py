@@ -2,6 +2,7 @@
 
 import math
 import random
+from operator import mul
 
 
 def draws(*key: object) -> random.Random:
@@ -26,20 +27,17 @@ class SlowNoise:
         self._shocks: dict[int, float] = {}
         self._points: dict[int, float] = {}
 
-    def _shock(self, k: int) -> float:
-        found = self._shocks.get(k)
-        if found is None:
-            found = draws(*self._key, k).gauss(0.0, 1.0)
-            self._shocks[k] = found
-        return found
-
     def _point(self, k: int) -> float:
         found = self._points.get(k)
         if found is None:
             if len(self._points) > 4 * len(self._weights) + 64:
                 self._points.clear()
                 self._shocks = {j: v for j, v in self._shocks.items() if abs(k - j) <= len(self._weights)}
-            found = sum(w * self._shock(k - j) for j, w in enumerate(self._weights))
+            span, shocks = range(k, k - len(self._weights), -1), self._shocks
+            for at in span:
+                if at not in shocks:
+                    shocks[at] = draws(*self._key, at).gauss(0.0, 1.0)
+            found = sum(map(mul, self._weights, map(shocks.__getitem__, span)))
             self._points[k] = found
         return found
 

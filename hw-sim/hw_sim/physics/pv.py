@@ -33,32 +33,24 @@ class Roof:
         self._where = (latitude, longitude)
         self._weather = weather
         self._let_through_w = spec.rating_w
-        self._points: dict[int, tuple[float, float]] = {}
+        self._points: dict[int, float] = {}  # the irradiance at minutes under the cloudiness below
+        self._cloudiness = spec.cloudiness
         self._recorded = None if spec.recorded is None else Recording(spec.recorded)
 
     def _sky(self, k: int) -> float:
         """Irradiance at a minute: the clear sky's, less what the clouds take."""
+        cloudiness = self.spec.cloudiness if self._weather.cloudiness is None else self._weather.cloudiness
+        if cloudiness != self._cloudiness or len(self._points) > 8:
+            self._cloudiness = cloudiness
+            self._points.clear()
         found = self._points.get(k)
         if found is None:
-            if len(self._points) > 8:
-                self._points.clear()
             unix_s = k * _GRID_S
             elevation, azimuth = sun_position(unix_s, *self._where)
             clear = clear_sky_w_per_m2(elevation, azimuth, self.spec.tilt_deg, self.spec.azimuth_deg)
-            found = (clear, self._weather.clouds(unix_s) if clear > 0.0 else 0.0)
+            found = clear * _passing(self._weather.clouds(unix_s), cloudiness) if clear > 0.0 else 0.0
             self._points[k] = found
-        clear, clouds = found
-        return clear * self._passing(clouds) if clear > 0.0 else 0.0
-
-    def _passing(self, clouds: float) -> float:
-        """Share of the clear sky that comes through the clouds, 0.12 to 1."""
-        cloudiness = self._weather.cloudiness
-        if cloudiness is None:
-            cloudiness = self.spec.cloudiness
-        if cloudiness <= 0.0:
-            return 1.0
-        x = 2.2 * clouds + 6.0 * (0.5 - cloudiness)
-        return 1.0 - min(1.0, 2 * cloudiness) * 0.88 / (1.0 + math.exp(x))
+        return found
 
     def possible_w(self, unix_s: float) -> float:
         """What the modules could give to the AC side at a time, limited by the inverter's rating alone; a magnitude."""
@@ -117,3 +109,11 @@ class Roof:
             self.energy_wh,
             self.curtailed_wh,
         )
+
+
+def _passing(clouds: float, cloudiness: float) -> float:
+    """Share of the clear sky that comes through the clouds, 0.12 to 1."""
+    if cloudiness <= 0.0:
+        return 1.0
+    x = 2.2 * clouds + 6.0 * (0.5 - cloudiness)
+    return 1.0 - min(1.0, 2 * cloudiness) * 0.88 / (1.0 + math.exp(x))

@@ -173,9 +173,9 @@ class ProfiledDevice(ModbusFront):
         return self._bank.writable
 
     @property
-    def telling(self) -> frozenset[int]:
-        """Of `owned`, the registers that tell one of its controls a set point, or end one."""
-        return frozenset().union(*(one.telling for one in self._steerings))
+    def telling(self) -> dict[str, frozenset[int]]:
+        """Of `owned`, the registers that tell a plant's control a set point, or end one."""
+        return {actor.plant: one.telling for one, actor in self._actors}
 
     @property
     def timeouts_s(self) -> dict[str, float]:
@@ -264,7 +264,7 @@ class ProfiledDevice(ModbusFront):
     def timers(self) -> None:
         """Its own time-out, and what goes on by itself."""
         for steering, actor in self._actors:
-            if not self.timers_lie and steering.ran_out(self.house.elapsed_s):
+            if not self.condition.timers_lie and steering.ran_out(self.house.elapsed_s):
                 self.changed_by_itself()
             actor.tick()
         for actor in self._alone:
