@@ -1,4 +1,4 @@
-"""Proof: branching from the relaxed optimum, as far as a fixed number of linear programmes goes."""
+"""Branching, as far as a fixed number of linear programmes goes: proof, and better answers stretch by stretch."""
 
 import heapq
 from collections.abc import Callable, Iterator
@@ -6,19 +6,81 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cem.planning.decisions import TINY, Decided, Decisions, between
 from cem.planning.dive import dive
 from cem.planning.lp import Answer, Array, Index
 
 DIVE_EVERY: Final = 8  # open nodes between two dives
+STRETCH: Final = 16  # slots that are branched in at once
+NODES: Final = 12  # linear programmes for a stretch
+LITTLE: Final = 0.1  # of what is enough: what a stretch saves at least
 
 _Bounds = tuple[Array, Array]
+_Open = tuple[float, int, Array, Array, Answer]  # what it can't undercut, a number of its own, bounds, the optimum
 
 
 def prove(decisions: Decisions, relaxed: Answer, best: Decided | None, nodes: int, enough: float) -> Decided | None:
     """Branches until the best is within `enough` of the bound, or `nodes` are spent; what it found on the way."""
-    serial, heap = 0, [(relaxed.objective, 0, decisions.lower, decisions.upper, relaxed)]
+    start = (relaxed.objective, 0, decisions.lower, decisions.upper, relaxed)
+    best, open_ones, _ = _branched(decisions, start, best, nodes, enough)
+    if best is None:
+        return None
+    bound = max(relaxed.objective, min([best.answer.objective - enough, *open_ones]))  # what was cut off is above
+    return replace(best, bound=bound)
+
+
+def mend(decisions: Decisions, relaxed: Answer, best: Decided, nodes: int, enough: float) -> Decided:
+    """Branches in one stretch of the horizon after the other, all else as it is; first where `relaxed` differs most.
+
+    Only in slots in which more than one part can be moved: going over one alone finds its best way. What a stretch
+    can save at most is little beside all that the bound lacks, so that few branches tell.
+    """
+    contested = decisions.moving > 1.0
+    differing = decisions.differing(relaxed.values, best.answer.values) & contested
+    for here in _stretches(contested, differing):
+        if nodes <= 0 or best.excess <= enough:
+            break
+        best, spent = _mended(decisions, best, here, min(nodes, NODES), enough * LITTLE)
+        nodes -= spent
+    return best
+
+
+def _stretches(contested: NDArray[np.bool_], differing: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
+    """Slots side by side, those first that differ most; no differing slot twice, then all others."""
+    every = np.arange(len(contested))
+    for slots in (differing, contested & ~differing):
+        left = slots.copy()
+        while left.any():
+            within = np.convolve(left, np.ones(STRETCH))[STRETCH - 1 :]  # how many of those left are in each stretch
+            most = np.flatnonzero(within == within.max())
+            first = int(most[most < most[0] + STRETCH].mean())
+            stretch = (every >= first) & (every < first + STRETCH)
+            yield contested & stretch
+            left &= ~stretch
+
+
+def _mended(
+    decisions: Decisions, best: Decided, here: NDArray[np.bool_], nodes: int, little: float
+) -> tuple[Decided, int]:
+    """The best within these slots, all else as it is, where it is better by more than a little; what it took."""
+    lower, upper = decisions.opened(best, here)
+    relaxed = decisions.relaxed_below(lower, upper, best.answer.objective - little)
+    if relaxed is None:
+        return best, 1
+    if not decisions.broken(relaxed.values):
+        return replace(decisions.decided(relaxed, lower, upper), bound=best.bound), 1
+    found, _, left = _branched(decisions, (relaxed.objective, 0, lower, upper, relaxed), best, nodes, little)
+    assert found is not None, "what was there before is found at least"
+    return replace(found, bound=best.bound), 1 + nodes - left
+
+
+def _branched(
+    decisions: Decisions, start: _Open, best: Decided | None, nodes: int, enough: float
+) -> tuple[Decided | None, list[float], int]:
+    """The best that is found, the bounds of what was left open, and the nodes that are left."""
+    serial, heap = 0, [start]
     while heap and nodes > 0:
         bound, _, lower, upper, answer = heapq.heappop(heap)
         if best is not None and bound >= best.answer.objective - enough:
@@ -37,11 +99,7 @@ def prove(decisions: Decisions, relaxed: Answer, best: Decided | None, nodes: in
             if serial % DIVE_EVERY == 1:
                 nodes -= 3
                 best = dive(decisions, found, low, high, "energy", most) or best
-    if best is None:
-        return None
-    open_ones = [entry[0] for entry in heap]
-    bound = max(relaxed.objective, min([best.answer.objective - enough, *open_ones]))  # what was cut off is above
-    return replace(best, bound=bound)
+    return best, [entry[0] for entry in heap], nodes
 
 
 def _branches(decisions: Decisions, values: Array, lower: Array, upper: Array) -> Iterator[_Bounds]:

@@ -87,6 +87,22 @@ class Decisions:
         steady = sum(int(between(values[s.columns], s.least).sum()) for s in self.layout.steady)
         return ways + steady + sum(int(split(values[choice.columns]).any()) for choice in self.choices)
 
+    def differing(self, one: Array, other: Array) -> NDArray[np.bool_]:
+        """The slots in which two solutions go different ways, or only one of them runs."""
+        found = np.zeros(self.problem.slots, bool)
+        for ways in self.layout.ways:
+            for into, out in ((ways.into, ways.out), (ways.out, ways.into)):
+                found[ways.slots[np.minimum(one[into], other[out]) > NOISE_KW]] = True
+        for steady in self.layout.steady:
+            running = (one[steady.columns] > NOISE_KW) != (other[steady.columns] > NOISE_KW)
+            found[steady.slots[running | between(one[steady.columns], steady.least)]] = True
+        return found
+
+    @property
+    def moving(self) -> Array:
+        """How many parts can be moved in each slot."""
+        return self._hulls.moving
+
     def cut(self, answer: Answer) -> Answer:
         """Adds what a linear programme can know of the slots that an optimum breaks; a tighter optimum."""
         for turn in range(CUTS):
@@ -185,6 +201,26 @@ class Decisions:
             upper[ways.into[~inward]] = 0.0
         for choice in self.choices:
             lower[choice.columns] = upper[choice.columns] = np.round(values[choice.columns])
+        return lower, upper
+
+    def settled_bounds(self, decided: Decided) -> tuple[Array, Array]:
+        """The same, but what runs may run with any power again."""
+        lower, upper = self.sealed(decided)
+        for steady in self.layout.steady:
+            running = steady.columns[lower[steady.columns] >= steady.least - NOISE_KW]
+            upper[running] = self.upper[running]
+        return lower, upper
+
+    def opened(self, decided: Decided, slots: NDArray[np.bool_]) -> tuple[Array, Array]:
+        """The same, but everything in these slots is open (a load's run is none of one slot)."""
+        lower, upper = self.settled_bounds(decided)
+        for ways in self.layout.ways:
+            here = slots[ways.slots]
+            for columns in (ways.into[here], ways.out[here]):
+                lower[columns], upper[columns] = self.lower[columns], self.upper[columns]
+        for steady in self.layout.steady:
+            columns = steady.columns[slots[steady.slots]]
+            lower[columns], upper[columns] = self.lower[columns], self.upper[columns]
         return lower, upper
 
     def settle(self, lower: Array, upper: Array, group: Group, on: NDArray[np.bool_], least: float = 0.0) -> None:

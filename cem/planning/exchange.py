@@ -143,8 +143,7 @@ def _sweep(
     into, out = flows[at]
     own = into.over(values, problem.slots) - (0.0 if out is None else out.over(values, problem.slots))
     others = _taken(decisions, values) - own
-    lower, upper = decisions.sealed(best)
-    _free(decisions, lower, upper)
+    lower, upper = decisions.settled_bounds(best)
     if beside is None:
         power, also = swept(problem, part, others)
     else:
@@ -180,10 +179,3 @@ def _taken(decisions: Decisions, values: Array) -> Array:
         )
     ]
     return sum(grid, problem.pv_kw - problem.load_kw)
-
-
-def _free(decisions: Decisions, lower: Array, upper: Array) -> None:
-    """What runs may run with any power again."""
-    for steady in decisions.layout.steady:
-        running = steady.columns[lower[steady.columns] >= steady.least - NOISE_KW]
-        upper[running] = decisions.upper[running]

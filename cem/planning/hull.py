@@ -48,15 +48,15 @@ class _Part:
 
 
 class Hulls:
-    """Adds the hull of single slots to a programme, of each slot once."""
+    """Adds the hull of single slots to a programme, of each slot once; `moving` parts can be moved in each."""
 
     def __init__(self, problem: Problem, layout: Layout, costs: Array) -> None:
         self._problem, self._layout, self._costs = problem, layout, costs.copy()
         for bought in (layout.imported, layout.import_over):  # the curve is one of money
             self._costs[bought.columns] -= layout.haste[bought.slots]
         self._parts = _parts(problem, layout)
-        alive = sum((part.high > part.low for part in self._parts), np.zeros(problem.slots))
-        self._open = alive <= PARTS
+        self.moving: Array = np.sum([part.high > part.low for part in self._parts], axis=0, dtype=np.float64)
+        self._open = self.moving <= PARTS
         self._crossed: Index | None = np.flatnonzero(problem.export_price > problem.import_price)
         net = problem.load_kw - problem.pv_kw
         bends = [-net, problem.import_limit_kw - net, -problem.export_limit_kw - net]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cem.model.values import value
-from cem.planning.branch import prove
+from cem.planning.branch import mend, prove
 from cem.planning.decisions import Decided, Decisions
 from cem.planning.dive import TACTICS, dive, stand_still
 from cem.planning.exchange import car_worth, exchange, polish
@@ -17,7 +17,6 @@ from cem.planning.programme import Layout, build, first_basis
 GAP = 1e-3  # share of the gross bill within which an answer counts as optimal
 SAME = 1.2  # times the excess of the last search at which its decisions are as good as another search
 SHORT = 12  # linear programmes of a first attempt to prove, where little is broken
-HOPELESS = 6.0  # times what is enough: a gap that so few branches do not close
 NEAR = 1.8  # times what is enough: still within the gap, and good enough after the quick part of the search
 NEARLY = 7  # columns that stand between, at most, where settling them may be all that lacks
 FEW = 4  # exchanges that are tried before another search
@@ -170,6 +169,7 @@ def _search(prepared: Prepared, relaxed: Answer) -> Decided:
 def _improved(prepared: Prepared, relaxed: Answer, best: Decided | None, enough: float) -> Decided:
     """From the relaxed optimum that knows of its broken slots: quickly as good as it gets, then with more effort."""
     decisions, effort = prepared.decisions, effort_for(prepared.problem)
+    circling = prepared.layout.crossed.into.size > effort.nodes  # more to branch on than there is to spend
     if not decisions.broken(relaxed.values):
         return Decided(relaxed, decisions.lower, decisions.upper, relaxed.objective)
     best = _better(best, None, relaxed)
@@ -184,9 +184,10 @@ def _improved(prepared: Prepared, relaxed: Answer, best: Decided | None, enough:
         if best.excess <= NEAR * enough:
             return best
         best = polish(decisions, best, worth, effort.sweeps, enough)
+        if circling:
+            return mend(decisions, relaxed, best, effort.mends, enough)
         best = exchange(decisions, best, effort.exchanges, enough)
-    circling = prepared.layout.crossed.into.size > effort.nodes  # more to branch on than there is to spend
-    if best is None or NEAR * enough < best.excess < (HOPELESS * enough if circling else np.inf):
+    if best is None or best.excess > NEAR * enough:
         best = prove(decisions, relaxed, best, effort.nodes, enough)
     if best is None:
         raise SolverFailedError("no way was found that keeps what is on or off; no plan from it, rules instead")
@@ -216,6 +217,7 @@ class Effort:
     """How many times stores are gone over and linear programmes solved, to improve and to prove."""
 
     sweeps: int
+    mends: int
     exchanges: int
     nodes: int
 
@@ -224,7 +226,8 @@ def effort_for(problem: Problem) -> Effort:
     """Less where a linear programme takes longer: its time grows with slots and parts."""
     size = problem.slots * (2 + len(problem.stores) + len(problem.cars) + len(problem.loads)) / 768.0
     return Effort(
-        sweeps=round(min(8.0 / size, 12)) + 2,
+        sweeps=round(min(4.0 / size, 10)) + 2,
+        mends=round(min(28.0 / size, 60)) + 4,
         exchanges=round(min(3.0 / size, 30)) + 2,
         nodes=round(min(12.0 / size, 200)) + 6,
     )

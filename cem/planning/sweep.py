@@ -118,14 +118,14 @@ def _dues(problem: Problem, store: StorePart, levels: Array) -> Array:
 def _cheapest(cost: Array, dues: Array, reach: int, level: int) -> Index:
     """The best move of each slot, from a level on."""
     slots, count = dues.shape
-    ahead = np.full((slots, count + 2 * reach), np.inf)  # the cost from the end of each slot on, by level
+    ahead = np.full((slots, count + 2 * reach), np.inf, np.float32)  # the cost from the end of each slot on, by level
     inner = ahead[:, reach : reach + count]
     inner[:] = dues
     some = np.flatnonzero(np.isfinite(cost).any(axis=0))  # a car only takes, and nothing below its least
     moving = slice(int(some[0]), int(some[-1]) + 1)
     ways = sliding_window_view(ahead, count, axis=1)[:, moving]  # slots x moves x levels, all the same memory
-    costs = cost[:, moving, None]
-    tried, best = np.empty(ways.shape[1:]), np.empty(count)
+    costs = cost[:, moving, None].astype(np.float32)
+    tried, best = np.empty(ways.shape[1:], np.float32), np.empty(count, np.float32)
     for t in range(slots - 1, 0, -1):
         np.add(ways[t], costs[t], out=tried)
         np.minimum.reduce(tried, axis=0, out=best)

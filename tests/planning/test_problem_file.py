@@ -90,6 +90,16 @@ def test_longer_problems_agree_with_the_textbook_model_too(seed: int, parts: tup
     assert ours >= bound - 1e-3 * gross
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [21, 123, 134])
+def test_a_battery_and_a_car_under_negative_prices_cost_hardly_more_than_the_textbook_s(seed: int) -> None:
+    raw = random_problem(seed, 192, kind="negative")
+    _, verdict, scale, gross = solved(raw)
+    best, _, _ = textbook(raw, 30.0)
+    assert verdict.faults == []
+    assert verdict.penalised(scale) - best <= 0.001 * gross
+
+
 def test_a_base_load_above_the_limit_is_missed_by_as_little_as_possible_and_named() -> None:
     answer, verdict, _, _ = solved(house(import_limit_w=800, batteries=[BATTERY | {"soc_wh": 1000}]))
     over = [one for one in answer["shortfalls"] if one["what"] == "import_limit"]
