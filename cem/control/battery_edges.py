@@ -53,6 +53,9 @@ def _edges(scene: Scene, around: Surroundings, fixed_w: float) -> list[Edge]:
         left_w = scene.band.min_w + scene.margins_w[1] - house_w - around.ev_w
         # what a car is about to leave no battery gives: it would flow out when the car has stopped
         least_w = max(left_w, min(0.0, left_w + around.leaving_w))
+        if around.begins_w > 0.0:  # what flows out now is not stored as well where a load begins to take it
+            room_w = scene.band.max_w - scene.margins_w[0] - house_w - around.ev_w - around.begins_w
+            least_w = max(least_w - around.begins_w, min(least_w, room_w))
         edges.append(Edge(by, least_w, is_import=False, keeps=False))
     edges.append(Edge(around.fuse_by, around.fuse_w, is_import=True, keeps=False))
     return edges

@@ -196,9 +196,9 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     last_w = dict(known.batteries_w)
     points = chargers.choices(scene, cars, shares, left, charger_memories)
     relays = switched.choices(scene, shares, left, shed, switch_memories)
-    rising_w = switched.rising_w(scene, relays, switch_memories)
-    stores = batteries.choose(scene, _surroundings(scene, left, points, relays, rising_w), last_w)
-    roofs = panels.choose(scene, stores, switched.leaving_w(relays), sum([p.leaving_w for p in points]))
+    around = _surroundings(scene, left, points, relays, switch_memories)
+    stores = batteries.choose(scene, around, last_w)
+    roofs = panels.choose(scene, stores, switched.leaving_w(relays) - around.begins_w, around.leaving_w)
     setpoints = made(scene, left, points, relays, stores, roofs)
     now = mode(scene)
     load_w = scene.picture.load_w
@@ -253,7 +253,7 @@ def _surroundings(
     left: Limits,
     points: list[chargers.ChargerChoice],
     relays: list[switched.SwitchedChoice],
-    rising_w: float,
+    memories: Mapping[str, SwitchMemory],
 ) -> Surroundings:
     """What is left for the batteries when the consumers have theirs."""
     fuse_w, fuse_by = battery_rooms.fuse(scene, left)
@@ -266,12 +266,13 @@ def _surroundings(
         idle_w += 0.0 if point.charger.plugged else point.charger.power_w
     return Surroundings(
         ev_w=scene.picture.ev_w,
-        reserved_w=reserved_w + idle_w + rising_w,
+        reserved_w=reserved_w + idle_w + switched.rising_w(scene, relays, memories),
         granted_w=granted_w + sum([relay.switched.power_w or 0.0 for relay in relays]),
         fuse_w=fuse_w,
         fuse_by=fuse_by,
         rooms_w=battery_rooms.rooms(scene, left),
         leaving_w=leaving_w,
+        begins_w=switched.begins_w(scene, relays, memories),
         at_once_w=at_once_w,
     )
 

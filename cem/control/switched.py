@@ -85,6 +85,20 @@ def rising_w(scene: Scene, relays: Iterable[SwitchedChoice], memories: Mapping[s
     return sum(found)
 
 
+def begins_w(scene: Scene, relays: Iterable[SwitchedChoice], memories: Mapping[str, SwitchMemory]) -> float:
+    """Under an import limit what loads begin to draw that are switched on with this tick: their contact closes now."""
+    found = 0.0
+    if scene.band.max_by is None:
+        return found
+    for relay in relays:
+        memory = memories.get(relay.switched.resource.id)
+        if relay.control is not Control.LOAD_ON or relay.value != 1.0 or memory is None:
+            continue
+        if memory.switched_at_s == scene.now_s:
+            found += max(0.0, relay.switched.rated_w - max(0.0, relay.switched.power_w or 0.0))
+    return found
+
+
 def _runs_on(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory) -> bool:
     draws = switched.power_w is not None and switched.power_w > EV_DRAWS_W
     locked = draws and memory.state == SgReady.LOCKED and _is_heat_pump(switched)
