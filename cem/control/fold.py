@@ -28,9 +28,8 @@ def fold(
     if len(counts) > 1:
         counts.sort(key=_strength)
     min_w, max_w, min_by, max_by = start.min_w, start.max_w, start.min_by, start.max_by
-    for (
-        envelope
-    ) in counts:  # where one is disjoint from the band, the stronger edge holds, and it is the one that binds
+    # where one is disjoint from the band, the stronger edge holds, and it is the one that binds
+    for envelope in counts:
         low_w, high_w = envelope.min_w, envelope.max_w
         if low_w is not None and low_w > min_w:
             if low_w > max_w:
