@@ -224,6 +224,8 @@ async def running_vtn(settings: VtnSettings) -> AsyncIterator[RunningVtn]:
             await server.stop()
             await webhooks.close()
             await service.close()
+            if accounts is not None:
+                await accounts.stop()
             if publisher is not None:
                 await asyncio.to_thread(publisher.stop)
     finally:

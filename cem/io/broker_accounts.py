@@ -30,24 +30,46 @@ class BrokerAccounts:
         self._publisher = publisher
         self._prefix = prefix
         self._tokens: dict[str, str] = {}
+        self._begun: asyncio.Task[None] | None = None
         publisher.listen(f"{_CONTROL}/response", _complain)
 
     def start(self, clients: Iterable[tuple[str, bool]]) -> None:
         """Makes all accounts anew, each a client's id and whether it is business logic; nobody can enter yet.
 
-        Call it once the publisher was started; while the broker is away it waits with the other messages.
+        Call it once the publisher was started; while the broker is away it waits.
         """
         known = [one for one in clients if not set(one[0]) & set("/+#")]
+        self._begun = asyncio.create_task(self._begin(known))
+
+    async def stop(self) -> None:
+        """No more accounts are made."""
+        if self._begun is not None:
+            self._begun.cancel()
+            await asyncio.gather(self._begun, return_exceptions=True)
+
+    async def _begin(self, known: Sequence[tuple[str, bool]]) -> None:
+        """A password that came before its account would be lost: what waits while one connects keeps no order."""
+        await self._publisher.connected()
         for first in range(0, len(known), _AT_ONCE):
             batch = known[first : first + _AT_ONCE]
-            self._publisher.publish([_message([step for one in batch for step in self._made(*one)])])
+            message = _message([step for one in batch for step in self._made(*one)])
+            await self._publisher.publish_and_wait([message], _WAIT_S)
+        self._publisher.publish([_message([_password(*one)]) for one in self._tokens.items()])
 
     async def admit(self, client_id: str, token: str, lifetime_s: float) -> None:
         """Makes a token the client's password until it expires; the broker has it when this returns, or it is said."""
         self._tokens[client_id] = token
         asyncio.get_running_loop().call_later(lifetime_s, self._expire, client_id, token)
-        if not await self._publisher.publish_and_wait([_message([_password(client_id, token)])], _WAIT_S):
+        if not await self._has_begun() or not await self._publisher.publish_and_wait(
+            [_message([_password(client_id, token)])], _WAIT_S
+        ):
             _log.warning("broker: the token of client %s is not known there yet; the broker does not answer", client_id)
+
+    async def _has_begun(self) -> bool:
+        if self._begun is None:
+            return False
+        await asyncio.wait([self._begun], timeout=_WAIT_S)
+        return self._begun.done()
 
     def _expire(self, client_id: str, token: str) -> None:
         if self._tokens.get(client_id) == token:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ class MqttPublisher:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vtn-mqtt")
         self._sinks: dict[str, Callable[[bytes], None]] = {}
         self._full = False
+        self._first: Future[None] = Future()  # done once the broker has let us in
 
     def start(self) -> None:
         """Begins to connect, and goes on trying; raises GridError when password or CA file can't be read."""
@@ -94,6 +95,10 @@ class MqttPublisher:
             if not info.is_published():
                 return False
         return True
+
+    async def connected(self) -> None:
+        """Returns once the broker has let us in for the first time."""
+        await asyncio.shield(asyncio.wrap_future(self._first))
 
     def listen(self, topic: str, sink: Callable[[bytes], None]) -> None:
         """Has what comes on a topic handed over, in the network thread; call it before `start`."""
@@ -140,6 +145,8 @@ class MqttPublisher:
             _log.warning("broker %s refuses us: %s; trying again", self._broker.uri, reason)
         else:
             _log.info("broker %s: connected", self._broker.uri)
+            if not self._first.done():
+                self._first.set_result(None)
             for topic in self._sinks:
                 client.subscribe(topic, qos=1)
 
