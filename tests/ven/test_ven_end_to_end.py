@@ -13,6 +13,7 @@ from cem.io.object_store import ObjectStore
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.io.webhooks import Webhooks
 from cem.model.directive import LinkState
+from cem.model.event import EventInterval
 from cem.model.provider import Provider
 from cem.model.resource import Resource, Role
 from cem.ports import StateKind
@@ -205,10 +206,12 @@ def test_a_random_start_stays_as_drawn_over_polls_and_a_restart() -> None:
             assert home.point.events("utility", clock.now())["e1"].intervals == drawn
             body["intervals"][0]["payloads"][0]["values"] = [2.0]
             vtn.put(ObjectType.EVENT, "e1", body)
-            await asyncio.sleep(15)
-            changed = home.point.events("utility", clock.now())["e1"].intervals
-            assert changed[0].start == drawn[0].start
-            assert changed[0].signals != drawn[0].signals
+
+            def now() -> EventInterval:
+                return home.point.events("utility", clock.now())["e1"].intervals[0]
+
+            await home.until_true(lambda: now().signals != drawn[0].signals, 60)
+            assert now().start == drawn[0].start
 
     run_virtual(main, T0)
 
