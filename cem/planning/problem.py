@@ -16,9 +16,7 @@ WEAR_SHARE = 0.02  # of the median import price, per kWh discharged
 END_SHARE = 0.9  # of what a stored kWh replaces at the median import price; below 1, so that a flat tariff never hoards
 AT_RESERVE = 0.01  # of its capacity: so close below its reserve a battery counts as being there
 AFTERWARDS = 0.5  # weight of a goal that was missed in time: still wanted within the horizon
-EARLY = (
-    0.05  # weight of having it a little before its time, where there is time to spare: no two hours' prices outweigh it
-)
+EARLY = 0.05  # weight of having it a little before its time, where there is time to spare; above any hour's price
 EARLY_H, EARLY_SHARE = 0.25, 0.05  # so much before, or so much of the hours that it takes: cars wake late and take less
 
 
