@@ -31,6 +31,7 @@ class BrokerAccounts:
         self._prefix = prefix
         self._tokens: dict[str, str] = {}
         self._begun: asyncio.Task[None] | None = None
+        self._patient_until_s = 0.0  # of the loop's clock: a broker that is away is waited for at the start alone
         publisher.listen(f"{_CONTROL}/response", _complain)
 
     def start(self, clients: Iterable[tuple[str, bool]]) -> None:
@@ -40,6 +41,7 @@ class BrokerAccounts:
         """
         known = [one for one in clients if not set(one[0]) & set("/+#")]
         self._begun = asyncio.create_task(self._begin(known))
+        self._patient_until_s = asyncio.get_running_loop().time() + _WAIT_S
 
     async def stop(self) -> None:
         """No more accounts are made."""
@@ -68,7 +70,8 @@ class BrokerAccounts:
     async def _has_begun(self) -> bool:
         if self._begun is None:
             return False
-        await asyncio.wait([self._begun], timeout=_WAIT_S)
+        left_s = self._patient_until_s - asyncio.get_running_loop().time()
+        await asyncio.wait([self._begun], timeout=max(0.0, left_s))
         return self._begun.done()
 
     def _expire(self, client_id: str, token: str) -> None:
