@@ -20,6 +20,7 @@ RETURN_LIMIT_W = 3000.0
 TOLERANCE_W = 120.0  # 2 per cent of the limit: what a second's mean may be over it
 FOLLOW_S = 8.0  # three ticks and the car's own delay
 SIGNAL_S = FOLLOW_S + 3.0  # and one poll of the VTN
+PLAN_S = 20.0  # a busy machine plans when it has the time; the grid's limits do not wait for it
 LOST_SECONDS = 1  # of an act in which the gateway or the house may have been too late to be looked at
 
 
@@ -54,9 +55,16 @@ class Stage:
 
     def watch(self, for_s: float) -> list[Second]:
         """Watches for a share of the whole time, one line a second, and gives what was seen."""
-        seen = []
+        return self._look(for_s, lambda second: False)
+
+    def watch_until(self, shown: Callable[[Status], bool], within_s: float) -> list[Second]:
+        """As `watch`, and no longer than until a status shows what was to be shown."""
+        return self._look(within_s, lambda second: second.status is not None and shown(second.status))
+
+    def _look(self, for_s: float, enough: Callable[[Second], bool]) -> list[Second]:
+        seen: list[Second] = []
         end = time.monotonic() + for_s * self.share
-        while (left := end - time.monotonic()) > 0:
+        while (left := end - time.monotonic()) > 0 and not (seen and enough(seen[-1])):
             second = Second(time.monotonic(), self.stand.status(), self._import_w())
             self.say("the gateway does not answer" if second.status is None else line(second.status))
             seen.append(second)
@@ -136,16 +144,24 @@ def price(stage: Stage) -> Result:
     stage.say("ACT 2: the operator sends a very low price for half an hour; the plan changes and the battery charges.")
     words = ("--program", "prices", "--type", "PRICE", "--value", "0.02", "--unit", "KWH", "--currency", "EUR")
     stage.stand.vtn("event", "add", *words, "--duration", "PT30M", "--name", "cheap half-hour")
-    stage.watch(16)
+
+    def charges(status: Status) -> bool:
+        return (status.flow.battery_w or 0.0) - before >= 1000 and status.import_price_per_kwh == 0.02
+
+    seconds = stage.watch(16)  # what a person wants to see of it
+    seconds += stage.watch_until(charges, PLAN_S)
     last = stage.last()
-    after = last.flow.battery_w or 0.0
+    first = next((second.at_s for second in seconds if second.status is not None and charges(second.status)), None)
     result.measured = {
         "before_w": round(before),
-        "after_w": round(after),
+        "after_w": round(last.flow.battery_w or 0.0),
+        "after_s": None if first is None else round(first - seconds[0].at_s, 1),
         "price_seen": last.import_price_per_kwh,
+        "planned_at": None if last.plan is None else f"{last.plan.made_at:%H:%M:%S}",
+        "alarms": [alarm.cause for alarm in last.alarms],
         "reason": _reason(last, Role.BATTERY),
     }
-    result.ok = after - before >= 1000 and last.import_price_per_kwh == 0.02
+    result.ok = charges(last)
     return result
 
 
