@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from zeroconf import ServiceStateChange, Zeroconf
+from zeroconf import DNSQuestionType, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 MOST = 256
 """So many services are asked about."""
-ASKED_S = 1.0
-"""Patience for where one service is."""
+ASKED_S = 2.0
+"""Patience for where one service is: who has just told everybody does not say it again within a second."""
+ASKED_AS = DNSQuestionType.QM
+"""To be answered to everybody: an answer for us alone may reach another program at this host's port 5353, as Avahi."""
 _LONGEST_TEXT = 64
 
 
@@ -45,7 +47,7 @@ async def announced(
 
     ears = AsyncZeroconf(interfaces=list(interfaces)) if interfaces else AsyncZeroconf()
     try:
-        browser = AsyncServiceBrowser(ears.zeroconf, list(full), handlers=[notice])
+        browser = AsyncServiceBrowser(ears.zeroconf, list(full), handlers=[notice], question_type=ASKED_AS)
         await asyncio.sleep(timeout_s)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_asked(ears, full[of], of, name, longest)) for name, of in sorted(seen.items())]
@@ -58,7 +60,7 @@ async def announced(
 
 async def _asked(ears: AsyncZeroconf, kind: str, service_type: str, name: str, longest: int) -> Announced | None:
     info = AsyncServiceInfo(service_type, name)
-    if not await info.async_request(ears.zeroconf, ASKED_S * 1000) or info.port is None:
+    if not await info.async_request(ears.zeroconf, ASKED_S * 1000, ASKED_AS) or info.port is None:
         return None
     says = {
         key.decode("utf-8", "replace").lower(): _shown(value, longest)

@@ -53,7 +53,7 @@ PRINTER = _service("_ipp._tcp", "printer", 631)
 def test_services_that_are_known_are_heard_with_where_they_are_and_others_are_left_alone() -> None:
     async def main() -> list[Announced]:
         async with _announcing(SHELLY, BROKER, PRINTER):
-            return await announced(KNOWN, 0.5, HERE)
+            return await announced(KNOWN, 2.0, HERE)
 
     found = [service for service in asyncio.run(main()) if service.name.endswith(MINE)]
     assert [(service.kind, service.name, service.port) for service in found] == [
@@ -69,7 +69,7 @@ def test_services_that_are_known_are_heard_with_where_they_are_and_others_are_le
 def test_a_scan_lists_what_is_announced_and_how_to_go_on() -> None:
     async def main() -> tuple[int, str, str]:
         async with _announcing(SHELLY, BROKER):
-            call = ["mdns", "--interface", "127.0.0.1", "--timeout", "0.5"]
+            call = ["mdns", "--interface", "127.0.0.1", "--timeout", "2"]
             text = await asyncio.to_thread(CliRunner().invoke, scan, call)
             as_json = await asyncio.to_thread(CliRunner().invoke, scan, [*call, "--json"])
             return text.exit_code + as_json.exit_code, text.stdout, as_json.stdout

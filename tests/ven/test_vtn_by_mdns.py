@@ -86,7 +86,7 @@ def test_a_ven_finds_the_vtn_of_the_name_by_tls_and_again_where_it_has_moved(tmp
                 await announcement.stop()
 
     async def main() -> None:
-        locator = MdnsLocator(NAME, listen_s=1.0, interfaces=HERE)
+        locator = MdnsLocator(NAME, listen_s=2.0, interfaces=HERE)
         http = AiohttpClient(ssl_context=client_context(None, None, authority.certificate), resolver=locator)
         client = VtnClient(utility(url=f"mdns:{NAME}"), http, SystemClock(), locator.locate)
         try:
@@ -109,7 +109,7 @@ def test_a_certificate_of_somebody_else_gets_no_secret(tmp_path: Path) -> None:
     settings = VtnSettings((), tls=server_context(own.certificate, own.key, None))
 
     async def main() -> None:
-        locator = MdnsLocator("", listen_s=1.0, interfaces=HERE)
+        locator = MdnsLocator("", listen_s=2.0, interfaces=HERE)
         http = AiohttpClient(ssl_context=client_context(None, None, trusted.certificate), resolver=locator)
         client = VtnClient(utility(url="mdns:"), http, SystemClock(), locator.locate)
         async with running_vtn(settings) as running:
