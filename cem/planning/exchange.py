@@ -13,6 +13,7 @@ from cem.planning.programme import NOISE_KW
 from cem.planning.sweep import Beside, fits, swept
 
 SHIFT = 0.01  # of the largest price, by which a kWh in a car is tried to be worth less or more
+AT_ONCE = 4  # decisions of the first slot, at most, that are turned over for good
 WORTH_IT = 50.0  # what helps less than this share of what is enough is no help
 
 
@@ -23,6 +24,13 @@ class _Turn:
     gain: float
     key: tuple[int, bool]
     bounds: tuple[tuple[int, float, float], ...]
+
+    def within(self, best: Decided) -> tuple[Array, Array]:
+        """The bounds of an answer with this decision turned over."""
+        lower, upper = best.lower.copy(), best.upper.copy()
+        for column, low, high in self.bounds:
+            lower[column], upper[column] = low, high
+        return lower, upper
 
 
 def exchange(decisions: Decisions, best: Decided, tries: int, enough: float) -> Decided:
@@ -36,11 +44,8 @@ def exchange(decisions: Decisions, best: Decided, tries: int, enough: float) -> 
             if turn.key in tried:
                 continue
             tried.add(turn.key)
-            lower, upper = best.lower.copy(), best.upper.copy()
-            for column, low, high in turn.bounds:
-                lower[column], upper[column] = low, high
             tries -= 1
-            better = decisions.settled_below(lower, upper, best.answer.objective - enough / WORTH_IT)
+            better = decisions.settled_below(*turn.within(best), best.answer.objective - enough / WORTH_IT)
             if better is not None or tries <= 0:
                 break
         if better is None:
@@ -49,8 +54,29 @@ def exchange(decisions: Decisions, best: Decided, tries: int, enough: float) -> 
     return best
 
 
-def _turns(decisions: Decisions, values: Array, reduced: Array, best: Decided) -> list[_Turn]:
-    """Single decisions to turn over, the most promising first."""
+def now(decisions: Decisions, best: Decided) -> Decided:
+    """Turns over the decisions of a first slot that is partly gone, as long as that helps at all.
+
+    They are what is done next, but where the slot is nearly over they weigh too little in the bill to be looked at.
+    """
+    hours = decisions.problem.hours
+    gone = hours.size > 1 and hours[0] < hours[1]
+    for _ in range(AT_ONCE if gone else 0):
+        answer = decisions.settled(best)
+        turns = _turns(decisions, answer.values, decisions.reduced_costs(settled=True), best, slots=1)
+        for turn in turns:
+            better = decisions.settled_below(*turn.within(best), answer.objective - TINY)
+            if better is not None:
+                best = replace(better, bound=best.bound)
+                break
+        else:
+            break
+    return best
+
+
+def _turns(decisions: Decisions, values: Array, reduced: Array, best: Decided, slots: int | None = None) -> list[_Turn]:
+    """Single decisions to turn over, the most promising first; of the first `slots` alone."""
+    slots = decisions.problem.slots if slots is None else slots
     found = []
     for steady in decisions.layout.steady:
         now, low, high = values[steady.columns], best.lower[steady.columns], best.upper[steady.columns]
@@ -58,14 +84,14 @@ def _turns(decisions: Decisions, values: Array, reduced: Array, best: Decided) -
         off = (now <= NOISE_KW) & (high == 0.0) & (most > 0.0)
         weakest = (low > 0.0) & (now <= low + NOISE_KW)
         gain = np.where(off, -reduced[steady.columns], np.where(weakest, reduced[steady.columns], 0.0)) * steady.least
-        for at in np.flatnonzero(gain > 0.0):
+        for at in np.flatnonzero((gain > 0.0) & (steady.slots < slots)):
             column, on = int(steady.columns[at]), bool(off[at])
             turned = (column, steady.least, float(most[at])) if on else (column, 0.0, 0.0)
             found.append(_Turn(float(gain[at]), (column, on), (turned,)))
     for ways in decisions.layout.ways:
         for shut, open_, most_shut in ((ways.into, ways.out, ways.most_in), (ways.out, ways.into, ways.most_out)):
             gain = np.where(best.upper[shut] == 0.0, -reduced[shut] * most_shut, 0.0)
-            for at in np.flatnonzero(gain > TINY):
+            for at in np.flatnonzero((gain > TINY) & (ways.slots < slots)):
                 opened, closed = int(shut[at]), int(open_[at])
                 bounds = ((opened, 0.0, float(decisions.upper[opened])), (closed, 0.0, 0.0))
                 found.append(_Turn(float(gain[at]), (opened, True), bounds))

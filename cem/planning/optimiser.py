@@ -8,7 +8,7 @@ from cem.model.values import value
 from cem.planning.branch import mend, prove
 from cem.planning.decisions import Decided, Decisions
 from cem.planning.dive import TACTICS, dive, stand_still
-from cem.planning.exchange import car_worth, exchange, polish
+from cem.planning.exchange import car_worth, exchange, now, polish
 from cem.planning.lp import Answer, Array, Basis, Blocks, Solver, SolverFailedError
 from cem.planning.parts import Problem
 from cem.planning.pattern import Pattern
@@ -138,7 +138,7 @@ def _decide(prepared: Prepared) -> tuple[Decided, Array]:
     if not decisions.broken(relaxed.values):
         warm.pattern = decisions.pattern(relaxed)
         return Decided(relaxed, decisions.lower, decisions.upper, relaxed.objective), solver.row_duals()
-    best = _search(prepared, relaxed)
+    best = now(decisions, _search(prepared, relaxed))
     warm.pattern = decisions.pattern(best.answer)
     answer, duals = decisions.seal(best)
     return replace(best, answer=answer), duals

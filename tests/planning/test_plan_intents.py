@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cem.model.plan import EvNeed, IntentKind, Plan
-from cem.planning.solve import solve
+from cem.planning.solve import Replanner, solve
 from support.planning import BATTERY, CAR, PV, START, STEP, problem, violations
 
 NIGHT_TARIFF = [0.18] * 8 + [0.30] * 8 + [0.42] * 8
@@ -28,6 +28,30 @@ def test_cheap_hours_before_dear_ones_charge_from_the_grid() -> None:
     assert all(slot.intents["battery"].max_w == 4000.0 for slot in charging)
     assert set(kinds(plan, "battery")[16:]) == {"self_consume"}
     assert any("charge from the grid 00:00-02:00, price 0.18 against 0.42 at 04:00" in r for r in plan.reasons)
+
+
+def test_a_sudden_low_price_is_used_in_the_last_seconds_of_a_slot_too() -> None:
+    evening = [0.41] * 13 + [0.34] * 8 + [0.22] * 32 + [0.34] * 43
+    usual = problem(
+        96,
+        price=evening,
+        load_w=400.0,
+        soc_pct=40.0,
+        resources=(BATTERY, CAR),
+        ev=(EvNeed("car", 20000.0, START + 12 * STEP),),
+        import_limit_w=24150.0,
+        export_limit_w=24150.0,
+        start=START,
+    )
+    planner = Replanner()
+    last = replace(usual, edges=(usual.edges[1] - timedelta(seconds=16), *usual.edges[1:]))
+    assert kinds(planner.solve(last), "battery")[0] == "self_consume"
+    cheap = replace(
+        last,
+        edges=(usual.edges[1] - timedelta(seconds=9), *usual.edges[1:]),
+        import_price_per_kwh=(0.02, 0.02, 0.025, *evening[3:]),
+    )
+    assert kinds(planner.solve(cheap), "battery")[:3] == ["charge_to"] * 3
 
 
 def test_what_is_worth_more_later_is_held() -> None:
