@@ -4,7 +4,7 @@ import csv
 import json
 import math
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,9 +17,11 @@ from support.virtual_home import HOMES
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "citylearn-2022"
 """Where the recorded houses are, on a machine that has them."""
 BUILDINGS = (1, 5, 9, 13)
-PACIFIC = timezone(timedelta(hours=-8))
-FIRST_HOUR = datetime(2022, 7, 31, 23, tzinfo=PACIFIC)
-"""The weekdays of this year are those of the recording."""
+PACIFIC = ZoneInfo("America/Los_Angeles")
+FIRST_HOUR = datetime(2022, 7, 31, 23)  # noqa: DTZ001 - the recording counts the hours of the clock on the wall
+"""The weekdays of this year are those of the recording. In the hour that the clock leaves out in spring nothing is
+used of it; the one that comes twice in autumn lasts two hours.
+"""
 
 TWO_PRICES: dict[str, Any] = {
     "base_price_per_kwh": 0.32,
@@ -145,8 +147,10 @@ def _hours(building: int, folder: Path) -> Path:
             out = csv.writer(target)
             out.writerow(("at", "load_kw", "pv_w"))
             for hour, row in enumerate(rows):
-                at = FIRST_HOUR + timedelta(hours=hour)
-                out.writerow((at.isoformat(), row["non_shiftable_load"], row["solar_generation"]))
+                on_the_wall = FIRST_HOUR + timedelta(hours=hour)
+                at = on_the_wall.replace(tzinfo=PACIFIC).astimezone(UTC)
+                if at.astimezone(PACIFIC).replace(tzinfo=None) == on_the_wall:
+                    out.writerow((at.isoformat(), row["non_shiftable_load"], row["solar_generation"]))
     return path
 
 
