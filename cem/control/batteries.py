@@ -9,6 +9,7 @@ from cem.control.battery_edges import bounded
 from cem.control.following import Regime, regime
 from cem.control.picture import BatteryPicture
 from cem.control.scene import Scene
+from cem.control.trend import fall_w
 from cem.control.tuning import BATTERY_DEAD_BAND_W, MOVE_SHARE, SLOW_TICK_S
 from cem.model.envelope import Band, Rank
 from cem.model.resource import Role
@@ -70,6 +71,8 @@ def _wanted(
     surplus = max(0.0, -(scene.house_w + max(0.0, fixed_w) + around.ev_w))  # none of what another battery gives
     deficit = deficit_w(scene, fixed_w)
     into_car = scene.site.once(_into_car) and any(scene.site.battery_policy(b.resource.id).into_car for b in steered)
+    if around.ev_w > 0.0 and not into_car:
+        deficit = max(0.0, deficit - fall_w(scene.memory.trend))  # rising sun would leave the rest of it to the car
     powers = _asked(scene, around, steered, regimes, bands, house_w)
     charging = {b.resource.id: regimes[b.resource.id].charge_w for b in steered if regimes[b.resource.id].charge_w > 0}
     for key, power in charging.items():

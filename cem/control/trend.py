@@ -52,3 +52,8 @@ def lead_w(trend: Trend | None) -> float:
     if trend is None:
         return 0.0
     return min(MOST_LEAD_W, max(-MOST_LEAD_W, trend.w_per_s * trend.every_s))
+
+
+def fall_w(trend: Trend | None) -> float:
+    """By how much load less sun will have fallen by the next tick; a magnitude."""
+    return 0.0 if trend is None else max(0.0, -trend.w_per_s) * trend.every_s

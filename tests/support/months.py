@@ -19,8 +19,8 @@ RECORDED = Path(__file__).parents[3] / "shared" / "data" / "citylearn-2022"
 BUILDINGS = (1, 5, 9, 13)
 PACIFIC = ZoneInfo("America/Los_Angeles")
 FIRST_HOUR = datetime(2022, 7, 31, 23)  # noqa: DTZ001 - the recording counts the hours of the clock on the wall
-"""The weekdays of this year are those of the recording. In the hour that the clock leaves out in spring nothing is
-used of it; the one that comes twice in autumn lasts two hours.
+"""The weekdays of this year are those of the recording. The hour that the clock leaves out in spring is left out, the
+one that comes twice in autumn comes twice.
 """
 
 TWO_PRICES: dict[str, Any] = {
@@ -146,11 +146,11 @@ def _hours(building: int, folder: Path) -> Path:
         with path.open("w", encoding="utf-8", newline="") as target:
             out = csv.writer(target)
             out.writerow(("at", "load_kw", "pv_w"))
-            for hour, row in enumerate(rows):
-                on_the_wall = FIRST_HOUR + timedelta(hours=hour)
-                at = on_the_wall.replace(tzinfo=PACIFIC).astimezone(UTC)
-                if at.astimezone(PACIFIC).replace(tzinfo=None) == on_the_wall:
-                    out.writerow((at.isoformat(), row["non_shiftable_load"], row["solar_generation"]))
+            first = FIRST_HOUR.replace(tzinfo=PACIFIC).astimezone(UTC)
+            for at in (first + timedelta(hours=hour) for hour in range(len(rows))):
+                on_the_wall = at.astimezone(PACIFIC).replace(tzinfo=None)
+                row = rows[(on_the_wall - FIRST_HOUR) // timedelta(hours=1)]
+                out.writerow((at.isoformat(), row["non_shiftable_load"], row["solar_generation"]))
     return path
 
 

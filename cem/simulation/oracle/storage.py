@@ -1,5 +1,6 @@
 """Batteries: reserve, envelope, one direction, no hunting; and what every set point must be."""
 
+import math
 from collections import deque
 
 from cem.model.plan import IntentKind
@@ -183,10 +184,12 @@ class OneDirection:
     """I7: batteries never work against each other, and none is emptied into a car unless somebody asked for it.
 
     Excused while a battery still holds what it held when it did not obey, such as another master's value, until its
-    timer has run out.
+    timer has run out; and as much as a car takes beyond what its charger, which stands still, goes on telling of it:
+    the meter shows that as it shows the house.
     """
 
     name = "I7"
+    STANDS_STILL = Excuse("I7", "a charger that stands still tells less than its car takes", "F2")
 
     def __init__(self, site: Site, bounds: Bounds) -> None:
         self._site = site
@@ -209,7 +212,11 @@ class OneDirection:
             found.append(Violation(self.name, seen.at_s, "no battery against another", what, seen.words()))
         deficit = max(0.0, seen.facts.load_w + seen.facts.switched_w + seen.facts.roofs_w)
         fed = min(seen.facts.cars_w, gives - deficit)
-        lasts = self._lasts.for_s("car", fed > 2 * MOVES_W and not self._asked(seen, own), seen.at_s)
+        at_fault = fed > 2 * MOVES_W and not self._asked(seen, own)
+        if at_fault and fed - _untold_w(seen) <= 2 * MOVES_W:
+            seen.excused.take(self.STANDS_STILL, seen.at_s, fed)
+            at_fault = False
+        lasts = self._lasts.for_s("car", at_fault, seen.at_s)
         if self._told.once("car", lasts > 10.0 + self._bounds.lag_s):
             what = f"{fed:.0f} W of a battery go into a car for {lasts:.0f} s"
             found.append(Violation(self.name, seen.at_s, "no battery into a car", what, seen.words()))
@@ -243,6 +250,18 @@ class OneDirection:
             ):
                 return True
         return False
+
+
+def _untold_w(seen: Seen) -> float:
+    """What cars take beyond what chargers that stand still tell of them."""
+    if seen.inputs is None:
+        return 0.0
+    untold = 0.0
+    for charger in seen.facts.chargers:
+        if charger.resource.device_id in seen.facts.hung:
+            told_w = seen.inputs.snapshot.number(charger.resource.id, "power_w", math.inf)
+            untold += max(0.0, charger.power_w - (told_w or 0.0))
+    return untold
 
 
 class NoHunting:
