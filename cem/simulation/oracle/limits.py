@@ -12,7 +12,8 @@ from cem.simulation.oracle.jumps import JUMP_W, Jumps
 from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, Window
 
 OWN_HANDS_S = 60.0
-"""A heat pump or a load that was let go, or asked for more, for a shorter time starts because of that."""
+"""A heat pump or a load that was let go, or asked for more, or a car that was offered something, for a shorter time
+starts because of that."""
 TICKS = 3.0
 """In so many, and the devices' own time, a jump must have been made up for."""
 TRIED_AGAIN_S = 300.0
@@ -196,9 +197,28 @@ class ImportLimit(_SiteLimit):
         self._deaf_s: dict[str, float] = {}  # when each last did not obey
         self._tried_s: dict[str, float] = {}  # until when it was waited for its being tried again
         self._stood: dict[str, tuple[int, float]] = {}  # the state of what is switched, and since when
+        self._cars: dict[str, ChargerFact] = {}  # a step before
+        self._declines = Lasting()  # each car that takes nothing of an offer that stands
+        self._woke_s: dict[str, float] = {}
 
     def _left_w(self, seen: Seen) -> float:
-        """What may have run for a while starts when its own thermostat says so, like any other load."""
+        """What begins by itself, like any other load."""
+        return self._switched_on_w(seen) + sum([self._woken_w(seen, car) for car in seen.facts.chargers])
+
+    def _woken_w(self, seen: Seen, car: ChargerFact) -> float:
+        """A car that has taken nothing of an offer for a while takes it."""
+        key, before = car.resource.id, self._cars.get(car.resource.id, car)
+        self._cars[key] = car
+        stands = before.obeys and car.obeys and 0.0 < car.offered_a <= before.offered_a and car.state != "A"
+        if stands and car.power_w > JUMP_W and self._declines.for_s(key, stands, seen.at_s) >= OWN_HANDS_S:
+            self._woke_s[key] = seen.at_s
+        declines = stands and car.plug_ins == before.plug_ins and car.power_w <= JUMP_W
+        self._declines.for_s(key, declines, seen.at_s)
+        wakes = stands and seen.at_s - self._woke_s.get(key, float("-inf")) <= seen.facts.slowest_s
+        return max(0.0, car.power_w - before.power_w) if wakes else 0.0
+
+    def _switched_on_w(self, seen: Seen) -> float:
+        """What may have run for a while starts when its own thermostat says so."""
         before, switched = self._drew, seen.facts.switched
         self._drew = {part.resource.id: part.power_w for part in switched}
         for part in switched:
