@@ -222,6 +222,8 @@ class VenSession:
         self._events.log(difference)
         if changed:
             self._wake()
+        if self._events.unread is not None:
+            raise self._events.unread
 
     def _online(self) -> None:
         if len(self._reports):

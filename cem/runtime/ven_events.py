@@ -10,7 +10,7 @@ from typing import TypeVar
 from cem.model.event import GridEvent
 from cem.model.provider import Provider
 from cem.ports import Clock, StateKind, StateStore
-from cem.runtime.ven_client import VtnClient
+from cem.runtime.ven_client import VtnClient, VtnFailure
 from cem.sgcp.bindings.openadr3 import Binding, Fetched, content_of
 from cem.sgcp.bindings.openadr3_rooms import Intake
 from cem.sgcp.durable import OFFSET, Row, own_rows, row_key
@@ -42,6 +42,7 @@ class EventFetcher:
         self._binding = Binding(provider, lambda: random.uniform(-1.0, 1.0))
         self._programs: Mapping[str, Program] = {}
         self._listings_until_programs = 0
+        self.unread: VtnFailure | None = None  # why the last listing had to do with the programs that were known
         self._contents: Mapping[str, str] = {}  # event id -> what the last complete listing said, as a digest
         self._shares: dict[str, float] = {}
         self._stored_shares: set[str] = set()
@@ -68,7 +69,10 @@ class EventFetcher:
         self._listings_until_programs = 0
 
     async def listing(self, known: Mapping[str, GridEvent], targets: Sequence[str]) -> Listing:
-        """All events that the provider has for us; raises VtnFailure and is then no listing at all."""
+        """All events that the provider has for us; raises VtnFailure and is then no listing at all.
+
+        `unread` then tells whether the programs, that are asked for after the events, could not be fetched.
+        """
         asked_at_s = self._clock.now().mono_s
         intake = Intake()
         events, faults = await self._all(targets, intake)
@@ -119,11 +123,21 @@ class EventFetcher:
     async def _fetch_programs(
         self, events: Mapping[str, Event], contents: Mapping[str, str], targets: Sequence[str]
     ) -> None:
-        """The programs, now and then and whenever an event is new or changed: its units may stand there."""
+        """The programs, now and then and whenever an event is new or changed: its units may stand there.
+
+        Where they can't be had, events of known programs that bring their units along are none the worse for it.
+        """
+        self.unread = None
         unknown = any(event.program_id not in self._programs for event in events.values())
-        changed = any(self._contents.get(event_id) != content for event_id, content in contents.items())
+        changed = [event_id for event_id, content in contents.items() if self._contents.get(event_id) != content]
         if unknown or changed or self._listings_until_programs <= 0:
-            listings = [await self._client.every(Program, "/programs", query) for query in _queries(targets)]
+            try:
+                listings = [await self._client.every(Program, "/programs", query) for query in _queries(targets)]
+            except VtnFailure as failure:
+                if unknown or not all(events[event_id].payload_descriptors for event_id in changed):
+                    raise
+                self.unread, self._listings_until_programs = failure, 0
+                return
             self._programs = _united(item for listed in listings for item in listed.items)
             self._listings_until_programs = _PROGRAMS_EVERY
         self._listings_until_programs -= 1

@@ -330,6 +330,24 @@ def test_a_unit_that_is_corrected_later_corrects_what_is_in_force() -> None:
     play(scene, RogueVtn([{**PROGRAM, "payloadDescriptors": descriptor("KW")}], [dimming(5000.0)]))
 
 
+@pytest.mark.parametrize(("own_units", "expected_w"), [(True, 2000.0), (False, 4000.0)])
+def test_an_event_that_came_whole_before_the_line_broke_counts_if_it_says_its_units(
+    own_units: bool, expected_w: float
+) -> None:
+    async def scene(home: Home, vtn: RogueVtn) -> None:
+        await online(home)
+        vtn.twists["GET", "/programs"] = answer(503, {"status": 503})
+        asked = vtn.count("GET", "/programs")
+        vtn.events[0] = dimming(2.0) | ({"payloadDescriptors": descriptor("KW")} if own_units else {})
+        await home.until_true(lambda: vtn.count("GET", "/programs") > asked, 11)
+        await home.until_true(lambda: "HTTP 503" in home.link.detail)
+        assert home.limits_w == [expected_w]
+        del vtn.twists["GET", "/programs"]
+        await home.until_true(lambda: home.limits_w == [2000.0] and "HTTP" not in home.link.detail, 60)
+
+    play(scene, RogueVtn([{**PROGRAM, "payloadDescriptors": descriptor("KW")}], [dimming(4.0)]))
+
+
 class WitnessRandom(Random):
     """Notes in which threads it was drawn from."""
 
