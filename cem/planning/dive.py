@@ -11,6 +11,8 @@ from cem.planning.programme import NOISE_KW, Layout, LoadColumns
 ROUNDS: Final = 12  # of fixing before a dive is given up
 FIRM: Final = 5  # rounds after which every way is settled
 LATE: Final = 3  # rounds after which only what runs already may run
+FEW_OF: Final = 4
+"""The tactic "few" settles so small a part of what is weak in one round from above, and as much from below."""
 TACTICS: Final = ("energy", "spread", "round", "drop")
 
 
@@ -119,14 +121,22 @@ def _settle_steady(
     """Turns what stands between on or off.
 
     "drop" keeps off what is weak first and lets the rest find its place; "energy" turns on the strongest, as many as
-    the energy of the weak ones makes; "round" goes by each one's own power; "off" keeps all of
-    them off and lets go what was to run.
+    the energy of the weak ones makes; "round" goes by each one's own power; "few" turns on only the strongest and off
+    only the weakest in one round, and looks where the rest then goes; "off" keeps all of them off and lets go what was
+    to run.
     """
     now = values[columns]
     weak = between(now, least)
     if not weak.any():
         return
     on = np.zeros(len(columns), bool)
+    if tactic == "few" and turn < ROUNDS - 4:
+        order = np.flatnonzero(weak)[np.argsort(-now[weak], kind="stable")]
+        some = -(-len(order) // FEW_OF)
+        strong, faint = order[:some], order[max(len(order) - some, some) :]
+        lower[columns[strong]] = least
+        upper[columns[faint]] = 0.0
+        return
     if tactic == "off":
         lower[columns] = 0.0
     elif tactic == "spread" and turn < 2:

@@ -18,6 +18,8 @@ GAP = 1e-3  # share of the gross bill within which an answer counts as optimal
 SAME = 1.2  # times the excess of the last search at which its decisions are as good as another search
 SHORT = 12  # linear programmes of a first attempt to prove, where little is broken
 NEAR = 1.8  # times what is enough: still within the gap, and good enough after the quick part of the search
+FAR = 8.0  # times what is enough, from which on a dive of small steps is worth its time
+MORE = 2  # times as many exchanges then
 NEARLY = 7  # columns that stand between, at most, where settling them may be all that lacks
 FEW = 4  # exchanges that are tried before another search
 
@@ -187,6 +189,11 @@ def _improved(prepared: Prepared, relaxed: Answer, best: Decided | None, enough:
         if circling:
             return mend(decisions, relaxed, best, effort.mends, enough)
         best = exchange(decisions, best, effort.exchanges, enough)
+        if best.excess > FAR * enough:
+            start = decisions.relaxed(decisions.lower, decisions.upper)
+            found = dive(decisions, start, decisions.lower, decisions.upper, "few", best.answer.objective)
+            best = best if found is None else replace(found, bound=best.bound)
+            best = exchange(decisions, best, MORE * effort.exchanges, enough)
     if best is None or best.excess > NEAR * enough:
         best = prove(decisions, relaxed, best, effort.nodes, enough)
     if best is None:
