@@ -189,7 +189,7 @@ def _improved(prepared: Prepared, relaxed: Answer, best: Decided | None, enough:
         if circling:
             return mend(decisions, relaxed, best, effort.mends, enough)
         best = exchange(decisions, best, effort.exchanges, enough)
-        if best.excess > FAR * enough:
+        if len(prepared.problem.cars) > 1 and best.excess > FAR * enough:  # they contend for what a limit leaves
             start = decisions.relaxed(decisions.lower, decisions.upper)
             found = dive(decisions, start, decisions.lower, decisions.upper, "few", best.answer.objective)
             best = best if found is None else replace(found, bound=best.bound)
