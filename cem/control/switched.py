@@ -35,8 +35,8 @@ MORE = "+"
 """The claim of a heat pump for what it would store beyond its own need."""
 LAST = 10.0
 """After every priority."""
-ON: Mapping[Control, int] = {Control.LOAD_ON: 1, Control.HEAT_PUMP_SG_READY: SgReady.RECOMMENDED}
-"""From which state on more is taken than by itself."""
+BEGINS: Mapping[Control, int] = {Control.LOAD_ON: 1, Control.HEAT_PUMP_SG_READY: SgReady.NORMAL}
+"""From which state on one may begin to draw: a heat pump that is let go has often waited for it."""
 OWN = -1
 """State of a load that is left to itself."""
 OF_SURPLUS, NO_POOLS = frozenset({SURPLUS}), frozenset[str]()
@@ -74,10 +74,10 @@ def moved_w(scene: Scene) -> dict[str, float]:
 
 
 def rising_w(scene: Scene, relays: Iterable[SwitchedChoice], memories: Mapping[str, SwitchMemory]) -> float:
-    """What those that were just switched on, or asked for more, will soon take beyond what they take now."""
+    """What those that were just switched on, let go, or asked for more, will soon take beyond what they take now."""
     found = []
     for relay in relays:
-        memory, least = memories.get(relay.switched.resource.id), ON[relay.control]
+        memory, least = memories.get(relay.switched.resource.id), BEGINS[relay.control]
         if memory is None or relay.value is None or relay.value < least or relay.switched.power_w is None:
             continue
         if scene.now_s - memory.switched_at_s < SWITCHED_RISES_S:
