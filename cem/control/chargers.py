@@ -63,9 +63,21 @@ def _room_w(scene: Scene, charger: ChargerPicture, limits: Limits, surplus: bool
     return min([room["site"], *(room[f"circuit {c.id}"] for c in inside), *([room[SURPLUS]] if surplus else [])])
 
 
+def seen(scene: Scene) -> dict[str, ChargerMemory]:
+    """What is known of each car that is plugged in, though nothing is decided; what can't be read stays."""
+    read = {charger.resource.id for charger in scene.picture.chargers}
+    known = {key: memory for key, memory in scene.memory.chargers.items() if key not in read}
+    return known | {c.resource.id: _observed(scene, c) for c in scene.picture.chargers if c.plugged}
+
+
+def _observed(scene: Scene, charger: ChargerPicture) -> ChargerMemory:
+    before = scene.memory.chargers.get(charger.resource.id)
+    return charger_state.observed(charger, before, scene.now_s, scene.follows_in_s)
+
+
 def _candidate(scene: Scene, charger: ChargerPicture, limits: Limits) -> Candidate:
     now_s = scene.now_s
-    memory = charger_state.observed(charger, scene.memory.chargers.get(charger.resource.id), now_s, scene.follows_in_s)
+    memory = _observed(scene, charger)
     wanted = wish(scene, charger)
     pause = ""
     least_a = charger_state.least_a(charger, memory)

@@ -293,13 +293,15 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
     said = "The grid meter is silent: nothing is steered beyond its safe value until it answers again."
     decision = Decision(setpoints, scene.band, Mode.SAFE, said, None, _NO_NOTES, presence.presence(known))
     given = {s.resource_id: s.value or 0.0 for s in setpoints}
+    cars = dict(known.chargers) if starts(scene, lost_for_s) else chargers.seen(scene)
     kept = {
         key: replace(
             charger,
             limit_a=given.get(key, charger.limit_a),
             switched_at_s=now_s if charger.limit_a > 0.0 and given.get(key) == 0.0 else charger.switched_at_s,
+            met=charger.met or key in given,
         )
-        for key, charger in known.chargers.items()
+        for key, charger in cars.items()
     }
     return decision, replace(
         known,
