@@ -10,6 +10,7 @@ from cem.control.sharing import Claim, Pools, Share, share
 from cem.model.resource import Control, Role
 from cem.model.setpoint import WriteState
 from cem.model.site import Site
+from cem.model.tick import Inputs
 
 STORES = frozenset({WriteState.NOT_EFFECTIVE, WriteState.CONTESTED})
 CONSUMERS = STORES | {WriteState.REFUSED, WriteState.BLOCKED}
@@ -41,7 +42,12 @@ def heedless(scene: Scene) -> frozenset[str]:
 
 
 def _heedless(scene: Scene) -> frozenset[str]:
-    return frozenset([o.resource_id for o in scene.inputs.outcomes if o.state in CONSUMERS])
+    return unheeding(scene.inputs)
+
+
+def unheeding(inputs: Inputs) -> frozenset[str]:
+    """The same, as the outcomes of the last writes tell it."""
+    return frozenset([o.resource_id for o in inputs.outcomes if o.state in CONSUMERS])
 
 
 def unsteered(site: Site) -> frozenset[str]:

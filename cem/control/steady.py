@@ -16,7 +16,9 @@ Moved = tuple[tuple[float, float], ...]
 POWER_W = itemgetter(1)
 
 
-def steady(picture: Picture, memory: Memory, now_s: float) -> tuple[Picture, Moved, tuple[float, ...]]:
+def steady(
+    picture: Picture, memory: Memory, now_s: float, heedless: frozenset[str]
+) -> tuple[Picture, Moved, tuple[float, ...]]:
     """(the picture with a load that can be trusted, what moved lately, the last loads as they came out).
 
     While batteries and cars move, or were told to and have not done so yet, a change of the load up to the size of that
@@ -28,7 +30,11 @@ def steady(picture: Picture, memory: Memory, now_s: float) -> tuple[Picture, Mov
     lately, past = memory.moved, 0
     while past < len(lately) and now_s - lately[past][0] > METER_LATE_S:
         past += 1
-    moved = (*lately[past:], (now_s, picture.battery_w + picture.ev_w), (now_s, _commanded_w(picture, memory, now_s)))
+    moved = (
+        *lately[past:],
+        (now_s, picture.battery_w + picture.ev_w),
+        (now_s, _commanded_w(picture, memory, now_s, heedless)),
+    )
     if picture.load_w is None:
         return picture, moved, ()
     raw_w = picture.load_w - picture.switched_w
@@ -80,14 +86,15 @@ def apart(picture: Picture) -> frozenset[str]:
     return frozenset([p.resource.id for p in parts if p.power_w is not None and p.resource.role is not Role.PV])
 
 
-def _commanded_w(picture: Picture, memory: Memory, now_s: float) -> float:
-    """What batteries and cars will do once they have followed the last command."""
+def _commanded_w(picture: Picture, memory: Memory, now_s: float, heedless: frozenset[str]) -> float:
+    """What batteries and cars will do once they have followed the last command; who is `heedless` will not."""
     total = sum([memory.batteries_w.get(b.resource.id, b.power_w) for b in picture.batteries])
     for charger in picture.chargers:
         known = memory.chargers.get(charger.resource.id)
         follows = (
             known is not None
             and charger.closed
+            and charger.resource.id not in heedless
             and now_s - max(known.offered_at_s, known.switched_at_s) < known.follows_in_s
         )
         total += known.limit_a * charger.watts_per_amp if known is not None and follows else charger.power_w

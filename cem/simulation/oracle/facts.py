@@ -184,18 +184,8 @@ class FactSource:
             + RESPONSES * max((response_s.get(one, 0.0) for one in plant.home.of(spec)), default=0.0)
             for spec in plant.home.device
         }
-        car_s = {car.id: car.follow_s for car in plant.home.ev}
-        follows_s = {
-            spec.id: max((car_s.get(one, 0.0) for one in plant.home.of(spec)), default=0.0)
-            for spec in plant.home.device
-        }
         steered = [r for r in site.resources if r.controls]
         self._takes_s = [(r.device_id, takes_s.get(self._device_of[r.device_id] or "", 0.0)) for r in steered]
-        self._car_takes_s = {
-            r.id: takes_s.get(device, 0.0) + follows_s.get(device, 0.0)
-            for r in self._chargers
-            for device in [self._device_of[r.device_id] or ""]
-        }
         self._heat_pumps = [r for r in steered if r.role is Role.HEAT_PUMP]
         self._loads = [r for r in steered if r.role is Role.LOAD]
         self._plants: dict[str, str] = {}  # of a resource its own, by the resource's id
@@ -214,10 +204,7 @@ class FactSource:
         relays = {**truth.heat_pump, **truth.relay_load}
         heat_pumps = tuple([self._switched(r, truth, relays, deaf) for r in self._heat_pumps])
         loads = tuple([self._switched(r, truth, relays, deaf) for r in self._loads])
-        chargers = tuple([self._charger(r, truth, r.device_id not in deaf) for r in self._chargers])
         steered_w = sum([fact.power_w for fact in (*heat_pumps, *loads)])
-        takes_s = [takes_s for device_id, takes_s in self._takes_s if device_id not in deaf]
-        takes_s += [self._car_takes_s[car.resource.id] for car in chargers if car.obeys and car.power_w > 0.0]
         return Facts(
             truth.elapsed_s,
             truth.grid_w,
@@ -226,13 +213,13 @@ class FactSource:
             truth.voltages_v[0] or self._nominal_v,  # dark: nothing flows, whatever it is divided by
             truth.frequency_hz,
             tuple([self._battery(r, truth, r.device_id not in deaf) for r in self._batteries]),
-            chargers,
+            tuple([self._charger(r, truth, r.device_id not in deaf) for r in self._chargers]),
             tuple([_roof(r, self._own(truth.pv, r), r.device_id not in deaf) for r in self._roofs]),
             heat_pumps,
             loads,
             frozenset(wrong),
             self._meter(wrong),
-            max(takes_s, default=0.0),
+            max([takes_s for device_id, takes_s in self._takes_s if device_id not in deaf], default=0.0),
             truth.supply == "grid",
             frozenset([device_id for device_id, names in wrong.items() if "freeze" in names]),
         )

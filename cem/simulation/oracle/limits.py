@@ -30,6 +30,8 @@ class _SiteLimit:
     nobody could. Nor is it known of a car that does not obey that it will not follow a new limit: until it is found
     out, or must have been (F13), and those that make up for it have had their time, its power is excused.
 
+    Nor has a car that was offered less followed at once.
+
     The mean is that of what flows above the limit of each moment, so that a new limit does not begin a new minute.
     """
 
@@ -95,9 +97,10 @@ class _SiteLimit:
         """What flows above the limit and counts, negative where it is kept to; and why the rest does not count."""
         if power <= limit:
             return power - limit, None
-        if (excuse := self._nothing_left(seen, self._jumps.own_w)) is not None:
+        following_w = self._following_w(seen)
+        if (excuse := self._nothing_left(seen, self._jumps.own_w + following_w)) is not None:
             return 0.0, excuse
-        jumped_w = self._jumps.watts + heedless_w
+        jumped_w = self._jumps.watts + heedless_w + following_w
         # what lies above all that may flow counts, not the whole of it
         most_w = max(limit, self._most_w(seen))
         above = max(0.0, power - jumped_w - most_w)
@@ -150,6 +153,16 @@ class _SiteLimit:
             return False
         ages = [age for meter in self._meters if (age := seen.inputs.snapshot.age_s(meter, "power_w")) is not None]
         return any(2.0 * self._bounds.step_s < age <= stale_s for age in ages)
+
+    def _following_w(self, seen: Seen) -> float:
+        """What cars still take beyond what they are offered by now: seconds pass until they follow."""
+        if self.side != "import":
+            return 0.0
+        volts = seen.facts.voltage_v
+        return sum([
+            max(0.0, car.power_w - car.offered_a * max(1, car.phases) * volts)
+            for car in seen.facts.chargers if car.obeys
+        ])  # fmt: skip
 
     def _left_w(self, seen: Seen) -> float:
         """By how much a consumer has just moved towards the limit by itself, although it obeys."""
