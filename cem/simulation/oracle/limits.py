@@ -30,7 +30,7 @@ class _SiteLimit:
     nobody could. Nor is it known of a car that does not obey that it will not follow a new limit: until it is found
     out, or must have been (F13), and those that make up for it have had their time, its power is excused.
 
-    Nor has a car that was offered less followed at once.
+    Nor does a car follow at once that was offered less: where nothing else is left, what it still takes is excused.
 
     The mean is that of what flows above the limit of each moment, so that a new limit does not begin a new minute.
     """
@@ -97,10 +97,9 @@ class _SiteLimit:
         """What flows above the limit and counts, negative where it is kept to; and why the rest does not count."""
         if power <= limit:
             return power - limit, None
-        following_w = self._following_w(seen)
-        if (excuse := self._nothing_left(seen, self._jumps.own_w + following_w)) is not None:
+        if (excuse := self._nothing_left(seen, self._jumps.own_w + self._following_w(seen))) is not None:
             return 0.0, excuse
-        jumped_w = self._jumps.watts + heedless_w + following_w
+        jumped_w = self._jumps.watts + heedless_w
         # what lies above all that may flow counts, not the whole of it
         most_w = max(limit, self._most_w(seen))
         above = max(0.0, power - jumped_w - most_w)
