@@ -76,6 +76,7 @@ class Bumpless:
 
     name = "I21"
     MEASURED = Excuse("I21", "a battery moves a little while it is measured and told", "none: 2 % and 25 W")
+    STANDS_STILL = Excuse("I21", "a battery that stands still tells what it moved before", "F2")
     CAME = Excuse("I21", "a car came before the first command to its charger", "I21 is of a start", "A")
 
     def __init__(self, site: Site, bounds: Bounds, blocks: Mapping[str, tuple[Block, ...]]) -> None:
@@ -124,7 +125,10 @@ class Bumpless:
         told = powers[0]
         present = self._present.get(key, battery.power_w)
         found = []
-        if abs(told) > 1.02 * abs(present) + 25.0:
+        tells = None if seen.inputs is None else seen.inputs.snapshot.number(key, "power_w", float("inf"))
+        if device in seen.facts.hung and abs(present) + 1.0 < abs(told) <= abs(tells or 0.0) + 1.0:
+            seen.excused.take(self.STANDS_STILL, seen.at_s, abs(told) - abs(present))
+        elif abs(told) > 1.02 * abs(present) + 25.0:
             allowed = f"{key}: first command within the present {present:.0f} W"
             found.append(Violation(self.name, seen.at_s, allowed, f"{told:.0f} W", seen.words(key)))
         elif abs(told) > abs(present) + 1.0:
