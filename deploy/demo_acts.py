@@ -21,7 +21,6 @@ TOLERANCE_W = 120.0  # 2 per cent of the limit: what a second's mean may be over
 FOLLOW_S = 8.0  # three ticks and the car's own delay
 SIGNAL_S = FOLLOW_S + 3.0  # and one poll of the VTN
 STEADY_S = 10.0
-PLAN_S = 20.0  # a busy machine plans when it has the time; the grid's limits do not wait for it
 LOST_SECONDS = 1  # of an act in which the gateway or the house may have been too late to be looked at
 
 
@@ -155,8 +154,6 @@ def price(stage: Stage) -> Result:
         return now is not None and (now.flow.battery_w or 0.0) - before >= 1000 and now.import_price_per_kwh == 0.02
 
     seconds = stage.watch(16)
-    if not charges(seconds[-1]):
-        seconds += stage.watch(PLAN_S, charges)
     last = stage.last()
     first = next((second.at_s for second in seconds if charges(second)), None)
     result.measured = {

@@ -118,7 +118,7 @@ def _trend(before: Trend | None, load_w: float | None, pv_w: float, now_s: float
 
 def _free_roofs_w(picture: Picture, inputs: Inputs) -> float:
     """What the roofs give that nobody can bound."""
-    unheeding = {o.resource_id for o in inputs.outcomes if o.state in deaf.CONSUMERS} if picture.pvs else ()
+    unheeding = deaf.unheeding(inputs) if picture.pvs else ()
     return sum([
         pv.power_w
         for pv in picture.pvs
