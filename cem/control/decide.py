@@ -198,7 +198,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     relays = switched.choices(scene, shares, left, shed, switch_memories)
     around = _surroundings(scene, left, points, relays, switch_memories)
     stores = batteries.choose(scene, around, last_w)
-    roofs = panels.choose(scene, stores, switched.leaving_w(relays) - around.begins_w, around.leaving_w)
+    roofs = panels.choose(scene, stores, switched.leaving_w(scene, relays) - around.begins_w, around.leaving_w)
     setpoints = made(scene, left, points, relays, stores, roofs)
     now = mode(scene)
     load_w = scene.picture.load_w
@@ -308,7 +308,7 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
         decided_at_s=scene.now_s,
         chargers=MappingProxyType(kept),
         switches=MappingProxyType(switches),
-        batteries_w=MappingProxyType({}),
+        batteries_w=MappingProxyType({b: given[b] for b in scene.memory.batteries_w if given.get(b)}),
         load_w=None,
         meter_lost_at_s=lost_at,
     )

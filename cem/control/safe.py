@@ -3,7 +3,7 @@
 from cem.control.deaf import unsteered
 from cem.control.picture import ChargerPicture
 from cem.control.scene import Scene
-from cem.control.tuning import LEASE_S, METER_LOST_STOP_S, START_S
+from cem.control.tuning import EV_DRAWS_W, LEASE_S, METER_LOST_STOP_S, START_S
 from cem.model.envelope import Envelope, Rank
 from cem.model.resource import Control, Role
 from cem.model.setpoint import Demand, Setpoint
@@ -11,10 +11,15 @@ from cem.model.setpoint import Demand, Setpoint
 REASON = "the grid meter is silent"
 UNMANAGED = "its management tells no state of charge"
 IDLE = f"idle: {UNMANAGED}"
+EASES = 0.8
+"""Of what a battery takes, so much it still takes a tick later where the roofs have not closed yet."""
 
 
 def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
     """Batteries idle; cars at their smallest current, then off; PV within the export limit by itself.
+
+    A roof needs its time to close: until then a battery that takes goes on taking what the roofs still give beyond the
+    limit, a fifth less with each tick: the roof behind a hybrid inverter closes no sooner than its battery does.
 
     Under an import limit nobody knows what the house leaves for a car: it is paused at once, unless the limit
     guarantees it its smallest current, and one that comes does not begin. In the first seconds of a run, before the
@@ -24,15 +29,13 @@ def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
     if starts(scene, lost_for_s):
         return ()
     may_go_on = None if import_limit(scene) is None else guaranteed(scene)
-    stores = [b.resource.id for b in scene.picture.batteries if b.resource.id not in unsteered(scene.site)]
-    setpoints = [_safe(key, Control.BATTERY_SETPOINT_W, 0.0, "idle") for key in stores]
+    setpoints = _stores(scene, lost_for_s)
     setpoints += [
         _charger(scene, c, lost_for_s, fits=may_go_on is None or c.resource.id in may_go_on)
         for c in scene.picture.chargers
         if c.plugged or may_go_on is not None
     ]
-    by = scene.band.min_by
-    if by is not None and by.rank is not Rank.SAFETY:
+    if _export_limited(scene):
         pvs = [pv for pv in scene.picture.pvs if Control.PV_LIMIT_W in pv.resource.controls]
         share = max(0.0, -scene.band.min_w) / max(1, len(pvs))
         setpoints += [
@@ -45,6 +48,29 @@ def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
             for pv in pvs
         ]
     return tuple(setpoints)
+
+
+def _export_limited(scene: Scene) -> bool:
+    by = scene.band.min_by
+    return by is not None and by.rank is not Rank.SAFETY
+
+
+def _stores(scene: Scene, lost_for_s: float) -> list[Setpoint]:
+    """The batteries' set points: each as little as it may, the first ones the rest of the sun."""
+    sun_w = 0.0
+    if _export_limited(scene) and not scene.islanded and lost_for_s < METER_LOST_STOP_S:
+        sun_w = max(0.0, scene.band.min_w - sum([pv.power_w for pv in scene.picture.pvs]))
+    setpoints = []
+    for battery in scene.picture.batteries:
+        key = battery.resource.id
+        if key in unsteered(scene.site):
+            continue
+        takes_w = min(sun_w, battery.power_w, EASES * scene.memory.batteries_w.get(key, 0.0))
+        sun_w -= max(0.0, takes_w)
+        takes_on = takes_w > EV_DRAWS_W
+        what = "takes what the roofs still give until they have closed" if takes_on else "idle"
+        setpoints.append(_safe(key, Control.BATTERY_SETPOINT_W, round(takes_w) if takes_on else 0.0, what))
+    return setpoints
 
 
 def starts(scene: Scene, lost_for_s: float) -> bool:

@@ -346,10 +346,22 @@ def choices(
     return result
 
 
-def leaving_w(found: Iterable[SwitchedChoice]) -> float:
-    """What is drawn now by loads that are switched off with this tick; heat pumps end in their own time."""
-    off = (choice for choice in found if choice.control is Control.LOAD_ON and choice.value == 0.0)
-    return sum([max(0.0, choice.switched.power_w or 0.0) for choice in off])
+def leaving_w(scene: Scene, found: Iterable[SwitchedChoice]) -> float:
+    """What is drawn now and will not be after this tick, at the most: by loads that are switched off, and by a heat
+    pump that is forced no longer, whose heating rod ends at once. A compressor ends in its own time.
+    """
+    memories, leaving = scene.once(_memories), 0.0
+    for choice in found:
+        state = memories[choice.switched.resource.id].state
+        eased = state == SgReady.FORCED and choice.control is Control.HEAT_PUMP_SG_READY and choice.value != state
+        if not eased and (choice.control is not Control.LOAD_ON or choice.value != 0.0):
+            continue
+        power_w = choice.switched.power_w
+        if power_w is None and (eased or state == 1):  # nobody measures it: a rod may take more than the rating tells
+            load_w = scene.picture.load_w or 0.0
+            power_w = load_w if eased else min(choice.switched.rated_w, load_w)
+        leaving += max(0.0, power_w or 0.0)
+    return leaving
 
 
 def _remembered(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, state: int) -> SwitchMemory:

@@ -169,6 +169,27 @@ def test_a_stale_meter_idles_the_battery_and_derates_then_stops_the_car() -> Non
     assert of(decision, "car").value == 0
 
 
+def test_with_a_stale_meter_a_battery_eases_off_while_the_roof_still_gives_more_than_the_limit() -> None:
+    given_inputs = inputs(world(load_w=500, pv_w=-3500, battery_w=3000), directive=export_limit(0))
+    _, memory = settled(house(), given_inputs)
+    told = []
+    for second, sun_w in enumerate((3500.0, 3500.0, 1000.0, 50.0)):
+        mono_s = given_inputs.now.mono_s + 31.0 + second
+        blind = world(battery_w=3000, pv_w=-sun_w, ages_s={"grid": 11.0}, mono_s=mono_s)
+        decision, memory = decide(house(), inputs(blind, directive=export_limit(0)), memory)
+        assert of(decision, "pv").value == 0
+        told.append(of(decision, "battery").value or 0.0)
+    assert 2300 <= told[0] <= 2500
+    assert abs(told[1] - 0.8 * told[0]) <= 1.0
+    assert told[2:] == [1000.0, 0.0]
+
+
+def test_with_a_stale_meter_a_battery_stands_still_where_no_limit_is_on_what_flows_out() -> None:
+    _, memory = settled(house(), inputs(world(load_w=500, pv_w=-3500, battery_w=3000)))
+    blind = world(battery_w=3000, pv_w=-3500, ages_s={"grid": 11.0}, mono_s=2000)
+    assert of(decide(house(), inputs(blind), memory)[0], "battery").value == 0
+
+
 def test_a_silent_battery_is_not_steered_and_counts_as_load() -> None:
     decision, _ = settled(house(), inputs(world(battery_w=-1000, load_w=1500, ages_s={"battery": 31.0})))
     assert all(s.resource_id != "battery" for s in decision.setpoints)

@@ -70,14 +70,15 @@ class Bumpless:
     """I21: nothing is written before a fresh measurement; the first command is no larger than what flows already.
 
     The first command is what goes over the wire first after a start, whatever follows within the same second. Where no
-    car is nothing flows: there a first command offers no more than before, and one for a car that comes later is none
-    of a start.
+    car is nothing flows: there a first command offers no more than before, or gives the charger back to itself, as it
+    stands whenever no car is there; and one for a car that comes later is none of a start.
     """
 
     name = "I21"
     MEASURED = Excuse("I21", "a battery moves a little while it is measured and told", "none: 2 % and 25 W")
     STANDS_STILL = Excuse("I21", "a battery that stands still tells what it moved before", "F2")
     CAME = Excuse("I21", "a car came before the first command to its charger", "I21 is of a start", "A")
+    GIVEN_BACK = Excuse("I21", "a charger without a car is given back to itself", "I21 is of power; I22", "A")
 
     def __init__(self, site: Site, bounds: Bounds, blocks: Mapping[str, tuple[Block, ...]]) -> None:
         del site, bounds
@@ -162,6 +163,10 @@ class Bumpless:
             return []
         if key in self._empty and not empty:
             seen.excused.take(self.CAME, seen.at_s, told - present)
+            return []
+        setpoint = seen.setpoint(key)
+        if empty and setpoint is not None and setpoint.value is None and charger.held_a is None:
+            seen.excused.take(self.GIVEN_BACK, seen.at_s, told - present)
             return []
         allowed = f"{key}: first command at most the present {present:.1f} A"
         return [Violation(self.name, seen.at_s, allowed, f"{told:g} A", seen.words(key))]
