@@ -23,6 +23,10 @@ RISES_SHARE = 0.1
 """Of its rating: so far above what it gives a roof is left that has less sun than another, in one tick."""
 
 
+STEP_SHARE = 0.05
+"""Of its rating: the steps in which a bound is told that is far from what the roof gives."""
+
+
 @value(frozen=True, slots=True)
 class PvChoice:
     """The largest generation allowed, a magnitude; None: unbounded, handed back."""
@@ -40,7 +44,8 @@ def choose(
     """One choice per PV system that can be limited. `leaving_w` is drawn now and will not be after this tick, and
     `cars_w` will not be in some seconds: until then it may have to come from the grid.
 
-    While an export limit is in force the bound is always sent, so that a cloud that passes does not overshoot.
+    While an export limit is in force the bound is always sent, so that a cloud that passes does not overshoot; one that
+    is far from what the roof gives, in coarse steps.
     """
     picture = scene.picture
     pvs = [pv for pv in picture.pvs if Control.PV_LIMIT_W in pv.resource.controls]
@@ -73,10 +78,19 @@ def choose(
     parts |= _parted(left, followers)
     choices = []
     for pv in pvs:
-        limit_w = min(parts[pv.resource.id], pv.resource.ratings.max_generation_w or float("inf"))
+        limit_w = _coarse(pv, min(parts[pv.resource.id], pv.resource.ratings.max_generation_w or float("inf")))
         reason = f"generates at most {words.power(limit_w)}: {scene.bound(by)}"
         choices.append(_own(scene, PvChoice(pv, limit_w, by.rank, by.source, reason)))
     return choices
+
+
+def _coarse(pv: PvPicture, limit_w: float) -> float:
+    """A bound that does not bind in whole steps, downwards: it is not told anew with each watt that the load moves."""
+    step_w = STEP_SHARE * _rating(pv)
+    if not 0.0 < step_w < limit_w < math.inf:
+        return limit_w
+    below_w = math.floor(limit_w / step_w + 1e-9) * step_w
+    return below_w if -pv.power_w < below_w - step_w else limit_w
 
 
 def _kept_open_w(scene: Scene, pvs: Sequence[PvPicture], batteries: Sequence[BatteryChoice], leaving_w: float) -> float:

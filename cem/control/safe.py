@@ -1,5 +1,6 @@
 """What holds while the meter is stale: less, never more, until it answers again."""
 
+from cem.control import charger_state
 from cem.control.deaf import unsteered
 from cem.control.picture import ChargerPicture
 from cem.control.scene import Scene
@@ -94,9 +95,7 @@ def guaranteed(scene: Scene) -> frozenset[str]:
     policy_w = scene.guaranteed_w if by is not None and by.rank is Rank.OBLIGATION else 0.0
     left_w = min(policy_w, scene.site.connection.fuse_w / 2)
     least_w = {s.resource.id: s.rated_w for s in scene.picture.switched if s.resource.role is Role.HEAT_PUMP}
-    least_w |= {
-        c.resource.id: c.resource.ratings.min_current_a * c.watts_per_amp for c in scene.picture.chargers if c.closed
-    }
+    least_w |= {c.resource.id: _least_a(scene, c) * c.watts_per_amp for c in scene.picture.chargers if c.closed}
     found = set()
     for resource_id, watts in least_w.items():
         if watts <= left_w:
@@ -130,10 +129,17 @@ def idle(resource_ids: tuple[str, ...]) -> tuple[Setpoint, ...]:
 
 
 def _charger(scene: Scene, charger: ChargerPicture, lost_for_s: float, *, fits: bool) -> Setpoint:
-    least_a = charger.resource.ratings.min_current_a
     if charger.state == "C" and fits and not scene.islanded and lost_for_s < METER_LOST_STOP_S:
+        least_a = _least_a(scene, charger)
         return _safe(charger.resource.id, Control.EV_LIMIT_A, least_a, "smallest current, soon off")
     return _safe(charger.resource.id, Control.EV_LIMIT_A, 0.0, "paused")
+
+
+def _least_a(scene: Scene, charger: ChargerPicture) -> float:
+    """The smallest current that its car takes, as far as that is known, and no more than it was told before."""
+    known = scene.memory.chargers.get(charger.resource.id)
+    least_a = charger.resource.ratings.min_current_a
+    return least_a if known is None else max(least_a, min(charger_state.least_a(charger, known), known.limit_a))
 
 
 def _safe(resource_id: str, control: Control, value: float, what: str) -> Setpoint:

@@ -132,8 +132,9 @@ def test_a_battery_takes_nothing_from_the_grid_to_run_ahead_of_a_roof_that_opens
     ("given_w", "told_w"),
     [
         ((-2950.0, -2950.0), (2950.0, 2950.0)),  # both at their bound
-        ((-2950.0, -500.0), (4400.0, 1500.0)),  # in the shade: a tenth of its rating above what it gives
-        ((-1000.0, -200.0), (2950.0, 2950.0)),  # too little sun for either to need its part
+        ((-4400.0, -500.0), (4400.0, 1500.0)),  # in the shade: a tenth of its rating above what it gives
+        ((-2950.0, -500.0), (4000.0, 1500.0)),  # 4,400, in coarse steps until it gives nearly as much
+        ((-1000.0, -200.0), (2500.0, 2500.0)),  # too little sun for either to need its part
     ],
 )
 def test_what_the_sun_does_not_give_one_roof_is_the_others(
@@ -147,6 +148,17 @@ def test_what_the_sun_does_not_give_one_roof_is_the_others(
     limit = Envelope(SITE, -5000.0, None, Rank.OBLIGATION, "utility", "export at most 5 kW")
     decision, _ = decide(site, inputs(image, directive=Directive(envelopes=(limit,))), Memory(decided_at_s=999.0))
     assert (watts(decision, "pv"), watts(decision, "pv2")) == pytest.approx(told_w)
+
+
+def test_a_roof_far_from_its_bound_is_not_told_anew_with_each_watt_of_the_load() -> None:
+    site = house(GRID, replace(PV, ratings=replace(PV.ratings, max_generation_w=10_000.0)))
+    told = []
+    for load_w in (951.0, 1010.0, 1180.0, 1440.0):
+        image = snapshot({"grid": {"power_w": load_w - 2000.0}, "pv": {"power_w": -2000.0}})
+        limit = Envelope(SITE, -5000.0, None, Rank.OBLIGATION, "utility", "export at most 5 kW")
+        decision, _ = decide(site, inputs(image, directive=Directive(envelopes=(limit,))), Memory(decided_at_s=999.0))
+        told.append(watts(decision, "pv"))
+    assert told == [5500.0, 5500.0, 6000.0, 6000.0]
 
 
 @pytest.mark.parametrize("w_per_s", [18.5, -18.5])

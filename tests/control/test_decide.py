@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cem.control import Memory, decide
+from cem.control.memory import ChargerMemory
 from cem.model.directive import Directive, Dispatch
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.plan import Intent, IntentKind
@@ -167,6 +168,13 @@ def test_a_stale_meter_idles_the_battery_and_derates_then_stops_the_car() -> Non
     assert of(decision, "car").value == 6
     decision, memory = decide(site, inputs(stale(1061)), memory)
     assert of(decision, "car").value == 0
+
+
+def test_with_a_stale_meter_a_car_that_takes_no_less_than_8_a_is_not_told_6_to_stop_it() -> None:
+    blind = inputs(world(car_state="C", car_w=5520, ages_s={"grid": 11.0}))
+    charges = ChargerMemory(13.0, least_a=8.0, drew=True)
+    decision, _ = decide(house(), blind, Memory(chargers={"car": charges}, decided_at_s=999.0))
+    assert of(decision, "car").value == 8
 
 
 def test_with_a_stale_meter_a_battery_eases_off_while_the_roof_still_gives_more_than_the_limit() -> None:
