@@ -2,8 +2,9 @@
 
 Each day is settled three ways: what the first plan of the day promised, what came, and what the rules would have cost
 on the load and sun that came. The rules' day is reckoned on means of quarter hours, with the cars' charging as it was:
-every battery takes what the sun leaves and covers what the house lacks, never a car. Means know nothing of what is
-bought and sold within a quarter hour, and a reckoned battery is better than a real one: so the day as it was is
+every battery takes what the sun leaves and covers what the house lacks, never a car. Where the plan asked a battery for
+just that, it does what it did, as far as it holds as much; it loses what it lost on that day. Means know nothing of
+what is bought and sold within a quarter hour, and a reckoned battery is better than a real one: so the day as it was is
 reckoned alike, and what the rules would have cost is what came, and the difference of the two reckonings. What is in
 the batteries at the end against the begin counts at the price of the day's cheapest hour. Days on which the grid or the
 owner asked for something are shown, but not judged.
@@ -13,12 +14,13 @@ would have paid (and LEAST a day), the rules are used. The way back: after so ma
 it fails again after twice as many, up to LONGEST_DAYS.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from cem.model.plan import Plan, PlanRequest
+from cem.model.plan import IntentKind, Plan, PlanRequest
 from cem.model.resource import Resource, Role
 from cem.model.site import Site
 
@@ -30,7 +32,12 @@ reckoning was off by up to 0.15."""
 LONGEST_DAYS: Final = 28
 LATE: Final = timedelta(minutes=20)
 """A plan that is made later is no plan of the whole day."""
-EFFICIENCY: Final = 0.95  # of charging and of discharging each
+EFFICIENCY: Final = 0.95  # of charging and of discharging each, where a day does not tell it
+LOSSY: Final = 0.8  # a battery loses no more than that: else its level was set anew
+TELLS: Final = 0.2  # times its capacity: so much must have gone in on a day that tells its losses
+EDGE: Final = (
+    0.03  # of its capacity: so near to full, or to its reserve, a battery may have done less than it was asked
+)
 QUARTER_S: Final = 900
 ENOUGH: Final = 0.95  # of a day must have been recorded
 
@@ -107,12 +114,29 @@ def _stored_kwh(capacity_wh: float | None, levels: tuple[float, float] | None) -
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """What was recorded of a day: prices and powers by quarter hour, and each battery's level at the begin and end."""
+    """What was recorded of a day: prices and powers by quarter hour, and each battery's level at the begin and end.
+
+    `alike`: the quarter hours in which the plan asked a battery for what the rules ask for too.
+    """
 
     prices: Mapping[int, tuple[float, float]]
     grid_w: Means  # the connection point, import positive; of minutes or quarters
     powers_w: Mapping[str, Means]  # of the devices, by resource
     levels_pct: Mapping[str, tuple[float, float]]
+    alike: Mapping[str, Set[int]] = field(default_factory=dict)
+
+
+def alike_in(plan: Plan, batteries: Iterable[str]) -> dict[tuple[str, int], bool]:
+    """By battery and quarter hour, whether a plan asks for what the rules ask for too, in all of what it sees of it."""
+    found: dict[tuple[str, int], bool] = {}
+    for key in batteries:
+        for slot in plan.slots:
+            intent = slot.intents.get(key)
+            same = intent is not None and intent.kind is IntentKind.SELF_CONSUME
+            first_s, last_s = int(slot.start.timestamp()), int(slot.end.timestamp()) - 1
+            for quarter in range(first_s - first_s % QUARTER_S, last_s + 1, QUARTER_S):
+                found[key, quarter] = found.get((key, quarter), True) and same
+    return found
 
 
 def score_of(site: Site, day: date, by: str, promised: Day | None, came: Came, *, counts: bool) -> Score | None:
@@ -127,13 +151,85 @@ def score_of(site: Site, day: date, by: str, promised: Day | None, came: Came, *
     cost, import_wh, export_wh = _metered(came)
     sun_wh = -sum(came.powers_w.get(r.id, {}).get(q, 0.0) * 0.25 for r in site.of(Role.PV) for q in known)
     real = Day(cost - stored * refill, import_wh, export_wh, sun_wh)
-    by_rule = _reckoned(site, came, known, refill, by_rule=True) - _reckoned(site, came, known, refill, by_rule=False)
+    stores = [_store(r, came, site) for r in batteries if r.ratings.capacity_wh]
+    by_rule = _reckoned(site, came, known, stores, refill, by_rule=True)
+    by_rule -= _reckoned(site, came, known, stores, refill, by_rule=False)
     return Score(day, by, promised, real, real.cost + by_rule, counts)
 
 
 def _grid_w(came: Came, quarter: int) -> float | None:
     minutes = [w for at in range(quarter, quarter + QUARTER_S, 60) if (w := came.grid_w.get(at)) is not None]
     return sum(minutes) / len(minutes) if minutes else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """A battery as it was on a day: Wh at the begin and at the least; its losses one way; its limits in W.
+
+    `ran_wh`: what it held at the begin of each quarter hour.
+    """
+
+    key: str
+    capacity_wh: float
+    begin_wh: float
+    floor_wh: float
+    efficiency: float
+    most_in_w: float
+    most_out_w: float
+    ran_w: Means
+    ran_wh: Mapping[int, float]
+    alike: Set[int]
+
+    def after(self, stored_wh: float, power_w: float) -> float:
+        """Wh a quarter hour later; what goes beyond what it holds is lost."""
+        moved_wh = max(power_w, 0.0) * self.efficiency - max(-power_w, 0.0) / self.efficiency
+        return min(max(stored_wh + moved_wh * 0.25, 0.0), self.capacity_wh)
+
+    def by_rule(self, quarter: int, net_w: float, car_w: float, stored_wh: float) -> float:
+        """W into it that follow the meter: it takes a surplus, and covers what is no car's."""
+        into, out = max(-net_w, 0.0), max(net_w - car_w, 0.0)
+        if quarter in self.alike and self._as_it_ran(quarter, stored_wh):
+            ran_w = self.ran_w.get(quarter, 0.0)
+            into, out = max(ran_w, 0.0), max(-ran_w, 0.0)
+        into = min(into, self.most_in_w, max(self.capacity_wh - stored_wh, 0.0) / self.efficiency / 0.25)
+        out = min(out, self.most_out_w, max(stored_wh - self.floor_wh, 0.0) * self.efficiency / 0.25)
+        return into - out
+
+    def _as_it_ran(self, quarter: int, stored_wh: float) -> bool:
+        """Whether it would have done what it did: not so where it was full or empty, and would not have been."""
+        held_wh, near_wh = self.ran_wh.get(quarter, self.begin_wh), EDGE * self.capacity_wh
+        between = self.floor_wh + near_wh <= held_wh <= self.capacity_wh - near_wh
+        return between or abs(held_wh - stored_wh) <= near_wh
+
+
+def _store(battery: Resource, came: Came, site: Site) -> _Store:
+    """What a day tells of a battery: the losses that lead from its first level to its last, what it held between."""
+    ratings, ran_w = battery.ratings, came.powers_w.get(battery.id, {})
+    capacity_wh = ratings.capacity_wh or 0.0
+    begin_wh, end_wh = (capacity_wh * pct / 100.0 for pct in came.levels_pct[battery.id])
+    into_wh = sum(max(watts, 0.0) for watts in ran_w.values()) * 0.25
+    out_wh = sum(max(-watts, 0.0) for watts in ran_w.values()) * 0.25
+    efficiency = EFFICIENCY
+    if into_wh >= TELLS * capacity_wh:  # into * e - out / e is what it gained
+        gained_wh = end_wh - begin_wh
+        told = (gained_wh + math.sqrt(gained_wh**2 + 4.0 * into_wh * out_wh)) / (2.0 * into_wh)
+        efficiency = told if LOSSY <= told <= 1.0 else EFFICIENCY
+    ran_wh, stored_wh = {}, begin_wh
+    for quarter, watts in sorted(ran_w.items()):
+        ran_wh[quarter] = stored_wh
+        stored_wh += (max(watts, 0.0) * efficiency - max(-watts, 0.0) / efficiency) * 0.25
+    return _Store(
+        battery.id,
+        capacity_wh,
+        begin_wh,
+        min(capacity_wh * site.battery_policy(battery.id).reserve_pct / 100.0, begin_wh),
+        efficiency,
+        ratings.max_charge_w or capacity_wh / 2.0,
+        ratings.max_discharge_w or capacity_wh / 2.0,
+        ran_w,
+        ran_wh,
+        came.alike.get(battery.id, frozenset()),
+    )
 
 
 def _metered(came: Came) -> tuple[float, float, float]:
@@ -150,41 +246,24 @@ def _metered(came: Came) -> tuple[float, float, float]:
     return cost, import_wh, export_wh
 
 
-def _reckoned(site: Site, came: Came, quarters: Sequence[int], refill: float, *, by_rule: bool) -> float:
+def _reckoned(
+    site: Site, came: Came, quarters: Sequence[int], stores: Sequence[_Store], refill: float, *, by_rule: bool
+) -> float:
     """What the day cost on means of quarter hours, with batteries as they ran, or that follow the meter."""
-    batteries = [r for r in site.of(Role.BATTERY) if r.id in came.levels_pct and r.ratings.capacity_wh]
-    stored = {r.id: (r.ratings.capacity_wh or 0.0) * came.levels_pct[r.id][0] / 100.0 for r in batteries}
-    begin, cost = dict(stored), 0.0
+    stored, cost = {store.key: store.begin_wh for store in stores}, 0.0
     for quarter in quarters:
         ran = {r.id: came.powers_w.get(r.id, {}).get(quarter, 0.0) for r in site.of(Role.BATTERY)}
         net_w = (_grid_w(came, quarter) or 0.0) - sum(ran.values())
         car_w = sum(came.powers_w.get(r.id, {}).get(quarter, 0.0) for r in site.of(Role.EV))
-        for one in batteries:
+        for store in stores:
+            power_w = ran[store.key]
             if by_rule:
-                floor_wh = min((one.ratings.capacity_wh or 0.0) * _reserve(site, one), begin[one.id])
-                power_w = _following(one, net_w, max(car_w, 0.0), stored[one.id], floor_wh)
-            else:
-                power_w = ran[one.id]
-            stored_wh = stored[one.id] + (max(power_w, 0.0) * EFFICIENCY - max(-power_w, 0.0) / EFFICIENCY) * 0.25
-            stored[one.id] = min(max(stored_wh, 0.0), one.ratings.capacity_wh or 0.0)  # what goes beyond is lost
+                power_w = store.by_rule(quarter, net_w, max(car_w, 0.0), stored[store.key])
+            stored[store.key] = store.after(stored[store.key], power_w)
             net_w += power_w
         buy, sell = came.prices[quarter]
         cost += net_w / 4000.0 * (buy if net_w > 0 else sell)
-    return cost - sum(stored[key] - begin[key] for key in stored) / 1000.0 * refill
-
-
-def _reserve(site: Site, battery: Resource) -> float:
-    return site.battery_policy(battery.id).reserve_pct / 100.0
-
-
-def _following(battery: Resource, net_w: float, car_w: float, stored_wh: float, floor_wh: float) -> float:
-    """What a battery does that follows the meter, W into it: it takes a surplus, and covers what is no car's."""
-    capacity_wh = battery.ratings.capacity_wh or 0.0
-    most_in = battery.ratings.max_charge_w or capacity_wh / 2.0
-    most_out = battery.ratings.max_discharge_w or capacity_wh / 2.0
-    into = min(max(-net_w, 0.0), most_in, (capacity_wh - stored_wh) / EFFICIENCY / 0.25)
-    out = min(max(net_w - car_w, 0.0), most_out, (stored_wh - floor_wh) * EFFICIENCY / 0.25)
-    return into - out
+    return cost - sum(stored[store.key] - store.begin_wh for store in stores) / 1000.0 * refill
 
 
 def judged(scores: Iterable[Score]) -> Verdict:

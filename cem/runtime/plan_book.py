@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from cem.model.plan import Plan, PlanRequest
 from cem.model.resource import Role
 from cem.model.site import Site
-from cem.planning.honesty import QUARTER_S, Came, Day, Score, Verdict, judged, promise_of, score_of
+from cem.planning.honesty import QUARTER_S, Came, Day, Score, Verdict, alike_in, judged, promise_of, score_of
 from cem.ports import Drop, History, Json, Put, StateKind, StateStore
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ class PlanBook:
     def __init__(self, site: Site, history: History, store: StateStore) -> None:
         self._site = site
         self._zone = ZoneInfo(site.zone)
+        self._batteries = site.of(Role.BATTERY)
         self._history = history
         self._store = store
         self._rows: dict[str, Score] | None = None
@@ -32,6 +33,7 @@ class PlanBook:
         self._quiet = True
         self._begin_pct: Mapping[str, float] = {}
         self._prices: dict[int, tuple[float, float]] = {}
+        self._alike: dict[tuple[str, int], bool] = {}
         self.verdict = Verdict()
 
     async def open(self) -> None:
@@ -52,7 +54,7 @@ class PlanBook:
         self._day, self._promise, self._quiet = day, None, True
         self._by = "rules" if self.verdict.rules else "plan"
         self._begin_pct = dict(request.soc_pct)
-        self._prices = {}
+        self._prices, self._alike = {}, {}
 
     def take(self, request: PlanRequest, plan: Plan, *, disturbed: bool) -> None:
         """A plan that is followed from now on. `disturbed`: grid or owner ask for something of their own."""
@@ -68,6 +70,10 @@ class PlanBook:
             if at < end:
                 quarter = int(at.timestamp())
                 self._prices[quarter - quarter % QUARTER_S] = pair
+        first_s = int(request.edges[0].timestamp())
+        for (key, quarter), same in alike_in(plan, [r.id for r in self._batteries]).items():
+            begun = quarter < first_s and not self._alike.get((key, quarter), True)  # by the plan before this one
+            self._alike[key, quarter] = same and not begun
 
     def _begin(self, day: date) -> datetime:
         return datetime.combine(day, time(0), self._zone)
@@ -88,7 +94,8 @@ class PlanBook:
             key: (self._begin_pct[key], request.soc_pct[key]) for key in self._begin_pct.keys() & request.soc_pct.keys()
         }
         prices = {quarter: pair for quarter, pair in self._prices.items() if since_s <= quarter < until_s}
-        came = Came(prices, dict(grid), powers, levels)
+        alike = {r.id: {at for (key, at), same in self._alike.items() if same and key == r.id} for r in self._batteries}
+        came = Came(prices, dict(grid), powers, levels, alike)
         score = score_of(self._site, day, self._by, self._promise, came, counts=self._quiet)
         if score is None:
             return

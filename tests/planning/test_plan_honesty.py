@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from cem.model.plan import Plan, PlanRequest
+from cem.model.plan import Intent, IntentKind, Plan, PlanRequest, Slot
 from cem.model.resource import Resource, Role
 from cem.model.site import BatteryPolicy, ElectricalConnection, Site
 from cem.model.tariff import Tariff
-from cem.planning.honesty import Came, Day, Score, Verdict, judged, promise_of, refill_price, score_of
+from cem.planning.honesty import Came, Day, Score, Verdict, alike_in, judged, promise_of, refill_price, score_of
 from cem.planning.solve import solve
 from support.planning import BATTERY, CAR, PV, problem
 
@@ -103,6 +103,49 @@ def test_what_is_bought_and_sold_within_a_quarter_hour_and_a_batterys_losses_are
     exactly = 0.25 * 29 * 0.10 + 12 * 0.40 + full_pct / 10.0 * refill_price(PRICES)
     assert score.came.cost > exactly + 0.09
     assert score.rules_cost == pytest.approx(score.came.cost, abs=0.01)
+
+
+def _told(*kinds: tuple[float, IntentKind]) -> Plan:
+    """A plan of one battery, from midnight on: (until which hour, what it is asked for)."""
+    slots, begin = [], MIDNIGHT
+    for hour, kind in kinds:
+        end = MIDNIGHT + timedelta(hours=hour)
+        slots.append(Slot(begin, end, {"battery": Intent(kind)}))
+        begin = end
+    return Plan(MIDNIGHT, begin, tuple(slots), "optimal")
+
+
+def test_a_plan_is_like_the_rules_in_the_quarter_hours_in_which_it_asks_for_nothing_else() -> None:
+    asked = _told((1.1, IntentKind.SELF_CONSUME), (1.2, IntentKind.HOLD), (2.0, IntentKind.SELF_CONSUME))
+    begin = int(MIDNIGHT.timestamp())
+    same = [at for (_, at), same in sorted(alike_in(asked, ["battery"]).items()) if same]
+    assert same == [begin + 900 * k for k in (0, 1, 2, 3, 5, 6, 7)]
+
+
+def test_a_day_on_which_the_plan_asked_for_what_the_rules_ask_for_costs_what_the_rules_cost() -> None:
+    """The battery was full by 97 %, fed in and took from the grid within quarter hours, and lost more than usual."""
+    ran_w = [2000.0] * 16 + [900.0, -700.0] * 24 + [-1500.0] * 16 + [0.0] * 16
+    came = _came([300.0, -400.0] * 48, ran_w, (20.0, 30.0))
+    every = {"battery": frozenset(came.prices)}
+    blamed = score_of(SITE, DAY, "plan", None, came, counts=True)
+    fair = score_of(SITE, DAY, "plan", None, replace(came, alike=every), counts=True)
+    assert blamed is not None
+    assert fair is not None
+    assert blamed.rules_cost < blamed.came.cost - 0.02
+    assert fair.rules_cost == pytest.approx(fair.came.cost)
+
+
+def test_what_a_held_battery_did_not_cover_counts_though_the_rest_of_the_day_was_like_the_rules() -> None:
+    held = [*range(48, 52)]
+    came = _came(
+        [1000.0 if k in held else 0.0 for k in range(96)],
+        [0.0 if k in held else -300.0 for k in range(96)],
+        (90.0, 15.0),
+    )
+    alike = {"battery": frozenset(at for k, at in enumerate(sorted(came.prices)) if k not in held)}
+    score = score_of(SITE, DAY, "plan", None, replace(came, alike=alike), counts=True)
+    assert score is not None
+    assert score.rules_cost == pytest.approx(score.came.cost - 1.0 * 0.40 + 1.0 / 0.95 * refill_price(PRICES), abs=0.01)
 
 
 def test_a_day_that_was_hardly_recorded_has_no_score() -> None:
