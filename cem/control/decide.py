@@ -28,6 +28,7 @@ from cem.control.curves import curve_envelopes
 from cem.control.curves import followed as followed_volts
 from cem.control.droop import droop_envelopes
 from cem.control.fold import fold
+from cem.control.fuse_heat import warmed
 from cem.control.guarantee import guaranteed_w
 from cem.control.headline import headline, mode
 from cem.control.limits import Limits, limits
@@ -94,6 +95,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         trend=_trend(memory.trend, picture.load_w, picture.pv_w, inputs.now.mono_s),
         free_trend=_trend(memory.free_trend, picture.load_w, _free_roofs_w(picture, inputs), inputs.now.mono_s),
         phases_a=phases_a,
+        heat=_heat(site, inputs, memory, picture),
         places=places,
         managed=memory.managed | {battery.resource.id for battery in picture.batteries},
         dropped=counted(memory.dropped, screened.dropped),
@@ -110,6 +112,11 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
     doubt = phase_loss.note(lost) if lost else phase_place.NOTE if places.doubts(inputs.now.mono_s) else ""
     decision = _noted(site, decision, screened, doubt, mute)
     return shown(site, decision), known
+
+
+def _heat(site: Site, inputs: Inputs, memory: Memory, picture: Picture) -> tuple[float, ...]:
+    passed_s = 0.0 if memory.decided_at_s is None else inputs.now.mono_s - memory.decided_at_s
+    return warmed(memory.heat, picture.phases_a, site.connection.fuse_a, passed_s)
 
 
 def _trend(before: Trend | None, load_w: float | None, pv_w: float, now_s: float) -> Trend | None:

@@ -165,6 +165,7 @@ class Memory:
     apart: frozenset[str] = frozenset()  # what was read when the load was last taken
     places: PlaceMemory = field(default_factory=PlaceMemory)
     phases_a: tuple[float, ...] | None = None  # at the meter, each as it was last seen
+    heat: tuple[float, ...] = ()  # of the main fuse (fuse_heat.py)
     managed: frozenset[str] = frozenset()  # batteries that have told their state of charge in this run
     begun_w: Mapping[str, float] = field(default_factory=_none)  # what an asked change counts against
     dropped: Mapping[str, Dropped] = field(default_factory=lambda: MappingProxyType({}))  # by resource

@@ -78,7 +78,9 @@ def choose(
     parts |= _parted(left, followers)
     choices = []
     for pv in pvs:
-        limit_w = _coarse(pv, min(parts[pv.resource.id], pv.resource.ratings.max_generation_w or float("inf")))
+        limit_w = min(parts[pv.resource.id], pv.resource.ratings.max_generation_w or float("inf"))
+        if not scene.gone:  # there what else takes it waits for just so much
+            limit_w = _coarse(pv, limit_w)
         reason = f"generates at most {words.power(limit_w)}: {scene.bound(by)}"
         choices.append(_own(scene, PvChoice(pv, limit_w, by.rank, by.source, reason)))
     return choices

@@ -14,6 +14,8 @@ METER_LOST_STOP_S = 60.0  # a stale meter derates the car at once and stops it a
 EXPORT_MARGIN_W = 50.0  # stays this far inside an export limit: the sun moves between two ticks
 IMPORT_MARGIN_W = 50.0
 PHASE_MARGIN_A = 0.2  # of a fuse, where the meter tells its current
+FUSE_COOLS_S = 300.0  # what flowed above a fuse is paid back in this time: its mean of ten minutes stays below it
+FUSE_KEPT_SHARE = 0.1  # of a fuse, at most, for that
 
 METER_LATE_S = 4.0  # a meter may show a change so much later than the device that made it
 LOAD_SURE_TICKS = 3  # a change of the load that stays for so long is real, whatever moves meanwhile

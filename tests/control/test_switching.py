@@ -418,7 +418,8 @@ def test_what_was_not_reached_yet_is_told_nothing() -> None:
 
 
 def test_panels_make_room_for_a_load_that_is_switched_off_with_this_tick() -> None:
-    site = replace(house(GRID, PV, BOILER), loads=(LoadPolicy("boiler", LoadRun.ON_SURPLUS),))
+    unrated = replace(PV, ratings=replace(PV.ratings, max_generation_w=None))  # told to the watt
+    site = replace(house(GRID, unrated, BOILER), loads=(LoadPolicy("boiler", LoadRun.ON_SURPLUS),))
     bound = Directive(envelopes=(Envelope(SITE, -3000.0, None, Rank.OBLIGATION, "utility", "export limit"),))
     image = snapshot({"grid": {"power_w": 300.0}, "pv": {"power_w": -1500.0}, "boiler": {"power_w": 1000.0}})
     limits_w = {}

@@ -27,8 +27,9 @@ class _SiteLimit:
 
     Excused is a jump of what nobody controls, as far as it reaches, for as long as nobody could have made up for it. A
     meter that has fallen silent does not show it: so long, and no longer than its last word may be acted on (I12),
-    nobody could. Nor is it known of a car that does not obey that it will not follow a new limit: until it is found
-    out, or must have been (F13), and those that make up for it have had their time, its power is excused.
+    nobody could; where that word was not true (F2), what can be controlled has its time to follow from then on. Nor is
+    it known of a car that does not obey that it will not follow a new limit: until it is found out, or must have been
+    (F13), and those that make up for it have had their time, its power is excused.
 
     Nor does a car follow at once that was offered less: where nothing else is left, what it still takes is excused.
 
@@ -46,6 +47,7 @@ class _SiteLimit:
         self._bounds = bounds
         self._meters = [meter.id for meter in site.of(Role.GRID)][:1]
         self._silent_s = float("-inf")  # when the meter was last silent
+        self._lied_s = float("-inf")  # when it last told what is not so
         self._mean, self._plain_mean = Window(60.0), Window(60.0)
         self._let_pass: deque[tuple[float, Excuse, float]] = deque()  # when, why, and how many W
         self._told = Told()
@@ -64,7 +66,7 @@ class _SiteLimit:
         takes_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
         self._jumps.forget(seen, takes_s, unseen=self._unseen(seen))
         heedless_w = self._unheeding_w(seen, limit)
-        if limit is None or _blind(seen):
+        if limit is None or self._blind(seen):
             self._limit = None
             for window in (self._mean, self._plain_mean):
                 window.clear()
@@ -88,7 +90,7 @@ class _SiteLimit:
         """What must be kept to; between a limit that ended and another that is not due yet, the looser of the two."""
         limit = seen.limit_w(self.side)
         same, self._started_s = seen.started_s == self._started_s, seen.started_s
-        if limit is not None or self._limit is None or not same or _blind(seen):
+        if limit is not None or self._limit is None or not same or self._blind(seen):
             return limit
         coming = seen.limit_w(self.side, margin_s=float("-inf"))
         return None if coming is None else max(self._limit, coming)
@@ -163,6 +165,14 @@ class _SiteLimit:
             for car in seen.facts.chargers if car.obeys
         ])  # fmt: skip
 
+    def _blind(self, seen: Seen) -> bool:
+        """Nobody could know better: no gateway runs, or its meter tells it what is not so, or told it last."""
+        if seen.facts.meter == "lies":
+            self._lied_s = seen.at_s
+        stands_s = self._bounds.meter_stale_s + TICKS * self._bounds.step_s + seen.facts.slowest_s
+        last_word = seen.facts.meter == "silent" and not seen.safe and seen.at_s - self._lied_s <= stands_s
+        return not seen.runs or seen.facts.meter == "lies" or last_word
+
     def _left_w(self, seen: Seen) -> float:
         """By how much a consumer has just moved towards the limit by itself, although it obeys."""
         raise NotImplementedError
@@ -177,11 +187,6 @@ class _SiteLimit:
     def _nothing_left(self, seen: Seen, own_w: float) -> Excuse | None:
         """Why nothing more can be done, but for what has just begun by itself."""
         raise NotImplementedError
-
-
-def _blind(seen: Seen) -> bool:
-    """Nobody could know better: no gateway runs, or its meter tells it what is not so."""
-    return not seen.runs or seen.facts.meter == "lies"
 
 
 JUMPED = "what nobody controls has just jumped"
@@ -302,7 +307,7 @@ class ExportLimit(_SiteLimit):
         """Both measures."""
         found = super().observe(seen)
         limit = self._limit
-        if limit is None or limit >= 50.0 or _blind(seen):
+        if limit is None or limit >= 50.0 or self._blind(seen):
             over_w, excuse = 0.0, None
         else:
             over_w = -seen.facts.grid_w - IDLE_W
@@ -330,7 +335,7 @@ class ExportLimit(_SiteLimit):
             key: before[key][0] - power_w for key, (power_w, state) in self._drew.items()
             if key in before and state == before[key][1] and before[key][0] - power_w > JUMP_W
         }  # fmt: skip
-        most_w, grid_w = seen.limit_w("import"), self._grid_w
+        most_w, grid_w = seen.limit_w("import", margin_s=float("-inf")), self._grid_w  # kept to as soon as it is known
         self._grid_w = seen.facts.grid_w
         if not less_w:
             return 0.0
