@@ -63,8 +63,9 @@ def battery_intents(problem: Problem, solution: Solution, at: int, worth: Array 
 def car_intents(problem: Problem, solution: Solution, at: int) -> list[Intent]:
     """One intent per slot for the car at position `at`; batteries are reckoned to take a surplus before cars do.
 
-    `max_w` is what the charging point gives unless a limit of the connection point is used up in the slot, or a good
-    part of it comes from the sun.
+    `max_w` is what the charging point gives unless a limit of the connection point is used up in the slot, a good part
+    of it comes from the sun, or a kWh costs more than it is worth in the car: more than planned would not pay. Where it
+    does, and only the sun makes up for it, the car follows the sun that comes, not the one that was expected.
     """
     part, found = problem.cars[at], solution.cars[at]
     charge = _total([b.charge_kw for b in solution.stores], problem)
@@ -73,14 +74,20 @@ def car_intents(problem: Problem, solution: Solution, at: int) -> list[Intent]:
     sun = np.maximum(problem.pv_kw - solution.curtailed_kw - problem.load_kw - charge - others, 0.0)
     value = round(found.value_per_kwh, 5)
     tight = solution.imported_kw > _import_limit_kw(problem, solution) - BOUND_KW
+    dear = problem.import_price > found.value_per_kwh + 1e-3 * problem.price_scale
+    by_sun = (
+        dear & (sun > NOISE_KW) & (problem.peak_price <= 0.0)
+    )  # where a peak has its price, nothing is bought for it
     intents = []
     for t in range(problem.slots):
         power = float(found.power_kw[t])
         if power <= NOISE_KW:
             intents.append(Intent(IntentKind.HOLD, value_per_kwh=value))
-        elif power > sun[t] + NOISE_KW:
+        elif power > sun[t] + NOISE_KW and not by_sun[t]:
             most_kw = max(float(part.max_kw[t]), part.full_kw)
-            bounded = tight[t] or sun[t] >= SUN_SHARE * power  # at full power the sun of later would be left over
+            bounded = (
+                tight[t] or dear[t] or sun[t] >= SUN_SHARE * power
+            )  # at full power the sun of later would be left over
             most = min(max(power, part.min_kw), most_kw) if bounded else most_kw
             intents.append(Intent(IntentKind.CHARGE_TO, None, round(1000.0 * most, 0), value))
         else:

@@ -54,6 +54,25 @@ def test_a_sudden_low_price_is_used_in_the_last_seconds_of_a_slot_too() -> None:
     assert kinds(planner.solve(cheap), "battery")[:3] == ["charge_to"] * 3
 
 
+@pytest.mark.parametrize(("sun_w", "evening"), [(2600.0, "surplus_only"), (700.0, "hold")])
+def test_a_dear_hour_that_only_the_sun_makes_worth_it_is_left_to_the_sun_that_comes(sun_w: float, evening: str) -> None:
+    """Its smallest power is 4.14 kW: with 1.9 kW of sun a kWh costs less than at night, without it more."""
+    request = problem(
+        24,
+        price=[0.37] * 8 + [0.29] * 16,
+        load_w=700.0,
+        pv_w=[sun_w] * 8 + [0.0] * 16,
+        resources=(PV, CAR),
+        ev=(EvNeed("car", 15000.0, START + 24 * STEP),),
+    )
+    plan = solve(request)
+    assert set(kinds(plan, "car")[:8]) == {evening}
+    assert (plan.slots[0].power_w["car"] > 4000.0) == (evening == "surplus_only")
+    nights = [slot.intents["car"] for slot in plan.slots[8:] if slot.intents["car"].kind is IntentKind.CHARGE_TO]
+    assert nights
+    assert all(intent.max_w == 11040.0 for intent in nights)
+
+
 def test_what_is_worth_more_later_is_held() -> None:
     plan = solve(problem(16, price=[0.30] * 8 + [0.45] * 8, load_w=2000.0, soc_pct=55.0, grid_charge=False))
     assert set(kinds(plan, "battery")[:6]) == {"hold"}
