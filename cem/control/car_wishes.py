@@ -132,8 +132,7 @@ def _planned(scene: Scene, charger: ChargerPicture, most_w: float) -> Wish:
         if value is not None and sells is not None and clearly_more(sells, value):
             return Wish(0.0, Rank.PLAN, "plan", "leaves the sun to the grid, which pays more than charging costs later")
         alone = Wish(math.inf, Rank.PLAN, "plan", "charges from the sun as planned", surplus=True)
-        left = _sun(scene, intent)
-        return alone if left is None else _with_some_sun(scene, charger, intent, left) or alone
+        return _with_some_sun(scene, charger, intent) or alone
     return _from_the_sun(scene, charger, intent) or _waits(scene, charger)
 
 
@@ -169,41 +168,42 @@ class _Sun:
 
 def _from_the_sun(scene: Scene, charger: ChargerPicture, intent: Intent) -> Wish | None:
     """A surplus that nobody planned, where feeding it in brings less than it is worth in the car."""
-    sun = _sun(scene, intent)
-    if sun is None:
-        return None
+    sun = _sun(scene, intent, scene.house_w)
     reason = "charges from the sun: feeding it in would bring less than charging costs later"
-    alone = Wish(sun.left_w, Rank.PLAN, "plan", reason, surplus=True)
-    return _with_some_sun(scene, charger, intent, sun) or alone
+    alone = None if sun is None else Wish(sun.left_w, Rank.PLAN, "plan", reason, surplus=True)
+    return _with_some_sun(scene, charger, intent) or alone
 
 
-def _sun(scene: Scene, intent: Intent) -> _Sun | None:
+def _sun(scene: Scene, intent: Intent, house_w: float) -> _Sun | None:
     """None: nothing is left. A battery in which it is worth as much or more takes its part first."""
     worth, sells = intent.value_per_kwh, scene.prices.export_per_kwh
     if worth is None or sells is None or not clearly_more(worth, sells):
         return None
     first = [b for b in scene.picture.batteries if _stores_first(scene, b.resource.id, worth, sells)]
     stored_w = sum(b.max_charge_w for b in first)
-    left_w = -scene.house_w - stored_w
+    left_w = -house_w - stored_w
     if left_w <= 0.0:
         return None
     return _Sun(left_w, stored_w, max((_stored_worth(scene, b.resource.id) for b in first), default=0.0))
 
 
-def _with_some_sun(scene: Scene, charger: ChargerPicture, intent: Intent, sun: _Sun) -> Wish | None:
+def _with_some_sun(scene: Scene, charger: ChargerPicture, intent: Intent) -> Wish | None:
     """The smallest power, where the sun leaves less and it is cheaper than later all the same; None: it is not.
 
+    The sun of the last minutes counts: a contactor that follows each cloud buys in the shade and sells in the sun.
     Where the highest import has its price nothing is bought that nobody planned.
     """
-    memory = scene.memory.chargers.get(charger.resource.id) or ChargerMemory(0.0)
+    memory, trend = scene.memory.chargers.get(charger.resource.id) or ChargerMemory(0.0), scene.memory.trend
     uses = 1 if phases.switchable(charger) else charger.phases
     least_w = charger_state.least_a(charger, memory) * charger.resource.ratings.nominal_voltage_v * uses
     worth, buys, sells = intent.value_per_kwh, scene.prices.import_per_kwh, scene.prices.export_per_kwh
-    if sun.left_w >= least_w or scene.site.tariff.peak_price_per_kw > 0.0:
+    now = _sun(scene, intent, scene.house_w)
+    if (now is not None and now.left_w >= least_w) or scene.site.tariff.peak_price_per_kw > 0.0:
         return None
-    if worth is None or buys is None or sells is None:
+    lately = now if trend is None or trend.mean_w is None else _sun(scene, intent, trend.mean_w)
+    if lately is None or worth is None or buys is None or sells is None:
         return None
-    costs = sun.costs(least_w, buys, sells)
+    costs = replace(lately, left_w=min(lately.left_w, least_w)).costs(least_w, buys, sells)
     begins = 1.0 if memory.limit_a > 0.0 else EV_STEP_UP_SHARE  # what a cloud's edge decides is not worth a contactor
     if costs < 0.0 or not clearly_more(worth, begins * costs):
         return None

@@ -6,6 +6,8 @@ from cem.model.values import value
 
 FOLLOW_S = 5.0  # after a tick: the wait for the next write (4 s for some), and the device's own delay
 SMOOTH_S = 5.0
+MEAN_S = 300.0
+"""Of the mean: what a contactor is closed or opened for, which then stays so for as long."""
 LONGEST_GAP_S = 10.0  # of what ticks oftener
 MOST_W = 1500.0  # no more room than this is kept, whatever the trend says
 MOST_LEAD_W = 50.0  # beyond a limit, to meet the trend half way: as much as a minute's mean may be
@@ -20,15 +22,17 @@ class Trend:
     last_w_per_s: float = 0.0
     w_per_s: float = 0.0
     every_s: float = 0.0  # between the last two values: a tick
+    mean_w: float | None = None  # of the last minutes; None: this is the first value
 
 
 def followed(before: Trend | None, house_w: float, now_s: float) -> Trend:
     """The trend with one more value. A step is no trend: of two changes one after the other the smaller counts."""
     if before is None:
-        return Trend(house_w, now_s)
+        return Trend(house_w, now_s, mean_w=house_w)
     lasted_s = now_s - before.at_s
     if lasted_s > max(LONGEST_GAP_S, 1.5 * before.every_s):
-        return Trend(house_w, now_s, every_s=lasted_s)  # a gap, or the first of long ticks
+        mean_w = _mean_w(before, house_w, lasted_s)
+        return Trend(house_w, now_s, every_s=lasted_s, mean_w=mean_w)  # a gap, or the first of long ticks
     if lasted_s < 0.5:  # a tick between two: the same measurements
         return before
     change = (house_w - before.house_w) / lasted_s
@@ -36,7 +40,13 @@ def followed(before: Trend | None, house_w: float, now_s: float) -> Trend:
     if change * before.last_w_per_s > 0.0:
         lasting = math.copysign(min(abs(change), abs(before.last_w_per_s)), change)
     share = 1.0 - math.exp(-lasted_s / SMOOTH_S)
-    return Trend(house_w, now_s, change, before.w_per_s + share * (lasting - before.w_per_s), lasted_s)
+    w_per_s = before.w_per_s + share * (lasting - before.w_per_s)
+    return Trend(house_w, now_s, change, w_per_s, lasted_s, _mean_w(before, house_w, lasted_s))
+
+
+def _mean_w(before: Trend, house_w: float, lasted_s: float) -> float:
+    known_w = before.house_w if before.mean_w is None else before.mean_w
+    return house_w + math.exp(-lasted_s / MEAN_S) * (known_w - house_w)
 
 
 def room_w(trend: Trend | None, *, importing: bool) -> float:

@@ -134,8 +134,24 @@ def test_a_car_that_charges_with_some_sun_goes_on_until_it_is_no_cheaper_any_mor
     home.run(400)
     assert home.powers["car"] == 6 * 690
     home.pv_w = -1500.0
-    home.run(30)
+    home.run(600)
     assert home.powers["car"] == 0
+
+
+def test_a_car_that_charges_with_some_sun_goes_on_through_a_cloud_and_does_not_begin_in_a_gleam() -> None:
+    home = LagHouse(house(GRID, PV, CAR), pv_w=-3000.0, plan=car_plan(WAITS, 0.24))
+    home.run(400)
+    assert home.powers["car"] == 6 * 690
+    home.pv_w = -1000.0
+    home.run(45)
+    assert home.powers["car"] == 6 * 690
+    home.run(900)
+    assert home.powers["car"] == 0
+    home.pv_w = -3000.0
+    home.run(45)
+    assert home.powers["car"] == 0
+    home.run(600)
+    assert home.powers["car"] == 6 * 690
 
 
 def test_a_car_that_comes_need_not_pause_because_its_charging_point_offered_current_by_itself() -> None:
