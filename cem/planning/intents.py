@@ -75,9 +75,7 @@ def car_intents(problem: Problem, solution: Solution, at: int) -> list[Intent]:
     value = round(found.value_per_kwh, 5)
     tight = solution.imported_kw > _import_limit_kw(problem, solution) - BOUND_KW
     dear = problem.import_price > found.value_per_kwh + 1e-3 * problem.price_scale
-    by_sun = (
-        dear & (sun > NOISE_KW) & (problem.peak_price <= 0.0)
-    )  # where a peak has its price, nothing is bought for it
+    by_sun = dear & (sun > NOISE_KW) & (problem.peak_price <= 0.0)  # a peak that has its price is none of the sun's
     intents = []
     for t in range(problem.slots):
         power = float(found.power_kw[t])
@@ -85,9 +83,8 @@ def car_intents(problem: Problem, solution: Solution, at: int) -> list[Intent]:
             intents.append(Intent(IntentKind.HOLD, value_per_kwh=value))
         elif power > sun[t] + NOISE_KW and not by_sun[t]:
             most_kw = max(float(part.max_kw[t]), part.full_kw)
-            bounded = (
-                tight[t] or dear[t] or sun[t] >= SUN_SHARE * power
-            )  # at full power the sun of later would be left over
+            # at full power the sun of later would be left over
+            bounded = tight[t] or dear[t] or sun[t] >= SUN_SHARE * power
             most = min(max(power, part.min_kw), most_kw) if bounded else most_kw
             intents.append(Intent(IntentKind.CHARGE_TO, None, round(1000.0 * most, 0), value))
         else:
