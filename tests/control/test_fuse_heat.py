@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cem.control import Memory, decide
 from cem.control.fuse_heat import kept_a, warmed
@@ -41,6 +43,18 @@ def test_a_fuse_that_is_never_exceeded_keeps_nothing_and_one_that_is_for_long_a_
     assert kept_a(hot, 1) == 0.0
 
 
+@given(st.lists(st.tuples(st.floats(-500.0, 500.0), st.floats(-10.0, 4000.0)), max_size=40))
+def test_whatever_flowed_for_however_long_a_tenth_of_the_fuse_is_kept_at_most(flows: list[tuple[float, float]]) -> None:
+    heat: tuple[float, ...] = ()
+    for amperes, passed_s in flows:
+        before = kept_a(heat, 0)
+        heat = warmed(heat, (amperes, 0.0, 0.0), FUSE_A, passed_s)
+        assert 0.0 <= kept_a(heat, 0) <= 0.1 * FUSE_A + 1e-9
+        if abs(amperes) <= FUSE_A:
+            assert kept_a(heat, 0) <= before
+    assert kept_a(heat, 1) == kept_a(heat, 5) == 0.0
+
+
 def test_a_car_gets_less_than_the_fuse_while_that_cools_down() -> None:
     site = house(GRID, CAR)
     fuse_a = site.connection.fuse_a
@@ -52,9 +66,9 @@ def test_a_car_gets_less_than_the_fuse_while_that_cools_down() -> None:
     told = {}
     for heat in (0.0, FUSE_COOLS_S):  # the latter: 1 A for so long
         memory = Memory(heat=(heat, 0.0, 0.0), decided_at_s=999.0)
-        given = inputs(image)
+        ticked = inputs(image)
         for second in range(8):
-            given = replace(given, snapshot=replace(image, mono_s=1000.0 + second))
-            decision, memory = decide(site, given, replace(memory, heat=(heat, 0.0, 0.0)))
+            ticked = replace(ticked, snapshot=replace(image, mono_s=1000.0 + second))
+            decision, memory = decide(site, ticked, replace(memory, heat=(heat, 0.0, 0.0)))
         told[heat] = of(decision, "car").value or 0.0
     assert told[0.0] - told[FUSE_COOLS_S] == 1.0
