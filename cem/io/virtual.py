@@ -12,12 +12,14 @@ import asyncio
 import fcntl
 import select
 import selectors
+import socket
 import struct
 import termios
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
@@ -27,8 +29,13 @@ from cem.model.time import Instant
 
 ORIGIN_S = 1000.0
 """Where a virtual loop's clock starts: like the real one it is never 0."""
-SETTLE_S = 100e-6
-"""Real time given to bytes under way on a loopback socket before the clock jumps."""
+SETTLE_S = 0.25
+"""Real time given to bytes under way on a loopback socket before they count as stuck and the clock jumps.
+
+A busy machine's kernel carries them late, by its own thread; they are stuck while the other end does not read.
+"""
+FAREWELL_S = 0.5e-3
+"""Real time given to the last bytes of a socket that was closed: nothing tells any more whether they arrived."""
 HOLD_LIMIT_S = 60.0
 """Real time that an executor job may hold the clock before the run is given up."""
 STILL_LIMIT_S = 1.0
@@ -66,6 +73,8 @@ class _JumpingSelector(selectors.BaseSelector):
         self._loop = loop
         self._inner = selectors.EpollSelector()
         self.alone = True  # only the loop's own wake-up is registered
+        self._closed = False  # a socket, since the clock's last jump
+        self._stuck: dict[int, int] = {}  # file descriptor to bytes that were waited for in vain
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         key = self._inner.register(fileobj, events, data)
@@ -74,6 +83,7 @@ class _JumpingSelector(selectors.BaseSelector):
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
         key = self._inner.unregister(fileobj)
+        self._closed = True
         self._count()
         return key
 
@@ -101,11 +111,8 @@ class _JumpingSelector(selectors.BaseSelector):
             return ready
         if self._loop.is_held:
             return [] if self._loop.hand_out() else self._wait_for_job()
-        if self._bytes_under_way():
-            select.select([self._inner.fileno()], [], [], SETTLE_S)
-            ready = self._inner.select(0)
-            if ready:
-                return ready
+        if ready := self._settle():
+            return ready
         if timeout is None:
             return self._wait_for_outside()
         self._loop.advance(timeout)
@@ -129,18 +136,48 @@ class _JumpingSelector(selectors.BaseSelector):
             )
         return ready
 
-    def _bytes_under_way(self) -> bool:
-        """Whether a registered socket connects or has bytes that the other end has not acknowledged."""
+    def _settle(self) -> _Ready:
+        """What became ready in the real time given to bytes under way."""
+        if self._closed:
+            self._closed = False
+            if ready := self._look(FAREWELL_S):
+                return ready
+        given_up_s = time.monotonic() + SETTLE_S
+        while (queued := self._under_way()) and any(self._stuck.get(fd) != count for fd, count in queued.items()):
+            self._acknowledge()
+            if not (ready := self._look(0.0)) and self._under_way() == queued:
+                ready = self._look(FAREWELL_S)
+            if ready:
+                return ready
+            if time.monotonic() >= given_up_s:
+                break
+        self._stuck = queued
+        return []
+
+    def _look(self, within_s: float) -> _Ready:
+        select.select([self._inner.fileno()], [], [], within_s)
+        return self._inner.select(0)
+
+    def _acknowledge(self) -> None:
+        """Lets each socket say at once what it has read: left alone, it waits up to 40 ms for something to add."""
         for key in self._inner.get_map().values():
-            if key.events & selectors.EVENT_WRITE:
-                return True
+            with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, key.fd) as line:
+                try:
+                    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                finally:
+                    line.detach()  # it is its transport's
+
+    def _under_way(self) -> dict[int, int]:
+        """Bytes that the other end has not acknowledged, of each registered socket that has such or connects."""
+        found: dict[int, int] = {}
+        for key in self._inner.get_map().values():
             try:
-                queued = fcntl.ioctl(key.fd, termios.TIOCOUTQ, b"\0\0\0\0")
+                count = struct.unpack("i", fcntl.ioctl(key.fd, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
             except OSError:  # listening sockets and pipes have no output queue
-                continue
-            if struct.unpack("i", queued)[0]:
-                return True
-        return False
+                count = 0
+            if count or key.events & selectors.EVENT_WRITE:
+                found[key.fd] = count
+        return found
 
 
 class VirtualEventLoop(asyncio.SelectorEventLoop):

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from cem.sgcp.vtn.handler import Figures, Outcome, Vtn
 from cem.sgcp.vtn.notices import News
@@ -79,7 +80,7 @@ class VtnService:
         self._programs_changed = programs_changed
         self._changed: Callable[[], None] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vtn")
-        self._last: Future[Any] | None = None  # what was begun last in the thread, which does one after the other
+        self._last: threading.Event | None = None  # the end of what was begun last; the thread does one after the other
         self._marking: set[asyncio.Future[News]] = set()
         callbacks.on_giving_up(self._gave_up)
 
@@ -112,7 +113,7 @@ class VtnService:
             found, changes = work()
             return found, changes, self._store(changes)
 
-        if self._last is not None and self._last.done():
+        if self._last is not None and self._last.is_set():
             self._last = None
         if quick and self._last is None:
             found, changes = work()
@@ -127,9 +128,17 @@ class VtnService:
 
     def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """Has work done after what is under way, away from the loop."""
-        doing = self._thread.submit(work, *args, **kwargs)
-        self._last = doing
-        return asyncio.wrap_future(doing)
+        ended = threading.Event()
+
+        def doing() -> T:
+            try:
+                return work(*args, **kwargs)
+            finally:
+                ended.set()
+
+        done = asyncio.get_running_loop().run_in_executor(self._thread, doing)
+        self._last = ended
+        return done
 
     def on_change(self, changed: Callable[[], None]) -> None:
         """Who is called in the loop after anything changed."""
@@ -145,7 +154,7 @@ class VtnService:
 
     async def figures(self) -> Figures:
         """What there is now."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._vtn.figures)
+        return await self._in_thread(self._vtn.figures)
 
     async def look(self, read: Callable[[Objects, Mapping[str, datetime]], T]) -> T:
         """What a reading makes of the objects and of when each client was last heard, between requests."""

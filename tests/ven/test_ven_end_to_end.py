@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,6 +37,7 @@ class OwnVtn:
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
         self._store = ObjectStore.open(None)
+        self._one_at_a_time = threading.Lock()
         self._ids = itertools.count()
         self._server: HttpServer | None = None
         self._port = 0
@@ -46,9 +48,8 @@ class OwnVtn:
         config = VtnConfig(clients, new_id=self._new("o"), new_salt=self._new("t"), token_key=b"key")
         vtn = Vtn(config, Objects(self._store.load()))
         callbacks = Webhooks(CallbackGuard())
-        self._service = VtnService(vtn, self._store.commit, lambda: self._clock.now().wall, callbacks)
+        self._service = VtnService(vtn, self._commit, lambda: self._clock.now().wall, callbacks)
         self._server = HttpServer(self._service.exchange)
-        self._vtn = vtn
         self._port = await self._server.start("127.0.0.1", self._port)
 
     def _new(self, kind: str) -> Any:
@@ -66,28 +67,34 @@ class OwnVtn:
         """The base address."""
         return f"http://127.0.0.1:{self._port}{BASE_PATH}"
 
-    def put(self, kind: ObjectType, object_id: str, body: dict[str, Any] | None) -> None:
-        """What the business logic writes or removes."""
+    async def put(self, kind: ObjectType, object_id: str, body: dict[str, Any] | None) -> None:
+        """What the business logic writes or removes, in its turn between requests."""
         stamp = format_datetime(self._clock.now().wall)
         full = None
         if body is not None:
             times = {"createdDateTime": stamp, "modificationDateTime": stamp}
             full = {"id": object_id, "objectType": kind.value, **times, **body}
         changes = (Change(kind.value, object_id, full),)
-        self._store.commit(changes)
-        if self._server is not None:
-            self._vtn.apply(changes)
+        if self._server is None:
+            self._commit(changes)
+        else:
+            await self._service.carry_out(lambda: (None, changes))
 
     def all(self, kind: ObjectType) -> list[dict[str, Any]]:
         """What is stored of a kind."""
-        return [dict(body) for found, _, body in self._store.load() if found == kind.value]
+        with self._one_at_a_time:
+            return [dict(body) for found, _, body in self._store.load() if found == kind.value]
+
+    def _commit(self, changes: Sequence[Change]) -> None:
+        with self._one_at_a_time:
+            self._store.commit(changes)
 
 
 @asynccontextmanager
 async def stage(clock: VirtualClock, **fields: Any) -> AsyncIterator[tuple[Home, OwnVtn]]:
     """A VTN with one mandatory programme, and a home that talks to it."""
     vtn = OwnVtn(clock)
-    vtn.put(ObjectType.PROGRAM, "p1", {"programName": "dimming"})
+    await vtn.put(ObjectType.PROGRAM, "p1", {"programName": "dimming"})
     await vtn.start()
     times = {"poll_s": 10.0, "stale_s": 30.0, "report_interval_s": 15.0, "reconnect_jitter_s": 5.0, "retry_max_s": 30.0}
     provider: Provider = utility(url=vtn.url, **{**times, **fields})
@@ -133,7 +140,7 @@ def test_register_obey_report_lose_fall_back_return_and_fill_in() -> None:
             assert [r["resourceName"] for r in vtn.all(ObjectType.RESOURCE)] == ["battery"]
             assert home.limits_w == []
 
-            vtn.put(ObjectType.EVENT, "e1", limit_event(3.0, clock.now().wall, "PT5M"))
+            await vtn.put(ObjectType.EVENT, "e1", limit_event(3.0, clock.now().wall, "PT5M"))
             await home.until_true(lambda: home.limits_w == [3000.0], 11)
             await home.until_true(lambda: len(reported(vtn)) >= 3, 90)
             assert all(schema_faults("report", report) == [] for report in vtn.all(ObjectType.REPORT))
@@ -166,7 +173,7 @@ def test_register_obey_report_lose_fall_back_return_and_fill_in() -> None:
 def test_a_power_cut_during_an_outage_keeps_the_limit_and_the_reports() -> None:
     async def main(clock: VirtualClock) -> None:
         async with stage(clock) as (home, vtn):
-            vtn.put(ObjectType.EVENT, "e1", limit_event(3.0, clock.now().wall, "PT1H"))
+            await vtn.put(ObjectType.EVENT, "e1", limit_event(3.0, clock.now().wall, "PT1H"))
             await home.until_true(lambda: len(reported(vtn)) >= 4, 120)
             await vtn.kill()
             await asyncio.sleep(100)
@@ -193,7 +200,7 @@ def test_a_random_start_stays_as_drawn_over_polls_and_a_restart() -> None:
             start = clock.now().wall + timedelta(minutes=20)
             body = limit_event(3.0, start, "PT1H")
             body["intervalPeriod"]["randomizeStart"] = "PT10M"
-            vtn.put(ObjectType.EVENT, "e1", body)
+            await vtn.put(ObjectType.EVENT, "e1", body)
             await home.until_true(lambda: "e1" in home.point.events("utility", clock.now()), 60)
             drawn = home.point.events("utility", clock.now())["e1"].intervals
             assert abs((drawn[0].start - start).total_seconds()) <= 600
@@ -205,7 +212,7 @@ def test_a_random_start_stays_as_drawn_over_polls_and_a_restart() -> None:
             await home.until(LinkState.ONLINE, 60)
             assert home.point.events("utility", clock.now())["e1"].intervals == drawn
             body["intervals"][0]["payloads"][0]["values"] = [2.0]
-            vtn.put(ObjectType.EVENT, "e1", body)
+            await vtn.put(ObjectType.EVENT, "e1", body)
 
             def now() -> EventInterval:
                 return home.point.events("utility", clock.now())["e1"].intervals[0]
@@ -222,7 +229,7 @@ def test_what_ran_out_during_an_outage_is_missed_and_not_run_late() -> None:
             await home.until(LinkState.ONLINE, 30)
             await vtn.kill()
             await home.until(LinkState.FALLBACK, 120)
-            vtn.put(ObjectType.EVENT, "late", limit_event(1.0, clock.now().wall, "PT1M"))
+            await vtn.put(ObjectType.EVENT, "late", limit_event(1.0, clock.now().wall, "PT1M"))
             await asyncio.sleep(90)
             await vtn.start()
             await home.until(LinkState.ONLINE, 90)
@@ -237,8 +244,8 @@ def test_events_for_a_granted_target_arrive() -> None:
         async with stage(clock) as (home, vtn):
             await home.until(LinkState.ONLINE, 30)
             ven = vtn.all(ObjectType.VEN)[0]
-            vtn.put(ObjectType.VEN, ven["id"], {**ven, "targets": ["feeder-7"]})
-            vtn.put(ObjectType.EVENT, "e1", limit_event(3.0, clock.now().wall, "PT1H", targets=["feeder-7"]))
+            await vtn.put(ObjectType.VEN, ven["id"], {**ven, "targets": ["feeder-7"]})
+            await vtn.put(ObjectType.EVENT, "e1", limit_event(3.0, clock.now().wall, "PT1H", targets=["feeder-7"]))
             await home.until_true(lambda: home.limits_w == [3000.0], 60)
 
     run_virtual(main, T0)

@@ -132,6 +132,61 @@ def test_an_executor_job_holds_the_clock() -> None:
     run_virtual(main, START)
 
 
+def test_bytes_that_the_machine_carries_late_arrive_at_the_instant_at_which_they_were_sent() -> None:
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.001)
+            ticks += 1
+
+    async def main(clock: VirtualClock) -> float:
+        ticking = asyncio.create_task(tick())
+        ear = socket.create_server(("127.0.0.1", 0))
+        _, writer = await asyncio.open_connection(*ear.getsockname())
+        other, _ = ear.accept()
+
+        def read() -> None:
+            while other.recv(1 << 20):
+                pass
+
+        # the other end is full and reads from real 20 ms on; a timer is due at each virtual millisecond
+        writer.write(bytes(16 << 20))
+        late = threading.Timer(0.02, read)
+        late.start()
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        at_s = clock.now().mono_s
+        ticking.cancel()
+        late.join()
+        other.close()
+        ear.close()
+        return at_s
+
+    assert run_virtual(main, START) == ORIGIN_S
+    assert ticks == 0
+
+
+def test_bytes_that_nobody_reads_hold_the_clock_for_no_more_than_a_moment() -> None:
+    async def main(clock: VirtualClock) -> float:
+        ear = socket.create_server(("127.0.0.1", 0))
+        _, writer = await asyncio.open_connection(*ear.getsockname())
+        other, _ = ear.accept()
+        writer.write(bytes(16 << 20))
+        for _ in range(3600):
+            await asyncio.sleep(1.0)
+        writer.transport.abort()
+        other.close()
+        ear.close()
+        return clock.now().mono_s
+
+    began = time.monotonic()
+    assert run_virtual(main, START) == ORIGIN_S + 3600
+    assert time.monotonic() - began < 10.0
+
+
 def test_a_cancelled_wait_for_a_job_still_holds_the_clock_until_the_job_ends() -> None:
     async def main(clock: VirtualClock) -> None:
         ended = threading.Event()
