@@ -36,10 +36,13 @@ def observed(
     known = before
     if before.limit_a < least_a:
         return before
-    followed = now_s - charger.age_s - before.offered_at_s >= before.follows_in_s
+    taken_at_s = now_s - charger.age_s
+    followed = taken_at_s - before.offered_at_s >= before.follows_in_s
+    low = before.limit_a < EV_STOPS_BELOW_A and followed
+    was_low = before.limit_a >= EV_STOPS_BELOW_A and taken_at_s - before.low_at_s < before.follows_in_s
     if drawing:
         return replace(known, idle_since_s=None, drew=True)
-    if before.drew and followed and before.limit_a < EV_STOPS_BELOW_A and before.least_a < EV_STOPS_BELOW_A:
+    if before.drew and (low or was_low) and before.least_a < EV_STOPS_BELOW_A:
         known = replace(known, least_a=EV_STOPS_BELOW_A)
     return replace(known, idle_since_s=now_s if before.idle_since_s is None else before.idle_since_s)
 
@@ -165,6 +168,7 @@ def after(
         switched_at_s=now_s if worn and (memory.limit_a > 0.0) != (limit_a > 0.0) else memory.switched_at_s,
         offered_at_s=now_s if offered else memory.offered_at_s if limit_a > 0.0 else LONG_AGO_S,
         drew=memory.drew and limit_a > 0.0,
+        low_at_s=now_s if 0.0 < limit_a < EV_STOPS_BELOW_A else memory.low_at_s,
         waits_since_s=waits_s if wishes and limit_a == 0.0 else None,
         met=True,
     )

@@ -30,6 +30,7 @@ class ChargerMemory:
     idle_since_s: float | None = None  # does not draw although it could, since then
     drew: bool = False  # has drawn since it was last offered something
     least_a: float = 0.0  # the car was seen to stop below this
+    low_at_s: float = LONG_AGO_S  # it was last offered a current at which some cars stop
     waits_since_s: float | None = None  # would charge, and others are served
     phases: int | None = None  # that were last commanded
     phases_at_s: float = LONG_AGO_S  # of the last change of phases

@@ -244,6 +244,16 @@ def test_a_car_that_stops_below_eight_amperes_is_never_offered_less_again() -> N
     assert watts(decision, "car") == 0  # seven amperes are left
 
 
+@pytest.mark.parametrize(("low_ago_s", "least_a"), [(10.0, 8.0), (60.0, 0.0)])
+def test_a_car_that_stops_is_known_by_what_it_was_offered_just_before_its_charger_told(
+    low_ago_s: float, least_a: float
+) -> None:
+    car = ChargerMemory(8.0, offered_at_s=995.0, drew=True, low_at_s=1000.0 - low_ago_s)
+    image = snapshot({"grid": {"power_w": 500.0}, "car": {"power_w": 0.0, "state": "B"}})
+    _, memory = decide(house(GRID, CAR), inputs(image), Memory(chargers={"car": car}, decided_at_s=999.0))
+    assert memory.chargers["car"].least_a == least_a
+
+
 def test_what_a_car_leaves_unused_goes_to_the_other() -> None:
     small: dict[str, Value] = {"power_w": 6 * 690.0, "state": "C"}
     image = snapshot(

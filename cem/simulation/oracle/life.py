@@ -14,6 +14,8 @@ from cem.simulation.oracle.wires import Block, amps_told, forces_on, storage_sha
 
 HANDED_S = 5.0
 """I22: handed back within (10 s at the latest is what a service manager gives)."""
+YOUNG_S = 5.0
+"""I21: a fresh measurement is younger; what moves has moved on since."""
 FIRST_WORDS_S = 10.0
 """After a start, and a lag more: until then a gateway may have had no word for a device."""
 WATCHED_EVERY_S = 10.0
@@ -76,6 +78,7 @@ class Bumpless:
 
     name = "I21"
     MEASURED = Excuse("I21", "a battery moves a little while it is measured and told", "none: 2 % and 25 W")
+    MOVES = Excuse("I21", "a battery that moves is told what was measured a step before", "F1: younger than 5 s")
     STANDS_STILL = Excuse("I21", "a battery that stands still tells what it moved before", "F2")
     CAME = Excuse("I21", "a car came before the first command to its charger", "I21 is of a start", "A")
     GIVEN_BACK = Excuse("I21", "a charger without a car is given back to itself", "I21 is of power; I22", "A")
@@ -85,6 +88,7 @@ class Bumpless:
         self._storage = {d: block for d, own in blocks.items() for block in own if block.model == 124}
         self._started_s: float | None = None
         self._before: Facts | None = None  # a step before
+        self._former: Facts | None = None  # two steps before
         self._present: dict[str, float] = {}  # then, W of a battery, A that a charger offers
         self._drawn: dict[str, float] = {}  # then, A, by a car
         self._first: set[str] = set()
@@ -103,7 +107,7 @@ class Bumpless:
                 found += self._battery(seen, battery)
             for charger in seen.facts.chargers:
                 found += self._charger(seen, charger)
-        self._before = seen.facts
+        self._former, self._before = self._before, seen.facts
         return found
 
     def _recall(self) -> None:
@@ -129,6 +133,8 @@ class Bumpless:
         tells = None if seen.inputs is None else seen.inputs.snapshot.number(key, "power_w", float("inf"))
         if device in seen.facts.hung and abs(present) + 1.0 < abs(told) <= abs(tells or 0.0) + 1.0:
             seen.excused.take(self.STANDS_STILL, seen.at_s, abs(told) - abs(present))
+        elif abs(told) > 1.02 * abs(present) + 25.0 and self._moved(seen, key, told):
+            seen.excused.take(self.MOVES, seen.at_s, abs(told) - abs(present))
         elif abs(told) > 1.02 * abs(present) + 25.0:
             allowed = f"{key}: first command within the present {present:.0f} W"
             found.append(Violation(self.name, seen.at_s, allowed, f"{told:.0f} W", seen.words(key)))
@@ -139,6 +145,13 @@ class Bumpless:
                 Violation(self.name, seen.at_s, f"{key}: measured before written", f"{told:.0f} W written", "")
             )
         return found
+
+    def _moved(self, seen: Seen, key: str, told: float) -> bool:
+        """Whether a battery was told what it really moved when it was measured: then, and not just now."""
+        age_s = None if seen.inputs is None else seen.inputs.snapshot.age_s(key, "power_w")
+        if self._former is None or age_s is None or not 0.0 < age_s < YOUNG_S:
+            return False
+        return any(b.resource.id == key and abs(told) <= abs(b.power_w) + 1.0 for b in self._former.batteries)
 
     def _charger(self, seen: Seen, charger: ChargerFact) -> list[Violation]:
         key = charger.resource.id
