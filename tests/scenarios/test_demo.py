@@ -38,6 +38,7 @@ def _demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.first
 def test_every_act_holds_and_all_processes_are_gone_afterwards(tmp_path: Path) -> None:
     with _demo(tmp_path / "demo") as process:
         said, _ = process.communicate(timeout=SET_UP_S + ACTS_S + 30)

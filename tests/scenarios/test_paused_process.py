@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from cem.model.setpoint import Mode
 from cem.model.status import Status
 from support.stand import Stand, all_well, stand
@@ -13,6 +15,7 @@ PAUSED_S = 20.0  # longer than every lease and every age limit of this house
 LOOKED_S = 12.0
 
 
+@pytest.mark.first
 def test_a_process_that_was_stopped_goes_on_with_fresh_values(tmp_path: Path) -> None:
     with stand(tmp_path) as house:
         house.start()
