@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 COLUMNS = (
-    ("within slots", "within_slots", "{:.2f}"),
+    ("within quarters", "within_quarters", "{:.2f}"),
     ("car short", "ev_short_kwh", "{:.2f} kWh"),
     ("over limits", "limit_over_kwh", "{:.3f} kWh"),
     ("cycles", "battery_cycles", "{:.2f}"),
@@ -36,7 +36,7 @@ def write_comparison(summary: dict[str, Any], console: Console | None = None) ->
     out.print(table)
     out.print(
         f"settled: what is stored at the end is paid for at {summary['refill_per_kwh']:.3f} a kWh, what a car was "
-        "short of at the dearest price; within slots: what it cost to buy and sell in the same quarter hour",
+        "short of at the dearest price; within quarters: what it cost to buy and sell in the same quarter of an hour",
         style="dim",
     )
     for fault in summary["faults"]:

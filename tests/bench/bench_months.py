@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--tick", type=float, default=30.0)
     parser.add_argument("--only", default="", help="months whose name has this in it")
     parser.add_argument("--without", nargs="*", default=[], help="policies that are left out")
+    parser.add_argument("--processes", type=int, default=2, help="policies that are played at once")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -37,7 +38,7 @@ def main() -> None:
         for month in all_months(Path(folder)):
             if given.only not in month.name:
                 continue
-            found = compare(month.task(given.days, given.tick), policies)
+            found = compare(month.task(given.days, given.tick), policies, processes=given.processes)
             cells = [f"{found.settled[policy]:.2f} {100 * (found.share(policy) or 0.0):5.1f} %" for policy in policies]
             summary = found.summary()
             short = max(line["ev_short_kwh"] for line in summary["policies"].values())

@@ -83,9 +83,13 @@ def test_a_heat_pump_is_bought_for_by_every_policy_and_none_undercuts_the_bound(
     bought = sum(s.import_price * max(s.grid_w, 0.0) for s in plain.samples[1:]) / 60_000.0
     assert plain.bill == pytest.approx(bought + 5.0 * max(quarters), abs=0.03)
     assert found.summary()["policies"]["self-consumption"]["energy_kwh"]["heat_pump"] > 0.5
-    limited = slice(5, 8)
-    assert (found.house.import_limit_kw[limited] <= np.maximum(quarters[limited], 2.55) + 1e-6).all()
-    assert np.isinf(found.house.import_limit_kw[:4]).all()
+    edges = np.concatenate([[0], np.rint(np.cumsum(found.house.hours) * 60.0).astype(int)])
+    minutes = np.array([max(s.grid_w, 0.0) for s in plain.samples]) / 1000.0
+    taken = np.add.reduceat(minutes, edges[:-1]) / np.diff(edges)
+    limited = (edges[:-1] >= 75) & (edges[1:] <= 120)
+    assert limited.any()
+    assert (found.house.import_limit_kw[limited] <= np.maximum(taken[limited], 2.55) + 1e-6).all()
+    assert np.isinf(found.house.import_limit_kw[edges[1:] <= 60]).all()
     heat = next(store for store in found.house.stores if store.id == "heat_pump")
     assert heat.drain_kwh is not None
     assert found.bound.power_kw["heat_pump"].sum() > 0.0

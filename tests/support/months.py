@@ -155,7 +155,7 @@ def _hours(building: int, folder: Path) -> Path:
 
 
 def all_months(folder: Path) -> list[Month]:
-    """Every month; the recorded ones where this machine has them. `folder` takes files."""
+    """Every month; the recorded ones where this machine has them. `folder` takes files. "hourly": those of a year."""
     berlin = ZoneInfo("Europe/Berlin")
     demo = [
         synthetic(f"demo {name} {tariff}", "demo", datetime(2026, at, 3, tzinfo=berlin), prices)
@@ -163,8 +163,14 @@ def all_months(folder: Path) -> list[Month]:
         for tariff, prices in (("two prices", TWO_PRICES), ("flat", FLAT))
     ]
     hourly = [replace(with_market(month, folder), name=f"{month.name.rsplit(' ', 2)[0]} hourly") for month in demo[::2]]
+    year = [
+        replace(with_market(month, folder), name=f"demo year {month.scenario.start:%m} hourly")
+        for at in (2, 3, 5, 6, 8, 9, 10, 11, 12)
+        for month in (synthetic(f"demo {at} two prices", "demo", datetime(2026, at, 3, tzinfo=berlin), TWO_PRICES),)
+    ]
+    demo = [*demo, *hourly, *year]
     if not RECORDED.is_dir():
-        return [*demo, *hourly]
+        return demo
     houses = [
         replace(
             recorded(building, datetime(2022 + (at < 8), at, 1, tzinfo=PACIFIC), folder, CALIFORNIA),
@@ -173,4 +179,4 @@ def all_months(folder: Path) -> list[Month]:
         for building in BUILDINGS
         for name, at in (("winter", 1), ("spring", 4), ("summer", 8), ("autumn", 11))
     ]
-    return [*demo, *hourly, *houses]
+    return [*demo, *houses]

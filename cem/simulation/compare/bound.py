@@ -1,16 +1,16 @@
 """What no policy can undercut at this home in this time: a linear programme over the whole of it that knows everything.
 
 A bound by construction. Every way in which a house can be run is a way through this programme: powers are means of
-slots in which the prices stay, so what happens within a slot is one of its ways; batteries may go in and out at once,
-their tapers, fuses, reaction times and shared inverters are left out; a store may go as low as any of
-the compared policies went, and holds at each appointed time what the emptiest of those held that kept the appointment.
-Where the owner lets no battery be emptied into a car, cars and batteries take no more than what is bought and the sun
-leaves, or as much more as with a compared policy in that slot; and as a car takes nothing or its smallest current, it
-takes what the sun leaves in no more time than it needs at that, and buys the rest. A nearly full car takes less: no
-more than on the line through what it takes at last and what it takes before that. Limits hold in slots that they cover
-whole, and never below what a policy took. A heat pump's store is never colder than with the coldest of the policies,
-and the machine always as good as it is then, with as little lost.
-What is stored at the end is paid for as with every policy.
+slots in which the prices stay, however long these are, so what happens within a slot is one of its ways; batteries may
+go in and out at once, their tapers, fuses, reaction times and shared inverters are left out; a store may go as low as
+any of the compared policies went, and holds at each appointed time what the emptiest of those held that kept the
+appointment. Where the owner lets no battery be emptied into a car, cars and batteries take no more than what is bought
+and the sun leaves, or as much more as with a compared policy in that slot; and as a car takes nothing or its smallest
+current, it takes what the sun leaves in no more time than it needs at that, and buys the rest. A nearly full car takes
+less: no more than on the line through what it takes at last and what it takes before that. Limits hold in slots that
+they cover whole, and never below what a policy took. A heat pump's store is never colder than with the coldest of the
+policies, and the machine always as good as it is then, with as little lost. What is stored at the end is paid for as
+with every policy.
 """
 
 from collections.abc import Callable, Sequence

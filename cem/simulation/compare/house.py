@@ -19,7 +19,9 @@ from cem.simulation.plant import EvSpec, HeatPumpSpec, cop_at
 Slots = np.ndarray[Any, np.dtype[np.int64]]
 """Edges in minutes since the begin."""
 SLOT_MIN = (15, 5, 1)
-"""Lengths of a slot of the bound, minutes: the longest in which all prices stay."""
+"""Lengths of a slot, minutes: each in which all prices stay gives a bound, and the highest of them counts."""
+LONG_MIN = 40 * 1440
+"""A longer time is bound by long slots alone where prices allow it: a month of minutes is solved in some 20 s."""
 MIN_CURRENT_A = 6.0
 """IEC 61851-1."""
 TOUCHED = (0.0, 0.25, 0.5, 0.75)
@@ -44,13 +46,30 @@ class Worth:
     dearest: float
 
 
-def house_of(task: Task, course: Course, runs: Mapping[Policy, Run], worth: Worth, gains: Mapping[str, float]) -> House:
-    """The whole time in slots in which prices stay; `gains`: stored per kWh taken of what is left at the end."""
+def houses_of(
+    task: Task, course: Course, runs: Mapping[Policy, Run], worth: Worth, gains: Mapping[str, float]
+) -> list[House]:
+    """The whole time in slots in which prices stay, of one length or another; `gains`: stored per kWh taken of what is
+    left at the end.
+    """
+    samples = next(iter(runs.values())).samples
+    buy = np.array([sample.import_price for sample in samples])
+    sell = np.array([sample.export_price for sample in samples])
+    return [_house(task, course, runs, worth, gains, slots) for slots in _slots(task, buy, sell)]
+
+
+def _house(
+    task: Task,
+    course: Course,
+    runs: Mapping[Policy, Run],
+    worth: Worth,
+    gains: Mapping[str, float],
+    slots: Slots,
+) -> House:
     here = course.part(task.start, task.end)
     samples = next(iter(runs.values())).samples
     buy = np.array([sample.import_price for sample in samples])
     sell = np.array([sample.export_price for sample in samples])
-    slots = _slots(task, buy, sell)
     widths = np.diff(slots).astype(float)
 
     def mean(values: Array) -> Array:
@@ -132,17 +151,18 @@ def _least_kw(task: Task, car: EvSpec) -> float:
     return max(MIN_CURRENT_A, car.car_min_a) * phases * task.scenario.home.grid.voltage_v / 1000.0
 
 
-def _slots(task: Task, buy: Array, sell: Array) -> Slots:
-    """Edges in minutes since the begin, on round times."""
+def _slots(task: Task, buy: Array, sell: Array) -> list[Slots]:
+    """Edges in minutes since the begin, on round times; of each length that fits the prices, the longest first."""
     count = len(buy)
     begin = round(task.start.timestamp() / 60.0)
     changes = 1 + np.flatnonzero((np.diff(buy) != 0) | (np.diff(sell) != 0))
+    found: list[Slots] = []
     for length in SLOT_MIN:
         first = -begin % length
         edges = np.unique(np.concatenate([[0], np.arange(first, count, length), [count]]))
-        if np.isin(changes, edges).all():
-            return edges
-    return np.arange(count + 1)
+        if np.isin(changes, edges).all() and (length > 1 or count <= LONG_MIN or not found):
+            found.append(edges)
+    return found or [np.arange(count + 1)]
 
 
 def _limits(task: Task, runs: Mapping[Policy, Run], slots: Slots) -> tuple[Array, Array]:
