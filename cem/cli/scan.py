@@ -31,7 +31,7 @@ MDNS = "mdns"
     default=PROBE_TIMEOUT_S,
     show_default=True,
     type=click.FloatRange(0.2, 10),
-    help="Patience for one answer, s.",
+    help="Patience for one answer, s; a Modbus device never has more than in operation (1 s, or its timeout_s).",
 )
 @broker_options
 @click.option("--interface", "interfaces", multiple=True, metavar="IP", help="Network card for mdns, by its address.")
