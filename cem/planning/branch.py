@@ -34,10 +34,12 @@ def prove(decisions: Decisions, relaxed: Answer, best: Decided | None, nodes: in
 def mend(decisions: Decisions, relaxed: Answer, best: Decided, nodes: int, enough: float) -> Decided:
     """Branches in one stretch of the horizon after the other, all else as it is; first where `relaxed` differs most.
 
-    Only in slots in which more than one part can be moved: going over one alone finds its best way. What a stretch
-    can save at most is little beside all that the bound lacks, so that few branches tell.
+    Only in slots in which more than one part can be moved: going over one alone finds its best way; and not in those
+    in which feeding in pays more than buying costs, which are gone over by themselves. What a stretch can save at most
+    is little beside all that the bound lacks, so that few branches tell.
     """
     contested = decisions.moving > 1.0
+    contested[decisions.layout.crossed.slots] = False
     differing = decisions.differing(relaxed.values, best.answer.values) & contested
     for here in _stretches(contested, differing):
         if nodes <= 0 or best.excess <= enough:

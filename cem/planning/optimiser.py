@@ -13,6 +13,7 @@ from cem.planning.lp import Answer, Array, Basis, Blocks, Solver, SolverFailedEr
 from cem.planning.parts import Problem
 from cem.planning.pattern import Pattern
 from cem.planning.programme import Layout, build, first_basis
+from cem.planning.stretch import go_over
 
 GAP = 1e-3  # share of the gross bill within which an answer counts as optimal
 SAME = 1.2  # times the excess of the last search at which its decisions are as good as another search
@@ -187,7 +188,8 @@ def _improved(prepared: Prepared, relaxed: Answer, best: Decided | None, enough:
             return best
         best = polish(decisions, best, worth, effort.sweeps, enough)
         if circling:
-            return mend(decisions, relaxed, best, effort.mends, enough)
+            best = mend(decisions, relaxed, best, effort.mends, enough)
+            return go_over(decisions, best, effort.alone, enough)
         best = exchange(decisions, best, effort.exchanges, enough)
         if len(prepared.problem.cars) > 1 and best.excess > FAR * enough:  # they contend for what a limit leaves
             start = decisions.relaxed(decisions.lower, decisions.upper)
@@ -221,10 +223,14 @@ def _better(best: Decided | None, found: Decided | None, relaxed: Answer) -> Dec
 
 @value(frozen=True, slots=True, eq=False)
 class Effort:
-    """How many times stores are gone over and linear programmes solved, to improve and to prove."""
+    """How many times stores are gone over and linear programmes solved, to improve and to prove.
+
+    `alone`: small ones, of a stretch by itself.
+    """
 
     sweeps: int
     mends: int
+    alone: int
     exchanges: int
     nodes: int
 
@@ -234,7 +240,8 @@ def effort_for(problem: Problem) -> Effort:
     size = problem.slots * (2 + len(problem.stores) + len(problem.cars) + len(problem.loads)) / 768.0
     return Effort(
         sweeps=round(min(4.0 / size, 10)) + 2,
-        mends=round(min(28.0 / size, 60)) + 4,
+        mends=round(min(12.0 / size, 60)) + 4,
+        alone=round(min(100.0 / size, 200)),
         exchanges=round(min(3.0 / size, 30)) + 2,
         nodes=round(min(12.0 / size, 200)) + 6,
     )
