@@ -236,12 +236,13 @@ class Effort:
 
 
 def effort_for(problem: Problem) -> Effort:
-    """Less where a linear programme takes longer: its time grows with slots and parts."""
+    """Less where a linear programme takes longer: its time grows with slots and parts. Stores side by side hang on each
+    other in a stretch."""
     size = problem.slots * (2 + len(problem.stores) + len(problem.cars) + len(problem.loads)) / 768.0
     return Effort(
         sweeps=round(min(4.0 / size, 10)) + 2,
         mends=round(min(12.0 / size, 60)) + 4,
-        alone=round(min(100.0 / size, 200)),
+        alone=round(min(100.0 * max(len(problem.stores), 1) / size, 200)),
         exchanges=round(min(3.0 / size, 30)) + 2,
         nodes=round(min(12.0 / size, 200)) + 6,
     )
