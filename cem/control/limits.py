@@ -129,7 +129,10 @@ def _of_fuse(site: Site) -> dict[str, Envelope]:
 def _wait(
     scene: Scene, moved_w: Mapping[str, float], base_w: float, room: dict[str, float], behind: dict[str, Envelope]
 ) -> None:
-    """What the wait leaves: never less than what consumers have already, and what the law guarantees them."""
+    """What the wait leaves: never less than what consumers have already, and what the law guarantees them.
+
+    A car has what it was told: what its charger reports may be older than its offer, whether that rose or fell.
+    """
     waiting = scene.waits.get(IMPORT)
     room[WAIT] = math.inf
     if waiting is None:
@@ -137,8 +140,8 @@ def _wait(
     have_w = sum(moved_w.values())
     for charger in scene.picture.chargers:
         memory = scene.memory.chargers.get(charger.resource.id)
-        told_w = 0.0 if memory is None else memory.limit_a * charger.watts_per_amp
-        have_w += max(0.0, told_w - moved_w.get(charger.resource.id, 0.0))
+        if memory is not None:
+            have_w += memory.limit_a * charger.watts_per_amp - moved_w.get(charger.resource.id, 0.0)
     margin = IMPORT_MARGIN_W if waiting.firm else 0.0
     room[WAIT] = max(waiting.limit_w - margin - base_w, have_w, scene.guaranteed_w if waiting.guarantees else 0.0)
     behind[WAIT] = waiting.by
