@@ -34,7 +34,10 @@ class RecordedDays:
 
 
 def recorded_days(path: Path) -> RecordedDays:
-    """The days of a file as aWATTar's data feed answers it; raises GridError for what is not made of whole days."""
+    """The days of a file as aWATTar's data feed answers it; raises GridError for what is not made of whole days.
+
+    An hour that the clock leaves out in spring has the price of the one before, for the days on which it is there.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
@@ -55,6 +58,9 @@ def recorded_days(path: Path) -> RecordedDays:
     minutes = step // timedelta(minutes=1)
     whole = set(range(0, 24 * 60, minutes)) if minutes and len(steps) == 1 and not 60 % minutes else None
     dates = sorted(days)
+    for day, known in days.items() if whole else ():
+        for minute in _left_out(day, minutes):  # another day's turn may have that hour
+            known[minute] = known.get(minute - minutes, next(iter(known.values())))
     if (
         whole is None
         or any(set(day) != whole for day in days.values())
@@ -62,6 +68,16 @@ def recorded_days(path: Path) -> RecordedDays:
     ):
         raise GridError(f"{path}: {len(prices)} prices; all of whole days by the hour or quarter are needed")
     return RecordedDays(dates[0], tuple(days[one] for one in dates), step)
+
+
+def _left_out(day: date, step: int) -> list[int]:
+    """The minutes after midnight, `step` apart, that the clock on the wall leaves out on a day of 23 hours."""
+    walls = (datetime.combine(day, time(minute // 60, minute % 60)) for minute in range(0, 24 * 60, step))
+    return [
+        wall.hour * 60 + wall.minute
+        for wall in walls
+        if wall.replace(tzinfo=ZONE).astimezone(UTC).astimezone(ZONE).replace(tzinfo=None) != wall
+    ]
 
 
 class RecordedMarket:

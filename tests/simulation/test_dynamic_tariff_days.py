@@ -101,6 +101,17 @@ def test_the_recorded_day_is_whole() -> None:
     assert day.price(utc("2026-01-06T15:00")) == pytest.approx(0.26273)
 
 
+@pytest.mark.parametrize(("first", "hours"), [("2026-03-27T23:00", 71), ("2026-10-23T22:00", 73)])
+def test_three_days_with_a_change_of_the_clocks_are_recorded_days(tmp_path: Path, first: str, hours: int) -> None:
+    path = tmp_path / "days.json"
+    path.write_text(json.dumps(awattar_day(utc(first), range(hours))), encoding="utf-8")
+    days = recorded_days(path)
+    assert [sorted(day) for day in days.by_minute] == [[60 * hour for hour in range(24)]] * 3
+    before, after = (utc(first) + timedelta(hours=hour) for hour in (25, 27))  # of the second day
+    assert days.price(before) < days.price(after)
+    assert days.price(before + 3 * timedelta(days=1)) < days.price(after + 3 * timedelta(days=1))
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

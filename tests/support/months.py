@@ -84,11 +84,13 @@ def with_market(month: Month, folder: Path, days: int = 40) -> Month:
 def market_days(start: datetime, days: int) -> list[dict[str, Any]]:
     """A morning and an evening peak, cheap nights and noons, windy and calm days; in EUR/MWh."""
     rows = []
-    begin = start.astimezone(ZoneInfo("Europe/Berlin")).replace(hour=0, minute=0, second=0, microsecond=0)
-    begin = begin.astimezone(UTC)
-    for hour in range(24 * days):
+    berlin = ZoneInfo("Europe/Berlin")
+    first = start.astimezone(berlin).replace(hour=0, minute=0, second=0, microsecond=0)
+    begin, end = first.astimezone(UTC), (first + timedelta(days=days)).astimezone(UTC)
+    for hour in range((end - begin) // timedelta(hours=1)):
         at = begin + timedelta(hours=hour)
-        day, local = divmod(hour, 24)
+        wall = at.astimezone(berlin)
+        day, local = (wall.date() - first.date()).days, wall.hour
         calm = 0.5 + 0.5 * math.sin(day * 2.399)  # the golden angle: no two days alike
         shape = 0.8 * math.exp(-(((local - 8) / 1.8) ** 2)) + 1.2 * math.exp(-(((local - 18.5) / 2.2) ** 2))
         noon = 0.7 * math.exp(-(((local - 13) / 2.5) ** 2)) * (1.0 - calm)
