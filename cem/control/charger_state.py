@@ -10,6 +10,7 @@ from cem.control.tuning import (
     EV_IDLE_S,
     EV_MIN_ON_S,
     EV_RETRY_S,
+    EV_SATED_S,
     EV_SPARE_A,
     EV_STOPS_BELOW_A,
 )
@@ -156,17 +157,22 @@ def after(
     """The memory after `limit_a` was decided; `wishes`: the car would charge. A car has nothing to follow where only
     what it leaves unused is taken.
 
-    An offer that is taken back before the contactor closed has worn nothing: no pause begins with it.
+    An offer that is taken back before the contactor closed has worn nothing: no pause begins with it. Nor does one that
+    is taken back because nothing was to be charged then tell that the car wants nothing, unless it had long shown so.
     """
     worn = limit_a > 0.0 or memory.closed or memory.drew or charger.power_w > EV_DRAWS_W
     unused = limit_a < memory.limit_a and not uses(charger, limit_a)
     offered = limit_a > 0.0 and limit_a != memory.limit_a and not unused
     waits_s = now_s if memory.waits_since_s is None else memory.waits_since_s
+    idle_since_s = memory.idle_since_s
+    if limit_a == 0.0 and not wishes and idle_since_s is not None and now_s - idle_since_s < EV_SATED_S:
+        idle_since_s = None
     return replace(
         memory,
         limit_a=limit_a,
         switched_at_s=now_s if worn and (memory.limit_a > 0.0) != (limit_a > 0.0) else memory.switched_at_s,
         offered_at_s=now_s if offered else memory.offered_at_s if limit_a > 0.0 else LONG_AGO_S,
+        idle_since_s=idle_since_s,
         drew=memory.drew and limit_a > 0.0,
         low_at_s=now_s if 0.0 < limit_a < EV_STOPS_BELOW_A else memory.low_at_s,
         waits_since_s=waits_s if wishes and limit_a == 0.0 else None,

@@ -24,6 +24,7 @@ EV_FOLLOW_S = 20.0  # a car takes this long to follow a new offer; before that i
 EV_SPARE_A = 2.0  # above what the car is seen to draw, so that it can ask for more
 EV_IDLE_S = 60.0  # a car that does not draw keeps others waiting no longer than this
 EV_RETRY_S = 300.0  # and is then asked again this often
+EV_SATED_S = 900.0  # after so long it is full, or wants nothing; a sleeping one wakes sooner
 EV_DRAWS_W = 100.0
 EV_STOPS_BELOW_A = 8.0  # some cars end the charge below this although IEC 61851-1 allows 6 A
 EV_TURN_S = 900.0  # when not all minimums fit, the turn passes on after this

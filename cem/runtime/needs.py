@@ -6,6 +6,7 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from cem.control.memory import ChargerMemory
+from cem.control.tuning import EV_SATED_S
 from cem.model.plan import EvNeed
 from cem.model.reading import Snapshot
 from cem.model.request import RequestKind, UserRequest
@@ -14,9 +15,6 @@ from cem.model.time import Instant
 from cem.planning.habits import LEAD, Habit
 
 PLUGGED = frozenset({"B", "C", "D"})
-SATED_S = 900.0
-"""A car that has left an offer unused for so long is full, or wants nothing; a sleeping one wakes sooner."""
-
 SOON = timedelta(minutes=15)
 """A time that is nearer is taken for this one."""
 BEYOND_WH = 2000.0
@@ -28,7 +26,7 @@ def sated(chargers: Mapping[str, ChargerMemory], now_s: float) -> frozenset[str]
     return frozenset(
         resource_id
         for resource_id, car in chargers.items()
-        if car.idle_since_s is not None and now_s - car.idle_since_s >= SATED_S
+        if car.idle_since_s is not None and now_s - car.idle_since_s >= EV_SATED_S
     )
 
 

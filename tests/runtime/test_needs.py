@@ -3,14 +3,17 @@
 from dataclasses import replace
 from datetime import UTC, datetime, time
 
+from cem.control.charger_state import after
 from cem.control.memory import ChargerMemory
+from cem.control.picture import ChargerPicture
+from cem.control.tuning import EV_SATED_S
 from cem.model.reading import Reading, Snapshot
 from cem.model.request import RequestKind, UserRequest
 from cem.model.site import ChargeGoal, ElectricalConnection, Site
 from cem.model.tariff import Tariff
 from cem.model.time import Instant
 from cem.planning.habits import LEAD, Habit
-from cem.runtime.needs import SATED_S, ev_needs, sated
+from cem.runtime.needs import ev_needs, sated
 from support.planning import CAR
 
 NOW = Instant(datetime(2026, 1, 10, 20, tzinfo=UTC), 5000.0)
@@ -36,11 +39,19 @@ def test_a_plugged_car_needs_what_its_goal_is_short_of() -> None:
 
 
 def test_a_car_that_leaves_its_offer_unused_is_not_planned_for() -> None:
-    waits = ChargerMemory(6.0, idle_since_s=5000.0 - SATED_S)
+    waits = ChargerMemory(6.0, idle_since_s=5000.0 - EV_SATED_S)
     assert sated({"car": waits}, 5000.0) == {"car"}
     assert sated({"car": waits}, 4999.0) == frozenset()
     assert sated({"car": replace(waits, idle_since_s=None)}, 5000.0) == frozenset()
     assert ev_needs(SITE, _snapshot(), (), NOW, 60.0, frozenset({"car"})) == ()
+
+
+def test_a_car_is_planned_for_whose_offer_the_plan_took_back_before_it_had_long_left_it_unused() -> None:
+    charger = ChargerPicture(CAR, 0.0, "B", 0.0)
+    offered = ChargerMemory(16.0, idle_since_s=4000.0)
+    held, full = (after(charger, offered, 0.0, at_s, wishes=False) for at_s in (4120.0, 4000.0 + EV_SATED_S))
+    paused = after(charger, offered, 0.0, 4120.0, wishes=True)
+    assert sated({"held": held, "full": full, "paused": paused}, 5000.0) == {"full", "paused"}
 
 
 def test_what_the_owner_asked_for_is_planned_for_all_the_same() -> None:
