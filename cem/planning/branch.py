@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cem.planning.decisions import TINY, Decided, Decisions, between
 from cem.planning.dive import dive
-from cem.planning.lp import Answer, Array, Index
+from cem.planning.lp import Answer, Array, Basis, Index
 
 DIVE_EVERY: Final = 8  # open nodes between two dives
 STRETCH: Final = 16  # slots that are branched in at once
@@ -18,12 +18,13 @@ NODES: Final = 12  # linear programmes for a stretch
 LITTLE: Final = 0.1  # of what is enough: what a stretch saves at least
 
 _Bounds = tuple[Array, Array]
-_Open = tuple[float, int, Array, Array, Answer]  # what it can't undercut, a number of its own, bounds, the optimum
+# What it can't undercut, a number of its own, bounds, the optimum, and where the solver stood then.
+_Open = tuple[float, int, Array, Array, Answer, Basis | None]
 
 
 def prove(decisions: Decisions, relaxed: Answer, best: Decided | None, nodes: int, enough: float) -> Decided | None:
     """Branches until the best is within `enough` of the bound, or `nodes` are spent; what it found on the way."""
-    start = (relaxed.objective, 0, decisions.lower, decisions.upper, relaxed)
+    start = (relaxed.objective, 0, decisions.lower, decisions.upper, relaxed, None)
     best, open_ones, _ = _branched(decisions, start, best, nodes, enough)
     if best is None:
         return None
@@ -73,7 +74,7 @@ def _mended(
         return best, 1
     if not decisions.broken(relaxed.values):
         return replace(decisions.decided(relaxed, lower, upper), bound=best.bound), 1
-    found, _, left = _branched(decisions, (relaxed.objective, 0, lower, upper, relaxed), best, nodes, little)
+    found, _, left = _branched(decisions, (relaxed.objective, 0, lower, upper, relaxed, None), best, nodes, little)
     assert found is not None, "what was there before is found at least"
     return replace(found, bound=best.bound), 1 + nodes - left
 
@@ -84,12 +85,13 @@ def _branched(
     """The best that is found, the bounds of what was left open, and the nodes that are left."""
     serial, heap = 0, [start]
     while heap and nodes > 0:
-        bound, _, lower, upper, answer = heapq.heappop(heap)
+        bound, _, lower, upper, answer, basis = heapq.heappop(heap)
         if best is not None and bound >= best.answer.objective - enough:
             break
         for low, high in _branches(decisions, answer.values, lower, upper):
             nodes -= 1
             most = np.inf if best is None else best.answer.objective - enough
+            decisions.go_on_from(basis)
             found = decisions.relaxed_below(low, high, most)
             if found is None:
                 continue
@@ -97,7 +99,7 @@ def _branched(
                 best = decisions.decided(found, low, high)
                 continue
             serial += 1
-            heapq.heappush(heap, (max(found.objective, bound), serial, low, high, found))
+            heapq.heappush(heap, (max(found.objective, bound), serial, low, high, found, decisions.standing()))
             if serial % DIVE_EVERY == 1:
                 nodes -= 3
                 best = dive(decisions, found, low, high, "energy", most) or best

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cem.model.values import lazy, value
 from cem.planning.hull import Hulls
 from cem.planning.least import Leasts
-from cem.planning.lp import Answer, Array, Blocks, Index, Solver
+from cem.planning.lp import Answer, Array, Basis, Blocks, Index, Solver
 from cem.planning.parts import Problem
 from cem.planning.pattern import Pattern, followed, pattern_of
 from cem.planning.programme import NOISE_KW, Group, Layout
@@ -22,6 +22,7 @@ from cem.planning.slot_cost import slot_cost
 CUTS: Final = 4  # rounds of adding what a linear programme can know of broken slots
 REST: Final = 2  # broken slots, at most, that are left to the first answers once what is known of others is added
 TINY: Final = 1e-6
+SMALL: Final = 64  # slots of a programme, at most, that begins anew from a basis as quickly as it goes on
 
 
 @value(frozen=True, slots=True, eq=False)
@@ -136,6 +137,15 @@ class Decisions:
         """The same, or None where there is none below `most`."""
         self._bound(self._tight, lower, upper)
         return self._tight.run_below(most)
+
+    def standing(self) -> Basis | None:
+        """Where the last run of the programme that knows most ended; None where starting from there does not pay."""
+        return self._tight.standing() if self.problem.slots <= SMALL else None
+
+    def go_on_from(self, basis: Basis | None) -> None:
+        """Its next run starts from there."""
+        if basis is not None:
+            self._tight.go_on_from(basis)
 
     @property
     def _settled(self) -> Solver:

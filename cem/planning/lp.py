@@ -25,12 +25,13 @@ class Status:
     UPPER: Final = 2
 
 
+_PERTURBATION: Final = "dual_simplex_cost_perturbation_multiplier"
 _OPTIONS: Final = (
     ("output_flag", False),
     ("threads", 1),
     ("presolve", "off"),
     ("simplex_dual_edge_weight_strategy", 1),  # Devex: the steepest edge costs more than it saves here
-    ("dual_simplex_cost_perturbation_multiplier", 0.03),  # equal prices still differ, and less is to be mended after
+    (_PERTURBATION, 0.03),  # equal prices still differ, and less is to be mended after
 )
 _STATUS: Final = (HighsBasisStatus.kLower, HighsBasisStatus.kBasic, HighsBasisStatus.kUpper)
 
@@ -167,19 +168,27 @@ class Solver:
     """
 
     def __init__(
-        self, blocks: Blocks, cost_unit: float, basis: "tuple[NDArray[np.int8], NDArray[np.int8]] | Basis | None" = None
+        self,
+        blocks: Blocks,
+        cost_unit: float,
+        basis: "tuple[NDArray[np.int8], NDArray[np.int8]] | Basis | None" = None,
+        *,
+        perturbed: bool = True,
     ) -> None:
         self._unit = cost_unit
         self._start = basis
+        self._perturbed = perturbed
         self._bounds = blocks.bounds  # of the columns that were there from the begin
         self.runs = 0
         self._highs: Any = Highs()
         for option, chosen in _OPTIONS:
             self._highs.setOptionValue(option, chosen)
+        if not perturbed:  # in a small programme what is to be mended after costs more than ties do
+            self._highs.setOptionValue(_PERTURBATION, 0.0)
         if not blocks.hand_over(self._highs, cost_unit):
             raise SolverFailedError("the solver refused the problem as malformed; no plan from it, rules instead")
         if isinstance(basis, Basis):
-            self._highs.setBasis(basis.inside)
+            self.go_on_from(basis)
         elif basis is not None:
             start = HighsBasis()
             start.col_status, start.row_status = ([_STATUS[one] for one in part.tolist()] for part in basis)
@@ -188,12 +197,20 @@ class Solver:
 
     def again(self, blocks: Blocks) -> "Solver":
         """Another one with the same programme as it was handed over, without what extended this one."""
-        return Solver(blocks, self._unit, self._start)
+        return Solver(blocks, self._unit, self._start, perturbed=self._perturbed)
 
     def basis(self) -> "Basis":
         """Where the last optimum stands; a start for a programme of the same shape, and for `again`."""
-        self._start = Basis(self._highs.getBasis())
+        self._start = self.standing()
         return self._start
+
+    def standing(self) -> "Basis":
+        """Where the last run ended, for `go_on_from`."""
+        return Basis(self._highs.getBasis())
+
+    def go_on_from(self, basis: "Basis") -> None:
+        """The next run starts from there; the programme has the same shape."""
+        self._highs.setBasis(basis.inside)
 
     @property
     def iterations(self) -> int:

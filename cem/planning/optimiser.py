@@ -22,7 +22,7 @@ NEAR = 1.8  # times what is enough: still within the gap, and good enough after 
 FAR = 8.0  # times what is enough, from which on a dive of small steps is worth its time
 MORE = 2  # times as many exchanges then
 NEARLY = 7  # columns that stand between, at most, where settling them may be all that lacks
-FEW = 4  # exchanges that are tried before another search
+FEW = 4  # exchanges that are tried before another search; times one store is gone over before its stretches
 
 
 @value(frozen=True, slots=True, eq=False)
@@ -173,6 +173,7 @@ def _improved(prepared: Prepared, relaxed: Answer, best: Decided | None, enough:
     """From the relaxed optimum that knows of its broken slots: quickly as good as it gets, then with more effort."""
     decisions, effort = prepared.decisions, effort_for(prepared.problem)
     circling = prepared.layout.crossed.into.size > effort.nodes  # more to branch on than there is to spend
+    lone = circling and len(prepared.problem.stores) < 2  # what is short of a stretch finds little
     if not decisions.broken(relaxed.values):
         return Decided(relaxed, decisions.lower, decisions.upper, relaxed.objective)
     best = _better(best, None, relaxed)
@@ -181,12 +182,13 @@ def _improved(prepared: Prepared, relaxed: Answer, best: Decided | None, enough:
     worth = car_worth(decisions)
     best = _better(best, _first(decisions, relaxed), relaxed)
     if best is not None:
-        best = exchange(decisions, best, FEW, enough)
-        if best.excess > NEAR * enough and decisions.broken_count(relaxed.values) <= FEW:
-            best = prove(decisions, relaxed, best, SHORT, enough) or best
+        if not lone:
+            best = exchange(decisions, best, FEW, enough)
+            if best.excess > NEAR * enough and decisions.broken_count(relaxed.values) <= FEW:
+                best = prove(decisions, relaxed, best, SHORT, enough) or best
         if best.excess <= NEAR * enough:
             return best
-        best = polish(decisions, best, worth, effort.sweeps, enough)
+        best = polish(decisions, best, worth, min(effort.sweeps, FEW) if lone else effort.sweeps, enough)
         if circling:
             best = mend(decisions, relaxed, best, effort.mends, enough)
             return go_over(decisions, best, effort.alone, enough)
@@ -238,11 +240,12 @@ class Effort:
 def effort_for(problem: Problem) -> Effort:
     """Less where a linear programme takes longer: its time grows with slots and parts. Stores side by side hang on each
     other in a stretch."""
-    size = problem.slots * (2 + len(problem.stores) + len(problem.cars) + len(problem.loads)) / 768.0
+    stores = len(problem.stores)
+    size = problem.slots * (2 + stores + len(problem.cars) + len(problem.loads)) / 768.0
     return Effort(
         sweeps=round(min(4.0 / size, 10)) + 2,
         mends=round(min(12.0 / size, 60)) + 4,
-        alone=round(min(100.0 * max(len(problem.stores), 1) / size, 200)),
+        alone=round(min((100.0 * stores if stores > 1 else 30.0) / size, 200)),
         exchanges=round(min(3.0 / size, 30)) + 2,
         nodes=round(min(12.0 / size, 200)) + 6,
     )

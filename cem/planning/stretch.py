@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cem.model.values import value
 from cem.planning.branch import prove
 from cem.planning.decisions import TINY, Decided, Decisions
+from cem.planning.exchange import car_worth, polish
 from cem.planning.lp import Array, Blocks, Solver, SolverFailedError
 from cem.planning.parts import CarPart, Goal, Problem, Services, StorePart
 from cem.planning.programme import NOISE_KW, CarColumns, Group, Layout, StoreColumns, build, first_basis
@@ -24,6 +25,7 @@ from cem.planning.programme import NOISE_KW, CarColumns, Group, Layout, StoreCol
 APART: Final = 6  # crossed slots with more than so many others between them are two stretches
 PAD: Final = 2  # slots before and after that belong to a stretch
 LEAST: Final = 3  # crossed slots that are worth it
+SWEEPS: Final = 2  # times that parts are gone over before its branches, and after
 FINER: Final = 0.2  # of what is enough: as near to its bound a stretch is followed
 
 
@@ -80,20 +82,24 @@ def _best_flows(problem: Problem, flows: list[Array], nodes: int, enough: float)
     """What everything takes in the best answer that is found, from one with these flows on."""
     blocks = Blocks()
     layout = build(problem, blocks)
-    solver = Solver(blocks, problem.price_scale, first_basis(problem, blocks, layout))
+    solver = Solver(blocks, problem.price_scale, first_basis(problem, blocks, layout), perturbed=False)
     decisions = Decisions(problem, layout, solver, blocks)
     answer = solver.run()
     if decisions.broken(answer.values):
         answer = decisions.cut(answer)
+    worth = car_worth(decisions)
     if decisions.broken(answer.values):
         lower, upper = decisions.lower.copy(), decisions.upper.copy()
         for moving, flow in zip(_moving(problem, layout), flows, strict=True):
             _settle(decisions, lower, upper, moving, flow, np.ones(problem.slots, bool))
         decisions.settle_meter(upper, np.sum(flows, axis=0))
         start = decisions.settled_below(lower, upper, np.inf)
+        if start is not None:
+            start = polish(decisions, replace(start, bound=answer.objective), worth, SWEEPS, enough)
         found = prove(decisions, answer, start, nodes, enough)
         if found is None:
             return flows
+        found = polish(decisions, found, worth, SWEEPS, enough)
         answer = found.answer
     return [moving.flow(answer.values, problem.slots) for moving in _moving(problem, layout)]
 

@@ -51,3 +51,21 @@ def test_under_negative_prices_a_battery_and_a_car_cost_what_the_textbook_model_
     file, problem, notes = read_problem(json.dumps(raw))
     answer = answer_of(file, problem, prepare(problem).solve(), notes, 0, 0)
     assert evaluate(raw, answer).penalised(problem.price_scale) <= TEXTBOOK[seed] + 1e-3 * problem.gross_bill
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_small_programme_gone_on_with_from_a_former_place_has_the_optimum_of_one_begun_anew(seed: int) -> None:
+    raw = random_problem(seed, 24, kind="negative")
+    prepared = prepare(read_problem(json.dumps(raw))[1])
+    relaxed, decisions = prepared.solver.run(), prepared.decisions
+    place = decisions.standing()
+    assert place is not None
+    narrower = decisions.upper.copy()
+    for ways in decisions.layout.ways:
+        narrower[ways.into[::2]] = 0.0
+    elsewhere = decisions.relaxed(decisions.lower, narrower)
+    assert elsewhere.objective > relaxed.objective
+    decisions.go_on_from(place)
+    again = decisions.relaxed(decisions.lower, decisions.upper)
+    assert again.objective == pytest.approx(relaxed.objective, abs=1e-9)
+    assert prepared.solver.iterations == 0, "it stood at the optimum already"
