@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from cem.control import words
 from cem.control.asked import site_dispatch
 from cem.control.deaf import stores, unmoved
-from cem.control.fuse_heat import kept_a
+from cem.control.fuse_heat import ahead_a, kept_a
 from cem.control.island import carried_w
 from cem.control.picture import Picture
 from cem.control.scene import Scene
@@ -109,8 +109,10 @@ def limits(scene: Scene, moved_w: Mapping[str, float]) -> Limits:
         room[ISLAND] = carried_w(scene) - (scene.picture.load_w or 0.0)
         why = "without the grid cars have what the batteries could carry alone"
         behind[ISLAND] = Envelope(SITE, None, max(0.0, room[ISLAND]), Rank.SAFETY, "island", why)
+    trend, fuse_a = scene.memory.trend, scene.site.connection.fuse_a
+    may_flow_a = fuse_a - (0.0 if trend is None else ahead_a(fuse_a, trend.every_s))
     for phase, unmoved_a in enumerate(_unmoved_a(scene, moved_w, base_w), start=1):
-        room[POOLS[phase]] = scene.site.connection.fuse_a - kept_a(scene.memory.heat, phase - 1) - unmoved_a
+        room[POOLS[phase]] = may_flow_a - kept_a(scene.memory.heat, phase - 1) - unmoved_a
     behind |= scene.site.once(_of_fuse)
     for circuit in scene.site.circuits:
         _circuit(scene, circuit, moved_w, room, behind)

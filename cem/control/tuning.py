@@ -16,6 +16,9 @@ IMPORT_MARGIN_W = 50.0
 PHASE_MARGIN_A = 0.2  # of a fuse, where the meter tells its current
 FUSE_COOLS_S = 300.0  # what flowed above a fuse is paid back in this time: its mean of ten minutes stays below it
 FUSE_KEPT_SHARE = 0.1  # of a fuse, at most, for that
+FUSE_STEP_SHARE = 0.5  # of a fuse is a step of the load that ticks far apart leave room for,
+FUSE_STEP_TICKS = 3.0  # for so many of them, in the mean of ten minutes:
+FUSE_STEPS_SHARE = 0.05  # of the fuse, at most, for that
 
 METER_LATE_S = 4.0  # a meter may show a change so much later than the device that made it
 LOAD_SURE_TICKS = 3  # a change of the load that stays for so long is real, whatever moves meanwhile

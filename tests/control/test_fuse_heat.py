@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cem.control import Memory, decide
-from cem.control.fuse_heat import kept_a, warmed
+from cem.control.fuse_heat import ahead_a, kept_a, warmed
 from cem.control.tuning import FUSE_COOLS_S
 from cem.model.reading import Value
 from support.houses import CAR, GRID, house, inputs, of, snapshot
@@ -72,3 +72,18 @@ def test_a_car_gets_less_than_the_fuse_while_that_cools_down() -> None:
             decision, memory = decide(site, ticked, replace(memory, heat=(heat, 0.0, 0.0)))
         told[heat] = of(decision, "car").value or 0.0
     assert told[0.0] - told[FUSE_COOLS_S] == 1.0
+
+
+@given(st.floats(5.0, 30.0), st.floats(0.0, 0.5))
+def test_a_step_that_ticks_far_apart_leave_alone_for_three_of_them_keeps_the_mean_at_the_fuse(
+    every_s: float, step: float
+) -> None:
+    before_a, lasts_s = FUSE_A - ahead_a(FUSE_A, every_s), 3.0 * every_s
+    mean_a = (before_a * (600.0 - lasts_s) + (before_a + step * FUSE_A) * lasts_s) / 600.0
+    beyond = max(0.0, step * lasts_s / 600.0 - 0.05)  # more than a twentieth of the fuse is never kept
+    assert mean_a <= FUSE_A * (1.0 + beyond) + 1e-9
+    assert 0.0 < ahead_a(FUSE_A, every_s) <= 0.05 * FUSE_A
+
+
+def test_a_gateway_of_a_tick_a_second_keeps_nothing_ahead() -> None:
+    assert ahead_a(FUSE_A, 1.0) == 0.0
