@@ -9,12 +9,12 @@ from cem.control.fold import fold
 from cem.control.island import AFTER_OUTAGE, returning
 from cem.control.limits import ASKED as GRID_ASKS
 from cem.control.limits import SURPLUS, WAIT, Limits, use_of
-from cem.control.memory import ChargerMemory
+from cem.control.memory import ChargerMemory, Vacated
 from cem.control.picture import ChargerPicture
 from cem.control.safe import import_limit
 from cem.control.scene import Scene
 from cem.control.sharing import Claim, Share
-from cem.control.tuning import EV_DRAWS_W, EV_MIN_OFF_S, EV_MIN_ON_S, EV_STEP_UP_SHARE, EV_TURN_S
+from cem.control.tuning import EV_DRAWS_W, EV_MIN_OFF_S, EV_MIN_ON_S, EV_STEP_UP_SHARE, EV_TOLD_S, EV_TURN_S
 from cem.control.wishes import ASKED, IDLE, LATE, Wish, most_a
 from cem.model.envelope import Band, Rank
 from cem.model.values import replace, value
@@ -176,7 +176,8 @@ def choices(
     for charger in scene.picture.chargers:
         candidate = by_id.get(charger.resource.id)
         if candidate is None:
-            result.append(_vacant(scene, charger))
+            left = scene.once(vacated).get(charger.resource.id)
+            result.append(_vacant(scene, charger, 0.0 if left is None else left.offered_w))
             continue
         got = shares[charger.resource.id]
         limit_a = candidate.memory.limit_a if charger.resource.id in waiting else given_a[charger.resource.id]
@@ -196,12 +197,32 @@ def choices(
     return result
 
 
-def _vacant(scene: Scene, charger: ChargerPicture) -> ChargerChoice:
+def _vacant(scene: Scene, charger: ChargerPicture, offered_w: float) -> ChargerChoice:
     """A charging point without a car: in its own hands, but for a limit, under which a car must not begin by itself."""
     by = import_limit(scene)
     if by is None:
         return ChargerChoice(charger, None, Rank.PLAN, "charger", NO_CAR)
-    return ChargerChoice(charger, 0.0, by.rank, by.source, f"{NO_CAR}; one that comes asks first: {scene.bound(by)}")
+    reason = f"{NO_CAR}; one that comes asks first: {scene.bound(by)}"
+    return ChargerChoice(charger, 0.0, by.rank, by.source, reason, reserved_w=offered_w)
+
+
+def vacated(scene: Scene) -> dict[str, Vacated]:
+    """What the car drew that has just left each charging point, which still may let it, until that took its offer back.
+
+    Nobody else's for so long: a car that is plugged in again at once draws before any new word can reach it.
+    """
+    found = {}
+    for charger in scene.picture.chargers:
+        name = charger.resource.id
+        known, car = scene.memory.vacated.get(name), scene.memory.chargers.get(name)
+        if charger.plugged:
+            continue
+        if car is not None and car.drew and car.draws_phases is not None and car.limit_a > 0.0:
+            offered_w = car.limit_a * car.draws_phases * charger.resource.ratings.nominal_voltage_v
+            found[name] = Vacated(offered_w, scene.now_s + EV_TOLD_S)
+        elif known is not None and scene.now_s < known.until_s:
+            found[name] = known
+    return found
 
 
 def _given_a(scene: Scene, car: Candidate, got: Share, limits: Limits) -> float:

@@ -215,6 +215,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
         known,
         decided_at_s=scene.now_s,
         chargers=MappingProxyType(charger_memories),
+        vacated=MappingProxyType(scene.once(chargers.vacated)),
         batteries_w=MappingProxyType(last_w),
         load_w=load_w,
         switched_w=scene.picture.switched_w,

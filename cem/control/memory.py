@@ -42,6 +42,14 @@ class ChargerMemory:
 
 
 @value(frozen=True, slots=True)
+class Vacated:
+    """What a charging point may still offer whose car has just left, W, until then (monotonic)."""
+
+    offered_w: float
+    until_s: float
+
+
+@value(frozen=True, slots=True)
 class SwitchMemory:
     """A relay or a heat pump: the state last set and when it changed."""
 
@@ -135,6 +143,7 @@ class Memory:
 
     reserve_locked: frozenset[str] = frozenset()  # batteries that reached their reserve and have not left it yet
     chargers: Mapping[str, ChargerMemory] = field(default_factory=lambda: MappingProxyType({}))
+    vacated: Mapping[str, Vacated] = field(default_factory=lambda: MappingProxyType({}))
     batteries_w: Mapping[str, float] = field(default_factory=_none)  # last set points
     load_w: float | None = None  # last trustworthy estimate of what is not controllable
     switched_w: float = 0.0  # of it, what heat pumps and loads told of themselves
