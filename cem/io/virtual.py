@@ -4,8 +4,10 @@ The selector first looks without waiting. When nothing is ready it advances the 
 instead of sleeping, so a day of one-second ticks runs in seconds. Loopback sockets whose both ends live in the
 loop, and executor jobs, work as usual: while a job runs the clock stands still, and its result is handed out when all
 else of that virtual instant is done, in the order in which the jobs were given, however long they really took: what a
-run does never depends on the machine's load. What has a thread or a process of its own (an MQTT broker, a child
-process) can't follow the clock; such links need an in-memory transport, or `VirtualEventLoop.held` around the wait.
+run does never depends on the machine's load. Where the loop has no socket, through which a job could wait for it, a job
+of the default executor is done in the loop's own thread at that moment, without the way to another one. What has a
+thread or a process of its own (an MQTT broker, a child process) can't follow the clock; such links need an in-memory
+transport, or `VirtualEventLoop.held` around the wait.
 """
 
 import asyncio
@@ -22,6 +24,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import Context
 from datetime import datetime, timedelta
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
@@ -49,6 +52,7 @@ LONGEST_JUMP_S = 86400.0
 _Result = TypeVar("_Result")
 _Arguments = TypeVarTuple("_Arguments")
 _Ready = list[tuple[selectors.SelectorKey, int]]
+_Job = Future[Any] | Callable[[], Any]  # in a thread, or to be done when its result is handed out
 
 
 class VirtualTimeError(RuntimeError):
@@ -194,7 +198,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._virtual_s = ORIGIN_S
         self._holds = 0
-        self._jobs: deque[tuple[Future[Any], asyncio.Future[Any]]] = deque()  # the oldest first
+        self._jobs: deque[tuple[_Job, asyncio.Future[Any]]] = deque()  # the oldest first
         self._pool: Executor | None = None
         self._sockets = _JumpingSelector(self)
         super().__init__(self._sockets)
@@ -212,22 +216,26 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         return self._holds > 0 or bool(self._jobs)
 
     def _run_once(self) -> None:
-        """Like the base class's, in fewer steps while there are neither sockets nor jobs to be looked after."""
+        """Like the base class's, in fewer steps while there are neither sockets nor threads to be looked after."""
         timers: list[Any] = self._scheduled  # its handles' own attributes have no type
-        ready = self._ready
-        if not self._sockets.alone or self._holds or self._jobs or self._debug or len(timers) > MANY_TIMERS:
+        ready, jobs = self._ready, self._jobs
+        elsewhere = self._holds or (jobs and isinstance(jobs[0][0], Future))
+        if not self._sockets.alone or elsewhere or self._debug or len(timers) > MANY_TIMERS:
             super()._run_once()  # type: ignore[misc]
             return
         while timers and timers[0]._cancelled:
             heappop(timers)._scheduled = False
             self._timer_cancelled_count -= 1
         if not ready and not self._stopping:
-            if not timers:
+            if not timers and not jobs:
                 super()._run_once()  # type: ignore[misc]
                 return
-            wait_s = timers[0]._when - self._virtual_s
+            wait_s = timers[0]._when - self._virtual_s if timers else LONGEST_JUMP_S
             if wait_s > 0.0:
-                self._virtual_s += min(wait_s, LONGEST_JUMP_S)
+                if jobs:
+                    self.hand_out()
+                else:
+                    self._virtual_s += min(wait_s, LONGEST_JUMP_S)
         due_s = self._virtual_s + self._clock_resolution
         while timers and timers[0]._when < due_s:
             timer = heappop(timers)
@@ -297,6 +305,10 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Future[_Result]:
         """Like the base class's; the clock is held until the job ends, even if its future is cancelled before."""
         if executor is None:
+            if self._sockets.alone:
+                answer: asyncio.Future[_Result] = self.create_future()
+                self._jobs.append((partial(func, *args), answer))
+                return answer
             if self._pool is None:
                 self.set_default_executor(ThreadPoolExecutor(max_workers=4, thread_name_prefix="virtual"))
             executor = self._pool
@@ -314,9 +326,16 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
 
     def hand_out(self) -> bool:
         """Gives the result of the oldest job to whoever waits for it, if it has ended; only the selector calls it."""
-        if not self._jobs or not self._jobs[0][0].done():
+        if not self._jobs:
             return False
-        job, result = self._jobs.popleft()
+        job, result = self._jobs[0]
+        if not isinstance(job, Future):
+            self._jobs.popleft()
+            _do(job, result)
+            return True
+        if not job.done():
+            return False
+        self._jobs.popleft()
         if result.cancelled() or job.cancelled():
             result.cancel()
         elif (error := job.exception()) is not None:
@@ -329,6 +348,18 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         """Like the base class's; it waits for threads, so the clock is held."""
         with self.held():
             await super().shutdown_default_executor()
+
+
+def _do(job: Callable[[], Any], result: asyncio.Future[Any]) -> None:
+    """Does a job, also if nobody waits for it any more: a thread would have begun it at once."""
+    try:
+        found = job()
+    except Exception as error:  # noqa: BLE001 - it is handed on to whoever waits, as from a thread
+        if not result.cancelled():
+            result.set_exception(error)
+    else:
+        if not result.cancelled():
+            result.set_result(found)
 
 
 def _awake() -> None:

@@ -274,13 +274,14 @@ def test_results_of_jobs_come_in_order_and_after_all_else_of_their_instant_howev
     async def main(clock: VirtualClock) -> list[str]:
         told: list[str] = []
         second_is_done = threading.Event()
+        threads = ThreadPoolExecutor(4)
 
         async def wait_for(name: str, job: Callable[[], object]) -> None:
-            await asyncio.to_thread(job)
+            await asyncio.get_running_loop().run_in_executor(threads, job)
             told.append(name)
 
-        async def go_on() -> None:
-            await asyncio.to_thread(second_is_done.wait, 10)  # the first job ends after the second one
+        async def go_on() -> None:  # the first job ends after the second one
+            assert await asyncio.get_running_loop().run_in_executor(threads, second_is_done.wait, 10)
             told.append("first")
 
         async def work() -> None:
@@ -295,6 +296,47 @@ def test_results_of_jobs_come_in_order_and_after_all_else_of_their_instant_howev
             group.create_task(wait_for("third", bool))
             group.create_task(work())
         assert clock.now().mono_s == ORIGIN_S
+        threads.shutdown()
         return told
 
     assert run_virtual(main, START) == ["work", "timer", "first", "second", "third"]
+
+
+def test_without_sockets_a_job_is_done_in_the_loop_when_its_result_is_due_also_if_nobody_waits_any_more() -> None:
+    done: list[tuple[str, str]] = []
+
+    def job(name: str) -> None:
+        done.append((name, threading.current_thread().name))
+
+    async def main(clock: VirtualClock) -> None:
+        loop, here = asyncio.get_running_loop(), threading.current_thread().name
+        first, forsaken, last = (loop.run_in_executor(None, job, name) for name in ("first", "forsaken", "last"))
+        forsaken.cancel()
+        loop.call_later(0.0, done.append, ("timer", here))
+        loop.call_later(0.001, done.append, ("a moment later", here))
+        assert done == []
+        await first
+        await last
+        assert clock.now().mono_s == ORIGIN_S
+        await asyncio.sleep(1.0)
+        assert done == [(name, here) for name in ("timer", "first", "forsaken", "last", "a moment later")]
+
+    run_virtual(main, START)
+
+
+def test_beside_a_socket_a_job_has_a_thread_and_may_wait_for_what_the_loop_serves() -> None:
+    async def main(_: VirtualClock) -> bytes:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await reader.readexactly(4))
+            writer.close()
+
+        def ask(port: int) -> bytes:
+            with socket.create_connection(("127.0.0.1", port), timeout=10.0) as line:
+                line.sendall(b"ping")
+                return line.recv(4)
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        async with server:
+            return await asyncio.to_thread(ask, server.sockets[0].getsockname()[1])
+
+    assert run_virtual(main, START) == b"ping"
