@@ -27,6 +27,8 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 GRID: list[dict[str, Any]] = [
     {"poll_s": 10.0, "default_import_limit_w": 4200.0, "reconnect_jitter_s": 5.0, "spread_s": 60.0}
 ]
+POLLS_S = (10.0, 30.0, 30.0)
+"""Of the house at the grid, by seed; most of what polling costs is the same thing over and over."""
 Make = Callable[[random.Random, "Known"], list[dict[str, Any]]]
 
 
@@ -186,7 +188,8 @@ def scenario(
         at_s += draw.expovariate(1.0 / every_s)
     start = EPOCH + timedelta(days=draw.randrange(365), hours=draw.randrange(24))
     acts.sort(key=lambda one: float(one["at_s"]))
-    return house(f"random-{seed}", home, start, seed=seed, for_s=hours * 3600, step_s=tick_s, act=acts)
+    grid = [GRID[0] | {"poll_s": POLLS_S[seed % len(POLLS_S)]}]
+    return house(f"random-{seed}", home, start, seed=seed, for_s=hours * 3600, step_s=tick_s, act=acts, grid=grid)
 
 
 @dataclass(frozen=True, slots=True)
