@@ -345,7 +345,11 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         return True
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the base class's signature
-        """Like the base class's; it waits for threads, so the clock is held."""
+        """Like the base class's; it waits for threads, so the clock is held. What no thread began is done now."""
+        for job, result in tuple(self._jobs):
+            if not isinstance(job, Future):
+                self._jobs.remove((job, result))
+                _do(job, result)
         with self.held():
             await super().shutdown_default_executor()
 

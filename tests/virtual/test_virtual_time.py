@@ -340,3 +340,15 @@ def test_beside_a_socket_a_job_has_a_thread_and_may_wait_for_what_the_loop_serve
             return await asyncio.to_thread(ask, server.sockets[0].getsockname()[1])
 
     assert run_virtual(main, START) == b"ping"
+
+
+def test_a_job_that_was_given_as_the_run_ended_is_done_all_the_same() -> None:
+    done: list[str] = []
+
+    async def main(_: VirtualClock) -> None:
+        forgotten = asyncio.create_task(asyncio.to_thread(done.append, "forgotten"))
+        await asyncio.sleep(0)
+        forgotten.cancel()
+
+    run_virtual(main, START)
+    assert done == ["forgotten"]
