@@ -22,7 +22,8 @@ NEAR = 1.8  # times what is enough: still within the gap, and good enough after 
 FAR = 8.0  # times what is enough, from which on a dive of small steps is worth its time
 MORE = 2  # times as many exchanges then
 NEARLY = 7  # columns that stand between, at most, where settling them may be all that lacks
-FEW = 4  # exchanges that are tried before another search; times one store is gone over before its stretches
+FEW = 4  # exchanges that are tried before another search
+BEFORE_STRETCHES = 4  # times that one store and its cars are gone over as a whole, at most, where stretches follow
 
 
 @value(frozen=True, slots=True, eq=False)
@@ -173,7 +174,7 @@ def _improved(prepared: Prepared, relaxed: Answer, best: Decided | None, enough:
     """From the relaxed optimum that knows of its broken slots: quickly as good as it gets, then with more effort."""
     decisions, effort = prepared.decisions, effort_for(prepared.problem)
     circling = prepared.layout.crossed.into.size > effort.nodes  # more to branch on than there is to spend
-    lone = circling and len(prepared.problem.stores) < 2  # what is short of a stretch finds little
+    lone = circling and len(prepared.problem.stores) < 2  # single decisions turned over gain nothing then
     if not decisions.broken(relaxed.values):
         return Decided(relaxed, decisions.lower, decisions.upper, relaxed.objective)
     best = _better(best, None, relaxed)
@@ -188,7 +189,8 @@ def _improved(prepared: Prepared, relaxed: Answer, best: Decided | None, enough:
                 best = prove(decisions, relaxed, best, SHORT, enough) or best
         if best.excess <= NEAR * enough:
             return best
-        best = polish(decisions, best, worth, min(effort.sweeps, FEW) if lone else effort.sweeps, enough)
+        sweeps = min(effort.sweeps, BEFORE_STRETCHES) if lone else effort.sweeps
+        best = polish(decisions, best, worth, sweeps, enough)
         if circling:
             best = mend(decisions, relaxed, best, effort.mends, enough)
             return go_over(decisions, best, effort.alone, enough)

@@ -87,8 +87,8 @@ def _best_flows(problem: Problem, flows: list[Array], nodes: int, enough: float)
     answer = solver.run()
     if decisions.broken(answer.values):
         answer = decisions.cut(answer)
-    worth = car_worth(decisions)
     if decisions.broken(answer.values):
+        worth = car_worth(decisions)  # at this optimum, before the solver goes on
         lower, upper = decisions.lower.copy(), decisions.upper.copy()
         for moving, flow in zip(_moving(problem, layout), flows, strict=True):
             _settle(decisions, lower, upper, moving, flow, np.ones(problem.slots, bool))
