@@ -5,6 +5,9 @@ there in time, however steadily their bytes drip in, and there are never more co
 """
 
 import asyncio
+from asyncio.trsock import TransportSocket
+from contextlib import suppress
+from socket import SHUT_RDWR
 
 
 class Door:
@@ -14,6 +17,7 @@ class Door:
         self._headers_s = headers_s
         self._most = most
         self._guests: dict[asyncio.Protocol, _Guest] = {}
+        self._emptied = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._guests)
@@ -39,6 +43,28 @@ class Door:
     def goes(self, handler: asyncio.Protocol) -> None:
         """A connection is gone."""
         self._guests.pop(handler, None)
+        if not self._guests:
+            self._emptied.set()
+
+    def shut(self) -> None:
+        """Lets nobody in any more, not even who is in the middle of a handshake."""
+        self._most = 0
+
+    async def emptied(self, within_s: float) -> None:
+        """Waits until everybody is gone; whoever takes longer is cut off.
+
+        With TLS the other end has a word to say before a connection is closed (RFC 8446, 6.1), and may never say it.
+        """
+        if not self._guests:
+            return
+        self._emptied.clear()
+        try:
+            async with asyncio.timeout(within_s):
+                await self._emptied.wait()
+        except TimeoutError:
+            for guest in self._guests.values():
+                guest.cut()
+            await self._emptied.wait()
 
 
 class _Guest(asyncio.Protocol):
@@ -48,6 +74,7 @@ class _Guest(asyncio.Protocol):
         self._door = door
         self._handler = handler
         self._transport: asyncio.Transport | None = None
+        self._line: TransportSocket
         self._until: asyncio.TimerHandle | None = None
 
     def let_in(self) -> None:
@@ -55,6 +82,12 @@ class _Guest(asyncio.Protocol):
         if self._until is not None:
             self._until.cancel()
             self._until = None
+
+    def cut(self) -> None:
+        """Ends the connection without a farewell. (A TLS transport that was closed twice can't be aborted any more.)"""
+        if self._transport is not None:
+            with suppress(OSError):  # the other end was quicker
+                self._line.shutdown(SHUT_RDWR)
 
     def must_ask(self, within_s: float) -> None:
         """A request must be there within this time."""
@@ -65,6 +98,7 @@ class _Guest(asyncio.Protocol):
         """A connection, and with TLS its handshake, is there."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._line = transport.get_extra_info("socket")
         if self._door.comes_in(self._handler, self):
             self._handler.connection_made(transport)
         else:

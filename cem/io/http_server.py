@@ -18,6 +18,7 @@ from cem.wire.openadr3 import Problem, encode
 
 _log = logging.getLogger(__name__)
 _COMPRESS_FROM_BYTES = 1024
+_FAREWELL_S = 0.5  # for the other ends of closed connections to close theirs
 
 Exchange = Callable[[HttpRequest], Awaitable[HttpResponse]]
 """Answers a request. What it raises is answered with 500 and logged once."""
@@ -91,13 +92,15 @@ class HttpServer:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Lets the requests under way finish, for 2 s at the most."""
+        """Lets the requests under way finish, for 2 s at the most; no connection is left afterwards."""
+        self._door.shut()
         server, self._server = self._server, None
         if server is not None:
             server.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        await self._door.emptied(_FAREWELL_S)
 
     def _request(
         self,

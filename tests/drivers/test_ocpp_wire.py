@@ -25,7 +25,9 @@ from cem_drivers.ocpp.dialect import Dialect, dialect_of
 from cem_drivers.ocpp.link import Admission
 from cem_drivers.ocpp.station import Lease, Station, Terms
 from cem_drivers.ocpp.times import written
+from support.certificates import Authority
 from support.ocpp_peer import Peer16, calling, limit_of
+from support.silent_tls import SilentTls
 from support.stand import free_ports
 
 LIMIT = Control.EV_LIMIT_A
@@ -341,6 +343,24 @@ def test_over_tls_only_its_certificate_is_believed(tmp_path: Path) -> None:
                 await socket.send_str('[2,"1","Heartbeat",{}]')
                 assert (await socket.receive_json())[0] == 3
                 assert central.session("CP1") is not None
+
+    run(act)
+
+
+def test_no_charger_is_connected_over_tls_once_nothing_listens(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    us = authority.issue("us")
+    asked = (
+        b"GET /CP1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        b"Sec-WebSocket-Protocol: ocpp1.6\r\n\r\n"
+    )
+
+    async def act() -> None:
+        async with listening(Admission("CP1"), cert_file=str(us.certificate), key_file=str(us.key)) as (_, port):
+            charger = await SilentTls(port, authority.certificate).greet()
+            assert (await charger.asks(asked)).startswith(b"HTTP/1.1 101")
+        assert await charger.is_cut()
 
     run(act)
 

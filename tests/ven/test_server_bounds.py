@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import ssl
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +18,7 @@ from cem.io.tls import client_context, fresh_client_context, server_context
 from cem.model.errors import GridError
 from cem.wire.http import HttpRequest, HttpResponse
 from support.certificates import Authority
+from support.silent_tls import SilentTls
 
 MB = 1024 * 1024
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -186,6 +188,22 @@ def test_who_does_not_finish_the_handshake_is_cut(tmp_path: Path) -> None:
             writer.write(b"\x16\x03\x01")
             await _cut(reader, 1.5)
             writer.close()
+
+    asyncio.run(main())
+
+
+def test_no_connection_is_left_of_a_server_that_has_stopped(tmp_path: Path) -> None:
+    async def main() -> None:
+        authority = Authority(tmp_path)
+        identity = authority.issue("us")
+        async with server(tls=server_context(identity.certificate, identity.key, None)) as port:
+            quiet, asking, late = (SilentTls(port, authority.certificate) for _ in range(3))
+            await quiet.greet()
+            await asking.greet()
+            assert (await asking.asks(HEAD + b"Content-Length: 0\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        with suppress(ConnectionError, ssl.SSLError):  # it may be cut in the middle of it
+            await late.greet()
+        assert all([await client.is_cut() for client in (quiet, asking, late)])
 
     asyncio.run(main())
 

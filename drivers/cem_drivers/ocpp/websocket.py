@@ -3,6 +3,10 @@
 import asyncio
 import logging
 import ssl
+from asyncio.trsock import TransportSocket
+from contextlib import suppress
+from socket import SHUT_RDWR
+from weakref import WeakKeyDictionary
 
 from aiohttp import BasicAuth, WSMsgType, hdrs, web
 
@@ -26,6 +30,7 @@ class WebSocketPort:
         self._sink: CallSink
         self._runner: web.AppRunner | None = None
         self._open: set[web.WebSocketResponse] = set()
+        self._lines: WeakKeyDictionary[asyncio.Transport, TransportSocket] = WeakKeyDictionary()
 
     async def start(self, sink: CallSink) -> None:
         """Listens; raises OSError (also ssl.SSLError) where address, port or certificate can't be used."""
@@ -47,14 +52,21 @@ class WebSocketPort:
         self._runner = runner
 
     async def stop(self) -> None:
-        """Tells everybody goodbye and listens no more."""
+        """Tells everybody goodbye and listens no more; no connection is left afterwards."""
         runner, self._runner = self._runner, None
         for socket in tuple(self._open):
             await _ended(socket)
         if runner is not None:
             await runner.cleanup()
+        for line in [one for one in self._lines.values() if one.fileno() != -1]:
+            with suppress(OSError):  # the other end was quicker
+                line.shutdown(SHUT_RDWR)  # with TLS asyncio waits for that end's farewell, which may never come
+            while line.fileno() != -1:  # noqa: ASYNC110 - it is closed in one of the loop's next turns
+                await asyncio.sleep(0)
 
     async def _called(self, request: web.Request) -> web.StreamResponse:
+        if request.transport is not None:
+            self._lines[request.transport] = request.transport.get_extra_info("socket")
         caller = _caller(request)
         if len(self._open) >= MOST_CONNECTIONS:
             return web.Response(status=503)
