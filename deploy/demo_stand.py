@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SECRETS = {"operator": "demo-operator", "home-1": "demo-home"}  # both ends are this machine's loopback
 PATIENCE_S = 30.0
 LOCAL_HOUR = 18  # the home's local time at the start: some sun left, the dear hours begun, the cheap ones ahead
+HOUSE_STARTS = f"2026-06-15T{LOCAL_HOUR}:10"  # and the house's own clock: no kettle goes on in the next 40 minutes
 
 
 class DemoError(Exception):
@@ -156,8 +157,7 @@ class Stand:
         home["longitude"] = float(hours_ahead(self.began) * 15)  # the sun goes with the home's clock
         path = self.folder / "home.toml"
         path.write_text(tomlkit.dumps(home))
-        start = f"2026-06-15T{LOCAL_HOUR}:{self.began:%M}"
-        return [str(path), "--start", start, "--state", str(self.folder / "home.json")]
+        return [str(path), "--start", HOUSE_STARTS, "--state", str(self.folder / "home.json")]
 
     def _vtn_options(self) -> list[str]:
         clients = self.folder / "clients.txt"

@@ -2,15 +2,20 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from hw_sim.home import load_home
+from hw_sim.physics.calendar import Calendar
+from hw_sim.physics.household import Household
 from support.stand import ROOT
 from support.waiting import until_blocking
 
@@ -74,6 +79,18 @@ def test_an_end_during_the_setting_up_leaves_no_process_behind(tmp_path: Path) -
         process.communicate(timeout=SET_UP_S)
         assert process.returncode == 1
         until_blocking(lambda: _group(process.pid) == [], within_s=5)
+
+
+def test_nothing_is_switched_on_in_the_demos_house_while_the_acts_are_judged() -> None:
+    home = load_home(ROOT / "hw-sim" / "homes" / "demo.toml")
+    begins = home.begins_at(runpy.run_path(str(ROOT / "deploy" / "demo_stand.py"))["HOUSE_STARTS"])
+    assert begins is not None
+    house = Household(home.load, Calendar(home.zone), home.seed)
+    loads = []
+    for second in range(int(SET_UP_S) + ACTS_S + 60):
+        house.step(begins.timestamp() + second)
+        loads.append(house.wanted_w)
+    assert max(abs(b - a) for a, b in pairwise(loads)) < 200
 
 
 def _group(group: int) -> list[int]:
