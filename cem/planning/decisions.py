@@ -29,7 +29,7 @@ SMALL: Final = 64  # slots of a programme, at most, that begins anew from a basi
 class Decided:
     """An answer that keeps every on/off rule, the bounds that make it so, and what no such answer can undercut.
 
-    `row_duals`: of the plain programme within these bounds, where it is from there that the answer comes.
+    `row_duals`: of the programme that the answer comes from, within these bounds; None where a plainer one tells more.
     """
 
     answer: Answer
@@ -77,9 +77,9 @@ class Decisions:
     def broken(self, values: Array) -> bool:
         """Whether anything stands between."""
         return (
-            any(ways.both(values).any() for ways in self.layout.ways)
-            or any(between(values[s.columns], s.least).any() for s in self.layout.steady)
-            or any(split(values[choice.columns]).any() for choice in self.choices)
+            any(np.count_nonzero(ways.both(values)) for ways in self.layout.ways)
+            or any(np.count_nonzero(between(values[s.columns], s.least)) for s in self.layout.steady)
+            or any(np.count_nonzero(split(values[choice.columns])) for choice in self.choices)
         )
 
     def broken_count(self, values: Array) -> int:
@@ -163,8 +163,8 @@ class Decisions:
 
     def decided(self, found: Answer, lower: Array, upper: Array) -> Decided:
         """The last optimum of the programme that knows most, within its bounds, where it breaks nothing."""
-        plain = self._plain is self._tight
-        return Decided(found, lower, upper, row_duals=self._tight.row_duals() if plain else None)
+        only = self._plain is None or self._plain is self._tight
+        return Decided(found, lower, upper, row_duals=self._tight.row_duals() if only else None)
 
     def settled(self, decided: Decided) -> Answer:
         """The optimum within a decided answer's bounds, to go on from."""
@@ -178,7 +178,8 @@ class Decisions:
         programme that knows most, where the plain one was not needed, has the same ones: with nothing open what it
         knows besides binds nothing.
         """
-        lower, upper, values = *self.sealed(decided), decided.answer.values
+        lower, upper = self.sealed(decided)
+        values = decided.answer.values[: len(lower)]  # without what the programme knows besides
         if decided.row_duals is not None and np.all((values >= lower - TINY) & (values <= upper + TINY)):
             return decided.answer, decided.row_duals
         solver = self._plain or self._tight

@@ -33,7 +33,7 @@ _OPTIONS: Final = (
     ("simplex_dual_edge_weight_strategy", 1),  # Devex: the steepest edge costs more than it saves here
     (_PERTURBATION, 0.03),  # equal prices still differ, and less is to be mended after
 )
-_STATUS: Final = (HighsBasisStatus.kLower, HighsBasisStatus.kBasic, HighsBasisStatus.kUpper)
+_STATUS: Final = np.array([HighsBasisStatus.kLower, HighsBasisStatus.kBasic, HighsBasisStatus.kUpper], object)
 
 
 class SolverFailedError(CemError):
@@ -148,8 +148,10 @@ class Blocks:
 
 def _wide(values: ArrayLike, count: int) -> Array:
     """An array of its own; what is one number for all is most of what comes, and far quicker filled than broadcast."""
-    if np.isscalar(values):
-        return np.full(count, values, np.float64)
+    if isinstance(values, int | float):
+        full = np.empty(count)
+        full.fill(values)
+        return full
     given = np.array(values, np.float64)
     return given if given.shape == (count,) else np.array(np.broadcast_to(given, count))
 
@@ -191,7 +193,7 @@ class Solver:
             self.go_on_from(basis)
         elif basis is not None:
             start = HighsBasis()
-            start.col_status, start.row_status = ([_STATUS[one] for one in part.tolist()] for part in basis)
+            start.col_status, start.row_status = (_STATUS[part].tolist() for part in basis)
             start.valid = True
             self._highs.setBasis(start)
 
@@ -241,15 +243,15 @@ class Solver:
         objective = self._unit * float(self._highs.getInfo().objective_function_value)
         if objective >= most:
             return None
-        return Answer(np.array(self._highs.getSolution().col_value), objective)
+        return Answer(np.array(self._highs.getSolution().col_value, np.float64), objective)
 
     def row_duals(self) -> Array:
         """Duals of all rows at the last optimum."""
-        return np.array(self._highs.getSolution().row_dual) * self._unit
+        return np.array(self._highs.getSolution().row_dual, np.float64) * self._unit
 
     def reduced_costs(self) -> Array:
         """Of all columns at the last optimum."""
-        return np.array(self._highs.getSolution().col_dual) * self._unit
+        return np.array(self._highs.getSolution().col_dual, np.float64) * self._unit
 
     def bound_columns(self, columns: Index, lower: Array, upper: Array) -> None:
         """New bounds for columns: only those that change are told."""

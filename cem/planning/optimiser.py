@@ -246,7 +246,7 @@ def effort_for(problem: Problem) -> Effort:
     size = problem.slots * (2 + stores + len(problem.cars) + len(problem.loads)) / 768.0
     return Effort(
         sweeps=round(min(4.0 / size, 10)) + 2,
-        mends=round(min(12.0 / size, 60)) + 4,
+        mends=round(min(9.0 / size, 60)) + 3,
         alone=round(min((100.0 * stores if stores > 1 else 30.0) / size, 200)),
         exchanges=round(min(3.0 / size, 30)) + 2,
         nodes=round(min(12.0 / size, 200)) + 6,
