@@ -146,7 +146,7 @@ class Blocks:
         return np.concatenate([column[2] for column in self._columns or [(np.zeros(0),) * 3]])
 
 
-def _wide(values: ArrayLike, count: int) -> Array:
+def _wide(values: ArrayLike | float, count: int) -> Array:
     """An array of its own; what is one number for all is most of what comes, and far quicker filled than broadcast."""
     if isinstance(values, int | float):
         full = np.empty(count)
@@ -240,7 +240,7 @@ class Solver:
             return None
         if status != HighsModelStatus.kOptimal:
             raise SolverFailedError(f"the solver ended with {status.name}; no plan from it, rules instead")
-        objective = self._unit * float(self._highs.getInfo().objective_function_value)
+        objective = self._unit * float(self._highs.getObjectiveValue())
         if objective >= most:
             return None
         return Answer(np.array(self._highs.getSolution().col_value, np.float64), objective)
