@@ -53,13 +53,11 @@ class Decisions:
         self.choices = [choice for load in layout.loads for choice in load.choices]
         self.lower, self.upper = blocks.bounds
         self.costs = blocks.costs
-        groups = [
-            *(w.into for w in layout.ways),
-            *(w.out for w in layout.ways),
-            *(s.columns for s in layout.steady),
-            *(c.columns for c in self.choices),
-        ]
-        self._columns: Index = np.unique(np.concatenate(groups)) if groups else np.arange(0)
+        self._where = np.zeros(len(self.lower), bool)  # what may not stand between; all else keeps its bounds
+        for ways in layout.ways:
+            self._where[ways.into] = self._where[ways.out] = True
+        for columns in (*(steady.columns for steady in layout.steady), *(choice.columns for choice in self.choices)):
+            self._where[columns] = True
         self._blocks = blocks
         self._tight = solver
         self._plain: Solver | None = solver  # None: to be made of the blocks
@@ -130,12 +128,12 @@ class Decisions:
 
     def relaxed(self, lower: Array, upper: Array) -> Answer:
         """The optimum of the programme that knows most, whatever it breaks; raises SolverFailedError without one."""
-        self._bound(self._tight, lower, upper)
+        self._tight.bound(lower, upper, self._where)
         return self._tight.run()
 
     def relaxed_below(self, lower: Array, upper: Array, most: float) -> Answer | None:
         """The same, or None where there is none below `most`."""
-        self._bound(self._tight, lower, upper)
+        self._tight.bound(lower, upper, self._where)
         return self._tight.run_below(most)
 
     def standing(self) -> Basis | None:
@@ -155,7 +153,7 @@ class Decisions:
 
     def settled_below(self, lower: Array, upper: Array, most: float) -> Decided | None:
         """The optimum within bounds that settle every decision; None where it breaks one or is not below `most`."""
-        self._bound(self._settled, lower, upper)
+        self._settled.bound(lower, upper, self._where)
         found = self._settled.run_below(most)
         if found is None or self.broken(found.values):
             return None
@@ -168,7 +166,7 @@ class Decisions:
 
     def settled(self, decided: Decided) -> Answer:
         """The optimum within a decided answer's bounds, to go on from."""
-        self._bound(self._settled, decided.lower, decided.upper)
+        self._settled.bound(decided.lower, decided.upper, self._where)
         return self._settled.run()
 
     def seal(self, decided: Decided) -> tuple[Answer, Array]:
@@ -183,7 +181,7 @@ class Decisions:
         if decided.row_duals is not None and np.all((values >= lower - TINY) & (values <= upper + TINY)):
             return decided.answer, decided.row_duals
         solver = self._plain or self._tight
-        self._bound(solver, lower, upper)
+        solver.bound(lower, upper, self._where)
         return solver.run(), solver.row_duals()
 
     def row_duals(self) -> Array:
@@ -193,9 +191,6 @@ class Decisions:
     def reduced_costs(self, settled: bool = False) -> Array:
         """Of the columns at the last optimum of the relaxed programme, or the settled one."""
         return (self._settled if settled else self._tight).reduced_costs()
-
-    def _bound(self, solver: Solver, lower: Array, upper: Array) -> None:
-        solver.bound_columns(self._columns, lower[self._columns], upper[self._columns])
 
     # --- bounds --------------------------------------------------------------------------------------------
 

@@ -131,9 +131,11 @@ def _bought(problem: Problem, made: list[Prepared], values: list[Array]) -> tupl
 
 def _cost(one: Prepared, column: Index, level: float) -> float:
     """Of a course in which the store has to hold that level; inf where it can't."""
-    lower, upper = one.decisions.lower[column], one.decisions.upper[column]
-    fixed = np.array([level])
-    one.solver.bound_columns(column, fixed, fixed)
+    lower, upper = one.decisions.lower.copy(), one.decisions.upper.copy()
+    here = np.zeros(len(lower), bool)
+    here[column] = True
+    lower[column] = upper[column] = level
+    one.solver.bound(lower, upper, here)
     answer = one.solver.run_below(np.inf)
-    one.solver.bound_columns(column, lower, upper)
+    one.solver.bound(one.decisions.lower, one.decisions.upper, here)
     return np.inf if answer is None else answer.objective

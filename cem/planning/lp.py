@@ -253,12 +253,12 @@ class Solver:
         """Of all columns at the last optimum."""
         return np.array(self._highs.getSolution().col_dual, np.float64) * self._unit
 
-    def bound_columns(self, columns: Index, lower: Array, upper: Array) -> None:
-        """New bounds for columns: only those that change are told."""
+    def bound(self, lower: Array, upper: Array, where: NDArray[np.bool_]) -> None:
+        """New bounds for some of the columns that were there from the begin: only those that change are told."""
         low, high = self._bounds
-        changed = (low[columns] != lower) | (high[columns] != upper)
-        if changed.any():
-            columns, lower, upper = columns[changed], lower[changed], upper[changed]
+        columns = np.flatnonzero(((low != lower) | (high != upper)) & where)
+        if columns.size:
+            lower, upper = lower[columns], upper[columns]
             low[columns], high[columns] = lower, upper
             self._highs.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
 

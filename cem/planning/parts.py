@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cem.model.values import value
+from cem.model.values import lazy, value
 
 Array = NDArray[np.float64]
 
@@ -102,7 +102,7 @@ class Services:
     down_kw: Array | None = None  # and take so much more
 
 
-@value(frozen=True, slots=True, eq=False)
+@value(frozen=True, slots=False, eq=False)
 class Problem:
     """n slots; limits are inf where there is none; powers and limits are magnitudes.
 
@@ -136,7 +136,28 @@ class Problem:
         """What the sun leaves over the load, never negative."""
         return np.maximum(self.pv_kw - self.load_kw, 0.0)
 
-    @property
+    @lazy
+    def net_kw(self) -> Array:
+        """What is drawn where nothing is moved, and no sun kept off."""
+        return self.load_kw - self.pv_kw
+
+    @lazy
+    def import_limited(self) -> bool:
+        """Whether any slot has an import limit."""
+        return bool(np.isfinite(self.import_limit_kw).any())
+
+    @lazy
+    def export_limited(self) -> bool:
+        """Whether any slot has an export limit."""
+        return bool(np.isfinite(self.export_limit_kw).any())
+
+    @lazy
+    def less_sun_helps(self) -> NDArray[np.bool_]:
+        """In which slots it may be cheaper to keep sun off."""
+        paid = (self.import_price < 0.0) | (self.export_price < 0.0) | np.isfinite(self.export_limit_kw)
+        return paid & (self.pv_kw > 0.0) & self.curtailable
+
+    @lazy
     def price_scale(self) -> float:
         """The largest price in the horizon, for everything that has to be far above or far below money."""
         return float(max(np.abs(self.import_price).max(), np.abs(self.export_price).max(), 0.01))

@@ -14,13 +14,11 @@ def slot_cost(problem: Problem, slots: Index, taken_kw: Array) -> tuple[Array, A
     """
     p = problem
     at = slots.reshape(len(slots), *[1] * (taken_kw.ndim - 1))
-    best_at = (p.load_kw - p.pv_kw)[at] + taken_kw
+    best_at = p.net_kw[at] + taken_kw
     best = _money(p, at, best_at)
-    if p.curtailable:  # sun that is kept off helps where there is any, and more import can cost less
-        may = (p.import_price < 0.0) | (p.export_price < 0.0) | np.isfinite(p.export_limit_kw)
-        rows = np.flatnonzero((may & (p.pv_kw > 0.0))[slots])
-        if rows.size:
-            best[rows], best_at[rows] = _with_less_sun(p, at[rows], best[rows], best_at[rows])
+    rows = np.flatnonzero(p.less_sun_helps[slots])
+    if rows.size:  # sun that is kept off helps where there is any, and more import can cost less
+        best[rows], best_at[rows] = _with_less_sun(p, at[rows], best[rows], best_at[rows])
     return best * p.hours[at], best_at
 
 
@@ -28,17 +26,23 @@ def _money(p: Problem, at: Index, grid_kw: Array) -> Array:
     """Per hour, at a net import."""
     money = grid_kw * np.where(grid_kw > 0.0, p.import_price[at], p.export_price[at])
     beyond = LIMIT_PRICE * p.price_scale
-    for most, way in ((p.import_limit_kw, grid_kw), (p.export_limit_kw, -grid_kw)):
-        if np.isfinite(most).any():
-            money += beyond * np.maximum(way - most[at], 0.0)
+    if p.import_limited:
+        money += beyond * np.maximum(grid_kw - p.import_limit_kw[at], 0.0)
+    if p.export_limited:
+        money += beyond * np.maximum(-grid_kw - p.export_limit_kw[at], 0.0)
     return money
 
 
 def _with_less_sun(p: Problem, at: Index, best: Array, low: Array) -> tuple[Array, Array]:
     """The best of the net imports above `low` that less sun makes: it is at the most, or at a bend of the curve."""
     best_at, high = low, low + p.pv_kw[at]
-    for bend in (high, np.zeros(at.shape), p.import_limit_kw[at], -p.export_limit_kw[at]):
-        grid = np.clip(bend, low, high)
+    bends = [high, np.zeros(at.shape)]
+    if p.import_limited:
+        bends.append(p.import_limit_kw[at])
+    if p.export_limited:
+        bends.append(-p.export_limit_kw[at])
+    for bend in bends:
+        grid = np.minimum(np.maximum(bend, low), high)
         cost = _money(p, at, grid)
         better = cost < best
         best, best_at = np.where(better, cost, best), np.where(better, grid, best_at)
