@@ -65,6 +65,8 @@ class DeviceTask:
         self.alive_at_s = 0.0
         self.quality = LineQuality()
         self._device = device
+        self._complains = device if isinstance(device, Complains) else None
+        self._counts = device if isinstance(device, CountsLine) else None
         self._board = board
         self._clock = clock
         # without a serial number nobody can say that it is the right device: it is read, never written
@@ -93,12 +95,12 @@ class DeviceTask:
     @property
     def complaint(self) -> Complaint | None:
         """What the device itself says stands in its way, though it answers."""
-        return self._device.complaint if isinstance(self._device, Complains) else None
+        return None if self._complains is None else self._complains.complaint
 
     @property
     def line(self) -> LineCounts | None:
         """What was seen on its line, where the driver counts it."""
-        return self._device.line if isinstance(self._device, CountsLine) else None
+        return None if self._counts is None else self._counts.line
 
     async def look(self) -> None:
         """Opens, reads once and closes, before anything is decided on; `run` opens anew. No device makes it raise."""

@@ -8,7 +8,7 @@ reconnects after every error none.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from cem.driver import BadAnswer, LineCounts, NoAnswer, Patience, Refused
@@ -66,8 +66,21 @@ class Link:
     @property
     def statistics(self) -> LineCounts:
         """The counters as they are now; they outlive the users of the link."""
-        counted = asdict(self._statistics)
-        return LineCounts(name=self.name, late=self._transport.late, opened=self._transport.opened, **counted)
+        counted, carried = self._statistics, self._transport
+        return LineCounts(
+            name=self.name,
+            requests=counted.requests,
+            writes=counted.writes,
+            refused=counted.refused,
+            errors=counted.errors,
+            timeouts=counted.timeouts,
+            bad=counted.bad,
+            late=carried.late,
+            slow=counted.slow,
+            slowest_s=counted.slowest_s,
+            opened=carried.opened,
+            spared=counted.spared,
+        )
 
     def read(
         self,
