@@ -71,23 +71,23 @@ class _Slots:
 
     def known(self, values: Mapping[int, float], back: int) -> bool:
         """Whether most of a day was recorded."""
-        return sum(self._then(number, back) in values for number in self.numbers) > 0.9 * len(self.numbers)
+        return sum([then in values for then in self._thens(back)]) > 0.9 * len(self.numbers)
 
-    def _then(self, number: int, back: int) -> int:
-        """The same quarter hour so many days ago; of a day that is not over yet, that of the day before."""
-        then = number - 96 * back
-        return then if then < self.now else then - 96
+    def _thens(self, back: int) -> list[int]:
+        """The same quarter hours so many days ago; of a day that is not over yet, those of the day before."""
+        away, now = 96 * back, self.now
+        return [number - away if number - away < now else number - away - 96 for number in self.numbers]
 
     def ways(
         self, values: Mapping[int, float], days: Mapping[int, float], forecast: Forecast
     ) -> dict[int, tuple[float, ...]]:
         """By day the course that it gives, in W."""
-        made: dict[int, list[float]] = {back: [] for back in days}
-        for number, expected in zip(self.numbers, forecast.expected_w, strict=True):
-            were = {back: values[then] for back in days if (then := self._then(number, back)) in values}
-            total = sum(days[back] for back in were)
-            mean = sum(days[back] * value for back, value in were.items()) / total if were else 0.0
+        rows = [[values.get(then) for then in self._thens(back)] for back in days]
+        weights, made = tuple(days.values()), []
+        for number, expected, were in zip(self.numbers, forecast.expected_w, zip(*rows, strict=True), strict=True):
+            known = [(weight, value) for weight, value in zip(weights, were, strict=True) if value is not None]
+            total = sum([weight for weight, _ in known])
+            mean = sum([weight * value for weight, value in known]) / total if known else 0.0
             share = grown(forecast.carry.at(max(number - self.now, 0) / 4.0))
-            for back, course in made.items():
-                course.append(max(expected + share * (were.get(back, mean) - mean), 0.0))
-        return {back: tuple(course) for back, course in made.items()}
+            made.append([max(expected + share * ((mean if was is None else was) - mean), 0.0) for was in were])
+        return dict(zip(days, zip(*made, strict=True), strict=True))

@@ -13,7 +13,7 @@ import numpy as np
 
 from cem.model.plan import PlanRequest
 from cem.planning.lp import Array, Index
-from cem.planning.optimiser import Prepared, prepare
+from cem.planning.optimiser import Prepared, Warm, prepare
 from cem.planning.parts import Problem
 
 DEARER: Final = 1.15
@@ -43,13 +43,14 @@ def outlook(request: PlanRequest, problem: Problem) -> Outlook | None:
     courses = [one for one in request.courses if np.isfinite([*one.load_w, *one.pv_w]).all()]
     if not courses or not any(part.max_discharge_kw.any() for part in problem.stores):
         return None
-    made = [
-        prepare(replace(problem, load_kw=np.array(one.load_w) / 1000.0, pv_kw=np.array(one.pv_w) / 1000.0))
-        for one in courses
-    ]
-    found, worth = [], []
-    for one in made:
+    made, found, worth = [], [], []
+    start = Warm()  # each course begins where the one before it ended
+    for course in courses:
+        load_kw, pv_kw = np.array(course.load_w) / 1000.0, np.array(course.pv_w) / 1000.0
+        one = prepare(replace(problem, load_kw=load_kw, pv_kw=pv_kw), start)
+        made.append(one)
         found.append(one.solver.run().values)
+        start.basis = one.solver.basis()
         duals = one.solver.row_duals()
         worth.append([-duals[store.soc_rows] for store in one.layout.stores])
     weights = np.array([one.weight for one in courses])

@@ -19,9 +19,10 @@ LEANS: Final = 1.0
 """Of what would be the best over a year, 15° less than the latitude: it lies between flat and steep roofs."""
 DIFFUSE: Final = 0.2
 """Of full sun comes from everywhere, at dawn as well; and so much no ratio grows from almost nothing."""
+MOST_KNOWN: Final = 16384
+"""Quarter hours of which the light is kept."""
 
 
-@lru_cache(maxsize=16384)
 def clear_sky(quarter: int, place: Place) -> float:
     """The share of its peak that a roof makes in a quarter hour (number since 1970) under a clear sky; 0 in the dark.
 
@@ -57,11 +58,25 @@ def as_on(day_from: int, quarters: Mapping[int, float], place: Place | None) -> 
     """
     if place is None:
         return dict(quarters)
-    return {
-        quarter: value * _light(day_from + (quarter - day_from) % DAY, place) / _light(quarter, place)
-        for quarter, value in quarters.items()
-    }
+    light = _lights(place)
+    there = [light[quarter] for quarter in range(day_from, day_from + DAY)]
+    return {quarter: value * there[(quarter - day_from) % DAY] / light[quarter] for quarter, value in quarters.items()}
 
 
-def _light(quarter: int, place: Place) -> float:
-    return clear_sky(quarter, place) + DIFFUSE
+class _Lights(dict[int, float]):
+    """The light of each quarter hour at one place, worked out once: every plan asks for weeks of them."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self._place = place
+
+    def __missing__(self, quarter: int) -> float:
+        if len(self) >= MOST_KNOWN:
+            self.clear()
+        self[quarter] = found = clear_sky(quarter, self._place) + DIFFUSE
+        return found
+
+
+@lru_cache(maxsize=4)
+def _lights(place: Place) -> _Lights:
+    return _Lights(place)
