@@ -94,12 +94,14 @@ def _best_flows(problem: Problem, flows: list[Array], nodes: int, enough: float)
             _settle(decisions, lower, upper, moving, flow, np.ones(problem.slots, bool))
         decisions.settle_meter(upper, np.sum(flows, axis=0))
         start = decisions.settled_below(lower, upper, np.inf)
+        better = start
         if start is not None:
-            start = polish(decisions, replace(start, bound=answer.objective), worth, SWEEPS, enough)
-        found = prove(decisions, answer, start, nodes, enough)
+            better = polish(decisions, replace(start, bound=answer.objective), worth, SWEEPS, enough)
+        found = prove(decisions, answer, better, nodes, enough)
         if found is None:
             return flows
-        found = polish(decisions, found, worth, SWEEPS, enough)
+        if start is None or found.answer is not start.answer:  # else it would be gone over as before
+            found = polish(decisions, found, worth, SWEEPS, enough)
         answer = found.answer
     return [moving.flow(answer.values, problem.slots) for moving in _moving(problem, layout)]
 
