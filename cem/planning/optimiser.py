@@ -21,6 +21,7 @@ SHORT = 12  # linear programmes of a first attempt to prove, where little is bro
 NEAR = 1.8  # times what is enough: still within the gap, and good enough after the quick part of the search
 FAR = 8.0  # times what is enough, from which on a dive of small steps is worth its time
 MORE = 2  # times as many exchanges then
+ANEW = ("few", "round", "drop", "spread", "energy")  # from the relaxed optimum again, by these in turn
 NEARLY = 7  # columns that stand between, at most, where settling them may be all that lacks
 FEW = 4  # exchanges that are tried before another search
 BEFORE_STRETCHES = 4  # times that one store and its cars are gone over as a whole, at most, where stretches follow
@@ -195,15 +196,27 @@ def _improved(prepared: Prepared, relaxed: Answer, best: Decided | None, enough:
             best = mend(decisions, relaxed, best, effort.mends, enough)
             return go_over(decisions, best, effort.alone, enough)
         best = exchange(decisions, best, effort.exchanges, enough)
-        if len(prepared.problem.cars) > 1 and best.excess > FAR * enough:  # they contend for what a limit leaves
-            start = decisions.relaxed(decisions.lower, decisions.upper)
-            found = dive(decisions, start, decisions.lower, decisions.upper, "few", best.answer.objective)
-            best = best if found is None else replace(found, bound=best.bound)
-            best = exchange(decisions, best, MORE * effort.exchanges, enough)
+        if len(prepared.problem.cars) > 1:  # they contend for what a limit leaves: another begin may end far better
+            best = _begun_anew(decisions, best, worth, effort, enough)
     if best is None or best.excess > NEAR * enough:
-        best = prove(decisions, relaxed, best, effort.nodes, enough)
+        far = len(prepared.problem.cars) > 1 and best is not None and best.excess > FAR * enough
+        best = prove(decisions, relaxed, best, effort.nodes * effort.anew if far else effort.nodes, enough)
     if best is None:
         raise SolverFailedError("no way was found that keeps what is on or off; no plan from it, rules instead")
+    return best
+
+
+def _begun_anew(decisions: Decisions, best: Decided, worth: list[Array], effort: "Effort", enough: float) -> Decided:
+    """Dives from the relaxed optimum again, each time by another tactic, as long as the best is far from the bound."""
+    for tactic in ANEW[: effort.anew]:
+        if best.excess <= FAR * enough:
+            break
+        start = decisions.relaxed(decisions.lower, decisions.upper)
+        found = dive(decisions, start, decisions.lower, decisions.upper, tactic, best.answer.objective)
+        if found is not None:
+            best = exchange(decisions, replace(found, bound=best.bound), MORE * effort.exchanges, enough)
+            if effort.anew > 1:  # else there is no time for it
+                best = polish(decisions, best, worth, effort.sweeps, enough)
     return best
 
 
@@ -229,7 +242,7 @@ def _better(best: Decided | None, found: Decided | None, relaxed: Answer) -> Dec
 class Effort:
     """How many times stores are gone over and linear programmes solved, to improve and to prove.
 
-    `alone`: small ones, of a stretch by itself.
+    `alone`: small ones, of a stretch by itself; `anew`: tactics that are begun with after the first.
     """
 
     sweeps: int
@@ -237,6 +250,7 @@ class Effort:
     alone: int
     exchanges: int
     nodes: int
+    anew: int
 
 
 def effort_for(problem: Problem) -> Effort:
@@ -250,6 +264,7 @@ def effort_for(problem: Problem) -> Effort:
         alone=round(min((100.0 * stores if stores > 1 else 30.0) / size, 200)),
         exchanges=round(min(3.0 / size, 30)) + 2,
         nodes=round(min(12.0 / size, 200)) + 6,
+        anew=max(round(3.0 / size), 1),
     )
 
 
