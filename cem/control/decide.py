@@ -203,9 +203,10 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     last_w = dict(known.batteries_w)
     points = chargers.choices(scene, cars, shares, left, charger_memories)
     relays = switched.choices(scene, shares, left, shed, switch_memories)
-    around = _surroundings(scene, left, points, relays, switch_memories)
+    begins_w = switched.begins_w(scene, relays, switch_memories)
+    around = _surroundings(scene, left, points, relays, switch_memories, begins_w)
     stores = batteries.choose(scene, around, last_w)
-    roofs = panels.choose(scene, stores, switched.leaving_w(scene, relays) - around.begins_w, around.leaving_w)
+    roofs = panels.choose(scene, stores, switched.leaving_w(scene, relays) - begins_w, around.leaving_w)
     setpoints = made(scene, left, points, relays, stores, roofs)
     now = mode(scene)
     load_w = scene.picture.load_w
@@ -262,8 +263,10 @@ def _surroundings(
     points: list[chargers.ChargerChoice],
     relays: list[switched.SwitchedChoice],
     memories: Mapping[str, SwitchMemory],
+    begins_w: float,
 ) -> Surroundings:
-    """What is left for the batteries when the consumers have theirs."""
+    """What is left for the batteries when the consumers have theirs; `begins_w`: loads draw so much from now on."""
+    waiting_w = switched.waiting_w(relays)
     fuse_w, fuse_by = battery_rooms.fuse(scene, left)
     granted_w = reserved_w = idle_w = leaving_w = at_once_w = 0.0
     for point in points:
@@ -274,13 +277,13 @@ def _surroundings(
         idle_w += 0.0 if point.charger.plugged else point.charger.power_w
     return Surroundings(
         ev_w=scene.picture.ev_w,
-        reserved_w=reserved_w + idle_w + switched.rising_w(scene, relays, memories),
+        reserved_w=reserved_w + idle_w + switched.rising_w(scene, relays, memories) + waiting_w,
         granted_w=granted_w + sum([relay.switched.power_w or 0.0 for relay in relays]),
         fuse_w=fuse_w,
         fuse_by=fuse_by,
         rooms_w=battery_rooms.rooms(scene, left),
         leaving_w=leaving_w,
-        begins_w=switched.begins_w(scene, relays, memories),
+        begins_w=begins_w + waiting_w,
         at_once_w=at_once_w,
     )
 

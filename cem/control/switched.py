@@ -10,7 +10,7 @@ from cem.control.memory import LONG_AGO_S, SwitchMemory
 from cem.control.picture import SwitchedPicture
 from cem.control.scene import Scene
 from cem.control.sharing import Claim, Pools, Share
-from cem.control.spreading import IMPORT
+from cem.control.spreading import CHANCE, IMPORT
 from cem.control.tuning import (
     EV_DRAWS_W,
     HEAT_PUMP_LOCK_DAY_S,
@@ -33,6 +33,8 @@ from cem.model.values import replace, value
 
 MORE = "+"
 """The claim of a heat pump for what it would store beyond its own need."""
+NEARLY_ALL = 0.9
+"""Of a load's rating: so much room under a limit is enough for it to begin, as powers do not stand still."""
 LAST = 10.0
 """After every priority."""
 BEGINS: Mapping[Control, int] = {Control.LOAD_ON: 1, Control.HEAT_PUMP_SG_READY: SgReady.NORMAL}
@@ -40,6 +42,7 @@ BEGINS: Mapping[Control, int] = {Control.LOAD_ON: 1, Control.HEAT_PUMP_SG_READY:
 OWN = -1
 """State of a load that is left to itself."""
 OF_SURPLUS, NO_POOLS = frozenset({SURPLUS}), frozenset[str]()
+MAKES_ROOM = "waits until what others take has made room for it under the limit"
 AS_IT_WAS = "stays as it was until the grid is heard"
 
 
@@ -97,6 +100,11 @@ def begins_w(scene: Scene, relays: Iterable[SwitchedChoice], memories: Mapping[s
         if memory.switched_at_s == scene.now_s:
             found += max(0.0, relay.switched.rated_w - max(0.0, relay.switched.power_w or 0.0))
     return found
+
+
+def waiting_w(relays: Iterable[SwitchedChoice]) -> float:
+    """What loads will draw that are switched on as soon as others have made room for them."""
+    return sum([relay.switched.rated_w for relay in relays if relay.reason == MAKES_ROOM])
 
 
 def _runs_on(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory) -> bool:
@@ -387,11 +395,14 @@ def _heat_pump(
 ) -> SwitchedChoice:
     control = Control.HEAT_PUMP_SG_READY
     now = SwitchedChoice(switched, control, float(SgReady.NORMAL), Rank.PLAN, "rule", "heats as it needs")
+    stays = scene.now_s - memory.switched_at_s < HEAT_PUMP_MIN_STAY_S
     if got is not None and got.level == 0.0:
         reason, rank, source = _denied(scene, switched, got, limits, shed)
         if _lock_used_up(scene, memory) and rank is not Rank.SAFETY:
             return replace(now, reason="heats as it needs: it was locked for two hours today already")
-        return replace(now, value=float(SgReady.LOCKED), rank=rank, source=source, reason=reason, bound_by=got.bound_by)
+        if source != CHANCE or memory.state <= SgReady.LOCKED or not stays:  # who waits by chance keeps what runs
+            by = got.bound_by
+            return replace(now, value=float(SgReady.LOCKED), rank=rank, source=source, reason=reason, bound_by=by)
     bounds = _import_bound(scene)
     if more is not None and more.level > 0.0:
         wants = _wants_more(scene, switched)
@@ -403,7 +414,6 @@ def _heat_pump(
         }
         source = {"price": scene.prices.source, "plan": "plan", "sun": "rule"}[wants or "sun"]
         now = replace(now, value=float(state), source=source, reason=said[wants or "sun"])
-    stays = scene.now_s - memory.switched_at_s < HEAT_PUMP_MIN_STAY_S
     locked_out = memory.state == SgReady.LOCKED and _lock_used_up(scene, memory)
     if bounds is not None and memory.state == SgReady.FORCED:  # whose rod may start any time
         return replace(now, rank=bounds.rank, source=bounds.source) if stays else now
@@ -456,6 +466,8 @@ def _load(
         if scene.now_s - since_s < LOAD_SURE_S:
             waiting = replace(own, value=0.0, reason="waits until the surplus has lasted a minute")
             return waiting, replace(memory, wanted_since_s=since_s)
+        if not _has_room(scene, switched):
+            return replace(own, value=0.0, reason=MAKES_ROOM), replace(memory, wanted_since_s=since_s)
     memory = replace(memory, wanted_since_s=None)
     if got.level > 0.0:
         for_s = scene.now_s - memory.switched_at_s
@@ -476,6 +488,14 @@ def _load(
         return replace(own, value=0.0, reason=words), memory
     reason, rank, source = _denied(scene, switched, got, limits, shed)
     return replace(own, value=0.0, rank=rank, source=source, reason=reason, bound_by=got.bound_by), memory
+
+
+def _has_room(scene: Scene, switched: SwitchedPicture) -> bool:
+    """Whether the meter shows already that the load fits under the import limit: its contact closes at once, and a
+    battery that is to charge less at the same time may do so late, or not at all.
+    """
+    grid_w = scene.picture.grid_w
+    return grid_w is None or grid_w + NEARLY_ALL * switched.rated_w <= scene.band.max_w
 
 
 def _denied(

@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cem.control import Memory, decide, from_json, lasting, to_json
+from cem.control.memory import SwitchMemory
 from cem.model.chance import share
 from cem.model.directive import Directive, GridPresence, PriceWindow
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.plan import Intent, IntentKind
-from cem.model.reading import Snapshot
+from cem.model.reading import Snapshot, Value
 from cem.model.request import RequestKind, UserRequest
-from cem.model.setpoint import Decision
+from cem.model.resource import Control, SgReady
+from cem.model.setpoint import Decision, Outcome, WriteState
 from cem.model.site import SPREAD_S, ChargeGoal, ControlPolicy, Site
 from cem.model.tick import Inputs
 from support.houses import BATTERY, BOILER, CAR, GRID, HEAT_PUMP, NOON, PV, house, inputs, of, plan, snapshot, watts
@@ -311,3 +313,24 @@ def test_while_it_waits_a_house_commands_no_more_than_the_former_limit_or_what_i
     assert decision.band.max_w == pytest.approx(min(new_w, site.connection.fuse_w))
     allowed = min(new_w, old_w) if after.releases else new_w
     assert car_w == 0 or load_w + car_w <= allowed
+
+
+def test_a_wait_by_chance_does_not_lock_a_heat_pump_that_was_just_switched() -> None:
+    """A car that does not follow takes more than is waited with, and what the heat pump has too."""
+    site, memory, car_w = spreading(house(GRID, CAR, HEAT_PUMP)), Memory(), 0.0
+    said: dict[str, Any] = {}
+    for second in (0.0, 599.0, 600.0, 601.0, 602.0, 610.0):
+        if second == 600.0:
+            memory, car_w = replace(memory, switches={"heat_pump": SwitchMemory(SgReady.RECOMMENDED, 1350.0)}), 11040.0
+        values: dict[str, dict[str, Value]] = {
+            "grid": {"power_w": 4000.0 + car_w},
+            "car": {"power_w": car_w, "state": "C" if car_w else "B"},
+            "heat_pump": {"power_w": 3000.0},
+        }
+        now = at(second, Directive() if car_w else limit(6000.0), snapshot(values, mono_s=1000.0 + second))
+        deaf = (Outcome("car", Control.EV_LIMIT_A, WriteState.NOT_EFFECTIVE, 0.0, 990.0),)
+        decision, memory = decide(site, replace(now, outcomes=deaf), memory)
+        if car_w:
+            said[of(decision, "heat_pump").reason] = of(decision, "heat_pump").value
+    assert memory.releases[0].delay_s > 10.0
+    assert set(said.values()) == {float(SgReady.RECOMMENDED)}, said

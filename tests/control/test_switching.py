@@ -449,3 +449,25 @@ def test_a_contact_that_was_away_keeps_its_times_from_when_it_was_reached_again(
     devices = {"heat_pump": DeviceState("heat_pump", Health.ONLINE, reached_s)}
     decision, _ = decide(HEATED, replace(inputs(image), devices=devices), memory)
     assert watts(decision, "heat_pump") == state
+
+
+def test_a_load_begins_under_a_limit_when_the_battery_has_made_room_for_it_and_not_before() -> None:
+    """The contact closes at once; a battery that is told at the same time may obey late, or not at all."""
+    site = replace(house(GRID, BATTERY, BOILER), loads=(LoadPolicy("boiler", LoadRun.ON_SURPLUS),))
+    memory = Memory()
+    for second in range(200):
+        obeys = second >= 150
+        values: dict[str, dict[str, Value]] = {
+            "grid": {"power_w": -2050.0 if obeys else -50.0},
+            "battery": {"power_w": 2000.0 if obeys else 4000.0, "soc_pct": 50.0},
+            "boiler": {"power_w": 0.0},
+        }
+        image = snapshot(values, mono_s=1000.0 + second)
+        decision, memory = decide(site, inputs(image, directive=limited(0.0)), memory)
+        if 100 <= second < 150:
+            assert of(decision, "boiler").value == 0.0
+            assert "made room" in of(decision, "boiler").reason
+            assert watts(decision, "battery") <= 2100.0
+        if second == 151:
+            break
+    assert of(decision, "boiler").value == 1.0
