@@ -5,9 +5,12 @@ there in time, however steadily their bytes drip in, and there are never more co
 """
 
 import asyncio
+import logging
 from asyncio.trsock import TransportSocket
 from contextlib import suppress
 from socket import SHUT_RDWR
+
+_log = logging.getLogger(__name__)
 
 
 class Door:
@@ -51,20 +54,24 @@ class Door:
         self._most = 0
 
     async def emptied(self, within_s: float) -> None:
-        """Waits until everybody is gone; whoever takes longer is cut off.
+        """Waits until everybody is gone; whoever takes longer is cut off, and waited for as long once more.
 
         With TLS the other end has a word to say before a connection is closed (RFC 8446, 6.1), and may never say it.
         """
-        if not self._guests:
+        if await self._empty(within_s):
             return
+        for guest in self._guests.values():
+            guest.cut()
+        if not await self._empty(within_s):
+            _log.warning("%d connections could not be closed", len(self._guests))
+
+    async def _empty(self, within_s: float) -> bool:
         self._emptied.clear()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                await self._emptied.wait()
-        except TimeoutError:
-            for guest in self._guests.values():
-                guest.cut()
-            await self._emptied.wait()
+                while self._guests:
+                    await self._emptied.wait()
+        return not self._guests
 
 
 class _Guest(asyncio.Protocol):

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -24,6 +25,15 @@ class SilentTls:
         assert self._tls is not None
         await asyncio.to_thread(self._tls.sendall, request)
         return await asyncio.to_thread(self._tls.recv, 4096)
+
+    async def floods(self, head: bytes) -> None:
+        """Sends a head, and of what is to follow as much as goes into the line."""
+        assert self._tls is not None
+        await asyncio.to_thread(self._tls.sendall, head)
+        self._tls.settimeout(0.3)
+        with suppress(OSError):
+            while True:
+                await asyncio.to_thread(self._tls.sendall, bytes(65536))
 
     async def is_cut(self) -> bool:
         """Whether the other end has closed the connection itself, not only said that it would."""

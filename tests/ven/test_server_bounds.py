@@ -208,6 +208,21 @@ def test_no_connection_is_left_of_a_server_that_has_stopped(tmp_path: Path) -> N
     asyncio.run(main())
 
 
+def test_a_server_stops_while_clients_send_and_do_not_listen(tmp_path: Path) -> None:
+    async def main() -> None:
+        authority = Authority(tmp_path)
+        identity = authority.issue("us")
+        async with asyncio.timeout(10):
+            async with server(tls=server_context(identity.certificate, identity.key, None)) as port:
+                clients = [SilentTls(port, authority.certificate) for _ in range(3)]
+                for client in clients:
+                    await client.greet()
+                    await client.floods(HEAD + b"Content-Length: 104857600\r\n\r\n")
+            assert all([await client.is_cut() for client in clients])
+
+    asyncio.run(main())
+
+
 def test_there_are_never_more_connections_than_meant() -> None:
     async def main() -> None:
         async with server(replace(BOUNDS, max_connections=3)) as port:

@@ -58,11 +58,16 @@ class WebSocketPort:
             await _ended(socket)
         if runner is not None:
             await runner.cleanup()
-        for line in [one for one in self._lines.values() if one.fileno() != -1]:
+        lines = [line for line in self._lines.values() if line.fileno() != -1]
+        for line in lines:
             with suppress(OSError):  # the other end was quicker
                 line.shutdown(SHUT_RDWR)  # with TLS asyncio waits for that end's farewell, which may never come
-            while line.fileno() != -1:  # noqa: ASYNC110 - it is closed in one of the loop's next turns
-                await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                while any(line.fileno() != -1 for line in lines):  # noqa: ASYNC110 - nothing tells of it
+                    await asyncio.sleep(0.005)  # they are closed in one of the next turns of the loop
+        except TimeoutError:
+            _LOG.warning("chargers' connections could not be closed")
 
     async def _called(self, request: web.Request) -> web.StreamResponse:
         if request.transport is not None:
