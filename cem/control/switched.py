@@ -48,7 +48,9 @@ AS_IT_WAS = "stays as it was until the grid is heard"
 
 @value(frozen=True, slots=True)
 class SwitchedChoice:
-    """The state for a heat pump (1 to 4) or a load (0 or 1); None hands it back."""
+    """The state for a heat pump (1 to 4) or a load (0 or 1); None hands it back. `waits_w`: what it will draw as soon as
+    others have made room for it.
+    """
 
     switched: SwitchedPicture
     control: Control
@@ -57,6 +59,7 @@ class SwitchedChoice:
     source: str
     reason: str
     bound_by: str | None = None
+    waits_w: float = 0.0
 
 
 def moved_w(scene: Scene) -> dict[str, float]:
@@ -104,7 +107,7 @@ def begins_w(scene: Scene, relays: Iterable[SwitchedChoice], memories: Mapping[s
 
 def waiting_w(relays: Iterable[SwitchedChoice]) -> float:
     """What loads will draw that are switched on as soon as others have made room for them."""
-    return sum([relay.switched.rated_w for relay in relays if relay.reason == MAKES_ROOM])
+    return sum([relay.waits_w for relay in relays])
 
 
 def _runs_on(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory) -> bool:
@@ -467,7 +470,8 @@ def _load(
             waiting = replace(own, value=0.0, reason="waits until the surplus has lasted a minute")
             return waiting, replace(memory, wanted_since_s=since_s)
         if not _has_room(scene, switched):
-            return replace(own, value=0.0, reason=MAKES_ROOM), replace(memory, wanted_since_s=since_s)
+            waiting = replace(own, value=0.0, reason=MAKES_ROOM, waits_w=switched.rated_w)
+            return waiting, replace(memory, wanted_since_s=since_s)
     memory = replace(memory, wanted_since_s=None)
     if got.level > 0.0:
         for_s = scene.now_s - memory.switched_at_s
