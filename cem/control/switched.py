@@ -48,8 +48,9 @@ AS_IT_WAS = "stays as it was until the grid is heard"
 
 @value(frozen=True, slots=True)
 class SwitchedChoice:
-    """The state for a heat pump (1 to 4) or a load (0 or 1); None hands it back. `waits_w`: what it will draw as soon as
-    others have made room for it.
+    """The state for a heat pump (1 to 4) or a load (0 or 1); None hands it back.
+
+    `waits_w`: what it will draw as soon as others have made room for it.
     """
 
     switched: SwitchedPicture
