@@ -465,14 +465,14 @@ def _load(
         return replace(own, value=0.0, rank=rank, source=source, reason=reason, bound_by=got.bound_by), memory
     on = memory.state == 1
     felt = comfort(scene, switched.resource)
-    if got.level > 0.0 and not on and felt is not Comfort.COLD:
+    begins = got.level > 0.0 and not on
+    if begins and felt is not Comfort.COLD:
         since_s = scene.now_s if memory.wanted_since_s is None else memory.wanted_since_s
         if scene.now_s - since_s < LOAD_SURE_S:
             waiting = replace(own, value=0.0, reason="waits until the surplus has lasted a minute")
             return waiting, replace(memory, wanted_since_s=since_s)
-        if not _has_room(scene, switched):
-            waiting = replace(own, value=0.0, reason=MAKES_ROOM, waits_w=switched.rated_w)
-            return waiting, replace(memory, wanted_since_s=since_s)
+    if begins and not _has_room(scene, switched):
+        return replace(own, value=0.0, reason=MAKES_ROOM, waits_w=switched.rated_w), memory
     memory = replace(memory, wanted_since_s=None)
     if got.level > 0.0:
         for_s = scene.now_s - memory.switched_at_s
@@ -497,10 +497,11 @@ def _load(
 
 def _has_room(scene: Scene, switched: SwitchedPicture) -> bool:
     """Whether the meter shows already that the load fits under the import limit: its contact closes at once, and a
-    battery that is to charge less at the same time may do so late, or not at all.
+    battery that is to charge less at the same time may do so late, or not at all. What the law guarantees is a device's
+    own, whatever the house takes besides.
     """
     grid_w = scene.picture.grid_w
-    return grid_w is None or grid_w + NEARLY_ALL * switched.rated_w <= scene.band.max_w
+    return grid_w is None or scene.guaranteed_w > 0.0 or grid_w + NEARLY_ALL * switched.rated_w <= scene.band.max_w
 
 
 def _denied(

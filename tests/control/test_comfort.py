@@ -6,11 +6,11 @@ import pytest
 
 from cem.control import Memory, decide
 from cem.control.guarantee import guaranteed_w
-from cem.model.reading import Snapshot
+from cem.model.reading import Snapshot, Value
 from cem.model.resource import Control, Ratings, Role, SgReady
 from cem.model.setpoint import Decision
 from cem.model.site import ControlPolicy, GuaranteedMinimum, LoadPolicy, LoadRun, Site
-from support.houses import GRID, HEAT_PUMP, house, inputs, limited, of, settled, snapshot, watts
+from support.houses import BATTERY, CAR, GRID, HEAT_PUMP, house, inputs, limited, of, settled, snapshot, watts
 
 RELAY_PUMP = replace(HEAT_PUMP, controls=frozenset({Control.LOAD_ON}))
 POLICY = LoadPolicy("heat_pump", LoadRun.ON_SURPLUS, 900.0, 1200.0, comfort_min_c=40.0, comfort_max_c=52.0)
@@ -82,3 +82,27 @@ def test_a_heat_pump_behind_a_relay_has_its_guaranteed_minimum() -> None:
     site = replace(house(GRID, pump), policy=ControlPolicy(GuaranteedMinimum.PARAGRAPH_14A))
     assert pump.role is Role.HEAT_PUMP
     assert guaranteed_w(site) == 4200.0
+
+
+@pytest.mark.parametrize(
+    ("policy", "made_room", "on"),
+    [
+        (GuaranteedMinimum.NONE, False, 0.0),
+        (GuaranteedMinimum.NONE, True, 1.0),
+        (GuaranteedMinimum.PARAGRAPH_14A, False, 1.0),
+    ],
+)
+def test_a_cold_store_waits_for_room_under_a_limit_but_not_for_what_the_law_guarantees(
+    policy: GuaranteedMinimum, made_room: bool, on: float
+) -> None:
+    pump = replace(RELAY_PUMP, ratings=Ratings(max_power_w=3000.0))
+    site = replace(house(GRID, CAR, BATTERY, pump), loads=(POLICY,), policy=ControlPolicy(policy))
+    charges_w = 500.0 if made_room else 3500.0
+    values: dict[str, dict[str, Value]] = {
+        "grid": {"power_w": -3000.0 + charges_w},
+        "car": {"power_w": 0.0, "state": "A"},
+        "battery": {"power_w": charges_w, "soc_pct": 50.0},
+        "heat_pump": {"power_w": 0.0, "temperature_c": 30.0},
+    }
+    decision, _ = settled(site, inputs(snapshot(values), directive=limited(500.0)), 3)
+    assert watts(decision, "heat_pump") == on, of(decision, "heat_pump").reason
