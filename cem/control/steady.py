@@ -1,6 +1,5 @@
 """What the house itself takes, told apart from what we move: meters and devices do not show a change together."""
 
-import math
 from operator import itemgetter
 from types import MappingProxyType
 
@@ -21,9 +20,10 @@ def steady(
 ) -> tuple[Picture, Moved, tuple[float, ...]]:
     """(the picture with a load that can be trusted, what moved lately, the last loads as they came out).
 
-    While batteries and cars move, or were told to and have not done so yet, a change of the load up to the size of that
-    movement may be no more than a meter that runs before or behind them: acting on it would make the house swing. What
-    exceeds it is real and counts at once; the rest counts when it has stayed for some ticks, or when all is at rest.
+    While batteries and cars move, or were told to and have not done so yet, the meter may run before or behind what
+    they tell. A change of the load that this could be may be no more than that: acting on it would make the house
+    swing. What exceeds it, or goes the other way, is real and counts at once; the rest counts when it has stayed for
+    some ticks, or when all is at rest.
     While meter and battery were read too far apart the former load stands, but not for long: a battery that is read
     less often than the meter must not hide what the meter shows. What a heat pump or a load tells of itself is sure.
     """
@@ -46,15 +46,14 @@ def steady(
         return picture, moved[-2:], (raw_w,)
     if picture.skewed and memory.load_at_s is not None and now_s - memory.load_at_s <= SKEW_HOLD_S:
         return replace(picture, load_w=known_w + picture.switched_w), moved, raws
-    powers = [*map(POWER_W, moved)]
-    doubt_w, change_w = max(powers) - min(powers), raw_w - known_w
-    sure_w = known_w
+    change_w, sure_w = raw_w - known_w, known_w
     if len(raws) == LOAD_SURE_TICKS:
         if max(raws) - min(raws) <= max(SAME_W, SAME_SHARE * abs(change_w)):
             return picture, moved, raws
         sure_w = min(max(sure_w, min(raws)), max(raws))  # a load that goes on rising has risen at least so far
-    change_w = raw_w - sure_w
-    believed_w = math.copysign(max(0.0, abs(change_w) - doubt_w), change_w)
+    powers = [*map(POWER_W, moved)]
+    now_w, change_w = picture.battery_w + picture.ev_w, raw_w - sure_w
+    believed_w = max(0.0, change_w - (max(powers) - now_w)) + min(0.0, change_w - (min(powers) - now_w))
     return replace(picture, load_w=sure_w + believed_w + picture.switched_w), moved, raws
 
 

@@ -122,3 +122,24 @@ def test_where_ticks_are_far_apart_a_battery_follows_the_whole_way_at_once(every
     follows = inputs(world(load_w=2000.0, battery_w=-1000.0, mono_s=1000.0 + every_s))
     decision, _ = decide(house(), follows, replace(memory, moved=()))
     assert of(decision, "battery").value == pytest.approx(-2000.0 + left_w, abs=25.0)
+
+
+@pytest.mark.parametrize(
+    ("told_a", "change_w", "believed_w"),
+    [
+        (10.0, 200.0, 200.0),  # a car that is about to draw less can't make the house seem to take more
+        (10.0, -200.0, 0.0),  # the meter may have seen it draw less already
+        (16.0, 200.0, 0.0),  # likewise more
+        (16.0, -200.0, -200.0),
+    ],
+)
+def test_what_a_car_is_about_to_do_hides_only_changes_of_the_load_that_it_could_be_itself(
+    told_a: float, change_w: float, believed_w: float
+) -> None:
+    site = house(GRID, CAR)
+    _, memory = settled(site, inputs(world(load_w=1000.0, car_w=13 * 690.0, car_state="C", mono_s=985.0)))
+    car = replace(memory.chargers["car"], limit_a=told_a, offered_at_s=990.0)
+    memory = replace(memory, chargers={"car": car}, moved=())
+    seen = world(load_w=1000.0 + change_w, car_w=13 * 690.0, car_state="C", mono_s=995.0)
+    _, memory = decide(site, inputs(seen), memory)
+    assert memory.load_w == pytest.approx(1000.0 + believed_w)
