@@ -20,6 +20,8 @@ TRIED_AGAIN_S = 300.0
 """What does not follow is tried again so often (F13)."""
 FOUND_OUT_S = 30.0
 """So long what takes a word and does not follow it may count as following (F13)."""
+LOCKS_S = 10.0
+"""A heat pump that is locked stops within so long, or finishes its least run first."""
 
 
 class _SiteLimit:
@@ -29,7 +31,8 @@ class _SiteLimit:
     meter that has fallen silent does not show it: so long, and no longer than its last word may be acted on (I12),
     nobody could; where that word was not true (F2), what can be controlled has its time to follow from then on. Nor is
     it known of a car that does not obey that it will not follow a new limit: until it is found out, or must have been
-    (F13), and those that make up for it have had their time, its power is excused.
+    (F13), and those that make up for it have had their time, its power is excused. So is what a heat pump takes that
+    was just locked and finishes its run.
 
     Nor does a car follow at once that was offered less: where nothing else is left, what it still takes is excused.
 
@@ -127,12 +130,12 @@ class _SiteLimit:
         seen.excused.take(max(shares, key=lambda one: shares[one]), seen.at_s, plain)
 
     def _unheeding_w(self, seen: Seen, limit: float | None) -> float:
-        """What cars take that do not follow, as long as nobody can know that, or make up for it."""
+        """What cars and locked heat pumps take that do not follow, as long as nobody can know or make up for it."""
         if limit != self._under_w:
             self._under_w, self._under_s = limit, seen.at_s
         under_s = seen.at_s - self._under_s
         follow_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
-        if self.side != "import" or not seen.facts.chargers:
+        if self.side != "import":
             return 0.0
         outcomes = () if seen.inputs is None else seen.inputs.outcomes
         found_out = {outcome.resource_id for outcome in outcomes if outcome.state is WriteState.NOT_EFFECTIVE}
@@ -143,6 +146,10 @@ class _SiteLimit:
             known_s = self._found_out.for_s(key, key in found_out, seen.at_s)
             hidden = min(under_s, heedless_s) < seen.facts.slowest_s + FOUND_OUT_S + follow_s and known_s < follow_s
             taken_w += car.power_w if hidden and not car.obeys else 0.0
+        for pump in (part for part in seen.facts.switched if part.resource.role is Role.HEAT_PUMP):
+            runs_on = pump.state == LOCKED and pump.well and pump.power_w > IDLE_W
+            locked_s = self._heedless.for_s(pump.resource.id, runs_on, seen.at_s)
+            taken_w += pump.power_w if runs_on and locked_s < LOCKS_S + follow_s else 0.0
         return taken_w
 
     def _unseen(self, seen: Seen) -> bool:
@@ -202,7 +209,9 @@ class ImportLimit(_SiteLimit):
     name = "I2"
     side = "import"
     JUMP = Excuse("I2", JUMPED, JUMP_SOURCE)
-    HEEDLESS = Excuse("I2", "a car does not follow, and nobody can know that yet", "F13: found out after 30 s")
+    HEEDLESS = Excuse(
+        "I2", "a car or a locked heat pump does not follow, and nobody can know that yet", "F13: found out after 30 s"
+    )
     NOTHING_LEFT = Excuse("I2", "what can be controlled takes nothing, or what is guaranteed", "I2, unless; I4")
     GIVEN_UP = Excuse("I2", "who did not follow obeys again, and was not tried again yet", "F13: tried each 5 min")
     ABOVE = Excuse("I2", "what nobody controls and what is guaranteed need more", "I2, unless; I4")
