@@ -25,6 +25,8 @@ RETRY_INEFFECTIVE_S = 300.0
 CONTESTS_BEFORE_YIELDING = 2
 UNHEEDED = frozenset({WriteState.REFUSED, WriteState.NOT_EFFECTIVE, WriteState.CONTESTED, WriteState.BLOCKED})
 """What is told of a wish only as long as there is one."""
+HELD_UP = frozenset({WriteState.REFUSED, WriteState.BLOCKED})
+"""What is told of a value that the device did not get, and may not need any more."""
 FLASH_MIN_INTERVAL_S = 900.0
 FLASH_DAILY_BUDGET = 20
 SMALLEST_EV_CURRENT_A = 6.0  # IEC 61851-1
@@ -122,7 +124,7 @@ class Writer:
             if value is None or held.abandoned or now_s >= expires_s:
                 if not held.known or held.written is not None or held.state in UNHEEDED:
                     return False
-            elif held.written is None or value != held.asked or _stale(held, now_s):
+            elif held.written is None or value != held.asked or _stale(held, now_s) or _held_up(held, now_s):
                 return False
         return True
 
@@ -169,7 +171,7 @@ class Writer:
             value = max(0.0, value - spec.dead_band)
             changed = too_much or held.written is None or value - (held.asked or 0.0) > spec.dead_band
         refresh = _stale(held, now.mono_s)
-        if not changed and not refresh:
+        if not (changed or refresh or (_held_up(held, now.mono_s) and await self._holds_another(held, now))):
             return
         interval = spec.min_interval_s
         if spec.storage in WEARS_OUT:
@@ -229,6 +231,14 @@ class Writer:
             most = max(math.floor(present), math.floor(holds or 0.0))
             return min(value, most) if most >= SMALLEST_EV_CURRENT_A else 0.0
         return value
+
+    async def _holds_another(self, held: _Held, now: Instant) -> bool:
+        """Whether the device holds something else than what is asked for again, after a value that it did not get."""
+        back = await self._device.read_back(held.spec.resource_id, held.spec.control)
+        if held.written is None or (back is not None and abs(back - held.written) > tolerance(held.spec, held.written)):
+            return True
+        self._tell(held, WriteState.ACCEPTED, held.written, now, held.less)
+        return False
 
     async def _contested(self, held: _Held, now: Instant) -> bool:
         """Whether somebody else changed what we hold; after the second time we yield and say so."""
@@ -356,6 +366,11 @@ def _budget(spec: ControlSpec) -> int | None:
     if spec.storage not in WEARS_OUT:
         return spec.daily_budget
     return FLASH_DAILY_BUDGET if spec.daily_budget is None else min(spec.daily_budget, FLASH_DAILY_BUDGET)
+
+
+def _held_up(held: _Held, now_s: float) -> bool:
+    """Whether it did not get its last value, and may be looked at again."""
+    return held.state in HELD_UP and now_s >= held.quiet_until_s
 
 
 def _stale(held: _Held, now_s: float) -> bool:
