@@ -13,6 +13,7 @@ from cem.control import (
     deaf,
     island,
     late_cars,
+    lateness,
     panels,
     phase_loss,
     phase_place,
@@ -40,7 +41,7 @@ from cem.control.prices import Prices, prices_now
 from cem.control.safe import UNMANAGED, guaranteed, idle, import_limit, safe_setpoints, starts, unmanaged
 from cem.control.scene import Scene
 from cem.control.setpoints import made, shown
-from cem.control.steady import apart, as_metered, steady
+from cem.control.steady import apart, as_metered, repeated, steady
 from cem.control.trend import Trend, followed
 from cem.control.tuning import LEASE_S, SKEW_S
 from cem.model.envelope import SITE, Envelope
@@ -65,7 +66,6 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         inputs = replace(inputs, snapshot=screened.snapshot)
     meter = metered(site, inputs.snapshot)
     memory = presence.followed(memory, site, inputs, meter)
-    watched = signs.watch(site, inputs.snapshot, meter, memory.signs)
     lost = phase_loss.lost_phases(site, meter)
     seen = look(site, inputs.snapshot, meter, SKEW_S)
     places = phase_place.watched(site, seen, lost, memory.places, inputs.now.mono_s)
@@ -73,10 +73,18 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         site = site.once(phase_place.placeless)
         seen = look(site, inputs.snapshot, meter, SKEW_S)
     picture, phases_a = phase_loss.guarded(seen, lost, memory.phases_a)
+    same = memory.metered is not None and repeated(memory.metered, picture)
+    watched = memory.signs if same else signs.watch(site, inputs.snapshot, meter, memory.signs, memory.late)
+    late = lateness.followed(memory.late, picture, inputs.now.mono_s, nothing_new=same, doubted=watched.doubt)
+    if late.seconds != memory.late.seconds:
+        watched = replace(watched, samples=(), sure=0)  # they were of other moments
+    elif lateness.turned(late):
+        watched = signs.doubted(watched, inputs.now.mono_s)
     picture, last_word = as_metered(picture, memory)
+    picture = lateness.aligned(picture, late)
     picture = late_cars.supposed(picture, memory, inputs.now.mono_s)
     memory = black_start.followed(memory, picture, inputs.now.mono_s)
-    picture, moved, loads_w = steady(picture, memory, inputs.now.mono_s, deaf.unheeding(inputs))
+    picture, moved, loads_w = steady(picture, memory, late, inputs.now.mono_s, deaf.unheeding(inputs))
     locked = bounds.locked_reserves(site, picture, memory.reserve_locked)
     prices = prices_now(site, inputs)
     grids = _grids(site, inputs, memory)
@@ -91,6 +99,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         moved=moved,
         loads_w=loads_w,
         metered=last_word,
+        late=late,
         volts=followed_volts(site, inputs, meter, memory.volts),
         trend=_trend(memory.trend, picture.load_w, picture.pv_w, inputs.now.mono_s),
         free_trend=_trend(memory.free_trend, picture.load_w, _free_roofs_w(picture, inputs), inputs.now.mono_s),

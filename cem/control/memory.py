@@ -8,7 +8,7 @@ from types import MappingProxyType
 from cem.control.phase_place import PlaceMemory
 from cem.control.prices import Prices
 from cem.control.trend import Trend
-from cem.control.tuning import EV_FOLLOW_S
+from cem.control.tuning import EV_FOLLOW_S, METER_LATE_MOST_S
 from cem.model.envelope import Rank
 from cem.model.reading import Reading
 from cem.model.values import value
@@ -110,6 +110,25 @@ class Metered:
     at_s: float  # monotonic
     battery_w: float  # of all batteries
     cars_w: Mapping[str, float]  # by charging point, of those that tell as often as the meter
+    told_w: float = 0.0  # of everything that tells its power
+
+
+_NO_W = (0.0,) * (METER_LATE_MOST_S + 1)
+
+
+@value(frozen=True, slots=True)
+class Lateness:
+    """How late the meter is, and what tells it (lateness.py); tuples of W have a value per second of lateness."""
+
+    seconds: float = 0.0
+    batteries: tuple[str, ...] = ()
+    trail: tuple[tuple[float, float], ...] = ()  # (monotonic s, W of all batteries) of the last seconds
+    heard_at_s: float = LONG_AGO_S  # the meter's last word
+    around_w: float | None = None  # what it showed then, without cars and sun
+    gave_w: tuple[float, ...] = ()  # what the batteries had told so much earlier
+    shown_w: tuple[float, ...] = _NO_W  # how far that has moved lately, W
+    rough_w: tuple[float, ...] = _NO_W  # how far the load has moved lately if the meter is so late, W
+    turned_w: tuple[float, ...] = _NO_W  # and if it counts backwards besides
 
 
 @value(frozen=True, slots=True)
@@ -155,6 +174,7 @@ class Memory:
     loads_w: tuple[float, ...] = ()  # the last ones as they came out of the measurements
     volts: Volts | None = None  # while a curve of the grid asks for it
     metered: Metered | None = None
+    late: Lateness = Lateness()
     trend: Trend | None = None  # of load and sun
     free_trend: Trend | None = None  # without the roofs that an export limit bounds
     switches: Mapping[str, SwitchMemory] = field(default_factory=lambda: MappingProxyType({}))

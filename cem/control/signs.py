@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from operator import itemgetter
 
-from cem.control.memory import SignMemory
+from cem.control.memory import Lateness, SignMemory
 from cem.control.meter import Meter
 from cem.control.tuning import SIGN_GAP_S, SIGN_SHARE, SIGN_STEP_W, SIGN_STOP_S, SIGN_SURE_TICKS, SIGN_WINDOW_S
 from cem.model.envelope import Envelope, Rank
@@ -26,9 +26,10 @@ Sample = tuple[float, float, float]
 BATTERIES_W = itemgetter(2)
 
 
-def watch(site: Site, snapshot: Snapshot, meter: Meter, before: SignMemory) -> SignMemory:
+def watch(site: Site, snapshot: Snapshot, meter: Meter, before: SignMemory, late: Lateness) -> SignMemory:
     """Compares what the batteries have moved in the last seconds with what the meter has, sample by sample.
 
+    Where the meter is known to be late, with what they had told so much earlier.
     A household whose load moves as much may look like a reversed meter for one step, not for several in a row and at
     every lag. A slow run away from zero is seen once it has moved by enough to tell.
     """
@@ -40,6 +41,8 @@ def watch(site: Site, snapshot: Snapshot, meter: Meter, before: SignMemory) -> S
     grid, at_s, former = meter.power_w, meter.told_at_s, before.samples
     if grid is None or at_s is None or None in powers:
         return replace(before, samples=(), sure=0)
+    if at_s < before.stopped_until_s:  # nothing is moved: a late meter still shows what was
+        return replace(before, samples=(), sure=0) if former else before
     if former and at_s <= former[-1][0]:
         return before
     if former and at_s - former[-1][0] > SIGN_GAP_S:
@@ -47,7 +50,8 @@ def watch(site: Site, snapshot: Snapshot, meter: Meter, before: SignMemory) -> S
     kept = 0
     while kept < len(former) and at_s - former[kept][0] > SIGN_WINDOW_S:
         kept += 1
-    samples = (*former[kept:], (at_s, grid, sum([p for p in powers if p is not None])))
+    power_w = late.gave_w[int(late.seconds)] if late.seconds else sum([p for p in powers if p is not None])
+    samples = (*former[kept:], (at_s, grid, power_w))
     enough_w = max(SIGN_STEP_W, SIGN_SHARE * site.once(_rated_w)) * (1.0 if before.doubt else 2.0)
     return _judged(before, samples, enough_w)
 
@@ -69,7 +73,12 @@ def _judged(before: SignMemory, samples: tuple[Sample, ...], enough_w: float) ->
         return replace(before, samples=samples, sure=0)
     if before.sure + 1 < SIGN_SURE_TICKS:
         return replace(before, samples=samples, sure=before.sure + 1)
-    return replace(before, samples=(), sure=0, stopped_until_s=samples[-1][0] + SIGN_STOP_S, doubt=True)
+    return doubted(before, samples[-1][0])
+
+
+def doubted(before: SignMemory, now_s: float) -> SignMemory:
+    """The meter counts backwards: the batteries stand still for a while, and are tried again."""
+    return replace(before, samples=(), sure=0, stopped_until_s=now_s + SIGN_STOP_S, doubt=True)
 
 
 def agreement(samples: Sequence[Sample]) -> tuple[float, float]:

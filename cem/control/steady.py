@@ -3,9 +3,16 @@
 from operator import itemgetter
 from types import MappingProxyType
 
-from cem.control.memory import Memory, Metered
+from cem.control.memory import Lateness, Memory, Metered
 from cem.control.picture import Picture
-from cem.control.tuning import LOAD_SURE_TICKS, METER_LATE_S, SKEW_HOLD_S
+from cem.control.tuning import (
+    LOAD_SURE_TICKS,
+    METER_HOLDS_S,
+    METER_LATE_S,
+    METER_SAME_W,
+    METER_SURE_S,
+    SKEW_HOLD_S,
+)
 from cem.model.resource import Role
 from cem.model.values import replace
 
@@ -16,7 +23,7 @@ POWER_W = itemgetter(1)
 
 
 def steady(
-    picture: Picture, memory: Memory, now_s: float, heedless: frozenset[str]
+    picture: Picture, memory: Memory, late: Lateness, now_s: float, heedless: frozenset[str]
 ) -> tuple[Picture, Moved, tuple[float, ...]]:
     """(the picture with a load that can be trusted, what moved lately, the last loads as they came out).
 
@@ -27,8 +34,8 @@ def steady(
     While meter and battery were read too far apart the former load stands, but not for long: a battery that is read
     less often than the meter must not hide what the meter shows. What a heat pump or a load tells of itself is sure.
     """
-    lately, past = memory.moved, 0
-    while past < len(lately) and now_s - lately[past][0] > METER_LATE_S:
+    lately, past, late_s = memory.moved, 0, late.seconds
+    while past < len(lately) and now_s - lately[past][0] > late_s + METER_LATE_S:
         past += 1
     moved = (
         *lately[past:],
@@ -51,9 +58,14 @@ def steady(
         if max(raws) - min(raws) <= max(SAME_W, SAME_SHARE * abs(change_w)):
             return picture, moved, raws
         sure_w = min(max(sure_w, min(raws)), max(raws))  # a load that goes on rising has risen at least so far
-    powers = [*map(POWER_W, moved)]
-    now_w, change_w = picture.battery_w + picture.ev_w, raw_w - sure_w
-    believed_w = max(0.0, change_w - (max(powers) - now_w)) + min(0.0, change_w - (min(powers) - now_w))
+    if late_s:
+        then_w = late.gave_w[int(late_s)]
+        powers = [watts for at_s, watts in moved if now_s - at_s >= late_s - METER_SURE_S]
+    else:
+        then_w, powers = picture.battery_w + picture.ev_w, [*map(POWER_W, moved)]
+    change_w = raw_w - sure_w
+    rise_w, fall_w = max([*powers, then_w]) - then_w, then_w - min([*powers, then_w])
+    believed_w = max(0.0, change_w - rise_w) + min(0.0, change_w + fall_w)
     return replace(picture, load_w=sure_w + believed_w + picture.switched_w), moved, raws
 
 
@@ -65,18 +77,34 @@ def as_metered(picture: Picture, memory: Memory) -> tuple[Picture, Metered | Non
     if picture.grid_w is None or picture.grid_at_s is None or picture.load_w is None:
         return picture, None
     before = memory.metered
-    if (
-        before is None
-        or (before.grid_w, before.at_s) != (picture.grid_w, picture.grid_at_s)
-        or apart(picture) != memory.apart
-    ):
+    if before is None or not repeated(before, picture) or apart(picture) != memory.apart:
         # a car that is told seldom may have done before the meter's word what it tells after it
         cars_w = {charger.resource.id: charger.power_w for charger in picture.chargers if not charger.late}
-        return picture, Metered(picture.grid_w, picture.grid_at_s, picture.battery_w, MappingProxyType(cars_w))
+        told = Metered(picture.grid_w, picture.grid_at_s, picture.battery_w, MappingProxyType(cars_w), _told_w(picture))
+        return picture, told
     moved_w = picture.battery_w - before.battery_w
     for charger in picture.chargers:
         moved_w += charger.power_w - before.cars_w.get(charger.resource.id, charger.power_w)
     return (replace(picture, load_w=picture.load_w + moved_w) if moved_w else picture), before
+
+
+def repeated(before: Metered, picture: Picture) -> bool:
+    """Whether the meter has said nothing new: the same word, or the very same watts under a new time for a while.
+
+    Meters that an inverter asks every few seconds hold their value in between. Near nothing it may be the same again,
+    and so it may where one thing took over from another, as both tell.
+    """
+    if picture.grid_w != before.grid_w or picture.grid_at_s is None:
+        return False
+    if picture.grid_at_s == before.at_s:
+        return True
+    if abs(before.grid_w) <= METER_SAME_W or not 0.0 <= picture.grid_at_s - before.at_s <= METER_HOLDS_S:
+        return False
+    return abs(_told_w(picture) - before.told_w) > METER_SAME_W
+
+
+def _told_w(picture: Picture) -> float:
+    return picture.battery_w + picture.ev_w + picture.pv_w + picture.switched_w
 
 
 def apart(picture: Picture) -> frozenset[str]:

@@ -21,6 +21,10 @@ FUSE_STEP_TICKS = 3.0  # for so many of them, in the mean of ten minutes:
 FUSE_STEPS_SHARE = 0.05  # of the fuse, at most, for that
 
 METER_LATE_S = 4.0  # a meter may show a change so much later than the device that made it
+METER_HOLDS_S = 12.0  # so long a meter that is asked seldom may tell the same value as if it were new
+METER_SAME_W = 50.0  # a value nearer to nothing than this may come again by itself
+METER_LATE_MOST_S = 20  # whole seconds, of one whose lateness can be found out
+METER_SURE_S = 2.0  # so much earlier or later than the meter is known to be late, where that is known
 LOAD_SURE_TICKS = 3  # a change of the load that stays for so long is real, whatever moves meanwhile
 
 EV_FOLLOW_S = 20.0  # a car takes this long to follow a new offer; before that its measured current says nothing

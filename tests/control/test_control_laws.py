@@ -248,7 +248,7 @@ def test_what_one_car_tells_of_its_power_changes_only_powers_never_another_devic
 @given(
     st.floats(-4000, 6000),
     st.sampled_from([1.0, 2.0, 4.0]),
-    st.integers(0, 2),
+    st.integers(0, 20),
     st.sampled_from([6000.0, 12000.0, 30000.0]),
     st.integers(1, 15),
 )

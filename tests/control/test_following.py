@@ -119,7 +119,7 @@ def test_behind_one_inverter_a_battery_feeds_in_what_the_roof_leaves_of_its_rati
 def test_where_ticks_are_far_apart_a_battery_follows_the_whole_way_at_once(every_s: float, left_w: float) -> None:
     """A meter that runs behind shows what was done long before the next tick: there is nothing to overshoot."""
     _, memory = settled(house(), inputs(world(load_w=1000.0)))
-    follows = inputs(world(load_w=2000.0, battery_w=-1000.0, mono_s=1000.0 + every_s))
+    follows = inputs(world(load_w=2005.0, battery_w=-1000.0, mono_s=1000.0 + every_s))
     decision, _ = decide(house(), follows, replace(memory, moved=()))
     assert of(decision, "battery").value == pytest.approx(-2000.0 + left_w, abs=25.0)
 

@@ -126,8 +126,9 @@ def test_a_reversed_meter_stops_a_battery_that_runs_away_slowly_from_a_quiet_hou
 
 
 @pytest.mark.parametrize("lag_s", [1.0, 2.0, 4.0])
-def test_a_meter_the_right_way_round_is_never_doubted(lag_s: float) -> None:
-    home = LagHouse(house(GRID, BATTERY), battery_lag_s=lag_s)
+@pytest.mark.parametrize("late_s", [0, 3, 6, 10])
+def test_a_meter_the_right_way_round_is_never_doubted(lag_s: float, late_s: int) -> None:
+    home = LagHouse(house(GRID, BATTERY), battery_lag_s=lag_s, meter_late_s=late_s)
     for load_w in (300, 2500, 400, 4000, 100, 3000, 900):
         home.load_w = load_w
         home.run(20)

@@ -18,7 +18,7 @@ from support.houses import NOON, snapshot
 
 @dataclass(slots=True)
 class LagHouse:
-    """Batteries follow with a time constant, cars after a dead time; the meter may be turned round or late.
+    """Batteries follow with a time constant, cars after a dead time; the meter may be turned round, late or seldom.
 
     `unwilling` cars are plugged and never draw.
     """
@@ -29,6 +29,7 @@ class LagHouse:
     battery_lag_s: float = 2.0
     car_dead_s: int = 5
     meter_late_s: int = 0
+    meter_every_s: int = 1
     meter_sign: float = 1.0
     mono_s: float = 1000.0
     directive: Directive = field(default_factory=Directive)
@@ -49,7 +50,8 @@ class LagHouse:
 
     def tick(self) -> Decision:
         """One second: decide on what is measured, then let the devices follow."""
-        self._meter.append(self.grid_w())
+        looks = not self._meter or self._seconds % self.meter_every_s == 0
+        self._meter.append(self.grid_w() if looks else self._meter[-1])
         while len(self._meter) > self.meter_late_s + 1:
             self._meter.popleft()
         values: dict[str, dict[str, Value]] = {"grid": {"power_w": self.meter_sign * self._meter[0]}}
