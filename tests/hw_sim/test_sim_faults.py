@@ -350,6 +350,24 @@ def test_measured_values_may_come_late_seldom_and_coarse() -> None:
     play(main, late)
 
 
+def test_measured_values_may_come_late_for_a_while() -> None:
+    quirk = '[[event]]\nkind = "quirk"\ntarget = "meter"\nat_s = 20\nfor_s = 60\nset = { report_delay_s = 10 }'
+
+    async def main(world: World) -> None:
+        await world.run(40)
+        world.sim.house.household.extra_w = 1000.0
+        await world.run(9)
+        assert await meter_w(world) == pytest.approx(world.sim.truth().grid_w - 1000.0, abs=1.0)
+        await world.run(3)
+        assert await meter_w(world) == pytest.approx(world.sim.truth().grid_w, abs=1.0)
+        await world.run(40)
+        world.sim.house.household.extra_w = 0.0
+        await world.run(1)
+        assert await meter_w(world) == pytest.approx(world.sim.truth().grid_w, abs=1.0)
+
+    play(main, METER, quirk)
+
+
 def test_faults_befall_their_device_alone() -> None:
     async def main(world: World) -> None:
         for kind, rule in FAULTS.items():

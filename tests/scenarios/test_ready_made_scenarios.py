@@ -8,7 +8,7 @@ from cem.simulation.play import play
 from cem.simulation.scenario import open_scenario
 from support.sim_worlds import SCENARIOS
 
-LONG = {"bad-devices", "bad-evening", "cold-battery", "difficult-cars", "grid-loss"}
+LONG = {"bad-devices", "bad-evening", "cold-battery", "difficult-cars", "grid-loss", "late-meter"}
 FILES = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in LONG else [])
     for path in sorted(SCENARIOS.glob("*.toml"))

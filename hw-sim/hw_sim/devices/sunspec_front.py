@@ -62,8 +62,8 @@ class SunSpecFront(ModbusFront):
         super().__init__(spec, house, serial)
         self._controls = {part.number: part for part in controls}
         self._late = {model.number: Delayed(model.live) for model in models if model.live is not None}
-        self._is_late = spec.report_every_s > 0.0 or spec.report_delay_s > 0.0
-        self._is_exact = not self._is_late and spec.round_w <= 0.0
+        self._is_late = self._is_exact = False
+        self._look()
         self._scaled: list[int] = []
         self._all = [common("hw-sim", title, self.serial, "1.0"), *models]
         self.device = SunSpecDevice(self._all, self)
@@ -153,10 +153,17 @@ class SunSpecFront(ModbusFront):
 
     def record(self) -> None:
         """Called after each step: keeps what will be shown later."""
+        self._look()
         if self._is_late:
             spec = self.spec
             for late in self._late.values():
                 late.record(self.house.elapsed_s, spec.report_every_s, spec.report_delay_s)
+
+    def _look(self) -> None:
+        """How its values are shown now: a quirk may begin and end while it runs."""
+        spec = self.spec
+        self._is_late = spec.report_every_s > 0.0 or spec.report_delay_s > 0.0
+        self._is_exact = not self._is_late and spec.round_w <= 0.0
 
 
 LiveValues = Callable[[], Mapping[str, Value]]
