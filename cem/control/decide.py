@@ -119,6 +119,8 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
     if mute or kept:
         decision = replace(decision, setpoints=(*decision.setpoints, *idle(mute), *kept))
     doubt = phase_loss.note(lost) if lost else phase_place.NOTE if places.doubts(inputs.now.mono_s) else ""
+    if late.seconds:
+        decision = replace(decision, meter_late_s=late.seconds)
     decision = _noted(site, decision, screened, doubt, mute)
     return shown(site, decision), known
 

@@ -48,6 +48,7 @@ def essence(decision: Decision) -> Essence:
             band.max_by.source if band.max_by is not None else None,
         ],
         "notes": dict(decision.notes),
+        **({"meter_late_s": decision.meter_late_s} if decision.meter_late_s else {}),
         "setpoints": {
             f"{s.resource_id}/{s.control.value}": [
                 s.value,

@@ -139,3 +139,4 @@ class Decision:
         default_factory=lambda: MappingProxyType({})
     )  # resource id -> reason without a setpoint
     grid: GridPresence = GridPresence.UNKNOWN
+    meter_late_s: float = 0.0  # so old is what the grid meter tells, as far as it shows

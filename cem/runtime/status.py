@@ -39,6 +39,8 @@ SG_READY_WORDS: Mapping[int, str] = {
     SgReady.RECOMMENDED: "asked to store heat",
     SgReady.FORCED: "told to store heat",
 }
+LATE_METER_S = 4.0
+"""From so many seconds on the owner is told that the meter is late."""
 UNHAPPY = frozenset({WriteState.REFUSED, WriteState.NOT_EFFECTIVE, WriteState.CONTESTED, WriteState.BLOCKED})
 EXPLAINED = UNHAPPY | {WriteState.ACCEPTED, WriteState.EFFECTIVE}
 
@@ -301,6 +303,11 @@ class StatusSource:
         names = {d.device_id for d in inputs.devices.values() if d.health is not Health.ONLINE}
         meters = self._site.of(Role.GRID)
         told = any(meter.device_id in names or meter.id in decision.notes for meter in meters)
+        if decision.meter_late_s >= LATE_METER_S and meters:
+            cause = f"{meters[0].name}: what it tells is {decision.meter_late_s:.0f} s old"
+            effect = "batteries answer the house so much later"
+            better = "A meter that is read directly, every second, would make them follow at once."
+            doubts.append(Trouble("reading.late", cause, effect, better, "info"))
         if decision.mode is Mode.SAFE and meters and not told:
             cause = f"{meters[0].name}: no fresh value"
             effect = "the battery idles and the car is reduced, then paused, until the meter answers"

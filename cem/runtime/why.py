@@ -42,6 +42,8 @@ def _whys(site: Site, resource: Resource, inputs: Inputs, decision: Decision) ->
         )
     if not own:
         reason = decision.notes.get(resource.id) or _unsteered(resource, inputs)
+        if resource.role is Role.GRID and decision.meter_late_s:
+            reason = f"{reason}; what it tells is {decision.meter_late_s:.0f} s old"
         yield Why(
             resource.id, resource.name, resource.device_id, None, None, "not set", None, None, reason, inputs=seen
         )

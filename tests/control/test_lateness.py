@@ -104,3 +104,10 @@ def test_what_is_known_of_the_meter_outlives_a_battery_that_falls_silent_and_com
     home.powers |= powers
     home.run(3)
     assert home.memory.late.seconds == 6.0
+
+
+def test_a_decision_says_how_old_the_meters_word_is() -> None:
+    home = LagHouse(SITE, battery_lag_s=2.0, meter_late_s=6)
+    restless(home, 3, 200)
+    assert home.decision is not None
+    assert home.decision.meter_late_s == 6.0
