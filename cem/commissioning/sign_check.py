@@ -20,6 +20,10 @@ SAMPLES = 4
 SAMPLE_EVERY_S = 1.0
 ROUNDS = 3
 """So often is the step repeated while the house is too restless for a verdict."""
+SURE = 2
+"""So often must the meter have moved against the battery: once may be the household, or a meter that is late."""
+LATE_S = 20.0
+"""A meter that is asked by an inverter, or comes by way of a server, shows within so long what the battery did."""
 MOVED_SHARE = 0.6
 """The battery has moved when it shows this share of the step."""
 ENOUGH, TOO_MUCH = 0.5, 1.6
@@ -82,12 +86,13 @@ async def check_sign(pair: Pair) -> list[Result]:
 
 
 async def _compare(pair: Pair, lower_w: float, higher_w: float) -> Result:
-    seen = ""
+    seen, against = "", 0
     for _ in range(ROUNDS):
         ratio, seen = await _one_step(pair, lower_w, higher_w)
         if ratio is not None and ENOUGH <= ratio <= TOO_MUCH:
             return _result(pair, Verdict.PASSED, seen, ratio=ratio)
-        if ratio is not None and -TOO_MUCH <= ratio <= -ENOUGH:
+        against += ratio is not None and -TOO_MUCH <= ratio <= -ENOUGH
+        if ratio is not None and against >= SURE:
             advice = "the meter (or the battery) counts the wrong way round: turn its current transformers, or its sign"
             return _result(pair, Verdict.FAILED, seen, advice, ratio)
     advice = "the meter does not see the battery, or the house is too restless: check its place, or try again later"
@@ -107,8 +112,8 @@ def _step_w(battery: Resource, start_w: float, soc_pct: float, *, charges: bool)
 async def _one_step(pair: Pair, low_w: float, high_w: float) -> tuple[float | None, str]:
     """(the meter's step over the battery's, in words): low, high, low again, so that a slow drift cancels out."""
     before = await _settled(pair, low_w, low_w)
-    during = await _settled(pair, high_w, low_w)
-    after = await _settled(pair, low_w, high_w)
+    during = await _settled(pair, high_w, low_w, before)
+    after = await _settled(pair, low_w, high_w, during)
     if before is None or during is None or after is None:
         return None, f"the battery did not follow a step of {high_w - low_w:.0f} W"
     battery_w = during[1] - (before[1] + after[1]) / 2
@@ -117,8 +122,13 @@ async def _one_step(pair: Pair, low_w: float, high_w: float) -> tuple[float | No
     return (grid_w / battery_w if abs(battery_w) > 0.2 * BATTERY_STEP_W else None), seen
 
 
-async def _settled(pair: Pair, target_w: float, from_w: float) -> tuple[float, float] | None:
-    """Mean (grid, battery) power at a setpoint, once the battery has moved there; None when it does not."""
+async def _settled(
+    pair: Pair, target_w: float, from_w: float, former: tuple[float, float] | None = None
+) -> tuple[float, float] | None:
+    """Mean (grid, battery) power at a setpoint, once the battery has moved there; None when it does not.
+
+    `former`: at the setpoint before. A late meter is waited for until it has moved from there, whichever way.
+    """
     await pair.battery_bench.write(pair.spec, target_w)
     reach_w = max((1 - MOVED_SHARE) * abs(target_w - from_w), pair.spec.effect_tolerance)
 
@@ -128,6 +138,15 @@ async def _settled(pair: Pair, target_w: float, from_w: float) -> tuple[float, f
 
     if not await eventually(pair.battery_bench, has_moved, pair.spec.effect_within_s):
         return None
+
+    async def shows() -> bool:
+        powers = await pair.powers_w()
+        if powers is None or former is None:
+            return False
+        return abs(powers[0] - former[0]) >= ENOUGH * abs(powers[1] - former[1])
+
+    if former is not None:
+        await eventually(pair.battery_bench, shows, LATE_S)
     samples: list[tuple[float, float]] = []
     for _ in range(SAMPLES):
         await asyncio.sleep(SAMPLE_EVERY_S)

@@ -120,6 +120,15 @@ def test_a_meter_mounted_the_wrong_way_round_is_found(tmp_path: Path) -> None:
     assert left_alone(house)
 
 
+@pytest.mark.parametrize(("sign", "verdict"), [(1, Verdict.PASSED), (-1, Verdict.FAILED)])
+@pytest.mark.parametrize("late_s", [3.0, 6.0, 10.0, 15.0])
+def test_a_late_meter_is_waited_for(tmp_path: Path, late_s: float, sign: int, verdict: Verdict) -> None:
+    house = toy_house()
+    house.late_s = late_s
+    house.units[METER].sign = sign
+    assert result_of(provisioned(house, tmp_path), Step.SIGN, "grid").verdict is verdict
+
+
 @pytest.mark.parametrize("drift_w", [-30.0, 30.0])
 def test_a_drifting_load_does_not_fool_the_sign_check(tmp_path: Path, drift_w: float) -> None:
     house = toy_house()
