@@ -21,7 +21,7 @@ FORGETS_S: Final = 60.0
 CALMER: Final = 0.6
 """Times as much as the load moves at the lateness that is believed: less tells another one."""
 SHOWN_W: Final = 500.0
-"""So far must batteries have moved to tell anything."""
+"""So far must batteries and cars have moved to tell anything."""
 TURNED_W: Final = 2000.0
 """And so far to tell that the meter counts backwards:"""
 RESTLESS, CALM = 1.5, 0.5
@@ -87,7 +87,7 @@ def aligned(picture: Picture, late: Lateness) -> Picture:
 
 
 def _gave_w(trail: tuple[tuple[float, float], ...], now_s: float) -> tuple[float, ...]:
-    """The batteries' power now, a second ago, and so on."""
+    """The power of batteries and cars now, a second ago, and so on."""
     powers = [watts for _, watts in trail]
     if max(powers) - min(powers) <= STILL_W:
         return (powers[-1],) * (METER_LATE_MOST_S + 1)

@@ -122,10 +122,10 @@ class Lateness:
 
     seconds: float = 0.0
     batteries: tuple[str, ...] = ()
-    trail: tuple[tuple[float, float], ...] = ()  # (monotonic s, W of all batteries) of the last seconds
+    trail: tuple[tuple[float, float], ...] = ()  # (monotonic s, W of batteries and cars) of the last seconds
     heard_at_s: float = LONG_AGO_S  # the meter's last word
-    around_w: float | None = None  # what it showed then, without cars and sun
-    gave_w: tuple[float, ...] = ()  # what the batteries had told so much earlier
+    around_w: float | None = None  # what it showed then, without the sun
+    gave_w: tuple[float, ...] = ()  # what they had told so much earlier
     shown_w: tuple[float, ...] = _NO_W  # how far that has moved lately, W
     rough_w: tuple[float, ...] = _NO_W  # how far the load has moved lately if the meter is so late, W
     turned_w: tuple[float, ...] = _NO_W  # and if it counts backwards besides

@@ -29,7 +29,7 @@ BATTERIES_W = itemgetter(2)
 def watch(site: Site, snapshot: Snapshot, meter: Meter, before: SignMemory, late: Lateness) -> SignMemory:
     """Compares what the batteries have moved in the last seconds with what the meter has, sample by sample.
 
-    Where the meter is known to be late, with what they had told so much earlier.
+    Where the meter is known to be late, with what they and the cars had told so much earlier.
     A household whose load moves as much may look like a reversed meter for one step, not for several in a row and at
     every lag. A slow run away from zero is seen once it has moved by enough to tell.
     """
