@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from cem.control import deaf as deafness
 from cem.control import words
 from cem.control.battery_choice import BatteryChoice, Surroundings, deficit_w, demand_of, own_band, shared
+from cem.control.battery_parts import in_parts
+from cem.control.picture import BatteryPicture
 from cem.control.scene import Scene
 from cem.control.spreading import CHANCE, IMPORT
-from cem.model.envelope import Envelope, Rank
+from cem.model.envelope import Band, Envelope, Rank
 from cem.model.values import replace, value
 
 
@@ -33,7 +35,8 @@ def bounded(
         if excess > 0 if edge.is_import else excess < 0:
             choices = _moved(scene, around, choices, edge, excess)
             total_w = sum([c.power_w for c in choices])
-    return _in_turns(choices, edges)
+    most_w = min([edge.power_w for edge in edges if edge.is_import])  # that of the fuse at least
+    return in_parts(scene, around, _in_turns(choices, edges), most_w)
 
 
 def _edges(scene: Scene, around: Surroundings, fixed_w: float) -> list[Edge]:
@@ -116,12 +119,32 @@ def _moved(
     feeds = any(powers[key] * left > 0 for key in edge.told)  # one that stays as it is: to go beyond would feed it
     if abs(left) > 1e-9 and left * excess_w > 0 and not edge.keeps and not feeds:
         same = [c.battery for c in free if powers[c.battery.resource.id] * left <= 0]
-        total = sum([powers[b.resource.id] for b in same]) - left
-        powers |= {key: hard[key].clamp(power) for key, power in shared(scene, total, same, hard).items()}
+        _beyond(scene, powers, -left, same, hard)
     return [
         choice if powers[choice.battery.resource.id] == choice.power_w else _bound(scene, choice, powers, edge)
         for choice in choices
     ]
+
+
+def _beyond(
+    scene: Scene, powers: dict[str, float], more_w: float, same: Sequence[BatteryPicture], hard: Mapping[str, Band]
+) -> None:
+    """Adds `more_w` (charging positive) to the powers: who moves that way already comes first, so that nobody has to
+    make room for another who is idle."""
+    for moving in (True, False):
+        group = [b for b in same if (powers[b.resource.id] != 0.0) is moving]
+        rooms = {b.resource.id: _room(hard[b.resource.id], powers[b.resource.id]) for b in group}
+        for key, part_w in shared(scene, more_w, group, rooms).items():
+            power_w = hard[key].clamp(powers[key] + part_w)
+            more_w -= power_w - powers[key]
+            powers[key] = power_w
+        if abs(more_w) <= 1e-9:
+            return
+
+
+def _room(band: Band, power_w: float) -> Band:
+    """What a battery may do beyond a power of its own."""
+    return replace(band, min_w=min(0.0, band.min_w - power_w), max_w=max(0.0, band.max_w - power_w))
 
 
 def _in_turns(choices: list[BatteryChoice], edges: Sequence[Edge]) -> list[BatteryChoice]:

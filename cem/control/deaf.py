@@ -15,16 +15,20 @@ from cem.model.tick import Inputs
 STORES = frozenset({WriteState.NOT_EFFECTIVE, WriteState.CONTESTED})
 CONSUMERS = STORES | {WriteState.REFUSED, WriteState.BLOCKED}
 """Of a consumer also what was refused: a battery that refuses has its own timer, a charger goes on as it is. Until
-that has run out, consumers have no more than a battery leaves them that goes on as it is, too."""
+that has run out, consumers have no more than a battery leaves them that goes on as it is, too, and so have other
+batteries that follow."""
 
 
 def stores(scene: Scene) -> frozenset[str]:
-    """The batteries that do not follow, or that nobody can steer."""
+    """The batteries that do not follow, or that nobody can steer; one that refuses, where others make up for it."""
     return scene.once(_stores)
 
 
 def _stores(scene: Scene) -> frozenset[str]:
-    return unsteered(scene.site) | {o.resource_id for o in scene.inputs.outcomes if o.state in STORES}
+    astray = unsteered(scene.site) | {o.resource_id for o in scene.inputs.outcomes if o.state in STORES}
+    refusing = unmoved(scene) - astray
+    others = refusing and any(b.resource.id not in astray | refusing for b in scene.picture.batteries)
+    return astray | refusing if others else astray
 
 
 def unmoved(scene: Scene) -> frozenset[str]:

@@ -49,7 +49,7 @@ def choose(
     """
     picture = scene.picture
     pvs = [pv for pv in picture.pvs if Control.PV_LIMIT_W in pv.resource.controls]
-    least_w, by = _least(scene)
+    least_w, by = least(scene)
     if by is None:
         free = [PvChoice(pv, None, Rank.PLAN, "rule", "generates what the sun gives") for pv in pvs]
         return [_own(scene, choice) for choice in free]
@@ -65,7 +65,7 @@ def choose(
         # nobody sees what a bound roof could give: it opens a little beyond, as long as a battery can take more of it
         margin_w -= min(_could_take_w(scene, batteries), margin_w + OPENS_W)
     allowed = max(0.0, (picture.load_w or 0.0) + picture.ev_w + taken - leaving_w - least_w - margin_w - fixed)
-    allowed = max(0.0, allowed - min(cars_w, _import_room_w(scene)))
+    allowed = max(0.0, allowed - min(cars_w, scene.import_room_w))
     allowed = max(allowed, _kept_open_w(scene, pvs, batteries, leaving_w + cars_w) - fixed)
     deaf = heedless(scene)
     followers = [pv for pv in pvs if pv.resource.id not in deaf]
@@ -106,14 +106,6 @@ def _kept_open_w(scene: Scene, pvs: Sequence[PvPicture], batteries: Sequence[Bat
     return min(sum([-pv.power_w for pv in pvs]), needed_w)
 
 
-def _import_room_w(scene: Scene) -> float:
-    """How much more may be drawn from the grid for a moment."""
-    by = scene.band.max_by
-    if scene.gone or by is None:
-        return 0.0 if scene.gone else math.inf
-    return max(0.0, scene.band.max_w - scene.margins_w[0] - (scene.picture.grid_w or 0.0))
-
-
 def _could_take_w(scene: Scene, batteries: Sequence[BatteryChoice]) -> float:
     """What the batteries that store the sun could take beyond what they are told, one that gives among them."""
     deaf = stores(scene)
@@ -121,8 +113,8 @@ def _could_take_w(scene: Scene, batteries: Sequence[BatteryChoice]) -> float:
     return sum([max(0.0, c.battery.max_charge_w - c.power_w) for c in takers])
 
 
-def _least(scene: Scene) -> tuple[float, Envelope | None]:
-    """The lowest power of the connection point that generation may bring about, and who says so; (0, None): any."""
+def least(scene: Scene) -> tuple[float, Envelope | None]:
+    """The lowest power of the connection point that generation may bring about, W, and who says so; (0, None): any."""
     least_w, by = _needed(scene)
     waiting = scene.waits.get(EXPORT)
     if waiting is not None and waiting.firm and (by is None or -waiting.limit_w > least_w):

@@ -1,5 +1,6 @@
 """Everything that the choosers of one tick look at."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from datetime import datetime
@@ -180,6 +181,21 @@ class Scene:
     @lazy
     def _between_w(self) -> float:
         return max(0.0, self.band.max_w - self.band.min_w)
+
+    @lazy
+    def import_room_w(self) -> float:
+        """How much more may be drawn from the grid for a moment; none without the grid."""
+        by = self.band.max_by
+        if self.gone or by is None:
+            return 0.0 if self.gone else math.inf
+        return max(0.0, self.band.max_w - self.margins_w[0] - (self.picture.grid_w or 0.0))
+
+    @lazy
+    def export_room_w(self) -> float:
+        """How much less may be drawn from the grid, or more be fed into it, for a moment."""
+        if self.band.min_by is None:
+            return math.inf
+        return max(0.0, (self.picture.grid_w or 0.0) - self.band.min_w - self.margins_w[1])
 
     def bound(self, by: Envelope) -> str:
         """A bound in words, with its end."""

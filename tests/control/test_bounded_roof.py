@@ -14,7 +14,21 @@ from cem.model.reading import Value
 from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Control, SgReady
 from cem.model.setpoint import Outcome, WriteState
-from support.houses import BATTERY, CAR, GRID, HEAT_PUMP, NOON, PV, house, inputs, limited, plan, snapshot, watts
+from support.houses import (
+    BATTERY,
+    CAR,
+    GRID,
+    HEAT_PUMP,
+    NOON,
+    PV,
+    SECOND_BATTERY,
+    house,
+    inputs,
+    limited,
+    plan,
+    snapshot,
+    watts,
+)
 
 NO_EXPORT = Envelope(SITE, 0.0, None, Rank.OBLIGATION, "utility", "export at most 0 W")
 PAUSED = UserRequest("1", "car", RequestKind.PAUSE, NOON + timedelta(hours=1), NOON, "owner")
@@ -126,6 +140,37 @@ def test_a_battery_takes_nothing_from_the_grid_to_run_ahead_of_a_roof_that_opens
         pv_w = max(-4800.0, -watts(decision, "pv"))
     assert pv_w == -4800.0
     assert max(bought) < 100.0
+
+
+@pytest.mark.parametrize(("most_w", "least_ticks"), [(1500.0, 2), (200.0, 10), (0.0, 30)])
+def test_between_two_limits_one_battery_hands_over_to_another_in_parts(most_w: float, least_ticks: int) -> None:
+    """The roof closes at once, and batteries follow before the next tick: until then the grid gives what one takes."""
+    site = house(GRID, PV, BATTERY, SECOND_BATTERY)
+    said = Directive(envelopes=(NO_EXPORT, replace(NO_IMPORT, max_w=most_w)))
+    stores_nothing = Intent(IntentKind.HOLD, value_per_kwh=0.01)  # and feeding in pays 0.08
+    hand_over = plan({"battery": stores_nothing, "second": Intent(IntentKind.SELF_CONSUME)})
+    sun_w = 4500.0 - min(500.0, 0.5 * most_w)
+    pv_w, battery_w, second_w = -sun_w, 4000.0, 0.0
+    memory = Memory(decided_at_s=990.0, batteries_w={"battery": battery_w, "second": second_w})
+    drawn, takes = [], []
+    for tick in range(400):
+        image = snapshot(
+            {
+                "grid": {"power_w": 500.0 + pv_w + battery_w + second_w},
+                "pv": {"power_w": pv_w},
+                "battery": {"power_w": battery_w, "soc_pct": 50.0, "max_charge_w": 5000.0},
+                "second": {"power_w": second_w, "soc_pct": 50.0, "max_charge_w": 5000.0},
+            },
+            mono_s=1000.0 + 10.0 * tick,
+        )
+        decision, memory = decide(site, inputs(image, directive=said, plan=hand_over), memory)
+        pv_w = max(-sun_w, -watts(decision, "pv"))
+        drawn.append(500.0 + pv_w + battery_w + second_w)
+        battery_w, second_w = watts(decision, "battery"), watts(decision, "second")
+        takes.append(battery_w)
+    assert max(drawn) < most_w + 50.0
+    assert takes[-1] == 0.0
+    assert sum([1 for watts_ in takes if watts_ > 0.0]) > least_ticks
 
 
 @pytest.mark.parametrize(

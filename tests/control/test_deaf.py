@@ -121,6 +121,21 @@ def test_no_battery_stores_what_another_one_gives_that_does_not_follow(*, steere
     assert watts(decision, "second") == pytest.approx(2000.0, abs=25.0)
 
 
+@pytest.mark.parametrize("state", [WriteState.REFUSED, WriteState.BLOCKED, WriteState.NOT_EFFECTIVE], ids=str)
+def test_a_battery_makes_up_for_another_that_takes_no_word(state: WriteState) -> None:
+    """200 W of what both store come from the grid, where nothing may be drawn; the fuller would go down first."""
+    batteries: dict[str, dict[str, Value]] = {
+        "battery": {"power_w": 200.0, "soc_pct": 50.0},
+        "second": {"power_w": 356.0, "soc_pct": 60.0},
+    }
+    image = snapshot({"grid": {"power_w": 200.0}, "pv": {"power_w": -856.0}, **batteries})
+    memory = Memory(decided_at_s=999.0, batteries_w={"battery": 200.0, "second": 356.0})
+    outcome = Outcome("second", Control.BATTERY_SETPOINT_W, state, 356.0, 990.0)
+    asked = replace(inputs(image, directive=limited(0.0)), outcomes=(outcome,))
+    decision, _ = decide(house(GRID, PV, BATTERY, SECOND_BATTERY), asked, memory)
+    assert watts(decision, "battery") == 0.0
+
+
 def test_the_headline_of_a_battery_that_takes_nothing_is_a_sentence() -> None:
     cold: dict[str, Value] = {"power_w": 0.0, "soc_pct": 50.0, "max_charge_w": 0.0, "max_discharge_w": 5000.0}
     image = snapshot({"grid": {"power_w": -3000.0}, "battery": cold})
