@@ -35,6 +35,7 @@ class Surroundings:
     fuse_by: Envelope
     rooms_w: Mapping[str, tuple[float, Envelope]]  # what circuits and its phases of the main fuse leave to a battery
     leaving_w: float = 0.0  # of what cars draw now: what they are about to leave, as they were told
+    eased_w: float = 0.0  # what loads that are asked for less from this tick on may leave at once, or not
     begins_w: float = 0.0  # what loads begin to draw with this tick, under an import limit
     at_once_w: float = 0.0  # of what is kept free for cars: theirs that do not wait by chance after an event
 

@@ -56,6 +56,9 @@ def _edges(scene: Scene, around: Surroundings, fixed_w: float) -> list[Edge]:
         left_w = scene.band.min_w + scene.margins_w[1] - house_w - around.ev_w
         # what a car is about to leave no battery gives: it would flow out when the car has stopped
         least_w = max(left_w, min(0.0, left_w + around.leaving_w))
+        if around.eased_w > 0.0 and least_w < 0.0:  # nor what a heat pump may leave, as far as the grid may give it
+            may_w = min(0.0, least_w + around.eased_w, least_w + scene.import_room_w)
+            least_w = max(least_w, may_w)
         if around.begins_w > 0.0:  # what flows out now is not stored as well where a load begins to take it
             room_w = scene.band.max_w - scene.margins_w[0] - house_w - around.ev_w - around.begins_w
             least_w = max(least_w - around.begins_w, min(least_w, room_w))

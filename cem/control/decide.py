@@ -217,7 +217,8 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     begins_w = switched.begins_w(scene, relays, switch_memories)
     around = _surroundings(scene, left, points, relays, switch_memories, begins_w)
     stores = batteries.choose(scene, around, last_w)
-    roofs = panels.choose(scene, stores, switched.leaving_w(scene, relays) - begins_w, around.leaving_w)
+    leaving_w = switched.leaving_w(scene, relays) - begins_w
+    roofs = panels.choose(scene, stores, leaving_w, around.leaving_w + around.eased_w)
     setpoints = made(scene, left, points, relays, stores, roofs)
     now = mode(scene)
     load_w = scene.picture.load_w
@@ -294,6 +295,7 @@ def _surroundings(
         fuse_by=fuse_by,
         rooms_w=battery_rooms.rooms(scene, left),
         leaving_w=leaving_w,
+        eased_w=switched.eased_w(scene, relays),
         begins_w=begins_w + waiting_w,
         at_once_w=at_once_w,
     )

@@ -39,10 +39,10 @@ class PvChoice:
 
 
 def choose(
-    scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 0.0, cars_w: float = 0.0
+    scene: Scene, batteries: Sequence[BatteryChoice], leaving_w: float = 0.0, soon_w: float = 0.0
 ) -> list[PvChoice]:
     """One choice per PV system that can be limited. `leaving_w` is drawn now and will not be after this tick, and
-    `cars_w` will not be in some seconds: until then it may have to come from the grid.
+    `soon_w` will or may not be in some seconds: until then it may have to come from the grid.
 
     While an export limit is in force the bound is always sent, so that a cloud that passes does not overshoot; one that
     is far from what the roof gives, in coarse steps.
@@ -65,8 +65,8 @@ def choose(
         # nobody sees what a bound roof could give: it opens a little beyond, as long as a battery can take more of it
         margin_w -= min(_could_take_w(scene, batteries), margin_w + OPENS_W)
     allowed = max(0.0, (picture.load_w or 0.0) + picture.ev_w + taken - leaving_w - least_w - margin_w - fixed)
-    allowed = max(0.0, allowed - min(cars_w, scene.import_room_w))
-    allowed = max(allowed, _kept_open_w(scene, pvs, batteries, leaving_w + cars_w) - fixed)
+    allowed = max(0.0, allowed - min(soon_w, scene.import_room_w))
+    allowed = max(allowed, _kept_open_w(scene, pvs, batteries, leaving_w + soon_w) - fixed)
     deaf = heedless(scene)
     followers = [pv for pv in pvs if pv.resource.id not in deaf]
     parts = {}

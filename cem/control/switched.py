@@ -376,6 +376,17 @@ def leaving_w(scene: Scene, found: Iterable[SwitchedChoice]) -> float:
     return leaving
 
 
+def eased_w(scene: Scene, found: Iterable[SwitchedChoice]) -> float:
+    """What heat pumps draw that are asked for less from this tick on: their own thermostats may stop them at once."""
+    memories, eased = scene.once(_memories), 0.0
+    for choice in found:
+        state = memories[choice.switched.resource.id].state
+        less = choice.control is Control.HEAT_PUMP_SG_READY and choice.value is not None and choice.value < state
+        if less and state != SgReady.FORCED:  # that one is about to leave, see above
+            eased += max(0.0, choice.switched.power_w or 0.0)
+    return eased
+
+
 def _remembered(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, state: int) -> SwitchMemory:
     """What was locked today, and when it was switched: leaving alone what stands still is no switching."""
     day, last_s = _today(scene), scene.memory.decided_at_s

@@ -121,6 +121,36 @@ def test_a_roof_is_closed_with_the_word_that_stops_a_car_where_the_grid_may_give
     assert watts(decision, "pv") == pytest.approx(roof_w, abs=1.0)
 
 
+@pytest.mark.parametrize(("limits", "roof_w"), [((), 450.0), ((1000.0,), 1500.0), ((0.0,), 2500.0)])
+def test_a_roof_closes_with_the_word_that_eases_a_heat_pump_where_the_grid_may_give_meanwhile(
+    limits: tuple[float, ...], roof_w: float
+) -> None:
+    """The pump takes 2 kW of sun and is asked for no more than it needs: its own thermostat may stop it in a moment."""
+    pump: dict[str, Value] = {"power_w": 2000.0, "state": "recommended"}
+    image = snapshot({"grid": {"power_w": 0.0}, "pv": {"power_w": -2500.0}, "heat_pump": pump})
+    memory = Memory(decided_at_s=999.0, switches={"heat_pump": SwitchMemory(SgReady.RECOMMENDED, switched_at_s=0.0)})
+    said = Directive(envelopes=(NO_EXPORT, *[replace(NO_IMPORT, max_w=most_w) for most_w in limits]))
+    needs_no_more = plan({"heat_pump": Intent(IntentKind.HOLD)})
+    decision, _ = decide(house(GRID, PV, HEAT_PUMP), inputs(image, directive=said, plan=needs_no_more), memory)
+    assert watts(decision, "heat_pump") == SgReady.NORMAL
+    assert watts(decision, "pv") == pytest.approx(roof_w, abs=50.0)
+
+
+@pytest.mark.parametrize(("most_w", "told_w"), [(9000.0, 0.0), (1000.0, -1050.0)])
+def test_no_battery_gives_under_an_export_limit_what_an_eased_heat_pump_may_leave_in_a_moment(
+    most_w: float, told_w: float
+) -> None:
+    pump: dict[str, Value] = {"power_w": 2000.0, "state": "recommended"}
+    battery: dict[str, Value] = {"power_w": -2000.0, "soc_pct": 50.0}
+    image = snapshot({"grid": {"power_w": 0.0}, "pv": {"power_w": 0.0}, "heat_pump": pump, "battery": battery})
+    used = {"heat_pump": SwitchMemory(SgReady.RECOMMENDED, switched_at_s=0.0)}
+    memory = Memory(decided_at_s=999.0, batteries_w={"battery": -2000.0}, switches=used)
+    said = Directive(envelopes=(NO_EXPORT, replace(NO_IMPORT, max_w=most_w)))
+    given = inputs(image, directive=said, plan=plan({"heat_pump": Intent(IntentKind.HOLD)}))
+    decision, _ = decide(house(GRID, PV, BATTERY, HEAT_PUMP), given, memory)
+    assert watts(decision, "battery") == pytest.approx(told_w, abs=50.0)
+
+
 def test_a_battery_takes_nothing_from_the_grid_to_run_ahead_of_a_roof_that_opens_with_it() -> None:
     """4.8 kW of sun, bounded to 2.5: what the roof gives more by our own word is no trend to keep room for."""
     site, said = house(GRID, PV, BATTERY), Directive(envelopes=(NO_EXPORT,))
