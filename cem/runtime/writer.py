@@ -318,7 +318,8 @@ class Writer:
                 continue
             value, taken_at_s = measured.get((spec.resource_id, spec.effect_point), (None, 0.0))
             held.present, effect = value, held.effect
-            looked_at = held.setpoint is None or held.setpoint.watched
+            # a device that did not get its last word is not blamed for what it does meanwhile
+            looked_at = (held.setpoint is None or held.setpoint.watched) and held.state not in HELD_UP
             if value is None or held.written is None or now.mono_s < held.quiet_until_s or not looked_at:
                 effect.unseen(now.mono_s, forget=not looked_at)
             elif effect.shows(spec, value, taken_at_s, now.mono_s):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from cem.driver import ControlSpec, Identity, Reading, Storage
 from cem.io.state_store import SqliteStateStore
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.envelope import Rank
+from cem.model.errors import Refused
 from cem.model.resource import Control
 from cem.model.setpoint import Setpoint, WriteState
 from cem.runtime.board import Board
@@ -118,6 +119,48 @@ def test_who_is_measured_seldom_is_found_out_half_a_minute_after_the_word(tmp_pa
         outcome = next(iter(board.outcomes()))
         assert outcome.state is WriteState.NOT_EFFECTIVE
         assert outcome.at_s - began_s == pytest.approx(15.0 + 30.0, abs=1.0)
+        await disk.close()
+
+    run_virtual(main, NOON)
+
+
+@dataclass
+class Refusing(Late):
+    """One that takes its word from time to time only, and goes back to 1 kW by its own timer when it was told none."""
+
+    refuses: bool = False
+
+    def controls(self) -> Sequence[ControlSpec]:
+        return [replace(_spec(SETPOINT), refresh_s=BEAT_S)]
+
+    async def write(self, resource_id: str, control: Control, value: float) -> float:
+        if self.refuses:
+            raise Refused("not now")
+        return await super().write(resource_id, control, value)
+
+
+def test_who_refused_its_word_is_not_blamed_for_its_own_doings_and_is_asked_again_as_soon(tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        store, board, disk = Refusing(), Board(), SqliteStateStore(tmp_path / "state.db", clock)
+        writer = Writer(store, board, disk, clock, read_only=False)
+        await writer.opened(store.controls())
+        states: list[WriteState] = []
+        written_at: list[int] = []
+        for second in range(300):
+            now_s = clock.now().mono_s
+            store.refuses = 20 <= second < 200
+            power_w = 1000.0 if store.refuses and second > 50 else store.told[-1]
+            writer.observe([Reading("battery", "power_w", power_w, now_s)])
+            writer.post([Setpoint("battery", SETPOINT, 0.0, 30.0, Rank.PLAN, "test", "because")], now_s)
+            told = len(store.told)
+            await writer.write_due()
+            states += [outcome.state for outcome in board.outcomes()]
+            written_at += [second] * (len(store.told) - told)
+            await asyncio.sleep(1.0)
+        assert WriteState.REFUSED in states
+        assert WriteState.NOT_EFFECTIVE not in states
+        assert min(second for second in written_at if second >= 200) <= 230
+        assert states[-1] is WriteState.EFFECTIVE
         await disk.close()
 
     run_virtual(main, NOON)
