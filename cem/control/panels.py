@@ -22,6 +22,8 @@ OPENS_W = 30.0
 RISES_SHARE = 0.1
 """Of its rating: so far above what it gives a roof is left that has less sun than another, in one tick."""
 
+LOOKS_W = 10.0
+"""So far above what it gives a roof is left at least, while another uses the rest of its part: less than what opens."""
 
 STEP_SHARE = 0.05
 """Of its rating: the steps in which a bound is told that is far from what the roof gives."""
@@ -75,7 +77,7 @@ def choose(
         # one that does not follow is told its fair share all the same, while the others have what it leaves
         parts = _shares(allowed, pvs)
         left = max(0.0, allowed + sum([pv.power_w for pv in pvs if pv not in followers]))
-    parts |= _parted(left, followers)
+    parts |= parted(left, followers)
     choices = []
     for pv in pvs:
         limit_w = min(parts[pv.resource.id], pv.resource.ratings.max_generation_w or float("inf"))
@@ -148,7 +150,7 @@ def _own(scene: Scene, choice: PvChoice) -> PvChoice:
     return replace(choice, limit_w=most_w, rank=by.rank, source=by.source, reason=reason)
 
 
-def _parted(room_w: float, pvs: Sequence[PvPicture]) -> dict[str, float]:
+def parted(room_w: float, pvs: Sequence[PvPicture]) -> dict[str, float]:
     """What each may give of what all may, by their ratings: what the sun does not give one is the others'.
 
     One that gives less than its part keeps a little above what it gives, so that it rises with its sun step by step.
@@ -160,11 +162,22 @@ def _parted(room_w: float, pvs: Sequence[PvPicture]) -> dict[str, float]:
         keeps = {pv.resource.id: -pv.power_w + RISES_SHARE * _rating(pv) for pv in open_}
         short = [pv for pv in open_ if keeps[pv.resource.id] < shares[pv.resource.id]]
         if not short or len(short) == len(open_):
-            return parts | shares
+            return _used(parts | shares, pvs)
         parts |= {pv.resource.id: keeps[pv.resource.id] for pv in short}
         left_w -= sum([keeps[pv.resource.id] for pv in short])
         open_ = [pv for pv in open_ if pv not in short]
     return parts
+
+
+def _used(parts: dict[str, float], pvs: Sequence[PvPicture]) -> dict[str, float]:
+    """The same as a whole; but none is closed for what another does not give, beyond a step in which that may rise."""
+    lacks = {pv.resource.id: max(0.0, -pv.power_w - parts[pv.resource.id]) for pv in pvs}
+    spare = {pv.resource.id: max(0.0, parts[pv.resource.id] + pv.power_w - LOOKS_W) for pv in pvs}
+    moved_w = min(sum(lacks.values()), sum(spare.values()))
+    if moved_w <= 0.0:
+        return parts
+    most_w, least_w = sum(spare.values()), sum(lacks.values())
+    return {key: part - moved_w * (spare[key] / most_w - lacks[key] / least_w) for key, part in parts.items()}
 
 
 def _shares(room_w: float, among: Sequence[PvPicture]) -> dict[str, float]:

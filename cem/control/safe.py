@@ -1,7 +1,10 @@
 """What holds while the meter is stale: less, never more, until it answers again."""
 
+import math
+
 from cem.control import charger_state
 from cem.control.deaf import unsteered
+from cem.control.panels import parted
 from cem.control.picture import ChargerPicture
 from cem.control.scene import Scene
 from cem.control.tuning import EV_DRAWS_W, LEASE_S, METER_LOST_STOP_S, START_S
@@ -20,7 +23,8 @@ def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
     """Batteries idle; cars at their smallest current, then off; PV within the export limit by itself.
 
     A roof needs its time to close: until then a battery that takes goes on taking what the roofs still give beyond the
-    limit, a fifth less with each tick: the roof behind a hybrid inverter closes no sooner than its battery does.
+    limit, a fifth less with each tick: the roof behind a hybrid inverter closes no sooner than its battery does. Under
+    an import limit no roof closes sooner than that, or what house and battery still take would come from the grid.
 
     Under an import limit nobody knows what the house leaves for a car: it is paused at once, unless the limit
     guarantees it its smallest current, and one that comes does not begin. In the first seconds of a run, before the
@@ -30,24 +34,21 @@ def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
     if starts(scene, lost_for_s):
         return ()
     may_go_on = None if import_limit(scene) is None else guaranteed(scene)
-    setpoints = _stores(scene, lost_for_s)
-    setpoints += [
+    stores = _stores(scene, lost_for_s)
+    setpoints = stores + [
         _charger(scene, c, lost_for_s, fits=may_go_on is None or c.resource.id in may_go_on)
         for c in scene.picture.chargers
         if c.plugged or may_go_on is not None
     ]
     if _export_limited(scene):
         pvs = [pv for pv in scene.picture.pvs if Control.PV_LIMIT_W in pv.resource.controls]
-        share = max(0.0, -scene.band.min_w) / max(1, len(pvs))
-        setpoints += [
-            _safe(
-                pv.resource.id,
-                Control.PV_LIMIT_W,
-                round(min(share, pv.resource.ratings.max_generation_w or share)),
-                "at most the export limit",
-            )
-            for pv in pvs
-        ]
+        taken_w = sum([max(0.0, setpoint.value or 0.0) for setpoint in stores])
+        stays_w = taken_w + _house_w(scene) if taken_w > 0.0 and import_limit(scene) is not None else 0.0
+        parts = parted(max(0.0, -scene.band.min_w) + stays_w, pvs)
+        what = "at most the export limit and what house and batteries take" if stays_w else "at most the export limit"
+        for pv in pvs:
+            most_w = min(parts[pv.resource.id], pv.resource.ratings.max_generation_w or math.inf)
+            setpoints.append(_safe(pv.resource.id, Control.PV_LIMIT_W, round(most_w), what))
     return tuple(setpoints)
 
 
@@ -60,7 +61,7 @@ def _stores(scene: Scene, lost_for_s: float) -> list[Setpoint]:
     """The batteries' set points: each as little as it may, the first ones the rest of the sun."""
     sun_w = 0.0
     if _export_limited(scene) and not scene.islanded and lost_for_s < METER_LOST_STOP_S:
-        sun_w = max(0.0, scene.band.min_w - sum([pv.power_w for pv in scene.picture.pvs]))
+        sun_w = max(0.0, scene.band.min_w - sum([pv.power_w for pv in scene.picture.pvs]) - _house_w(scene))
     setpoints = []
     for battery in scene.picture.batteries:
         key = battery.resource.id
@@ -72,6 +73,13 @@ def _stores(scene: Scene, lost_for_s: float) -> list[Setpoint]:
         what = "takes what the roofs still give until they have closed" if takes_on else "idle"
         setpoints.append(_safe(key, Control.BATTERY_SETPOINT_W, round(takes_w) if takes_on else 0.0, what))
     return setpoints
+
+
+def _house_w(scene: Scene) -> float:
+    """What the house takes beside cars, as the meter told it last, where an import limit leaves it to the roofs."""
+    if import_limit(scene) is None:
+        return 0.0
+    return max(0.0, (scene.memory.house_w or 0.0) + scene.picture.switched_w)
 
 
 def starts(scene: Scene, lost_for_s: float) -> bool:

@@ -209,6 +209,7 @@ def test_between_two_limits_one_battery_hands_over_to_another_in_parts(most_w: f
         ((-2950.0, -2950.0), (2950.0, 2950.0)),  # both at their bound
         ((-4400.0, -500.0), (4400.0, 1500.0)),  # in the shade: a tenth of its rating above what it gives
         ((-2950.0, -500.0), (4000.0, 1500.0)),  # 4,400, in coarse steps until it gives nearly as much
+        ((-3600.0, -2300.0), (3590.0, 2310.0)),  # what flows may flow: none is closed for what another can't give
         ((-1000.0, -200.0), (2500.0, 2500.0)),  # too little sun for either to need its part
     ],
 )

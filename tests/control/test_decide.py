@@ -17,7 +17,7 @@ from cem.model.resource import Control, Ratings
 from cem.model.setpoint import Decision, Mode, Setpoint
 from cem.model.site import ElectricalConnection, Site
 from cem.model.tick import Inputs
-from support.houses import BATTERY, GRID, NOON, PV, house, inputs, plan, snapshot, world
+from support.houses import BATTERY, GRID, NOON, PV, house, inputs, plan, snapshot, watts, world
 
 
 def settled(site: Site, given_inputs: Inputs, ticks: int = 30) -> tuple[Decision, Memory]:
@@ -190,6 +190,25 @@ def test_with_a_stale_meter_a_battery_eases_off_while_the_roof_still_gives_more_
     assert 2300 <= told[0] <= 2500
     assert abs(told[1] - 0.8 * told[0]) <= 1.0
     assert told[2:] == [1000.0, 0.0]
+
+
+def test_with_a_stale_meter_under_both_limits_roof_and_battery_ease_off_in_step() -> None:
+    """The house takes 500 W of the sun, the battery the rest: nothing is drawn from the grid until it idles."""
+    limits = Directive(envelopes=(*export_limit(0).envelopes, *import_limit(0).envelopes))
+    site, pv_w, battery_w = house(GRID, PV, BATTERY), -3500.0, 3000.0
+    image = world(load_w=500, pv_w=pv_w, battery_w=battery_w)
+    _, memory = settled(site, inputs(image, directive=limits))
+    drawn, takes = [], []
+    for second in range(20):
+        blind = world(pv_w=pv_w, battery_w=battery_w, ages_s={"grid": 11.0}, mono_s=1031.0 + second)
+        decision, memory = decide(site, inputs(blind, directive=limits), memory)
+        battery_w, pv_w = watts(decision, "battery"), -watts(decision, "pv")
+        drawn.append(500.0 + pv_w + battery_w)
+        takes.append(battery_w)
+    assert takes[0] > 2000.0
+    assert takes == sorted(takes, reverse=True)
+    assert all(abs(watts_) <= 100.0 for watts_, takes_w in zip(drawn, takes, strict=True) if takes_w > 0.0)
+    assert (takes[-1], pv_w) == (0.0, 0.0)
 
 
 def test_with_a_stale_meter_a_battery_stands_still_where_no_limit_is_on_what_flows_out() -> None:
