@@ -133,7 +133,8 @@ def _wait(
 ) -> None:
     """What the wait leaves: never less than what consumers have already, and what the law guarantees them.
 
-    A car has what it was told: what its charger reports may be older than its offer, whether that rose or fell.
+    A car has what it was told: what its charger reports may be older than its offer, whether that rose or fell. One to
+    which this run has said nothing yet has what it takes.
     """
     waiting = scene.waits.get(IMPORT)
     room[WAIT] = math.inf
@@ -142,7 +143,7 @@ def _wait(
     have_w = sum(moved_w.values())
     for charger in scene.picture.chargers:
         memory = scene.memory.chargers.get(charger.resource.id)
-        if memory is not None:
+        if memory is not None and memory.met:
             have_w += memory.limit_a * charger.watts_per_amp - moved_w.get(charger.resource.id, 0.0)
     margin = IMPORT_MARGIN_W if waiting.firm else 0.0
     room[WAIT] = max(waiting.limit_w - margin - base_w, have_w, scene.guaranteed_w if waiting.guarantees else 0.0)

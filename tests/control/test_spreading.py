@@ -133,6 +133,20 @@ def test_the_wait_outlives_a_restart() -> None:
     assert "by chance" not in of(decision, "car").reason
 
 
+def test_a_car_that_began_while_the_gateway_was_away_goes_on_through_the_wait() -> None:
+    """Its charger was handed back when the gateway ended; it takes 10 A when that is there again, and keeps them."""
+    site = spreading(house(GRID, CAR))
+    _, memory = limited_then_free(site, 10.0)
+    assert memory.chargers["car"].limit_a == 0.0
+    later = at(620.0, Directive(), plugged(1620.0, car_w=6900.0))
+    restored = from_json(to_json(memory, at(610.0, Directive()).now), later.now)
+    decision, restored = decide(site, later, restored)
+    assert watts(decision, "car") == 10.0
+    decision, _ = decide(site, at(622.0, Directive(), plugged(1622.0, car_w=6900.0)), restored)
+    assert watts(decision, "car") == 10.0
+    assert "by chance" in of(decision, "car").reason
+
+
 def test_a_limit_that_ended_while_the_gateway_slept_is_waited_for_from_its_end() -> None:
     site = spreading(house(GRID, CAR))
     wait = delay_s(site)
