@@ -73,7 +73,8 @@ class Bumpless:
 
     The first command is what goes over the wire first after a start, whatever follows within the same second. Where no
     car is nothing flows: there a first command offers no more than before, or gives the charger back to itself, as it
-    stands whenever no car is there; and one for a car that comes later is none of a start.
+    stands whenever no car is there; and one for a car that comes later is none of a start. A charger that stands still
+    when it is told its first (F2) has had it.
     """
 
     name = "I21"
@@ -166,7 +167,8 @@ class Bumpless:
         if key not in self._first:
             return []
         if told is None:
-            if self._holds(seen, charger):  # told what it does anyway: that needed no message
+            # told what it does anyway: that needed no message; or a box that stands still was told, and shows nothing
+            if self._holds(seen, charger) or (mine and charger.resource.device_id in seen.facts.hung):
                 self._first.discard(key)
             return []
         self._first.discard(key)
