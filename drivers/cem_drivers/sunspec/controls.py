@@ -38,6 +38,10 @@ class ControlSurface(Protocol):
         """Hands it back."""
 
 
+TRIED_AGAIN_AFTER = 10
+"""So many writes after a timer was not kept it is tried again: a device may have stood still, or just started."""
+
+
 class RevertTimer:
     """A model's revert timer: armed before the first write, given back as it was found.
 
@@ -49,6 +53,7 @@ class RevertTimer:
         self._name = name
         self._found: int | None = None
         self._seconds: int | None = None  # None: not tried yet
+        self._writes = 0  # since it was tried in vain
 
     @property
     def seconds(self) -> int:
@@ -61,8 +66,9 @@ class RevertTimer:
             self._seconds = 0
 
     async def arm(self) -> None:
-        """Before the first write: sets it and reads it back."""
-        if self._seconds is None:
+        """Before the first write: sets it and reads it back. A device that stood still then is tried again."""
+        self._writes += 1
+        if self._seconds is None or (self._seconds == 0 and self._writes % TRIED_AGAIN_AFTER == 0):
             self._found = self._registers.raw(self._name) if self._registers.given(self._name) else None
             self._seconds = await self._registers.arm(self._name)
 
