@@ -430,7 +430,8 @@ def _heat_pump(
         source = {"price": scene.prices.source, "plan": "plan", "sun": "rule"}[wants or "sun"]
         now = replace(now, value=float(state), source=source, reason=said[wants or "sun"])
     locked_out = memory.state == SgReady.LOCKED and _lock_used_up(scene, memory)
-    if bounds is not None and memory.state == SgReady.FORCED:  # whose rod may start any time
+    waits = bounds is not None and bounds.source == CHANCE and stays  # who waits by chance keeps what runs
+    if bounds is not None and memory.state == SgReady.FORCED and not waits:  # whose rod may start any time
         return replace(now, rank=bounds.rank, source=bounds.source) if stays else now
     if stays and memory.state != int(now.value or 0) and not locked_out:
         words = f"stays for {HEAT_PUMP_MIN_STAY_S / 60:.0f} min in one state"

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cem.control import Memory, decide, from_json, lasting, to_json
-from cem.control.memory import SwitchMemory
+from cem.control.memory import Release, SwitchMemory
+from cem.control.spreading import IMPORT
 from cem.model.chance import share
 from cem.model.directive import Directive, GridPresence, PriceWindow
 from cem.model.envelope import SITE, Envelope, Rank
@@ -348,3 +349,17 @@ def test_a_wait_by_chance_does_not_lock_a_heat_pump_that_was_just_switched() -> 
             said[of(decision, "heat_pump").reason] = of(decision, "heat_pump").value
     assert memory.releases[0].delay_s > 10.0
     assert set(said.values()) == {float(SgReady.RECOMMENDED)}, said
+
+
+@pytest.mark.parametrize(("forced_s", "state"), [(300.0, SgReady.FORCED), (601.0, SgReady.NORMAL)])
+def test_a_wait_by_chance_leaves_a_forced_heat_pump_in_its_state_for_its_ten_minutes(
+    forced_s: float, state: SgReady
+) -> None:
+    """Forced while a kWh cost less than nothing, which is over; other prices have begun a wait meanwhile."""
+    site = spreading(house(GRID, HEAT_PUMP))
+    switches = {"heat_pump": SwitchMemory(SgReady.FORCED, 1000.0 - forced_s)}
+    wait = Release(IMPORT, 4000.0, "market", since_s=990.0, delay_s=300.0, firm=False)
+    memory = Memory(decided_at_s=999.0, switches=switches, releases=(wait,))
+    values: dict[str, dict[str, Value]] = {"grid": {"power_w": 4000.0}, "heat_pump": {"power_w": 3000.0}}
+    decision, _ = decide(site, at(0.0, Directive(), snapshot(values, mono_s=1000.0)), memory)
+    assert watts(decision, "heat_pump") == state
