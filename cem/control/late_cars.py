@@ -4,26 +4,31 @@ A charger over OCPP tells its power every ten seconds. In between, what its car 
 cover it, and the fuse would be shared as if the car took it twice.
 """
 
+from collections.abc import Collection
+
 from cem.control.memory import Memory
 from cem.control.picture import ChargerPicture, Picture
 from cem.control.steady import SAME_SHARE, SAME_W
 from cem.control.tuning import EV_DRAWS_W
+from cem.control.wishes import most_a
 from cem.model.values import replace
 
 
-def supposed(picture: Picture, memory: Memory, now_s: float) -> Picture:
+def supposed(picture: Picture, memory: Memory, now_s: float, unheeding: Collection[str] = ()) -> Picture:
     """The picture with what the load has changed by given to the cars that are just following a new offer.
 
     No further than the offer: what exceeds it is load, as is all that happens while no car has anything to follow,
-    but for a car without which the house would give: that one has ended, or was unplugged.
+    but for a car without which the house would give: that one has ended, or was unplugged. A car at a charger that
+    takes no word (`unheeding`) may begin at any time, with all that this offers by itself.
     """
     if picture.load_w is None or memory.house_w is None or not any(c.late for c in picture.chargers):
         return picture
     change_w = picture.load_w - picture.switched_w - memory.house_w
     chargers, taken_w = [], 0.0
     for charger in picture.chargers:
-        due_w = _due_w(charger, memory, now_s)
-        if not due_w and _has_ended(charger, memory.house_w, change_w - taken_w):
+        deaf = charger.resource.id in unheeding
+        due_w = _own_w(charger) if deaf else _due_w(charger, memory, now_s)
+        if (deaf or not due_w) and _has_ended(charger, memory.house_w, change_w - taken_w):
             due_w = -charger.power_w
         took_w = min(max(change_w - taken_w, min(0.0, due_w)), max(0.0, due_w))
         chargers.append(replace(charger, power_w=charger.power_w + took_w) if took_w else charger)
@@ -31,6 +36,14 @@ def supposed(picture: Picture, memory: Memory, now_s: float) -> Picture:
     if not taken_w:
         return picture
     return replace(picture, load_w=picture.load_w - taken_w, chargers=tuple(chargers))
+
+
+def _own_w(charger: ChargerPicture) -> float:
+    """What its car may take more than it was measured to, where its charger does as it likes."""
+    if not charger.late or not charger.plugged:
+        return 0.0
+    offers_a = most_a(charger) if charger.offers_a is None else charger.offers_a
+    return max(0.0, offers_a * charger.watts_per_amp - charger.power_w)
 
 
 def _has_ended(charger: ChargerPicture, house_w: float, change_w: float) -> bool:

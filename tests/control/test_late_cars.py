@@ -10,7 +10,9 @@ from cem.control.trend import Trend
 from cem.model.directive import Directive
 from cem.model.envelope import SITE as SITE_ID
 from cem.model.envelope import Envelope, Rank
-from cem.model.reading import Snapshot, Value
+from cem.model.reading import Reading, Snapshot, Value
+from cem.model.resource import Control
+from cem.model.setpoint import Outcome, WriteState
 from support.houses import BATTERY, CAR, GRID, house, inputs, snapshot, watts
 
 SITE = house(GRID, BATTERY, CAR)
@@ -55,6 +57,22 @@ def test_what_the_meter_shows_of_a_car_that_follows_its_offer_is_no_load(
     assert memory.load_w == pytest.approx(load_w, abs=1.0)
     if load_w == 500.0:
         assert watts(decision, "battery") == -500.0
+
+
+@pytest.mark.parametrize(
+    ("state", "holds_a", "load_w"), [(WriteState.EFFECTIVE, 16.0, 6020.0), (WriteState.REFUSED, 16.0, 500.0)], ids=str
+)
+def test_what_the_meter_shows_of_a_car_at_a_charger_that_takes_no_word_is_no_load(
+    state: WriteState, holds_a: float, load_w: float
+) -> None:
+    """It was told 8 A and still offers 16; its car has woken since it was last read, and takes them all."""
+    image = told(11040.0, 0.0, "B", 5.0)
+    car = {**image.readings["car"], "limit_a": Reading("car", "limit_a", holds_a, image.mono_s - 5.0)}
+    image = replace(image, readings={**image.readings, "car": car})
+    outcome = Outcome("car", Control.EV_LIMIT_A, state, 8.0, 990.0)
+    decision, memory = decide(SITE, replace(inputs(image), outcomes=(outcome,)), following(8.0, 995.0))
+    assert memory.load_w == pytest.approx(load_w, abs=1.0)
+    assert (watts(decision, "battery") == -500.0) is (load_w == 500.0)
 
 
 def test_a_full_car_does_not_keep_the_battery_from_the_house() -> None:
