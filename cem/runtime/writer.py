@@ -56,6 +56,7 @@ class _Held:
     budget_day: str = ""
     first: bool = True  # it has taken nothing since it was opened: the first command makes no bump
     present: float | None = None  # what was measured last where the effect must show
+    since_s: float = float("-inf")  # and since when it has been measured so
     abandoned: bool = False  # written without effect: to be handed back
     told: str = field(default="", repr=False)
 
@@ -317,6 +318,8 @@ class Writer:
             if spec.effect_point is None:
                 continue
             value, taken_at_s = measured.get((spec.resource_id, spec.effect_point), (None, 0.0))
+            if value is not None and value != held.present:
+                self._moves(held, now)
             held.present, effect = value, held.effect
             # a device that did not get its last word is not blamed for what it does meanwhile
             looked_at = (held.setpoint is None or held.setpoint.watched) and held.state not in HELD_UP
@@ -327,6 +330,13 @@ class Writer:
                     self._tell(held, WriteState.EFFECTIVE, held.written, now, held.less)
             elif effect.short_for_s(now.mono_s) > spec.effect_within_s:
                 self._ineffective(held, value, now)
+
+    @staticmethod
+    def _moves(held: _Held, now: Instant) -> None:
+        """What stood still when it did not follow, and shows another value now, has come to life: it is tried again."""
+        stood_s, held.since_s = now.mono_s - held.since_s, now.mono_s
+        if held.state is WriteState.NOT_EFFECTIVE and stood_s >= held.spec.effect_within_s:
+            held.quiet_until_s = now.mono_s
 
     def _ineffective(self, held: _Held, value: float, now: Instant) -> None:
         detail = (

@@ -164,3 +164,23 @@ def test_who_refused_its_word_is_not_blamed_for_its_own_doings_and_is_asked_agai
         await disk.close()
 
     run_virtual(main, NOON)
+
+
+def test_what_stood_still_and_moves_again_is_tried_at_once(tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        store, board, disk = Late(deaf=True), Board(), SqliteStateStore(tmp_path / "state.db", clock)
+        writer = Writer(store, board, disk, clock, read_only=False)
+        await writer.opened(store.controls())
+        written_at: list[int] = []
+        for second in range(200):
+            now_s = clock.now().mono_s
+            writer.observe([Reading("battery", "power_w", 0.0 if second < 150 else 70.0 + second, now_s)])
+            writer.post([Setpoint("battery", SETPOINT, 2000.0, 30.0, Rank.PLAN, "test", "because")], now_s)
+            told = len(store.told)
+            await writer.write_due()
+            written_at += [second] * (2000.0 in store.told[told:])
+            await asyncio.sleep(1.0)
+        assert written_at[1:] == [150]
+        await disk.close()
+
+    run_virtual(main, NOON)
