@@ -182,7 +182,7 @@ def test_with_a_stale_meter_a_battery_eases_off_while_the_roof_still_gives_more_
     _, memory = settled(house(), given_inputs)
     told = []
     for second, sun_w in enumerate((3500.0, 3500.0, 1000.0, 50.0)):
-        mono_s = given_inputs.now.mono_s + 31.0 + second
+        mono_s = given_inputs.now.mono_s + 1.0 + second
         blind = world(battery_w=3000, pv_w=-sun_w, ages_s={"grid": 11.0}, mono_s=mono_s)
         decision, memory = decide(house(), inputs(blind, directive=export_limit(0)), memory)
         assert of(decision, "pv").value == 0
@@ -200,7 +200,7 @@ def test_with_a_stale_meter_under_both_limits_roof_and_battery_ease_off_in_step(
     _, memory = settled(site, inputs(image, directive=limits))
     drawn, takes = [], []
     for second in range(20):
-        blind = world(pv_w=pv_w, battery_w=battery_w, ages_s={"grid": 11.0}, mono_s=1031.0 + second)
+        blind = world(pv_w=pv_w, battery_w=battery_w, ages_s={"grid": 11.0}, mono_s=1001.0 + second)
         decision, memory = decide(site, inputs(blind, directive=limits), memory)
         battery_w, pv_w = watts(decision, "battery"), -watts(decision, "pv")
         drawn.append(500.0 + pv_w + battery_w)
