@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from cem.control import charger_state, phases
 from cem.control.car_wishes import wish
+from cem.control.deaf import heedless
 from cem.control.fold import fold
 from cem.control.island import AFTER_OUTAGE, returning
 from cem.control.limits import ASKED as GRID_ASKS
@@ -72,7 +73,8 @@ def seen(scene: Scene) -> dict[str, ChargerMemory]:
 
 def _observed(scene: Scene, charger: ChargerPicture) -> ChargerMemory:
     before = scene.memory.chargers.get(charger.resource.id)
-    return charger_state.observed(charger, before, scene.now_s, scene.follows_in_s)
+    memory = charger_state.observed(charger, before, scene.now_s, scene.follows_in_s)
+    return replace(memory, deaf_at_s=scene.now_s) if charger.resource.id in heedless(scene) else memory
 
 
 def _candidate(scene: Scene, charger: ChargerPicture, limits: Limits) -> Candidate:

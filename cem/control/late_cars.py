@@ -63,7 +63,8 @@ def _due_w(charger: ChargerPicture, memory: Memory, now_s: float) -> float:
     # its measurement has followed the last word; a contactor that was open by then stays so, a closed one that gives
     # nothing may give any time
     measured_at_s = now_s - charger.age_s
-    followed = measured_at_s - max(known.offered_at_s, known.switched_at_s) >= known.follows_in_s
+    told_at_s = max(known.offered_at_s, known.switched_at_s, known.deaf_at_s)
+    followed = measured_at_s - told_at_s >= known.follows_in_s
     if followed and (draws or not charger.closed):
         return 0.0
     may_draw = charger.closed or (charger.plugged and not draws)

@@ -38,6 +38,7 @@ class ChargerMemory:
     draws_phases: int | None = None  # on so many the car was seen to draw
     closed: bool = False  # current could flow when it was last read: the contactor is closed
     follows_in_s: float = EV_FOLLOW_S  # its car is seen to follow a new offer after so long
+    deaf_at_s: float = LONG_AGO_S  # its charger last did not take, or not heed, what it was told
     met: bool = True  # it was read in this run; what a former run left may have changed since
 
 

@@ -75,6 +75,17 @@ def test_what_the_meter_shows_of_a_car_at_a_charger_that_takes_no_word_is_no_loa
     assert (watts(decision, "battery") == -500.0) is (load_w == 500.0)
 
 
+@pytest.mark.parametrize(("refused_s", "load_w"), [(100.0, 500.0 - 6900.0), (990.0, 500.0)])
+def test_a_car_follows_from_the_moment_at_which_its_charger_takes_its_word_again(
+    refused_s: float, load_w: float
+) -> None:
+    """It was told 6 A long ago; its charger refused that until a moment ago, and the car has gone down since."""
+    memory = following(6.0, 100.0)
+    memory = replace(memory, chargers={"car": replace(memory.chargers["car"], deaf_at_s=refused_s, drew=True)})
+    _, after = decide(SITE, inputs(told(4140.0, 11040.0, "C", 5.0)), memory)
+    assert after.load_w == pytest.approx(load_w, abs=1.0)
+
+
 def test_a_full_car_does_not_keep_the_battery_from_the_house() -> None:
     """2 kW more than before, the charger last read 25 s ago: a kettle, since the car has wanted nothing for long."""
     memory = following(16.0, 100.0)
