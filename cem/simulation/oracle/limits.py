@@ -7,7 +7,7 @@ from cem.model.setpoint import WriteState
 from cem.model.site import Site
 from cem.simulation.oracle.electrical import IDLE_W, guaranteed_w
 from cem.simulation.oracle.excuses import Breaches, Excuse
-from cem.simulation.oracle.facts import LOCKED, BatteryFact, ChargerFact
+from cem.simulation.oracle.facts import LOCKED, BatteryFact, ChargerFact, SwitchedFact
 from cem.simulation.oracle.jumps import JUMP_W, Jumps
 from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, Window
 
@@ -277,7 +277,10 @@ class ImportLimit(_SiteLimit):
         given_up = seen.ineffective
         follow_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
         taken_w = 0.0
-        parts: tuple[ChargerFact | BatteryFact, ...] = (*seen.facts.chargers, *seen.facts.batteries)
+        facts = seen.facts
+        parts: tuple[ChargerFact | BatteryFact | SwitchedFact, ...] = (
+            *facts.chargers, *facts.batteries, *facts.switched,
+        )  # fmt: skip
         for part in parts:
             key = part.resource.id
             if not part.obeys:
