@@ -39,22 +39,30 @@ def choose(scene: Scene, around: Surroundings, last_w: dict[str, float]) -> list
     told = frozenset([key for key, follows in regimes.items() if follows.rank < Rank.PLAN])
     choices = bounded(scene, around, choices, told, fixed_w)
     if deaf:
-        choices = _with_deaf(scene, choices, bands, deaf - deafness.unsteered(scene.site))
+        choices = _with_deaf(scene, choices, bands, deaf - deafness.unsteered(scene.site), last_w)
     for choice in choices:
         last_w[choice.battery.resource.id] = choice.power_w
     return choices
 
 
 def _with_deaf(
-    scene: Scene, choices: Sequence[BatteryChoice], bands: Mapping[str, Band], deaf: frozenset[str]
+    scene: Scene,
+    choices: Sequence[BatteryChoice],
+    bands: Mapping[str, Band],
+    deaf: frozenset[str],
+    last_w: Mapping[str, float],
 ) -> list[BatteryChoice]:
-    """Beside the choices those that do not follow, each in the site's order."""
+    """Beside the choices those that do not follow, each in the site's order; one that is silent goes on as it was."""
     reason = "does not follow: the house is run without it, and it is tried again"
+    silent = deafness.silent(scene)
     by_id = {choice.battery.resource.id: choice for choice in choices}
     for battery in scene.picture.batteries:
         if battery.resource.id in deaf:
-            idle_w = bands[battery.resource.id].clamp(0.0)
-            by_id[battery.resource.id] = BatteryChoice(battery, idle_w, Rank.PLAN, "rule", reason)
+            key, why = battery.resource.id, reason
+            power_w = 0.0
+            if key in silent:
+                power_w, why = last_w.get(key, 0.0), "does not answer: it goes on as it was told last"
+            by_id[key] = BatteryChoice(battery, bands[key].clamp(power_w), Rank.PLAN, "rule", why)
     return [by_id[b.resource.id] for b in scene.picture.batteries if b.resource.id in by_id]
 
 

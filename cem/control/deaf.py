@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from cem.control.scene import Scene
 from cem.control.sharing import Claim, Pools, Share, share
 from cem.model.resource import Control, Role
-from cem.model.setpoint import WriteState
+from cem.model.setpoint import Health, WriteState
 from cem.model.site import Site
 from cem.model.tick import Inputs
 
@@ -25,7 +25,8 @@ def stores(scene: Scene) -> frozenset[str]:
 
 
 def _stores(scene: Scene) -> frozenset[str]:
-    astray = unsteered(scene.site) | {o.resource_id for o in scene.inputs.outcomes if o.state in STORES}
+    astray = unsteered(scene.site) | silent(scene)
+    astray |= {o.resource_id for o in scene.inputs.outcomes if o.state in STORES}
     refusing = unmoved(scene) - astray
     others = refusing and any(b.resource.id not in astray | refusing for b in scene.picture.batteries)
     return astray | refusing if others else astray
@@ -37,7 +38,21 @@ def unmoved(scene: Scene) -> frozenset[str]:
 
 
 def _unmoved(scene: Scene) -> frozenset[str]:
-    return unsteered(scene.site) | heedless(scene)
+    return unsteered(scene.site) | heedless(scene) | silent(scene)
+
+
+def silent(scene: Scene) -> frozenset[str]:
+    """The batteries whose devices do not answer now: they go on as they were, until they do or their timers end it."""
+    return scene.once(_silent)
+
+
+def _silent(scene: Scene) -> frozenset[str]:
+    devices, found = scene.inputs.devices, []
+    for battery in scene.picture.batteries:
+        device = devices.get(battery.resource.device_id)
+        if device is not None and device.health is Health.SILENT:
+            found.append(battery.resource.id)
+    return frozenset(found)
 
 
 def heedless(scene: Scene) -> frozenset[str]:

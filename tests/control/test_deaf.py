@@ -8,7 +8,7 @@ from cem.control import Memory, decide
 from cem.control.memory import ChargerMemory
 from cem.model.reading import Snapshot, Value
 from cem.model.resource import Control
-from cem.model.setpoint import Outcome, WriteState
+from cem.model.setpoint import DeviceState, Health, Outcome, WriteState
 from cem.model.site import BatteryPolicy
 from support.houses import (
     BATTERY,
@@ -134,6 +134,24 @@ def test_a_battery_makes_up_for_another_that_takes_no_word(state: WriteState) ->
     asked = replace(inputs(image, directive=limited(0.0)), outcomes=(outcome,))
     decision, _ = decide(house(GRID, PV, BATTERY, SECOND_BATTERY), asked, memory)
     assert watts(decision, "battery") == 0.0
+
+
+@pytest.mark.parametrize(("health", "amps"), [(Health.ONLINE, 15.0), (Health.SILENT, 12.0)], ids=str)
+def test_a_battery_that_does_not_answer_makes_no_room_and_is_told_what_it_was_told(health: Health, amps: float) -> None:
+    """It stored 1.5 kW when it was last read; a car takes 11 kW, and a limit leaves less than both."""
+    values: dict[str, dict[str, Value]] = {
+        "grid": {"power_w": 13_026.0},
+        "battery": {"power_w": 1486.0, "soc_pct": 50.0},
+        "car": {"power_w": 11_040.0, "state": "C"},
+    }
+    charges = ChargerMemory(16.0, offered_at_s=900.0, switched_at_s=0.0, drew=True, closed=True)
+    memory = Memory(chargers={"car": charges}, batteries_w={"battery": 1486.0}, load_w=500.0, decided_at_s=999.0)
+    image = snapshot(values, ages_s={"battery": 5.0 if health is Health.SILENT else 0.0})
+    devices = {"storage": DeviceState("storage", health, 995.0)}
+    given = replace(inputs(image, directive=limited(11_000.0)), devices=devices)
+    decision, _ = decide(house(GRID, BATTERY, CAR), given, memory)
+    assert watts(decision, "car") == amps
+    assert (watts(decision, "battery") == 1486.0) is (health is Health.SILENT)
 
 
 def test_the_headline_of_a_battery_that_takes_nothing_is_a_sentence() -> None:
