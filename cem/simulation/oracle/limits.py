@@ -173,12 +173,15 @@ class _SiteLimit:
         ])  # fmt: skip
 
     def _blind(self, seen: Seen) -> bool:
-        """Nobody could know better: no gateway runs, or its meter tells it what is not so, or told it last."""
+        """Nobody could know better: no gateway runs, or its meter tells it what is not so, or told it a moment ago."""
         if seen.facts.meter == "lies":
             self._lied_s = seen.at_s
-        stands_s = self._bounds.meter_stale_s + TICKS * self._bounds.step_s + seen.facts.slowest_s
-        last_word = seen.facts.meter == "silent" and not seen.safe and seen.at_s - self._lied_s <= stands_s
-        return not seen.runs or seen.facts.meter == "lies" or last_word
+        follow_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
+        stands_s = self._bounds.meter_stale_s + follow_s
+        silent = seen.facts.meter == "silent"
+        last_word = silent and not seen.safe and seen.at_s - self._lied_s <= stands_s
+        follows = not silent and seen.at_s - self._lied_s <= follow_s
+        return not seen.runs or seen.facts.meter == "lies" or last_word or follows
 
     def _left_w(self, seen: Seen) -> float:
         """By how much a consumer has just moved towards the limit by itself, although it obeys."""
