@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from cem.control import words
 from cem.control.asked import site_dispatch
-from cem.control.deaf import stores, unmoved
+from cem.control.deaf import heedless, stores, unmoved
 from cem.control.fuse_heat import ahead_a, kept_a
 from cem.control.island import carried_w
 from cem.control.picture import Picture
@@ -134,16 +134,16 @@ def _wait(
     """What the wait leaves: never less than what consumers have already, and what the law guarantees them.
 
     A car has what it was told: what its charger reports may be older than its offer, whether that rose or fell. One to
-    which this run has said nothing yet has what it takes.
+    which this run has said nothing yet has what it takes, as has one whose charger does not follow.
     """
     waiting = scene.waits.get(IMPORT)
     room[WAIT] = math.inf
     if waiting is None:
         return
-    have_w = sum(moved_w.values())
+    have_w, deaf = sum(moved_w.values()), heedless(scene)
     for charger in scene.picture.chargers:
         memory = scene.memory.chargers.get(charger.resource.id)
-        if memory is not None and memory.met:
+        if memory is not None and memory.met and charger.resource.id not in deaf:
             have_w += memory.limit_a * charger.watts_per_amp - moved_w.get(charger.resource.id, 0.0)
     margin = IMPORT_MARGIN_W if waiting.firm else 0.0
     room[WAIT] = max(waiting.limit_w - margin - base_w, have_w, scene.guaranteed_w if waiting.guarantees else 0.0)

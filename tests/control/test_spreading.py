@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cem.control import Memory, decide, from_json, lasting, to_json
-from cem.control.memory import Release, SwitchMemory
+from cem.control.memory import ChargerMemory, Release, SwitchMemory
 from cem.control.spreading import IMPORT
 from cem.model.chance import share
 from cem.model.directive import Directive, GridPresence, PriceWindow
@@ -23,7 +23,22 @@ from cem.model.resource import Control, SgReady
 from cem.model.setpoint import Decision, Outcome, WriteState
 from cem.model.site import SPREAD_S, ChargeGoal, ControlPolicy, Site
 from cem.model.tick import Inputs
-from support.houses import BATTERY, BOILER, CAR, GRID, HEAT_PUMP, NOON, PV, house, inputs, of, plan, snapshot, watts
+from support.houses import (
+    BATTERY,
+    BOILER,
+    CAR,
+    GRID,
+    HEAT_PUMP,
+    NOON,
+    PV,
+    SECOND_CAR,
+    house,
+    inputs,
+    of,
+    plan,
+    snapshot,
+    watts,
+)
 from support.lag_house import LagHouse
 
 MOST_S = 600.0
@@ -146,6 +161,19 @@ def test_a_car_that_began_while_the_gateway_was_away_goes_on_through_the_wait() 
     decision, _ = decide(site, at(622.0, Directive(), plugged(1622.0, car_w=6900.0)), restored)
     assert watts(decision, "car") == 10.0
     assert "by chance" in of(decision, "car").reason
+
+
+def test_a_charger_that_does_not_follow_takes_no_room_of_the_wait_from_another() -> None:
+    """Both cars took 10 A when the limit ended; one charger refuses since, and goes on."""
+    site = spreading(house(GRID, CAR, SECOND_CAR))
+    _, memory = limited_then_free(site, 10.0)
+    charges = ChargerMemory(10.0, switched_at_s=0.0, offered_at_s=0.0, drew=True, closed=True)
+    memory = replace(memory, chargers={"car": charges, "second_car": replace(charges, limit_a=6.0)})
+    cars: dict[str, dict[str, Value]] = {key: {"power_w": 6900.0, "state": "C"} for key in ("car", "second_car")}
+    image = snapshot({"grid": {"power_w": 14_300.0}, **cars}, mono_s=1620.0)
+    refuses = Outcome("second_car", Control.EV_LIMIT_A, WriteState.REFUSED, 6.0, 1600.0)
+    decision, _ = decide(site, replace(at(620.0, Directive(), image), outcomes=(refuses,)), memory)
+    assert watts(decision, "car") == 10.0
 
 
 def test_a_limit_that_ended_while_the_gateway_slept_is_waited_for_from_its_end() -> None:
