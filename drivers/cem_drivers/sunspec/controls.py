@@ -38,7 +38,7 @@ class ControlSurface(Protocol):
         """Hands it back."""
 
 
-TRIED_AGAIN_AFTER = 10
+TRIED_AGAIN_AFTER = 3
 """So many writes after a timer was not kept it is tried again: a device may have stood still, or just started."""
 
 
