@@ -104,13 +104,12 @@ class _SiteLimit:
             return power - limit, None
         if (excuse := self._nothing_left(seen, self._jumps.own_w + self._following_w(seen))) is not None:
             return 0.0, excuse
-        jumped_w = self._jumps.watts + heedless_w
-        # what lies above all that may flow counts, not the whole of it
-        most_w = max(limit, self._most_w(seen))
-        above = max(0.0, power - jumped_w - most_w)
+        # what lies above all that may flow counts, not the whole of it; a jump is part of what nobody controls
+        jumped_w, more_w = self._jumps.watts + heedless_w, self._most_w(seen) - limit
+        above = max(0.0, power - limit - max(jumped_w, more_w))
         if above == power - limit:
             return above, None
-        if most_w > limit and most_w - limit >= jumped_w:
+        if more_w >= jumped_w:
             return above, self.ABOVE
         return above, self.HEEDLESS if heedless_w > self._jumps.watts else self.JUMP
 
@@ -265,9 +264,10 @@ class ImportLimit(_SiteLimit):
         return seen.facts.grid_w
 
     def _most_w(self, seen: Seen) -> float:
-        """What nobody controls, and the guaranteed minimum on top of it."""
+        """What nobody controls, and the guaranteed minimum on top of it; without one what is left when nothing that can
+        be controlled takes anything."""
         if not self._minimum_w:
-            return float("-inf")
+            return seen.facts.grid_w - seen.facts.controlled_import_w + self._given_up_w(seen)
         return seen.facts.uncontrolled_w + self._given_up_w(seen) + self._minimum_w
 
     def _nothing_left(self, seen: Seen, own_w: float) -> Excuse | None:
