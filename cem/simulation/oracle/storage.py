@@ -29,7 +29,8 @@ class Reserve:
     """I5: at or below the reserve no discharge; from there on only above reserve + 2 %.
 
     Excused: the owner's explicit, dated word; a device that does not obey; the first seconds of a gateway. One that
-    was found not to follow is tried again after five minutes (F13): so long it may go on after it obeys again.
+    was found not to follow is tried again after five minutes (F13): so long it may go on after it obeys again. Of a
+    device that stands still nobody knows what it has reached (F2).
     """
 
     name = "I5"
@@ -53,7 +54,8 @@ class Reserve:
         for battery in seen.facts.batteries:
             key = battery.resource.id
             reserve = _reserve_pct(self._site, seen, key)
-            if battery.soc_pct <= reserve - ROUNDING_PCT:
+            hung = battery.resource.device_id in seen.facts.hung
+            if battery.soc_pct <= reserve - ROUNDING_PCT and not hung:
                 self._locked.add(key)
             elif battery.soc_pct >= reserve + self._bounds.reserve_clear_pct - ROUNDING_PCT:
                 self._locked.discard(key)
