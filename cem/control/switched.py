@@ -377,12 +377,16 @@ def leaving_w(scene: Scene, found: Iterable[SwitchedChoice]) -> float:
 
 
 def eased_w(scene: Scene, found: Iterable[SwitchedChoice]) -> float:
-    """What heat pumps draw that are asked for less from this tick on: their own thermostats may stop them at once."""
+    """What heat pumps draw that are asked for less from this tick on: their own thermostats may stop them at once. One
+    that was locked a moment ago is still about to.
+    """
     memories, eased = scene.once(_memories), 0.0
     for choice in found:
-        state = memories[choice.switched.resource.id].state
-        less = choice.control is Control.HEAT_PUMP_SG_READY and choice.value is not None and choice.value < state
-        if less and state != SgReady.FORCED:  # that one is about to leave, see above
+        if choice.control is not Control.HEAT_PUMP_SG_READY or choice.value is None:
+            continue
+        memory = memories[choice.switched.resource.id]
+        stops = memory.state == choice.value == SgReady.LOCKED and scene.now_s - memory.switched_at_s < SWITCHED_RISES_S
+        if stops or choice.value < memory.state < SgReady.FORCED:  # one that was forced is about to leave, see above
             eased += max(0.0, choice.switched.power_w or 0.0)
     return eased
 
