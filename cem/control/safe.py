@@ -16,15 +16,17 @@ REASON = "the grid meter is silent"
 UNMANAGED = "its management tells no state of charge"
 IDLE = f"idle: {UNMANAGED}"
 EASES = 0.8
-"""Of what a battery takes, so much it still takes a second later where the roofs have not closed yet."""
+"""Of what a battery takes, so much it still takes a tick later where the roofs have not closed yet: a second later
+where they close in step with it."""
 
 
 def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
     """Batteries idle; cars at their smallest current, then off; PV within the export limit by itself.
 
     A roof needs its time to close: until then a battery that takes goes on taking what the roofs still give beyond the
-    limit, a fifth less with each second: the roof behind a hybrid inverter closes no sooner than its battery does.
-    Under an import limit no roof closes sooner, or what house and battery still take would come from the grid.
+    limit, a fifth less with each tick: the roof behind a hybrid inverter closes no sooner than its battery does.
+    Under an import limit both go down in step, second by second, or what house and battery still take would come from
+    the grid.
 
     Under an import limit nobody knows what the house leaves for a car: it is paused at once, unless the limit
     guarantees it its smallest current, and one that comes does not begin. In the first seconds of a run, before the
@@ -62,8 +64,8 @@ def _stores(scene: Scene, lost_for_s: float) -> list[Setpoint]:
     sun_w = 0.0
     if _export_limited(scene) and not scene.islanded and lost_for_s < METER_LOST_STOP_S:
         sun_w = max(0.0, scene.band.min_w - sum([pv.power_w for pv in scene.picture.pvs]) - _house_w(scene))
-    tick_s = 1.0 if scene.memory.decided_at_s is None else max(1.0, scene.now_s - scene.memory.decided_at_s)
-    eased = EASES**tick_s
+    in_step = import_limit(scene) is not None and scene.memory.decided_at_s is not None
+    eased = EASES ** max(1.0, scene.now_s - (scene.memory.decided_at_s or 0.0)) if in_step else EASES
     setpoints = []
     for battery in scene.picture.batteries:
         key = battery.resource.id
