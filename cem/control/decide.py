@@ -43,7 +43,7 @@ from cem.control.scene import Scene
 from cem.control.setpoints import made, shown
 from cem.control.steady import apart, as_metered, repeated, steady
 from cem.control.trend import Trend, followed
-from cem.control.tuning import LEASE_S, SKEW_S
+from cem.control.tuning import EV_HEARD_S, LEASE_S, SKEW_S
 from cem.model.envelope import SITE, Envelope
 from cem.model.reading import NUMBERS
 from cem.model.resource import Control, Role
@@ -242,13 +242,15 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
 
 
 def _house_w(scene: Scene) -> float | None:
-    """The load without heat pumps and loads. While a charging point can't be read, the house takes no more than the
-    least that was left since beside what its car drew last: whatever comes on top, or stays, may be that car."""
+    """The load without heat pumps and loads. While a charging point can't be read, or was not heard lately, the house
+    takes no more than the least that was left since beside what its car drew last: whatever comes on top, or stays,
+    may be that car."""
     known_w, load_w = scene.memory.house_w, scene.picture.load_w
     if load_w is None or (known_w is None and scene.unread_cars):
         return known_w
     now_w = load_w - scene.picture.switched_w
-    if known_w is None or not scene.unread_cars:
+    heard = all(charger.age_s <= EV_HEARD_S for charger in scene.picture.chargers)
+    if known_w is None or (heard and not scene.unread_cars):
         return now_w
     return min(known_w, max(0.0, now_w - _last_told_w(scene)))
 

@@ -29,6 +29,7 @@ LOAD_SURE_TICKS = 3  # a change of the load that stays for so long is real, what
 
 EV_FOLLOW_S = 20.0  # a car takes this long to follow a new offer; before that its measured current says nothing
 EV_TOLD_S = 5.0  # a charger takes an offer back within this, and a car heeds it (IEC 61851-1)
+EV_HEARD_S = 15.0  # a charging point tells its power every ten seconds at least; one that is silent for longer is lost
 EV_SPARE_A = 2.0  # above what the car is seen to draw, so that it can ask for more
 EV_IDLE_S = 60.0  # a car that does not draw keeps others waiting no longer than this
 EV_RETRY_S = 300.0  # and is then asked again this often

@@ -79,6 +79,15 @@ def test_what_the_house_takes_less_is_known_before_a_car_comes_to_a_silent_charg
     assert -700 <= (of(decision, "battery").value or 0) <= -500
 
 
+def test_a_car_that_came_in_the_last_seconds_of_a_charging_points_word_is_in_mind_when_it_is_lost() -> None:
+    site, memory = house(), Memory()
+    courses = [(600.0, 0.0)] * 5 + [(600.0, 25.0)] * 3 + [(11640.0, 29.0)] * 2 + [(11640.0, 35.0)] * 10
+    for tick, (load_w, silent_s) in enumerate(courses):
+        image = world(load_w=load_w, car_state="A", ages_s={"car": silent_s}, mono_s=1000 + tick)
+        decision, memory = decide(site, inputs(image), memory)
+    assert -700 <= (of(decision, "battery").value or 0) <= -500
+
+
 def test_what_ends_while_a_charging_car_cannot_be_read_is_not_the_car() -> None:
     site, memory = house(), Memory()
     for tick in range(40):
