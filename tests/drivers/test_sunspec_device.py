@@ -316,7 +316,7 @@ def test_a_timer_that_forgets_is_found_out(caplog: pytest.LogCaptureFixture) -> 
     assert "does not keep" in caplog.text
 
 
-def test_a_timer_that_was_not_kept_while_the_device_stood_still_is_set_later() -> None:
+def test_a_timer_that_was_not_kept_while_the_device_stood_still_is_set_later(caplog: pytest.LogCaptureFixture) -> None:
     registers = _pv_registers()
     timer = _model_at(registers, 123) + REVERT
     registers.ignores = frozenset({timer})
@@ -324,9 +324,11 @@ def test_a_timer_that_was_not_kept_while_the_device_stood_still_is_set_later() -
     async def main() -> None:
         device = _device(registers, sunspec_config(LINK, Role.PV))
         await device.open()
-        await device.write("pv", PV, 2000)
+        for watts in range(1000, 1007):
+            await device.write("pv", PV, watts)
+        assert caplog.text.count("does not keep") == 1
         registers.ignores = frozenset()
-        for watts in range(1000, 1003):
+        for watts in range(1007, 1010):
             await device.write("pv", PV, watts)
         assert device.controls()[0].device_timeout_s == 60.0
         await device.close()

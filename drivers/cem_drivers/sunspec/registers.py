@@ -31,6 +31,7 @@ class Registers:
         }  # where a point's bytes begin and end, what reads them, and what they hold where it is not implemented
         self._spans = split_span(Span(model.address, min(model.length + 2, known.fixed_size)), max_read)
         self._block = b""
+        self._unkept: set[str] = set()  # the timers of which it was said that the device does not keep them
 
     async def read(self) -> None:
         """Reads the whole model."""
@@ -112,6 +113,11 @@ class Registers:
         await self.read()
         held = self.raw(name) if self.given(name) else 0
         if held == 0:
-            _LOG.warning("%s: %s does not keep what is written; no timer of the device's own", self.bus.name, name)
+            if name not in self._unkept:
+                self._unkept.add(name)
+                _LOG.warning("%s: %s does not keep what is written; no timer of the device's own", self.bus.name, name)
             return 0
+        if name in self._unkept:
+            self._unkept.discard(name)
+            _LOG.info("%s: %s keeps what is written now: the device's own timer runs again", self.bus.name, name)
         return REVERT_S if REVERT_S - COUNTED_DOWN_S <= held <= REVERT_S else held
