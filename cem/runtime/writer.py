@@ -29,6 +29,8 @@ HELD_UP = frozenset({WriteState.REFUSED, WriteState.BLOCKED})
 """What is told of a value that the device did not get, and may not need any more."""
 FLASH_MIN_INTERVAL_S = 900.0
 FLASH_DAILY_BUDGET = 20
+STILL_W = 100.0
+"""So many watts away from what it shows a battery is told before it counts that this has not changed at all."""
 SMALLEST_EV_CURRENT_A = 6.0  # IEC 61851-1
 
 Key = tuple[str, Control]
@@ -57,6 +59,7 @@ class _Held:
     first: bool = True  # it has taken nothing since it was opened: the first command makes no bump
     present: float | None = None  # what was measured last where the effect must show
     since_s: float = float("-inf")  # and since when it has been measured so
+    told_then: float | None = None  # what was in force when that value came
     abandoned: bool = False  # written without effect: to be handed back
     told: str = field(default="", repr=False)
 
@@ -326,7 +329,9 @@ class Writer:
             if value is None or held.written is None or now.mono_s < held.quiet_until_s or not looked_at:
                 effect.unseen(now.mono_s, forget=not looked_at)
             elif effect.shows(spec, value, taken_at_s, now.mono_s):
-                if held.state is not WriteState.EFFECTIVE:
+                if _stands_still(held, value, now.mono_s):
+                    self._ineffective(held, value, now)
+                elif held.state is not WriteState.EFFECTIVE:
                     self._tell(held, WriteState.EFFECTIVE, held.written, now, held.less)
             elif effect.short_for_s(now.mono_s) > spec.effect_within_s:
                 self._ineffective(held, value, now)
@@ -334,7 +339,7 @@ class Writer:
     @staticmethod
     def _moves(held: _Held, now: Instant) -> None:
         """What stood still when it did not follow, and shows another value now, has come to life: it is tried again."""
-        stood_s, held.since_s = now.mono_s - held.since_s, now.mono_s
+        stood_s, held.since_s, held.told_then = now.mono_s - held.since_s, now.mono_s, held.written
         if held.state is WriteState.NOT_EFFECTIVE and stood_s >= held.spec.effect_within_s:
             held.quiet_until_s = now.mono_s
 
@@ -377,6 +382,16 @@ def _budget(spec: ControlSpec) -> int | None:
     if spec.storage not in WEARS_OUT:
         return spec.daily_budget
     return FLASH_DAILY_BUDGET if spec.daily_budget is None else min(spec.daily_budget, FLASH_DAILY_BUDGET)
+
+
+def _stands_still(held: _Held, value: float, now_s: float) -> bool:
+    """Whether a battery that moves shows the very same power while it is told others: within what counts as following,
+    which is wide for a large one, nothing else would ever find that out."""
+    moves = held.spec.control is Control.BATTERY_SETPOINT_W and abs(value) > STILL_W
+    if not moves or held.written is None or held.told_then is None:
+        return False
+    asked_w = min(abs(held.written - value), abs(held.written - held.told_then))
+    return asked_w > STILL_W and now_s - held.since_s > held.spec.effect_within_s
 
 
 def _held_up(held: _Held, now_s: float) -> bool:

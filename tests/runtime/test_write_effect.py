@@ -166,6 +166,38 @@ def test_who_refused_its_word_is_not_blamed_for_its_own_doings_and_is_asked_agai
     run_virtual(main, NOON)
 
 
+@pytest.mark.parametrize(
+    ("measured_w", "told_w", "state"),
+    [
+        (328.0, 170.0, WriteState.NOT_EFFECTIVE),  # within what counts as following, but it does not move at all
+        (328.0, 260.0, WriteState.EFFECTIVE),
+        (0.0, 150.0, WriteState.EFFECTIVE),  # some give nothing below a least power
+    ],
+)
+def test_a_battery_that_shows_the_very_same_power_whatever_it_is_told_does_not_follow(
+    measured_w: float, told_w: float, state: WriteState, tmp_path: Path
+) -> None:
+    class Large(Late):
+        def controls(self) -> Sequence[ControlSpec]:
+            return [replace(_spec(SETPOINT), effect_tolerance=450.0)]
+
+    async def main(clock: VirtualClock) -> None:
+        store, board, disk = Large(), Board(), SqliteStateStore(tmp_path / "state.db", clock)
+        writer = Writer(store, board, disk, clock, read_only=False)
+        await writer.opened(store.controls())
+        for second in range(80):
+            now_s = clock.now().mono_s
+            writer.observe([Reading("battery", "power_w", measured_w if second > 2 else 340.0, now_s)])
+            word_w = measured_w if second < 10 else told_w
+            writer.post([Setpoint("battery", SETPOINT, word_w, 30.0, Rank.PLAN, "test", "because")], now_s)
+            await writer.write_due()
+            await asyncio.sleep(1.0)
+        assert [outcome.state for outcome in board.outcomes()] == [state]
+        await disk.close()
+
+    run_virtual(main, NOON)
+
+
 def test_what_stood_still_and_moves_again_is_tried_at_once(tmp_path: Path) -> None:
     async def main(clock: VirtualClock) -> None:
         store, board, disk = Late(deaf=True), Board(), SqliteStateStore(tmp_path / "state.db", clock)
