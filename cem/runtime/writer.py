@@ -60,6 +60,7 @@ class _Held:
     present: float | None = None  # what was measured last where the effect must show
     since_s: float = float("-inf")  # and since when it has been measured so
     told_then: float | None = None  # what was in force when that value came
+    apart_s: float | None = None  # since when it was told another power, and has shown this one all the same
     abandoned: bool = False  # written without effect: to be handed back
     told: str = field(default="", repr=False)
 
@@ -329,7 +330,7 @@ class Writer:
             if value is None or held.written is None or now.mono_s < held.quiet_until_s or not looked_at:
                 effect.unseen(now.mono_s, forget=not looked_at)
             elif effect.shows(spec, value, taken_at_s, now.mono_s):
-                if _stands_still(held, value, now.mono_s):
+                if _still_for_s(held, value, now.mono_s) > spec.effect_within_s:
                     self._ineffective(held, value, now)
                 elif held.state is not WriteState.EFFECTIVE:
                     self._tell(held, WriteState.EFFECTIVE, held.written, now, held.less)
@@ -339,7 +340,8 @@ class Writer:
     @staticmethod
     def _moves(held: _Held, now: Instant) -> None:
         """What stood still when it did not follow, and shows another value now, has come to life: it is tried again."""
-        stood_s, held.since_s, held.told_then = now.mono_s - held.since_s, now.mono_s, held.written
+        stood_s, held.since_s = now.mono_s - held.since_s, now.mono_s
+        held.told_then, held.apart_s = held.written, None
         if held.state is WriteState.NOT_EFFECTIVE and stood_s >= held.spec.effect_within_s:
             held.quiet_until_s = now.mono_s
 
@@ -384,14 +386,18 @@ def _budget(spec: ControlSpec) -> int | None:
     return FLASH_DAILY_BUDGET if spec.daily_budget is None else min(spec.daily_budget, FLASH_DAILY_BUDGET)
 
 
-def _stands_still(held: _Held, value: float, now_s: float) -> bool:
-    """Whether a battery that moves shows the very same power while it is told others: within what counts as following,
-    which is wide for a large one, nothing else would ever find that out."""
+def _still_for_s(held: _Held, value: float, now_s: float) -> float:
+    """For how long a battery that moves has shown the very same power while it is told another: within what counts as
+    following, which is wide for a large one, nothing else would ever find that out."""
     moves = held.spec.control is Control.BATTERY_SETPOINT_W and abs(value) > STILL_W
     if not moves or held.written is None or held.told_then is None:
-        return False
-    asked_w = min(abs(held.written - value), abs(held.written - held.told_then))
-    return asked_w > STILL_W and now_s - held.since_s > held.spec.effect_within_s
+        held.apart_s = None
+        return 0.0
+    if min(abs(held.written - value), abs(held.written - held.told_then)) <= STILL_W:
+        held.apart_s = None
+    elif held.apart_s is None:
+        held.apart_s = now_s
+    return 0.0 if held.apart_s is None else now_s - held.apart_s
 
 
 def _held_up(held: _Held, now_s: float) -> bool:

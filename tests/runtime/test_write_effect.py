@@ -166,6 +166,13 @@ def test_who_refused_its_word_is_not_blamed_for_its_own_doings_and_is_asked_agai
     run_virtual(main, NOON)
 
 
+class Large(Late):
+    """One of which 450 W more or less count as following."""
+
+    def controls(self) -> Sequence[ControlSpec]:
+        return [replace(_spec(SETPOINT), effect_tolerance=450.0)]
+
+
 @pytest.mark.parametrize(
     ("measured_w", "told_w", "state"),
     [
@@ -177,10 +184,6 @@ def test_who_refused_its_word_is_not_blamed_for_its_own_doings_and_is_asked_agai
 def test_a_battery_that_shows_the_very_same_power_whatever_it_is_told_does_not_follow(
     measured_w: float, told_w: float, state: WriteState, tmp_path: Path
 ) -> None:
-    class Large(Late):
-        def controls(self) -> Sequence[ControlSpec]:
-            return [replace(_spec(SETPOINT), effect_tolerance=450.0)]
-
     async def main(clock: VirtualClock) -> None:
         store, board, disk = Large(), Board(), SqliteStateStore(tmp_path / "state.db", clock)
         writer = Writer(store, board, disk, clock, read_only=False)
@@ -193,6 +196,26 @@ def test_a_battery_that_shows_the_very_same_power_whatever_it_is_told_does_not_f
             await writer.write_due()
             await asyncio.sleep(1.0)
         assert [outcome.state for outcome in board.outcomes()] == [state]
+        await disk.close()
+
+    run_virtual(main, NOON)
+
+
+def test_a_battery_that_was_told_the_same_for_long_has_its_time_to_follow_another_word(tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        store, board, disk = Large(), Board(), SqliteStateStore(tmp_path / "state.db", clock)
+        writer = Writer(store, board, disk, clock, read_only=False)
+        await writer.opened(store.controls())
+        states: set[WriteState] = set()
+        for second in range(160):
+            now_s = clock.now().mono_s
+            writer.observe([Reading("battery", "power_w", 500.0 if second < 110 else 900.0, now_s)])
+            word_w = 500.0 if second < 100 else 900.0
+            writer.post([Setpoint("battery", SETPOINT, word_w, 30.0, Rank.PLAN, "test", "because")], now_s)
+            await writer.write_due()
+            states |= {outcome.state for outcome in board.outcomes()}
+            await asyncio.sleep(1.0)
+        assert WriteState.NOT_EFFECTIVE not in states
         await disk.close()
 
     run_virtual(main, NOON)
