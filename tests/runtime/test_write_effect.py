@@ -209,7 +209,8 @@ def test_a_battery_that_was_told_the_same_for_long_has_its_time_to_follow_anothe
         states: set[WriteState] = set()
         for second in range(160):
             now_s = clock.now().mono_s
-            writer.observe([Reading("battery", "power_w", 500.0 if second < 110 else 900.0, now_s)])
+            measured_w = 490.0 if second < 3 else 500.0 if second < 110 else 890.0
+            writer.observe([Reading("battery", "power_w", measured_w, now_s)])
             word_w = 500.0 if second < 100 else 900.0
             writer.post([Setpoint("battery", SETPOINT, word_w, 30.0, Rank.PLAN, "test", "because")], now_s)
             await writer.write_due()
