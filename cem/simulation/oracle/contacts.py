@@ -31,6 +31,7 @@ class _Kept:
     written_s: float = float("-inf")  # when it was last told anything
     by_us: bool = False  # and by the present gateway; else one that ends handed it back, or freed a dead one's pins
     ours: bool = False  # the last change was by that
+    meant: bool = True  # and to what was told: a heat pump's two contacts pass through another state on their way
     ordered: Rank | None = None  # of the set point that last asked for another state
     was_told: float | None = None
     safe_s: float = float("-inf")  # when safe mode was last decided, in which nothing is held
@@ -55,6 +56,7 @@ class Contacts:
     ASKED = Excuse("I8", "the owner asks for a contact's position", "law 1, the owner's acts", "s")
     DEAF = Excuse("I8", "a contact does not obey, or only just does", "F7, F11", "s")
     LAG = Excuse("I8", "a contact follows its word some seconds later", "bars: the device's own delay", "s")
+    PASSES = Excuse("I8", "two contacts close one after the other", "SG Ready: a state is that of both", "s")
 
     def __init__(self, site: Site, bounds: Bounds) -> None:
         self._site = site
@@ -103,7 +105,8 @@ class Contacts:
             return []
         before, since_s = mine.state, mine.since_s
         mine.state, mine.since_s = part.state, seen.at_s
-        both_ours = mine.ours
+        both_ours, passes = mine.ours, not mine.meant
+        mine.meant = mine.was_told in {None, float(part.state)}
         mine.ours = mine.by_us and seen.at_s - mine.written_s <= self._bounds.lag_s
         if not mine.ours:
             return []  # somebody else switched it, or its own timer: whether that was fed is I13
@@ -115,6 +118,7 @@ class Contacts:
             return found
         excuse = self.DEAF if disturbed else self._excuse(seen, part, mine, before)
         excuse = self.LAG if held_s >= least_s - self._bounds.lag_s else excuse
+        excuse = self.PASSES if passes and held_s <= self._bounds.step_s else excuse
         if excuse is not None:
             seen.excused.take(excuse, seen.at_s, least_s - held_s)
             return found
