@@ -136,6 +136,18 @@ def test_a_roof_closes_with_the_word_that_eases_a_heat_pump_where_the_grid_may_g
     assert watts(decision, "pv") == pytest.approx(roof_w, abs=50.0)
 
 
+@pytest.mark.parametrize(("ago_s", "roof_w"), [(10.0, 450.0), (100.0, 2450.0)])
+def test_a_roof_stays_closed_for_a_pump_that_was_just_locked_and_still_runs(ago_s: float, roof_w: float) -> None:
+    pump: dict[str, Value] = {"power_w": 2000.0, "state": "locked"}
+    image = snapshot({"grid": {"power_w": 0.0}, "pv": {"power_w": -2500.0}, "heat_pump": pump})
+    locked = SwitchMemory(SgReady.LOCKED, switched_at_s=1000.0 - ago_s)
+    said = Directive(envelopes=(NO_EXPORT,))
+    memory = Memory(decided_at_s=999.0, switches={"heat_pump": locked})
+    decision, _ = decide(house(GRID, PV, HEAT_PUMP), inputs(image, directive=said), memory)
+    assert watts(decision, "heat_pump") == SgReady.LOCKED
+    assert watts(decision, "pv") == pytest.approx(roof_w, abs=50.0)
+
+
 @pytest.mark.parametrize(("most_w", "told_w"), [(9000.0, 0.0), (1000.0, -1050.0)])
 def test_no_battery_gives_under_an_export_limit_what_an_eased_heat_pump_may_leave_in_a_moment(
     most_w: float, told_w: float

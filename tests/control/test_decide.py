@@ -182,7 +182,7 @@ def test_with_a_stale_meter_a_battery_eases_off_while_the_roof_still_gives_more_
     _, memory = settled(house(), given_inputs)
     told = []
     for second, sun_w in enumerate((3500.0, 3500.0, 1000.0, 50.0)):
-        mono_s = given_inputs.now.mono_s + 1.0 + second
+        mono_s = given_inputs.now.mono_s + 31.0 + second
         blind = world(battery_w=3000, pv_w=-sun_w, ages_s={"grid": 11.0}, mono_s=mono_s)
         decision, memory = decide(house(), inputs(blind, directive=export_limit(0)), memory)
         assert of(decision, "pv").value == 0
