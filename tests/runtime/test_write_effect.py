@@ -1,7 +1,7 @@
 """Whether what was written shows: against all that the device may have heard of when it was measured."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -139,31 +139,43 @@ class Refusing(Late):
         return await super().write(resource_id, control, value)
 
 
-def test_who_refused_its_word_is_not_blamed_for_its_own_doings_and_is_asked_again_as_soon(tmp_path: Path) -> None:
+def each_second(
+    store: Late, folder: Path, seconds: int, measured_w: Callable[[int], float], word_w: Callable[[int], float]
+) -> tuple[list[WriteState], list[int]]:
+    """What is said of a battery that is measured and told something each second, and when it took its word."""
+    states: list[WriteState] = []
+    taken_at: list[int] = []
+
     async def main(clock: VirtualClock) -> None:
-        store, board, disk = Refusing(), Board(), SqliteStateStore(tmp_path / "state.db", clock)
+        board, disk = Board(), SqliteStateStore(folder / "state.db", clock)
         writer = Writer(store, board, disk, clock, read_only=False)
         await writer.opened(store.controls())
-        states: list[WriteState] = []
-        written_at: list[int] = []
-        for second in range(300):
-            now_s = clock.now().mono_s
-            store.refuses = 20 <= second < 200
-            power_w = 1000.0 if store.refuses and second > 50 else store.told[-1]
-            writer.observe([Reading("battery", "power_w", power_w, now_s)])
-            writer.post([Setpoint("battery", SETPOINT, 0.0, 30.0, Rank.PLAN, "test", "because")], now_s)
-            told = len(store.told)
+        for second in range(seconds):
+            now_s, heard = clock.now().mono_s, len(store.told)
+            writer.observe([Reading("battery", "power_w", measured_w(second), now_s)])
+            writer.post([Setpoint("battery", SETPOINT, word_w(second), 30.0, Rank.PLAN, "test", "because")], now_s)
             await writer.write_due()
-            states += [outcome.state for outcome in board.outcomes()]
-            written_at += [second] * (len(store.told) - told)
+            states.extend([outcome.state for outcome in board.outcomes()])
+            taken_at.extend([second] * (word_w(second) in store.told[heard:]))
             await asyncio.sleep(1.0)
-        assert WriteState.REFUSED in states
-        assert WriteState.NOT_EFFECTIVE not in states
-        assert min(second for second in written_at if second >= 200) <= 230
-        assert states[-1] is WriteState.EFFECTIVE
         await disk.close()
 
     run_virtual(main, NOON)
+    return states, taken_at
+
+
+def test_who_refused_its_word_is_not_blamed_for_its_own_doings_and_is_asked_again_as_soon(tmp_path: Path) -> None:
+    store = Refusing()
+
+    def measured_w(second: int) -> float:
+        store.refuses = 20 <= second < 200
+        return 1000.0 if store.refuses and second > 50 else store.told[-1]
+
+    states, taken_at = each_second(store, tmp_path, 300, measured_w, lambda _: 0.0)
+    assert WriteState.REFUSED in states
+    assert WriteState.NOT_EFFECTIVE not in states
+    assert min(second for second in taken_at if second >= 200) <= 230
+    assert states[-1] is WriteState.EFFECTIVE
 
 
 class Large(Late):
@@ -184,59 +196,31 @@ class Large(Late):
 def test_a_battery_that_shows_the_very_same_power_whatever_it_is_told_does_not_follow(
     measured_w: float, told_w: float, state: WriteState, tmp_path: Path
 ) -> None:
-    async def main(clock: VirtualClock) -> None:
-        store, board, disk = Large(), Board(), SqliteStateStore(tmp_path / "state.db", clock)
-        writer = Writer(store, board, disk, clock, read_only=False)
-        await writer.opened(store.controls())
-        for second in range(80):
-            now_s = clock.now().mono_s
-            writer.observe([Reading("battery", "power_w", measured_w if second > 2 else 340.0, now_s)])
-            word_w = measured_w if second < 10 else told_w
-            writer.post([Setpoint("battery", SETPOINT, word_w, 30.0, Rank.PLAN, "test", "because")], now_s)
-            await writer.write_due()
-            await asyncio.sleep(1.0)
-        assert [outcome.state for outcome in board.outcomes()] == [state]
-        await disk.close()
-
-    run_virtual(main, NOON)
+    states, _ = each_second(
+        Large(),
+        tmp_path,
+        80,
+        lambda second: measured_w if second > 2 else 340.0,
+        lambda second: measured_w if second < 10 else told_w,
+    )
+    assert states[-1] is state
 
 
 def test_a_battery_that_was_told_the_same_for_long_has_its_time_to_follow_another_word(tmp_path: Path) -> None:
-    async def main(clock: VirtualClock) -> None:
-        store, board, disk = Large(), Board(), SqliteStateStore(tmp_path / "state.db", clock)
-        writer = Writer(store, board, disk, clock, read_only=False)
-        await writer.opened(store.controls())
-        states: set[WriteState] = set()
-        for second in range(160):
-            now_s = clock.now().mono_s
-            measured_w = 490.0 if second < 3 else 500.0 if second < 110 else 890.0
-            writer.observe([Reading("battery", "power_w", measured_w, now_s)])
-            word_w = 500.0 if second < 100 else 900.0
-            writer.post([Setpoint("battery", SETPOINT, word_w, 30.0, Rank.PLAN, "test", "because")], now_s)
-            await writer.write_due()
-            states |= {outcome.state for outcome in board.outcomes()}
-            await asyncio.sleep(1.0)
-        assert WriteState.NOT_EFFECTIVE not in states
-        await disk.close()
-
-    run_virtual(main, NOON)
+    states, _ = each_second(
+        Large(),
+        tmp_path,
+        160,
+        lambda second: 490.0 if second < 3 else 500.0 if second < 110 else 890.0,
+        lambda second: 500.0 if second < 100 else 900.0,
+    )
+    assert states[-1] is WriteState.EFFECTIVE
+    assert WriteState.NOT_EFFECTIVE not in states
 
 
 def test_what_stood_still_and_moves_again_is_tried_at_once(tmp_path: Path) -> None:
-    async def main(clock: VirtualClock) -> None:
-        store, board, disk = Late(deaf=True), Board(), SqliteStateStore(tmp_path / "state.db", clock)
-        writer = Writer(store, board, disk, clock, read_only=False)
-        await writer.opened(store.controls())
-        written_at: list[int] = []
-        for second in range(200):
-            now_s = clock.now().mono_s
-            writer.observe([Reading("battery", "power_w", 0.0 if second < 150 else 70.0 + second, now_s)])
-            writer.post([Setpoint("battery", SETPOINT, 2000.0, 30.0, Rank.PLAN, "test", "because")], now_s)
-            told = len(store.told)
-            await writer.write_due()
-            written_at += [second] * (2000.0 in store.told[told:])
-            await asyncio.sleep(1.0)
-        assert written_at[1:] == [150]
-        await disk.close()
-
-    run_virtual(main, NOON)
+    deaf = Late(deaf=True)
+    _, taken_at = each_second(
+        deaf, tmp_path, 200, lambda second: 0.0 if second < 150 else 70.0 + second, lambda _: 2000.0
+    )
+    assert taken_at[1:] == [150]
