@@ -31,6 +31,9 @@ FLASH_MIN_INTERVAL_S = 900.0
 FLASH_DAILY_BUDGET = 20
 STILL_W = 100.0
 """So many watts away from what it shows a battery is told before it counts that this has not changed at all."""
+STILL_FINE_W = 40.0
+"""And so many of one that was seen to show smaller changes (never less than two of its smallest), where it is told
+less than it shows: what shows less may be at its own limit."""
 SMALLEST_EV_CURRENT_A = 6.0  # IEC 61851-1
 
 Key = tuple[str, Control]
@@ -60,6 +63,9 @@ class _Held:
     present: float | None = None  # what was measured last where the effect must show
     since_s: float = float("-inf")  # and since when it has been measured so
     told_then: float | None = None  # what was in force when that value came
+    finest_w: float = STILL_W  # the smallest change of that which was seen
+    again: bool = False  # it does not follow, and shall be told the same once more before it is given up
+    repeated: bool = False  # and has been, or shall be, since it last did
     apart_s: float | None = None  # since when it was told another power, and has shown this one all the same
     abandoned: bool = False  # written without effect: to be handed back
     told: str = field(default="", repr=False)
@@ -204,7 +210,7 @@ class Writer:
         took = await self._device.write(spec.resource_id, spec.control, value)
         took = value if took is None else took
         back = await self._device.read_back(spec.resource_id, spec.control)
-        held.written, held.asked, held.written_at_s, held.known = took, value, now.mono_s, True
+        held.written, held.asked, held.written_at_s, held.known, held.again = took, value, now.mono_s, True, False
         held.effect.told(took, now.mono_s)
         held.less = ""
         if back is not None and abs(back - took) > tolerance(spec, took):
@@ -323,6 +329,8 @@ class Writer:
                 continue
             value, taken_at_s = measured.get((spec.resource_id, spec.effect_point), (None, 0.0))
             if value is not None and value != held.present:
+                if held.present is not None:
+                    held.finest_w = min(held.finest_w, abs(value - held.present))
                 self._moves(held, now)
             held.present, effect = value, held.effect
             # a device that did not get its last word is not blamed for what it does meanwhile
@@ -330,12 +338,15 @@ class Writer:
             if value is None or held.written is None or now.mono_s < held.quiet_until_s or not looked_at:
                 effect.unseen(now.mono_s, forget=not looked_at)
             elif effect.shows(spec, value, taken_at_s, now.mono_s):
+                held.again = held.repeated = False
                 if _still_for_s(held, value, now.mono_s) > spec.effect_within_s:
                     self._ineffective(held, value, now)
                 elif held.state is not WriteState.EFFECTIVE:
                     self._tell(held, WriteState.EFFECTIVE, held.written, now, held.less)
             elif effect.short_for_s(now.mono_s) > spec.effect_within_s:
                 self._ineffective(held, value, now)
+            elif effect.short_for_s(now.mono_s) > spec.effect_within_s / 2 and not held.repeated:
+                held.again = held.repeated = True
 
     @staticmethod
     def _moves(held: _Held, now: Instant) -> None:
@@ -393,7 +404,9 @@ def _still_for_s(held: _Held, value: float, now_s: float) -> float:
     if not moves or held.written is None or held.told_then is None:
         held.apart_s = None
         return 0.0
-    if min(abs(held.written - value), abs(held.written - held.told_then)) <= STILL_W:
+    less = held.written * value < value * value
+    far_w = min(STILL_W, max(STILL_FINE_W, 2.0 * held.finest_w)) if less else STILL_W
+    if min(abs(held.written - value), abs(held.written - held.told_then)) <= far_w:
         held.apart_s = None
     elif held.apart_s is None:
         held.apart_s = now_s
@@ -406,7 +419,9 @@ def _held_up(held: _Held, now_s: float) -> bool:
 
 
 def _stale(held: _Held, now_s: float) -> bool:
-    """Whether it must be written again: by its own rule, or because it may take more by now."""
+    """Whether it must be written again: by its own rule, because it may take more by now, or has lost its word."""
+    if held.again and held.spec.storage not in WEARS_OUT:
+        return True
     due_s = held.spec.refresh_s
     if held.less:
         due_s = RETRY_REFUSED_S if due_s is None else min(due_s, RETRY_REFUSED_S)

@@ -186,21 +186,25 @@ class Large(Late):
 
 
 @pytest.mark.parametrize(
-    ("measured_w", "told_w", "state"),
+    ("before_w", "measured_w", "told_w", "state"),
     [
-        (328.0, 170.0, WriteState.NOT_EFFECTIVE),  # within what counts as following, but it does not move at all
-        (328.0, 260.0, WriteState.EFFECTIVE),
-        (0.0, 150.0, WriteState.EFFECTIVE),  # some give nothing below a least power
+        (340.0, 328.0, 170.0, WriteState.NOT_EFFECTIVE),  # within what counts as following, but it does not move at all
+        (340.0, 328.0, 280.0, WriteState.NOT_EFFECTIVE),
+        (340.0, 328.0, 290.0, WriteState.EFFECTIVE),
+        (340.0, 328.0, 410.0, WriteState.EFFECTIVE),  # it may be at its own limit
+        (400.0, 300.0, 210.0, WriteState.EFFECTIVE),  # it shows hundreds of watts
+        (400.0, 300.0, 190.0, WriteState.NOT_EFFECTIVE),
+        (340.0, 0.0, 150.0, WriteState.EFFECTIVE),  # some give nothing below a least power
     ],
 )
 def test_a_battery_that_shows_the_very_same_power_whatever_it_is_told_does_not_follow(
-    measured_w: float, told_w: float, state: WriteState, tmp_path: Path
+    before_w: float, measured_w: float, told_w: float, state: WriteState, tmp_path: Path
 ) -> None:
     states, _ = each_second(
         Large(),
         tmp_path,
         80,
-        lambda second: measured_w if second > 2 else 340.0,
+        lambda second: measured_w if second > 2 else before_w,
         lambda second: measured_w if second < 10 else told_w,
     )
     assert states[-1] is state
@@ -218,9 +222,22 @@ def test_a_battery_that_was_told_the_same_for_long_has_its_time_to_follow_anothe
     assert WriteState.NOT_EFFECTIVE not in states
 
 
+def test_what_lost_its_word_is_told_once_more_and_not_given_up(tmp_path: Path) -> None:
+    store = Late()
+
+    def measured_w(second: int) -> float:
+        return 0.0 if store.told.count(2000.0) < 2 else 2000.0
+
+    states, taken_at = each_second(store, tmp_path, 100, measured_w, lambda _: 2000.0)
+    assert WriteState.NOT_EFFECTIVE not in states
+    assert states[-1] is WriteState.EFFECTIVE
+    assert len(taken_at) == 2
+
+
 def test_what_stood_still_and_moves_again_is_tried_at_once(tmp_path: Path) -> None:
     deaf = Late(deaf=True)
     _, taken_at = each_second(
         deaf, tmp_path, 200, lambda second: 0.0 if second < 150 else 70.0 + second, lambda _: 2000.0
     )
-    assert taken_at[1:] == [150]
+    assert taken_at[-2] < 100  # told once more before it was given up
+    assert taken_at[-1] == 150
