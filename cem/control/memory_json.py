@@ -28,6 +28,7 @@ def to_json(memory: Memory, now: Instant) -> dict[str, Json]:
             key: {
                 "limit_a": c.limit_a,
                 "switched_ago_s": age(c.switched_at_s),
+                "closed": c.closed,
                 "least_a": c.least_a,
                 "phases": c.phases,
                 "phases_ago_s": age(c.phases_at_s),
@@ -83,6 +84,7 @@ def from_json(document: Json, now: Instant) -> Memory:
             least_a=_number(row.get("least_a")),
             phases=int(_number(row["phases"])) if _is_number(row.get("phases")) else None,
             phases_at_s=at(row, "phases_ago_s"),
+            closed=row.get("closed") is True,
             met=False,
         )
         for key, row in _rows(document.get("chargers"))
@@ -139,7 +141,7 @@ def lasting(memory: Memory) -> tuple[object, ...]:
     """What of the memory is worth a write: it changes with each switching, not with each tick."""
     return (
         memory.reserve_locked,
-        {k: (c.limit_a > 0.0, c.switched_at_s, c.phases, c.least_a) for k, c in memory.chargers.items()},
+        {k: (c.limit_a > 0.0, c.switched_at_s, c.closed, c.phases, c.least_a) for k, c in memory.chargers.items()},
         {k: (s.state, s.switched_at_s) for k, s in memory.switches.items()},
         memory.grid_back_at_s,
         dict(memory.imposed),

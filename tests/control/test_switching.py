@@ -65,6 +65,17 @@ def test_minimum_times_hold_over_a_restart_and_count_nothing_while_nobody_ran(of
         assert values.index(16.0) == 250
 
 
+def test_a_car_that_began_against_its_word_and_was_stopped_by_a_restart_stays_off_for_its_minimum_time() -> None:
+    began = Memory(chargers={"car": ChargerMemory(0.0, switched_at_s=100.0, closed=True)}, decided_at_s=1000.0)
+    memory = from_json(json.loads(json.dumps(to_json(began, Instant(NOON, 1000.0)))), Instant(NOON, 1000.0))
+    image = world(car_state="B", mono_s=1000.0)
+    values = []
+    for second in range(310):
+        decision, memory = decide(house(), inputs(replace_clock(image, 1000.0 + second)), memory)
+        values.append(of(decision, "car").value)
+    assert values.index(16.0) == 300
+
+
 def replace_clock(image: Snapshot, mono_s: float) -> Snapshot:
     """The same values, read at another time."""
     readings = {
