@@ -38,10 +38,12 @@ INVARIANTS = tuple(sorted({made.name for made in (*PLAIN, *WIRED, AllowList)}, k
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """A write whose meaning is not known yet: its place among the writes, and what the device was told before it."""
+    """A write whose meaning is not known yet: its place among the writes, and what the device was told before it, and
+    how many registers it had taken by then."""
 
     index: int
     told: dict[str, tuple[float | None, float | None]]
+    taken: int
 
 
 class Oracle:
@@ -116,7 +118,7 @@ class Oracle:
         self._writers.append(self._bench.gateway)
         self._writes.append(Write(self._plant.house.elapsed_s, device, what, simulated not in self._registers))
         if simulated in self._profiled:
-            self._open[simulated] = _Open(len(self._writes) - 1, self._told(simulated))
+            self._open[simulated] = _Open(len(self._writes) - 1, self._told(simulated), self._taken(simulated))
 
     def _conclude(self, simulated: str) -> None:
         """What a device with a profile has made of the last write: its registers mean what only it knows."""
@@ -124,6 +126,9 @@ class Oracle:
         if last is None:
             return
         write, told = self._writes[last.index], self._told(simulated)
+        if self._taken(simulated) == last.taken:  # refused, or it never arrived
+            self._writes[last.index] = replace(write, profiled=True)
+            return
         words = written(write.what)
         holds = [hold for hold in self._plant.fronts[simulated].holds().values() if hold.remote]
         # arming a time-out is no word on what to do, nor is a word to another part of the device, unless it does
@@ -143,6 +148,10 @@ class Oracle:
     def _told(self, simulated: str) -> dict[str, tuple[float | None, float | None]]:
         """The power (W, charging positive) and the current that each part of such a device is bound to now."""
         return {plant: (hold.upper_w, hold.offered_a) for plant, hold in self._plant.fronts[simulated].holds().items()}
+
+    def _taken(self, simulated: str) -> int:
+        """How many registers it has taken so far."""
+        return sum(self._plant.fronts[simulated].writes.values())
 
     def _step(self, step: Step) -> None:
         if self._next_on_step is not None:
