@@ -48,15 +48,17 @@ class _Line:
 class GridTruth:
     """Listens on every line between gateway and VTN. `limits` gives what must be kept to.
 
-    Interpretation: an event counts from its first delivery on, and no longer once the VTN has taken it back; one that
-    was delivered less than a minute before its start must be kept to a minute after its delivery. One that was taken
-    back while nobody heard of it need not be kept to, but is what the gateway goes by: no fallback holds beside it.
+    Interpretation: an event counts from its first delivery before its end, by the gateway's clock, and no longer once
+    the VTN has taken it back; one that was delivered less than a minute before its start must be kept to a minute after
+    its delivery. One that was taken back while nobody heard of it need not be kept to, but is what the gateway goes by:
+    no fallback holds beside it.
     """
 
     def __init__(self, site: Site, lines: Mapping[str, tuple[Provider, MemoryVtn]], step_s: float = 1.0) -> None:
         self._site = site
         self._ramp_s = RAMP_S + TICKS * (step_s - 1.0)
         self._at_s = 0.0
+        self._wall: datetime | None = None
         self._since: dict[tuple[str, str, float], float] = {}
         self._lines = [_Line(provider, vtn) for provider, vtn in lines.values()]
         for line in self._lines:
@@ -78,7 +80,12 @@ class GridTruth:
         line.vtn.request = request  # type: ignore[method-assign]
 
     def _delivered(self, line: _Line) -> None:
-        standing = {str(event["id"]): tuple(_windows(event)) for event in line.vtn.events()}
+        found = {str(event["id"]): tuple(_windows(event)) for event in line.vtn.events()}
+        standing = {
+            event_id: windows
+            for event_id, windows in found.items()
+            if event_id in line.accepted_s or self._wall is None or any(w.end > self._wall for w in windows)
+        }
         for event_id in standing:
             line.accepted_s.setdefault(event_id, self._at_s)
         line.windows = standing
@@ -108,7 +115,7 @@ class GridTruth:
     ) -> tuple[TrueLimit, ...]:
         """Every limit of a side that holds now, with the second from which on it must be kept to. `wired`: sources and
         limits that contacts signal."""
-        self._at_s = at_s
+        self._at_s, self._wall = at_s, wall
         found: list[tuple[str, float, float]] = [(source, limit, 0.0) for source, limit in wired]  # source, limit, due
         contract = self._site.connection.import_limit_w if side == "import" else self._site.connection.export_limit_w
         if contract is not None:
