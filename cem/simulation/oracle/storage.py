@@ -191,6 +191,7 @@ class OneDirection:
     """
 
     name = "I7"
+    LIMIT = Excuse("I7", "a limit is kept beside a car whose charger does not obey", "I2; law 1")
     STANDS_STILL = Excuse("I7", "a charger that stands still tells less than its car takes", "F2")
 
     def __init__(self, site: Site, bounds: Bounds) -> None:
@@ -215,6 +216,9 @@ class OneDirection:
         deficit = max(0.0, seen.facts.load_w + seen.facts.switched_w + seen.facts.roofs_w)
         fed = min(seen.facts.cars_w, gives - deficit)
         at_fault = fed > 2 * MOVES_W and not self._asked(seen, own)
+        if at_fault and fed - _owed_w(seen, fed) <= 2 * MOVES_W:
+            seen.excused.take(self.LIMIT, seen.at_s, fed)
+            at_fault = False
         if at_fault and fed - _untold_w(seen) <= 2 * MOVES_W:
             seen.excused.take(self.STANDS_STILL, seen.at_s, fed)
             at_fault = False
@@ -252,6 +256,15 @@ class OneDirection:
             ):
                 return True
         return False
+
+
+def _owed_w(seen: Seen, fed_w: float) -> float:
+    """What batteries must give, of `fed_w`, to keep the import limit beside cars whose chargers do not obey."""
+    limit_w = seen.limit_w("import", -math.inf)  # one that is not due yet may be followed already
+    if limit_w is None:
+        return 0.0
+    free_w = sum([charger.power_w for charger in seen.facts.chargers if not charger.obeys])
+    return min(max(0.0, seen.facts.grid_w + fed_w - limit_w), free_w)
 
 
 def _untold_w(seen: Seen) -> float:
