@@ -29,7 +29,7 @@ class _Contactor:
         self.by_car = False  # the car opened it, and was offered current ever since
         self.offered_a = 0.0
         self.lowered_s = float("-inf")  # when it was offered less than before, though not nothing
-        self.taught = False  # in this session: the car stopped at a lower offer, so that it is known to need more
+        self.taught_s: float | None = None  # in this session the car stopped at a lower offer: it needs more
         self.told_off: Rank | None = None  # by what rank it was last told to open
         self.told_off_s = float("-inf")
         self.was_told: float | None = None
@@ -70,6 +70,8 @@ class Switching:
         mine = self._contactors.setdefault(charger.resource.id, _Contactor())
         if not charger.obeys:
             mine.disturbed_s = seen.at_s
+        if mine.taught_s is not None and seen.died_s is not None and seen.died_s - mine.taught_s < self._bounds.lag_s:
+            mine.taught_s = None  # the gateway ended before it could have seen that
         self._listen(seen, charger, mine)
         plugged, closed = charger.state != "A", charger.state == "C"
         if LEAST_A <= charger.offered_a < mine.offered_a:
@@ -80,7 +82,7 @@ class Switching:
         mine.plug_ins = charger.plug_ins
         if not plugged or not mine.plugged or another:  # a session begins or is over: what was before does not count
             mine.plugged, mine.closed, mine.since_s = plugged, closed, seen.at_s if closed else None
-            mine.taught = mine.ours = False
+            mine.taught_s, mine.ours = None, False
             return []
         if closed == mine.closed:
             return []
@@ -93,7 +95,7 @@ class Switching:
         both = before and mine.ours
         if closed:
             return self._closed(seen, charger, mine, held, both_ours=both)
-        return self._opened(seen, charger, mine, held, both_ours=both)
+        return self._opened(seen, charger, mine, held, closed_by_us=before)
 
     @staticmethod
     def _listen(seen: Seen, charger: ChargerFact, mine: _Contactor) -> None:
@@ -139,17 +141,20 @@ class Switching:
         return found
 
     def _opened(
-        self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None, *, both_ours: bool
+        self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None, *, closed_by_us: bool
     ) -> list[Violation]:
         lowered = seen.at_s - mine.lowered_s <= 2 * self._bounds.lag_s
         # the charger offers on: the car itself has stopped; for less than it takes only once
-        mine.by_car = charger.offered_a >= LEAST_A and not (lowered and mine.taught)
-        mine.taught = mine.taught or (mine.by_car and lowered)
+        mine.by_car = charger.offered_a >= LEAST_A and not (lowered and mine.taught_s is not None)
+        if mine.by_car and lowered and mine.taught_s is None:
+            mine.taught_s = seen.at_s
         told = mine.was_told == 0.0 or seen.at_s - mine.told_off_s <= 3.0 * self._bounds.lag_s
         protects = told and mine.told_off is not None and mine.told_off <= Rank.USER
-        excuse = (
-            self.BY_CAR if mine.by_car else self.PROTECTS if protects else self._excuse(seen, mine, both_ours=both_ours)
-        )
+        excuse = self._excuse(seen, mine, both_ours=closed_by_us and mine.ours)
+        off_before = mine.was_told == 0.0 and held is not None and mine.told_off_s <= seen.at_s - held
+        if off_before and not closed_by_us:
+            excuse = self.NOBODY  # it closed by itself, against the word that it opens by
+        excuse = self.BY_CAR if mine.by_car else self.PROTECTS if protects else excuse
         if not self._early(seen, held, self._bounds.min_on_s, excuse):
             return []
         return [
