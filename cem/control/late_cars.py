@@ -26,10 +26,10 @@ def supposed(picture: Picture, memory: Memory, now_s: float, unheeding: Collecti
     change_w = picture.load_w - picture.switched_w - memory.house_w
     chargers, taken_w = [], 0.0
     for charger in picture.chargers:
-        deaf = charger.resource.id in unheeding
-        due_w = _own_w(charger) if deaf else _due_w(charger, memory, now_s)
-        if (deaf or not due_w) and _has_ended(charger, memory.house_w, change_w - taken_w):
+        if _has_ended(charger, memory.house_w, change_w - taken_w):
             due_w = -charger.power_w
+        else:
+            due_w = _own_w(charger) if charger.resource.id in unheeding else _due_w(charger, memory, now_s)
         took_w = min(max(change_w - taken_w, min(0.0, due_w)), max(0.0, due_w))
         chargers.append(replace(charger, power_w=charger.power_w + took_w) if took_w else charger)
         taken_w += took_w

@@ -239,6 +239,8 @@ def _charger(resource: Resource, snapshot: Snapshot, stale_s: float, grid_s: flo
     if power is None or state is None:
         return None
     age_s = snapshot.age_s(resource.id, "power_w") or 0.0
+    if state == "A" and power and grid_s <= (snapshot.age_s(resource.id, "state") or 0.0) < age_s:
+        power = 0.0  # told while a car was there, which had left before the meter was read
     phases = resource.ratings.phases
     if told is not None and 1 <= told <= 3 and state in {"C", "D"} and power > EV_DRAWS_W:
         phases = min(phases, int(told))  # while nothing flows, chargers tell all sorts of numbers

@@ -46,6 +46,7 @@ def following(limit_a: float, since_s: float) -> Memory:
         (11040.0, 0.0, 0.0, "B", 25.0, 976.0, 11540.0),  # nothing is offered to it
         (9040.0, 11040.0, 16.0, "C", 5.0, 900.0, -1500.0),  # nothing to follow: the house it is
         (30.0, 11040.0, 16.0, "C", 5.0, 900.0, 500.0),  # the house would give but for a car that has left
+        (30.0, 5520.0, 16.0, "C", 5.0, 995.0, 500.0),  # likewise one that was just offered more
         (3000.0, 11040.0, 16.0, "C", 5.0, 900.0, -7540.0),  # that is not what it took
         (11040.0, 0.0, 16.0, "C", 0.0, 995.0, 11540.0),  # told with the meter: it does not draw
     ],
@@ -84,6 +85,19 @@ def test_a_car_follows_from_the_moment_at_which_its_charger_takes_its_word_again
     memory = replace(memory, chargers={"car": replace(memory.chargers["car"], deaf_at_s=refused_s, drew=True)})
     _, after = decide(SITE, inputs(told(4140.0, 11040.0, "C", 5.0)), memory)
     assert after.load_w == pytest.approx(load_w, abs=1.0)
+
+
+@pytest.mark.parametrize(("left_s", "load_w"), [(2.0, 15000.0), (0.0, 3960.0)])
+def test_a_car_that_had_left_before_the_meter_was_read_takes_nothing(left_s: float, load_w: float) -> None:
+    """Its charger told its power five seconds ago; the meter was read a second ago, and shows 14.5 kW of the house."""
+    image = told(14500.0, 11040.0, "A", 5.0)
+    left = Reading("car", "state", "A", image.mono_s - left_s)
+    grid = Reading("grid", "power_w", 14500.0, image.mono_s - 1.0)
+    image = replace(
+        image, readings={**image.readings, "car": {**image.readings["car"], "state": left}, "grid": {"power_w": grid}}
+    )
+    memory = replace(following(16.0, 900.0), house_w=15000.0, load_w=15000.0)
+    assert decide(SITE, inputs(image), memory)[1].load_w == pytest.approx(load_w, abs=1.0)
 
 
 def test_a_full_car_does_not_keep_the_battery_from_the_house() -> None:
