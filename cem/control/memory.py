@@ -105,11 +105,11 @@ class Volts:
 
 @value(frozen=True, slots=True)
 class Metered:
-    """The meter's last word, and what moves by our will as it was read with it."""
+    """The meter's last word, and what tells its own power as it was read with it."""
 
     grid_w: float
     at_s: float  # monotonic
-    battery_w: float  # of all batteries
+    parts_w: float  # of all batteries, roofs, heat pumps and loads
     cars_w: Mapping[str, float]  # by charging point, of those that tell as often as the meter
     told_w: float = 0.0  # of everything that tells its power
 

@@ -72,7 +72,7 @@ def steady(
 def as_metered(picture: Picture, memory: Memory) -> tuple[Picture, Metered | None]:
     """The picture, where the meter has said nothing new, with the load of its last word; and that word.
 
-    A battery or a car that goes on moving meanwhile would be taken for a load that moves against it, and followed.
+    What goes on moving meanwhile would be taken for a load that moves against it, and followed.
     """
     if picture.grid_w is None or picture.grid_at_s is None or picture.load_w is None:
         return picture, None
@@ -80,9 +80,9 @@ def as_metered(picture: Picture, memory: Memory) -> tuple[Picture, Metered | Non
     if before is None or not repeated(before, picture) or apart(picture) != memory.apart:
         # a car that is told seldom may have done before the meter's word what it tells after it
         cars_w = {charger.resource.id: charger.power_w for charger in picture.chargers if not charger.late}
-        told = Metered(picture.grid_w, picture.grid_at_s, picture.battery_w, MappingProxyType(cars_w), _told_w(picture))
-        return picture, told
-    moved_w = picture.battery_w - before.battery_w
+        parts_w, told_w = _parts_w(picture), _told_w(picture)
+        return picture, Metered(picture.grid_w, picture.grid_at_s, parts_w, MappingProxyType(cars_w), told_w)
+    moved_w = _parts_w(picture) - before.parts_w
     for charger in picture.chargers:
         moved_w += charger.power_w - before.cars_w.get(charger.resource.id, charger.power_w)
     return (replace(picture, load_w=picture.load_w + moved_w) if moved_w else picture), before
@@ -104,7 +104,11 @@ def repeated(before: Metered, picture: Picture) -> bool:
 
 
 def _told_w(picture: Picture) -> float:
-    return picture.battery_w + picture.ev_w + picture.pv_w + picture.switched_w
+    return _parts_w(picture) + picture.ev_w
+
+
+def _parts_w(picture: Picture) -> float:
+    return picture.battery_w + picture.pv_w + picture.switched_w
 
 
 def apart(picture: Picture) -> frozenset[str]:

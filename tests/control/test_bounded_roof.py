@@ -57,6 +57,18 @@ def test_a_bounded_roof_stays_within_the_limit_where_the_battery_takes_all_it_ca
     assert roof_w == 2450.0
 
 
+def test_a_roof_opens_once_on_one_word_of_the_meter() -> None:
+    """The battery takes all it can; the meter, which showed 500 W from the grid, says nothing new for ten seconds."""
+    site, directive, memory, roof_w = house(GRID, PV, BATTERY), Directive(envelopes=(NO_EXPORT,)), Memory(), 2000.0
+    battery: dict[str, Value] = {"power_w": 2000.0, "soc_pct": 50.0, "max_charge_w": 2000.0}
+    for second in range(10):
+        values: dict[str, dict[str, Value]] = {"grid": {"power_w": 500.0}, "pv": {"power_w": -roof_w}}
+        image = snapshot(values | {"battery": battery}, mono_s=1000.0 + second, ages_s={"grid": float(second)})
+        decision, memory = decide(site, inputs(image, directive=directive), memory)
+        roof_w = watts(decision, "pv")
+    assert 2300.0 < roof_w <= 2550.0
+
+
 def test_roof_and_battery_do_not_push_each_other_down_between_two_limits_of_nothing() -> None:
     roof_w, told_w = bounded(2000.0, 50.0, NO_EXPORT, NO_IMPORT)
     assert roof_w >= 2500.0
