@@ -109,8 +109,7 @@ class Metered:
 
     grid_w: float
     at_s: float  # monotonic
-    parts_w: float  # of all batteries, roofs, heat pumps and loads
-    cars_w: Mapping[str, float]  # by charging point, of those that tell as often as the meter
+    parts_w: Mapping[str, float]  # by resource, without the charging points that tell less often than the meter
     told_w: float = 0.0  # of everything that tells its power
 
 

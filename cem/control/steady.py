@@ -13,7 +13,6 @@ from cem.control.tuning import (
     METER_SURE_S,
     SKEW_HOLD_S,
 )
-from cem.model.resource import Role
 from cem.model.values import replace
 
 SAME_SHARE = 0.1
@@ -79,12 +78,15 @@ def as_metered(picture: Picture, memory: Memory) -> tuple[Picture, Metered | Non
     before = memory.metered
     if before is None or not repeated(before, picture) or apart(picture) != memory.apart:
         # a car that is told seldom may have done before the meter's word what it tells after it
-        cars_w = {charger.resource.id: charger.power_w for charger in picture.chargers if not charger.late}
-        parts_w, told_w = _parts_w(picture), _told_w(picture)
-        return picture, Metered(picture.grid_w, picture.grid_at_s, parts_w, MappingProxyType(cars_w), told_w)
-    moved_w = _parts_w(picture) - before.parts_w
-    for charger in picture.chargers:
-        moved_w += charger.power_w - before.cars_w.get(charger.resource.id, charger.power_w)
+        late = {charger.resource.id for charger in picture.chargers if charger.late}
+        parts_w = {
+            p.resource.id: p.power_w for p in picture.parts if p.power_w is not None and p.resource.id not in late
+        }
+        return picture, Metered(picture.grid_w, picture.grid_at_s, MappingProxyType(parts_w), _told_w(picture))
+    moved_w = 0.0
+    for part in picture.parts:
+        if part.power_w is not None:
+            moved_w += part.power_w - before.parts_w.get(part.resource.id, part.power_w)
     return (replace(picture, load_w=picture.load_w + moved_w) if moved_w else picture), before
 
 
@@ -104,17 +106,12 @@ def repeated(before: Metered, picture: Picture) -> bool:
 
 
 def _told_w(picture: Picture) -> float:
-    return _parts_w(picture) + picture.ev_w
-
-
-def _parts_w(picture: Picture) -> float:
-    return picture.battery_w + picture.pv_w + picture.switched_w
+    return picture.battery_w + picture.ev_w + picture.pv_w + picture.switched_w
 
 
 def apart(picture: Picture) -> frozenset[str]:
     """What is read now, so that its power is told apart from the rest of the load."""
-    parts = picture.parts
-    return frozenset([p.resource.id for p in parts if p.power_w is not None and p.resource.role is not Role.PV])
+    return frozenset([part.resource.id for part in picture.parts if part.power_w is not None])
 
 
 def _commanded_w(picture: Picture, memory: Memory, now_s: float, heedless: frozenset[str]) -> float:

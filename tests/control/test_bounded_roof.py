@@ -69,6 +69,16 @@ def test_a_roof_opens_once_on_one_word_of_the_meter() -> None:
     assert 2300.0 < roof_w <= 2550.0
 
 
+def test_a_roof_that_answers_again_beside_an_old_word_of_the_meter_is_no_surplus() -> None:
+    """It was hidden in the load: 1,300 W of sun for the house's 500 and the battery's 800."""
+    site, battery = house(GRID, PV, BATTERY), {"power_w": 800.0, "soc_pct": 50.0}
+    hidden = snapshot({"grid": {"power_w": 0.0}, "battery": {**battery}}, mono_s=1000.0)
+    memory = decide(site, inputs(hidden), Memory(decided_at_s=999.0, batteries_w={"battery": 800.0}))[1]
+    shown: dict[str, dict[str, Value]] = {"grid": {"power_w": 0.0}, "battery": {**battery}, "pv": {"power_w": -1300.0}}
+    image = snapshot(shown, mono_s=1001.0, ages_s={"grid": 1.0})
+    assert watts(decide(site, inputs(image), memory)[0], "battery") == pytest.approx(800.0, abs=20.0)
+
+
 def test_roof_and_battery_do_not_push_each_other_down_between_two_limits_of_nothing() -> None:
     roof_w, told_w = bounded(2000.0, 50.0, NO_EXPORT, NO_IMPORT)
     assert roof_w >= 2500.0
