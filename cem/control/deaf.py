@@ -78,12 +78,14 @@ def _unsteered(site: Site) -> frozenset[str]:
     return frozenset(b.id for b in site.of(Role.BATTERY) if Control.BATTERY_SETPOINT_W not in b.controls)
 
 
-def shared(scene: Scene, claims: Iterable[Claim], pools: Pools, drawn_w: Mapping[str, float]) -> dict[str, Share]:
+def shared(
+    scene: Scene, claims: Iterable[Claim], pools: Pools, drawn_w: Mapping[str, float], also: frozenset[str]
+) -> dict[str, Share]:
     """As `share`; but who does not follow is still told its fair share, while others get what its draw leaves.
 
-    `drawn_w`: the measured power of each consumer.
+    `drawn_w`: the measured power of each consumer; `also`: those that do not follow before it is told of them.
     """
-    ids = heedless(scene)
+    ids = heedless(scene) | also
     if not ids:
         return share(claims, pools)
     claims = tuple(claims)

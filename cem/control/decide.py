@@ -206,7 +206,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
     shed = island.shed(scene) | black_start.unserved(scene)
     cars = chargers.candidates(scene, left)
     claims = [car.claim for car in cars] + switched.claims(scene, powers_w, shed)
-    shares = deaf.shared(scene, claims, left.pools, moved)
+    shares = deaf.shared(scene, claims, left.pools, moved, switched.drawing_on(scene))
     # what can't be read just now keeps its times: after a restart that is everything
     read = moved.keys()
     charger_memories: dict[str, ChargerMemory] = {k: m for k, m in known.chargers.items() if k not in read}

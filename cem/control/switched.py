@@ -19,6 +19,7 @@ from cem.control.tuning import (
     LOCK_FOLLOW_S,
     START_S,
     SURPLUS_ON_SHARE,
+    SWITCHED_HEEDS_S,
     SWITCHED_LATE_S,
     SWITCHED_LOST_S,
     SWITCHED_RISES_S,
@@ -115,6 +116,24 @@ def _runs_on(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory) -> b
     draws = switched.power_w is not None and switched.power_w > EV_DRAWS_W
     locked = draws and memory.state == SgReady.LOCKED and _is_heat_pump(switched)
     return locked and scene.now_s - memory.switched_at_s > LOCK_FOLLOW_S
+
+
+def drawing_on(scene: Scene) -> frozenset[str]:
+    """The loads that draw although they were told to be off: long before that counts as not following, nobody else gets
+    what they should have left."""
+    return scene.once(_drawing_on)
+
+
+def _drawing_on(scene: Scene) -> frozenset[str]:
+    memories, found = scene.once(_memories), []
+    for switched in scene.picture.switched:
+        key = switched.resource.id
+        told_off = memories[key].state == 0 and Control.LOAD_ON in switched.resource.controls
+        if told_off and switched.power_w is not None and switched.power_w > EV_DRAWS_W:
+            measured_at_s = scene.now_s - (scene.inputs.snapshot.age_s(key, "power_w") or 0.0)
+            if measured_at_s - memories[key].switched_at_s >= SWITCHED_HEEDS_S:
+                found.append(key)
+    return frozenset(found)
 
 
 def claims(scene: Scene, powers_w: Mapping[str, float], shed: frozenset[str]) -> list[Claim]:
@@ -362,8 +381,10 @@ def leaving_w(scene: Scene, found: Iterable[SwitchedChoice]) -> float:
     """What is drawn now and will not be after this tick, at the most: by loads that are switched off, and by a heat
     pump that is forced no longer, whose heating rod ends at once. A compressor ends in its own time.
     """
-    memories, leaving = scene.once(_memories), 0.0
+    memories, leaving, stay = scene.once(_memories), 0.0, drawing_on(scene)
     for choice in found:
+        if choice.switched.resource.id in stay:
+            continue
         state = memories[choice.switched.resource.id].state
         eased = state == SgReady.FORCED and choice.control is Control.HEAT_PUMP_SG_READY and choice.value != state
         if not eased and (choice.control is not Control.LOAD_ON or choice.value != 0.0):

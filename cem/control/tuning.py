@@ -45,6 +45,7 @@ EV_STEP_UP_SHARE = 1.1  # a pause ends when this much more than the smallest cur
 HEAT_PUMP_MIN_STAY_S = 600.0  # in one SG Ready state
 LOCK_FOLLOW_S = 10.0  # a heat pump that is locked stops within this, or finishes its own least run first
 HEAT_PUMP_LOCK_DAY_S = 7200.0  # SG Ready: locked at most two hours a day
+SWITCHED_HEEDS_S = 10.0  # a load that is measured to draw so long after it was told to be off does not heed it
 SWITCHED_LATE_S = 30.0  # a contact that does not stand as told for so long went back by itself
 SWITCHED_LOST_S = 60.0  # so long do contacts keep what they were told without us, at most
 SWITCHED_RISES_S = 60.0  # what is switched on draws its full power by then: a compressor rises slowly

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from cem.control import Memory, decide
-from cem.control.memory import ChargerMemory
+from cem.control.memory import ChargerMemory, SwitchMemory
 from cem.model.reading import Snapshot, Value
 from cem.model.resource import Control
 from cem.model.setpoint import DeviceState, Health, Outcome, WriteState
 from cem.model.site import BatteryPolicy
 from support.houses import (
     BATTERY,
+    BOILER,
     CAR,
     GRID,
     PV,
@@ -96,6 +97,28 @@ def test_a_battery_that_can_only_be_measured_is_told_nothing(meter_age_s: float)
     decision, memory = decide(house(GRID, MEASURED), inputs(image), Memory(decided_at_s=999.0))
     assert decision.setpoints == ()
     assert not memory.batteries_w
+
+
+@pytest.mark.parametrize(("ago_s", "amps"), [(5.0, 7.0), (20.0, 0.0)])
+def test_a_load_that_draws_on_after_it_was_told_to_be_off_keeps_the_room_that_it_takes(
+    ago_s: float, amps: float
+) -> None:
+    """5.5 kW are left beside the house, of which the car takes 4.8, and the boiler 2 which it should have left."""
+    values: dict[str, dict[str, Value]] = {
+        "grid": {"power_w": 7330.0},
+        "car": {"power_w": 4830.0, "state": "C"},
+        "boiler": {"power_w": 2000.0, "state": "off"},
+    }
+    memory = Memory(
+        decided_at_s=999.0,
+        begun_at_s=0.0,
+        chargers={"car": ChargerMemory(7.0, switched_at_s=100.0, offered_at_s=100.0, closed=True)},
+        switches={"boiler": SwitchMemory(0, switched_at_s=1000.0 - ago_s)},
+    )
+    asked = inputs(snapshot(values), directive=limited(6000.0))
+    decision, _ = decide(house(GRID, CAR, BOILER), asked, memory)
+    assert watts(decision, "boiler") == 0.0
+    assert watts(decision, "car") == amps
 
 
 def test_what_a_measured_battery_does_is_not_left_to_the_steered_one() -> None:
