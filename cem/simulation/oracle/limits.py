@@ -237,13 +237,13 @@ class ImportLimit(_SiteLimit):
         """A car that has taken nothing of an offer for a while takes it."""
         key, before = car.resource.id, self._cars.get(car.resource.id, car)
         self._cars[key] = car
-        stands = before.obeys and car.obeys and 0.0 < car.offered_a <= before.offered_a and car.state != "A"
+        obeys, stands = before.obeys and car.obeys, 0.0 < car.offered_a <= before.offered_a and car.state != "A"
         if stands and car.power_w > JUMP_W and self._declines.for_s(key, stands, seen.at_s) >= OWN_HANDS_S:
             self._woke_s[key] = seen.at_s
         declines = stands and car.plug_ins == before.plug_ins and car.power_w <= JUMP_W
         self._declines.for_s(key, declines, seen.at_s)
         wakes = stands and seen.at_s - self._woke_s.get(key, float("-inf")) <= seen.facts.slowest_s
-        return max(0.0, car.power_w - before.power_w) if wakes else 0.0
+        return max(0.0, car.power_w - before.power_w) if wakes and obeys else 0.0
 
     def _switched_on_w(self, seen: Seen) -> float:
         """What may have run for a while starts when its own thermostat says so."""
