@@ -53,8 +53,8 @@ def _met(charger: ChargerPicture, before: ChargerMemory | None, now_s: float) ->
 
     A contactor that is closed, or that nobody tells how long it has been open, counts as switched just now where the
     former run did not leave it so, or saw it closed against its word: minimum times hold for longer rather than for too
-    short. What was stopped and is
-    open is stopped still, though its charging point offers something by itself since it was handed back.
+    short. What was stopped and is open is stopped still, though its charging point offers something by itself since it
+    was handed back.
     """
     known = before or ChargerMemory(0.0)
     offers_a = float(math.floor(_offered_a(charger)))

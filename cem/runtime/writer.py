@@ -65,7 +65,7 @@ class _Held:
     told_then: float | None = None  # what was in force when that value came
     finest_w: float = STILL_W  # the smallest change of that which was seen
     again: bool = False  # it does not follow, and shall be told the same once more before it is given up
-    repeated: bool = False  # and has been, or shall be, since it last did
+    repeated: bool = False  # and has been, or shall be, since it last did or was given up
     apart_s: float | None = None  # since when it was told another power, and has shown this one all the same
     abandoned: bool = False  # written without effect: to be handed back
     told: str = field(default="", repr=False)
@@ -364,7 +364,7 @@ class Writer:
         self._tell(held, WriteState.NOT_EFFECTIVE, held.written, now, detail)
         held.quiet_until_s = now.mono_s + RETRY_INEFFECTIVE_S
         held.effect.unseen(now.mono_s, forget=True)
-        held.abandoned = True
+        held.abandoned, held.again, held.repeated = True, False, False
 
     async def release_all(self) -> None:
         """Hands every control back that was ever asked for; for the stop of the service."""

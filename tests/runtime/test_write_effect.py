@@ -234,10 +234,15 @@ def test_what_lost_its_word_is_told_once_more_and_not_given_up(tmp_path: Path) -
     assert len(taken_at) == 2
 
 
+def test_what_follows_nothing_is_told_twice_each_five_minutes(tmp_path: Path) -> None:
+    _, taken_at = each_second(Late(deaf=True), tmp_path, 660, lambda _: 0.0, lambda _: 2000.0)
+    assert [len([at for at in taken_at if since <= at < since + 100]) for since in (0, 300)] == [2, 2]
+    assert len(taken_at) == 4
+
+
 def test_what_stood_still_and_moves_again_is_tried_at_once(tmp_path: Path) -> None:
     deaf = Late(deaf=True)
     _, taken_at = each_second(
         deaf, tmp_path, 200, lambda second: 0.0 if second < 150 else 70.0 + second, lambda _: 2000.0
     )
-    assert taken_at[-2] < 100  # told once more before it was given up
-    assert taken_at[-1] == 150
+    assert [at for at in taken_at if 100 < at < 160] == [150]
