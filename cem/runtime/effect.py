@@ -21,6 +21,7 @@ class Effect:
     looked_at_s: float = NEVER_S
     well_at_s: float = NEVER_S  # when it was last measured as told, or could not be looked at
     short_since_s: float | None = None  # it does not follow, since then
+    again: bool = False  # it shall be told the same once more before it is given up
 
     def told(self, value: float, at_s: float) -> None:
         """The device took a word."""
@@ -31,7 +32,7 @@ class Effect:
         """Nothing can be said now; `forget`: nor of what was before."""
         self.words, self.looked_at_s, self.well_at_s = self.words[-1:], at_s, at_s
         if forget:
-            self.short_since_s = None
+            self.short_since_s, self.again = None, False
 
     def shows(self, spec: ControlSpec, measured: float, taken_at_s: float, now_s: float) -> bool:
         """Takes one look at a measurement; whether it shows what was told."""
@@ -42,7 +43,7 @@ class Effect:
         values = [value for _, value in self.words]
         told = (values[0], values[0]) if len(values) == 1 else (min(values), max(values))
         if effective(spec, told, measured):
-            self.short_since_s, self.well_at_s = None, taken_at_s
+            self.short_since_s, self.well_at_s, self.again = None, taken_at_s, False
             return True
         if self.short_since_s is None:
             self.short_since_s = max(self.words[-1][0], self.well_at_s)

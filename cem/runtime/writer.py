@@ -15,7 +15,7 @@ from cem.model.setpoint import Outcome, Setpoint, WriteState
 from cem.model.time import Instant
 from cem.ports import Clock, ControlSpec, Device, Json, Put, StateKind, StateStore
 from cem.runtime.board import Board
-from cem.runtime.effect import Effect
+from cem.runtime.effect import NEVER_S, Effect
 from cem.runtime.write_rules import WEARS_OUT, keeps_clear, refreshes_today, told, tolerance
 
 log = logging.getLogger(__name__)
@@ -31,9 +31,9 @@ FLASH_MIN_INTERVAL_S = 900.0
 FLASH_DAILY_BUDGET = 20
 STILL_W = 100.0
 """So many watts away from what it shows a battery is told before it counts that this has not changed at all."""
-STILL_FINE_W = 40.0
-"""And so many of one that was seen to show smaller changes (never less than two of its smallest), where it is told
-less than it shows: what shows less may be at its own limit."""
+STILL_FINE_W, STEPS = 40.0, 4
+"""And so many of one whose last changes, so many, were smaller, where it is told less than it shows: what shows less
+may be at its own limit. Never less than two of those changes."""
 SMALLEST_EV_CURRENT_A = 6.0  # IEC 61851-1
 
 Key = tuple[str, Control]
@@ -63,9 +63,8 @@ class _Held:
     present: float | None = None  # what was measured last where the effect must show
     since_s: float = float("-inf")  # and since when it has been measured so
     told_then: float | None = None  # what was in force when that value came
-    finest_w: float = STILL_W  # the smallest change of that which was seen
-    again: bool = False  # it does not follow, and shall be told the same once more before it is given up
-    repeated: bool = False  # and has been, or shall be, since it last did or was given up
+    steps_w: tuple[float, ...] = ()  # by how much that changed the last times
+    repeated_s: float = float("-inf")  # when it was last told the same once more, as it did not follow
     apart_s: float | None = None  # since when it was told another power, and has shown this one all the same
     abandoned: bool = False  # written without effect: to be handed back
     told: str = field(default="", repr=False)
@@ -197,7 +196,7 @@ class Writer:
             used_up = "today's write budget of its flash is used up"
             self._tell(held, WriteState.BLOCKED, value, now, spent if keeps else used_up)
             return
-        if refresh and not changed and await self._contested(held, now):
+        if refresh and not changed and not held.effect.again and await self._contested(held, now):
             return
         await self._write(held, value, now)
 
@@ -210,8 +209,9 @@ class Writer:
         took = await self._device.write(spec.resource_id, spec.control, value)
         took = value if took is None else took
         back = await self._device.read_back(spec.resource_id, spec.control)
-        held.written, held.asked, held.written_at_s, held.known, held.again = took, value, now.mono_s, True, False
+        held.written, held.asked, held.written_at_s, held.known = took, value, now.mono_s, True
         held.effect.told(took, now.mono_s)
+        held.effect.again = False
         held.less = ""
         if back is not None and abs(back - took) > tolerance(spec, took):
             # what was refused was no command: the first one is still to come, and nobody else has changed anything
@@ -303,7 +303,7 @@ class Writer:
             await self._spend(held, budget, now, may_exceed=True)
         await self._device.release(spec.resource_id, spec.control)
         expired = held.setpoint is not None and told(spec, held.setpoint) is not None
-        held.known, held.written, held.effect = True, None, Effect()
+        held.known, held.written, held.effect, held.repeated_s = True, None, Effect(), NEVER_S
         if held.abandoned:
             held.abandoned = False  # it stays told as not followed
             return
@@ -330,7 +330,7 @@ class Writer:
             value, taken_at_s = measured.get((spec.resource_id, spec.effect_point), (None, 0.0))
             if value is not None and value != held.present:
                 if held.present is not None:
-                    held.finest_w = min(held.finest_w, abs(value - held.present))
+                    held.steps_w = (*held.steps_w[1 - STEPS :], abs(value - held.present))
                 self._moves(held, now)
             held.present, effect = value, held.effect
             # a device that did not get its last word is not blamed for what it does meanwhile
@@ -338,15 +338,14 @@ class Writer:
             if value is None or held.written is None or now.mono_s < held.quiet_until_s or not looked_at:
                 effect.unseen(now.mono_s, forget=not looked_at)
             elif effect.shows(spec, value, taken_at_s, now.mono_s):
-                held.again = held.repeated = False
                 if _still_for_s(held, value, now.mono_s) > spec.effect_within_s:
                     self._ineffective(held, value, now)
                 elif held.state is not WriteState.EFFECTIVE:
                     self._tell(held, WriteState.EFFECTIVE, held.written, now, held.less)
             elif effect.short_for_s(now.mono_s) > spec.effect_within_s:
                 self._ineffective(held, value, now)
-            elif effect.short_for_s(now.mono_s) > spec.effect_within_s / 2 and not held.repeated:
-                held.again = held.repeated = True
+            elif effect.short_for_s(now.mono_s) > spec.effect_within_s / 2 and _may_repeat(held, now.mono_s):
+                effect.again, held.repeated_s = True, now.mono_s
 
     @staticmethod
     def _moves(held: _Held, now: Instant) -> None:
@@ -364,7 +363,7 @@ class Writer:
         self._tell(held, WriteState.NOT_EFFECTIVE, held.written, now, detail)
         held.quiet_until_s = now.mono_s + RETRY_INEFFECTIVE_S
         held.effect.unseen(now.mono_s, forget=True)
-        held.abandoned, held.again, held.repeated = True, False, False
+        held.abandoned = True
 
     async def release_all(self) -> None:
         """Hands every control back that was ever asked for; for the stop of the service."""
@@ -404,8 +403,8 @@ def _still_for_s(held: _Held, value: float, now_s: float) -> float:
     if not moves or held.written is None or held.told_then is None:
         held.apart_s = None
         return 0.0
-    less = held.written * value < value * value
-    far_w = min(STILL_W, max(STILL_FINE_W, 2.0 * held.finest_w)) if less else STILL_W
+    fine = held.written * value < value * value and len(held.steps_w) == STEPS
+    far_w = min(STILL_W, max(STILL_FINE_W, 2.0 * max(held.steps_w))) if fine else STILL_W
     if min(abs(held.written - value), abs(held.written - held.told_then)) <= far_w:
         held.apart_s = None
     elif held.apart_s is None:
@@ -418,9 +417,14 @@ def _held_up(held: _Held, now_s: float) -> bool:
     return held.state in HELD_UP and now_s >= held.quiet_until_s
 
 
+def _may_repeat(held: _Held, now_s: float) -> bool:
+    """Whether a word may be told once more: no memory wears out by that, and it was not lately."""
+    return held.spec.storage not in WEARS_OUT and now_s - held.repeated_s >= RETRY_INEFFECTIVE_S
+
+
 def _stale(held: _Held, now_s: float) -> bool:
     """Whether it must be written again: by its own rule, because it may take more by now, or has lost its word."""
-    if held.again and held.spec.storage not in WEARS_OUT:
+    if held.effect.again:
         return True
     due_s = held.spec.refresh_s
     if held.less:

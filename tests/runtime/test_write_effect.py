@@ -140,7 +140,7 @@ class Refusing(Late):
 
 
 def each_second(
-    store: Late, folder: Path, seconds: int, measured_w: Callable[[int], float], word_w: Callable[[int], float]
+    store: Late, folder: Path, seconds: int, measured_w: Callable[[int], float], word_w: Callable[[int], float | None]
 ) -> tuple[list[WriteState], list[int]]:
     """What is said of a battery that is measured and told something each second, and when it took its word."""
     states: list[WriteState] = []
@@ -186,25 +186,27 @@ class Large(Late):
 
 
 @pytest.mark.parametrize(
-    ("before_w", "measured_w", "told_w", "state"),
+    ("step_w", "measured_w", "told_w", "state"),
     [
-        (340.0, 328.0, 170.0, WriteState.NOT_EFFECTIVE),  # within what counts as following, but it does not move at all
-        (340.0, 328.0, 280.0, WriteState.NOT_EFFECTIVE),
-        (340.0, 328.0, 290.0, WriteState.EFFECTIVE),
-        (340.0, 328.0, 410.0, WriteState.EFFECTIVE),  # it may be at its own limit
-        (400.0, 300.0, 210.0, WriteState.EFFECTIVE),  # it shows hundreds of watts
-        (400.0, 300.0, 190.0, WriteState.NOT_EFFECTIVE),
-        (340.0, 0.0, 150.0, WriteState.EFFECTIVE),  # some give nothing below a least power
+        (12.0, 328.0, 170.0, WriteState.NOT_EFFECTIVE),  # within what counts as following, but it does not move at all
+        (12.0, 328.0, 280.0, WriteState.NOT_EFFECTIVE),
+        (12.0, 328.0, 290.0, WriteState.EFFECTIVE),
+        (12.0, 328.0, 410.0, WriteState.EFFECTIVE),  # it may be at its own limit
+        (50.0, 300.0, 250.0, WriteState.EFFECTIVE),  # it moves in steps
+        (100.0, 300.0, 210.0, WriteState.EFFECTIVE),  # it shows hundreds of watts
+        (100.0, 300.0, 190.0, WriteState.NOT_EFFECTIVE),
+        (12.0, 0.0, 150.0, WriteState.EFFECTIVE),  # some give nothing below a least power
     ],
 )
 def test_a_battery_that_shows_the_very_same_power_whatever_it_is_told_does_not_follow(
-    before_w: float, measured_w: float, told_w: float, state: WriteState, tmp_path: Path
+    step_w: float, measured_w: float, told_w: float, state: WriteState, tmp_path: Path
 ) -> None:
+    """It comes down to that power in steps."""
     states, _ = each_second(
         Large(),
         tmp_path,
         80,
-        lambda second: measured_w if second > 2 else before_w,
+        lambda second: measured_w + step_w * max(0, 4 - second),
         lambda second: measured_w if second < 10 else told_w,
     )
     assert states[-1] is state
@@ -232,6 +234,45 @@ def test_what_lost_its_word_is_told_once_more_and_not_given_up(tmp_path: Path) -
     assert WriteState.NOT_EFFECTIVE not in states
     assert states[-1] is WriteState.EFFECTIVE
     assert len(taken_at) == 2
+
+
+@dataclass
+class Losing(Late):
+    """One that tells so when it has lost its word."""
+
+    lost: bool = False
+
+    async def read_back(self, resource_id: str, control: Control) -> float | None:
+        return 0.0 if self.lost else self.told[-1]
+
+    async def write(self, resource_id: str, control: Control, value: float) -> float:
+        self.lost = False
+        return await super().write(resource_id, control, value)
+
+
+def test_a_word_that_is_lost_again_long_after_is_told_again_and_nobody_else_is_blamed(tmp_path: Path) -> None:
+    store, times = Losing(), (50, 400)
+
+    def measured_w(second: int) -> float:
+        store.lost = store.lost or second in times
+        return 0.0 if store.lost else store.told[-1]
+
+    states, taken_at = each_second(store, tmp_path, 500, measured_w, lambda _: 2000.0)
+    assert [at // 50 * 50 for at in taken_at] == [0, *times]
+    assert not {WriteState.CONTESTED, WriteState.NOT_EFFECTIVE} & {*states}
+
+
+def test_a_word_that_is_lost_anew_after_it_was_handed_back_is_told_again(tmp_path: Path) -> None:
+    store = Late()
+
+    def measured_w(second: int) -> float:
+        return 2000.0 if store.told.count(2000.0) >= (3 if second < 27 else 4) else 0.0
+
+    states, taken_at = each_second(
+        store, tmp_path, 160, measured_w, lambda second: None if 27 < second < 60 else 2000.0
+    )
+    assert len(taken_at) == 4
+    assert states[-1] is WriteState.EFFECTIVE
 
 
 def test_what_follows_nothing_is_told_twice_each_five_minutes(tmp_path: Path) -> None:
