@@ -7,6 +7,7 @@ from cem.control.consistent import contradiction
 from cem.control.memory import Dropped, Seen
 from cem.control.tuning import (
     FROZEN_AFTER_S,
+    FROZEN_SEEN_S,
     FROZEN_SHARE,
     FROZEN_WH,
     FUSE_CARRIES,
@@ -190,7 +191,7 @@ def _counter(resource: Resource, points: Mapping[str, Reading]) -> float | None:
 def _follow(resource: Resource, points: Mapping[str, Reading], power: float, last: Seen | None) -> Seen:
     taken_at_s = points["power_w"].taken_at_s
     kept = points if resource.role is Role.GRID else _NO_POINTS
-    if last is not None and power == last.value:
+    if last is not None and power == last.value and taken_at_s - last.taken_at_s <= FROZEN_SEEN_S:
         return Seen(power, taken_at_s, last.same_since_s, last.counter_wh, kept)
     return Seen(power, taken_at_s, taken_at_s, _counter(resource, points), kept)
 

@@ -53,6 +53,7 @@ LOAD_SURE_S = 60.0  # a surplus must last this long before a load is switched on
 SURPLUS_ON_SHARE = 1.1
 
 FROZEN_AFTER_S = 300.0
+FROZEN_SEEN_S = 60.0  # a value that was not read for longer may have been another meanwhile
 FROZEN_SHARE = 0.2
 FROZEN_WH = 200.0  # registers of meters count in steps of up to 100 Wh
 IMPLAUSIBLE_RATINGS = 1.5

@@ -89,6 +89,19 @@ def test_a_value_stuck_while_its_energy_register_moves_is_taken_as_silent() -> N
     assert "stuck" in decision.notes["grid"]
 
 
+def test_a_battery_that_comes_back_with_the_power_that_it_had_is_believed() -> None:
+    """It was away for twelve minutes in which it gave 600 Wh, as its register tells, and takes 5 kW as before."""
+    memory = Memory()
+    for minute in range(60):
+        back = minute >= 40
+        now_s, taken_s = 1000.0 + 20.0 * minute + 720.0 * back, 20.0 * minute
+        battery: dict[str, Value] = {"power_w": 5000.0, "soc_pct": 50.0, "charged_wh": taken_s * 5000.0 / 3600.0}
+        battery["discharged_wh"] = 600.0 * back
+        values: dict[str, dict[str, Value]] = {"grid": {"power_w": 5500.0}, "battery": battery}
+        decision, memory = decide(house(GRID, BATTERY), inputs(snapshot(values, mono_s=now_s)), memory)
+        assert [setpoint.resource_id for setpoint in decision.setpoints] == ["battery"]
+
+
 def test_a_load_that_is_truly_constant_is_not_called_stuck() -> None:
     memory = Memory()
     for minute in range(60):
