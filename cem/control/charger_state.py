@@ -51,16 +51,15 @@ def observed(
 def _met(charger: ChargerPicture, before: ChargerMemory | None, now_s: float) -> ChargerMemory:
     """What to think of a charger at first sight: as it stands, whatever a former run left.
 
-    A contactor that is closed, or that nobody tells how long it has been open, counts as switched just now where the
-    former run did not leave it so, or saw it closed against its word: minimum times hold for longer rather than for too
-    short. What was stopped and is open is stopped still, though its charging point offers something by itself since it
-    was handed back.
+    A contactor counts as switched just now where it is closed and the former run did not leave it so, or where that
+    left it closed and it is open: minimum times hold for longer rather than for too short. What was stopped and is open
+    is stopped still, though its charging point offers something by itself since it was handed back.
     """
     known = before or ChargerMemory(0.0)
     offers_a = float(math.floor(_offered_a(charger)))
     offered = offers_a >= charger.resource.ratings.min_current_a and (before is None or before.limit_a > 0.0)
     on = charger.closed or offered
-    as_left = before is not None and on == (before.limit_a > 0.0) and (on or not before.closed)
+    as_left = before is not None and on == (before.limit_a > 0.0) and charger.closed == before.closed
     return replace(
         known,
         limit_a=(max(offers_a, charger.resource.ratings.min_current_a) if on else 0.0),

@@ -76,6 +76,13 @@ def test_a_car_that_began_against_its_word_and_was_stopped_by_a_restart_stays_of
     assert values.index(16.0) == 300
 
 
+def test_a_contactor_that_was_left_open_under_an_offer_and_is_found_closed_was_closed_just_now() -> None:
+    left = Memory(chargers={"car": ChargerMemory(16.0, switched_at_s=100.0)}, decided_at_s=1000.0)
+    memory = from_json(json.loads(json.dumps(to_json(left, Instant(NOON, 1000.0)))), Instant(NOON, 1000.0))
+    _, memory = decide(house(), inputs(world(car_state="C", car_w=11040.0, car_limit_a=16.0, mono_s=1000.0)), memory)
+    assert memory.chargers["car"].switched_at_s == 1000.0
+
+
 def replace_clock(image: Snapshot, mono_s: float) -> Snapshot:
     """The same values, read at another time."""
     readings = {
