@@ -80,7 +80,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         watched = replace(watched, samples=(), sure=0)  # they were of other moments
     elif lateness.turned(late):
         watched = signs.doubted(watched, inputs.now.mono_s)
-    picture, last_word = as_metered(picture, memory)
+    picture, last_word = as_metered(picture, inputs.snapshot, memory)
     picture = lateness.aligned(picture, late)
     picture = late_cars.supposed(picture, memory, inputs.now.mono_s, deaf.unheeding(inputs))
     memory = black_start.followed(memory, picture, inputs.now.mono_s)

@@ -23,16 +23,20 @@ def supposed(picture: Picture, memory: Memory, now_s: float, unheeding: Collecti
     """
     if picture.load_w is None or memory.house_w is None or not any(c.late for c in picture.chargers):
         return picture
-    change_w = picture.load_w - picture.switched_w - memory.house_w
-    chargers, taken_w = [], 0.0
-    for charger in picture.chargers:
+    change_w, taken_w = picture.load_w - picture.switched_w - memory.house_w, 0.0
+    dues_w = [
+        _own_w(charger) if charger.resource.id in unheeding else _due_w(charger, memory, now_s)
+        for charger in picture.chargers
+    ]
+    chargers = [*picture.chargers]
+    for place in sorted(range(len(chargers)), key=dues_w.__getitem__):  # who was told to take less comes first
+        charger, due_w = chargers[place], dues_w[place]
         if _has_ended(charger, memory.house_w, change_w - taken_w):
             due_w = -charger.power_w
-        else:
-            due_w = _own_w(charger) if charger.resource.id in unheeding else _due_w(charger, memory, now_s)
         took_w = min(max(change_w - taken_w, min(0.0, due_w)), max(0.0, due_w))
-        chargers.append(replace(charger, power_w=charger.power_w + took_w) if took_w else charger)
-        taken_w += took_w
+        if took_w:
+            chargers[place] = replace(charger, power_w=charger.power_w + took_w)
+            taken_w += took_w
     if not taken_w:
         return picture
     return replace(picture, load_w=picture.load_w - taken_w, chargers=tuple(chargers))

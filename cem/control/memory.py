@@ -109,7 +109,7 @@ class Metered:
 
     grid_w: float
     at_s: float  # monotonic
-    parts_w: Mapping[str, float]  # by resource, without the charging points that tell less often than the meter
+    parts_w: Mapping[str, float]  # by resource, without what is told less often than the meter
     told_w: float = 0.0  # of everything that tells its power
 
 

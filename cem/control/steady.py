@@ -4,7 +4,7 @@ from operator import itemgetter
 from types import MappingProxyType
 
 from cem.control.memory import Lateness, Memory, Metered
-from cem.control.picture import Picture
+from cem.control.picture import LATE_S, Picture
 from cem.control.tuning import (
     LOAD_SURE_TICKS,
     METER_HOLDS_S,
@@ -13,6 +13,8 @@ from cem.control.tuning import (
     METER_SURE_S,
     SKEW_HOLD_S,
 )
+from cem.model.reading import Snapshot
+from cem.model.resource import Role
 from cem.model.values import replace
 
 SAME_SHARE = 0.1
@@ -68,7 +70,7 @@ def steady(
     return replace(picture, load_w=sure_w + believed_w + picture.switched_w), moved, raws
 
 
-def as_metered(picture: Picture, memory: Memory) -> tuple[Picture, Metered | None]:
+def as_metered(picture: Picture, snapshot: Snapshot, memory: Memory) -> tuple[Picture, Metered | None]:
     """The picture, where the meter has said nothing new, with the load of its last word; and that word.
 
     What goes on moving meanwhile would be taken for a load that moves against it, and followed.
@@ -77,10 +79,16 @@ def as_metered(picture: Picture, memory: Memory) -> tuple[Picture, Metered | Non
         return picture, None
     before = memory.metered
     if before is None or not repeated(before, picture) or apart(picture) != memory.apart:
-        # a car that is told seldom may have done before the meter's word what it tells after it
-        late = {charger.resource.id for charger in picture.chargers if charger.late}
+        # what is told seldom may have done before the meter's word what it tells after it
+        grid_s = snapshot.mono_s - picture.grid_at_s
         parts_w = {
-            p.resource.id: p.power_w for p in picture.parts if p.power_w is not None and p.resource.id not in late
+            part.resource.id: part.power_w
+            for part in picture.parts
+            if part.power_w is not None
+            and (
+                part.resource.role is Role.BATTERY
+                or (snapshot.age_s(part.resource.id, "power_w") or 0.0) - grid_s <= LATE_S
+            )
         }
         return picture, Metered(picture.grid_w, picture.grid_at_s, MappingProxyType(parts_w), _told_w(picture))
     moved_w = 0.0

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo
 
 from cem.control.comfort import Comfort, comfort, temperature_c
+from cem.control.deaf import heedless
 from cem.control.island import AFTER_OUTAGE, priority, returning
 from cem.control.limits import SURPLUS, Limits, use_of
 from cem.control.memory import LONG_AGO_S, SwitchMemory
@@ -119,8 +120,8 @@ def _runs_on(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory) -> b
 
 
 def drawing_on(scene: Scene) -> frozenset[str]:
-    """The loads that draw although they were told to be off: long before that counts as not following, nobody else gets
-    what they should have left."""
+    """The loads that are measured to draw long enough after they were told to be off: nobody else gets what they should
+    have left, though it takes longer until they count as not following."""
     return scene.once(_drawing_on)
 
 
@@ -381,9 +382,9 @@ def leaving_w(scene: Scene, found: Iterable[SwitchedChoice]) -> float:
     """What is drawn now and will not be after this tick, at the most: by loads that are switched off, and by a heat
     pump that is forced no longer, whose heating rod ends at once. A compressor ends in its own time.
     """
-    memories, leaving, stay = scene.once(_memories), 0.0, drawing_on(scene)
+    memories, leaving, stays = scene.once(_memories), 0.0, heedless(scene)
     for choice in found:
-        if choice.switched.resource.id in stay:
+        if choice.switched.resource.id in stays:
             continue
         state = memories[choice.switched.resource.id].state
         eased = state == SgReady.FORCED and choice.control is Control.HEAT_PUMP_SG_READY and choice.value != state

@@ -79,6 +79,20 @@ def test_a_roof_that_answers_again_beside_an_old_word_of_the_meter_is_no_surplus
     assert watts(decide(site, inputs(image), memory)[0], "battery") == pytest.approx(800.0, abs=20.0)
 
 
+def test_a_pump_that_is_told_later_than_the_meter_is_not_counted_twice() -> None:
+    """The meter, silent since, showed its 2.5 kW five seconds before it told them itself."""
+    site, memory = house(GRID, BATTERY, HEAT_PUMP), Memory(decided_at_s=999.0, batteries_w={"battery": -3000.0})
+    battery: dict[str, Value] = {"power_w": -3000.0, "soc_pct": 50.0}
+    for second in range(6):
+        told = second >= 2
+        values: dict[str, dict[str, Value]] = {"grid": {"power_w": 0.0}, "battery": battery}
+        values["heat_pump"] = {"power_w": 2500.0 * told}
+        ages_s = {"grid": float(second), "heat_pump": float(second - 2 if told else second + 8)}
+        image = snapshot(values, mono_s=1000.0 + second, ages_s=ages_s)
+        memory = decide(site, inputs(image, directive=Directive(envelopes=(NO_EXPORT,))), memory)[1]
+    assert memory.load_w == pytest.approx(3000.0, abs=1.0)
+
+
 def test_roof_and_battery_do_not_push_each_other_down_between_two_limits_of_nothing() -> None:
     roof_w, told_w = bounded(2000.0, 50.0, NO_EXPORT, NO_IMPORT)
     assert roof_w >= 2500.0

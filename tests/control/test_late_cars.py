@@ -5,15 +5,19 @@ from dataclasses import replace
 import pytest
 
 from cem.control import Memory, decide
+from cem.control.late_cars import supposed
 from cem.control.memory import ChargerMemory
+from cem.control.meter import metered
+from cem.control.picture import look
 from cem.control.trend import Trend
+from cem.control.tuning import SKEW_S
 from cem.model.directive import Directive
 from cem.model.envelope import SITE as SITE_ID
 from cem.model.envelope import Envelope, Rank
 from cem.model.reading import Reading, Snapshot, Value
 from cem.model.resource import Control
 from cem.model.setpoint import Outcome, WriteState
-from support.houses import BATTERY, CAR, GRID, house, inputs, snapshot, watts
+from support.houses import BATTERY, CAR, GRID, SECOND_CAR, house, inputs, snapshot, watts
 
 SITE = house(GRID, BATTERY, CAR)
 
@@ -98,6 +102,22 @@ def test_a_car_that_had_left_before_the_meter_was_read_takes_nothing(left_s: flo
     )
     memory = replace(following(16.0, 900.0), house_w=15000.0, load_w=15000.0)
     assert decide(SITE, inputs(image), memory)[1].load_w == pytest.approx(load_w, abs=1.0)
+
+
+def test_what_a_car_leaves_as_it_was_told_is_not_taken_for_the_end_of_another() -> None:
+    """One was just offered more than its 4.1 kW, the other goes from 11 kW to 6.9, as it was told."""
+    cars: dict[str, dict[str, Value]] = {
+        "car": {"power_w": 4140.0, "state": "C"},
+        "second_car": {"power_w": 11040.0, "state": "C"},
+    }
+    image = snapshot({"grid": {"power_w": 300.0 + 4140.0 + 6900.0}, **cars}, ages_s=dict.fromkeys(cars, 5.0))
+    asked = {
+        key: ChargerMemory(limit_a, switched_at_s=100.0, offered_at_s=995.0, closed=True)
+        for key, limit_a in (("car", 8.0), ("second_car", 10.0))
+    }
+    site, memory = house(GRID, CAR, SECOND_CAR), Memory(chargers=asked, house_w=300.0, load_w=300.0, decided_at_s=999.0)
+    picture = supposed(look(site, image, metered(site, image), SKEW_S), memory, 1000.0)
+    assert [charger.power_w for charger in picture.chargers] == [4140.0, 6900.0]
 
 
 def test_a_full_car_does_not_keep_the_battery_from_the_house() -> None:
