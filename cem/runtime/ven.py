@@ -214,7 +214,7 @@ class VenSession:
         listing = await self._events.listing(known, self._registration.targets)
         now = self._clock.now()
         service = self._point.service(own, now)
-        difference, rows = await asyncio.to_thread(service.difference, listing, now.wall)
+        difference, rows = await asyncio.to_thread(service.difference, listing, now.wall, trusted=now.trusted)
         rows += self._events.drawn_rows()
         if rows:
             await commit(self._store, rows, own)

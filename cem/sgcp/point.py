@@ -100,7 +100,7 @@ class ConnectionPoint:
 
     def difference(self, provider_id: str, listing: Listing, now: Instant) -> tuple[Difference, list[Row]]:
         """What a complete listing changes, and the rows that must be on disk before `apply`."""
-        return self.service(provider_id, now).difference(listing, now.wall)
+        return self.service(provider_id, now).difference(listing, now.wall, trusted=now.trusted)
 
     def apply(self, provider_id: str, difference: Difference, now: Instant) -> bool:
         """Makes a difference count; whether the accepted events changed."""

@@ -96,10 +96,10 @@ class Service:
         link = supervision.advanced(self.link, self.provider, self.schedule(now), now)
         return self if link == self.link else replace(self, link=link)
 
-    def difference(self, listing: Listing, now: datetime) -> tuple[Difference, list[Row]]:
+    def difference(self, listing: Listing, now: datetime, *, trusted: bool = True) -> tuple[Difference, list[Row]]:
         """What a complete listing changes, and the rows that must be on disk before it counts. Any thread may ask."""
         heard = self.link.last_success
-        difference = self.store.difference(listing, now, None if heard is None else heard.wall)
+        difference = self.store.difference(listing, now, None if heard is None else heard.wall, trusted=trusted)
         return difference, self.rows(difference)
 
     def after(self, difference: Difference, now: datetime) -> "Service":

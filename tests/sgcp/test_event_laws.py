@@ -135,6 +135,13 @@ def test_what_ran_out_before_we_heard_of_it_is_missed_and_never_run() -> None:
     assert EventStore().difference(Listing((over,), 1.0), T0, heard_until=wall(-60)).missed == ()
 
 
+def test_by_a_clock_that_is_not_trusted_nothing_is_missed() -> None:
+    over = grid_event("a", (-3600, -1800, {SignalKind.IMPORT_LIMIT_W: 2000.0}))
+    difference = EventStore().difference(Listing((over,), 1.0), T0, heard_until=wall(-7200), trusted=False)
+    assert difference.missed == ()
+    assert [*EventStore().after(difference).events] == ["a"]  # the clock may be set back to within it
+
+
 def test_a_looping_event_is_renewed_without_being_changed() -> None:
     kind = {SignalKind.IMPORT_PRICE_PER_KWH: 0.3}
     short = grid_event("a", (0, 3600, kind))

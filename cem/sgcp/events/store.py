@@ -68,8 +68,13 @@ class EventStore:
     """Events whose listed version is earlier than ours: which one, and when it was first listed."""
     asked_at_s: float = float("-inf")
 
-    def difference(self, listing: Listing, now: datetime, heard_until: datetime | None) -> Difference:
-        """What `listing` changes; `heard_until` is the last contact, what ended before it was not missed."""
+    def difference(
+        self, listing: Listing, now: datetime, heard_until: datetime | None, *, trusted: bool = True
+    ) -> Difference:
+        """What `listing` changes; `heard_until` is the last contact, what ended before it was not missed.
+
+        By a clock that is not `trusted` nothing is over: it may be set back to what then counts.
+        """
         if listing.asked_at_s <= self.asked_at_s:
             return Difference(stale=True, asked_at_s=self.asked_at_s)
         found: dict[str, list[GridEvent]] = {kind: [] for kind in ("new", "changed", "renewed", "missed")}
@@ -78,7 +83,7 @@ class EventStore:
         listed: set[str] = set()
         for event in _newest_of_each(listing.events):
             listed.add(event.id)
-            kind = self._kind(event, now, heard_until)
+            kind = self._kind(event, now if trusted else None, heard_until)
             if kind == "older":
                 behind[event.id] = self._behind(event, listing.asked_at_s)
                 kind = "older" if listing.asked_at_s - behind[event.id][1] < BELIEVED_AFTER_S else "changed"
@@ -106,11 +111,11 @@ class EventStore:
             asked_at_s=listing.asked_at_s,
         )
 
-    def _kind(self, event: GridEvent, now: datetime, heard_until: datetime | None) -> str:
+    def _kind(self, event: GridEvent, now: datetime | None, heard_until: datetime | None) -> str:
         held = self.events.get(event.id)
         if held is None:
             end = event_end(event)
-            if end is None or end > now:
+            if end is None or now is None or end > now:
                 return "new"
             return "missed" if heard_until is not None and end > heard_until else "past"
         if held.modification == event.modification:
