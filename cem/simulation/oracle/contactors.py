@@ -35,6 +35,7 @@ class _Contactor:
         self.was_told: float | None = None
         self.own_hands_s: float | None = None  # since when it is told nothing at all
         self.written_a, self.written_s = 0.0, float("-inf")  # the last current that went over the wire, and when
+        self.offered_s = float("-inf")  # when the present gateway last offered it anything
         self.left = False  # and by one that has ended since: what it hands back is no switching (I22)
         self.ours = False  # the last change was by the present gateway's word
         self.handed_back = False  # or by such a one's
@@ -70,8 +71,10 @@ class Switching:
         mine = self._contactors.setdefault(charger.resource.id, _Contactor())
         if not charger.obeys:
             mine.disturbed_s = seen.at_s
-        if mine.taught_s is not None and seen.died_s is not None and seen.died_s - mine.taught_s < self._bounds.lag_s:
-            mine.taught_s = None  # the gateway ended before it could have seen that
+        if mine.taught_s is not None and seen.died_s is not None:
+            ran_s = seen.died_s - mine.taught_s
+            if 0.0 <= ran_s < self._bounds.lag_s:
+                mine.taught_s = None  # the gateway ended before it could have seen that
         self._listen(seen, charger, mine)
         plugged, closed = charger.state != "A", charger.state == "C"
         if LEAST_A <= charger.offered_a < mine.offered_a:
@@ -101,7 +104,7 @@ class Switching:
     def _listen(seen: Seen, charger: ChargerFact, mine: _Contactor) -> None:
         """Remembers why it was told to open: the car takes seconds, and by then the words may be others."""
         if not seen.runs:
-            mine.was_told = None
+            mine.was_told, mine.offered_s = None, float("-inf")
         for write in seen.writes:
             if write.device_id == charger.resource.device_id:
                 amps = amps_told(write.what) if write.by_topic else write.offered_a
@@ -109,6 +112,8 @@ class Switching:
                     amps = float("inf")
                 if amps is not None:
                     mine.written_a, mine.written_s, mine.left = amps, write.at_s, write.former
+                if amps is not None and amps >= LEAST_A and not write.former:
+                    mine.offered_s = write.at_s
         for decision in seen.decisions:
             setpoint = setpoint_in(decision, charger.resource.id)
             value = setpoint.value if setpoint is not None else None
@@ -151,8 +156,9 @@ class Switching:
         told = mine.was_told == 0.0 or seen.at_s - mine.told_off_s <= 3.0 * self._bounds.lag_s
         protects = told and mine.told_off is not None and mine.told_off <= Rank.USER
         excuse = self._excuse(seen, mine, both_ours=closed_by_us and mine.ours)
-        off_before = mine.was_told == 0.0 and held is not None and mine.told_off_s <= seen.at_s - held
-        if off_before and not closed_by_us:
+        closed_s = seen.at_s - (held or 0.0)
+        off_before = mine.was_told == 0.0 and mine.told_off_s <= closed_s and not closed_by_us
+        if off_before and closed_s - mine.offered_s > 3.0 * self._bounds.lag_s:
             excuse = self.NOBODY  # it closed by itself, against the word that it opens by
         excuse = self.BY_CAR if mine.by_car else self.PROTECTS if protects else excuse
         if not self._early(seen, held, self._bounds.min_on_s, excuse):

@@ -48,10 +48,10 @@ class _Line:
 class GridTruth:
     """Listens on every line between gateway and VTN. `limits` gives what must be kept to.
 
-    Interpretation: an event counts from its first delivery before its end, by the gateway's clock, and no longer once
-    the VTN has taken it back; one that was delivered less than a minute before its start must be kept to a minute after
-    its delivery. One that was taken back while nobody heard of it need not be kept to, but is what the gateway goes by:
-    no fallback holds beside it.
+    Interpretation: an event counts from its first delivery before its end, by a clock that the gateway trusts, and no
+    longer once the VTN has taken it back; one that was delivered less than a minute before its start must be kept to a
+    minute after its delivery. One that was taken back while nobody heard of it need not be kept to, but is what the
+    gateway goes by: no fallback holds beside it.
     """
 
     def __init__(self, site: Site, lines: Mapping[str, tuple[Provider, MemoryVtn]], step_s: float = 1.0) -> None:
@@ -115,7 +115,7 @@ class GridTruth:
     ) -> tuple[TrueLimit, ...]:
         """Every limit of a side that holds now, with the second from which on it must be kept to. `wired`: sources and
         limits that contacts signal."""
-        self._at_s, self._wall = at_s, wall
+        self._at_s, self._wall = at_s, wall if trusted else None
         found: list[tuple[str, float, float]] = [(source, limit, 0.0) for source, limit in wired]  # source, limit, due
         contract = self._site.connection.import_limit_w if side == "import" else self._site.connection.export_limit_w
         if contract is not None:
@@ -133,6 +133,10 @@ class GridTruth:
             )
             for source, limit, due in found
         )
+
+    def in_force(self, side: str, wall: datetime, *, trusted: bool) -> bool:
+        """Whether any limit but the contract's held at that time, as things stand now."""
+        return any(self._of(line, side, wall, trusted=trusted) for line in self._lines)
 
     def _of(self, line: _Line, side: str, wall: datetime, *, trusted: bool) -> list[tuple[str, float, float]]:
         if not line.provider.mandatory:

@@ -176,6 +176,12 @@ class Oracle:
             wired = self._boxes.limits(side, step.truth)
             return self._grid.limits(side, at_s, now.wall, trusted=now.trusted, started_s=self._started_s, wired=wired)
 
+        def freed(side: str) -> bool:
+            if step.inputs is None:
+                return False
+            then, wired = step.inputs.now, self._boxes.limits(side, step.truth)
+            return not wired and not self._grid.in_force(side, then.wall, trusted=then.trusted)
+
         seen = Seen(
             at_s,
             facts,
@@ -194,6 +200,7 @@ class Oracle:
             self._status(),
             gateway.loop.health.last_own_ms if gateway is not None else 0.0,
             step.decisions,
+            freed,
             self.excused,
         )
         found = [violation for judge in self._judges for violation in judge.observe(seen)]

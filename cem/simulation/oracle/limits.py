@@ -90,13 +90,14 @@ class _SiteLimit:
         return []
 
     def _limit_w(self, seen: Seen) -> float | None:
-        """What must be kept to; between a limit that ended and another that is not due yet, the looser of the two."""
+        """What must be kept to; between a limit that ended and another that is not due yet, the looser of the two,
+        unless nothing held for a moment in between, in which the gateway decided."""
         limit = seen.limit_w(self.side)
         same, self._started_s = seen.started_s == self._started_s, seen.started_s
         if limit is not None or self._limit is None or not same or self._blind(seen):
             return limit
         coming = seen.limit_w(self.side, margin_s=float("-inf"))
-        return None if coming is None else max(self._limit, coming)
+        return None if coming is None or seen.freed(self.side) else max(self._limit, coming)
 
     def _above_w(self, seen: Seen, power: float, limit: float, heedless_w: float) -> tuple[float, Excuse | None]:
         """What flows above the limit and counts, negative where it is kept to; and why the rest does not count."""

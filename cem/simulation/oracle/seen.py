@@ -91,6 +91,7 @@ class Seen:
     status: Callable[[], Status | None] = lambda: None
     tick_ms: float = 0.0
     decisions: tuple[Decision, ...] = ()  # all since the step before, the oldest first
+    freed: Callable[[str], bool] = lambda _: False  # whether, when the gateway decided last, no limit of a side held
     excused: Excused = field(default_factory=Excused)  # of the whole run, in which the judges count what they let pass
 
     @lazy

@@ -186,8 +186,8 @@ class OneDirection:
     """I7: batteries never work against each other, and none is emptied into a car unless somebody asked for it.
 
     Excused while a battery still holds what it held when it did not obey, such as another master's value, until its
-    timer has run out; and as much as a car takes beyond what its charger, which stands still, goes on telling of it:
-    the meter shows that as it shows the house.
+    timer has run out; as much as a car takes beyond what its charger, which stands still, goes on telling of it: the
+    meter shows that as it shows the house; and what keeps an import limit beside a car whose charger does not obey.
     """
 
     name = "I7"
@@ -259,12 +259,14 @@ class OneDirection:
 
 
 def _owed_w(seen: Seen, fed_w: float) -> float:
-    """What batteries must give, of `fed_w`, to keep the import limit beside cars whose chargers do not obey."""
+    """What batteries must give, of `fed_w`, to keep the import limit beside cars whose chargers do not obey, once all
+    others take nothing."""
     limit_w = seen.limit_w("import", -math.inf)  # one that is not due yet may be followed already
     if limit_w is None:
         return 0.0
     free_w = sum([charger.power_w for charger in seen.facts.chargers if not charger.obeys])
-    return min(max(0.0, seen.facts.grid_w + fed_w - limit_w), free_w)
+    obeying_w = seen.facts.cars_w - free_w
+    return min(max(0.0, seen.facts.grid_w + fed_w - obeying_w - limit_w), free_w)
 
 
 def _untold_w(seen: Seen) -> float:
