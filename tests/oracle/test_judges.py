@@ -1,0 +1,102 @@
+"""What judges go on finding beside what they excuse."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+
+from cem.model.envelope import Band, Rank
+from cem.model.resource import Control
+from cem.model.setpoint import Decision, Mode, Setpoint
+from cem.simulation.oracle.contactors import Switching
+from cem.simulation.oracle.facts import BatteryFact, ChargerFact, Facts
+from cem.simulation.oracle.seen import Bounds, Seen, TrueLimit, Violation, Write
+from cem.simulation.oracle.storage import OneDirection
+from support.houses import BATTERY, CAR, GRID, SECOND_CAR, house, inputs, world
+
+SITE = house(GRID, BATTERY, CAR, SECOND_CAR)
+CALM = Facts(0.0, 0.0, (0.0, 0.0, 0.0), 0.0, 230.0, 50.0, (), (), (), (), (), frozenset(), "ok")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Of a course: from this second on a car is told so much, offered so much, and its contactor closed or not."""
+
+    at_s: int
+    told_a: float
+    offered_a: float
+    closed: bool
+
+
+def decided(resource_id: str, control: Control, value: float) -> Decision:
+    said = Setpoint(resource_id, control, value, 10.0, Rank.PLAN, "rule", "because")
+    return Decision((said,), Band(float("-inf"), float("inf")), Mode.NORMAL, "")
+
+
+def course(parts: Sequence[Part], seconds: int, died_s: float | None = None) -> Iterator[Seen]:
+    """Every second of it; what is told is written when it changes."""
+    before = None
+    for second in range(seconds):
+        part = [one for one in parts if one.at_s <= second][-1]
+        writes: tuple[Write, ...] = ()
+        if part.told_a != before:
+            writes, before = (Write(second, "wallbox", b"", False, profiled=True, offered_a=part.told_a),), part.told_a
+        car = ChargerFact(CAR, 0.0, "C" if part.closed else "B", part.offered_a, 0.0, 3, obeys=True, plug_ins=1)
+        decision = decided("car", Control.EV_LIMIT_A, part.told_a)
+        facts = replace(CALM, at_s=float(second), chargers=(car,))
+        yield Seen(float(second), facts, inputs(world()), decision, died_s=died_s, writes=writes, decisions=(decision,))
+
+
+def broken(steps: Iterator[Seen]) -> list[Violation]:
+    judge = Switching(SITE, Bounds())
+    return [found for seen in steps for found in judge.observe(seen)]
+
+
+@pytest.mark.parametrize("died_s", [None, 5.0])
+def test_a_car_may_stop_at_a_lower_offer_once_whenever_a_gateway_ended_before(died_s: float | None) -> None:
+    """It takes 16 A and not 6, which the gateway offers it again and again."""
+    parts = [Part(0, 16.0, 16.0, closed=False)]
+    for turn in range(6):
+        at_s = 400 + 400 * turn
+        parts += [
+            Part(at_s, 16.0, 16.0, closed=True),
+            Part(at_s + 60, 6.0, 6.0, closed=True),
+            Part(at_s + 62, 6.0, 6.0, closed=False),
+            Part(at_s + 300, 16.0, 16.0, closed=False),
+        ]
+    assert len(broken(course(parts, 2800, died_s))) == 5
+
+
+@pytest.mark.parametrize(("offered", "found"), [(True, 3), (False, 0)])
+def test_an_offer_taken_back_before_the_car_followed_is_a_switching_and_a_charger_of_its_own_will_is_none(
+    offered: bool, found: int
+) -> None:
+    parts = [Part(0, 0.0, 0.0, closed=False)]
+    for turn in range(3):
+        at_s = 400 + 400 * turn
+        parts += [
+            Part(at_s, 16.0 if offered else 0.0, 16.0, closed=False),
+            Part(at_s + 1, 0.0, 16.0, closed=False),
+            Part(at_s + 2, 0.0, 16.0, closed=True),
+            Part(at_s + 4, 0.0, 0.0, closed=True),
+            Part(at_s + 6, 0.0, 0.0, closed=False),
+        ]
+    assert len(broken(course(parts, 1700))) == found
+
+
+@pytest.mark.parametrize(("obeying_w", "found"), [(4000.0, 1), (0.0, 0)])
+def test_a_battery_may_keep_a_limit_beside_a_car_whose_charger_does_not_obey_and_not_for_one_that_does(
+    obeying_w: float, found: int
+) -> None:
+    """7 kW may be drawn, and 7 kW are; the battery gives 4 kW."""
+    deaf = ChargerFact(SECOND_CAR, 11000.0 - obeying_w, "C", 16.0, 16.0, 3, obeys=False, plug_ins=1)
+    other = ChargerFact(CAR, obeying_w, "C" if obeying_w else "B", 6.0, 6.0, 3, obeys=True, plug_ins=1)
+    battery = BatteryFact(BATTERY, -4000.0, 50.0, -4000.0, obeys=True)
+    facts = replace(CALM, grid_w=7000.0, chargers=(other, deaf), batteries=(battery,))
+    judge, decision = OneDirection(SITE, Bounds()), decided("battery", Control.BATTERY_SETPOINT_W, -4000.0)
+    limits = (TrueLimit(7000.0, 0.0, "utility"),)
+    seconds = [
+        Seen(float(second), replace(facts, at_s=float(second)), inputs(world()), decision, imports=limits)
+        for second in range(200)
+    ]
+    assert len([violation for seen in seconds for violation in judge.observe(seen)]) == found
