@@ -87,7 +87,10 @@ class Settlements:
         self._rows = {key: row for key, row in own.items() if isinstance(row, dict)}
 
     async def settle(self, events: Mapping[str, GridEvent], now: datetime) -> None:
-        """Settles what is over by now; `events` are the accepted ones, those that vanished while running are over."""
+        """Settles what is over by now; `events` are the accepted ones, those that vanished while running are over.
+
+        What was over when it was heard of never ran here.
+        """
         over: list[tuple[GridEvent, datetime]] = []
         for event_id, event in list(self._running.items()):
             if event_id not in events:
@@ -96,6 +99,8 @@ class Settlements:
         for event in events.values():
             start, end = event_start(event), event_end(event)
             if start is None or start > now or self._key(event) in self._rows:
+                continue
+            if end is not None and end <= event.received_at:
                 continue
             if end is not None and end + AFTER <= now:
                 over.append((event, end))

@@ -64,7 +64,7 @@ class _Held:
     since_s: float = float("-inf")  # and since when it has been measured so
     told_then: float | None = None  # what was in force when that value came
     steps_w: tuple[float, ...] = ()  # by how much that changed the last times
-    repeated_s: float = float("-inf")  # when it was last told the same once more, as it did not follow
+    repeated_s: float = NEVER_S  # when it was last told the same once more, as it did not follow
     apart_s: float | None = None  # since when it was told another power, and has shown this one all the same
     abandoned: bool = False  # written without effect: to be handed back
     told: str = field(default="", repr=False)

@@ -87,6 +87,29 @@ def test_an_event_is_settled_once_after_its_end_and_sent_when_the_link_is_back(c
     run_virtual(main, T0)
 
 
+def test_an_event_that_was_over_when_it_was_heard_of_by_a_clock_that_is_not_trusted_is_not_settled() -> None:
+    async def main(clock: VirtualClock) -> None:
+        period = {"start": "2026-01-15T10:00:00Z", "duration": "PT10M"}
+        vtn = RogueVtn([PROGRAM], [dimming(3.0, intervalPeriod=period)])
+        await vtn.start()
+        home = Home(utility(url=vtn.url, poll_s=10.0, reconnect_jitter_s=0.0), clock, books=BOOKS)
+        try:
+            clock.trusted = False
+            await home.start()
+            await home.until(LinkState.ONLINE, 30)
+            await asyncio.sleep(30)
+            clock.trusted = True
+            await asyncio.sleep(600)
+            assert [*home.point.events(home.provider.id, clock.now())]  # it is kept: the clock might be set back
+            assert not home.store.rows.get(StateKind.SETTLEMENT)
+            assert settlements(vtn) == []
+        finally:
+            await home.stop()
+            await vtn.stop()
+
+    run_virtual(main, T0)
+
+
 def rows(store: MemoryStore) -> list[Any]:
     """The settlements on disk."""
     return [json.loads(text) for text in store.rows[StateKind.SETTLEMENT].values()]
