@@ -101,8 +101,8 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         metered=last_word,
         late=late,
         volts=followed_volts(site, inputs, meter, memory.volts),
-        trend=_trend(memory.trend, picture.load_w, picture.pv_w, inputs.now.mono_s),
-        free_trend=_trend(memory.free_trend, picture.load_w, _free_roofs_w(picture, inputs), inputs.now.mono_s),
+        trend=_trend(memory.trend, picture, picture.pv_w),
+        free_trend=_trend(memory.free_trend, picture, _free_roofs_w(picture, inputs)),
         phases_a=phases_a,
         heat=_heat(site, inputs, memory, picture),
         places=places,
@@ -130,8 +130,11 @@ def _heat(site: Site, inputs: Inputs, memory: Memory, picture: Picture) -> tuple
     return warmed(memory.heat, picture.phases_a, site.connection.fuse_a, passed_s)
 
 
-def _trend(before: Trend | None, load_w: float | None, pv_w: float, now_s: float) -> Trend | None:
-    return None if load_w is None else followed(before, load_w + pv_w, now_s)
+def _trend(before: Trend | None, picture: Picture, pv_w: float) -> Trend | None:
+    """By the meter's words, not by ticks: one between two of them tells nothing of how fast things change."""
+    if picture.load_w is None or picture.grid_at_s is None:
+        return None
+    return followed(before, picture.load_w + pv_w, picture.grid_at_s)
 
 
 def _free_roofs_w(picture: Picture, inputs: Inputs) -> float:
@@ -262,7 +265,6 @@ def _last_told_w(scene: Scene) -> float:
 
 
 def _no_car(scene: Scene) -> frozenset[str]:
-    found = set() if scene.hidden_car else set(scene.memory.no_car)
     for charger in scene.picture.chargers:
         if charger.state == "A":
             found.add(charger.resource.id)

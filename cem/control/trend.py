@@ -21,19 +21,19 @@ class Trend:
     at_s: float
     last_w_per_s: float = 0.0
     w_per_s: float = 0.0
-    every_s: float = 0.0  # between the last two values: a tick
+    every_s: float = 0.0  # between the last two values: a tick, or what a meter takes that is asked less often
     mean_w: float | None = None  # of the last minutes; None: this is the first value
 
 
 def followed(before: Trend | None, house_w: float, now_s: float) -> Trend:
-    """The trend with one more value. A step is no trend: of two changes one after the other the smaller counts."""
+    """The trend with one more value of `now_s`. A step is no trend: of two changes in a row the smaller counts."""
     if before is None:
         return Trend(house_w, now_s, mean_w=house_w)
     lasted_s = now_s - before.at_s
     if lasted_s > max(LONGEST_GAP_S, 1.5 * before.every_s):
         mean_w = _mean_w(before, house_w, lasted_s)
         return Trend(house_w, now_s, every_s=lasted_s, mean_w=mean_w)  # a gap, or the first of long ticks
-    if lasted_s < 0.5:  # a tick between two: the same measurements
+    if lasted_s < 0.5:  # the meter has said nothing new
         return before
     change = (house_w - before.house_w) / lasted_s
     lasting = 0.0

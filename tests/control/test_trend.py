@@ -2,7 +2,9 @@
 
 import pytest
 
+from cem.control import Memory, decide
 from cem.control.trend import FOLLOW_S, MOST_LEAD_W, MOST_W, Trend, followed, lead_w, room_w
+from support.houses import house, inputs, world
 
 
 def run(values: list[float], every_s: float = 1.0) -> Trend:
@@ -40,6 +42,18 @@ def test_a_gap_begins_anew_and_a_second_look_at_the_same_values_changes_nothing(
     rising = run([80.0 * second for second in range(60)])
     assert followed(rising, 4000.0, 1070.0).w_per_s == 0.0
     assert followed(rising, 5000.0, 1059.2) is rising
+
+
+def test_a_tick_between_two_words_of_the_meter_does_not_end_a_trend() -> None:
+    """Load rises by 90 W in ten seconds; news of the grid makes two ticks more, one before the meter has spoken."""
+    site, memory = house(), Memory()
+    for word in range(12):
+        mono_s = 1000.0 + 10.0 * word
+        _, memory = decide(site, inputs(world(load_w=500 + 90 * word, mono_s=mono_s)), memory)
+        for later_s in (6.0, 8.0):
+            image = world(load_w=500 + 90 * word, ages_s={"grid": later_s}, mono_s=mono_s + later_s)
+            _, memory = decide(site, inputs(image), memory)
+    assert room_w(memory.trend, importing=True) == pytest.approx(9.0 * (10.0 + FOLLOW_S), rel=0.01)
 
 
 @pytest.mark.parametrize(("w_per_s", "lead"), [(0.0, 0.0), (12.0, 12.0), (-12.0, -12.0), (300.0, MOST_LEAD_W)])
