@@ -6,6 +6,7 @@ from types import MappingProxyType
 from cem.control.memory import Lateness, Memory, Metered
 from cem.control.picture import LATE_S, Picture
 from cem.control.tuning import (
+    EV_DRAWS_W,
     LOAD_SURE_TICKS,
     METER_HOLDS_S,
     METER_LATE_S,
@@ -50,8 +51,8 @@ def steady(
     if memory.load_w is None:
         return picture, moved, raws
     known_w = memory.load_w - memory.switched_w
-    if apart(picture) != memory.apart:  # what was load is told apart now, or the other way round: nothing moved
-        return picture, moved[-2:], (raw_w,)
+    if apart(picture) != memory.apart or _owns_up(picture, memory, raw_w):
+        return picture, moved[-2:], (raw_w,)  # what was load is told apart now, or the other way round: nothing moved
     if picture.skewed and memory.load_at_s is not None and now_s - memory.load_at_s <= SKEW_HOLD_S:
         return replace(picture, load_w=known_w + picture.switched_w), moved, raws
     change_w, sure_w = raw_w - known_w, known_w
@@ -68,6 +69,22 @@ def steady(
     rise_w, fall_w = max([*powers, then_w]) - then_w, then_w - min([*powers, then_w])
     believed_w = max(0.0, change_w - rise_w) + min(0.0, change_w + fall_w)
     return replace(picture, load_w=sure_w + believed_w + picture.switched_w), moved, raws
+
+
+def _owns_up(picture: Picture, memory: Memory, raw_w: float) -> bool:
+    """Whether a charger that did not follow tells something new that brings back a load below nothing.
+
+    What it told before was not so then: its car had followed, and nothing moves now.
+    """
+    known_w, before = memory.load_w, memory.metered
+    if known_w is None or before is None or known_w - memory.switched_w > -EV_DRAWS_W or raw_w <= known_w:
+        return False
+    return any(
+        (known := memory.chargers.get(charger.resource.id)) is not None
+        and known.deaf_at_s == memory.decided_at_s
+        and charger.power_w < before.parts_w.get(charger.resource.id, charger.power_w) - EV_DRAWS_W
+        for charger in picture.chargers
+    )
 
 
 def as_metered(picture: Picture, snapshot: Snapshot, memory: Memory) -> tuple[Picture, Metered | None]:

@@ -1,20 +1,24 @@
 """What does not follow counts as what it does: nobody else is given its room, and it is still told its share."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from cem.control import Memory, decide
 from cem.control.memory import ChargerMemory, SwitchMemory
 from cem.model.reading import Snapshot, Value
+from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Control
 from cem.model.setpoint import DeviceState, Health, Outcome, WriteState
 from cem.model.site import BatteryPolicy
+from cem.model.time import Instant
 from support.houses import (
     BATTERY,
     BOILER,
     CAR,
     GRID,
+    NOON,
     PV,
     SECOND_BATTERY,
     SECOND_CAR,
@@ -175,6 +179,27 @@ def test_a_battery_that_does_not_answer_makes_no_room_and_is_told_what_it_was_to
     decision, _ = decide(house(GRID, BATTERY, CAR), given, memory)
     assert watts(decision, "car") == amps
     assert (watts(decision, "battery") == 1486.0) is (health is Health.SILENT)
+
+
+def test_a_battery_gets_no_room_of_a_car_whose_charger_told_what_was_not_so() -> None:
+    """It hung with 7.6 kW on its register, which its car no longer took: of the house's 600 W nothing came back."""
+    values: dict[str, dict[str, Value]] = {
+        "grid": {"power_w": -50.0},
+        "pv": {"power_w": -2870.0},
+        "battery": {"power_w": 2220.0, "soc_pct": 50.0},
+        "car": {"power_w": 7590.0, "state": "C"},
+    }
+    deaf = Outcome("car", Control.EV_LIMIT_A, WriteState.NOT_EFFECTIVE, 0.0, 900.0)
+    site = house(GRID, PV, BATTERY, CAR)
+    pause = UserRequest("1", "car", RequestKind.PAUSE, NOON + timedelta(hours=1), NOON)
+    asked = inputs(snapshot(values), directive=limited(0.0), requests=(pause,))
+    offered = ChargerMemory(0.0, switched_at_s=0.0, closed=True)
+    before = Memory(decided_at_s=999.0, chargers={"car": offered}, batteries_w={"battery": 2220.0})
+    decision, memory = settled(site, replace(asked, outcomes=(deaf,)), ticks=5, memory=before)
+    assert watts(decision, "battery") == pytest.approx(2220.0, abs=50.0)
+    came_back = snapshot(values | {"car": {"power_w": 0.0, "state": "B"}}, mono_s=1001.0)
+    decision, _ = decide(site, replace(asked, now=Instant(NOON, 1001.0), snapshot=came_back), memory)
+    assert watts(decision, "battery") == pytest.approx(2220.0, abs=50.0)
 
 
 def test_the_headline_of_a_battery_that_takes_nothing_is_a_sentence() -> None:
