@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from cem.control import hidden
 from cem.control.fleet import split
 from cem.control.fold import fold
 from cem.control.picture import BatteryPicture
@@ -66,8 +67,8 @@ def shared(
 def deficit_w(scene: Scene, fixed_w: float) -> float:
     """What the house takes beyond the sun and is no car."""
     missing_w = max(0.0, scene.house_w + fixed_w)
-    if scene.hidden_car:  # no more than the house took when it was last told apart
-        without_w = (scene.memory.house_w or 0.0) + scene.picture.switched_w + scene.picture.pv_w + fixed_w
+    if scene.hidden_car:  # no more than what is the house's for sure
+        without_w = hidden.house_w(scene) + scene.picture.switched_w + scene.picture.pv_w + fixed_w
         missing_w = min(missing_w, max(0.0, without_w))
     return missing_w
 

@@ -11,6 +11,7 @@ from cem.control import (
     bounds,
     chargers,
     deaf,
+    hidden,
     island,
     late_cars,
     lateness,
@@ -239,6 +240,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
         load_at_s=known.load_at_s if scene.picture.skewed else scene.now_s,
         house_w=_house_w(scene),
         no_car=_no_car(scene),
+        hidden=hidden.followed(scene),
         meter_lost_at_s=None,
         switches=MappingProxyType(switch_memories),
     )
@@ -265,6 +267,7 @@ def _last_told_w(scene: Scene) -> float:
 
 
 def _no_car(scene: Scene) -> frozenset[str]:
+    found = set() if scene.hidden_car else set(scene.memory.no_car)
     for charger in scene.picture.chargers:
         if charger.state == "A":
             found.add(charger.resource.id)

@@ -51,6 +51,15 @@ class Vacated:
 
 
 @value(frozen=True, slots=True)
+class Hidden:
+    """Cars that are part of the load, as their charging points can't be read (hidden.py). W."""
+
+    house_w: float  # what the house took when it was last told apart
+    most_w: float  # so much the cars were seen to take at most
+    lately_w: tuple[float, ...]  # the load without heat pumps and loads, of the last ticks
+
+
+@value(frozen=True, slots=True)
 class SwitchMemory:
     """A relay or a heat pump: the state last set and when it changed."""
 
@@ -169,6 +178,7 @@ class Memory:
     load_at_s: float | None = None  # when it was last taken from readings that were made together
     house_w: float | None = None  # the load without heat pumps and loads when each charging point was last read too
     no_car: frozenset[str] = frozenset()  # charging points at which none was, as last read, nor has shown in the load
+    hidden: Hidden | None = None  # while a car may be in the load
     meter_lost_at_s: float | None = None
     moved: tuple[tuple[float, float], ...] = ()  # (monotonic s, W) of all that moves by our will, of the last seconds
     loads_w: tuple[float, ...] = ()  # the last ones as they came out of the measurements
