@@ -36,7 +36,7 @@ from cem.control.headline import headline, mode
 from cem.control.limits import Limits, limits
 from cem.control.memory import ChargerMemory, Memory, SwitchMemory
 from cem.control.meter import metered
-from cem.control.picture import Picture, look
+from cem.control.picture import LATE_S, Picture, look
 from cem.control.plausible import Screened, counted, screen
 from cem.control.prices import Prices, prices_now
 from cem.control.safe import UNMANAGED, guaranteed, idle, import_limit, safe_setpoints, starts, unmanaged
@@ -239,6 +239,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
         apart=apart(scene.picture),
         load_at_s=known.load_at_s if scene.picture.skewed else scene.now_s,
         house_w=_house_w(scene),
+        vouched_w=_vouched_w(scene),
         no_car=_no_car(scene),
         hidden=hidden.followed(scene),
         meter_lost_at_s=None,
@@ -248,8 +249,8 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
 
 def _house_w(scene: Scene) -> float | None:
     """The load without heat pumps and loads. While a charging point can't be read, or was not heard lately, the house
-    takes no more than the least that was left since beside what its car drew last: whatever comes on top, or stays,
-    may be that car."""
+    takes no more than the least that was left since it told its power beside what its car drew last: whatever comes on
+    top, or stays, may be that car."""
     known_w, load_w = scene.memory.house_w, scene.picture.load_w
     if load_w is None or (known_w is None and scene.unread_cars):
         return known_w
@@ -257,7 +258,18 @@ def _house_w(scene: Scene) -> float | None:
     heard = all(charger.age_s <= EV_HEARD_S for charger in scene.picture.chargers)
     if known_w is None or (heard and not scene.unread_cars):
         return now_w
-    return min(known_w, max(0.0, now_w - _last_told_w(scene)))
+    vouched_w = known_w if scene.memory.vouched_w is None else scene.memory.vouched_w
+    return min(known_w, vouched_w, max(0.0, now_w - _last_told_w(scene)))
+
+
+def _vouched_w(scene: Scene) -> float | None:
+    """The load without heat pumps and loads when each charging point had told its power since the tick before."""
+    before_w, last_s, picture = scene.memory.vouched_w, scene.memory.decided_at_s, scene.picture
+    if picture.load_w is None or last_s is None or scene.unread_cars:
+        return before_w
+    if any(charger.age_s > scene.now_s - last_s + LATE_S for charger in picture.chargers):
+        return before_w
+    return picture.load_w - picture.switched_w
 
 
 def _last_told_w(scene: Scene) -> float:

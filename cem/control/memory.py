@@ -177,6 +177,7 @@ class Memory:
     switched_w: float = 0.0  # of it, what heat pumps and loads told of themselves
     load_at_s: float | None = None  # when it was last taken from readings that were made together
     house_w: float | None = None  # the load without heat pumps and loads when each charging point was last read too
+    vouched_w: float | None = None  # the same, when each had told its power since the tick before
     no_car: frozenset[str] = frozenset()  # charging points at which none was, as last read, nor has shown in the load
     hidden: Hidden | None = None  # while a car may be in the load
     meter_lost_at_s: float | None = None

@@ -88,6 +88,15 @@ def test_a_car_that_came_in_the_last_seconds_of_a_charging_points_word_is_in_min
     assert -700 <= (of(decision, "battery").value or 0) <= -500
 
 
+def test_a_car_that_came_since_a_charging_points_last_word_is_in_mind_when_it_is_lost() -> None:
+    site, memory = house(), Memory()
+    for tick in range(60):
+        load_w = 600.0 if tick < 10 else 11640.0
+        image = world(load_w=load_w, car_state="A", ages_s={"car": max(0.0, tick - 7.0)}, mono_s=1000 + tick)
+        decision, memory = decide(site, inputs(image), memory)
+    assert -700 <= (of(decision, "battery").value or 0) <= -500
+
+
 def test_what_ends_while_a_charging_car_cannot_be_read_is_not_the_car() -> None:
     site, memory = house(), Memory()
     for tick in range(40):
