@@ -66,9 +66,11 @@ def write_summary(summary: dict[str, Any], console: Console | None = None) -> No
 def _limits(summary: dict[str, Any], out: Console) -> None:
     for kept in summary["limits"]:
         words = f"{kept['name']}, {kept['side']} at most {kept['limit_w'] / 1000:.2f} kW: {kept['minutes']} minutes"
-        if kept["broken"]:
-            text = f"{words}, broken in {kept['broken']} (by up to {kept['worst_w']:.0f} W)"
-            out.print(Text(text, style="bold red"))
+        above = f"in {kept['broken']} (by up to {kept['worst_w']:.0f} W)"
+        if kept["broken"] and kept["excused_by"] is not None:
+            out.print(f"{words}, above it {above}, which {kept['excused_by']} excuses")
+        elif kept["broken"]:
+            out.print(Text(f"{words}, broken {above}", style="bold red"))
         else:
             excuse = f", {kept['excused']} of them excused by the house's own load" if kept["excused"] else ""
             out.print(f"{words}, kept{excuse}")

@@ -24,6 +24,8 @@ from cem.simulation.site import answers_for, site_of, with_market
 
 LOOK_S = 60.0
 """How often the gateway's status is looked at for alarms."""
+LIMIT_PROMISES = {"import": "I2", "export": "I3"}
+"""Who judges the limits of each side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,19 @@ class Played:
             "claim": scenario.claim,
             "days": scenario.for_s / 86400,
             "tick_s": scenario.step_s,
-            **self.account.summary(dict(self.writes)),
+            **self._accounted(),
             "promises": self._promises(),
             "expectations": list(self.expectations),
         }
+
+    def _accounted(self) -> dict[str, Any]:
+        """The account, and of each limit the promise that excuses its minutes above it, None if it was broken."""
+        account = self.account.summary(dict(self.writes))
+        kept = set(INVARIANTS) - set(self.scenario.leave_out) - {one.invariant for one in self.violations}
+        for limit in account.get("limits", ()):
+            promise = LIMIT_PROMISES[limit["side"]]
+            limit["excused_by"] = promise if promise in kept else None
+        return account
 
     def _promises(self) -> dict[str, Any]:
         left_out = self.scenario.leave_out

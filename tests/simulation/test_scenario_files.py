@@ -111,6 +111,34 @@ def test_a_missed_expectation_is_status_one_and_says_what_was_seen(tmp_path: Pat
     assert "1 expectations: 1 missed" in told.stdout
 
 
+LOAD_ENDS = """
+scenario = 1
+name = "a load that ends"
+claim = "what it took flows out for a moment"
+home = "farm.toml"
+start = 2026-06-15T10:00:00Z
+for_s = 900.0
+step_s = 30.0
+site = { connection = { export_limit_w = 5000 } }
+act = [
+  { at_s = 0, do = "store", soc_pct = 99.9 },
+  { at_s = 60, do = "load", watts = 15_000 },
+  { at_s = 600, do = "load", watts = 0 },
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("left_out", "status", "words"), [("", 0, "which I3 excuses"), ('leave_out = ["I3"]', 1, "broken in 1 (by")]
+)
+def test_a_minute_above_a_limit_is_told_and_is_status_one_unless_its_promise_excuses_it(
+    tmp_path: Path, left_out: str, status: int, words: str
+) -> None:
+    told = _simulate(tmp_path, LOAD_ENDS + left_out)
+    assert told.exit_code == status
+    assert words in " ".join(told.stdout.split())
+
+
 def test_a_shorter_run_leaves_open_what_lies_beyond_it(tmp_path: Path) -> None:
     text = HEAD + '[[expect]]\nsee = "mode"\nis = "safe"\nby_s = 90\n'
     assert _summary(tmp_path, text)[0] == 1
