@@ -185,6 +185,7 @@ class Memory:
     loads_w: tuple[float, ...] = ()  # the last ones as they came out of the measurements
     volts: Volts | None = None  # while a curve of the grid asks for it
     metered: Metered | None = None
+    unheeding: frozenset[str] = frozenset()  # what did not follow, or did not take what it was told, in the last tick
     late: Lateness = Lateness()
     trend: Trend | None = None  # of load and sun
     free_trend: Trend | None = None  # without the roofs that an export limit bounds

@@ -4,7 +4,7 @@ from operator import itemgetter
 from types import MappingProxyType
 
 from cem.control.memory import Lateness, Memory, Metered
-from cem.control.picture import LATE_S, Picture
+from cem.control.picture import LATE_S, BatteryPicture, ChargerPicture, Picture
 from cem.control.tuning import (
     EV_DRAWS_W,
     LOAD_SURE_TICKS,
@@ -72,18 +72,20 @@ def steady(
 
 
 def _owns_up(picture: Picture, memory: Memory, raw_w: float) -> bool:
-    """Whether a charger that did not follow tells something new that brings back a load below nothing.
+    """Whether a charger or a battery that did not follow tells something new that brings back a load below nothing.
 
-    What it told before was not so then: its car had followed, and nothing moves now.
+    What it told before was not so then: it had followed, and nothing moves now.
     """
     known_w, before = memory.load_w, memory.metered
-    if known_w is None or before is None or known_w - memory.switched_w > -EV_DRAWS_W or raw_w <= known_w:
+    if not memory.unheeding or known_w is None or before is None:
         return False
+    if known_w - memory.switched_w > -EV_DRAWS_W or raw_w <= known_w:
+        return False
+    parts: tuple[ChargerPicture | BatteryPicture, ...] = (*picture.chargers, *picture.batteries)
     return any(
-        (known := memory.chargers.get(charger.resource.id)) is not None
-        and known.deaf_at_s == memory.decided_at_s
-        and charger.power_w < before.parts_w.get(charger.resource.id, charger.power_w) - EV_DRAWS_W
-        for charger in picture.chargers
+        part.power_w < before.parts_w.get(part.resource.id, part.power_w) - EV_DRAWS_W
+        for part in parts
+        if part.resource.id in memory.unheeding
     )
 
 

@@ -202,6 +202,26 @@ def test_a_battery_gets_no_room_of_a_car_whose_charger_told_what_was_not_so() ->
     assert watts(decision, "battery") == pytest.approx(2220.0, abs=50.0)
 
 
+def test_a_battery_gets_no_room_of_another_that_told_what_was_not_so() -> None:
+    """It hung with 3 kW on its register, and took nothing."""
+    values: dict[str, dict[str, Value]] = {
+        "grid": {"power_w": -50.0},
+        "pv": {"power_w": -2870.0},
+        "battery": {"power_w": 2220.0, "soc_pct": 50.0},
+        "second": {"power_w": 3000.0, "soc_pct": 50.0},
+    }
+    deaf = Outcome("second", Control.BATTERY_SETPOINT_W, WriteState.NOT_EFFECTIVE, 0.0, 900.0)
+    site = house(GRID, PV, BATTERY, SECOND_BATTERY)
+    asked = inputs(snapshot(values), directive=limited(0.0))
+    before = Memory(decided_at_s=999.0, batteries_w={"battery": 2220.0, "second": 0.0})
+    decision, memory = settled(site, replace(asked, outcomes=(deaf,)), ticks=5, memory=before)
+    told = watts(decision, "battery")
+    came_back = snapshot(values | {"second": {"power_w": 0.0, "soc_pct": 50.0}}, mono_s=1001.0)
+    decision, _ = decide(site, replace(asked, now=Instant(NOON, 1001.0), snapshot=came_back), memory)
+    assert told > 2000.0
+    assert watts(decision, "battery") + watts(decision, "second") <= 2220.0
+
+
 def test_the_headline_of_a_battery_that_takes_nothing_is_a_sentence() -> None:
     cold: dict[str, Value] = {"power_w": 0.0, "soc_pct": 50.0, "max_charge_w": 0.0, "max_discharge_w": 5000.0}
     image = snapshot({"grid": {"power_w": -3000.0}, "battery": cold})
