@@ -1,5 +1,6 @@
 """What judges go on finding beside what they excuse."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,10 +10,12 @@ from cem.model.envelope import Band, Rank
 from cem.model.resource import Control
 from cem.model.setpoint import Decision, Mode, Setpoint
 from cem.simulation.oracle.contactors import Switching
-from cem.simulation.oracle.facts import BatteryFact, ChargerFact, Facts
+from cem.simulation.oracle.contacts import Contacts
+from cem.simulation.oracle.facts import BatteryFact, ChargerFact, Facts, SwitchedFact
+from cem.simulation.oracle.limits import ImportLimit
 from cem.simulation.oracle.seen import Bounds, Seen, TrueLimit, Violation, Write
 from cem.simulation.oracle.storage import OneDirection
-from support.houses import BATTERY, CAR, GRID, SECOND_CAR, house, inputs, world
+from support.houses import BATTERY, BOILER, CAR, GRID, SECOND_CAR, house, inputs, world
 
 SITE = house(GRID, BATTERY, CAR, SECOND_CAR)
 CALM = Facts(0.0, 0.0, (0.0, 0.0, 0.0), 0.0, 230.0, 50.0, (), (), (), (), (), frozenset(), "ok")
@@ -100,3 +103,45 @@ def test_a_battery_may_keep_a_limit_beside_a_car_whose_charger_does_not_obey_and
         for second in range(200)
     ]
     assert len([violation for seen in seconds for violation in judge.observe(seen)]) == found
+
+
+@pytest.mark.parametrize(("between_w", "found"), [(0.0, 1), (4200.0, 0), (float("inf"), 0)])
+def test_what_held_while_a_limit_began_anew_may_flow_and_nothing_else_may(between_w: float, found: int) -> None:
+    """The clock goes back to before its begin: 4 kW flow in the next step, of which a minute's mean shows."""
+    judge, battery, told = ImportLimit(SITE, Bounds(step_s=10.0)), BATTERY, []
+    for step in range(14):
+        at_s, anew = 10.0 * step, step >= 8
+        power_w = 4000.0 if step == 8 else 0.0
+        facts = replace(
+            CALM, at_s=at_s, grid_w=power_w, batteries=(BatteryFact(battery, power_w, 50.0, power_w, True),)
+        )
+        limits = (TrueLimit(0.0, 120.0 if anew else 0.0, "utility"),)
+        decision = decided("battery", Control.BATTERY_SETPOINT_W, power_w)
+        between = {"import": between_w if step == 8 else 0.0}
+        seen = Seen(at_s, facts, inputs(world()), decision, imports=limits, decided_under_w=between.get)
+        told += judge.observe(seen)
+    assert len(told) == found
+
+
+@pytest.mark.parametrize(("told", "found"), [(True, 0), (False, 1)])
+def test_a_contact_that_goes_back_though_it_is_told_the_same_again_was_not_switched_by_the_gateway(
+    told: bool, found: int
+) -> None:
+    """It closes after 100 s; its timer is fed each 20 s until it refuses, or it is told to open 140 s later."""
+    judge, violations = Contacts(house(GRID, BOILER), Bounds()), []
+    for second in range(260):
+        closed = 100 <= second < 242
+        fed = 100 <= second < 240 and second % 20 == 0
+        on = second < 240 or told
+        writes = (Write(second, "relay", _switch(on), True),) if fed or second == 240 else ()
+        part = SwitchedFact(BOILER, 0.0, int(closed), int(closed), obeys=True, well=True)
+        decision = decided("boiler", Control.LOAD_ON, float(second >= 100 and on))
+        facts = replace(CALM, at_s=float(second), loads=(part,))
+        seen = Seen(float(second), facts, inputs(world()), decision, writes=writes, decisions=(decision,))
+        violations += judge.observe(seen)
+    assert len(violations) == found
+
+
+def _switch(on: bool) -> bytes:
+    frame = {"id": 1, "method": "Switch.Set", "params": {"id": 0, "on": on, "toggle_after": 60}}
+    return b"shelly/rpc " + json.dumps(frame).encode()

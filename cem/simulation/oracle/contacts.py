@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from cem.model.envelope import Rank
@@ -29,6 +30,8 @@ class _Kept:
     since_s: float | None = None  # None: it has not been switched yet
     disturbed_s: float = float("-inf")  # when it last did not do what it is told
     written_s: float = float("-inf")  # when it was last told anything
+    words: dict[Any, Any] = field(default_factory=dict)  # what each of its contacts was told last
+    reworded_s: float = float("-inf")  # when one was last told something else
     by_us: bool = False  # and by the present gateway; else one that ends handed it back, or freed a dead one's pins
     ours: bool = False  # the last change was by that
     meant: bool = True  # and to what was told: a heat pump's two contacts pass through another state on their way
@@ -75,6 +78,9 @@ class Contacts:
             for write in seen.writes:
                 told = switched(write.what) if write.by_topic and write.device_id == part.resource.device_id else None
                 if told is not None:
+                    if mine.words.get(told.get("id")) != told.get("on"):
+                        mine.reworded_s = seen.at_s
+                    mine.words[told.get("id")] = told.get("on")
                     mine.written_s = seen.at_s
                     mine.by_us = not write.former and told.get("on") != FREED
             self._listen(seen, part, mine)
@@ -107,7 +113,9 @@ class Contacts:
         mine.state, mine.since_s = part.state, seen.at_s
         both_ours, passes = mine.ours, not mine.meant
         mine.meant = mine.was_told in {None, float(part.state)}
-        mine.ours = mine.by_us and seen.at_s - mine.written_s <= self._bounds.lag_s
+        # the very word that it left was told again: it did not take it, and went back by its own timer
+        kept = mine.was_told == float(before) and seen.at_s - mine.reworded_s > self._bounds.lag_s
+        mine.ours = mine.by_us and seen.at_s - mine.written_s <= self._bounds.lag_s and not kept
         if not mine.ours:
             return []  # somebody else switched it, or its own timer: whether that was fed is I13
         disturbed = seen.at_s - mine.disturbed_s <= self._bounds.lag_s and not (both_ours and part.held is not None)

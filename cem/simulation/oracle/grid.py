@@ -1,5 +1,6 @@
 """The limits that really hold for this gateway: of the VTNs' own events, the contract, and the agreed fallback."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -134,9 +135,10 @@ class GridTruth:
             for source, limit, due in found
         )
 
-    def in_force(self, side: str, wall: datetime, *, trusted: bool) -> bool:
-        """Whether any limit but the contract's held at that time, as things stand now."""
-        return any(self._of(line, side, wall, trusted=trusted) for line in self._lines)
+    def strictest_w(self, side: str, wall: datetime, *, trusted: bool) -> float:
+        """The strictest limit but the contract's at that time, as things stand now; infinite where there is none."""
+        found = [limit_w for line in self._lines for _, limit_w, _ in self._of(line, side, wall, trusted=trusted)]
+        return min(found, default=math.inf)
 
     def _of(self, line: _Line, side: str, wall: datetime, *, trusted: bool) -> list[tuple[str, float, float]]:
         if not line.provider.mandatory:

@@ -176,11 +176,12 @@ class Oracle:
             wired = self._boxes.limits(side, step.truth)
             return self._grid.limits(side, at_s, now.wall, trusted=now.trusted, started_s=self._started_s, wired=wired)
 
-        def freed(side: str) -> bool:
+        def decided_under_w(side: str) -> float | None:
             if step.inputs is None:
-                return False
+                return None
             then, wired = step.inputs.now, self._boxes.limits(side, step.truth)
-            return not wired and not self._grid.in_force(side, then.wall, trusted=then.trusted)
+            strictest_w = self._grid.strictest_w(side, then.wall, trusted=then.trusted)
+            return min([strictest_w, *(limit_w for _, limit_w in wired)])
 
         seen = Seen(
             at_s,
@@ -200,7 +201,7 @@ class Oracle:
             self._status(),
             gateway.loop.health.last_own_ms if gateway is not None else 0.0,
             step.decisions,
-            freed,
+            decided_under_w,
             self.excused,
         )
         found = [violation for judge in self._judges for violation in judge.observe(seen)]

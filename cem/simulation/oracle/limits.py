@@ -1,5 +1,6 @@
 """The connection point's limits of import and export against what really flows."""
 
+import math
 from collections import deque
 
 from cem.model.resource import Role
@@ -90,14 +91,17 @@ class _SiteLimit:
         return []
 
     def _limit_w(self, seen: Seen) -> float | None:
-        """What must be kept to; between a limit that ended and another that is not due yet, the looser of the two,
-        unless nothing held for a moment in between, in which the gateway decided."""
+        """What must be kept to; between a limit that ended and another that is not due yet, the loosest of the two and
+        of what held for a moment in between, in which the gateway decided: nothing, if nothing did."""
         limit = seen.limit_w(self.side)
         same, self._started_s = seen.started_s == self._started_s, seen.started_s
         if limit is not None or self._limit is None or not same or self._blind(seen):
             return limit
         coming = seen.limit_w(self.side, margin_s=float("-inf"))
-        return None if coming is None or seen.freed(self.side) else max(self._limit, coming)
+        between_w = seen.decided_under_w(self.side)
+        if coming is None or between_w == math.inf:
+            return None
+        return max(self._limit, coming, between_w or 0.0)
 
     def _above_w(self, seen: Seen, power: float, limit: float, heedless_w: float) -> tuple[float, Excuse | None]:
         """What flows above the limit and counts, negative where it is kept to; and why the rest does not count."""

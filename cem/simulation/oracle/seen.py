@@ -91,7 +91,9 @@ class Seen:
     status: Callable[[], Status | None] = lambda: None
     tick_ms: float = 0.0
     decisions: tuple[Decision, ...] = ()  # all since the step before, the oldest first
-    freed: Callable[[str], bool] = lambda _: False  # whether, when the gateway decided last, no limit of a side held
+    decided_under_w: Callable[[str], float | None] = lambda _: (
+        None
+    )  # the strictest limit of a side when the gateway decided last, infinite without any; None: it has not
     excused: Excused = field(default_factory=Excused)  # of the whole run, in which the judges count what they let pass
 
     @lazy
