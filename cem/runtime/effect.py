@@ -6,6 +6,11 @@ from cem.ports import ControlSpec
 from cem.runtime.write_rules import effective
 
 NEVER_S = float("-inf")
+STILL_W = 100.0
+"""So many watts away from what it shows a battery is told before it counts that this has not changed at all."""
+STILL_FINE_W, STEPS = 40.0, 4
+"""And so many of one whose last changes, so many, were smaller, where it is told less than it shows: what shows less
+may be at its own limit. Never less than two of those changes."""
 
 
 @dataclass(slots=True)
@@ -52,3 +57,42 @@ class Effect:
     def short_for_s(self, now_s: float) -> float:
         """For how long it has not followed."""
         return 0.0 if self.short_since_s is None else now_s - self.short_since_s
+
+
+@dataclass(slots=True)
+class Shown:
+    """What is measured where the effect of one control must show, and since when it has been the very same; times are
+    monotonic."""
+
+    value: float | None = None
+    since_s: float = NEVER_S
+    told_then: float | None = None  # what was in force when that value came
+    steps: tuple[float, ...] = ()  # by how much it changed the last times
+    apart_s: float | None = None  # since when something else has been told, and it shows this all the same
+
+    def take(self, value: float | None, told: float | None, now_s: float) -> float:
+        """Takes a measurement, while `told` is in force. For how long the former value had stood, where this is another
+        one; 0 where it is the same, or there is none."""
+        before, self.value = self.value, value
+        if value is None or value == before:
+            return 0.0
+        if before is not None:
+            self.steps = (*self.steps[1 - STEPS :], abs(value - before))
+        stood_s, self.since_s = now_s - self.since_s, now_s
+        self.told_then, self.apart_s = told, None
+        return stood_s
+
+    def still_for_s(self, told: float | None, now_s: float) -> float:
+        """For how long a power has been the very same while another is told: within what counts as following, which is
+        wide for a large battery, nothing else would ever find that out."""
+        value = self.value
+        if value is None or abs(value) <= STILL_W or told is None or self.told_then is None:
+            self.apart_s = None
+            return 0.0
+        fine = told * value < value * value and len(self.steps) == STEPS
+        far_w = min(STILL_W, max(STILL_FINE_W, 2.0 * max(self.steps))) if fine else STILL_W
+        if min(abs(told - value), abs(told - self.told_then)) <= far_w:
+            self.apart_s = None
+        elif self.apart_s is None:
+            self.apart_s = now_s
+        return 0.0 if self.apart_s is None else now_s - self.apart_s

@@ -15,7 +15,7 @@ from cem.model.setpoint import Outcome, Setpoint, WriteState
 from cem.model.time import Instant
 from cem.ports import Clock, ControlSpec, Device, Json, Put, StateKind, StateStore
 from cem.runtime.board import Board
-from cem.runtime.effect import NEVER_S, Effect
+from cem.runtime.effect import NEVER_S, Effect, Shown
 from cem.runtime.write_rules import WEARS_OUT, keeps_clear, refreshes_today, told, tolerance
 
 log = logging.getLogger(__name__)
@@ -29,11 +29,6 @@ HELD_UP = frozenset({WriteState.REFUSED, WriteState.BLOCKED})
 """What is told of a value that the device did not get, and may not need any more."""
 FLASH_MIN_INTERVAL_S = 900.0
 FLASH_DAILY_BUDGET = 20
-STILL_W = 100.0
-"""So many watts away from what it shows a battery is told before it counts that this has not changed at all."""
-STILL_FINE_W, STEPS = 40.0, 4
-"""And so many of one whose last changes, so many, were smaller, where it is told less than it shows: what shows less
-may be at its own limit. Never less than two of those changes."""
 SMALLEST_EV_CURRENT_A = 6.0  # IEC 61851-1
 
 Key = tuple[str, Control]
@@ -60,12 +55,8 @@ class _Held:
     writes_today: int = 0
     budget_day: str = ""
     first: bool = True  # it has taken nothing since it was opened: the first command makes no bump
-    present: float | None = None  # what was measured last where the effect must show
-    since_s: float = float("-inf")  # and since when it has been measured so
-    told_then: float | None = None  # what was in force when that value came
-    steps_w: tuple[float, ...] = ()  # by how much that changed the last times
+    shown: Shown = field(default_factory=Shown)
     repeated_s: float = NEVER_S  # when it was last told the same once more, as it did not follow
-    apart_s: float | None = None  # since when it was told another power, and has shown this one all the same
     abandoned: bool = False  # written without effect: to be handed back
     told: str = field(default="", repr=False)
 
@@ -231,7 +222,7 @@ class Writer:
 
         Not for what is kept in flash, which may not be written again so soon, nor where nothing is measured.
         """
-        spec, present = held.spec, held.present
+        spec, present = held.spec, held.shown.value
         if present is None or spec.storage in WEARS_OUT:
             return value
         if spec.control is Control.BATTERY_SETPOINT_W:
@@ -328,17 +319,16 @@ class Writer:
             if spec.effect_point is None:
                 continue
             value, taken_at_s = measured.get((spec.resource_id, spec.effect_point), (None, 0.0))
-            if value is not None and value != held.present:
-                if held.present is not None:
-                    held.steps_w = (*held.steps_w[1 - STEPS :], abs(value - held.present))
-                self._moves(held, now)
-            held.present, effect = value, held.effect
+            stood_s, effect = held.shown.take(value, held.written, now.mono_s), held.effect
+            if held.state is WriteState.NOT_EFFECTIVE and stood_s >= spec.effect_within_s:
+                held.quiet_until_s = now.mono_s  # it has come to life, and is tried again
             # a device that did not get its last word is not blamed for what it does meanwhile
             looked_at = (held.setpoint is None or held.setpoint.watched) and held.state not in HELD_UP
             if value is None or held.written is None or now.mono_s < held.quiet_until_s or not looked_at:
                 effect.unseen(now.mono_s, forget=not looked_at)
             elif effect.shows(spec, value, taken_at_s, now.mono_s):
-                if _still_for_s(held, value, now.mono_s) > spec.effect_within_s:
+                still_s = held.shown.still_for_s(held.written, now.mono_s) if _moves(spec) else 0.0
+                if still_s > spec.effect_within_s:
                     self._ineffective(held, value, now)
                 elif held.state is not WriteState.EFFECTIVE:
                     self._tell(held, WriteState.EFFECTIVE, held.written, now, held.less)
@@ -346,14 +336,6 @@ class Writer:
                 self._ineffective(held, value, now)
             elif effect.short_for_s(now.mono_s) > spec.effect_within_s / 2 and _may_repeat(held, now.mono_s):
                 effect.again, held.repeated_s = True, now.mono_s
-
-    @staticmethod
-    def _moves(held: _Held, now: Instant) -> None:
-        """What stood still when it did not follow, and shows another value now, has come to life: it is tried again."""
-        stood_s, held.since_s = now.mono_s - held.since_s, now.mono_s
-        held.told_then, held.apart_s = held.written, None
-        if held.state is WriteState.NOT_EFFECTIVE and stood_s >= held.spec.effect_within_s:
-            held.quiet_until_s = now.mono_s
 
     def _ineffective(self, held: _Held, value: float, now: Instant) -> None:
         detail = (
@@ -396,20 +378,9 @@ def _budget(spec: ControlSpec) -> int | None:
     return FLASH_DAILY_BUDGET if spec.daily_budget is None else min(spec.daily_budget, FLASH_DAILY_BUDGET)
 
 
-def _still_for_s(held: _Held, value: float, now_s: float) -> float:
-    """For how long a battery that moves has shown the very same power while it is told another: within what counts as
-    following, which is wide for a large one, nothing else would ever find that out."""
-    moves = held.spec.control is Control.BATTERY_SETPOINT_W and abs(value) > STILL_W
-    if not moves or held.written is None or held.told_then is None:
-        held.apart_s = None
-        return 0.0
-    fine = held.written * value < value * value and len(held.steps_w) == STEPS
-    far_w = min(STILL_W, max(STILL_FINE_W, 2.0 * max(held.steps_w))) if fine else STILL_W
-    if min(abs(held.written - value), abs(held.written - held.told_then)) <= far_w:
-        held.apart_s = None
-    elif held.apart_s is None:
-        held.apart_s = now_s
-    return 0.0 if held.apart_s is None else now_s - held.apart_s
+def _moves(spec: ControlSpec) -> bool:
+    """Whether what it moves shows other values all the time, so that the very same one tells something."""
+    return spec.control is Control.BATTERY_SETPOINT_W
 
 
 def _held_up(held: _Held, now_s: float) -> bool:
