@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pytest
 
 from cem.model.envelope import Band, Rank
+from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Control
 from cem.model.setpoint import Decision, Mode, Setpoint
 from cem.simulation.oracle.contactors import Switching
@@ -15,7 +17,7 @@ from cem.simulation.oracle.facts import BatteryFact, ChargerFact, Facts, Switche
 from cem.simulation.oracle.limits import ImportLimit
 from cem.simulation.oracle.seen import Bounds, Seen, TrueLimit, Violation, Write
 from cem.simulation.oracle.storage import OneDirection
-from support.houses import BATTERY, BOILER, CAR, GRID, SECOND_CAR, house, inputs, world
+from support.houses import BATTERY, BOILER, CAR, GRID, NOON, SECOND_CAR, house, inputs, world
 
 SITE = house(GRID, BATTERY, CAR, SECOND_CAR)
 CALM = Facts(0.0, 0.0, (0.0, 0.0, 0.0), 0.0, 230.0, 50.0, (), (), (), (), (), frozenset(), "ok")
@@ -85,6 +87,20 @@ def test_an_offer_taken_back_before_the_car_followed_is_a_switching_and_a_charge
             Part(at_s + 6, 0.0, 0.0, closed=False),
         ]
     assert len(broken(course(parts, 1700))) == found
+
+
+@pytest.mark.parametrize(("taken_back_s", "found"), [(465, 0), (430, 1)])
+def test_a_car_closes_for_the_owner_who_has_just_thought_better_of_it_and_not_long_after(
+    taken_back_s: int, found: int
+) -> None:
+    parts = [Part(0, 16.0, 16.0, closed=False), Part(20, 16.0, 16.0, closed=True), Part(400, 0.0, 0.0, closed=False)]
+    parts += [Part(460, 16.0, 16.0, closed=False), Part(470, 16.0, 16.0, closed=True)]
+    charge = UserRequest("1", "car", RequestKind.CHARGE_NOW, NOON + timedelta(hours=1), NOON)
+    steps = [
+        replace(seen, inputs=inputs(world(), requests=(charge,))) if 410 <= seen.at_s < taken_back_s else seen
+        for seen in course(parts, 500)
+    ]
+    assert len(broken(iter(steps))) == found
 
 
 @pytest.mark.parametrize(("obeying_w", "found"), [(4000.0, 1), (0.0, 0)])

@@ -12,6 +12,7 @@ from cem.simulation.oracle.seen import Bounds, Seen, Violation, setpoint_in
 from cem.simulation.oracle.wires import amps_told, forces_on
 
 DAY_S = 86400.0
+CHARGES = {RequestKind.CHARGE_NOW, RequestKind.CHARGE_BY}
 LEAST_A = 6.0
 """IEC 61851-1: no smaller current can be signalled."""
 
@@ -33,6 +34,8 @@ class _Contactor:
         self.told_off: Rank | None = None  # by what rank it was last told to open
         self.told_off_s = float("-inf")
         self.was_told: float | None = None
+        self.wish = ""  # the owner's last one for a charge,
+        self.wished_s = self.wish_seen_s = float("-inf")  # since when there is one, and until when there was
         self.own_hands_s: float | None = None  # since when it is told nothing at all
         self.written_a, self.written_s = 0.0, float("-inf")  # the last current that went over the wire, and when
         self.offered_s = float("-inf")  # when the present gateway last offered it anything
@@ -76,6 +79,7 @@ class Switching:
             if 0.0 <= ran_s < self._bounds.lag_s:
                 mine.taught_s = None  # the gateway ended before it could have seen that
         self._listen(seen, charger, mine)
+        self._hear(seen, charger, mine)
         plugged, closed = charger.state != "A", charger.state == "C"
         if LEAST_A <= charger.offered_a < mine.offered_a:
             mine.lowered_s = seen.at_s
@@ -126,6 +130,15 @@ class Switching:
                 mine.told_off_s = seen.at_s
             mine.was_told = value
 
+    @staticmethod
+    def _hear(seen: Seen, charger: ChargerFact, mine: _Contactor) -> None:
+        """Remembers what the owner asks for: the car takes seconds, and by then it may be taken back."""
+        for request in () if seen.inputs is None else seen.inputs.requests:
+            if request.resource_id == charger.resource.id and request.kind in CHARGES:
+                if request.id != mine.wish:
+                    mine.wish, mine.wished_s = request.id, seen.at_s
+                mine.wish_seen_s = seen.at_s
+
     def _closed(
         self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None, *, both_ours: bool
     ) -> list[Violation]:
@@ -138,7 +151,8 @@ class Switching:
             found.append(self._broken(seen, charger, allowed, f"{len(mine.closings)}"))
         # a car takes some seconds to open after the word; what the owner asks meanwhile finds a pause, too
         told_s = min(seen.at_s - mine.told_off_s, (held or 0.0) + 3.0 * self._bounds.lag_s)
-        asked = held is not None and _asked(seen, charger, max(held, told_s))
+        asked = held is not None and seen.at_s - mine.wished_s <= max(held, told_s)
+        asked = asked and seen.at_s - mine.wish_seen_s <= 3.0 * self._bounds.lag_s  # else it was taken back before
         excuse = self.ASKED if asked else self._excuse(seen, mine, both_ours=both_ours)
         if self._early(seen, held, self._bounds.min_off_s, excuse):
             allowed = f"{charger.resource.id}: off for {self._bounds.min_off_s:g} s"
@@ -186,16 +200,3 @@ class Switching:
 
     def _broken(self, seen: Seen, charger: ChargerFact, allowed: str, what: str) -> Violation:
         return Violation(self.name, seen.at_s, allowed, what, seen.words(charger.resource.id))
-
-
-def _asked(seen: Seen, charger: ChargerFact, within_s: float) -> bool:
-    """Whether the owner has asked for this charge since the contactor opened, or was told to."""
-    if seen.inputs is None:
-        return False
-    charges = {RequestKind.CHARGE_NOW, RequestKind.CHARGE_BY}
-    ago = [
-        (seen.inputs.now.wall - request.made_at).total_seconds()
-        for request in seen.inputs.requests
-        if request.resource_id == charger.resource.id and request.kind in charges
-    ]
-    return any(seconds <= within_s for seconds in ago)

@@ -73,8 +73,8 @@ class Bumpless:
 
     The first command is what goes over the wire first after a start, whatever follows within the same second. Where no
     car is nothing flows: there a first command offers no more than before, or gives the charger back to itself, as it
-    stands whenever no car is there; and one for a car that comes later is none of a start. A charger that stands still
-    when it is told its first (F2) has had it.
+    stands whenever no car is there; and one for a car that comes later is none of a start. What stands still when it is
+    told its first (F2) has had it.
     """
 
     name = "I21"
@@ -125,9 +125,12 @@ class Bumpless:
         shares = [s for write in mine if block and (s := storage_share(block, write.words)) is not None]
         powers = [share * ((ratings.max_charge_w if share > 0 else ratings.max_discharge_w) or 0.0) for share in shares]
         powers += [write.held_w for write in mine if write.held_w is not None]
-        if key not in self._first or not powers:
+        if key not in self._first:
             return []
-        self._first.discard(key)
+        if powers or (mine and device in seen.facts.hung):
+            self._first.discard(key)
+        if not powers:
+            return []
         told = powers[0]
         present = self._present.get(key, battery.power_w)
         found = []
