@@ -148,6 +148,22 @@ def test_no_battery_stores_what_another_one_gives_that_does_not_follow(*, steere
     assert watts(decision, "second") == pytest.approx(2000.0, abs=25.0)
 
 
+@pytest.mark.parametrize("sun_w", [0.0, 2000.0])
+def test_no_battery_covers_what_another_one_takes_that_does_not_follow(sun_w: float) -> None:
+    """It takes 4 kW, whatever it is told; the house takes 600 W, and a car charges besides."""
+    points: dict[str, dict[str, Value]] = {
+        "grid": {"power_w": 15640.0 - sun_w},
+        "pv": {"power_w": -sun_w},
+        "battery": {"power_w": 4000.0, "soc_pct": 50.0},
+        "second": {"power_w": 0.0, "soc_pct": 90.0},
+        "car": {"power_w": 11040.0, "state": "C"},
+    }
+    site = house(GRID, PV, BATTERY, SECOND_BATTERY, CAR)
+    deaf = Outcome("battery", Control.BATTERY_SETPOINT_W, WriteState.NOT_EFFECTIVE, 0.0, 990.0)
+    decision, _ = settled(site, replace(inputs(snapshot(points)), outcomes=(deaf,)), ticks=5)
+    assert watts(decision, "second") == pytest.approx(0.0 if sun_w else -600.0, abs=30.0)
+
+
 @pytest.mark.parametrize("state", [WriteState.REFUSED, WriteState.BLOCKED, WriteState.NOT_EFFECTIVE], ids=str)
 def test_a_battery_makes_up_for_another_that_takes_no_word(state: WriteState) -> None:
     """200 W of what both store come from the grid, where nothing may be drawn; the fuller would go down first."""
