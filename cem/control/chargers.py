@@ -77,10 +77,19 @@ def _observed(scene: Scene, charger: ChargerPicture) -> ChargerMemory:
     return replace(memory, deaf_at_s=scene.now_s) if charger.resource.id in heedless(scene) else memory
 
 
+def _asked(scene: Scene, memory: ChargerMemory, wanted: Wish) -> ChargerMemory:
+    """With when the owner's act was made, by the clock that nobody sets."""
+    asked_at = wanted.asked_at
+    if asked_at is None or asked_at == memory.asked_at:
+        return memory
+    ago_s = max(0.0, (scene.now - asked_at).total_seconds())
+    return replace(memory, asked_at=asked_at, asked_at_s=scene.now_s - ago_s)
+
+
 def _candidate(scene: Scene, charger: ChargerPicture, limits: Limits) -> Candidate:
     now_s = scene.now_s
-    memory = _observed(scene, charger)
     wanted = wish(scene, charger)
+    memory = _asked(scene, _observed(scene, charger), wanted)
     pause = ""
     least_a = charger_state.least_a(charger, memory)
     if phases.switchable(charger):
@@ -136,7 +145,7 @@ def _claim(
     if held:
         most = max(most, least) if band.max_w >= least * watts else most
     # an act of the owner may end a pause that it found; one that was there before it waits like everybody
-    asked_s = math.inf if wanted.asked_at is None else (scene.now - wanted.asked_at).total_seconds()
+    asked_s = math.inf if wanted.asked_at is None else now_s - memory.asked_at_s
     if not on and for_s < EV_MIN_OFF_S and asked_s >= for_s:
         most = 0.0
     if not on and wanted.surplus and wanted.power_w < least * EV_STEP_UP_SHARE * watts:

@@ -39,6 +39,8 @@ class ChargerMemory:
     closed: bool = False  # current could flow when it was last read: the contactor is closed
     follows_in_s: float = EV_FOLLOW_S  # its car is seen to follow a new offer after so long
     deaf_at_s: float = LONG_AGO_S  # its charger last did not take, or not heed, what it was told
+    asked_at: datetime | None = None  # the owner's last act on it, by the wall clock,
+    asked_at_s: float = LONG_AGO_S  # and when that was
     met: bool = True  # it was read in this run; what a former run left may have changed since
 
 

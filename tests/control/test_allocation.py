@@ -167,6 +167,23 @@ def test_a_car_that_comes_while_its_charging_point_is_looked_at_is_not_paused_fi
     assert watts(decision, "car") == told_a
 
 
+@pytest.mark.parametrize(("made_ago_s", "amps"), [(600.0, 0.0), (30.0, 16.0)])
+def test_an_act_ends_a_pause_that_it_found_and_none_that_it_did_not_though_the_clock_goes_back(
+    made_ago_s: float, amps: float
+) -> None:
+    """The car was stopped 100 s ago, before the act or after it; the clock goes back by an hour."""
+    act = UserRequest(
+        "1", "car", RequestKind.CHARGE_NOW, NOON + timedelta(hours=1), NOON - timedelta(seconds=made_ago_s)
+    )
+    memory = Memory(chargers={"car": ChargerMemory(0.0, switched_at_s=900.0)}, decided_at_s=999.0)
+    site, wall = house(GRID, CAR), NOON
+    for mono_s in (1000.0, 1001.0, 1002.0):
+        image = snapshot({"grid": {"power_w": 500.0}, "car": {"power_w": 0.0, "state": "B"}}, mono_s=mono_s)
+        decision, memory = decide(site, inputs(image, requests=(act,), wall=wall), memory)
+        assert watts(decision, "car") == amps
+        wall = NOON - timedelta(hours=1)
+
+
 def test_a_car_takes_over_from_another_when_that_has_made_room() -> None:
     goes, comes = ChargerMemory(16, switched_at_s=0.0, closed=True), ChargerMemory(0.0)
     memory = Memory(chargers={"car": goes, "second_car": comes})
