@@ -30,6 +30,8 @@ HELD_UP = frozenset({WriteState.REFUSED, WriteState.BLOCKED})
 FLASH_MIN_INTERVAL_S = 900.0
 FLASH_DAILY_BUDGET = 20
 SMALLEST_EV_CURRENT_A = 6.0  # IEC 61851-1
+OFFERS = "limit_a"
+"""The point that tells what a charger lets its car draw now, whoever set it."""
 
 Key = tuple[str, Control]
 
@@ -56,6 +58,7 @@ class _Held:
     budget_day: str = ""
     first: bool = True  # it has taken nothing since it was opened: the first command makes no bump
     shown: Shown = field(default_factory=Shown)
+    offers_a: float | None = None  # of a charger: what it lets its car draw, as it was measured last
     repeated_s: float = NEVER_S  # when it was last told the same once more, as it did not follow
     abandoned: bool = False  # written without effect: to be handed back
     told: str = field(default="", repr=False)
@@ -96,7 +99,8 @@ class Writer:
         self._opened_s = self._clock.now().mono_s
         budgets = await self._budgets()
         before, self._held = self._held, {(spec.resource_id, spec.control): _Held(spec) for spec in controls}
-        self._watched = frozenset(spec.effect_point for spec in controls if spec.effect_point is not None)
+        watched = {spec.effect_point for spec in controls if spec.effect_point is not None}
+        self._watched = frozenset(watched | {OFFERS for spec in controls if spec.control is Control.EV_LIMIT_A})
         for key, held in self._held.items():
             if key in before and before[key].state in UNHEEDED:
                 held.state = before[key].state  # so it stands on the board, until something else is said
@@ -230,7 +234,7 @@ class Writer:
         in_amperes = spec.effect_point is not None and spec.effect_point.endswith("_a")
         if spec.control is Control.EV_LIMIT_A and in_amperes and value > present:
             holds = await self._device.read_back(spec.resource_id, spec.control)
-            most = max(math.floor(present), math.floor(holds or 0.0))
+            most = math.floor(max(present, holds or 0.0, held.offers_a or 0.0))
             return min(value, most) if most >= SMALLEST_EV_CURRENT_A else 0.0
         return value
 
@@ -316,6 +320,8 @@ class Writer:
         }
         for held in self._held.values():
             spec = held.spec
+            if spec.control is Control.EV_LIMIT_A:
+                held.offers_a, _ = measured.get((spec.resource_id, OFFERS), (None, 0.0))
             if spec.effect_point is None:
                 continue
             value, taken_at_s = measured.get((spec.resource_id, spec.effect_point), (None, 0.0))
