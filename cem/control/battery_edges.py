@@ -35,7 +35,8 @@ def bounded(
         if excess > 0 if edge.is_import else excess < 0:
             choices = _moved(scene, around, choices, edge, excess)
             total_w = sum([c.power_w for c in choices])
-    most_w = min([edge.power_w for edge in edges if edge.is_import])  # that of the fuse at least
+    # what is kept free for who has not begun yet does not flow: that of the fuse at least is another one
+    most_w = min([edge.power_w for edge in edges if edge.is_import and not edge.keeps])
     return in_parts(scene, around, _in_turns(choices, edges), most_w)
 
 
