@@ -5,7 +5,7 @@ Energies, limits and comfort come from the plant's true state; only prices, deci
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -51,6 +51,7 @@ class Kept:
     excused: int = 0
     worst_w: float = 0.0
     over_wh: float = 0.0  # beyond it, in the minutes that broke it
+    broken_at: list[int] = field(default_factory=list)  # those, as minutes of the epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +252,14 @@ class Account:
             kept.excused += 1
         else:
             kept.broken += 1
+            kept.broken_at.append(self._minute.number)
             kept.over_wh += (limit.sign * grid_w - limit.limit_w) / 60.0
             kept.worst_w = max(kept.worst_w, limit.sign * grid_w - limit.limit_w)
+
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """The minutes under each limit, as the summary lists them."""
+        return tuple(self._kept.values())
 
     def _judge(self, goal: ChargeGoal, before: Truth, after: Truth) -> None:
         """At the goal's time of day: whether what was wanted is in the car that is there."""

@@ -73,12 +73,16 @@ class Played:
         }
 
     def _accounted(self) -> dict[str, Any]:
-        """The account, and of each limit the promise that excuses its minutes above it, None if it was broken."""
+        """The account, and of each limit that was exceeded the promise that excuses each such minute; else None."""
         account = self.account.summary(dict(self.writes))
-        kept = set(INVARIANTS) - set(self.scenario.leave_out) - {one.invariant for one in self.violations}
-        for limit in account.get("limits", ()):
-            promise = LIMIT_PROMISES[limit["side"]]
-            limit["excused_by"] = promise if promise in kept else None
+        broken = {one.invariant for one in self.violations}
+        began_s = self.began.timestamp()
+        for limit, kept in zip(account.get("limits", ()), self.account.kept, strict=False):
+            promise = LIMIT_PROMISES[kept.side]
+            # the mean of such a minute is judged at its end
+            ends_s = [60.0 * minute + 60.0 - began_s for minute in kept.broken_at]
+            covered = [self.excused.covers(promise, end_s - 60.0, end_s + 60.0) for end_s in ends_s]
+            limit["excused_by"] = promise if covered and all(covered) and promise not in broken else None
         return account
 
     def _promises(self) -> dict[str, Any]:

@@ -10,10 +10,11 @@ import pytest
 from cem.model.envelope import Band, Rank
 from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Control
-from cem.model.setpoint import Decision, Mode, Setpoint
+from cem.model.setpoint import Decision, Mode, Outcome, Setpoint, WriteState
 from cem.simulation.oracle.contactors import Switching
 from cem.simulation.oracle.contacts import Contacts
 from cem.simulation.oracle.facts import BatteryFact, ChargerFact, Facts, SwitchedFact
+from cem.simulation.oracle.life import Bumpless
 from cem.simulation.oracle.limits import ImportLimit
 from cem.simulation.oracle.seen import Bounds, Seen, TrueLimit, Violation, Write
 from cem.simulation.oracle.storage import OneDirection
@@ -103,6 +104,35 @@ def test_a_car_closes_for_the_owner_who_has_just_thought_better_of_it_and_not_lo
     assert len(broken(iter(steps))) == found
 
 
+def test_two_wishes_at_once_excuse_no_closing_after_each() -> None:
+    parts = [Part(0, 16.0, 16.0, closed=True)]
+    for at_s in range(400, 1200, 100):
+        parts += [Part(at_s, 0.0, 0.0, closed=False), Part(at_s + 50, 16.0, 16.0, closed=True)]
+    until = NOON + timedelta(hours=1)
+    wishes = tuple(UserRequest(name, "car", RequestKind.CHARGE_NOW, until, NOON) for name in ("1", "2"))
+    steps = [replace(seen, inputs=inputs(world(), requests=wishes)) for seen in course(parts, 1200)]
+    assert len(broken(iter(steps))) >= 7
+
+
+@pytest.mark.parametrize(
+    ("hung", "state", "found"),
+    [(True, WriteState.ACCEPTED, 0), (True, WriteState.PENDING, 1), (False, WriteState.ACCEPTED, 1)],
+)
+def test_a_battery_that_hangs_has_had_its_first_word_if_it_took_it(hung: bool, state: WriteState, found: int) -> None:
+    """The words of its maker are not known while it hangs; then it is told 5 kW where 1 kW flows."""
+    judge, told = Bumpless(house(GRID, BATTERY), Bounds(), {}), []
+    for second in range(10):
+        told_w = 5000.0 if second == 8 else None
+        writes = (Write(second, "storage", b"", False, profiled=True, held_w=told_w),) if second in {2, 8} else ()
+        battery = BatteryFact(BATTERY, 1000.0, 50.0, 1000.0, obeys=True)
+        hangs = frozenset({"storage"}) if hung and second < 5 else frozenset[str]()
+        facts = replace(CALM, at_s=float(second), batteries=(battery,), hung=hangs)
+        outcome = Outcome("battery", Control.BATTERY_SETPOINT_W, state, 1000.0, 0.0)
+        seen = Seen(float(second), facts, inputs(world()), None, writes=writes, outcomes=(outcome,))
+        told += judge.observe(seen)
+    assert len(told) == found
+
+
 @pytest.mark.parametrize(("obeying_w", "found"), [(4000.0, 1), (0.0, 0)])
 def test_a_battery_may_keep_a_limit_beside_a_car_whose_charger_does_not_obey_and_not_for_one_that_does(
     obeying_w: float, found: int
@@ -121,17 +151,21 @@ def test_a_battery_may_keep_a_limit_beside_a_car_whose_charger_does_not_obey_and
     assert len([violation for seen in seconds for violation in judge.observe(seen)]) == found
 
 
-@pytest.mark.parametrize(("between_w", "found"), [(0.0, 1), (4200.0, 0), (float("inf"), 0)])
-def test_what_held_while_a_limit_began_anew_may_flow_and_nothing_else_may(between_w: float, found: int) -> None:
-    """The clock goes back to before its begin: 4 kW flow in the next step, of which a minute's mean shows."""
+@pytest.mark.parametrize(
+    ("between_w", "steps", "found"), [(0.0, 1, 1), (4200.0, 1, 0), (4200.0, 4, 0), (4200.0, 8, 1), (float("inf"), 1, 0)]
+)
+def test_what_held_while_a_limit_began_anew_may_flow_until_that_could_be_followed_and_nothing_else_may(
+    between_w: float, steps: int, found: int
+) -> None:
+    """The clock goes back to before its begin for a moment: 4 kW flow for so many steps, as a mean shows."""
     judge, battery, told = ImportLimit(SITE, Bounds(step_s=10.0)), BATTERY, []
-    for step in range(14):
+    for step in range(22):
         at_s, anew = 10.0 * step, step >= 8
-        power_w = 4000.0 if step == 8 else 0.0
+        power_w = 4000.0 if 8 <= step < 8 + steps else 0.0
         facts = replace(
             CALM, at_s=at_s, grid_w=power_w, batteries=(BatteryFact(battery, power_w, 50.0, power_w, True),)
         )
-        limits = (TrueLimit(0.0, 120.0 if anew else 0.0, "utility"),)
+        limits = (TrueLimit(0.0, 200.0 if anew else 0.0, "utility"),)
         decision = decided("battery", Control.BATTERY_SETPOINT_W, power_w)
         between = {"import": between_w if step == 8 else 0.0}
         seen = Seen(at_s, facts, inputs(world()), decision, imports=limits, decided_under_w=between.get)

@@ -129,12 +129,17 @@ act = [
 
 
 @pytest.mark.parametrize(
-    ("left_out", "status", "words"), [("", 0, "which I3 excuses"), ('leave_out = ["I3"]', 1, "broken in 1 (by")]
+    ("text", "status", "words"),
+    [
+        (LOAD_ENDS, 0, "which I3 excuses"),
+        (LOAD_ENDS + 'leave_out = ["I3"]', 1, "broken in 1 (by"),
+        (LOAD_ENDS.replace("act = [", 'act = [ { at_s = 500, do = "kill" },'), 1, "broken in"),  # nobody judges that
+    ],
 )
 def test_a_minute_above_a_limit_is_told_and_is_status_one_unless_its_promise_excuses_it(
-    tmp_path: Path, left_out: str, status: int, words: str
+    tmp_path: Path, text: str, status: int, words: str
 ) -> None:
-    told = _simulate(tmp_path, LOAD_ENDS + left_out)
+    told = _simulate(tmp_path, text)
     assert told.exit_code == status
     assert words in " ".join(told.stdout.split())
 

@@ -34,8 +34,7 @@ class _Contactor:
         self.told_off: Rank | None = None  # by what rank it was last told to open
         self.told_off_s = float("-inf")
         self.was_told: float | None = None
-        self.wish = ""  # the owner's last one for a charge,
-        self.wished_s = self.wish_seen_s = float("-inf")  # since when there is one, and until when there was
+        self.wishes: dict[str, tuple[float, float]] = {}  # the owner's for a charge: since when, and until when
         self.own_hands_s: float | None = None  # since when it is told nothing at all
         self.written_a, self.written_s = 0.0, float("-inf")  # the last current that went over the wire, and when
         self.offered_s = float("-inf")  # when the present gateway last offered it anything
@@ -135,9 +134,8 @@ class Switching:
         """Remembers what the owner asks for: the car takes seconds, and by then it may be taken back."""
         for request in () if seen.inputs is None else seen.inputs.requests:
             if request.resource_id == charger.resource.id and request.kind in CHARGES:
-                if request.id != mine.wish:
-                    mine.wish, mine.wished_s = request.id, seen.at_s
-                mine.wish_seen_s = seen.at_s
+                since_s, _ = mine.wishes.get(request.id, (seen.at_s, seen.at_s))
+                mine.wishes[request.id] = (since_s, seen.at_s)
 
     def _closed(
         self, seen: Seen, charger: ChargerFact, mine: _Contactor, held: float | None, *, both_ours: bool
@@ -151,8 +149,10 @@ class Switching:
             found.append(self._broken(seen, charger, allowed, f"{len(mine.closings)}"))
         # a car takes some seconds to open after the word; what the owner asks meanwhile finds a pause, too
         told_s = min(seen.at_s - mine.told_off_s, (held or 0.0) + 3.0 * self._bounds.lag_s)
-        asked = held is not None and seen.at_s - mine.wished_s <= max(held, told_s)
-        asked = asked and seen.at_s - mine.wish_seen_s <= 3.0 * self._bounds.lag_s  # else it was taken back before
+        within_s, lately_s = max(held or 0.0, told_s), 3.0 * self._bounds.lag_s  # taken back long before, it is none
+        asked = any(
+            seen.at_s - since <= within_s and seen.at_s - last <= lately_s for since, last in mine.wishes.values()
+        )
         excuse = self.ASKED if asked else self._excuse(seen, mine, both_ours=both_ours)
         if self._early(seen, held, self._bounds.min_off_s, excuse):
             allowed = f"{charger.resource.id}: off for {self._bounds.min_off_s:g} s"

@@ -127,7 +127,8 @@ class Bumpless:
         powers += [write.held_w for write in mine if write.held_w is not None]
         if key not in self._first:
             return []
-        if powers or (mine and device in seen.facts.hung):
+        took = (key, Control.BATTERY_SETPOINT_W) in seen.effective
+        if powers or (mine and took and device in seen.facts.hung):
             self._first.discard(key)
         if not powers:
             return []

@@ -56,6 +56,8 @@ class _SiteLimit:
         self._let_pass: deque[tuple[float, Excuse, float]] = deque()  # when, why, and how many W
         self._told = Told()
         self._limit: float | None = None
+        self._ended_w = 0.0  # the last limit that was due
+        self._between = (0.0, float("-inf"))  # a looser one under which the gateway decided since, and until when
         self._started_s: float | None = None  # when the gateway of the step before was started
         self._jumps = Jumps(1.0 if self.side == "import" else -1.0)
         self._under_w: float | None = None
@@ -91,9 +93,11 @@ class _SiteLimit:
         return []
 
     def _limit_w(self, seen: Seen) -> float | None:
-        """What must be kept to; between a limit that ended and another that is not due yet, the loosest of the two and
-        of what held for a moment in between, in which the gateway decided: nothing, if nothing did."""
+        """What must be kept to; between a limit that ended and another that is not due yet, the looser of the two, and
+        what held for a moment in between, in which the gateway decided, until that could be followed again."""
         limit = seen.limit_w(self.side)
+        if limit is not None:
+            self._ended_w = limit
         same, self._started_s = seen.started_s == self._started_s, seen.started_s
         if limit is not None or self._limit is None or not same or self._blind(seen):
             return limit
@@ -101,7 +105,11 @@ class _SiteLimit:
         between_w = seen.decided_under_w(self.side)
         if coming is None or between_w == math.inf:
             return None
-        return max(self._limit, coming, between_w or 0.0)
+        if between_w:
+            follow_s = TICKS * self._bounds.step_s + seen.facts.slowest_s
+            self._between = (between_w, seen.at_s + follow_s)
+        held_w, until_s = self._between
+        return max(self._ended_w, coming, held_w if seen.at_s <= until_s else 0.0)
 
     def _above_w(self, seen: Seen, power: float, limit: float, heedless_w: float) -> tuple[float, Excuse | None]:
         """What flows above the limit and counts, negative where it is kept to; and why the rest does not count."""
