@@ -77,7 +77,9 @@ def _wanted(
     """Regimes applied to the present surplus or deficit, shared among those that take part."""
     house_w = scene.house_w + fixed_w
     surplus = max(0.0, -(scene.house_w + max(0.0, fixed_w) + around.ev_w))  # none of what another battery gives
-    deficit = deficit_w(scene, fixed_w)
+    taken = {b.resource.id for b in steered}
+    given_w = sum([min(0.0, b.power_w) for b in scene.picture.batteries if b.resource.id not in taken])
+    deficit = deficit_w(scene, given_w)  # none of what another battery takes
     into_car = scene.site.once(_into_car) and any(scene.site.battery_policy(b.resource.id).into_car for b in steered)
     if around.ev_w > 0.0 and not into_car:
         deficit = max(0.0, deficit - fall_w(scene.memory.trend))  # rising sun would leave the rest of it to the car

@@ -65,12 +65,10 @@ def shared(
 
 
 def deficit_w(scene: Scene, fixed_w: float) -> float:
-    """What the house takes beyond the sun and beyond what batteries give by themselves, and is neither car nor battery;
-    `fixed_w`: of those that nobody steers now."""
-    given_w = min(0.0, fixed_w)
-    missing_w = max(0.0, scene.house_w + given_w)
+    """What the house takes beyond the sun and is no car; `fixed_w`: counted as a part of it, of batteries."""
+    missing_w = max(0.0, scene.house_w + fixed_w)
     if scene.hidden_car:  # no more than what is the house's for sure
-        without_w = hidden.house_w(scene) + scene.picture.switched_w + scene.picture.pv_w + given_w
+        without_w = hidden.house_w(scene) + scene.picture.switched_w + scene.picture.pv_w + fixed_w
         missing_w = min(missing_w, max(0.0, without_w))
     return missing_w
 

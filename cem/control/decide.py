@@ -34,15 +34,15 @@ from cem.control.fuse_heat import warmed
 from cem.control.guarantee import guaranteed_w
 from cem.control.headline import headline, mode
 from cem.control.limits import Limits, limits
-from cem.control.memory import ChargerMemory, Memory, SwitchMemory
+from cem.control.memory import ChargerMemory, Memory, Metered, SwitchMemory, Vouched
 from cem.control.meter import metered
-from cem.control.picture import LATE_S, Picture, look
+from cem.control.picture import TOGETHER_S, Picture, look
 from cem.control.plausible import Screened, counted, screen
 from cem.control.prices import Prices, prices_now
 from cem.control.safe import UNMANAGED, guaranteed, idle, import_limit, safe_setpoints, starts, unmanaged
 from cem.control.scene import Scene
 from cem.control.setpoints import made, shown
-from cem.control.steady import apart, as_metered, repeated, steady
+from cem.control.steady import apart, as_metered, repeated, sound, steady
 from cem.control.trend import Trend, followed
 from cem.control.tuning import EV_HEARD_S, LEASE_S, SKEW_S
 from cem.model.envelope import SITE, Envelope
@@ -101,11 +101,12 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         moved=moved,
         loads_w=loads_w,
         metered=last_word,
-        unheeding=unheeding,
+        astray=frozenset([o.resource_id for o in inputs.outcomes if o.state in deaf.STORES]),
+        sound_w=MappingProxyType(sound(picture, memory)),
         late=late,
         volts=followed_volts(site, inputs, meter, memory.volts),
-        trend=_trend(memory.trend, picture, picture.pv_w),
-        free_trend=_trend(memory.free_trend, picture, _free_roofs_w(picture, inputs)),
+        trend=_trend(memory.trend, picture, picture.pv_w, last_word),
+        free_trend=_trend(memory.free_trend, picture, _free_roofs_w(picture, inputs), last_word),
         phases_a=phases_a,
         heat=_heat(site, inputs, memory, picture),
         places=places,
@@ -133,11 +134,11 @@ def _heat(site: Site, inputs: Inputs, memory: Memory, picture: Picture) -> tuple
     return warmed(memory.heat, picture.phases_a, site.connection.fuse_a, passed_s)
 
 
-def _trend(before: Trend | None, picture: Picture, pv_w: float) -> Trend | None:
+def _trend(before: Trend | None, picture: Picture, pv_w: float, last_word: Metered | None) -> Trend | None:
     """By the meter's words, not by ticks: one between two of them tells nothing of how fast things change."""
-    if picture.load_w is None or picture.grid_at_s is None:
+    if picture.load_w is None or last_word is None:
         return None
-    return followed(before, picture.load_w + pv_w, picture.grid_at_s)
+    return followed(before, picture.load_w + pv_w, last_word.at_s)
 
 
 def _free_roofs_w(picture: Picture, inputs: Inputs) -> float:
@@ -241,7 +242,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
         apart=apart(scene.picture),
         load_at_s=known.load_at_s if scene.picture.skewed else scene.now_s,
         house_w=_house_w(scene),
-        vouched_w=_vouched_w(scene),
+        vouched=MappingProxyType(_vouched(scene)),
         no_car=_no_car(scene),
         hidden=hidden.followed(scene),
         meter_lost_at_s=None,
@@ -251,27 +252,29 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
 
 def _house_w(scene: Scene) -> float | None:
     """The load without heat pumps and loads. While a charging point can't be read, or was not heard lately, the house
-    takes no more than the least that was left since it told its power beside what its car drew last: whatever comes on
-    top, or stays, may be that car."""
+    takes no more than when that told its power last, nor than the least that was left since beside what its car drew:
+    whatever comes on top, or stays, may be that car."""
     known_w, load_w = scene.memory.house_w, scene.picture.load_w
     if load_w is None or (known_w is None and scene.unread_cars):
         return known_w
     now_w = load_w - scene.picture.switched_w
-    heard = all(charger.age_s <= EV_HEARD_S for charger in scene.picture.chargers)
-    if known_w is None or (heard and not scene.unread_cars):
+    lately = {charger.resource.id for charger in scene.picture.chargers if charger.age_s <= EV_HEARD_S}
+    if known_w is None or (len(lately) == len(scene.picture.chargers) and not scene.unread_cars):
         return now_w
-    vouched_w = known_w if scene.memory.vouched_w is None else scene.memory.vouched_w
+    vouched_w = min([v.house_w for key, v in scene.memory.vouched.items() if key not in lately], default=known_w)
     return min(known_w, vouched_w, max(0.0, now_w - _last_told_w(scene)))
 
 
-def _vouched_w(scene: Scene) -> float | None:
-    """The load without heat pumps and loads when each charging point had told its power since the tick before."""
-    before_w, last_s, picture = scene.memory.vouched_w, scene.memory.decided_at_s, scene.picture
-    if picture.load_w is None or last_s is None or scene.unread_cars:
-        return before_w
-    if any(charger.age_s > scene.now_s - last_s + LATE_S for charger in picture.chargers):
-        return before_w
-    return picture.load_w - picture.switched_w
+def _vouched(scene: Scene) -> dict[str, Vouched]:
+    """What the house took at the tick at which each charging point had last told its power anew."""
+    picture, found = scene.picture, dict(scene.memory.vouched)
+    if picture.load_w is None or scene.unread_cars:
+        return found
+    for charger in picture.chargers:
+        told_at_s, before = scene.now_s - charger.age_s, found.get(charger.resource.id)
+        if before is None or told_at_s > before.told_at_s + TOGETHER_S:
+            found[charger.resource.id] = Vouched(told_at_s, picture.load_w - picture.switched_w)
+    return found
 
 
 def _last_told_w(scene: Scene) -> float:
@@ -355,6 +358,7 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
         switches=MappingProxyType(switches),
         batteries_w=MappingProxyType({b: given[b] for b in scene.memory.batteries_w if given.get(b)}),
         load_w=None,
+        hidden=hidden.followed(scene),
         meter_lost_at_s=lost_at,
     )
 

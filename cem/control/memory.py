@@ -53,6 +53,14 @@ class Vacated:
 
 
 @value(frozen=True, slots=True)
+class Vouched:
+    """The load without heat pumps and loads when a charging point had last told its power anew."""
+
+    told_at_s: float  # monotonic
+    house_w: float
+
+
+@value(frozen=True, slots=True)
 class Hidden:
     """Cars that are part of the load, as their charging points can't be read (hidden.py). W."""
 
@@ -179,7 +187,7 @@ class Memory:
     switched_w: float = 0.0  # of it, what heat pumps and loads told of themselves
     load_at_s: float | None = None  # when it was last taken from readings that were made together
     house_w: float | None = None  # the load without heat pumps and loads when each charging point was last read too
-    vouched_w: float | None = None  # the same, when each had told its power since the tick before
+    vouched: Mapping[str, Vouched] = field(default_factory=lambda: MappingProxyType({}))  # by charging point
     no_car: frozenset[str] = frozenset()  # charging points at which none was, as last read, nor has shown in the load
     hidden: Hidden | None = None  # while a car may be in the load
     meter_lost_at_s: float | None = None
@@ -187,7 +195,8 @@ class Memory:
     loads_w: tuple[float, ...] = ()  # the last ones as they came out of the measurements
     volts: Volts | None = None  # while a curve of the grid asks for it
     metered: Metered | None = None
-    unheeding: frozenset[str] = frozenset()  # what did not follow, or did not take what it was told, in the last tick
+    astray: frozenset[str] = frozenset()  # the chargers and batteries that did not follow in the last tick
+    sound_w: Mapping[str, float] = field(default_factory=_none)  # the load when each had last told anything new
     late: Lateness = Lateness()
     trend: Trend | None = None  # of load and sun
     free_trend: Trend | None = None  # without the roofs that an export limit bounds

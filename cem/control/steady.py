@@ -51,7 +51,7 @@ def steady(
     if memory.load_w is None:
         return picture, moved, raws
     known_w = memory.load_w - memory.switched_w
-    if apart(picture) != memory.apart or _owns_up(picture, memory, raw_w):
+    if apart(picture) != memory.apart or _owns_up(picture, memory, raw_w, known_w):
         return picture, moved[-2:], (raw_w,)  # what was load is told apart now, or the other way round: nothing moved
     if picture.skewed and memory.load_at_s is not None and now_s - memory.load_at_s <= SKEW_HOLD_S:
         return replace(picture, load_w=known_w + picture.switched_w), moved, raws
@@ -71,22 +71,37 @@ def steady(
     return replace(picture, load_w=sure_w + believed_w + picture.switched_w), moved, raws
 
 
-def _owns_up(picture: Picture, memory: Memory, raw_w: float) -> bool:
-    """Whether a charger or a battery that did not follow tells something new that brings back a load below nothing.
+def _owns_up(picture: Picture, memory: Memory, raw_w: float, known_w: float) -> bool:
+    """Whether a charger or a battery that did not follow tells something new that brings the load back to what it was
+    when it had last told anything new.
 
-    What it told before was not so then: it had followed, and nothing moves now.
+    What it told meanwhile was not so then: it stood still while its device followed, and nothing moves now.
     """
-    known_w, before = memory.load_w, memory.metered
-    if not memory.unheeding or known_w is None or before is None:
-        return False
-    if known_w - memory.switched_w > -EV_DRAWS_W or raw_w <= known_w:
+    if not memory.astray:
         return False
     parts: tuple[ChargerPicture | BatteryPicture, ...] = (*picture.chargers, *picture.batteries)
-    return any(
-        part.power_w < before.parts_w.get(part.resource.id, part.power_w) - EV_DRAWS_W
-        for part in parts
-        if part.resource.id in memory.unheeding
-    )
+    for part in parts:
+        key = part.resource.id
+        before, sound_w = memory.seen.get(key), memory.sound_w.get(key)
+        if key not in memory.astray or before is None or sound_w is None:
+            continue
+        moved_w, change_w = part.power_w - before.value, raw_w - known_w
+        if abs(moved_w) > EV_DRAWS_W and moved_w * change_w < 0.0 and abs(raw_w - sound_w) < abs(known_w - sound_w):
+            return True
+    return False
+
+
+def sound(picture: Picture, memory: Memory) -> dict[str, float]:
+    """The load without heat pumps and loads when each charger and battery last told anything new, by resource."""
+    found = dict(memory.sound_w)
+    if picture.load_w is None:
+        return found
+    parts: tuple[ChargerPicture | BatteryPicture, ...] = (*picture.chargers, *picture.batteries)
+    for part in parts:
+        key, before = part.resource.id, memory.seen.get(part.resource.id)
+        if key not in found or before is None or before.value != part.power_w:
+            found[key] = picture.load_w - picture.switched_w
+    return found
 
 
 def as_metered(picture: Picture, snapshot: Snapshot, memory: Memory) -> tuple[Picture, Metered | None]:

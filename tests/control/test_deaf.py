@@ -12,7 +12,6 @@ from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Control
 from cem.model.setpoint import DeviceState, Health, Outcome, WriteState
 from cem.model.site import BatteryPolicy
-from cem.model.time import Instant
 from support.houses import (
     BATTERY,
     BOILER,
@@ -197,45 +196,70 @@ def test_a_battery_that_does_not_answer_makes_no_room_and_is_told_what_it_was_to
     assert (watts(decision, "battery") == 1486.0) is (health is Health.SILENT)
 
 
-def test_a_battery_gets_no_room_of_a_car_whose_charger_told_what_was_not_so() -> None:
-    """It hung with 7.6 kW on its register, which its car no longer took: of the house's 600 W nothing came back."""
-    values: dict[str, dict[str, Value]] = {
-        "grid": {"power_w": -50.0},
-        "pv": {"power_w": -2870.0},
-        "battery": {"power_w": 2220.0, "soc_pct": 50.0},
-        "car": {"power_w": 7590.0, "state": "C"},
-    }
-    deaf = Outcome("car", Control.EV_LIMIT_A, WriteState.NOT_EFFECTIVE, 0.0, 900.0)
-    site = house(GRID, PV, BATTERY, CAR)
+@pytest.mark.parametrize("house_w", [600.0, 8200.0])
+def test_a_battery_gets_no_room_of_a_car_whose_charger_told_what_was_not_so(house_w: float) -> None:
+    """It hung with 7.6 kW on its register, which its car no longer took as it was told to."""
+    site, memory = house(GRID, PV, BATTERY, CAR), Memory(decided_at_s=999.0, batteries_w={"battery": 2000.0})
     pause = UserRequest("1", "car", RequestKind.PAUSE, NOON + timedelta(hours=1), NOON)
-    asked = inputs(snapshot(values), directive=limited(0.0), requests=(pause,))
-    offered = ChargerMemory(0.0, switched_at_s=0.0, closed=True)
-    before = Memory(decided_at_s=999.0, chargers={"car": offered}, batteries_w={"battery": 2220.0})
-    decision, memory = settled(site, replace(asked, outcomes=(deaf,)), ticks=5, memory=before)
-    assert watts(decision, "battery") == pytest.approx(2220.0, abs=50.0)
-    came_back = snapshot(values | {"car": {"power_w": 0.0, "state": "B"}}, mono_s=1001.0)
-    decision, _ = decide(site, replace(asked, now=Instant(NOON, 1001.0), snapshot=came_back), memory)
-    assert watts(decision, "battery") == pytest.approx(2220.0, abs=50.0)
+    deaf = (Outcome("car", Control.EV_LIMIT_A, WriteState.NOT_EFFECTIVE, 0.0, 900.0),)
+    told = 0.0
+    for tick in range(60):
+        draws, hangs = tick < 10, 10 <= tick < 50
+        values: dict[str, dict[str, Value]] = {
+            "grid": {"power_w": -50.0 + (7590.0 if draws else 0.0)},
+            "pv": {"power_w": -2050.0 - house_w},
+            "battery": {"power_w": 2000.0, "soc_pct": 50.0},
+            "car": {"power_w": 7590.0 if draws or hangs else 0.0, "state": "C" if draws or hangs else "B"},
+        }
+        given = inputs(snapshot(values, mono_s=1000.0 + tick), directive=limited(0.0), requests=(pause,))
+        decision, memory = decide(site, replace(given, outcomes=deaf if 20 <= tick < 50 else ()), memory)
+        told = watts(decision, "battery")
+        assert tick not in {49, 50} or told == pytest.approx(2000.0, abs=50.0)
 
 
-def test_a_battery_gets_no_room_of_another_that_told_what_was_not_so() -> None:
-    """It hung with 3 kW on its register, and took nothing."""
-    values: dict[str, dict[str, Value]] = {
-        "grid": {"power_w": -50.0},
-        "pv": {"power_w": -2870.0},
-        "battery": {"power_w": 2220.0, "soc_pct": 50.0},
-        "second": {"power_w": 3000.0, "soc_pct": 50.0},
-    }
-    deaf = Outcome("second", Control.BATTERY_SETPOINT_W, WriteState.NOT_EFFECTIVE, 0.0, 900.0)
-    site = house(GRID, PV, BATTERY, SECOND_BATTERY)
-    asked = inputs(snapshot(values), directive=limited(0.0))
-    before = Memory(decided_at_s=999.0, batteries_w={"battery": 2220.0, "second": 0.0})
-    decision, memory = settled(site, replace(asked, outcomes=(deaf,)), ticks=5, memory=before)
-    told = watts(decision, "battery")
-    came_back = snapshot(values | {"second": {"power_w": 0.0, "soc_pct": 50.0}}, mono_s=1001.0)
-    decision, _ = decide(site, replace(asked, now=Instant(NOON, 1001.0), snapshot=came_back), memory)
-    assert told > 2000.0
-    assert watts(decision, "battery") + watts(decision, "second") <= 2220.0
+@pytest.mark.parametrize(("told_w", "real_w"), [(3000.0, 0.0), (-3000.0, 0.0)])
+def test_a_battery_gets_no_room_of_another_that_told_what_was_not_so(told_w: float, real_w: float) -> None:
+    """It hung with 3 kW on its register, and does nothing any more: what it tells as it comes to life moves nobody."""
+    site, memory = house(GRID, PV, BATTERY, SECOND_BATTERY), Memory(decided_at_s=999.0)
+    deaf = (Outcome("second", Control.BATTERY_SETPOINT_W, WriteState.NOT_EFFECTIVE, 0.0, 900.0),)
+    loads = []
+    for tick in range(60):
+        alive, hangs = tick < 10, 10 <= tick < 50
+        second_w = told_w + 3.0 * tick if alive else told_w + 27.0 if hangs else real_w
+        values: dict[str, dict[str, Value]] = {
+            "grid": {"power_w": -50.0 + (second_w if alive else real_w)},
+            "pv": {"power_w": -2650.0},
+            "battery": {"power_w": 2000.0, "soc_pct": 50.0},
+            "second": {"power_w": second_w, "soc_pct": 50.0},
+        }
+        given = inputs(snapshot(values, mono_s=1000.0 + tick), directive=limited(0.0))
+        _, memory = decide(site, replace(given, outcomes=deaf if 20 <= tick < 50 else ()), memory)
+        loads.append(memory.load_w)
+    assert loads[9] == pytest.approx(600.0)
+    assert loads[49] == pytest.approx(600.0 - told_w, abs=30.0)
+    assert loads[50] == pytest.approx(600.0)
+
+
+@pytest.mark.parametrize("late_s", [0, 2])
+def test_a_car_that_ends_though_its_charger_does_not_follow_is_no_load_beside_a_roof_that_nobody_measures(
+    late_s: int,
+) -> None:
+    """3 kW flow out without the car, whose 11 kW a meter shows for two more seconds."""
+    site, memory, told = house(GRID, BATTERY, CAR), Memory(decided_at_s=999.0), []
+    deaf = (Outcome("car", Control.EV_LIMIT_A, WriteState.NOT_EFFECTIVE, 16.0, 900.0),)
+    flows_w, battery_w = [], 0.0
+    for tick in range(40):
+        car_w = 11040.0 if tick < 25 else 0.0
+        flows_w.append(-3000.0 + 0.1 * tick + battery_w + car_w)
+        values: dict[str, dict[str, Value]] = {
+            "grid": {"power_w": flows_w[max(0, tick - late_s)]},
+            "battery": {"power_w": battery_w, "soc_pct": 50.0},
+            "car": {"power_w": car_w, "state": "C" if car_w else "B"},
+        }
+        decision, memory = decide(site, replace(inputs(snapshot(values, mono_s=1000.0 + tick)), outcomes=deaf), memory)
+        battery_w = watts(decision, "battery")
+        told.append(battery_w)
+    assert min(told[24:]) > -100.0
 
 
 def test_the_headline_of_a_battery_that_takes_nothing_is_a_sentence() -> None:

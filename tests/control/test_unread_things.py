@@ -11,10 +11,11 @@ from cem.control import Memory, decide
 from cem.control.memory import ChargerMemory
 from cem.model.directive import Directive, Dispatch
 from cem.model.envelope import SITE, Envelope, Rank
+from cem.model.reading import Value
 from cem.model.request import RequestKind, UserRequest
 from cem.model.setpoint import Decision, Setpoint
 from cem.model.site import BatteryPolicy
-from support.houses import NOON, house, inputs, world
+from support.houses import BATTERY, CAR, GRID, NOON, SECOND_CAR, house, inputs, snapshot, world
 
 
 def of(decision: Decision, resource_id: str) -> Setpoint:
@@ -95,6 +96,51 @@ def test_a_car_that_came_since_a_charging_points_last_word_is_in_mind_when_it_is
         image = world(load_w=load_w, car_state="A", ages_s={"car": max(0.0, tick - 7.0)}, mono_s=1000 + tick)
         decision, memory = decide(site, inputs(image), memory)
     assert -700 <= (of(decision, "battery").value or 0) <= -500
+
+
+@pytest.mark.parametrize("apart_s", [0, 5])
+@pytest.mark.parametrize(("car_w", "gives_w"), [(0.0, 3000.0), (11040.0, 3000.0)])
+def test_each_charging_point_vouches_for_the_house_when_it_tells_its_power(
+    apart_s: int, car_w: float, gives_w: float
+) -> None:
+    """Two tell it each ten seconds, not at once; a car comes to one 6 s after its last word, or none does."""
+    site, memory, battery_w = house(GRID, BATTERY, CAR, SECOND_CAR), Memory(), 0.0
+    for tick in range(300):
+        load_w = 300.0 if tick < 60 else 3000.0
+        takes_w = car_w if tick >= 206 + apart_s else 0.0
+        told_ago_s = (tick - apart_s) % 10 if tick < 209 + apart_s else tick - 200 - apart_s
+        points: dict[str, dict[str, Value]] = {
+            "grid": {"power_w": load_w + takes_w + battery_w},
+            "battery": {"power_w": battery_w, "soc_pct": 80.0},
+            "car": {"power_w": 0.0, "state": "A"},
+            "second_car": {"power_w": 0.0, "state": "A"},
+        }
+        ages_s = {"car": float(tick % 10), "second_car": float(told_ago_s)}
+        image = snapshot(points, mono_s=1000.0 + tick, ages_s=ages_s)
+        decision, memory = decide(site, inputs(image), memory)
+        battery_w = of(decision, "battery").value or 0.0
+        assert tick != 60 + 140 or battery_w == pytest.approx(-3000.0, abs=50.0)
+    assert battery_w == pytest.approx(-gives_w, abs=50.0)
+
+
+@pytest.mark.parametrize(
+    ("course", "last_w"),
+    [
+        ((2600.0, *(2600.0 + 1000.0 * left for left in range(11, -1, -1)), 2600.0), 2600.0),  # a car that ends slowly
+        ((2600.0, 4100.0, 5600.0, 7100.0, 8500.0, 7000.0, 5500.0, 4000.0, 2600.0), 2600.0),  # loads, and no car at all
+        ((2600.0, 600.0, 11640.0, 11140.0), 100.0),  # the house takes less before one begins, and then less again
+    ],
+)
+def test_beside_a_hidden_car_the_battery_covers_what_the_house_has_for_sure_and_all_of_it_when_that_is_over(
+    course: tuple[float, ...], last_w: float
+) -> None:
+    site, memory, tick = house(), Memory(), 0
+    for load_w in course:
+        for _ in range(20):
+            image = world(load_w=load_w, car_state="B", ages_s={"car": 0.0 if tick < 20 else 40.0}, mono_s=1000 + tick)
+            decision, memory = decide(site, inputs(image), memory)
+            tick += 1
+    assert of(decision, "battery").value == pytest.approx(-last_w, abs=50.0)
 
 
 def test_what_ends_while_a_charging_car_cannot_be_read_is_not_the_car() -> None:
