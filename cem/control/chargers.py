@@ -10,7 +10,7 @@ from cem.control.fold import fold
 from cem.control.island import AFTER_OUTAGE, returning
 from cem.control.limits import ASKED as GRID_ASKS
 from cem.control.limits import SURPLUS, WAIT, Limits, use_of
-from cem.control.memory import ChargerMemory, Vacated
+from cem.control.memory import LONG_AGO_S, ChargerMemory, Vacated
 from cem.control.picture import ChargerPicture
 from cem.control.safe import import_limit
 from cem.control.scene import Scene
@@ -78,12 +78,12 @@ def _observed(scene: Scene, charger: ChargerPicture) -> ChargerMemory:
 
 
 def _asked(scene: Scene, memory: ChargerMemory, wanted: Wish) -> ChargerMemory:
-    """With when the owner's act was made, by the clock that nobody sets."""
+    """With when the owner's act was made, by the clock that nobody sets; long ago, where the other was set back."""
     asked_at = wanted.asked_at
     if asked_at is None or asked_at == memory.asked_at:
         return memory
-    ago_s = max(0.0, (scene.now - asked_at).total_seconds())
-    return replace(memory, asked_at=asked_at, asked_at_s=scene.now_s - ago_s)
+    ago_s = (scene.now - asked_at).total_seconds()
+    return replace(memory, asked_at=asked_at, asked_at_s=LONG_AGO_S if ago_s < -1.0 else scene.now_s - ago_s)
 
 
 def _candidate(scene: Scene, charger: ChargerPicture, limits: Limits) -> Candidate:

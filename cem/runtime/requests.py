@@ -25,6 +25,9 @@ class RequestBook:
         self._clock = clock
         self._wake = wake
         self._requests: dict[str, UserRequest] = {}
+        self._over: set[str] = (
+            set()
+        )  # what has ended by a clock that is trusted, and does not rise again if that goes back
 
     async def restore(self) -> None:
         """Loads what was asked for before the restart."""
@@ -35,8 +38,14 @@ class RequestBook:
 
     def in_force(self) -> tuple[UserRequest, ...]:
         """The requests that have not ended."""
-        now = self._clock.now().wall
-        return tuple(request for request in self._requests.values() if now < request.until)
+        if not self._requests:
+            return ()
+        now = self._clock.now()
+        ended = [request.id for request in self._requests.values() if request.until <= now.wall]
+        if ended and now.trusted:
+            self._over.update(ended)
+        known = self._requests.values()
+        return tuple(request for request in known if request.id not in self._over and now.wall < request.until)
 
     def read_only(self) -> bool:
         """Whether the owner wants nothing written at all, now."""
@@ -55,12 +64,17 @@ class RequestBook:
     async def add(self, request: UserRequest) -> None:
         """Accepts a request: on disk first. A newer one takes the place of what it displaces; ended ones go."""
         now = self._clock.now().wall
-        gone = [known.id for known in self._requests.values() if displaces(request, known) or known.until <= now]
+        gone = [
+            known.id
+            for known in self._requests.values()
+            if displaces(request, known) or known.until <= now or known.id in self._over
+        ]
         if len(self._requests) - len(gone) >= MOST:
             raise CemError(f"there are already {MOST} requests; end one first")
         await self._store.commit([*(Drop(StateKind.REQUEST, i) for i in gone), _row(request)])
         for request_id in gone:
             del self._requests[request_id]
+        self._over.difference_update(gone)
         self._requests[request.id] = request
         self._wake()
 
@@ -70,6 +84,7 @@ class RequestBook:
             return False
         await self._store.commit([Drop(StateKind.REQUEST, request_id)])
         del self._requests[request_id]
+        self._over.discard(request_id)
         self._wake()
         return True
 

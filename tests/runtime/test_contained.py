@@ -9,6 +9,7 @@ import pytest
 
 from cem.io.state_store import SqliteStateStore
 from cem.io.virtual import VirtualClock, run_virtual
+from cem.model.request import RequestKind, UserRequest
 from cem.ports import Put, StateKind
 from cem.runtime.contained import FIRST_PAUSE_S, LONGEST_PAUSE_S, contained
 from cem.runtime.requests import RequestBook
@@ -74,6 +75,27 @@ def test_a_stored_request_of_nonsense_does_not_stop_the_start(tmp_path: Path, ch
         book = RequestBook(store, clock, lambda: None)
         await book.restore()
         assert [request.id for request in book.in_force()] == ["good"]
+        await store.close()
+
+    run_virtual(main, NOON)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_an_act_that_has_ended_does_not_rise_again_when_a_trusted_clock_goes_back(
+    tmp_path: Path, *, trusted: bool
+) -> None:
+    act = UserRequest("1", "car", RequestKind.CHARGE_NOW, NOON + timedelta(minutes=2), NOON)
+
+    async def main(clock: VirtualClock) -> None:
+        clock.trusted = trusted
+        store = SqliteStateStore(tmp_path / "state.db", clock)
+        book = RequestBook(store, clock, lambda: None)
+        await book.add(act)
+        seen = [len(book.in_force())]
+        for by in (timedelta(minutes=3), timedelta(hours=-1)):
+            clock.step_wall(by)
+            seen.append(len(book.in_force()))
+        assert seen == [1, 0, 0 if trusted else 1]
         await store.close()
 
     run_virtual(main, NOON)
