@@ -64,6 +64,15 @@ def _heedless(scene: Scene) -> frozenset[str]:
     return unheeding(scene.inputs)
 
 
+def refusing(scene: Scene) -> frozenset[str]:
+    """Whatever did not take its last word."""
+    return scene.once(_refusing)
+
+
+def _refusing(scene: Scene) -> frozenset[str]:
+    return frozenset([o.resource_id for o in scene.inputs.outcomes if o.state is WriteState.REFUSED])
+
+
 def unheeding(inputs: Inputs) -> frozenset[str]:
     """The same, as the outcomes of the last writes tell it."""
     return frozenset([o.resource_id for o in inputs.outcomes if o.state in CONSUMERS])

@@ -8,11 +8,16 @@ from datetime import datetime
 from typing import TypeAlias
 
 from cem.control.memory import LONG_AGO_S, ChargerMemory, Imposed, Memory, Release, SwitchMemory
+from cem.control.tuning import SWITCHED_LOST_S
 from cem.model.envelope import Rank
+from cem.model.resource import SgReady
 from cem.model.time import Instant
+from cem.model.values import replace
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 FORMAT = 1
+LOCK_SAVED_S = 60.0
+"""So often it is worth a write how long a heat pump has been locked today."""
 
 
 def to_json(memory: Memory, now: Instant) -> dict[str, Json]:
@@ -125,6 +130,17 @@ def from_json(document: Json, now: Instant) -> Memory:
     )
 
 
+def locked_on(memory: Memory, passed_s: float | None) -> Memory:
+    """The memory with what heat pumps that were left locked have been locked for since it was written, `passed_s` ago
+    (None: nobody knows): no longer than their contacts' own timers let them, whenever the former run ended."""
+    on_s = SWITCHED_LOST_S if passed_s is None else min(passed_s, SWITCHED_LOST_S)
+    switches = {
+        key: replace(one, locked_s=one.locked_s + on_s) if one.state == SgReady.LOCKED else one
+        for key, one in memory.switches.items()
+    }
+    return replace(memory, switches=switches)
+
+
 def _imposed(row: dict[str, Json]) -> Imposed:
     until = row.get("until")
     try:
@@ -142,7 +158,7 @@ def lasting(memory: Memory) -> tuple[object, ...]:
     return (
         memory.reserve_locked,
         {k: (c.limit_a > 0.0, c.switched_at_s, c.closed, c.phases, c.least_a) for k, c in memory.chargers.items()},
-        {k: (s.state, s.switched_at_s) for k, s in memory.switches.items()},
+        {k: (s.state, s.switched_at_s, s.locked_s // LOCK_SAVED_S) for k, s in memory.switches.items()},
         memory.grid_back_at_s,
         dict(memory.imposed),
         memory.releases,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo
 
 from cem.control.comfort import Comfort, comfort, temperature_c
-from cem.control.deaf import heedless
+from cem.control.deaf import heedless, refusing
 from cem.control.island import AFTER_OUTAGE, priority, returning
 from cem.control.limits import SURPLUS, Limits, use_of
 from cem.control.memory import LONG_AGO_S, SwitchMemory
@@ -414,14 +414,16 @@ def eased_w(scene: Scene, found: Iterable[SwitchedChoice]) -> float:
 
 
 def _remembered(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, state: int) -> SwitchMemory:
-    """What was locked today, and when it was switched: leaving alone what stands still is no switching."""
+    """What was locked today, and when it was switched: leaving alone what stands still is no switching, and what
+    refuses its word has not been switched yet."""
     day, last_s = _today(scene), scene.memory.decided_at_s
     # a lock over midnight counts to the new day as a whole, so that it is never longer than two hours
     locked_s = memory.locked_s if memory.day == day or memory.state == SgReady.LOCKED else 0.0
     if memory.state == SgReady.LOCKED and last_s is not None:
         locked_s += max(0.0, scene.now_s - last_s)
     stood = memory.state == OWN and state == 0 and (switched.power_w or 0.0) <= EV_DRAWS_W
-    at_s = memory.switched_at_s if stood or memory.state == state else scene.now_s
+    stays = stood or (memory.state == state and switched.resource.id not in refusing(scene))
+    at_s = memory.switched_at_s if stays else scene.now_s
     return SwitchMemory(state, at_s, memory.wanted_since_s, locked_s, day)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from sqlite3 import Error as DiskError
 
 from cem.control.memory import Memory
-from cem.control.memory_json import from_json, lasting, to_json
+from cem.control.memory_json import from_json, lasting, locked_on, to_json
 from cem.model.errors import CemError
 from cem.model.time import Instant
 from cem.ports import Put, StateKind, StateStore
@@ -40,7 +40,12 @@ class MemoryKeeper:
             return Memory()
         row = rows.get(ROW)
         memory = from_json(row, now)
-        former = str(row.get("boot", "")) if isinstance(row, dict) else ""
+        former, passed_s = "", None
+        if isinstance(row, dict):
+            former, wrote_s = str(row.get("boot", "")), row.get("mono_s")
+            if former == self._boot and isinstance(wrote_s, int | float) and wrote_s <= now.mono_s:
+                passed_s = now.mono_s - wrote_s
+        memory = locked_on(memory, passed_s)
         if self._boot and former and former != self._boot:
             log.info("this machine was started anew: big loads come back one after the other, as after an outage")
             return replace(memory, grid_back_at_s=now.mono_s, grid_back=now.wall.isoformat(timespec="seconds"))
@@ -52,7 +57,7 @@ class MemoryKeeper:
         present = lasting(memory)
         if present != self._kept:
             self._kept = present
-            self._row = Put(StateKind.SWITCH, ROW, to_json(memory, now) | {"boot": self._boot})
+            self._row = Put(StateKind.SWITCH, ROW, to_json(memory, now) | {"boot": self._boot, "mono_s": now.mono_s})
             self._news.set()
 
     async def run(self) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from cem.control import Memory, decide, from_json, lasting, to_json
 from cem.control.memory import ChargerMemory, SwitchMemory
+from cem.control.memory_json import locked_on
 from cem.model.directive import Directive, LinkState, LinkStatus, PriceWindow
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.plan import Intent, IntentKind
@@ -81,6 +82,35 @@ def test_a_contactor_that_was_left_open_under_an_offer_and_is_found_closed_was_c
     memory = from_json(json.loads(json.dumps(to_json(left, Instant(NOON, 1000.0)))), Instant(NOON, 1000.0))
     _, memory = decide(house(), inputs(world(car_state="C", car_w=11040.0, car_limit_a=16.0, mono_s=1000.0)), memory)
     assert memory.chargers["car"].switched_at_s == 1000.0
+
+
+@pytest.mark.parametrize(("passed_s", "locked_s"), [(25.0, 1025.0), (200.0, 1060.0), (None, 1060.0)])
+def test_a_lock_lasts_while_nobody_runs_as_long_as_its_contacts_keep_it(
+    passed_s: float | None, locked_s: float
+) -> None:
+    """It is written each minute for how long a heat pump was locked today."""
+    pumps = {"heat_pump": SwitchMemory(SgReady.LOCKED, 900.0, locked_s=1000.0, day=7), "other": SwitchMemory(2, day=7)}
+    written = Memory(switches=pumps)
+    memory = locked_on(
+        from_json(json.loads(json.dumps(to_json(written, Instant(NOON, 1000.0)))), Instant(NOON, 9.0)), passed_s
+    )
+    assert (memory.switches["heat_pump"].locked_s, memory.switches["other"].locked_s) == (locked_s, 0.0)
+    longer = {"heat_pump": replace(pumps["heat_pump"], locked_s=1061.0)}
+    assert lasting(written) != lasting(replace(written, switches=pumps | longer))
+
+
+@pytest.mark.parametrize(("state", "begins_s"), [(WriteState.REFUSED, 1030.0), (WriteState.ACCEPTED, 1000.0)])
+def test_the_time_of_a_state_begins_when_the_heat_pump_has_taken_its_word(state: WriteState, begins_s: float) -> None:
+    """It is to be locked, and refuses for half a minute, or does not."""
+    site, memory = house(GRID, HEAT_PUMP), Memory(decided_at_s=999.0)
+    for second in range(40):
+        values: dict[str, dict[str, Value]] = {"grid": {"power_w": 3000.0}, "heat_pump": {"power_w": 2500.0}}
+        image = snapshot(values, mono_s=1000.0 + second)
+        outcome = Outcome("heat_pump", Control.HEAT_PUMP_SG_READY, state, 1.0, 1000.0)
+        outcomes = (outcome,) if 0 < second <= 30 else ()
+        _, memory = decide(site, replace(inputs(image, directive=limited(1000.0)), outcomes=outcomes), memory)
+    assert memory.switches["heat_pump"].state == SgReady.LOCKED
+    assert memory.switches["heat_pump"].switched_at_s == begins_s
 
 
 def replace_clock(image: Snapshot, mono_s: float) -> Snapshot:

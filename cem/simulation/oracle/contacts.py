@@ -41,6 +41,7 @@ class _Kept:
     closings: list[float] = field(default_factory=list)
     locked_s: float = 0.0  # on the house's day `day`
     day: date | None = None
+    lasted_s: float = 0.0  # likewise, with what it was while no gateway ran
     lock_s: float = 0.0  # without a break
     seen_s: float | None = None
 
@@ -59,6 +60,7 @@ class Contacts:
     ASKED = Excuse("I8", "the owner asks for a contact's position", "law 1, the owner's acts", "s")
     DEAF = Excuse("I8", "a contact does not obey, or only just does", "F7, F11", "s")
     LAG = Excuse("I8", "a contact follows its word some seconds later", "bars: the device's own delay", "s")
+    USED_UP = Excuse("I8", "a heat pump was locked for as long as it may be", "SG Ready: two hours a day", "s")
     PASSES = Excuse("I8", "two contacts close one after the other", "SG Ready: a state is that of both", "s")
 
     def __init__(self, site: Site, bounds: Bounds) -> None:
@@ -137,6 +139,8 @@ class Contacts:
         """Why a position may be left before its time."""
         if part.held is None and seen.at_s - mine.safe_s <= self._bounds.lag_s:
             return self.SAFE
+        if before == LOCKED and mine.lasted_s >= LOCK_LONGEST_S - 60.0 - self._bounds.lag_s:
+            return self.USED_UP
         less = part.state < before  # off, or a state in which less is taken
         if less and mine.ordered is not None and mine.ordered <= Rank.OBLIGATION:
             return self.PROTECTS
@@ -164,11 +168,12 @@ class Contacts:
         """Two hours a day of the house, and no longer without a break either."""
         passed_s = 0.0 if mine.seen_s is None else seen.at_s - mine.seen_s
         mine.seen_s = seen.at_s
+        mine.lasted_s += passed_s if pump.state == LOCKED else 0.0
         if seen.inputs is None:
             return []
         today = seen.inputs.now.wall.astimezone(self._zone).date()
         if mine.day != today:
-            mine.day, mine.locked_s = today, 0.0
+            mine.day, mine.locked_s, mine.lasted_s = today, 0.0, 0.0
         if pump.state != LOCKED:
             mine.lock_s = 0.0
             return []
