@@ -102,7 +102,7 @@ def decide(site: Site, inputs: Inputs, memory: Memory, *, explained: bool = Fals
         loads_w=loads_w,
         metered=last_word,
         astray=frozenset([o.resource_id for o in inputs.outcomes if o.state in deaf.STORES]),
-        sound_w=MappingProxyType(sound(picture, memory)),
+        sound_w=sound(picture, memory),
         late=late,
         volts=followed_volts(site, inputs, meter, memory.volts),
         trend=_trend(memory.trend, picture, picture.pv_w, last_word),
@@ -242,7 +242,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
         apart=apart(scene.picture),
         load_at_s=known.load_at_s if scene.picture.skewed else scene.now_s,
         house_w=_house_w(scene),
-        vouched=MappingProxyType(_vouched(scene)),
+        vouched=_vouched(scene),
         no_car=_no_car(scene),
         hidden=hidden.followed(scene),
         meter_lost_at_s=None,
@@ -265,16 +265,17 @@ def _house_w(scene: Scene) -> float | None:
     return min(known_w, vouched_w, max(0.0, now_w - _last_told_w(scene)))
 
 
-def _vouched(scene: Scene) -> dict[str, Vouched]:
+def _vouched(scene: Scene) -> Mapping[str, Vouched]:
     """What the house took at the tick at which each charging point had last told its power anew."""
-    picture, found = scene.picture, dict(scene.memory.vouched)
+    picture, known = scene.picture, scene.memory.vouched
     if picture.load_w is None or scene.unread_cars:
-        return found
+        return known
+    house_w, found = picture.load_w - picture.switched_w, {}
     for charger in picture.chargers:
-        told_at_s, before = scene.now_s - charger.age_s, found.get(charger.resource.id)
+        told_at_s, before = scene.now_s - charger.age_s, known.get(charger.resource.id)
         if before is None or told_at_s > before.told_at_s + TOGETHER_S:
-            found[charger.resource.id] = Vouched(told_at_s, picture.load_w - picture.switched_w)
-    return found
+            found[charger.resource.id] = Vouched(told_at_s, house_w)
+    return MappingProxyType({**known, **found}) if found else known
 
 
 def _last_told_w(scene: Scene) -> float:

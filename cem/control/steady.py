@@ -1,5 +1,6 @@
 """What the house itself takes, told apart from what we move: meters and devices do not show a change together."""
 
+from collections.abc import Mapping
 from operator import itemgetter
 from types import MappingProxyType
 
@@ -91,17 +92,20 @@ def _owns_up(picture: Picture, memory: Memory, raw_w: float, known_w: float) -> 
     return False
 
 
-def sound(picture: Picture, memory: Memory) -> dict[str, float]:
+def sound(picture: Picture, memory: Memory) -> Mapping[str, float]:
     """The load without heat pumps and loads when each charger and battery last told anything new, by resource."""
-    found = dict(memory.sound_w)
+    known = memory.sound_w
     if picture.load_w is None:
-        return found
+        return known
     parts: tuple[ChargerPicture | BatteryPicture, ...] = (*picture.chargers, *picture.batteries)
-    for part in parts:
-        key, before = part.resource.id, memory.seen.get(part.resource.id)
-        if key not in found or before is None or before.value != part.power_w:
-            found[key] = picture.load_w - picture.switched_w
-    return found
+    fresh = [
+        part.resource.id
+        for part in parts
+        if (before := memory.seen.get(part.resource.id)) is None
+        or before.value != part.power_w
+        or part.resource.id not in known
+    ]
+    return MappingProxyType({**known, **dict.fromkeys(fresh, picture.load_w - picture.switched_w)}) if fresh else known
 
 
 def as_metered(picture: Picture, snapshot: Snapshot, memory: Memory) -> tuple[Picture, Metered | None]:
