@@ -19,15 +19,17 @@ def in_parts(scene: Scene, around: Surroundings, choices: list[BatteryChoice], m
     by, trend = scene.band.max_by, scene.memory.trend
     if scene.gone or by is None or by.rank is Rank.SAFETY or trend is None:
         return choices
-    falls = [_falls_w(choice) for choice in choices]
+    falls, rises = [_falls_w(choice) for choice in choices], [_rises_w(choice) for choice in choices]
     fall_w, present_w = sum(falls), sum([choice.battery.power_w for choice in choices])
     room_w = (scene.import_room_w + scene.export_room_w + OPENS_W) * min(1.0, trend.every_s / FOLLOW_S)
     room_w = max(room_w, present_w - most_w)
-    if fall_w <= room_w or least(scene)[1] is None or not _closes(scene):
+    moves_w = fall_w + sum(rises)  # one that takes over may be there before the other has gone
+    if not fall_w or moves_w <= room_w or least(scene)[1] is None or not _closes(scene):
         return choices
+    share = room_w / moves_w
     return [
-        _partly(scene, around, choice, room_w * falls_w / fall_w) if falls_w > 0.0 else choice
-        for choice, falls_w in zip(choices, falls, strict=True)
+        _partly(scene, around, choice, share * falls_w, share * rises_w) if falls_w > 0.0 or rises_w > 0.0 else choice
+        for choice, falls_w, rises_w in zip(choices, falls, rises, strict=True)
     ]
 
 
@@ -36,16 +38,25 @@ def _falls_w(choice: BatteryChoice) -> float:
     return 0.0 if choice.demand is Demand.EXACTLY else max(0.0, choice.battery.power_w - max(0.0, choice.power_w))
 
 
+def _rises_w(choice: BatteryChoice) -> float:
+    """By how much such a one is to store more."""
+    return 0.0 if choice.demand is Demand.EXACTLY else max(0.0, choice.power_w - max(0.0, choice.battery.power_w))
+
+
 def _closes(scene: Scene) -> bool:
     """Whether a roof gives something that can be bound."""
     return any(pv.power_w < 0.0 and Control.PV_LIMIT_W in pv.resource.controls for pv in scene.picture.pvs)
 
 
-def _partly(scene: Scene, around: Surroundings, choice: BatteryChoice, part_w: float) -> BatteryChoice:
-    """As far down as its part; what it was told before stands, also where it has not followed yet."""
+def _partly(scene: Scene, around: Surroundings, choice: BatteryChoice, fall_w: float, rise_w: float) -> BatteryChoice:
+    """As far down or up as its part; what it was told before stands, also where it has not followed yet."""
     key, measured_w = choice.battery.resource.id, choice.battery.power_w
-    on_its_way_w = min(measured_w - part_w, scene.memory.batteries_w.get(key, measured_w))
-    power_w = own_band(scene, around, choice.battery).clamp(max(choice.power_w, on_its_way_w))
+    before_w, own = scene.memory.batteries_w.get(key, measured_w), own_band(scene, around, choice.battery)
+    if rise_w > 0.0:
+        power_w = own.clamp(min(choice.power_w, max(max(0.0, measured_w) + rise_w, before_w)))
+    else:
+        power_w = own.clamp(max(choice.power_w, min(measured_w - fall_w, before_w)))
     if power_w == choice.power_w:
         return choice
-    return replace(choice, power_w=power_w, reason=f"goes down in parts, as roofs close for it: {choice.reason}")
+    way = "up in parts, as another goes down" if rise_w > 0.0 else "down in parts, as roofs close for it"
+    return replace(choice, power_w=power_w, reason=f"goes {way}: {choice.reason}")

@@ -251,6 +251,33 @@ def test_between_two_limits_one_battery_hands_over_to_another_in_parts(most_w: f
     assert sum([1 for watts_ in takes if watts_ > 0.0]) > least_ticks
 
 
+def test_who_takes_over_from_a_slow_battery_between_two_limits_goes_up_in_parts_as_that_goes_down() -> None:
+    """The roof closes and the second battery follows at once, the first only a tick later: 4.2 kW may be drawn."""
+    site = house(GRID, PV, BATTERY, SECOND_BATTERY)
+    said = Directive(envelopes=(NO_EXPORT, replace(NO_IMPORT, max_w=4200.0)))
+    stores_nothing = Intent(IntentKind.HOLD, value_per_kwh=0.01)
+    hand_over = plan({"battery": stores_nothing, "second": Intent(IntentKind.SELF_CONSUME)})
+    sun_w, pv_w, battery_w, second_w, told_w = 3900.0, -3900.0, 3400.0, 0.0, 3400.0
+    memory, drawn = Memory(decided_at_s=990.0, batteries_w={"battery": battery_w, "second": 0.0}), []
+    for tick in range(60):
+        drawn.append(500.0 + pv_w + battery_w + second_w)
+        image = snapshot(
+            {
+                "grid": {"power_w": drawn[-1]},
+                "pv": {"power_w": pv_w},
+                "battery": {"power_w": battery_w, "soc_pct": 50.0, "max_charge_w": 5000.0},
+                "second": {"power_w": second_w, "soc_pct": 50.0, "max_charge_w": 5000.0},
+            },
+            mono_s=1000.0 + 10.0 * tick,
+        )
+        decision, memory = decide(site, inputs(image, directive=said, plan=hand_over), memory)
+        battery_w, told_w = told_w, watts(decision, "battery")
+        second_w, pv_w = watts(decision, "second"), max(-sun_w, -watts(decision, "pv"))
+    assert max(drawn) < 4250.0
+    assert battery_w == 0.0
+    assert second_w == pytest.approx(3400.0, abs=150.0)
+
+
 @pytest.mark.parametrize(
     ("given_w", "told_w"),
     [
