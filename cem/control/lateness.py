@@ -36,17 +36,18 @@ def followed(before: Lateness, picture: Picture, now_s: float, *, nothing_new: b
     `nothing_new`: the meter has not spoken since the last tick; `doubted`: it counts backwards, which would look like
     one that is late by half a swing.
     """
-    batteries = tuple(battery.resource.id for battery in picture.batteries)
-    if not batteries or picture.load_w is None:
+    if not picture.batteries or picture.load_w is None:
         return replace(before, trail=()) if before.trail else before
+    # what can be read again, or no longer, has not moved
+    told = (*[b.resource.id for b in picture.batteries], *[c.resource.id for c in picture.chargers])
     told_w = picture.battery_w + picture.ev_w
     if doubted:
-        return Lateness(0.0, batteries, ((now_s, told_w),))
-    if before.batteries != batteries or not before.trail:
-        return Lateness(before.seconds, batteries, ((now_s, told_w),), gave_w=(told_w,) * (METER_LATE_MOST_S + 1))
+        return Lateness(0.0, told, ((now_s, told_w),))
+    if before.told != told or not before.trail:
+        return Lateness(before.seconds, told, ((now_s, told_w),), gave_w=(told_w,) * (METER_LATE_MOST_S + 1))
     gone_s = now_s - before.trail[-1][0]
     if gone_s > TICK_S:
-        return Lateness(0.0, batteries, ((now_s, told_w),))
+        return Lateness(0.0, told, ((now_s, told_w),))
     old = bisect_right(before.trail, (now_s - _TRAIL_S, math.inf))
     trail = (*before.trail[old:], (now_s, told_w))
     if nothing_new:
@@ -67,7 +68,7 @@ def followed(before: Lateness, picture: Picture, now_s: float, *, nothing_new: b
     )
     return Lateness(
         float(_calmest(int(before.seconds), shown_w, rough_w)),
-        batteries, trail, now_s, around_w, gave_w, shown_w, rough_w, turned_w,
+        told, trail, now_s, around_w, gave_w, shown_w, rough_w, turned_w,
     )  # fmt: skip
 
 

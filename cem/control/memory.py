@@ -140,7 +140,7 @@ class Lateness:
     """How late the meter is, and what tells it (lateness.py); tuples of W have a value per second of lateness."""
 
     seconds: float = 0.0
-    batteries: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()  # the batteries and charging points that could be read
     trail: tuple[tuple[float, float], ...] = ()  # (monotonic s, W of batteries and cars) of the last seconds
     heard_at_s: float = LONG_AGO_S  # the meter's last word
     around_w: float | None = None  # what it showed then, without the sun

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.houses import BATTERY, GRID, PV, SECOND_BATTERY, house
+from cem.control import Memory, decide
+from cem.model.reading import Value
+from support.houses import BATTERY, CAR, GRID, PV, SECOND_BATTERY, house, inputs, snapshot
 from support.lag_house import LagHouse
 
 SITE = house(GRID, PV, BATTERY)
@@ -111,3 +113,19 @@ def test_a_decision_says_how_old_the_meters_word_is() -> None:
     restless(home, 3, 200)
     assert home.decision is not None
     assert home.decision.meter_late_s == 6.0
+
+
+def test_a_car_that_can_be_read_again_has_not_moved() -> None:
+    """Its 11 kW were load until then; nothing of them tells how late the meter is."""
+    site, memory = house(GRID, BATTERY, CAR), Memory()
+    for tick in range(12):
+        battery_w, read = -300.0 * (tick % 2), tick >= 6
+        values: dict[str, dict[str, Value]] = {
+            "grid": {"power_w": 11540.0 + battery_w},
+            "battery": {"power_w": battery_w, "soc_pct": 50.0},
+            "car": {"power_w": 11040.0 if read else 0.0, "state": "C" if read else "A"},
+        }
+        image = snapshot(values, mono_s=1000.0 + tick, ages_s={"car": 0.0 if read else 31.0 + tick})
+        _, memory = decide(site, inputs(image), memory)
+        assert max(memory.late.shown_w) < 2000.0
+        assert memory.late.seconds == 0.0
