@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cem.driver import Device
+from cem.driver import Control, Device
+from cem.model.resource import Role
 from cem_drivers.profiled.catalogue import shipped_profiles
 from hw_sim.files import load_state, save_state
 from hw_sim.physics.battery import FREE, Band
@@ -20,6 +22,7 @@ TIMED = [(name, index) for name, index in CONTROLS if PROFILES[name].control[ind
 LINGERS = {"vestel.evc04": 6.0, "abb.terra-ac": 0.0}
 """Chargers whose watchdog nobody ends: with no heartbeat, or nobody who asks, they fall back though released, to A."""
 STILL = Band(0.0, 0.0)
+CHARGE = Control.BATTERY_SETPOINT_W
 INCLUDING = [(name, index) for name, index in CONTROLS if PROFILES[name].control[index].includes]
 Act = Callable[[SimulatedBench, Device], Awaitable[None]]
 
@@ -139,6 +142,32 @@ def test_a_limit_of_what_the_inverter_gives_leaves_the_roof_what_its_battery_tak
         assert follows(bench, gives_w) == ""
 
     play(bench_of(name, index), act)
+
+
+def test_a_roof_under_such_a_limit_stays_as_its_battery_is_told_to_take_less_or_more() -> None:
+    """3 kW of its 4 kW go into the battery, then 1 kW, then 3 kW again: what the roof may give is the same."""
+    bench = bench_of("kostal.plenticore", 1)
+    config = bench.config(bench.serial)
+    battery = replace(config.resources[0], id="battery", role=Role.BATTERY, controls=frozenset({CHARGE}))
+    roofs: list[float] = []
+
+    async def main() -> None:
+        device = bench.device(replace(config, resources=(*config.resources, battery)))
+        await device.open()
+        bench.home.house.batteries["battery"].soc_wh = 5000.0
+        await watched(bench, device, 40)
+        assert [spec.control for spec in device.controls()] == [CHARGE, Control.PV_LIMIT_W]
+        await device.write("battery", CHARGE, 3000.0)
+        await watched(bench, device, 12)
+        await device.write("pv", Control.PV_LIMIT_W, 4000.0)
+        for watts in (3000.0, 1000.0, 3000.0):
+            await device.write("battery", CHARGE, watts)
+            await watched(bench, device, 12)
+            roofs.append(-bench.home.house.roofs["pv"].power_w)
+        await device.close()
+
+    asyncio.run(main())
+    assert all(abs(watts - 4000.0) <= 90.0 for watts in roofs), roofs
 
 
 @pytest.mark.parametrize(("name", "index"), TIMED)

@@ -31,7 +31,9 @@ class Surface:
         phases: int,
         reader: Reader,
         monotonic: Callable[[], float],
+        told: Callable[[str], float | None] = lambda _: None,
     ) -> None:
+        """`told`: what the same device has been told of a point, where it does what it is told."""
         self._bus = bus
         self._row = row
         self._link = link
@@ -39,6 +41,9 @@ class Surface:
         self._phases = phases
         self._reader = reader
         self._monotonic = monotonic
+        self._told = told
+        self._heeds = True  # it was seen to do what it was told before, when it was told the last
+        self._written_s = -math.inf
         self._armed: bool | None = None  # None: not tried yet; False: the device did not keep what was written
         self._held: float | None = None  # what we wrote last since the device was opened
         self._besides_w = 0.0  # what else counted under the limit then, as it was written
@@ -85,9 +90,9 @@ class Surface:
         """
         self._made_ready()
         chosen = self._allowed(value)
-        besides_w = sum(self._amount(f"${name}") for name in self._row.includes)
+        besides_w = self._besides()
         await self._arm()
-        self._besides_w = besides_w
+        self._besides_w, self._written_s, self._heeds = besides_w, self._monotonic(), self._shows()
         rows = self._rows_for(chosen)
         self._touched = True
         if self._row.phases is not None and chosen > 0 and not self._one_wiring:
@@ -99,6 +104,32 @@ class Surface:
         self._held = chosen
         await self.beat()
         return chosen
+
+    async def settle(self) -> None:
+        """Writes a limit anew that holds for something else besides, where that is told another power now."""
+        if self._held is None or not self._row.includes:
+            return
+        besides_w, passed_s = self._besides(), self._monotonic() - self._written_s
+        if abs(besides_w - self._besides_w) > self._row.dead_band and passed_s >= self._row.budget.min_interval_s:
+            await self.write(self._held)
+
+    def heeds(self, name: str) -> float | None:
+        """What it has been told of the point that shows its effect; None for another, and while it does not follow."""
+        verify = self._row.verify
+        return self._held if verify is not None and verify.effect == name and self._heeds else None
+
+    def _shows(self) -> bool:
+        """Whether what is measured is what it was told last, as far as both are known."""
+        verify = self._row.verify
+        known = self._reader.known.get(verify.effect) if verify is not None else None
+        if verify is None or self._held is None or known is None or not isinstance(known.value, float | int):
+            return True
+        return abs(known.value - self._held) <= verify.tol
+
+    def _besides(self) -> float:
+        """What else counts under the same limit: as it was told, where it does what it is told, else as measured."""
+        amounts = [(self._told(name), name) for name in self._row.includes]
+        return sum(self._amount(f"${name}") if told is None else told for told, name in amounts)
 
     async def release(self) -> None:
         """Hands it back; writes only what is not so already, and what can't be read only if anything of ours may be."""

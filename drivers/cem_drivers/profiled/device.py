@@ -1,5 +1,6 @@
 """One Modbus device as its profile describes it: identifies, reads its groups, carries its controls."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -21,6 +22,8 @@ from cem_drivers.profiled.identity import identify
 from cem_drivers.profiled.link import with_defaults
 from cem_drivers.profiled.reader import Reader, points_of
 from cem_drivers.profiled.schema import Profile
+
+_LOG = logging.getLogger(__name__)
 
 
 class ProfiledDevice:
@@ -93,7 +96,14 @@ class ProfiledDevice:
         self._opened()
         surface = self._surface(resource_id, control)
         await self._certain()
-        return await surface.write(value)
+        written = await surface.write(value)
+        for other in self._surfaces.values():
+            if other is not surface:
+                try:
+                    await other.settle()
+                except Refused as error:  # it is told again by itself
+                    _LOG.info("%s", error)
+        return written
 
     async def read_back(self, resource_id: str, control: Control) -> float | None:
         """The value as the device holds it; None when none of ours is in force."""
@@ -150,14 +160,18 @@ class ProfiledDevice:
     def _learn_controls(self, bus: Bus, reader: Reader) -> None:
         if self._why_not_written() is not None:
             return
-        for resource in self._config.resources:
-            for row in self._profile.control:
-                control = Control(row.id)
-                if control in resource.controls:
-                    self._surfaces[resource.id, control] = Surface(
-                        bus, row, self._profile.link, resource.id, resource.ratings.phases,
-                        reader, self._context.monotonic,
-                    )  # fmt: skip
+        pairs = [(resource, row) for resource in self._config.resources for row in self._profile.control]
+        for resource, row in sorted(pairs, key=lambda pair: bool(pair[1].includes)):  # whom it depends on comes first
+            control = Control(row.id)
+            if control in resource.controls:
+                self._surfaces[resource.id, control] = Surface(
+                    bus, row, self._profile.link, resource.id, resource.ratings.phases,
+                    reader, self._context.monotonic, self._told,
+                )  # fmt: skip
+
+    def _told(self, name: str) -> float | None:
+        """What the device has been told of a point, where it does what it is told."""
+        return next((told for one in self._surfaces.values() if (told := one.heeds(name)) is not None), None)
 
     def _why_not_written(self) -> str | None:
         if self._config.read_only:
