@@ -133,6 +133,22 @@ def test_a_battery_that_hangs_has_had_its_first_word_if_it_took_it(hung: bool, s
     assert len(told) == found
 
 
+@pytest.mark.parametrize(("told_at_s", "found"), [(3, 0), (30, 1)])
+def test_a_charger_that_was_just_handed_back_may_be_told_what_it_is_about_to_offer(told_at_s: int, found: int) -> None:
+    """It offers nothing yet; a former gateway gave it back to itself in the first second."""
+    judge, told = Bumpless(house(GRID, CAR), Bounds(), {}), []
+    for second in range(40):
+        writes: tuple[Write, ...] = ()
+        if second == 1:
+            writes = (Write(1, "wallbox", b"go-eCharger/1/frc/set 0", True, former=True),)
+        elif second == told_at_s:
+            writes = (Write(second, "wallbox", b"go-eCharger/1/amp/set 16", True),)
+        car = ChargerFact(CAR, 0.0, "B", 0.0, 0.0, 3, obeys=True, plug_ins=1)
+        facts = replace(CALM, at_s=float(second), chargers=(car,))
+        told += judge.observe(Seen(float(second), facts, inputs(world()), None, writes=writes))
+    assert len(told) == found
+
+
 @pytest.mark.parametrize(("obeying_w", "found"), [(4000.0, 1), (0.0, 0)])
 def test_a_battery_may_keep_a_limit_beside_a_car_whose_charger_does_not_obey_and_not_for_one_that_does(
     obeying_w: float, found: int

@@ -7,6 +7,7 @@ from cem.model.resource import Control, Resource
 from cem.model.setpoint import Health, WriteState
 from cem.model.site import Site
 from cem.ports import ControlSpec
+from cem.simulation.oracle.data import releases
 from cem.simulation.oracle.excuses import Excuse
 from cem.simulation.oracle.facts import BatteryFact, ChargerFact, Facts
 from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
@@ -82,10 +83,13 @@ class Bumpless:
     MOVES = Excuse("I21", "a battery that moves is told what was measured a step before", "F1: younger than 5 s")
     STANDS_STILL = Excuse("I21", "a battery that stands still tells what it moved before", "F2")
     CAME = Excuse("I21", "a car came before the first command to its charger", "I21 is of a start", "A")
+    FREED = Excuse("I21", "a charger that was just handed back is on its way to its own offer", "I22", "A")
     GIVEN_BACK = Excuse("I21", "a charger without a car is given back to itself", "I21 is of power; I22", "A")
 
     def __init__(self, site: Site, bounds: Bounds, blocks: Mapping[str, tuple[Block, ...]]) -> None:
-        del site, bounds
+        del site
+        self._bounds = bounds
+        self._freed_s: dict[str, float] = {}  # when a gateway that ended handed a charger back
         self._storage = {d: block for d, own in blocks.items() for block in own if block.model == 124}
         self._started_s: float | None = None
         self._before: Facts | None = None  # a step before
@@ -163,7 +167,10 @@ class Bumpless:
         empty = charger.state == "A"
         if empty:
             self._empty.add(key)
-        mine = [w for w in seen.writes if w.device_id == charger.resource.device_id and not w.former]
+        own = [w for w in seen.writes if w.device_id == charger.resource.device_id]
+        if any(write.former and (releases(write) or forces_on(write.what)) for write in own):
+            self._freed_s[key] = seen.at_s
+        mine = [write for write in own if not write.former]
         told = next((amps for write in mine if write.by_topic and (amps := amps_told(write.what)) is not None), None)
         if told is None and any(forces_on(write.what) for write in mine):
             told = charger.offered_a
@@ -182,6 +189,9 @@ class Bumpless:
             return []
         if key in self._empty and not empty:
             seen.excused.take(self.CAME, seen.at_s, told - present)
+            return []
+        if seen.at_s - self._freed_s.get(key, float("-inf")) <= self._bounds.lag_s:
+            seen.excused.take(self.FREED, seen.at_s, told - present)
             return []
         setpoint = seen.setpoint(key)
         if empty and setpoint is not None and setpoint.value is None and charger.held_a is None:
