@@ -39,7 +39,8 @@ class ControlSurface(Protocol):
 
 
 TRIED_AGAIN_AFTER = 3
-"""So many writes after a timer was not kept it is tried again: a device may have stood still, or just started."""
+"""With the next write after a timer was not kept it is tried again, and then after so many each time: a device may have
+stood still, or just started."""
 
 
 class RevertTimer:
@@ -53,7 +54,7 @@ class RevertTimer:
         self._name = name
         self._found: int | None = None
         self._seconds: int | None = None  # None: not tried yet
-        self._writes = 0  # since it was tried in vain
+        self._writes = 0  # since the first one
 
     @property
     def seconds(self) -> int:
@@ -68,7 +69,8 @@ class RevertTimer:
     async def arm(self) -> None:
         """Before the first write: sets it and reads it back. A device that stood still then is tried again."""
         self._writes += 1
-        if self._seconds is None or (self._seconds == 0 and self._writes % TRIED_AGAIN_AFTER == 0):
+        again = self._writes == 2 or self._writes % TRIED_AGAIN_AFTER == 0
+        if self._seconds is None or (self._seconds == 0 and again):
             self._found = self._registers.raw(self._name) if self._registers.given(self._name) else None
             self._seconds = await self._registers.arm(self._name)
 
