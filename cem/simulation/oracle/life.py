@@ -229,7 +229,7 @@ class HandBack:
         self._started_s: float | None = None
         self._spoken: set[str] = set()  # the devices that the present, or last, gateway has written to
         self._ran_s = 0.0
-        self._unheard: set[str] = set()  # the charging points that could not hear the last stop
+        self._unheard: set[str] = set()  # the charging points and roofs that could not hear the last stop
         self._told = Told()
 
     def observe(self, seen: Seen) -> list[Violation]:
@@ -244,12 +244,14 @@ class HandBack:
             return []
         dead_s = seen.at_s - seen.died_s
         facts = seen.facts
-        # most chargers have no timer: one that did not hear the stop stays as it was until somebody tells it anew
+        # most chargers have no timer, nor have some inverters: who did not hear the stop stays as it was until somebody
+        # tells it anew; where there is one it is judged by it (I14)
         if dead_s <= HANDED_S + self._bounds.step_s:
             self._unheard = {c.resource.id for c in facts.chargers if not c.obeys}
+            self._unheard |= {roof.resource.id for roof in facts.roofs if not roof.obeys}
         held: list[tuple[Resource, float | None, str, bool]] = []
         held += [(b.resource, b.held_w, " W", b.obeys) for b in facts.batteries]
-        held += [(r.resource, r.limit_w, " W", r.obeys) for r in facts.roofs]
+        held += [(r.resource, r.limit_w, " W", r.obeys and r.resource.id not in self._unheard) for r in facts.roofs]
         held += [(s.resource, s.held, "", s.well) for s in facts.switched]
         held += [(c.resource, c.held_a, " A", c.obeys and c.resource.id not in self._unheard) for c in facts.chargers]
         waiting = {b.resource.id for b in facts.batteries if _waits(b, dead_s)}
