@@ -106,8 +106,11 @@ class Surface:
         return chosen
 
     async def settle(self) -> None:
-        """Writes a limit anew that holds for something else besides, where that is told another power now."""
-        if self._held is None or not self._row.includes:
+        """Writes a limit anew that holds for something else besides, where that is told another power now.
+
+        Not where its writes are counted by the day: there it waits for its next value.
+        """
+        if self._held is None or not self._row.includes or self._row.budget.daily is not None:
             return
         besides_w, passed_s = self._besides(), self._monotonic() - self._written_s
         if abs(besides_w - self._besides_w) > self._row.dead_band and passed_s >= self._row.budget.min_interval_s:
