@@ -234,7 +234,8 @@ class Writer:
         in_amperes = spec.effect_point is not None and spec.effect_point.endswith("_a")
         if spec.control is Control.EV_LIMIT_A and in_amperes and value > present:
             holds = await self._device.read_back(spec.resource_id, spec.control)
-            most = math.floor(max(present, holds or 0.0, held.offers_a or 0.0))
+            by_itself_a = held.offers_a if holds is None else holds  # its own offer, where nothing of ours is in force
+            most = math.floor(max(present, by_itself_a or 0.0))
             return min(value, most) if most >= SMALLEST_EV_CURRENT_A else 0.0
         return value
 

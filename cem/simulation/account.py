@@ -51,7 +51,9 @@ class Kept:
     excused: int = 0
     worst_w: float = 0.0
     over_wh: float = 0.0  # beyond it, in the minutes that broke it
-    broken_at: list[int] = field(default_factory=list)  # those, as minutes of the epoch
+    broken_at: list[tuple[int, float]] = field(
+        default_factory=list
+    )  # those, as minutes of the epoch, and by how many W
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,7 @@ class Account:
             kept.excused += 1
         else:
             kept.broken += 1
-            kept.broken_at.append(self._minute.number)
+            kept.broken_at.append((self._minute.number, limit.sign * grid_w - limit.limit_w))
             kept.over_wh += (limit.sign * grid_w - limit.limit_w) / 60.0
             kept.worst_w = max(kept.worst_w, limit.sign * grid_w - limit.limit_w)
 

@@ -80,8 +80,8 @@ class Played:
         for limit, kept in zip(account.get("limits", ()), self.account.kept, strict=False):
             promise = LIMIT_PROMISES[kept.side]
             # the mean of such a minute is judged at its end
-            ends_s = [60.0 * minute + 60.0 - began_s for minute in kept.broken_at]
-            covered = [self.excused.covers(promise, end_s - 60.0, end_s + 60.0) for end_s in ends_s]
+            ends = [(60.0 * minute + 60.0 - began_s, over_w) for minute, over_w in kept.broken_at]
+            covered = [self.excused.covers(promise, end_s - 60.0, end_s + 60.0, over_w) for end_s, over_w in ends]
             limit["excused_by"] = promise if covered and all(covered) and promise not in broken else None
         return account
 

@@ -144,8 +144,10 @@ def test_a_limit_of_what_the_inverter_gives_leaves_the_roof_what_its_battery_tak
     play(bench_of(name, index), act)
 
 
-def test_a_roof_under_such_a_limit_stays_as_its_battery_is_told_to_take_less_or_more() -> None:
-    """3 kW of its 4 kW go into the battery, then 1 kW, then 3 kW again: what the roof may give is the same."""
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_roof_under_such_a_limit_stays_as_its_battery_is_told_to_take_less_or_more(*, busy: bool) -> None:
+    """3 kW of its 4 kW go into the battery, then 1 kW, 3 kW again; then it is empty and gives nothing of 2 kW which it
+    is told to give: what the roof may give is the same, also where the inverter takes nothing for a moment."""
     bench = bench_of("kostal.plenticore", 1)
     config = bench.config(bench.serial)
     battery = replace(config.resources[0], id="battery", role=Role.BATTERY, controls=frozenset({CHARGE}))
@@ -160,9 +162,15 @@ def test_a_roof_under_such_a_limit_stays_as_its_battery_is_told_to_take_less_or_
         await device.write("battery", CHARGE, 3000.0)
         await watched(bench, device, 12)
         await device.write("pv", Control.PV_LIMIT_W, 4000.0)
-        for watts in (3000.0, 1000.0, 3000.0):
+        for watts in (3000.0, 1000.0, 3000.0, -2000.0, -2000.0):
             await device.write("battery", CHARGE, watts)
-            await watched(bench, device, 12)
+            if busy and watts == 1000.0:
+                bench.befall("refuse_writes", True)
+                await watched(bench, device, 8)
+                bench.befall("refuse_writes", False)
+            if len(roofs) == 4:
+                bench.home.house.batteries["battery"].soc_wh = 0.0
+            await watched(bench, device, 25)
             roofs.append(-bench.home.house.roofs["pv"].power_w)
         await device.close()
 

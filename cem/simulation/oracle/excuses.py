@@ -3,7 +3,7 @@
 A judge that lets something pass says so here, so that a run without a broken promise also tells what it was let off.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ class Excused:
         self._step_s = step_s
         self._uses: dict[Excuse, Use] = {}
         self._last_s: dict[Excuse, float] = {}
-        self._taken_s: dict[str, list[float]] = {}  # by promise
+        self._taken: dict[str, list[tuple[float, float]]] = {}  # when, and how much; by promise
 
     def take(self, excuse: Excuse, at_s: float, amount: float) -> None:
         """Counts one step at which an excuse was needed, for so much beyond the bound."""
@@ -52,13 +52,13 @@ class Excused:
         use.times += at_s - last_s > 1.5 * self._step_s
         use.most = max(use.most, amount)
         self._last_s[excuse] = at_s
-        self._taken_s.setdefault(excuse.invariant, []).append(at_s)
+        self._taken.setdefault(excuse.invariant, []).append((at_s, amount))
 
-    def covers(self, invariant: str, from_s: float, until_s: float) -> bool:
-        """Whether something was held against nobody under a promise in that time."""
-        taken_s = self._taken_s.get(invariant, [])
-        first = bisect_left(taken_s, from_s)
-        return first < len(taken_s) and taken_s[first] <= until_s
+    def covers(self, invariant: str, from_s: float, until_s: float, amount: float) -> bool:
+        """Whether nearly so much was held against nobody under a promise in that time."""
+        taken = self._taken.get(invariant, [])
+        first, last = bisect_left(taken, (from_s,)), bisect_right(taken, (until_s, float("inf")))
+        return any(excused >= 0.9 * amount for _, excused in taken[first:last])
 
     def __iter__(self) -> Iterator[tuple[Excuse, Use]]:
         """By promise, and then by how long."""

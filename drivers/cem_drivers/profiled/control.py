@@ -6,7 +6,7 @@ import math
 import struct
 from collections.abc import Callable, Sequence
 
-from cem.driver import Control, ControlSpec, Refused, Storage
+from cem.driver import Control, ControlSpec, NoAnswer, Refused, Storage
 from cem_drivers.modbus import Bus, Function
 from cem_drivers.profiled.codec import decode, encode, whole
 from cem_drivers.profiled.reader import Reader
@@ -15,6 +15,8 @@ from cem_drivers.profiled.schema import Amount, ControlRow, LinkDefaults, Phases
 PAUSE_WITHIN_S = 4.0
 LOOK_EVERY_S = 0.5
 PAUSED_BELOW_A = 1.0
+FOLLOWS_IN_S = 12.0
+"""A battery has followed a word after so long, and is measured again."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,8 +34,10 @@ class Surface:
         reader: Reader,
         monotonic: Callable[[], float],
         told: Callable[[str], float | None] = lambda _: None,
+        steered: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """`told`: what the same device has been told of a point, where it does what it is told."""
+        """`told`: what the same device has been told of a point, where it does what it is told; `steered`: whether it
+        has been told anything of it."""
         self._bus = bus
         self._row = row
         self._link = link
@@ -41,7 +45,7 @@ class Surface:
         self._phases = phases
         self._reader = reader
         self._monotonic = monotonic
-        self._told = told
+        self._told, self._steered = told, steered
         self._heeds = True  # it was seen to do what it was told before, when it was told the last
         self._written_s = -math.inf
         self._armed: bool | None = None  # None: not tried yet; False: the device did not keep what was written
@@ -90,9 +94,20 @@ class Surface:
         """
         self._made_ready()
         chosen = self._allowed(value)
-        besides_w = self._besides()
+        besides_w, before_w = self._besides(), self._besides_w
         await self._arm()
-        self._besides_w, self._written_s, self._heeds = besides_w, self._monotonic(), self._shows()
+        self._written_s, self._heeds = self._monotonic(), self._shows()
+        self._besides_w = besides_w
+        try:
+            await self._put_value(chosen)
+        except (Refused, NoAnswer):
+            self._besides_w = before_w  # so that it differs, and is told again
+            raise
+        self._held = chosen
+        await self.beat()
+        return chosen
+
+    async def _put_value(self, chosen: float) -> None:
         rows = self._rows_for(chosen)
         self._touched = True
         if self._row.phases is not None and chosen > 0 and not self._one_wiring:
@@ -101,25 +116,38 @@ class Surface:
             raw = self._raw(row, chosen)
             if row.always or row.moves or await self._read(row) != raw:
                 await self._send(row, raw)
-        self._held = chosen
-        await self.beat()
-        return chosen
 
-    async def settle(self) -> None:
-        """Writes a limit anew that holds for something else besides, where that is told another power now.
+    @property
+    def unsettled(self) -> bool:
+        """Whether its limit holds for something else besides that is steered, and that is something else by now.
 
         Not where its writes are counted by the day: there it waits for its next value.
         """
         if self._held is None or not self._row.includes or self._row.budget.daily is not None:
-            return
-        besides_w, passed_s = self._besides(), self._monotonic() - self._written_s
-        if abs(besides_w - self._besides_w) > self._row.dead_band and passed_s >= self._row.budget.min_interval_s:
+            return False
+        if self._monotonic() - self._written_s < self._row.budget.min_interval_s:
+            return False
+        known = all(name in self._reader.known for name in self._row.includes)
+        steered = any(map(self._steered, self._row.includes))
+        return known and steered and abs(self._besides() - self._besides_w) > self._row.dead_band
+
+    async def settle(self) -> None:
+        """Writes such a limit anew. Raises Refused, NoAnswer."""
+        if self._held is not None:
             await self.write(self._held)
 
+    def steers(self, name: str) -> bool:
+        """Whether something of ours is in force that shows at this point."""
+        return self._held is not None and self._row.verify is not None and self._row.verify.effect == name
+
     def heeds(self, name: str) -> float | None:
-        """What it has been told of the point that shows its effect; None for another, and while it does not follow."""
+        """What it has been told of the point that shows its effect; None for another, and while it does not follow: it
+        does where that shows, or where it did before a word that it may just be following."""
         verify = self._row.verify
-        return self._held if verify is not None and verify.effect == name and self._heeds else None
+        if verify is None or verify.effect != name:
+            return None
+        follows = self._heeds and self._monotonic() - self._written_s <= FOLLOWS_IN_S
+        return self._held if follows or self._shows() else None
 
     def _shows(self) -> bool:
         """Whether what is measured is what it was told last, as far as both are known."""

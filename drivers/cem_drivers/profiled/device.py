@@ -84,6 +84,12 @@ class ProfiledDevice:
             if surface.beats:
                 await self._certain()
                 await surface.beat()
+            if surface.unsettled:
+                await self._certain()
+                try:
+                    await surface.settle()
+                except Refused as error:
+                    _LOG.info("%s", error)  # with the next poll again
         fresh = reader.fresh().items()
         return [
             Reading(resource.id, point, known.value, known.taken_at_s)
@@ -96,14 +102,7 @@ class ProfiledDevice:
         self._opened()
         surface = self._surface(resource_id, control)
         await self._certain()
-        written = await surface.write(value)
-        for other in self._surfaces.values():
-            if other is not surface:
-                try:
-                    await other.settle()
-                except Refused as error:  # it is told again by itself
-                    _LOG.info("%s", error)
-        return written
+        return await surface.write(value)
 
     async def read_back(self, resource_id: str, control: Control) -> float | None:
         """The value as the device holds it; None when none of ours is in force."""
@@ -166,8 +165,11 @@ class ProfiledDevice:
             if control in resource.controls:
                 self._surfaces[resource.id, control] = Surface(
                     bus, row, self._profile.link, resource.id, resource.ratings.phases,
-                    reader, self._context.monotonic, self._told,
+                    reader, self._context.monotonic, self._told, self._steered,
                 )  # fmt: skip
+
+    def _steered(self, name: str) -> bool:
+        return any(one.steers(name) for one in self._surfaces.values())
 
     def _told(self, name: str) -> float | None:
         """What the device has been told of a point, where it does what it is told."""
