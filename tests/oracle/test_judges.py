@@ -116,7 +116,7 @@ def test_two_wishes_at_once_excuse_no_closing_after_each() -> None:
 
 @pytest.mark.parametrize(
     ("hung", "state", "found"),
-    [(True, WriteState.ACCEPTED, 0), (True, WriteState.PENDING, 1), (False, WriteState.ACCEPTED, 1)],
+    [(True, WriteState.ACCEPTED, 0), (True, WriteState.PENDING, 1), (False, WriteState.PENDING, 1)],
 )
 def test_a_battery_that_hangs_has_had_its_first_word_if_it_took_it(hung: bool, state: WriteState, found: int) -> None:
     """The words of its maker are not known while it hangs; then it is told 5 kW where 1 kW flows."""

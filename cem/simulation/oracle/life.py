@@ -131,8 +131,9 @@ class Bumpless:
         powers += [write.held_w for write in mine if write.held_w is not None]
         if key not in self._first:
             return []
+        # told what it does anyway: that needed no message, or one that does not show in the registers of what hangs
         took = (key, Control.BATTERY_SETPOINT_W) in seen.effective
-        if powers or (mine and took and device in seen.facts.hung):
+        if powers or took:
             self._first.discard(key)
         if not powers:
             return []
