@@ -128,6 +128,8 @@ def test_each_charging_point_vouches_for_the_house_when_it_tells_its_power(
     [
         ((2600.0, *(2600.0 + 1000.0 * left for left in range(11, -1, -1)), 2600.0), 2600.0),  # a car that ends slowly
         ((2600.0, 4100.0, 5600.0, 7100.0, 8500.0, 7000.0, 5500.0, 4000.0, 2600.0), 2600.0),  # loads, and no car at all
+        ((600.0, 11640.0, 600.0), 600.0),  # a car that ends at once: 11 kW are more than the house ever had
+        ((2600.0, 13640.0, 11640.0), 600.0),  # 2 kW end beside one that began: they may be the house's
         ((2600.0, 600.0, 11640.0, 11140.0), 100.0),  # the house takes less before one begins, and then less again
     ],
 )
@@ -150,27 +152,6 @@ def test_what_ends_while_a_charging_car_cannot_be_read_is_not_the_car() -> None:
         image = world(load_w=load_w, car_state="C", car_w=11040, ages_s={"car": silent_s}, mono_s=1000 + tick)
         decision, memory = decide(site, inputs(image), memory)
         assert tick != 14 or -3700 <= (of(decision, "battery").value or 0) <= -3500
-    assert -700 <= (of(decision, "battery").value or 0) <= -500
-
-
-def test_what_ends_beside_a_car_that_began_at_a_silent_charging_point_may_be_the_houses() -> None:
-    """2 kW of the house's 2.6: it came with 11 kW, and the battery covers no more than what the house has for sure."""
-    site, memory = house(), Memory()
-    courses = [(2600.0, 0.0)] * 5 + [(13640.0, 40.0)] * 10 + [(11640.0, 60.0)] * 10
-    for tick, (load_w, silent_s) in enumerate(courses):
-        image = world(load_w=load_w, car_state="B", ages_s={"car": silent_s}, mono_s=1000 + tick)
-        decision, memory = decide(site, inputs(image), memory)
-        assert tick != 14 or -2700 <= (of(decision, "battery").value or 0) <= -2500
-    assert -700 <= (of(decision, "battery").value or 0) <= -500
-
-
-def test_a_hidden_car_that_has_ended_leaves_the_battery_to_the_house() -> None:
-    """11 kW are more than the house ever had; a meter that shows them late, for a moment, is no end."""
-    site, memory = house(), Memory()
-    courses = [(600.0, 0.0)] * 5 + [(11640.0, 40.0)] * 10 + [(600.0, 60.0)] * 10
-    for tick, (load_w, silent_s) in enumerate(courses):
-        image = world(load_w=load_w, car_state="B", ages_s={"car": silent_s}, mono_s=1000 + tick)
-        decision, memory = decide(site, inputs(image), memory)
     assert -700 <= (of(decision, "battery").value or 0) <= -500
 
 

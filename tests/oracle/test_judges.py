@@ -18,7 +18,7 @@ from cem.simulation.oracle.life import Bumpless
 from cem.simulation.oracle.limits import ImportLimit
 from cem.simulation.oracle.seen import Bounds, Seen, TrueLimit, Violation, Write
 from cem.simulation.oracle.storage import OneDirection
-from support.houses import BATTERY, BOILER, CAR, GRID, NOON, SECOND_CAR, house, inputs, world
+from support.houses import BATTERY, BOILER, CAR, GRID, HEAT_PUMP, NOON, SECOND_CAR, house, inputs, world
 
 SITE = house(GRID, BATTERY, CAR, SECOND_CAR)
 CALM = Facts(0.0, 0.0, (0.0, 0.0, 0.0), 0.0, 230.0, 50.0, (), (), (), (), (), frozenset(), "ok")
@@ -206,6 +206,25 @@ def test_a_contact_that_goes_back_though_it_is_told_the_same_again_was_not_switc
         seen = Seen(float(second), facts, inputs(world()), decision, writes=writes, decisions=(decision,))
         violations += judge.observe(seen)
     assert len(violations) == found
+
+
+@pytest.mark.parametrize(("locked_s", "found"), [(7190, 0), (5000, 1)])
+def test_a_heat_pump_may_leave_a_lock_early_when_its_two_hours_are_used_up_and_not_before(
+    locked_s: int, found: int
+) -> None:
+    """It is locked, let go for 20 minutes, and locked for 300 s more, the last ones of its day or not."""
+    judge, violations, before = Contacts(house(GRID, HEAT_PUMP), Bounds(step_s=10.0, lag_s=32.0)), [], 0
+    for second in range(0, locked_s + 1300, 10):
+        state = 1 if 100 <= second < locked_s - 200 or locked_s + 1000 <= second < locked_s + 1280 else 2
+        writes: tuple[Write, ...] = ()
+        if state != before:
+            writes, before = (Write(second, HEAT_PUMP.device_id, _switch(state == 1), True),), state
+        pump = SwitchedFact(HEAT_PUMP, 0.0, state, state, obeys=True, well=True)
+        decision = decided("heat_pump", Control.HEAT_PUMP_SG_READY, float(state))
+        facts = replace(CALM, at_s=float(second), heat_pumps=(pump,))
+        seen = Seen(float(second), facts, inputs(world()), decision, writes=writes, decisions=(decision,))
+        violations += judge.observe(seen)
+    assert [one.invariant for one in violations] == ["I8"] * found
 
 
 def _switch(on: bool) -> bytes:

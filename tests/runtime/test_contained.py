@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 from cem.io.state_store import SqliteStateStore
 from cem.io.virtual import VirtualClock, run_virtual
 from cem.model.request import RequestKind, UserRequest
-from cem.ports import Put, StateKind
+from cem.ports import Json, Put, StateKind
 from cem.runtime.contained import FIRST_PAUSE_S, LONGEST_PAUSE_S, contained
+from cem.runtime.remember import ROW, MemoryKeeper
 from cem.runtime.requests import RequestBook
 
 NOON = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
@@ -96,6 +98,24 @@ def test_an_act_that_has_ended_does_not_rise_again_when_a_trusted_clock_goes_bac
             clock.step_wall(by)
             seen.append(len(book.in_force()))
         assert seen == [1, 0, 0 if trusted else 1]
+        await store.close()
+
+    run_virtual(main, NOON)
+
+
+@pytest.mark.parametrize(("wrote_s", "locked_s"), [(990.0, 1010.0), (1500.0, 1060.0), (None, 1060.0), ("x", 1060.0)])
+def test_a_lock_is_counted_on_from_a_row_of_any_former_run(
+    tmp_path: Path, wrote_s: float | str | None, locked_s: float
+) -> None:
+    """One of a version that wrote no time, of a machine started anew, of nonsense: as long as its contacts keep it."""
+    pump: dict[str, Json] = {"state": 1, "switched_ago_s": 50.0, "locked_s": 1000.0, "day": 1}
+    row: dict[str, Json] = {"format": 1, "switches": {"heat_pump": pump}, "boot": ""}
+
+    async def main(clock: VirtualClock) -> None:
+        now = replace(clock.now(), mono_s=1000.0)
+        store = SqliteStateStore(tmp_path / "state.db", clock)
+        await store.commit([Put(StateKind.SWITCH, ROW, row | ({} if wrote_s is None else {"mono_s": wrote_s}))])
+        assert (await MemoryKeeper(store).restore(now)).switches["heat_pump"].locked_s == locked_s
         await store.close()
 
     run_virtual(main, NOON)
