@@ -206,7 +206,7 @@ class Gateway:
 
     def _device_task(self, config: DeviceConfig) -> DeviceTask:
         world = self._world
-        context = replace(world.context, keep=DriverKeep(world.store))
+        context = replace(world.context, keep=DriverKeep(world.store), watch_only=self.board.watch_only)
         device = world.drivers[config.driver].device(config, context)
         read_only = self._site_file.read_only
         return DeviceTask(config, device, self.board, world.store, world.clock, read_only=read_only, beat=self._beat)

@@ -394,7 +394,7 @@ class DriverContext:
 
     `pdu`, `topics`, `streams`, `pins` and `calls`, where set, replace the real transports.
 
-    Without `keep` nothing outlives a restart.
+    Without `keep` nothing outlives a restart. While `watch_only` nothing may be written, whatever is due.
     """
 
     monotonic: Monotonic
@@ -405,6 +405,7 @@ class DriverContext:
     keep: Keep | None = None
     calls: CallPorts | None = None
     wall: WallClock = utc_now
+    watch_only: Callable[[], bool] = lambda: False
 
 
 class Driver(Protocol):

@@ -10,6 +10,7 @@ import pytest
 from cem.driver import Control, Device
 from cem.model.resource import Role
 from cem_drivers.profiled.catalogue import shipped_profiles
+from cem_drivers.profiled.device import ProfiledDevice
 from hw_sim.files import load_state, save_state
 from hw_sim.physics.battery import FREE, Band
 from hw_sim.profiled.steering import Fallback, fallback_of
@@ -176,6 +177,34 @@ def test_a_roof_under_such_a_limit_stays_as_its_battery_is_told_to_take_less_or_
 
     asyncio.run(main())
     assert all(abs(watts - 4000.0) <= 90.0 for watts in roofs), roofs
+
+
+def test_nothing_is_written_by_itself_while_the_owner_only_watches() -> None:
+    """A limit that counts a battery would be told anew as that moves, a heartbeat sent: neither is."""
+    bench = bench_of("kostal.plenticore", 1)
+    config = bench.config(bench.serial)
+    battery = replace(config.resources[0], id="battery", role=Role.BATTERY, controls=frozenset({CHARGE}))
+    watches, sent = [False], []
+
+    async def main() -> None:
+        context = replace(bench.context, watch_only=lambda: watches[0])
+        device = ProfiledDevice(replace(config, resources=(*config.resources, battery)), bench.profile, context)
+        await device.open()
+        bench.home.house.batteries["battery"].soc_wh = 5000.0
+        await watched(bench, device, 40)
+        await device.write("battery", CHARGE, 3000.0)
+        await watched(bench, device, 12)
+        await device.write("pv", Control.PV_LIMIT_W, 4000.0)
+        await device.write("battery", CHARGE, 1000.0)
+        for watches[0] in (True, False):
+            before = len(bench.sent)
+            await watched(bench, device, 12)
+            sent.append(len(bench.sent) - before)
+        await device.close()
+
+    asyncio.run(main())
+    assert sent[0] == 0
+    assert sent[1] > 0
 
 
 @pytest.mark.parametrize(("name", "index"), TIMED)
