@@ -13,6 +13,7 @@ from cem.model.resource import Control
 from cem.model.setpoint import Decision, Mode, Outcome, Setpoint, WriteState
 from cem.simulation.oracle.contactors import Switching
 from cem.simulation.oracle.contacts import Contacts
+from cem.simulation.oracle.electrical import Fuse
 from cem.simulation.oracle.facts import BatteryFact, ChargerFact, Facts, SwitchedFact
 from cem.simulation.oracle.life import Bumpless
 from cem.simulation.oracle.limits import ImportLimit
@@ -230,3 +231,17 @@ def test_a_heat_pump_may_leave_a_lock_early_when_its_two_hours_are_used_up_and_n
 def _switch(on: bool) -> bytes:
     frame = {"id": 1, "method": "Switch.Set", "params": {"id": 0, "on": on, "toggle_after": 60}}
     return b"shelly/rpc " + json.dumps(frame).encode()
+
+
+@pytest.mark.parametrize(("kept_w", "found"), [(0.0, 0), (900.0, 3)])
+def test_a_mean_of_ten_minutes_is_broken_only_while_something_could_take_less(kept_w: float, found: int) -> None:
+    """The house draws half an ampere less than the fuse; each hundred seconds a car comes that draws 16 A for 8 s."""
+    judge, told = Fuse(SITE, Bounds()), []
+    fuse_a = SITE.connection.fuse_a
+    for second in range(700):
+        car_w = 11_040.0 if second % 100 < 8 and second < 600 else kept_w
+        phase_w = (fuse_a - 0.5) * 230.0 + car_w / 3
+        car = ChargerFact(CAR, car_w, "C", car_w / 690.0, car_w / 690.0, 3, obeys=True, plug_ins=1)
+        facts = replace(CALM, at_s=float(second), phases_w=(phase_w,) * 3, grid_w=3 * phase_w, chargers=(car,))
+        told += judge.observe(Seen(float(second), facts, inputs(world()), None))
+    assert len(told) == found

@@ -64,7 +64,8 @@ class Fuse:
     Excused while what nobody controls is above by itself, if every controllable consumer on that phase then is at its
     least within 5 s (the lag of long ticks); while the meter lies; while it has been silent for no longer than safe
     mode may take (F1); and while no gateway runs that could do something. A step that is excused counts in the mean of
-    ten minutes as one at the fuse.
+    ten minutes as one at the fuse, and what is drawn breaks that mean only while something that could take less on that
+    phase still takes more than its least: what raised it before has been answered.
     """
 
     name = "I1"
@@ -73,6 +74,7 @@ class Fuse:
     SILENT = Excuse("I1", "the meter has just fallen silent", "F1: safe mode within 60 s", "A")
     START = Excuse("I1", "no gateway runs, or only just", "reliability paper, watchdog chain: a start of 8 s", "A")
     ROUND = Excuse("I1", "a mean of ten minutes is less than 1 % above the fuse", "none", "A")
+    ANSWERED = Excuse("I1", "a mean of ten minutes is above the fuse, and the rest at its least", "I1, unless", "A")
     LAG = Excuse("I1", "three ticks and the devices' own delay", "bars: a step in the load", "A")
     STARTS_S = 15.0
 
@@ -111,10 +113,18 @@ class Fuse:
             mean = self._means[index].add(seen.at_s, min(amps, fuse_a) if excuse is not None else amps)
             if mean is not None and fuse_a < mean <= 1.01 * fuse_a:
                 seen.excused.take(self.ROUND, seen.at_s, mean - fuse_a)
-            if self._told.once(phase, mean is not None and mean > 1.01 * fuse_a):
-                assert mean is not None
+            if mean is not None and self._told.once(phase, self._mean_broken(seen, index, mean, steered)):
                 found.append(self._broken(seen, f"{phase}: {fuse_a:g} A over ten minutes", mean))
         return found
+
+    def _mean_broken(self, seen: Seen, index: int, mean: float, steered: Sequence[Mover]) -> bool:
+        fuse_a = self._site.connection.fuse_a
+        if mean <= 1.01 * fuse_a:
+            return False
+        if seen.facts.phases_w[index] > 0.0 and _at_least(seen.facts, steered, index):
+            seen.excused.take(self.ANSWERED, seen.at_s, mean - fuse_a)
+            return False
+        return True
 
     def _blind(self, seen: Seen) -> Excuse | None:
         """Why nobody could know better, whatever the phase."""
