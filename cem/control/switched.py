@@ -447,7 +447,11 @@ def _heat_pump(
             by = got.bound_by
             return replace(now, value=float(SgReady.LOCKED), rank=rank, source=source, reason=reason, bound_by=by)
     bounds = _import_bound(scene)
-    if more is not None and more.level > 0.0:
+    drawn_w = max(0.0, switched.power_w or 0.0)
+    rises = more is not None and more.level > 0.0 and memory.state < SgReady.RECOMMENDED
+    if rises and not stays and not _has_room(scene, switched.rated_w - drawn_w):
+        now = replace(now, reason=MAKES_ROOM, waits_w=max(0.0, switched.rated_w - drawn_w))
+    elif more is not None and more.level > 0.0:
         wants = _wants_more(scene, switched)
         state = SgReady.FORCED if wants == "price" and bounds is None else SgReady.RECOMMENDED
         said = {
@@ -511,7 +515,7 @@ def _load(
         if scene.now_s - since_s < LOAD_SURE_S:
             waiting = replace(own, value=0.0, reason="waits until the surplus has lasted a minute")
             return waiting, replace(memory, wanted_since_s=since_s)
-    if begins and not _has_room(scene, switched):
+    if begins and not _has_room(scene, switched.rated_w):
         return replace(own, value=0.0, reason=MAKES_ROOM, waits_w=switched.rated_w), memory
     memory = replace(memory, wanted_since_s=None)
     if got.level > 0.0:
@@ -535,13 +539,13 @@ def _load(
     return replace(own, value=0.0, rank=rank, source=source, reason=reason, bound_by=got.bound_by), memory
 
 
-def _has_room(scene: Scene, switched: SwitchedPicture) -> bool:
-    """Whether the meter shows already that the load fits under the import limit: its contact closes at once, and a
-    battery that is to charge less at the same time may do so late, or not at all. What the law guarantees is a device's
-    own, whatever the house takes besides.
+def _has_room(scene: Scene, more_w: float) -> bool:
+    """Whether the meter shows already that so much more fits under the import limit: a contact closes at once, a pump
+    may start at once, and a car or a battery that is to charge less at the same time may do so late, or not at all.
+    What the law guarantees is a device's own, whatever the house takes besides.
     """
     grid_w = scene.picture.grid_w
-    return grid_w is None or scene.guaranteed_w > 0.0 or grid_w + NEARLY_ALL * switched.rated_w <= scene.band.max_w
+    return grid_w is None or scene.guaranteed_w > 0.0 or grid_w + NEARLY_ALL * more_w <= scene.band.max_w
 
 
 def _denied(

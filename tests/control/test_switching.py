@@ -519,3 +519,23 @@ def test_a_load_begins_under_a_limit_when_the_battery_has_made_room_for_it_and_n
         if second == 151:
             break
     assert of(decision, "boiler").value == 1.0
+
+
+def test_a_heat_pump_stores_the_sun_under_a_limit_when_the_car_has_made_room_for_it_and_not_before() -> None:
+    """It may start with the word; the car that is paused for it draws on until its charger has heard that."""
+    site = house(GRID, CAR, HEAT_PUMP)
+    memory = Memory()
+    for second in range(1200):
+        drawn_w = 4140.0 if second < 900 else 0.0
+        values: dict[str, dict[str, Value]] = {
+            "grid": {"power_w": drawn_w - (4300.0 if second < 700 else 4100.0)},
+            "car": {"power_w": drawn_w, "state": "C" if drawn_w else "B"},
+            "heat_pump": {"power_w": 0.0},
+        }
+        image = snapshot(values, mono_s=1000.0 + second)
+        decision, memory = decide(site, inputs(image, directive=limited(0.0)), memory)
+        pump = of(decision, "heat_pump")
+        if 710 <= second < 900:
+            assert (watts(decision, "car"), pump.value) == (0.0, SgReady.NORMAL)
+            assert "made room" in pump.reason
+    assert watts(decision, "heat_pump") == SgReady.RECOMMENDED
