@@ -78,6 +78,7 @@ class SwitchMemory:
     wanted_since_s: float | None = None  # another state would fit better, since then
     locked_s: float = 0.0  # of the day `day`
     day: int = 0
+    was: int = 0  # the state before; a restart forgets it
 
 
 @value(frozen=True, slots=True)

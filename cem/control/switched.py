@@ -13,6 +13,7 @@ from cem.control.scene import Scene
 from cem.control.sharing import Claim, Pools, Share
 from cem.control.spreading import CHANCE, IMPORT
 from cem.control.tuning import (
+    EASED_STOPS_S,
     EV_DRAWS_W,
     HEAT_PUMP_LOCK_DAY_S,
     HEAT_PUMP_MIN_STAY_S,
@@ -174,7 +175,7 @@ def _looked_at(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
     lost = device is not None and _silent(scene, switched) and now_s - device.since_s > SWITCHED_LOST_S
     reached_s = device.since_s if device is not None else LONG_AGO_S
     if lost or (switched.state == told and (scene.first or _is_late(scene, switched, memory, reached_s))):
-        return replace(memory, state=own, switched_at_s=now_s)
+        return replace(memory, state=own, switched_at_s=now_s, was=memory.state)
     begun_s = scene.memory.begun_at_s
     away = memory.switched_at_s < reached_s and not _silent(scene, switched)
     if away and begun_s is not None and reached_s - begun_s > START_S:
@@ -400,14 +401,16 @@ def leaving_w(scene: Scene, found: Iterable[SwitchedChoice]) -> float:
 
 def eased_w(scene: Scene, found: Iterable[SwitchedChoice]) -> float:
     """What heat pumps draw that are asked for less from this tick on: their own thermostats may stop them at once. One
-    that was locked a moment ago is still about to.
+    that was asked a moment ago is still about to, whatever news comes in between.
     """
     memories, eased = scene.once(_memories), 0.0
     for choice in found:
         if choice.control is not Control.HEAT_PUMP_SG_READY or choice.value is None:
             continue
         memory = memories[choice.switched.resource.id]
-        stops = memory.state == choice.value == SgReady.LOCKED and scene.now_s - memory.switched_at_s < SWITCHED_RISES_S
+        for_s, told = scene.now_s - memory.switched_at_s, memory.state == choice.value
+        stops = told and memory.state == SgReady.LOCKED and for_s < SWITCHED_RISES_S
+        stops = stops or (told and memory.state < memory.was and for_s < EASED_STOPS_S)
         if stops or choice.value < memory.state < SgReady.FORCED:  # one that was forced is about to leave, see above
             eased += max(0.0, choice.switched.power_w or 0.0)
     return eased
@@ -424,7 +427,8 @@ def _remembered(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, s
     stood = memory.state == OWN and state == 0 and (switched.power_w or 0.0) <= EV_DRAWS_W
     stays = stood or (memory.state == state and switched.resource.id not in refusing(scene))
     at_s = memory.switched_at_s if stays else scene.now_s
-    return SwitchMemory(state, at_s, memory.wanted_since_s, locked_s, day)
+    was = memory.was if memory.state == state else memory.state
+    return SwitchMemory(state, at_s, memory.wanted_since_s, locked_s, day, was)
 
 
 def _heat_pump(

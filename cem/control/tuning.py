@@ -49,6 +49,7 @@ SWITCHED_HEEDS_S = 10.0  # a load that is measured to draw so long after it was 
 SWITCHED_LATE_S = 30.0  # a contact that does not stand as told for so long went back by itself
 SWITCHED_LOST_S = 60.0  # so long do contacts keep what they were told without us, at most
 SWITCHED_RISES_S = 60.0  # what is switched on draws its full power by then: a compressor rises slowly
+EASED_STOPS_S = 20.0  # by then a heat pump that is asked for less has stopped, and tells so, or runs on
 LOAD_SURE_S = 60.0  # a surplus must last this long before a load is switched on for it
 SURPLUS_ON_SHARE = 1.1
 

@@ -184,6 +184,22 @@ def test_a_roof_stays_closed_for_a_pump_that_was_just_locked_and_still_runs(ago_
     assert watts(decision, "pv") == pytest.approx(roof_w, abs=50.0)
 
 
+@pytest.mark.parametrize(("later_s", "roof_w"), [(1.5, 450.0), (15.0, 450.0), (40.0, 2450.0)])
+def test_a_roof_stays_closed_for_a_pump_that_was_just_eased_whatever_news_comes_in_between(
+    later_s: float, roof_w: float
+) -> None:
+    """It is told again what it was told, before anybody can have seen that it stopped; one that runs on is load."""
+    site, said = house(GRID, PV, HEAT_PUMP), Directive(envelopes=(NO_EXPORT,))
+    memory = Memory(decided_at_s=999.0, switches={"heat_pump": SwitchMemory(SgReady.RECOMMENDED, switched_at_s=0.0)})
+    for at_s, state in ((1000.0, "recommended"), (1000.0 + later_s, "normal")):
+        pump: dict[str, Value] = {"power_w": 2000.0, "state": state}
+        values: dict[str, dict[str, Value]] = {"grid": {"power_w": 0.0}, "pv": {"power_w": -2500.0}, "heat_pump": pump}
+        given = inputs(snapshot(values, mono_s=at_s), directive=said, plan=plan({"heat_pump": Intent(IntentKind.HOLD)}))
+        decision, memory = decide(site, given, memory)
+    assert watts(decision, "heat_pump") == SgReady.NORMAL
+    assert watts(decision, "pv") == pytest.approx(roof_w, abs=50.0)
+
+
 @pytest.mark.parametrize(("most_w", "told_w"), [(9000.0, 0.0), (1000.0, -1050.0)])
 def test_no_battery_gives_under_an_export_limit_what_an_eased_heat_pump_may_leave_in_a_moment(
     most_w: float, told_w: float
