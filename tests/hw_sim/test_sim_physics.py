@@ -34,13 +34,17 @@ def controls(draw: DrawFn) -> tuple[float, float, float | None, float, int, floa
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(controls(), min_size=1, max_size=40), st.integers(0, 23), st.booleans())
+@given(st.lists(controls(), min_size=1, max_size=40), st.integers(0, 23), st.booleans(), st.booleans())
 def test_powers_and_energies_add_up_whatever_is_asked_for(
-    asked: list[tuple[float, float, float | None, float, int, float | None, float | None]], hour: int, grid_charge: bool
+    asked: list[tuple[float, float, float | None, float, int, float | None, float | None]],
+    hour: int,
+    grid_charge: bool,
+    as_a_whole: bool,
 ) -> None:
     house = House(whole_home(), NOON + timedelta(hours=hour))
     battery, charging, roof = house.batteries["battery"], house.charging_points["ev"], house.roofs["pv"]
     battery.grid_charge = grid_charge
+    roof.beside = battery if as_a_whole else None
     ev_soc_wh = charging.soc_wh
     for dt_s, extra_w, limit_w, amps, phases, lower, upper in asked:
         house.household.extra_w = extra_w
@@ -64,6 +68,19 @@ def test_powers_and_energies_add_up_whatever_is_asked_for(
         assert -4000.0 <= truth.battery_w <= 5000.0
     assert charging.soc_wh - ev_soc_wh == pytest.approx(charging.energy_wh * 0.92, abs=1e-6)
     assert charging.soc_wh <= 60000.0 + 1e-6
+
+
+@pytest.mark.parametrize("dt_s", [10.0, 300.0])
+def test_a_limit_on_roof_and_battery_together_holds_in_the_very_step_in_which_the_battery_changes(dt_s: float) -> None:
+    house = House(home(PV + BATTERY), NOON)
+    roof, battery = house.roofs["pv"], house.batteries["battery"]
+    battery.soc_wh = 5000.0
+    roof.limit_w, roof.beside = 1000.0, battery
+    for told_w in (2000.0, -700.0, 1500.0, -2000.0, 0.0):
+        battery.band = Band(told_w, told_w)
+        house.step(dt_s)
+        assert battery.power_w == pytest.approx(told_w, abs=1.0)  # each follows within a second or two
+        assert -roof.power_w == pytest.approx(min(roof.available_w, max(0.0, 1000.0 + battery.power_w)))
 
 
 def test_a_full_cycle_returns_the_product_of_both_efficiencies() -> None:

@@ -1,7 +1,7 @@
 """The house: everything behind one connection point, moved on in steps."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -169,12 +169,13 @@ class House:
         for load in self.relay_loads.values():
             load.step(dt_s, powered)
             others += load.power_w
+        ahead = self._ahead(dt_s) if supply is Supply.GRID else ()
         for roof in self.roofs.values():
             if supply is Supply.GRID:  # in an island the battery's frequency holds the roofs back, see Island
                 roof.sense(dt_s, volts, self.grid.frequency_hz)
             roof.step(dt_s, seen_s, powered)
         if supply is Supply.GRID:
-            self._follow(dt_s, others + self.household.power_w)
+            self._follow(dt_s, others + self.household.power_w, ahead)
         elif supply is Supply.ISLAND:
             self._stand_alone(dt_s, others + self.household.power_w)
         else:
@@ -199,7 +200,16 @@ class House:
                 one, two, three = one + a, two + b, three + c
         return one, two, three
 
-    def _follow(self, dt_s: float, others_w: float) -> None:
+    def _ahead(self, dt_s: float) -> tuple[Battery, ...]:
+        """The batteries that are told a power and count under their inverter's limit, which knows at any instant what
+        they do: they have done so before a long step of the roof begins."""
+        limited = [roof.beside for roof in self.roofs.values() if roof.limit_w is not None]
+        told = tuple([bat for bat in limited if bat is not None and bat.band.fixed and bat.grid_charge])
+        for battery in told:
+            battery.step(dt_s, 0.0, self.outdoor_c)
+        return told
+
+    def _follow(self, dt_s: float, others_w: float, ahead: Collection[Battery]) -> None:
         """The batteries on the grid.
 
         Interpretation: those that are told a power come first; those that follow their meter serve one after the
@@ -207,10 +217,12 @@ class House:
         """
         for roof in self.roofs.values():
             others_w += roof.power_w
+        for battery in ahead:
+            others_w += battery.power_w
         rooms = {bat.spec.id: max(0.0, rating_w + roof.power_w) for roof, bat, rating_w in self._shared}
         for fixed in (True, False):
             for name, battery in self.batteries.items():
-                if battery.band.fixed is fixed:
+                if battery not in ahead and battery.band.fixed is fixed:
                     battery.step(dt_s, others_w, self.outdoor_c, rooms.get(name))
                     others_w += battery.power_w
 

@@ -2,6 +2,7 @@
 
 import math
 
+from hw_sim.physics.battery import Battery
 from hw_sim.physics.phases import Phases, spread
 from hw_sim.physics.recording import Recording
 from hw_sim.physics.sun import clear_sky_w_per_m2, sun_position
@@ -14,7 +15,11 @@ _GRID_S = 60.0
 
 
 class Roof:
-    """PV modules and inverter. `limit_w` and `connected` are the knobs; `power_w` is at most zero."""
+    """PV modules and inverter. `limit_w`, `beside` and `connected` are the knobs; `power_w` is at most zero.
+
+    A limit may hold for what comes out of an inverter as a whole, roof and the battery `beside`: the roof gives way to
+    what that discharges, and what it charges comes on top.
+    """
 
     def __init__(
         self, spec: PvSpec, weather: Weather, latitude: float, longitude: float, grid: GridSpec | None = None
@@ -25,6 +30,7 @@ class Roof:
             None if spec.supports is None else Support(SETS[spec.supports], grid.voltage_v, grid.frequency_hz)
         )
         self.limit_w: float | None = None  # largest generation, a magnitude
+        self.beside: Battery | None = None
         self.connected = True
         self.power_w = 0.0
         self.available_w = 0.0
@@ -52,6 +58,13 @@ class Roof:
             self._points[k] = found
         return found
 
+    @property
+    def bound_w(self) -> float | None:
+        """What the limit leaves the roof alone, at least 0; None: no limit."""
+        if self.limit_w is None:
+            return None
+        return max(0.0, self.limit_w + (0.0 if self.beside is None else self.beside.power_w))
+
     def possible_w(self, unix_s: float) -> float:
         """What the modules could give to the AC side at a time, limited by the inverter's rating alone; a magnitude."""
         if self._recorded is not None:
@@ -65,8 +78,9 @@ class Roof:
     def step(self, dt_s: float, unix_s: float, powered: bool) -> None:
         """Moves on by `dt_s` to `unix_s`; `book` counts the energies once the house has settled."""
         wanted = self.spec.rating_w if self.connected and powered else 0.0
-        if self.limit_w is not None:
-            wanted = min(wanted, max(0.0, self.limit_w))
+        bound_w = self.bound_w
+        if bound_w is not None:
+            wanted = min(wanted, bound_w)
         if self.support is not None:
             wanted = min(wanted, self.support.cap * self.spec.rating_w)
         response_s = self.spec.response_s if powered else 0.0
@@ -104,7 +118,7 @@ class Roof:
             self.power_w,
             spread(self.power_w, self.spec.phases, self.spec.phase),
             self.available_w,
-            self.limit_w,
+            self.bound_w,
             self.connected,
             self.energy_wh,
             self.curtailed_wh,

@@ -73,24 +73,15 @@ class RoofActor:
     def __init__(self, roof: Roof, battery: Battery | None = None) -> None:
         self.plant: str = roof.spec.id
         self._roof = roof
-        self._battery = battery
-        self._limit_w: float | None = None
+        roof.beside = battery
 
     def take(self, told: Told, one_phase: bool) -> None:
         """A magnitude; None lifts it."""
         del one_phase
-        self._limit_w = _value(told)
-        self._bring()
+        self._roof.limit_w = _value(told)
 
     def tick(self) -> None:
-        """The battery takes or gives something else by now."""
-        self._bring()
-
-    def _bring(self) -> None:
-        if self._limit_w is None or self._battery is None:
-            self._roof.limit_w = self._limit_w
-        else:
-            self._roof.limit_w = max(0.0, self._limit_w + self._battery.power_w)
+        """It has nothing of its own to go on with."""
 
     def hold(self, command: Command, until_s: float | None) -> Hold:
         """The lower bound of its power."""

@@ -80,13 +80,14 @@ def _wired(house: House, role: str, phases_w: Phases) -> Facts:
 
 
 def _pv(house: House, roof: Roof) -> Facts:
-    limited = roof.limit_w is not None and roof.limit_w < roof.available_w
+    bound_w = roof.bound_w
+    limited = bound_w is not None and bound_w < roof.available_w
     state = "off" if not roof.connected else "throttled" if limited else "running" if roof.power_w else "standby"
     return _wired(house, "pv", roof.truth().phases_w) | {
         "pv.power_w": roof.power_w,
         "pv.energy_wh": roof.energy_wh,
         "pv.rating_w": roof.spec.rating_w,
-        "pv.limit_w": roof.spec.rating_w if roof.limit_w is None else roof.limit_w,
+        "pv.limit_w": roof.spec.rating_w if bound_w is None else bound_w,
         "pv.voltage_v": house.voltages_v[0],
         "pv.frequency_hz": house.frequency_hz,
         "pv.state": state,
