@@ -420,8 +420,10 @@ def _remembered(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, s
     """What was locked today, and when it was switched: leaving alone what stands still is no switching, and what
     refuses its word has not been switched yet."""
     day, last_s = _today(scene), scene.memory.decided_at_s
-    # a lock over midnight counts to the new day as a whole, so that it is never longer than two hours
-    locked_s = memory.locked_s if memory.day == day or memory.state == SgReady.LOCKED else 0.0
+    locked_s = memory.locked_s
+    if memory.day != day:  # a lock over midnight counts to the new day as a whole: none is longer than two hours
+        since_s = scene.now_s - memory.switched_at_s
+        locked_s = min(locked_s, since_s) if memory.state == SgReady.LOCKED else 0.0
     if memory.state == SgReady.LOCKED and last_s is not None:
         locked_s += max(0.0, scene.now_s - last_s)
     stood = memory.state == OWN and state == 0 and (switched.power_w or 0.0) <= EV_DRAWS_W

@@ -389,9 +389,12 @@ def test_a_heat_pump_that_does_not_run_keeps_no_sun_from_a_boiler(drawn_w: float
     assert (watts(decision, "boiler") == 1.0) is boiler_on
 
 
-def test_a_lock_that_runs_over_midnight_is_no_longer_than_two_hours() -> None:
+@pytest.mark.parametrize(("began_s", "lasts_s"), [(-6000.0, 200), (500.0, 299)])
+def test_a_lock_that_runs_over_midnight_is_no_longer_than_two_hours_and_former_ones_are_the_day_befores(
+    began_s: float, lasts_s: int
+) -> None:
     midnight = NOON.replace(hour=22)  # in Berlin
-    locked = SwitchMemory(int(SgReady.LOCKED), 0.0, None, 7000.0, (midnight - timedelta(days=1)).toordinal())
+    locked = SwitchMemory(int(SgReady.LOCKED), began_s, None, 7000.0, (midnight - timedelta(days=1)).toordinal())
     memory = Memory(switches={"heat_pump": locked}, decided_at_s=1000.0)
     states = []
     for second in range(1, 300):
@@ -400,8 +403,8 @@ def test_a_lock_that_runs_over_midnight_is_no_longer_than_two_hours() -> None:
         )
         decision, memory = decide(HEATED, given, memory)
         states.append(watts(decision, "heat_pump"))
-    assert states.count(SgReady.LOCKED) == pytest.approx(200, abs=2)
-    assert states[-1] == SgReady.NORMAL
+    assert states.count(SgReady.LOCKED) == pytest.approx(lasts_s, abs=2)
+    assert states[-1] == (SgReady.NORMAL if lasts_s < 299 else SgReady.LOCKED)
 
 
 @pytest.mark.parametrize(("late_s", "state"), [(20.0, SgReady.RECOMMENDED), (40.0, SgReady.NORMAL)])

@@ -173,7 +173,8 @@ class Contacts:
             return []
         today = seen.inputs.now.wall.astimezone(self._zone).date()
         if mine.day != today:
-            mine.day, mine.locked_s, mine.lasted_s = today, 0.0, 0.0
+            # a lock that runs over midnight counts to the new day as a whole
+            mine.day, mine.locked_s, mine.lasted_s = today, 0.0, mine.lock_s if pump.state == LOCKED else 0.0
         if pump.state != LOCKED:
             mine.lock_s = 0.0
             return []
