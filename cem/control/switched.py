@@ -1,5 +1,6 @@
 """Heat pumps (SG Ready) and switched loads: which state each should be in this tick."""
 
+import math
 from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo
 
@@ -411,9 +412,18 @@ def eased_w(scene: Scene, found: Iterable[SwitchedChoice]) -> float:
         for_s, told = scene.now_s - memory.switched_at_s, memory.state == choice.value
         stops = told and memory.state == SgReady.LOCKED and for_s < SWITCHED_RISES_S
         stops = stops or (told and memory.state < memory.was and for_s < EASED_STOPS_S)
-        if stops or choice.value < memory.state < SgReady.FORCED:  # one that was forced is about to leave, see above
-            eased += max(0.0, choice.switched.power_w or 0.0)
+        drawn_w = max(0.0, choice.switched.power_w or 0.0)
+        if choice.value < memory.state < SgReady.FORCED:  # one that was forced is about to leave, see above
+            eased += drawn_w
+        elif stops:
+            eased += min(drawn_w, _still_w(scene))
     return eased
+
+
+def _still_w(scene: Scene) -> float:
+    """What is drawn beyond the house alone, by the meter: it shows that a pump has stopped before that tells so."""
+    load_w, house_w = scene.picture.load_w, scene.memory.house_w
+    return math.inf if load_w is None or house_w is None else max(0.0, load_w - max(0.0, house_w))
 
 
 def _remembered(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, state: int) -> SwitchMemory:

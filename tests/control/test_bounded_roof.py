@@ -200,6 +200,21 @@ def test_a_roof_stays_closed_for_a_pump_that_was_just_eased_whatever_news_comes_
     assert watts(decision, "pv") == pytest.approx(roof_w, abs=50.0)
 
 
+def test_a_roof_does_not_close_once_more_for_an_eased_pump_of_which_the_meter_shows_that_it_stopped() -> None:
+    """Its own reading is older than the meter's."""
+    site, said = house(GRID, PV, HEAT_PUMP), Directive(envelopes=(NO_EXPORT,))
+    memory = Memory(decided_at_s=999.0, switches={"heat_pump": SwitchMemory(SgReady.RECOMMENDED, switched_at_s=0.0)})
+    for at_s, grid_w, state in ((1000.0, 0.0, "recommended"), (1002.0, -2000.0, "normal")):
+        values: dict[str, dict[str, Value]] = {
+            "grid": {"power_w": grid_w},
+            "pv": {"power_w": -2500.0},
+            "heat_pump": {"power_w": 2000.0, "state": state},
+        }
+        given = inputs(snapshot(values, mono_s=at_s), directive=said, plan=plan({"heat_pump": Intent(IntentKind.HOLD)}))
+        decision, memory = decide(site, given, memory)
+    assert watts(decision, "pv") == pytest.approx(450.0, abs=60.0)
+
+
 @pytest.mark.parametrize(("most_w", "told_w"), [(9000.0, 0.0), (1000.0, -1050.0)])
 def test_no_battery_gives_under_an_export_limit_what_an_eased_heat_pump_may_leave_in_a_moment(
     most_w: float, told_w: float
