@@ -7,10 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from cem.model.envelope import Band, Rank
+from cem.model.directive import Directive
+from cem.model.envelope import SITE as ALL
+from cem.model.envelope import Band, Envelope, Rank
 from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Control
 from cem.model.setpoint import Decision, Mode, Outcome, Setpoint, WriteState
+from cem.model.site import ControlPolicy
 from cem.simulation.oracle.contactors import Switching
 from cem.simulation.oracle.contacts import Contacts
 from cem.simulation.oracle.electrical import Fuse
@@ -19,6 +22,7 @@ from cem.simulation.oracle.life import Bumpless
 from cem.simulation.oracle.limits import ImportLimit
 from cem.simulation.oracle.seen import Bounds, Seen, TrueLimit, Violation, Write
 from cem.simulation.oracle.storage import OneDirection
+from cem.simulation.oracle.switching import Spread
 from support.houses import BATTERY, BOILER, CAR, GRID, HEAT_PUMP, NOON, SECOND_CAR, house, inputs, world
 
 SITE = house(GRID, BATTERY, CAR, SECOND_CAR)
@@ -245,3 +249,23 @@ def test_a_mean_of_ten_minutes_is_broken_only_while_something_could_take_less(ke
         facts = replace(CALM, at_s=float(second), phases_w=(phase_w,) * 3, grid_w=3 * phase_w, chargers=(car,))
         told += judge.observe(Seen(float(second), facts, inputs(world()), None))
     assert len(told) == found
+
+
+@pytest.mark.parametrize(("state", "found"), [(2, 0), (3, 1)])
+def test_during_a_wait_by_chance_a_heat_pump_may_start_by_its_own_thermostat_and_not_because_it_is_told_more(
+    state: int, found: int
+) -> None:
+    """A limit of 4.2 kW ends, and a quarter of an hour is the longest wait; ten seconds later the pump starts."""
+    limit = Envelope(ALL, None, 4200.0, Rank.OBLIGATION, "utility", "", NOON + timedelta(seconds=20))
+    site = replace(house(GRID, HEAT_PUMP), identity="house", policy=ControlPolicy(spread_s=900.0))
+    assert site.chance(f"utility/import/{limit.until:%Y-%m-%dT%H:%M:%S+00:00}") * 900.0 > 100.0
+    judge, told = Spread(site, Bounds()), []
+    for second in range(60):
+        ended, runs = second >= 20, second >= 30
+        pump_w = 3000.0 if runs else 0.0
+        pump = SwitchedFact(HEAT_PUMP, pump_w, state if runs else 2, None, obeys=True, well=True)
+        facts = replace(CALM, at_s=float(second), grid_w=3500.0 + pump_w, heat_pumps=(pump,))
+        directive = Directive(envelopes=() if ended else (limit,))
+        given = inputs(world(), directive=directive, wall=NOON + timedelta(seconds=second))
+        told += judge.observe(Seen(float(second), facts, given, decided("heat_pump", Control.HEAT_PUMP_SG_READY, 2.0)))
+    assert [one.invariant for one in told] == ["I9"] * found

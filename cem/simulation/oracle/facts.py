@@ -73,6 +73,11 @@ class SwitchedFact:
     obeys: bool  # it can be reached, does what it is told, and could be told to take less
     well: bool  # it can be reached and does what it is told
 
+    @property
+    def may_run(self) -> bool:
+        """Whether its own thermostat may start it."""
+        return self.state > (LOCKED if self.resource.role is Role.HEAT_PUMP else 0)
+
 
 @value(frozen=True, slots=False)
 class Facts:

@@ -267,7 +267,7 @@ class ImportLimit(_SiteLimit):
                 self._stood[part.resource.id] = (part.state, seen.at_s)
         free = [
             part for part in switched
-            if part.obeys and part.state > (LOCKED if part.resource.role is Role.HEAT_PUMP else 0)
+            if part.obeys and part.may_run
             and seen.at_s - self._stood[part.resource.id][1] >= OWN_HANDS_S
         ]  # fmt: skip
         rises = [part.power_w - before.get(part.resource.id, part.power_w) for part in free]

@@ -1,5 +1,6 @@
 """Ramps, waits by chance and cars: how fast and when power may rise, and what a car may be told."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cem.model.envelope import SITE, Envelope, Rank
@@ -10,7 +11,7 @@ from cem.model.site import ControlPolicy, Site
 from cem.model.tariff import TARIFF
 from cem.model.tick import Inputs
 from cem.simulation.oracle.contactors import LEAST_A
-from cem.simulation.oracle.facts import ChargerFact
+from cem.simulation.oracle.facts import ChargerFact, Facts
 from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
 
 
@@ -52,8 +53,20 @@ class _Kept:
     """A limit that ended, and the second until which this house has to keep to it all the same."""
 
     limit_w: float
-    taken_w: float  # by what can be controlled, at the end
+    taken_w: Mapping[str, float]  # by each that can be controlled, at the end
+    states: Mapping[str, int]  # of what is switched, at the end
     until_s: float
+
+    def more_w(self, facts: Facts) -> float:
+        """What is taken beyond that; whatever stands as it stood starts by its own thermostat, like any other load."""
+        stood = {p.resource.id for p in facts.switched if p.may_run and self.states.get(p.resource.id) == p.state}
+        parts = _taken_w(facts)
+        return sum([parts[key] - self.taken_w.get(key, 0.0) for key in parts if key not in stood])
+
+
+def _taken_w(facts: Facts) -> dict[str, float]:
+    """By each device that obeys."""
+    return {part.resource.id: max(0.0, part.power_w) for part in facts.movers if part.obeys}
 
 
 class _Occasions:
@@ -105,8 +118,9 @@ class Spread:
     """I9: after a limit of the grid ended, this house takes more only at its own time, and no later than the longest.
 
     Its time is the share of the longest wait that `Site.chance` gives for "provider/side/end". Excused: what stronger
-    ranks or the owner's word ask for, what nobody controls, events that are spread by their sender, and a meter that
-    tells what is not so: nobody can know then how much is taken.
+    ranks or the owner's word ask for, what nobody controls, what stands as it stood and starts by its own thermostat,
+    events that are spread by their sender, and a meter that tells what is not so: nobody can know then how much is
+    taken.
     """
 
     name = "I9"
@@ -147,7 +161,7 @@ class Spread:
         # a limit may be what binds a charge that the owner asked for: it is the owner's word all the same
         charges = {RequestKind.CHARGE_NOW, RequestKind.CHARGE_BY}
         asked = asked or any(r.kind in charges and r.in_force(seen.inputs.now.wall) for r in seen.inputs.requests)
-        more = facts.grid_w > 1.02 * kept.limit_w + 100.0 and facts.controlled_import_w > kept.taken_w + 100.0
+        more = facts.grid_w > 1.02 * kept.limit_w + 100.0 and kept.more_w(facts) > 100.0
         early = self._more.for_s("more", more and not asked and seen.at_s < kept.until_s, seen.at_s)
         if self._told.once("early", early > self._bounds.lag_s):
             allowed = f"no more than {kept.limit_w:.0f} W for {kept.until_s - seen.at_s:.0f} s more by chance"
@@ -182,8 +196,9 @@ class Spread:
         own_s = most_s * self._site.chance(occasion)
         # from the end that was told: a clock that is put right after it finds no other houses to start with
         ended_s = seen.at_s - max(0.0, (inputs.now.wall - before.until).total_seconds())
-        taken_w = seen.facts.controlled_import_w
-        self._kept = _Kept(before.max_w, taken_w, ended_s + own_s - self._bounds.lag_s)
+        facts = seen.facts
+        states = {part.resource.id: part.state for part in facts.switched}
+        self._kept = _Kept(before.max_w, _taken_w(facts), states, ended_s + own_s - self._bounds.lag_s)
 
 
 def _waits(seen: Seen) -> bool:
