@@ -4,7 +4,8 @@ A charger over OCPP tells its power every ten seconds. In between, what its car 
 cover it, and the fuse would be shared as if the car took it twice.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from cem.control.memory import Memory
 from cem.control.picture import ChargerPicture, Picture
@@ -13,33 +14,53 @@ from cem.control.tuning import EV_DRAWS_W
 from cem.control.wishes import most_a
 from cem.model.values import replace
 
+_NONE: Mapping[str, float] = MappingProxyType({})
 
-def supposed(picture: Picture, memory: Memory, now_s: float, unheeding: Collection[str] = ()) -> Picture:
-    """The picture with what the load has changed by given to the cars that are just following a new offer.
+
+def supposed(
+    picture: Picture, memory: Memory, now_s: float, unheeding: Collection[str] = ()
+) -> tuple[Picture, Mapping[str, float]]:
+    """The picture with what the load has changed by given to the cars that are just following a new offer, and what
+    each was given, W.
 
     No further than the offer: what exceeds it is load, as is all that happens while no car has anything to follow,
     but for a car without which the house would give: that one has ended, or was unplugged. A car at a charger that
-    takes no word (`unheeding`) may begin at any time, with all that this offers by itself.
+    takes no word (`unheeding`) may begin at any time, with all that this offers by itself. What a car was given it
+    keeps until its charger tells its power anew, as far as the load has not fallen by it again: what falls by more
+    than that is of the house.
     """
     if picture.load_w is None or memory.house_w is None or not any(c.late for c in picture.chargers):
-        return picture
+        return picture, _NONE
     change_w, taken_w = picture.load_w - picture.switched_w - memory.house_w, 0.0
+    kept_w, falls = _kept_w(picture, memory, now_s), change_w < -SAME_W
     dues_w = [
         _own_w(charger) if charger.resource.id in unheeding else _due_w(charger, memory, now_s)
         for charger in picture.chargers
     ]
-    chargers = [*picture.chargers]
+    chargers, found = [*picture.chargers], {}
     for place in sorted(range(len(chargers)), key=dues_w.__getitem__):  # who was told to take less comes first
         charger, due_w = chargers[place], dues_w[place]
+        had_w = kept_w.get(charger.resource.id, 0.0)
+        least_w = had_w if falls and due_w >= had_w else min(0.0, due_w)
         if _has_ended(charger, memory.house_w, change_w - taken_w):
-            due_w = -charger.power_w
-        took_w = min(max(change_w - taken_w, min(0.0, due_w)), max(0.0, due_w))
+            least_w = due_w = -charger.power_w
+        took_w = min(max(change_w - taken_w, least_w), max(0.0, due_w, had_w))
         if took_w:
             chargers[place] = replace(charger, power_w=charger.power_w + took_w)
+            found[charger.resource.id] = took_w
             taken_w += took_w
-    if not taken_w:
-        return picture
-    return replace(picture, load_w=picture.load_w - taken_w, chargers=tuple(chargers))
+    if not found:
+        return picture, _NONE
+    return replace(picture, load_w=picture.load_w - taken_w, chargers=tuple(chargers)), found
+
+
+def _kept_w(picture: Picture, memory: Memory, now_s: float) -> Mapping[str, float]:
+    """What each car was given beyond what its charger told, which has told nothing since."""
+    if not memory.supposed_w or memory.decided_at_s is None:
+        return _NONE
+    for_s = now_s - memory.decided_at_s
+    late = {charger.resource.id for charger in picture.chargers if charger.late and charger.age_s >= for_s}
+    return {key: watts for key, watts in memory.supposed_w.items() if watts > 0.0 and key in late}
 
 
 def _own_w(charger: ChargerPicture) -> float:

@@ -189,6 +189,9 @@ class Memory:
     load_at_s: float | None = None  # when it was last taken from readings that were made together
     house_w: float | None = None  # the load without heat pumps and loads when each charging point was last read too
     vouched: Mapping[str, Vouched] = field(default_factory=lambda: MappingProxyType({}))  # by charging point
+    supposed_w: Mapping[str, float] = field(
+        default_factory=_none
+    )  # what cars are given that tell seldom (late_cars.py)
     no_car: frozenset[str] = frozenset()  # charging points at which none was, as last read, nor has shown in the load
     hidden: Hidden | None = None  # while a car may be in the load
     meter_lost_at_s: float | None = None

@@ -8,7 +8,7 @@ from cem.control import Memory, decide
 from cem.control.late_cars import supposed
 from cem.control.memory import ChargerMemory
 from cem.control.meter import metered
-from cem.control.picture import look
+from cem.control.picture import Picture, look
 from cem.control.trend import Trend
 from cem.control.tuning import SKEW_S
 from cem.model.directive import Directive
@@ -22,11 +22,11 @@ from support.houses import BATTERY, CAR, GRID, SECOND_CAR, house, inputs, snapsh
 SITE = house(GRID, BATTERY, CAR)
 
 
-def told(grid_w: float, car_w: float, state: str, age_s: float) -> Snapshot:
+def told(grid_w: float, car_w: float, state: str, age_s: float, at_s: float = 1000.0) -> Snapshot:
     car: dict[str, Value] = {"power_w": car_w, "state": state}
     battery: dict[str, Value] = {"power_w": -500.0, "soc_pct": 50.0}
     values: dict[str, dict[str, Value]] = {"grid": {"power_w": grid_w}, "battery": battery, "car": car}
-    return snapshot(values, ages_s={"car": age_s})
+    return snapshot(values, mono_s=at_s, ages_s={"car": age_s})
 
 
 def following(limit_a: float, since_s: float) -> Memory:
@@ -116,8 +116,35 @@ def test_what_a_car_leaves_as_it_was_told_is_not_taken_for_the_end_of_another() 
         for key, limit_a in (("car", 8.0), ("second_car", 10.0))
     }
     site, memory = house(GRID, CAR, SECOND_CAR), Memory(chargers=asked, house_w=300.0, load_w=300.0, decided_at_s=999.0)
-    picture = supposed(look(site, image, metered(site, image), SKEW_S), memory, 1000.0)
+    picture, _ = supposed(look(site, image, metered(site, image), SKEW_S), memory, 1000.0)
     assert [charger.power_w for charger in picture.chargers] == [4140.0, 6900.0]
+
+
+@pytest.mark.parametrize(
+    ("grid_w", "told_a", "load_w"),
+    [
+        (11780.0, 8.0, 4000.0),  # told to take less again, it has not followed yet
+        (8280.0, 12.0, 500.0),  # a load of 3.5 kW has ended
+        (9020.0, 8.0, 4000.0),  # it follows
+        (9020.0, 12.0, 4000.0),  # it takes no more after all
+        (12780.0, 12.0, 5000.0),  # it may take no more than that
+    ],
+)
+def test_what_a_car_was_given_it_keeps_until_its_charger_tells_anew_or_the_load_has_fallen_by_it(
+    grid_w: float, told_a: float, load_w: float
+) -> None:
+    """Read at 8 A and told 12 since, it takes 2,760 W more by the meter; a second later its charger is told anew."""
+    memory = replace(following(12.0, 995.0), house_w=4000.0, load_w=4000.0)
+    first, given_w = supposed(seen(11780.0, 5.0, 1000.0), memory, 1000.0)
+    assert first.load_w == pytest.approx(4000.0)
+    car = replace(memory.chargers["car"], limit_a=told_a, offered_at_s=995.0 if told_a == 12.0 else 1000.0)
+    memory = replace(memory, chargers={"car": car}, supposed_w=given_w, decided_at_s=1000.0)
+    assert supposed(seen(grid_w, 6.0, 1001.0), memory, 1001.0)[0].load_w == pytest.approx(load_w)
+
+
+def seen(grid_w: float, age_s: float, at_s: float) -> Picture:
+    image = told(grid_w, 5520.0, "C", age_s, at_s)
+    return look(SITE, image, metered(SITE, image), SKEW_S)
 
 
 def test_a_full_car_does_not_keep_the_battery_from_the_house() -> None:
