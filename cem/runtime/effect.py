@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cem.ports import ControlSpec
-from cem.runtime.write_rules import effective
+from cem.runtime.write_rules import effective, short_of
 
 NEVER_S = float("-inf")
 STILL_W = 100.0
@@ -26,6 +26,7 @@ class Effect:
     looked_at_s: float = NEVER_S
     well_at_s: float = NEVER_S  # when it was last measured as told, or could not be looked at
     short_since_s: float | None = None  # it does not follow, since then
+    short_at: float = 0.0  # what it showed at that moment
     again: bool = False  # it shall be told the same once more before it is given up
 
     def told(self, value: float, at_s: float) -> None:
@@ -50,8 +51,14 @@ class Effect:
         if effective(spec, told, measured):
             self.short_since_s, self.well_at_s, self.again = None, taken_at_s, False
             return True
+        word = self.words[-1][1]
         if self.short_since_s is None:
-            self.short_since_s = max(self.words[-1][0], self.well_at_s)
+            self.short_since_s, self.short_at = max(self.words[-1][0], self.well_at_s), measured
+        elif abs(word - self.short_at) - abs(word - measured) > short_of(spec, word):
+            self.short_since_s, self.short_at = (
+                taken_at_s,
+                measured,
+            )  # a slow one, on its way to what moves on before it
         return False
 
     def short_for_s(self, now_s: float) -> float:

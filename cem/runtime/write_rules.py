@@ -61,9 +61,10 @@ def effective(spec: ControlSpec, told: tuple[float, float], measured: float) -> 
     if spec.control is Control.LOAD_ON:
         return most > 0.0 or abs(measured) <= spec.effect_tolerance
     if spec.control is Control.BATTERY_SETPOINT_W:
-        return least - _short_of(spec, least) <= measured <= most + _short_of(spec, most)
-    return abs(measured) <= most + _short_of(spec, most)
+        return least - short_of(spec, least) <= measured <= most + short_of(spec, most)
+    return abs(measured) <= most + short_of(spec, most)
 
 
-def _short_of(spec: ControlSpec, written: float) -> float:
+def short_of(spec: ControlSpec, written: float) -> float:
+    """By how much a measurement may differ from what was told."""
     return max(spec.effect_tolerance, abs(written) * 0.1)

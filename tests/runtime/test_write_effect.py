@@ -212,6 +212,19 @@ def test_a_battery_that_shows_the_very_same_power_whatever_it_is_told_does_not_f
     assert states[-1] is state
 
 
+@pytest.mark.parametrize(("moves", "found_out"), [(True, False), (False, True)])
+def test_a_slow_battery_that_moves_on_behind_a_word_which_moves_on_too_is_not_called_deaf(
+    moves: bool, found_out: bool, tmp_path: Path
+) -> None:
+    """It is told each second to take 700 W less than it shows; it goes down by 100 W a second, or to and fro."""
+
+    def shown_w(second: int) -> float:
+        return 5000.0 - 100.0 * second if moves else 5000.0 - 100.0 * (second % 3)
+
+    states, _ = each_second(Late(), tmp_path, 45, shown_w, lambda second: shown_w(second) - 700.0)
+    assert (WriteState.NOT_EFFECTIVE in states) is found_out
+
+
 def test_a_battery_that_was_told_the_same_for_long_has_its_time_to_follow_another_word(tmp_path: Path) -> None:
     states, _ = each_second(
         Large(),
