@@ -9,7 +9,8 @@ from cem.control.picture import ChargerPicture
 from cem.control.scene import Scene
 from cem.control.tuning import EV_DRAWS_W, LEASE_S, METER_LOST_STOP_S, START_S
 from cem.model.envelope import Envelope, Rank
-from cem.model.resource import Control, Role
+from cem.model.reading import NUMBERS
+from cem.model.resource import Control, Resource, Role
 from cem.model.setpoint import Demand, Setpoint
 
 REASON = "the grid meter is silent"
@@ -46,7 +47,7 @@ def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
         pvs = [pv for pv in scene.picture.pvs if Control.PV_LIMIT_W in pv.resource.controls]
         taken_w = sum([max(0.0, setpoint.value or 0.0) for setpoint in stores])
         stays_w = taken_w + _house_w(scene) if taken_w > 0.0 and import_limit(scene) is not None else 0.0
-        parts = parted(max(0.0, -scene.band.min_w) + stays_w, pvs)
+        parts = parted(max(0.0, -scene.band.min_w - _other_roofs_w(scene)) + stays_w, pvs)
         what = "at most the export limit and what house and batteries take" if stays_w else "at most the export limit"
         for pv in pvs:
             most_w = min(parts[pv.resource.id], pv.resource.ratings.max_generation_w or math.inf)
@@ -57,6 +58,22 @@ def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
 def _export_limited(scene: Scene) -> bool:
     by = scene.band.min_by
     return by is not None and by.rank is not Rank.SAFETY
+
+
+def _other_roofs_w(scene: Scene) -> float:
+    """What the roofs give that are told nothing: one that can't be read may give all that it can, as soon as a timer of
+    its own ends its last limit."""
+    read = {pv.resource.id: pv for pv in scene.picture.pvs}
+    free_w = sum([-pv.power_w for pv in read.values() if Control.PV_LIMIT_W not in pv.resource.controls])
+    unread = [resource for resource in scene.site.of(Role.PV) if resource.id not in read]
+    return free_w + sum([_most_w(scene, resource) for resource in unread])
+
+
+def _most_w(scene: Scene, pv: Resource) -> float:
+    """What it can give; where nobody knows, what it gave when it told so last."""
+    last = scene.inputs.snapshot.reading(pv.id, "power_w")
+    gave_w = max(0.0, -last.value) if last is not None and isinstance(last.value, NUMBERS) else 0.0
+    return gave_w if pv.ratings.max_generation_w is None else pv.ratings.max_generation_w
 
 
 def _stores(scene: Scene, lost_for_s: float) -> list[Setpoint]:

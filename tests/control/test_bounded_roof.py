@@ -12,7 +12,7 @@ from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.plan import Intent, IntentKind
 from cem.model.reading import Value
 from cem.model.request import RequestKind, UserRequest
-from cem.model.resource import Control, SgReady
+from cem.model.resource import Control, Ratings, SgReady
 from cem.model.setpoint import Outcome, WriteState
 from support.houses import (
     BATTERY,
@@ -375,6 +375,32 @@ def test_a_charging_point_without_a_car_is_held_under_an_import_limit_alone(
     assert decision.setpoints[0].value == told_a
     assert "no car is connected" in decision.setpoints[0].reason
     assert not memory.chargers  # nothing counts as switched
+
+
+@pytest.mark.parametrize(
+    ("rated_w", "bounded", "age_s", "told_w"),
+    [
+        (3000.0, True, 1.0, 4490.0),  # what the other leaves, which goes on as it is
+        (3000.0, True, 300.0, 3000.0),  # it may give all that it can, as soon as its own timer lets it
+        (None, True, 300.0, 4500.0),  # which nobody knows: what it gave last
+        (3000.0, False, 1.0, 4500.0),
+    ],
+)
+def test_while_the_meter_is_silent_a_roof_leaves_room_for_what_another_may_give_that_is_told_nothing(
+    rated_w: float | None, *, bounded: bool, age_s: float, told_w: float
+) -> None:
+    """It may give 8 kW, the other gave 1.5; no more than 6 kW may flow out."""
+    controls = frozenset({Control.PV_LIMIT_W}) if bounded else frozenset()
+    other = replace(PV, id="pv2", device_id="inverter2", ratings=Ratings(max_generation_w=rated_w), controls=controls)
+    values: dict[str, dict[str, Value]] = {
+        "grid": {"power_w": -6000.0},
+        "pv": {"power_w": -5000.0},
+        "pv2": {"power_w": -1500.0},
+    }
+    image = snapshot(values, ages_s={"grid": 100.0, "pv2": age_s})
+    said = Directive(envelopes=(replace(NO_EXPORT, min_w=-6000.0),))
+    decision, _ = decide(house(GRID, PV, other), inputs(image, directive=said), Memory(decided_at_s=999.0))
+    assert watts(decision, "pv") == pytest.approx(told_w, abs=1.0)
 
 
 def test_a_silent_meter_lets_no_car_begin_under_a_limit() -> None:
