@@ -46,6 +46,7 @@ BEGINS: Mapping[Control, int] = {Control.LOAD_ON: 1, Control.HEAT_PUMP_SG_READY:
 OWN = -1
 """State of a load that is left to itself."""
 OF_SURPLUS, NO_POOLS = frozenset({SURPLUS}), frozenset[str]()
+GOES_ON = "goes on storing heat: neither limit leaves room for what it might stop to take at once"
 MAKES_ROOM = "waits until what others take has made room for it under the limit"
 AS_IT_WAS = "stays as it was until the grid is heard"
 
@@ -477,6 +478,8 @@ def _heat_pump(
         }
         source = {"price": scene.prices.source, "plan": "plan", "sun": "rule"}[wants or "sun"]
         now = replace(now, value=float(state), source=source, reason=said[wants or "sun"])
+    elif memory.state == SgReady.RECOMMENDED and drawn_w - EV_DRAWS_W > scene.import_room_w + scene.export_room_w:
+        now = replace(now, value=float(SgReady.RECOMMENDED), reason=GOES_ON)  # nobody can tell whether it would stop
     locked_out = memory.state == SgReady.LOCKED and _lock_used_up(scene, memory)
     waits = bounds is not None and bounds.source == CHANCE and stays  # who waits by chance keeps what runs
     if bounds is not None and memory.state == SgReady.FORCED and not waits:  # whose rod may start any time
@@ -558,10 +561,14 @@ def _load(
 def _has_room(scene: Scene, more_w: float) -> bool:
     """Whether the meter shows already that so much more fits under the import limit: a contact closes at once, a pump
     may start at once, and a car or a battery that is to charge less at the same time may do so late, or not at all.
-    What the law guarantees is a device's own, whatever the house takes besides.
+    What the law guarantees to all of them together is theirs, whatever the house takes besides.
     """
-    grid_w = scene.picture.grid_w
-    return grid_w is None or scene.guaranteed_w > 0.0 or grid_w + NEARLY_ALL * more_w <= scene.band.max_w
+    grid_w, picture = scene.picture.grid_w, scene.picture
+    if grid_w is None or grid_w + NEARLY_ALL * more_w <= scene.band.max_w:
+        return True
+    stored_w = sum([max(0.0, battery.power_w) for battery in picture.batteries])
+    taken_w = picture.switched_w + sum([charger.power_w for charger in picture.chargers]) + stored_w
+    return taken_w + more_w <= scene.guaranteed_w
 
 
 def _denied(

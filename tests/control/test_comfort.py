@@ -85,19 +85,20 @@ def test_a_heat_pump_behind_a_relay_has_its_guaranteed_minimum() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "made_room", "on"),
+    ("policy", "charges_w", "on"),
     [
-        (GuaranteedMinimum.NONE, False, 0.0),
-        (GuaranteedMinimum.NONE, True, 1.0),
-        (GuaranteedMinimum.PARAGRAPH_14A, False, 1.0),
+        (GuaranteedMinimum.NONE, 3500.0, 0.0),
+        (GuaranteedMinimum.NONE, 500.0, 1.0),
+        (GuaranteedMinimum.PARAGRAPH_14A, 4500.0, 1.0),
+        (GuaranteedMinimum.PARAGRAPH_14A, 4600.0, 0.0),
     ],
 )
-def test_a_cold_store_waits_for_room_under_a_limit_but_not_for_what_the_law_guarantees(
-    policy: GuaranteedMinimum, made_room: bool, on: float
+def test_a_cold_store_waits_for_room_under_a_limit_but_not_for_what_the_law_guarantees_to_all_together(
+    policy: GuaranteedMinimum, charges_w: float, on: float
 ) -> None:
     pump = replace(RELAY_PUMP, ratings=Ratings(max_power_w=3000.0))
     site = replace(house(GRID, CAR, BATTERY, pump), loads=(POLICY,), policy=ControlPolicy(policy))
-    charges_w = 500.0 if made_room else 3500.0
+    assert guaranteed_w(site) == (0.0 if policy is GuaranteedMinimum.NONE else pytest.approx(4200.0 * 1.8))
     values: dict[str, dict[str, Value]] = {
         "grid": {"power_w": -3000.0 + charges_w},
         "car": {"power_w": 0.0, "state": "A"},
