@@ -120,10 +120,17 @@ def test_two_wishes_at_once_excuse_no_closing_after_each() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hung", "state", "found"),
-    [(True, WriteState.ACCEPTED, 0), (True, WriteState.PENDING, 1), (False, WriteState.PENDING, 1)],
+    ("hung", "state", "asked_w", "found"),
+    [
+        (True, WriteState.ACCEPTED, 5000.0, 0),
+        (True, WriteState.REFUSED, 1000.0, 0),
+        (True, WriteState.REFUSED, 5000.0, 1),
+        (False, WriteState.REFUSED, 1000.0, 1),
+    ],
 )
-def test_a_battery_that_hangs_has_had_its_first_word_if_it_took_it(hung: bool, state: WriteState, found: int) -> None:
+def test_a_battery_that_hangs_has_had_its_first_word_if_it_took_it_or_that_was_what_flows(
+    hung: bool, state: WriteState, asked_w: float, found: int
+) -> None:
     """The words of its maker are not known while it hangs; then it is told 5 kW where 1 kW flows."""
     judge, told = Bumpless(house(GRID, BATTERY), Bounds(), {}), []
     for second in range(10):
@@ -133,7 +140,8 @@ def test_a_battery_that_hangs_has_had_its_first_word_if_it_took_it(hung: bool, s
         hangs = frozenset({"storage"}) if hung and second < 5 else frozenset[str]()
         facts = replace(CALM, at_s=float(second), batteries=(battery,), hung=hangs)
         outcome = Outcome("battery", Control.BATTERY_SETPOINT_W, state, 1000.0, 0.0)
-        seen = Seen(float(second), facts, inputs(world()), None, writes=writes, outcomes=(outcome,))
+        asked = (decided("battery", Control.BATTERY_SETPOINT_W, asked_w),)
+        seen = Seen(float(second), facts, inputs(world()), None, writes=writes, outcomes=(outcome,), decisions=asked)
         told += judge.observe(seen)
     assert len(told) == found
 

@@ -131,14 +131,15 @@ class Bumpless:
         powers += [write.held_w for write in mine if write.held_w is not None]
         if key not in self._first:
             return []
-        # told what it does anyway: that needed no message, or one that does not show in the registers of what hangs
+        # told what it does anyway: that needed no message, or one that what hangs does not take or does not show
         took = (key, Control.BATTERY_SETPOINT_W) in seen.effective
-        if powers or took:
+        present = self._present.get(key, battery.power_w)
+        unheard = bool(mine) and device in seen.facts.hung and abs(_asked_w(seen, key)) <= 1.02 * abs(present) + 25.0
+        if powers or took or unheard:
             self._first.discard(key)
         if not powers:
             return []
         told = powers[0]
-        present = self._present.get(key, battery.power_w)
         found = []
         tells = None if seen.inputs is None else seen.inputs.snapshot.number(key, "power_w", float("inf"))
         if device in seen.facts.hung and abs(present) + 1.0 < abs(told) <= abs(tells or 0.0) + 1.0:
@@ -209,6 +210,12 @@ class Bumpless:
             o.resource_id == charger.resource.id and o.control is Control.EV_LIMIT_A and o.state in told
             and o.value == charger.offered_a for o in seen.outcomes
         )  # fmt: skip
+
+
+def _asked_w(seen: Seen, key: str) -> float:
+    """What was first asked of a battery in this step; all there is, where nothing was."""
+    asked = [s.value for one in seen.decisions for s in one.setpoints if s.resource_id == key and s.value is not None]
+    return asked[0] if asked else float("inf")
 
 
 class HandBack:
