@@ -17,7 +17,7 @@ from cem.control.scene import Scene
 from cem.control.sharing import Claim, Share
 from cem.control.tuning import EV_DRAWS_W, EV_MIN_OFF_S, EV_MIN_ON_S, EV_STEP_UP_SHARE, EV_TOLD_S, EV_TURN_S
 from cem.control.wishes import ASKED, IDLE, LATE, Wish, most_a
-from cem.model.envelope import Band, Rank
+from cem.model.envelope import Band, Envelope, Rank
 from cem.model.values import replace, value
 
 PRIORITY = 5.0
@@ -188,7 +188,7 @@ def choices(
         candidate = by_id.get(charger.resource.id)
         if candidate is None:
             left = scene.once(vacated).get(charger.resource.id)
-            result.append(_vacant(scene, charger, 0.0 if left is None else left.offered_w))
+            result.append(_vacant(scene, charger, limits, 0.0 if left is None else left.offered_w))
             continue
         got = shares[charger.resource.id]
         limit_a = candidate.memory.limit_a if charger.resource.id in waiting else given_a[charger.resource.id]
@@ -208,13 +208,24 @@ def choices(
     return result
 
 
-def _vacant(scene: Scene, charger: ChargerPicture, offered_w: float) -> ChargerChoice:
-    """A charging point without a car: in its own hands, but for a limit, under which a car must not begin by itself."""
-    by = import_limit(scene)
+def _vacant(scene: Scene, charger: ChargerPicture, limits: Limits, offered_w: float) -> ChargerChoice:
+    """A charging point without a car: in its own hands, but for a limit, under which a car must not begin by itself.
+
+    Nor where a fuse has no room for one: a car that begins by itself draws all it can until it is seen and answered.
+    """
+    by = import_limit(scene) or _full(scene, charger, limits)
     if by is None:
         return ChargerChoice(charger, None, Rank.PLAN, "charger", NO_CAR)
     reason = f"{NO_CAR}; one that comes asks first: {scene.bound(by)}"
     return ChargerChoice(charger, 0.0, by.rank, by.source, reason, reserved_w=offered_w)
+
+
+def _full(scene: Scene, charger: ChargerPicture, limits: Limits) -> Envelope | None:
+    """The fuse that does not bear the smallest current beside what all others have; None: each does."""
+    least_a = charger.resource.ratings.min_current_a
+    use = use_of(scene, charger.resource, 0.0, 1.0, charger.phases)
+    pool = limits.pools.short(Claim(charger.resource.id, (), (), least_a, least_a, use), least_a)
+    return None if pool is None else limits.behind[pool]
 
 
 def vacated(scene: Scene) -> dict[str, Vacated]:

@@ -1,4 +1,4 @@
-"""A roof under an export limit; under an import limit a charging point without a car, and a pump asked for more."""
+"""A roof under an export limit; a charging point without a car where a limit or a fuse binds; a pump asked for more."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +14,7 @@ from cem.model.reading import Value
 from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Control, Ratings, SgReady
 from cem.model.setpoint import Outcome, WriteState
+from cem.model.site import Circuit
 from support.houses import (
     BATTERY,
     CAR,
@@ -410,6 +411,23 @@ def test_while_the_meter_is_silent_a_roof_leaves_room_for_what_another_may_give_
     said = Directive(envelopes=(replace(NO_EXPORT, min_w=-6000.0),))
     decision, _ = decide(house(GRID, PV, other), inputs(image, directive=said), Memory(decided_at_s=999.0))
     assert watts(decision, "pv") == pytest.approx(told_w, abs=1.0)
+
+
+@pytest.mark.parametrize(
+    ("house_a", "garage_a", "told_a"), [(28.7, 25.0, None), (28.9, 25.0, 0.0), (40.0, 25.0, 0.0), (10.0, 5.9, 0.0)]
+)
+def test_a_charging_point_without_a_car_is_held_where_a_fuse_has_no_room_for_the_smallest_current(
+    house_a: float, garage_a: float, told_a: float | None
+) -> None:
+    volts: dict[str, Value] = {f"voltage_l{phase}_v": 230.0 for phase in (1, 2, 3)}
+    amperes: dict[str, Value] = {"current_l1_a": house_a, "current_l2_a": 5.0, "current_l3_a": 5.0}
+    grid: dict[str, Value] = {"power_w": 230.0 * (house_a + 10.0), **amperes, **volts}
+    image = snapshot({"grid": grid, "car": {"power_w": 0.0, "state": "A"}})
+    site = replace(house(GRID, CAR), circuits=(Circuit("garage", garage_a, ("car",)),))
+    decision, _ = decide(site, inputs(image), Memory(decided_at_s=999.0))
+    assert site.connection.fuse_a == 35.0
+    assert decision.setpoints[0].value == told_a
+    assert "no car is connected" in decision.setpoints[0].reason
 
 
 def test_a_silent_meter_lets_no_car_begin_under_a_limit() -> None:
