@@ -29,10 +29,10 @@ def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
     Under an import limit both go down in step, second by second, or what house and battery still take would come from
     the grid.
 
-    Under an import limit nobody knows what the house leaves for a car: it is paused at once, unless the limit
-    guarantees it its smallest current, and one that comes does not begin. In the first seconds of a run, before the
-    meter was read at all, nothing is decided: that is no loss of the meter, and a car that charges within the limit
-    must not be switched off and on for it.
+    Nobody knows what the house leaves for a car: one that comes does not begin, or it would draw all it can until it is
+    seen. Under an import limit one that charges is paused at once, unless the limit guarantees it its smallest current.
+    In the first seconds of a run, before the meter was read at all, nothing is decided: that is no loss of the meter,
+    and a car that charges within the limit must not be switched off and on for it.
     """
     if starts(scene, lost_for_s):
         return ()
@@ -41,7 +41,6 @@ def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
     setpoints = stores + [
         _charger(scene, c, lost_for_s, fits=may_go_on is None or c.resource.id in may_go_on)
         for c in scene.picture.chargers
-        if c.plugged or may_go_on is not None
     ]
     if _export_limited(scene):
         pvs = [pv for pv in scene.picture.pvs if Control.PV_LIMIT_W in pv.resource.controls]

@@ -430,12 +430,13 @@ def test_a_charging_point_without_a_car_is_held_where_a_fuse_has_no_room_for_the
     assert "no car is connected" in decision.setpoints[0].reason
 
 
-def test_a_silent_meter_lets_no_car_begin_under_a_limit() -> None:
+@pytest.mark.parametrize("said", [Directive(), limited(9000.0)], ids=["no limit", "a limit"])
+def test_a_silent_meter_lets_no_car_begin(said: Directive) -> None:
     car: dict[str, Value] = {"power_w": 0.0, "state": "A"}
     image = snapshot({"grid": {"power_w": 500.0}, "car": car}, ages_s={"grid": 60.0})
-    memory = Memory(decided_at_s=999.0)
-    assert watts(decide(house(GRID, CAR), inputs(image, directive=limited(9000.0)), memory)[0], "car") == 0.0
-    assert decide(house(GRID, CAR), inputs(image), memory)[0].setpoints == ()
+    decision, memory = decide(house(GRID, CAR), inputs(image, directive=said), Memory(decided_at_s=999.0))
+    assert watts(decision, "car") == 0.0
+    assert not memory.chargers  # nothing counts as switched
 
 
 def test_a_battery_that_does_not_follow_opens_no_roof() -> None:
