@@ -178,6 +178,7 @@ class FactSource:
         self._nominal_v = site.connection.nominal_voltage_v
         self._batteries, self._chargers, self._roofs = site.of(Role.BATTERY), site.of(Role.EV), site.of(Role.PV)
         self._zone = ZoneInfo(site.zone)
+        self._lock_s: dict[str, float] = {}  # of each heat pump, without a break
         self._locked_s: dict[tuple[str, date], float] = {}  # of each heat pump on each day of the house
         self._read_at_s: float | None = None
         self._meters = [r.device_id for r in site_file.site.of(Role.GRID)][:1]
@@ -254,12 +255,14 @@ class FactSource:
         return SwitchedFact(resource, power_w, state, held, well and not spent, well)
 
     def _count_locks(self, truth: Truth) -> None:
+        """A lock that runs over midnight counts to the new day as a whole."""
         passed_s = 0.0 if self._read_at_s is None else truth.elapsed_s - self._read_at_s
         self._read_at_s = truth.elapsed_s
         for name, pump in truth.heat_pump.items():
-            if pump.sg_state == LOCKED:
+            lock_s = self._lock_s[name] = self._lock_s.get(name, 0.0) + passed_s if pump.sg_state == LOCKED else 0.0
+            if lock_s:
                 key = name, self._today(truth)
-                self._locked_s[key] = self._locked_s.get(key, 0.0) + passed_s
+                self._locked_s[key] = max(lock_s, self._locked_s.get(key, 0.0) + passed_s)
 
     def _lock_spent(self, truth: Truth, resource: Resource) -> bool:
         if not self._locked_s:
