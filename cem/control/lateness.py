@@ -12,7 +12,7 @@ from typing import Final
 
 from cem.control.memory import Lateness
 from cem.control.picture import Picture
-from cem.control.tuning import METER_LATE_MOST_S
+from cem.control.tuning import METER_LATE_MOST_S, SKEW_HOLD_S
 from cem.model.values import replace
 
 TICK_S: Final = 5.0
@@ -34,7 +34,8 @@ def followed(before: Lateness, picture: Picture, now_s: float, *, nothing_new: b
     """What this tick's measurements tell of the meter's lateness; `picture` as it was measured.
 
     `nothing_new`: the meter has not spoken since the last tick; `doubted`: it counts backwards, which would look like
-    one that is late by half a swing.
+    one that is late by half a swing. Batteries that are read more seldom than the meter are looked at when they were
+    read with it, if they ever are: in between it shows what they tell a tick later.
     """
     if not picture.batteries or picture.load_w is None:
         return replace(before, trail=()) if before.trail else before
@@ -50,7 +51,7 @@ def followed(before: Lateness, picture: Picture, now_s: float, *, nothing_new: b
         return Lateness(0.0, told, ((now_s, told_w),))
     old = bisect_right(before.trail, (now_s - _TRAIL_S, math.inf))
     trail = (*before.trail[old:], (now_s, told_w))
-    if nothing_new:
+    if nothing_new or (picture.skewed and now_s - before.heard_at_s <= SKEW_HOLD_S):
         return replace(before, trail=trail)
     around_w = picture.load_w + told_w
     gave_w = _gave_w(trail, now_s)

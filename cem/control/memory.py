@@ -143,7 +143,7 @@ class Lateness:
     seconds: float = 0.0
     told: tuple[str, ...] = ()  # the batteries and charging points that could be read
     trail: tuple[tuple[float, float], ...] = ()  # (monotonic s, W of batteries and cars) of the last seconds
-    heard_at_s: float = LONG_AGO_S  # the meter's last word
+    heard_at_s: float = LONG_AGO_S  # the meter's last word that was compared
     around_w: float | None = None  # what it showed then, without the sun
     gave_w: tuple[float, ...] = ()  # what they had told so much earlier
     shown_w: tuple[float, ...] = _NO_W  # how far that has moved lately, W

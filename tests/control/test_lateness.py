@@ -64,6 +64,19 @@ def test_a_prompt_meter_is_never_taken_for_a_late_one(lag_s: float, seed: int) -
         assert home.memory.late.seconds == 0.0
 
 
+@pytest.mark.parametrize("lag_s", [1.0, 1.4, 2.0])
+def test_a_meter_is_not_late_because_batteries_are_read_more_seldom_while_the_sun_sinks(lag_s: float) -> None:
+    home = LagHouse(SITE, load_w=600.0, pv_w=-4000.0, battery_lag_s=lag_s, battery_every_s=2)
+    home.run(60)
+    powers = []
+    for _ in range(200):
+        home.pv_w += 10.0
+        home.tick()
+        powers.append(home.grid_w())
+    assert home.memory.late.seconds == 0.0
+    assert max(powers) <= 30.0
+
+
 @pytest.mark.parametrize(("late_s", "every_s"), [(4, 1), (8, 1), (0, 5), (0, 10), (5, 5)])
 def test_a_late_or_seldom_meter_costs_little_beside_a_prompt_one(late_s: int, every_s: int) -> None:
     """A step of up to 4 kW every half a minute is seen so much later; it is not answered over and over again."""

@@ -20,13 +20,14 @@ from support.houses import NOON, snapshot
 class LagHouse:
     """Batteries follow with a time constant, cars after a dead time; the meter may be turned round, late or seldom.
 
-    `unwilling` cars are plugged and never draw.
+    Batteries may be read more seldom than it. `unwilling` cars are plugged and never draw.
     """
 
     site: Site
     load_w: float = 500.0
     pv_w: float = 0.0
     battery_lag_s: float = 2.0
+    battery_every_s: int = 1
     car_dead_s: int = 5
     meter_late_s: int = 0
     meter_every_s: int = 1
@@ -42,6 +43,7 @@ class LagHouse:
     decision: Decision | None = None
     _offers: dict[str, deque[float]] = field(default_factory=dict)
     _meter: deque[float] = field(default_factory=deque)
+    _read: dict[str, float] = field(default_factory=dict)  # of the batteries
     _seconds: int = 0
 
     def grid_w(self) -> float:
@@ -55,19 +57,25 @@ class LagHouse:
         while len(self._meter) > self.meter_late_s + 1:
             self._meter.popleft()
         values: dict[str, dict[str, Value]] = {"grid": {"power_w": self.meter_sign * self._meter[0]}}
+        old_s = self._seconds % self.battery_every_s
+        if not old_s:
+            self._read = dict(self.powers)
         for resource in self.site.resources:
             power = self.powers.get(resource.id, 0.0)
             if resource.role is Role.PV:
                 values[resource.id] = {"power_w": self.pv_w}
             elif resource.role is Role.BATTERY:
-                values[resource.id] = {"power_w": power, "soc_pct": self.soc_pct.get(resource.id, 50.0)}
+                read_w = self._read.get(resource.id, 0.0)
+                values[resource.id] = {"power_w": read_w, "soc_pct": self.soc_pct.get(resource.id, 50.0)}
             elif resource.role is Role.EV:
                 state = "A" if resource.id in self.unplugged else "C" if power > 0 else "B"
                 values[resource.id] = {"power_w": power, "state": state}
             elif resource.role is not Role.GRID:
                 values[resource.id] = {"power_w": power}
         wall = NOON + timedelta(seconds=self._seconds)
-        given = Inputs(Instant(wall, self.mono_s), snapshot(values, mono_s=self.mono_s), self.directive, self.plan)
+        ages_s = {battery.id: float(old_s) for battery in self.site.of(Role.BATTERY)}
+        image = snapshot(values, mono_s=self.mono_s, ages_s=ages_s)
+        given = Inputs(Instant(wall, self.mono_s), image, self.directive, self.plan)
         self.decision, self.memory = decide(self.site, given, self.memory)
         self._follow(self.decision)
         self.mono_s += 1.0
