@@ -467,7 +467,8 @@ def _heat_pump(
     drawn_w = max(0.0, switched.power_w or 0.0)
     rises = more is not None and more.level > 0.0 and memory.state < SgReady.RECOMMENDED
     if rises and not stays and not _has_room(scene, switched.rated_w - drawn_w):
-        now = replace(now, reason=MAKES_ROOM, waits_w=max(0.0, switched.rated_w - drawn_w))
+        waits_w = _awaited_w(scene, max(0.0, switched.rated_w - drawn_w))
+        now = replace(now, reason=MAKES_ROOM, waits_w=waits_w)
     elif more is not None and more.level > 0.0:
         wants = _wants_more(scene, switched)
         state = SgReady.FORCED if wants == "price" and bounds is None else SgReady.RECOMMENDED
@@ -535,7 +536,7 @@ def _load(
             waiting = replace(own, value=0.0, reason="waits until the surplus has lasted a minute")
             return waiting, replace(memory, wanted_since_s=since_s)
     if begins and not _has_room(scene, switched.rated_w):
-        return replace(own, value=0.0, reason=MAKES_ROOM, waits_w=switched.rated_w), memory
+        return replace(own, value=0.0, reason=MAKES_ROOM, waits_w=_awaited_w(scene, switched.rated_w)), memory
     memory = replace(memory, wanted_since_s=None)
     if got.level > 0.0:
         for_s = scene.now_s - memory.switched_at_s
@@ -561,14 +562,20 @@ def _load(
 def _has_room(scene: Scene, more_w: float) -> bool:
     """Whether the meter shows already that so much more fits under the import limit: a contact closes at once, a pump
     may start at once, and a car or a battery that is to charge less at the same time may do so late, or not at all.
-    What the law guarantees to all of them together is theirs, whatever the house takes besides.
+    What the law guarantees devices is theirs, whatever the house takes besides; more than that waits for room as well.
     """
-    grid_w, picture = scene.picture.grid_w, scene.picture
-    if grid_w is None or grid_w + NEARLY_ALL * more_w <= scene.band.max_w:
+    grid_w = scene.picture.grid_w
+    if grid_w is None:
         return True
-    stored_w = sum([max(0.0, battery.power_w) for battery in picture.batteries])
-    taken_w = picture.switched_w + sum([charger.power_w for charger in picture.chargers]) + stored_w
-    return taken_w + more_w <= scene.guaranteed_w
+    may_w = scene.band.max_w
+    if scene.guaranteed_w > 0.0:
+        may_w = max(may_w, scene.house_w - scene.picture.switched_w + scene.guaranteed_w)
+    return grid_w + NEARLY_ALL * more_w <= may_w
+
+
+def _awaited_w(scene: Scene, more_w: float) -> float:
+    """What others are to make room for: not for more than lies between the limits, which could only flow out."""
+    return more_w if NEARLY_ALL * more_w <= scene.band.max_w - scene.band.min_w else 0.0
 
 
 def _denied(

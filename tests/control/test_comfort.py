@@ -90,7 +90,7 @@ def test_a_heat_pump_behind_a_relay_has_its_guaranteed_minimum() -> None:
         (GuaranteedMinimum.NONE, 3500.0, 0.0),
         (GuaranteedMinimum.NONE, 500.0, 1.0),
         (GuaranteedMinimum.PARAGRAPH_14A, 4500.0, 1.0),
-        (GuaranteedMinimum.PARAGRAPH_14A, 4600.0, 0.0),
+        (GuaranteedMinimum.PARAGRAPH_14A, 5000.0, 0.0),
     ],
 )
 def test_a_cold_store_waits_for_room_under_a_limit_but_not_for_what_the_law_guarantees_to_all_together(

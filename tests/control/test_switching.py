@@ -15,7 +15,7 @@ from cem.model.plan import Intent, IntentKind
 from cem.model.reading import Snapshot, Value
 from cem.model.resource import Control, SgReady
 from cem.model.setpoint import DeviceState, Health, Outcome, WriteState
-from cem.model.site import LoadPolicy, LoadRun
+from cem.model.site import ControlPolicy, GuaranteedMinimum, LoadPolicy, LoadRun
 from cem.model.time import Instant
 from support.houses import (
     BATTERY,
@@ -542,3 +542,27 @@ def test_a_heat_pump_stores_the_sun_under_a_limit_when_the_car_has_made_room_for
             assert (watts(decision, "car"), pump.value) == (0.0, SgReady.NORMAL)
             assert "made room" in pump.reason
     assert watts(decision, "heat_pump") == SgReady.RECOMMENDED
+
+
+@pytest.mark.parametrize("policy", list(GuaranteedMinimum))
+def test_a_heat_pump_leaves_the_sun_to_the_battery_where_limits_leave_no_room_for_it_and_nobody_makes_any(
+    policy: GuaranteedMinimum,
+) -> None:
+    """It may start faster than the battery goes down, and a roof that closed for it would give less for nothing."""
+    pump = replace(HEAT_PUMP, ratings=replace(HEAT_PUMP.ratings, max_power_w=5000.0))
+    site = replace(house(GRID, PV, BATTERY, pump), policy=ControlPolicy(policy))
+    nothing = Envelope(SITE, 0.0, 0.0, Rank.OBLIGATION, "utility", "nothing may flow")
+    memory = Memory(switches={"heat_pump": SwitchMemory(int(SgReady.NORMAL))}, batteries_w={"battery": 3760.0})
+    for second in range(60):
+        values: dict[str, dict[str, Value]] = {
+            "grid": {"power_w": 0.0},
+            "pv": {"power_w": -6400.0},
+            "battery": {"power_w": 3760.0, "soc_pct": 50.0},
+            "heat_pump": {"power_w": 2200.0},
+        }
+        image = snapshot(values, mono_s=1000.0 + second)
+        decision, memory = decide(site, inputs(image, directive=Directive(envelopes=(nothing,))), memory)
+    assert watts(decision, "heat_pump") == SgReady.NORMAL
+    assert "made room" in of(decision, "heat_pump").reason
+    assert watts(decision, "battery") == 3760.0
+    assert watts(decision, "pv") > 6400.0
