@@ -10,7 +10,8 @@ MEAN_S = 300.0
 """Of the mean: what a contactor is closed or opened for, which then stays so for as long."""
 LONGEST_GAP_S = 10.0  # of what ticks oftener
 MOST_W = 1500.0  # no more room than this is kept, whatever the trend says
-MOST_LEAD_W = 50.0  # beyond a limit, to meet the trend half way: as much as a minute's mean may be
+MOST_LEAD_W = 100.0  # beyond a limit, to meet the trend: what changes more between two ticks does so in steps
+MOST_LEAD_WS = 3000.0  # nor more in one tick than a minute's mean may be, if the trend ends there
 
 
 @value(frozen=True, slots=True)
@@ -61,7 +62,8 @@ def lead_w(trend: Trend | None) -> float:
     """By how much load and sun will have changed by the next tick; more load is positive."""
     if trend is None:
         return 0.0
-    return min(MOST_LEAD_W, max(-MOST_LEAD_W, trend.w_per_s * trend.every_s))
+    most_w = min(MOST_LEAD_W, MOST_LEAD_WS / max(1.0, trend.every_s))
+    return min(most_w, max(-most_w, trend.w_per_s * trend.every_s))
 
 
 def fall_w(trend: Trend | None) -> float:

@@ -4,7 +4,9 @@ import pytest
 
 from cem.control import Memory, decide
 from cem.control.trend import FOLLOW_S, MOST_LEAD_W, MOST_W, Trend, followed, lead_w, room_w
-from support.houses import house, inputs, world
+from cem.model.directive import Directive
+from cem.model.envelope import SITE, Envelope, Rank
+from support.houses import BATTERY, GRID, house, inputs, snapshot, watts, world
 
 
 def run(values: list[float], every_s: float = 1.0) -> Trend:
@@ -59,3 +61,25 @@ def test_a_tick_between_two_words_of_the_meter_does_not_end_a_trend() -> None:
 @pytest.mark.parametrize(("w_per_s", "lead"), [(0.0, 0.0), (12.0, 12.0), (-12.0, -12.0), (300.0, MOST_LEAD_W)])
 def test_a_trend_leads_by_what_it_brings_until_the_next_tick(w_per_s: float, lead: float) -> None:
     assert lead_w(run([w_per_s * second for second in range(60)])) == pytest.approx(lead, abs=0.1)
+
+
+def test_a_trend_leads_a_long_tick_by_no_more_than_the_mean_of_a_minute_may_be_if_it_ends() -> None:
+    rising = run([10.0 * 60.0 * tick for tick in range(60)], 60.0)
+    assert lead_w(rising) == pytest.approx(50.0, abs=0.1)
+
+
+@pytest.mark.parametrize("per_tick_w", [-90.0, 90.0])
+def test_where_nothing_may_flow_either_way_a_lasting_trend_brings_no_minute_beyond_a_limit(per_tick_w: float) -> None:
+    """Ticks are ten seconds apart, and the battery follows within one."""
+    nothing = Envelope(SITE, 0.0, 0.0, Rank.OBLIGATION, "utility", "nothing may flow")
+    site, memory, battery_w, load_w, flows_w = house(GRID, BATTERY), Memory(), -2500.0, 2500.0, [0.0] * 6
+    for tick in range(24):
+        load_w += (per_tick_w if tick >= 12 else 0.0) + (3.0, -5.0, 4.0, -2.0)[tick % 4]
+        flows_w.append(load_w + battery_w)
+        image = snapshot(
+            {"grid": {"power_w": flows_w[-1]}, "battery": {"power_w": battery_w, "soc_pct": 50.0}},
+            mono_s=1000.0 + 10.0 * tick,
+        )
+        decision, memory = decide(site, inputs(image, directive=Directive(envelopes=(nothing,))), memory)
+        battery_w = watts(decision, "battery")
+        assert abs(sum(flows_w[-6:])) / 6 <= 50.0
