@@ -174,7 +174,7 @@ def _looked_at(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
     if memory.state in {own, OWN}:
         return memory
     device, now_s = scene.inputs.devices.get(switched.resource.device_id), scene.now_s
-    lost = device is not None and _silent(scene, switched) and now_s - device.since_s > SWITCHED_LOST_S
+    lost = _lost(scene, switched)
     reached_s = device.since_s if device is not None else LONG_AGO_S
     if lost or (switched.state == told and (scene.first or _is_late(scene, switched, memory, reached_s))):
         return replace(memory, state=own, switched_at_s=now_s, was=memory.state)
@@ -197,6 +197,20 @@ def _is_late(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, reac
 def _silent(scene: Scene, switched: SwitchedPicture) -> bool:
     device = scene.inputs.devices.get(switched.resource.device_id)
     return device is not None and device.health is not Health.ONLINE
+
+
+def _lost(scene: Scene, switched: SwitchedPicture) -> bool:
+    """Whether it was not reached for longer than the timers of contacts run."""
+    device = scene.inputs.devices.get(switched.resource.device_id)
+    return device is not None and _silent(scene, switched) and scene.now_s - device.since_s > SWITCHED_LOST_S
+
+
+def _unreached(scene: Scene, switched: SwitchedPicture, state: int) -> bool:
+    """Whether it is away, and was told this state in vain: its contacts still stand as it took them last."""
+    if not _silent(scene, switched) or _lost(scene, switched):
+        return False
+    key = switched.resource.id
+    return any(o.resource_id == key and o.value not in {None, float(state)} for o in scene.inputs.outcomes)
 
 
 def _own(scene: Scene, switched: SwitchedPicture) -> tuple[int, str]:
@@ -429,7 +443,7 @@ def _still_w(scene: Scene) -> float:
 
 def _remembered(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, state: int) -> SwitchMemory:
     """What was locked today, and when it was switched: leaving alone what stands still is no switching, and what
-    refuses its word has not been switched yet."""
+    refuses its word, or could not be told it, has not been switched yet."""
     day, last_s = _today(scene), scene.memory.decided_at_s
     locked_s = memory.locked_s
     if memory.day != day:  # a lock over midnight counts to the new day as a whole: none is longer than two hours
@@ -438,7 +452,8 @@ def _remembered(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, s
     if memory.state == SgReady.LOCKED and last_s is not None:
         locked_s += max(0.0, scene.now_s - last_s)
     stood = memory.state == OWN and state == 0 and (switched.power_w or 0.0) <= EV_DRAWS_W
-    stays = stood or (memory.state == state and switched.resource.id not in refusing(scene))
+    took = switched.resource.id not in refusing(scene) and not _unreached(scene, switched, state)
+    stays = stood or (memory.state == state and took)
     at_s = memory.switched_at_s if stays else scene.now_s
     was = memory.was if memory.state == state else memory.state
     return SwitchMemory(state, at_s, memory.wanted_since_s, locked_s, day, was)

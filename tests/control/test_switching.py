@@ -113,6 +113,24 @@ def test_the_time_of_a_state_begins_when_the_heat_pump_has_taken_its_word(state:
     assert memory.switches["heat_pump"].switched_at_s == begins_s
 
 
+@pytest.mark.parametrize(("taken", "begins_s"), [(3.0, 1040.0), (2.0, 1000.0)])
+def test_the_time_of_a_state_begins_when_a_heat_pump_that_was_away_is_reached_with_its_word(
+    taken: float, begins_s: float
+) -> None:
+    """It goes away when it is to store the sun no longer: before it was told so, or just after."""
+    stores = {"heat_pump": SwitchMemory(SgReady.RECOMMENDED, 0.0)}
+    memory = Memory(switches=stores, decided_at_s=999.0, begun_at_s=0.0)
+    for second in range(60):
+        online, away = DeviceState("heat_pump", Health.ONLINE, 0.0), DeviceState("heat_pump", Health.SILENT, 1000.5)
+        back = replace(online, since_s=1040.5)
+        device, state = (online if second == 0 else away, taken) if second <= 40 else (back, 2.0)
+        took = Outcome("heat_pump", Control.HEAT_PUMP_SG_READY, WriteState.ACCEPTED, state, 0.0)
+        given = replace(inputs(heated(3000.0, 500.0, 1000.0 + second)), outcomes=(took,))
+        decision, memory = decide(HEATED, replace(given, devices={"heat_pump": device}), memory)
+        assert watts(decision, "heat_pump") == SgReady.NORMAL
+    assert memory.switches["heat_pump"].switched_at_s == begins_s
+
+
 def replace_clock(image: Snapshot, mono_s: float) -> Snapshot:
     """The same values, read at another time."""
     readings = {
