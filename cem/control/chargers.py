@@ -221,10 +221,15 @@ def _vacant(scene: Scene, charger: ChargerPicture, limits: Limits, offered_w: fl
 
 
 def _full(scene: Scene, charger: ChargerPicture, limits: Limits) -> Envelope | None:
-    """The fuse that does not bear the smallest current beside what all others have; None: each does."""
-    least_a = charger.resource.ratings.min_current_a
+    """The fuse that does not bear the smallest current beside what all others have; None: each does.
+
+    A point that is held already is let go with a little more, so that no load that wavers means a write each time.
+    """
+    key, least_a = charger.resource.id, charger.resource.ratings.min_current_a
+    held = any(o.resource_id == key and o.value == 0.0 for o in scene.inputs.outcomes)
+    least_a *= EV_STEP_UP_SHARE if held else 1.0
     use = use_of(scene, charger.resource, 0.0, 1.0, charger.phases)
-    pool = limits.pools.short(Claim(charger.resource.id, (), (), least_a, least_a, use), least_a)
+    pool = limits.pools.short(Claim(key, (), (), least_a, least_a, use), least_a)
     return None if pool is None else limits.behind[pool]
 
 

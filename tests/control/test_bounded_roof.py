@@ -414,17 +414,26 @@ def test_while_the_meter_is_silent_a_roof_leaves_room_for_what_another_may_give_
 
 
 @pytest.mark.parametrize(
-    ("house_a", "garage_a", "told_a"), [(28.7, 25.0, None), (28.9, 25.0, 0.0), (40.0, 25.0, 0.0), (10.0, 5.9, 0.0)]
+    ("house_a", "garage_a", "was_a", "told_a"),
+    [
+        (28.7, 25.0, None, None),
+        (28.9, 25.0, None, 0.0),
+        (40.0, 25.0, None, 0.0),
+        (10.0, 5.9, None, 0.0),
+        (28.7, 25.0, 0.0, 0.0),  # held, it is let go with a little more
+        (28.1, 25.0, 0.0, None),
+    ],
 )
 def test_a_charging_point_without_a_car_is_held_where_a_fuse_has_no_room_for_the_smallest_current(
-    house_a: float, garage_a: float, told_a: float | None
+    house_a: float, garage_a: float, was_a: float | None, told_a: float | None
 ) -> None:
     volts: dict[str, Value] = {f"voltage_l{phase}_v": 230.0 for phase in (1, 2, 3)}
     amperes: dict[str, Value] = {"current_l1_a": house_a, "current_l2_a": 5.0, "current_l3_a": 5.0}
     grid: dict[str, Value] = {"power_w": 230.0 * (house_a + 10.0), **amperes, **volts}
     image = snapshot({"grid": grid, "car": {"power_w": 0.0, "state": "A"}})
     site = replace(house(GRID, CAR), circuits=(Circuit("garage", garage_a, ("car",)),))
-    decision, _ = decide(site, inputs(image), Memory(decided_at_s=999.0))
+    outcome = Outcome("car", Control.EV_LIMIT_A, WriteState.EFFECTIVE, was_a, 900.0)
+    decision, _ = decide(site, replace(inputs(image), outcomes=(outcome,)), Memory(decided_at_s=999.0))
     assert site.connection.fuse_a == 35.0
     assert decision.setpoints[0].value == told_a
     assert "no car is connected" in decision.setpoints[0].reason
