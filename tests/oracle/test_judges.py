@@ -146,14 +146,23 @@ def test_a_battery_that_hangs_has_had_its_first_word_if_it_took_it_or_that_was_w
     assert len(told) == found
 
 
-@pytest.mark.parametrize(("told_at_s", "found"), [(3, 0), (30, 1)])
-def test_a_charger_that_was_just_handed_back_may_be_told_what_it_is_about_to_offer(told_at_s: int, found: int) -> None:
+LET_GO = Write(1, "wallbox", b"go-eCharger/1/frc/set 0", True, former=True)
+WHOLE = Write(1, "wallbox", b"", False, profiled=True, offered_a=32.0, former=True)  # no register that lets it go
+LESS = replace(WHOLE, offered_a=10.0)
+
+
+@pytest.mark.parametrize(
+    ("former", "told_at_s", "found"), [(LET_GO, 3, 0), (LET_GO, 30, 1), (WHOLE, 3, 0), (WHOLE, 30, 1), (LESS, 3, 1)]
+)
+def test_a_charger_that_was_just_handed_back_may_be_told_what_it_is_about_to_offer(
+    former: Write, told_at_s: int, found: int
+) -> None:
     """It offers nothing yet; a former gateway gave it back to itself in the first second."""
     judge, told = Bumpless(house(GRID, CAR), Bounds(), {}), []
     for second in range(40):
         writes: tuple[Write, ...] = ()
         if second == 1:
-            writes = (Write(1, "wallbox", b"go-eCharger/1/frc/set 0", True, former=True),)
+            writes = (former,)
         elif second == told_at_s:
             writes = (Write(second, "wallbox", b"go-eCharger/1/amp/set 16", True),)
         car = ChargerFact(CAR, 0.0, "B", 0.0, 0.0, 3, obeys=True, plug_ins=1)

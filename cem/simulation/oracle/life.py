@@ -10,7 +10,7 @@ from cem.ports import ControlSpec
 from cem.simulation.oracle.data import releases
 from cem.simulation.oracle.excuses import Excuse
 from cem.simulation.oracle.facts import BatteryFact, ChargerFact, Facts
-from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation
+from cem.simulation.oracle.seen import Bounds, Lasting, Seen, Told, Violation, Write
 from cem.simulation.oracle.wires import Block, amps_told, forces_on, storage_share
 
 HANDED_S = 5.0
@@ -170,7 +170,7 @@ class Bumpless:
         if empty:
             self._empty.add(key)
         own = [w for w in seen.writes if w.device_id == charger.resource.device_id]
-        if any(write.former and (releases(write) or forces_on(write.what)) for write in own):
+        if any(write.former and self._frees(write, charger) for write in own):
             self._freed_s[key] = seen.at_s
         mine = [write for write in own if not write.former]
         told = next((amps for write in mine if write.by_topic and (amps := amps_told(write.what)) is not None), None)
@@ -201,6 +201,13 @@ class Bumpless:
             return []
         allowed = f"{key}: first command at most the present {present:.1f} A"
         return [Violation(self.name, seen.at_s, allowed, f"{told:g} A", seen.words(key))]
+
+    @staticmethod
+    def _frees(write: Write, charger: ChargerFact) -> bool:
+        """Whether a charger steers itself after it: it was let go, or told no less than the most that it may offer."""
+        whole_a = charger.resource.ratings.max_current_a or float("inf")
+        unbound = write.offered_a is not None and write.offered_a >= whole_a
+        return unbound or releases(write) or forces_on(write.what)
 
     @staticmethod
     def _holds(seen: Seen, charger: ChargerFact) -> bool:
