@@ -79,6 +79,7 @@ class SwitchMemory:
     locked_s: float = 0.0  # of the day `day`
     day: int = 0
     was: int = 0  # the state before; a restart forgets it
+    taken: bool = False  # it was seen to stand so
 
 
 @value(frozen=True, slots=True)

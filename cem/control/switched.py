@@ -43,6 +43,7 @@ LAST = 10.0
 """After every priority."""
 BEGINS: Mapping[Control, int] = {Control.LOAD_ON: 1, Control.HEAT_PUMP_SG_READY: SgReady.NORMAL}
 """From which state on one may begin to draw: a heat pump that is let go has often waited for it."""
+SG_WORDS: Mapping[int, str] = {int(state): state.name.lower() for state in SgReady}
 OWN = -1
 """State of a load that is left to itself."""
 OF_SURPLUS, NO_POOLS = frozenset({SURPLUS}), frozenset[str]()
@@ -215,10 +216,15 @@ def _unreached(scene: Scene, switched: SwitchedPicture, state: int) -> bool:
 
 def _own(scene: Scene, switched: SwitchedPicture) -> tuple[int, str]:
     """The state without us, and the device's word for it."""
-    if _is_heat_pump(switched):
-        return int(SgReady.NORMAL), "normal"
-    by_itself = scene.site.load_policy(switched.resource.id).runs is LoadRun.BY_ITSELF
-    return (OWN, "on") if by_itself else (0, "off")
+    own = int(SgReady.NORMAL)
+    if not _is_heat_pump(switched):
+        own = OWN if scene.site.load_policy(switched.resource.id).runs is LoadRun.BY_ITSELF else 0
+    return own, _word(switched, own)
+
+
+def _word(switched: SwitchedPicture, state: int) -> str:
+    """What the device calls a state."""
+    return SG_WORDS.get(state, "") if _is_heat_pump(switched) else "on" if state else "off"
 
 
 def _is_heat_pump(switched: SwitchedPicture) -> bool:
@@ -443,7 +449,7 @@ def _still_w(scene: Scene) -> float:
 
 def _remembered(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, state: int) -> SwitchMemory:
     """What was locked today, and when it was switched: leaving alone what stands still is no switching, and what
-    refuses its word, or could not be told it, has not been switched yet."""
+    refuses its word, or could not be told it, has not been switched yet. What refuses to be told once more, has."""
     day, last_s = _today(scene), scene.memory.decided_at_s
     locked_s = memory.locked_s
     if memory.day != day:  # a lock over midnight counts to the new day as a whole: none is longer than two hours
@@ -452,11 +458,13 @@ def _remembered(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, s
     if memory.state == SgReady.LOCKED and last_s is not None:
         locked_s += max(0.0, scene.now_s - last_s)
     stood = memory.state == OWN and state == 0 and (switched.power_w or 0.0) <= EV_DRAWS_W
-    took = switched.resource.id not in refusing(scene) and not _unreached(scene, switched, state)
-    stays = stood or (memory.state == state and took)
+    same = memory.state == state
+    taken = (same and memory.taken) or switched.state == _word(switched, state)
+    refuses = not taken and switched.resource.id in refusing(scene)
+    stays = stood or (same and not refuses and not _unreached(scene, switched, state))
     at_s = memory.switched_at_s if stays else scene.now_s
-    was = memory.was if memory.state == state else memory.state
-    return SwitchMemory(state, at_s, memory.wanted_since_s, locked_s, day, was)
+    was = memory.was if same else memory.state
+    return SwitchMemory(state, at_s, memory.wanted_since_s, locked_s, day, was, taken)
 
 
 def _heat_pump(

@@ -131,6 +131,22 @@ def test_the_time_of_a_state_begins_when_a_heat_pump_that_was_away_is_reached_wi
     assert memory.switches["heat_pump"].switched_at_s == begins_s
 
 
+@pytest.mark.parametrize(("stood", "state"), [("recommended", SgReady.NORMAL), ("normal", SgReady.RECOMMENDED)])
+def test_a_heat_pump_that_goes_back_as_it_refuses_to_be_told_once_more_stays_back_for_its_minimum_time(
+    stood: str, state: SgReady
+) -> None:
+    """It is to store the sun, and refuses: after it did so for a while, or from the beginning."""
+    stores = {"heat_pump": SwitchMemory(SgReady.RECOMMENDED, 999.0, was=2)}
+    memory = Memory(switches=stores, decided_at_s=999.0, begun_at_s=0.0)
+    refuses = Outcome("heat_pump", Control.HEAT_PUMP_SG_READY, WriteState.REFUSED, 3.0, 1010.0)
+    for second in range(100):
+        image = told(-5000.0, 100.0, stood if second < 60 else "normal", 1000.0 + second)
+        given = replace(inputs(image), outcomes=(refuses,) if second >= 10 else ())
+        decision, memory = decide(HEATED, given, memory)
+    assert watts(decision, "heat_pump") == state
+    assert memory.switches["heat_pump"].switched_at_s == (1060.0 if state is SgReady.NORMAL else 1099.0)
+
+
 def replace_clock(image: Snapshot, mono_s: float) -> Snapshot:
     """The same values, read at another time."""
     readings = {
