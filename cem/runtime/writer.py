@@ -285,6 +285,8 @@ class Writer:
 
     async def _hand_back(self, held: _Held, now: Instant) -> None:
         spec = held.spec
+        if spec.control is Control.EV_LIMIT_A and held.setpoint is not None and held.setpoint.value is None:
+            held.first = False  # no car is there: one that comes is met as it comes, and none of a start
         if self._locked() or (now.mono_s < held.quiet_until_s and not held.abandoned):
             return
         if held.known and held.written is None:

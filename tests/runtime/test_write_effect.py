@@ -124,6 +124,38 @@ def test_who_is_measured_seldom_is_found_out_half_a_minute_after_the_word(tmp_pa
     run_virtual(main, NOON)
 
 
+class Wallbox(Late):
+    """A charger that offers nothing by itself, and tells no offer until it was told one."""
+
+    def controls(self) -> Sequence[ControlSpec]:
+        return [replace(_spec(Control.EV_LIMIT_A), effect_point="current_a", effect_tolerance=2.0)]
+
+    async def read_back(self, resource_id: str, control: Control) -> float | None:
+        return self.told[-1] if self.told else None
+
+
+@pytest.mark.parametrize(("words", "told"), [((None, 16.0, 16.0), [16.0]), ((16.0, 16.0), [0.0, 16.0])])
+def test_a_car_that_comes_after_a_start_is_told_what_was_decided_and_one_that_was_there_no_more_than_flows_at_first(
+    words: Sequence[float | None], told: list[float], tmp_path: Path
+) -> None:
+    box = Wallbox(told=[])
+
+    async def main(clock: VirtualClock) -> None:
+        disk = SqliteStateStore(tmp_path / "state.db", clock)
+        writer = Writer(box, Board(), disk, clock, read_only=False)
+        await writer.opened(box.controls())
+        for word_a in words:
+            now_s = clock.now().mono_s
+            writer.observe([Reading("battery", "current_a", 0.0, now_s)])
+            writer.post([Setpoint("battery", Control.EV_LIMIT_A, word_a, 30.0, Rank.PLAN, "test", "because")], now_s)
+            await writer.write_due()
+            await asyncio.sleep(1.0)
+        await disk.close()
+
+    run_virtual(main, NOON)
+    assert box.told == told
+
+
 @dataclass
 class Refusing(Late):
     """One that takes its word from time to time only, and goes back to 1 kW by its own timer when it was told none."""
