@@ -26,7 +26,7 @@ class Effect:
     looked_at_s: float = NEVER_S
     well_at_s: float = NEVER_S  # when it was last measured as told, or could not be looked at
     short_since_s: float | None = None  # it does not follow, since then
-    short_at: float = 0.0  # what it showed at that moment
+    short_at: tuple[float, float] = (0.0, 0.0)  # what it was told then, and what it showed
     again: bool = False  # it shall be told the same once more before it is given up
 
     def told(self, value: float, at_s: float) -> None:
@@ -53,13 +53,15 @@ class Effect:
             return True
         word = self.words[-1][1]
         if self.short_since_s is None:
-            self.short_since_s, self.short_at = max(self.words[-1][0], self.well_at_s), measured
-        elif abs(word - self.short_at) - abs(word - measured) > short_of(spec, word):
-            self.short_since_s, self.short_at = (
-                taken_at_s,
-                measured,
-            )  # a slow one, on its way to what moves on before it
+            self.short_since_s, self.short_at = max(self.words[-1][0], self.well_at_s), (word, measured)
+        elif self._moves_on(spec, measured):  # a slow one, on its way to what moves on before it
+            self.short_since_s, self.short_at = taken_at_s, (word, measured)
         return False
+
+    def _moves_on(self, spec: ControlSpec, measured: float) -> bool:
+        """Whether it has come nearer to what it was told then; not to what it is told now, which may follow it."""
+        word, showed = self.short_at
+        return abs(word - showed) - abs(word - measured) > short_of(spec, word)
 
     def short_for_s(self, now_s: float) -> float:
         """For how long it has not followed."""

@@ -1,6 +1,7 @@
 """Whether what was written shows: against all that the device may have heard of when it was measured."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -255,6 +256,15 @@ def test_a_slow_battery_that_moves_on_behind_a_word_which_moves_on_too_is_not_ca
 
     states, _ = each_second(Late(), tmp_path, 45, shown_w, lambda second: shown_w(second) - 700.0)
     assert (WriteState.NOT_EFFECTIVE in states) is found_out
+
+
+@pytest.mark.parametrize("house_w", [lambda s: 2500.0 * (s // 25 % 2), lambda s: 1000.0 + 700.0 * math.sin(s / 6.4)])
+def test_a_battery_that_covers_the_house_by_itself_is_found_out_though_its_word_follows_the_house_too(
+    house_w: Callable[[int], float], tmp_path: Path
+) -> None:
+    """It is told each second to give 700 W more than it does."""
+    states, _ = each_second(Late(), tmp_path, 120, lambda s: -house_w(s), lambda s: -house_w(s) - 700.0)
+    assert WriteState.NOT_EFFECTIVE in states
 
 
 def test_a_battery_that_was_told_the_same_for_long_has_its_time_to_follow_another_word(tmp_path: Path) -> None:
