@@ -268,11 +268,12 @@ def test_a_mean_of_ten_minutes_is_broken_only_while_something_could_take_less(ke
     assert len(told) == found
 
 
-@pytest.mark.parametrize(("state", "found"), [(2, 0), (3, 1)])
+@pytest.mark.parametrize(("state", "goes_back", "found"), [(2, False, 0), (3, False, 1), (3, True, 1)])
 def test_during_a_wait_by_chance_a_heat_pump_may_start_by_its_own_thermostat_and_not_because_it_is_told_more(
-    state: int, found: int
+    state: int, *, goes_back: bool, found: int
 ) -> None:
-    """A limit of 4.2 kW ends, and a quarter of an hour is the longest wait; ten seconds later the pump starts."""
+    """A limit of 4.2 kW ends, and a quarter of an hour is the longest wait; ten seconds later the pump starts, and may
+    run on when it is told less again."""
     limit = Envelope(ALL, None, 4200.0, Rank.OBLIGATION, "utility", "", NOON + timedelta(seconds=20))
     site = replace(house(GRID, HEAT_PUMP), identity="house", policy=ControlPolicy(spread_s=900.0))
     assert site.chance(f"utility/import/{limit.until:%Y-%m-%dT%H:%M:%S+00:00}") * 900.0 > 100.0
@@ -280,7 +281,8 @@ def test_during_a_wait_by_chance_a_heat_pump_may_start_by_its_own_thermostat_and
     for second in range(60):
         ended, runs = second >= 20, second >= 30
         pump_w = 3000.0 if runs else 0.0
-        pump = SwitchedFact(HEAT_PUMP, pump_w, state if runs else 2, None, obeys=True, well=True)
+        stands = state if runs and not (goes_back and second >= 33) else 2
+        pump = SwitchedFact(HEAT_PUMP, pump_w, stands, None, obeys=True, well=True)
         facts = replace(CALM, at_s=float(second), grid_w=3500.0 + pump_w, heat_pumps=(pump,))
         directive = Directive(envelopes=() if ended else (limit,))
         given = inputs(world(), directive=directive, wall=NOON + timedelta(seconds=second))

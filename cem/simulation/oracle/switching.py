@@ -1,7 +1,7 @@
 """Ramps, waits by chance and cars: how fast and when power may rise, and what a car may be told."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.request import RequestKind
@@ -57,9 +57,15 @@ class _Kept:
     states: Mapping[str, int]  # of what is switched, at the end
     until_s: float
 
+    def without_switched(self, facts: Facts) -> "_Kept":
+        """Likewise, without what has been switched since: it does not start by itself any more."""
+        now = {part.resource.id: part.state for part in facts.switched}
+        return replace(self, states={key: state for key, state in self.states.items() if now.get(key) == state})
+
     def more_w(self, facts: Facts) -> float:
-        """What is taken beyond that; whatever stands as it stood starts by its own thermostat, like any other load."""
-        stood = {p.resource.id for p in facts.switched if p.may_run and self.states.get(p.resource.id) == p.state}
+        """What is taken beyond that; whatever stood as it was all the time starts by its own thermostat, like any other
+        load."""
+        stood = {p.resource.id for p in facts.switched if p.may_run and p.resource.id in self.states}
         parts = _taken_w(facts)
         return sum([parts[key] - self.taken_w.get(key, 0.0) for key in parts if key not in stood])
 
@@ -153,10 +159,12 @@ class Spread:
         self._listen(seen, seen.inputs)
         self._occasions.follow(seen.inputs, seen.at_s)
         found = self._late(seen)
+        facts = seen.facts
+        if self._kept is not None:
+            self._kept = self._kept.without_switched(facts)
         kept = self._kept
         if kept is None:
             return found
-        facts = seen.facts
         asked = any(s.rank in {Rank.SAFETY, Rank.USER} for s in seen.decision.setpoints)
         # a limit may be what binds a charge that the owner asked for: it is the owner's word all the same
         charges = {RequestKind.CHARGE_NOW, RequestKind.CHARGE_BY}
