@@ -11,6 +11,7 @@ MEAN_S = 300.0
 LONGEST_GAP_S = 10.0  # of what ticks oftener
 MOST_W = 1500.0  # no more room than this is kept, whatever the trend says
 MOST_LEAD_W = 100.0  # beyond a limit, to meet the trend: what changes more between two ticks does so in steps
+MOST_OUT_W = 65.0  # where it would flow out if the trend ends: a house that may not feed in shows no 100 W
 MOST_LEAD_WS = 3000.0  # nor more in one tick than a minute's mean may be, if the trend ends there
 
 
@@ -63,7 +64,7 @@ def lead_w(trend: Trend | None) -> float:
     if trend is None:
         return 0.0
     most_w = min(MOST_LEAD_W, MOST_LEAD_WS / max(1.0, trend.every_s))
-    return min(most_w, max(-most_w, trend.w_per_s * trend.every_s))
+    return min(most_w, MOST_OUT_W, max(-most_w, trend.w_per_s * trend.every_s))
 
 
 def fall_w(trend: Trend | None) -> float:

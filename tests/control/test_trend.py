@@ -3,7 +3,7 @@
 import pytest
 
 from cem.control import Memory, decide
-from cem.control.trend import FOLLOW_S, MOST_LEAD_W, MOST_W, Trend, followed, lead_w, room_w
+from cem.control.trend import FOLLOW_S, MOST_LEAD_W, MOST_OUT_W, MOST_W, Trend, followed, lead_w, room_w
 from cem.model.directive import Directive
 from cem.model.envelope import SITE, Envelope, Rank
 from support.houses import BATTERY, GRID, house, inputs, snapshot, watts, world
@@ -58,7 +58,9 @@ def test_a_tick_between_two_words_of_the_meter_does_not_end_a_trend() -> None:
     assert room_w(memory.trend, importing=True) == pytest.approx(9.0 * (10.0 + FOLLOW_S), rel=0.01)
 
 
-@pytest.mark.parametrize(("w_per_s", "lead"), [(0.0, 0.0), (12.0, 12.0), (-12.0, -12.0), (300.0, MOST_LEAD_W)])
+@pytest.mark.parametrize(
+    ("w_per_s", "lead"), [(0.0, 0.0), (12.0, 12.0), (-12.0, -12.0), (300.0, MOST_OUT_W), (-300.0, -MOST_LEAD_W)]
+)
 def test_a_trend_leads_by_what_it_brings_until_the_next_tick(w_per_s: float, lead: float) -> None:
     assert lead_w(run([w_per_s * second for second in range(60)])) == pytest.approx(lead, abs=0.1)
 
