@@ -32,7 +32,8 @@ def supposed(
     if picture.load_w is None or memory.house_w is None or not any(c.late for c in picture.chargers):
         return picture, _NONE
     change_w, taken_w = picture.load_w - picture.switched_w - memory.house_w, 0.0
-    kept_w, falls = _kept_w(picture, memory, now_s), change_w < -SAME_W
+    kept_w = _kept_w(picture, memory, now_s)
+    falls = _falls(memory.house_w, change_w, sum(kept_w.values()))
     dues_w = [
         _own_w(charger) if charger.resource.id in unheeding else _due_w(charger, memory, now_s)
         for charger in picture.chargers
@@ -52,6 +53,12 @@ def supposed(
     if not found:
         return picture, _NONE
     return replace(picture, load_w=picture.load_w - taken_w, chargers=tuple(chargers)), found
+
+
+def _falls(house_w: float, change_w: float, kept_w: float) -> bool:
+    """Whether the load has fallen by so much more than cars were given that it is the house's, which had as much; else
+    it is theirs, and what differs is the house's."""
+    return change_w < -max(SAME_W, SAME_SHARE * kept_w) and house_w + change_w >= kept_w
 
 
 def _kept_w(picture: Picture, memory: Memory, now_s: float) -> Mapping[str, float]:

@@ -126,6 +126,7 @@ def test_what_a_car_leaves_as_it_was_told_is_not_taken_for_the_end_of_another() 
         (11780.0, 8.0, 4000.0),  # told to take less again, it has not followed yet
         (8280.0, 12.0, 500.0),  # a load of 3.5 kW has ended
         (9020.0, 8.0, 4000.0),  # it follows
+        (8870.0, 12.0, 3850.0),  # it takes no more, and a load of 150 W has ended
         (9020.0, 12.0, 4000.0),  # it takes no more after all
         (12780.0, 12.0, 5000.0),  # it may take no more than that
     ],
