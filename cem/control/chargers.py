@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from cem.control import charger_state, phases
 from cem.control.car_wishes import wish
 from cem.control.deaf import heedless
+from cem.control.empty_points import NO_CAR, no_room_lately
 from cem.control.fold import fold
 from cem.control.island import AFTER_OUTAGE, returning
 from cem.control.limits import ASKED as GRID_ASKS
@@ -21,7 +22,6 @@ from cem.model.envelope import Band, Envelope, Rank
 from cem.model.values import replace, value
 
 PRIORITY = 5.0
-NO_CAR = "no car is connected"
 
 
 @value(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class ChargerChoice:
     bound_by: str | None = None  # the pool that bounded it
     at_once: bool = False  # does not wait by chance after an event
     leaving_w: float = 0.0  # what its car still draws of what it was just told to leave
+    full: bool = False  # no car is there, and a fuse has no room for one
 
 
 def candidates(scene: Scene, limits: Limits) -> list[Candidate]:
@@ -213,21 +214,21 @@ def _vacant(scene: Scene, charger: ChargerPicture, limits: Limits, offered_w: fl
 
     Nor where a fuse has no room for one: a car that begins by itself draws all it can until it is seen and answered.
     """
-    by = import_limit(scene) or _full(scene, charger, limits)
-    if by is None:
+    by = import_limit(scene)
+    if by is not None:
+        reason = f"{NO_CAR}; one that comes asks first: {scene.bound(by)}"
+        return ChargerChoice(charger, 0.0, by.rank, by.source, reason, reserved_w=offered_w)
+    full = _full(scene, charger, limits)
+    if full is None and not no_room_lately(scene, charger.resource.id):
         return ChargerChoice(charger, None, Rank.PLAN, "charger", NO_CAR)
-    reason = f"{NO_CAR}; one that comes asks first: {scene.bound(by)}"
-    return ChargerChoice(charger, 0.0, by.rank, by.source, reason, reserved_w=offered_w)
+    # nobody draws anything there yet: that is worth a write as any other, not one beyond a day's budget
+    reason = f"{NO_CAR}; one that comes asks first: {'there was no room lately' if full is None else full.reason}"
+    return ChargerChoice(charger, 0.0, Rank.PLAN, "charger", reason, reserved_w=offered_w, full=full is not None)
 
 
 def _full(scene: Scene, charger: ChargerPicture, limits: Limits) -> Envelope | None:
-    """The fuse that does not bear the smallest current beside what all others have; None: each does.
-
-    A point that is held already is let go with a little more, so that no load that wavers means a write each time.
-    """
+    """The fuse that does not bear the smallest current beside what all others have; None: each does."""
     key, least_a = charger.resource.id, charger.resource.ratings.min_current_a
-    held = any(o.resource_id == key and o.value == 0.0 for o in scene.inputs.outcomes)
-    least_a *= EV_STEP_UP_SHARE if held else 1.0
     use = use_of(scene, charger.resource, 0.0, 1.0, charger.phases)
     pool = limits.pools.short(Claim(key, (), (), least_a, least_a, use), least_a)
     return None if pool is None else limits.behind[pool]

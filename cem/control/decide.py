@@ -11,6 +11,7 @@ from cem.control import (
     bounds,
     chargers,
     deaf,
+    empty_points,
     hidden,
     island,
     late_cars,
@@ -39,12 +40,12 @@ from cem.control.meter import metered
 from cem.control.picture import TOGETHER_S, Picture, look
 from cem.control.plausible import Screened, counted, screen
 from cem.control.prices import Prices, prices_now
-from cem.control.safe import UNMANAGED, guaranteed, idle, import_limit, safe_setpoints, starts, unmanaged
+from cem.control.safe import UNMANAGED, guaranteed, held_empty, idle, import_limit, safe_setpoints, starts, unmanaged
 from cem.control.scene import Scene
 from cem.control.setpoints import made, shown
 from cem.control.steady import apart, as_metered, repeated, sound, steady
 from cem.control.trend import Trend, followed
-from cem.control.tuning import EV_HEARD_S, LEASE_S, SKEW_S
+from cem.control.tuning import EMPTY_LOST_S, EV_HEARD_S, LEASE_S, SKEW_S
 from cem.model.envelope import SITE, Envelope
 from cem.model.reading import NUMBERS
 from cem.model.resource import Control, Role
@@ -237,6 +238,7 @@ def _seeing(scene: Scene) -> tuple[Decision, Memory]:
         decided_at_s=scene.now_s,
         chargers=MappingProxyType(charger_memories),
         vacated=MappingProxyType(scene.once(chargers.vacated)),
+        full_at_s=empty_points.held_on(scene, [point.charger.resource.id for point in points if point.full]),
         batteries_w=MappingProxyType(last_w),
         load_w=load_w,
         switched_w=scene.picture.switched_w,
@@ -360,6 +362,7 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
         switches=MappingProxyType(switches),
         batteries_w=MappingProxyType({b: given[b] for b in scene.memory.batteries_w if given.get(b)}),
         load_w=None,
+        full_at_s=empty_points.held_on(scene, held_empty(scene, lost_for_s) if lost_for_s >= EMPTY_LOST_S else ()),
         hidden=hidden.followed(scene),
         meter_lost_at_s=lost_at,
     )

@@ -194,6 +194,7 @@ class Memory:
         default_factory=_none
     )  # what cars are given that tell seldom (late_cars.py)
     no_car: frozenset[str] = frozenset()  # charging points at which none was, as last read, nor has shown in the load
+    full_at_s: Mapping[str, float] = field(default_factory=_none)  # charging points held without a car: no room by then
     hidden: Hidden | None = None  # while a car may be in the load
     meter_lost_at_s: float | None = None
     moved: tuple[tuple[float, float], ...] = ()  # (monotonic s, W) of all that moves by our will, of the last seconds

@@ -4,10 +4,11 @@ import math
 
 from cem.control import charger_state
 from cem.control.deaf import unsteered
+from cem.control.empty_points import NO_CAR, no_room_lately
 from cem.control.panels import parted
 from cem.control.picture import ChargerPicture
 from cem.control.scene import Scene
-from cem.control.tuning import EV_DRAWS_W, LEASE_S, METER_LOST_STOP_S, START_S
+from cem.control.tuning import EMPTY_LOST_S, EV_DRAWS_W, LEASE_S, METER_LOST_STOP_S, START_S
 from cem.model.envelope import Envelope, Rank
 from cem.model.reading import NUMBERS
 from cem.model.resource import Control, Resource, Role
@@ -41,7 +42,9 @@ def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
     setpoints = stores + [
         _charger(scene, c, lost_for_s, fits=may_go_on is None or c.resource.id in may_go_on)
         for c in scene.picture.chargers
+        if c.plugged or may_go_on is not None
     ]
+    setpoints += [_empty(key) for key in held_empty(scene, lost_for_s)]
     if _export_limited(scene):
         pvs = [pv for pv in scene.picture.pvs if Control.PV_LIMIT_W in pv.resource.controls]
         taken_w = sum([max(0.0, setpoint.value or 0.0) for setpoint in stores])
@@ -54,18 +57,31 @@ def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
     return tuple(setpoints)
 
 
+def held_empty(scene: Scene, lost_for_s: float) -> tuple[str, ...]:
+    """The charging points without a car at which one that comes must not begin, where no limit holds them anyway: not
+    for a meter that is silent for a moment."""
+    if import_limit(scene) is not None or starts(scene, lost_for_s):
+        return ()
+    empty = [charger.resource.id for charger in scene.picture.chargers if not charger.plugged]
+    return tuple(key for key in empty if lost_for_s >= EMPTY_LOST_S or no_room_lately(scene, key))
+
+
+def _empty(resource_id: str) -> Setpoint:
+    """Nobody draws anything there yet: that is worth a write as any other, not one beyond a day's budget."""
+    reason = f"{NO_CAR}; one that comes asks first: {REASON}"
+    return Setpoint(resource_id, Control.EV_LIMIT_A, 0.0, LEASE_S, Rank.PLAN, "meter", reason)
+
+
 def _export_limited(scene: Scene) -> bool:
     by = scene.band.min_by
     return by is not None and by.rank is not Rank.SAFETY
 
 
 def _other_roofs_w(scene: Scene) -> float:
-    """What the roofs give that are told nothing: one that can't be read may give all that it can, as soon as a timer of
-    its own ends its last limit."""
-    read = {pv.resource.id: pv for pv in scene.picture.pvs}
-    free_w = sum([-pv.power_w for pv in read.values() if Control.PV_LIMIT_W not in pv.resource.controls])
-    unread = [resource for resource in scene.site.of(Role.PV) if resource.id not in read]
-    return free_w + sum([_most_w(scene, resource) for resource in unread])
+    """What the roofs may give that are told nothing: one that can't be read, as soon as a timer of its own ends its
+    last limit. Not what they give now: a bound that moved with a cloud would be written each time."""
+    bounded = {pv.resource.id for pv in scene.picture.pvs if Control.PV_LIMIT_W in pv.resource.controls}
+    return sum([_most_w(scene, resource) for resource in scene.site.of(Role.PV) if resource.id not in bounded])
 
 
 def _most_w(scene: Scene, pv: Resource) -> float:

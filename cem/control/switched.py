@@ -107,6 +107,8 @@ def begins_w(scene: Scene, relays: Iterable[SwitchedChoice], memories: Mapping[s
         memory = memories.get(relay.switched.resource.id)
         if relay.control is not Control.LOAD_ON or relay.value != 1.0 or memory is None:
             continue
+        if _silent(scene, relay.switched):  # it can't be told so now
+            continue
         if memory.switched_at_s == scene.now_s:
             found += max(0.0, relay.switched.rated_w - max(0.0, relay.switched.power_w or 0.0))
     return found
@@ -502,8 +504,8 @@ def _heat_pump(
         }
         source = {"price": scene.prices.source, "plan": "plan", "sun": "rule"}[wants or "sun"]
         now = replace(now, value=float(state), source=source, reason=said[wants or "sun"])
-    elif memory.state == SgReady.RECOMMENDED and drawn_w - EV_DRAWS_W > scene.import_room_w + scene.export_room_w:
-        now = replace(now, value=float(SgReady.RECOMMENDED), reason=GOES_ON)  # nobody can tell whether it would stop
+    elif memory.state == SgReady.RECOMMENDED and _goes_on(scene, switched, drawn_w):
+        now = replace(now, value=float(SgReady.RECOMMENDED), reason=GOES_ON)
     locked_out = memory.state == SgReady.LOCKED and _lock_used_up(scene, memory)
     waits = bounds is not None and bounds.source == CHANCE and stays  # who waits by chance keeps what runs
     if bounds is not None and memory.state == SgReady.FORCED and not waits:  # whose rod may start any time
@@ -512,6 +514,14 @@ def _heat_pump(
         words = f"stays for {HEAT_PUMP_MIN_STAY_S / 60:.0f} min in one state"
         return replace(now, value=float(memory.state), reason=words)
     return now
+
+
+def _goes_on(scene: Scene, switched: SwitchedPicture, drawn_w: float) -> bool:
+    """Whether the limits leave no room for what it takes of the sun, which it may stop to take at once: nobody can tell
+    whether it would."""
+    room_w = scene.import_room_w + scene.export_room_w
+    tight = not scene.islanded and drawn_w - EV_DRAWS_W > room_w
+    return tight and comfort(scene, switched.resource) is not Comfort.WARM
 
 
 def _import_bound(scene: Scene) -> Envelope | None:

@@ -14,7 +14,7 @@ from cem.model.reading import Value
 from cem.model.request import RequestKind, UserRequest
 from cem.model.resource import Control, Ratings, SgReady
 from cem.model.setpoint import Outcome, WriteState
-from cem.model.site import Circuit
+from cem.model.site import Circuit, LoadPolicy
 from support.houses import (
     BATTERY,
     CAR,
@@ -180,6 +180,15 @@ def test_a_roof_closes_with_the_word_that_eases_a_heat_pump_where_the_grid_may_g
     decision, _ = decide(house(GRID, PV, HEAT_PUMP), inputs(image, directive=said, plan=needs_no_more), memory)
     assert watts(decision, "heat_pump") == state
     assert watts(decision, "pv") == pytest.approx(roof_w, abs=50.0)
+
+
+def test_a_pump_that_stores_the_sun_under_two_limits_of_nothing_is_eased_when_its_store_is_warm_enough() -> None:
+    pump: dict[str, Value] = {"power_w": 2000.0, "state": "recommended", "temperature_c": 60.0}
+    image = snapshot({"grid": {"power_w": 0.0}, "pv": {"power_w": -2500.0}, "heat_pump": pump})
+    memory = Memory(decided_at_s=999.0, switches={"heat_pump": SwitchMemory(SgReady.RECOMMENDED, switched_at_s=0.0)})
+    site = replace(house(GRID, PV, HEAT_PUMP), loads=(LoadPolicy("heat_pump", comfort_max_c=52.0),))
+    decision, _ = decide(site, inputs(image, directive=Directive(envelopes=(NO_EXPORT, NO_IMPORT))), memory)
+    assert watts(decision, "heat_pump") == SgReady.NORMAL
 
 
 @pytest.mark.parametrize(("ago_s", "roof_w"), [(10.0, 450.0), (100.0, 2450.0)])
@@ -393,7 +402,7 @@ def test_a_charging_point_without_a_car_is_held_under_an_import_limit_alone(
         (3000.0, True, 1.0, 4490.0),  # what the other leaves, which goes on as it is
         (3000.0, True, 300.0, 3000.0),  # it may give all that it can, as soon as its own timer lets it
         (None, True, 300.0, 4500.0),  # which nobody knows: what it gave last
-        (3000.0, False, 1.0, 4500.0),
+        (3000.0, False, 1.0, 3000.0),  # nor need it be written whenever that changes
     ],
 )
 def test_while_the_meter_is_silent_a_roof_leaves_room_for_what_another_may_give_that_is_told_nothing(
@@ -414,37 +423,44 @@ def test_while_the_meter_is_silent_a_roof_leaves_room_for_what_another_may_give_
 
 
 @pytest.mark.parametrize(
-    ("house_a", "garage_a", "was_a", "told_a"),
+    ("house_a", "garage_a", "full_ago_s", "told_a"),
     [
-        (28.7, 25.0, None, None),
-        (28.9, 25.0, None, 0.0),
-        (40.0, 25.0, None, 0.0),
-        (10.0, 5.9, None, 0.0),
-        (28.7, 25.0, 0.0, 0.0),  # held, it is let go with a little more
-        (28.1, 25.0, 0.0, None),
+        (28.7, 25.0, 10_000.0, None),
+        (28.9, 25.0, 10_000.0, 0.0),
+        (40.0, 25.0, 10_000.0, 0.0),
+        (10.0, 5.9, 10_000.0, 0.0),
+        (10.0, 25.0, 890.0, 0.0),  # no load that wavers means a write each time
+        (10.0, 25.0, 910.0, None),
     ],
 )
 def test_a_charging_point_without_a_car_is_held_where_a_fuse_has_no_room_for_the_smallest_current(
-    house_a: float, garage_a: float, was_a: float | None, told_a: float | None
+    house_a: float, garage_a: float, full_ago_s: float, told_a: float | None
 ) -> None:
     volts: dict[str, Value] = {f"voltage_l{phase}_v": 230.0 for phase in (1, 2, 3)}
     amperes: dict[str, Value] = {"current_l1_a": house_a, "current_l2_a": 5.0, "current_l3_a": 5.0}
     grid: dict[str, Value] = {"power_w": 230.0 * (house_a + 10.0), **amperes, **volts}
     image = snapshot({"grid": grid, "car": {"power_w": 0.0, "state": "A"}})
     site = replace(house(GRID, CAR), circuits=(Circuit("garage", garage_a, ("car",)),))
-    outcome = Outcome("car", Control.EV_LIMIT_A, WriteState.EFFECTIVE, was_a, 900.0)
-    decision, _ = decide(site, replace(inputs(image), outcomes=(outcome,)), Memory(decided_at_s=999.0))
+    memory = Memory(decided_at_s=999.0, full_at_s={"car": 1000.0 - full_ago_s})
+    decision, memory = decide(site, inputs(image), memory)
     assert site.connection.fuse_a == 35.0
     assert decision.setpoints[0].value == told_a
+    assert decision.setpoints[0].demanded is None  # within the day's budget of writes
+    assert ("car" in memory.full_at_s) is (told_a is not None)
     assert "no car is connected" in decision.setpoints[0].reason
 
 
 @pytest.mark.parametrize("said", [Directive(), limited(9000.0)], ids=["no limit", "a limit"])
-def test_a_silent_meter_lets_no_car_begin(said: Directive) -> None:
+@pytest.mark.parametrize("for_s", [10.0, 30.0])
+def test_a_silent_meter_lets_no_car_begin_unless_it_is_silent_for_a_moment_and_there_is_no_limit(
+    said: Directive, for_s: float
+) -> None:
     car: dict[str, Value] = {"power_w": 0.0, "state": "A"}
     image = snapshot({"grid": {"power_w": 500.0}, "car": car}, ages_s={"grid": 60.0})
-    decision, memory = decide(house(GRID, CAR), inputs(image, directive=said), Memory(decided_at_s=999.0))
-    assert watts(decision, "car") == 0.0
+    memory = Memory(decided_at_s=999.0, meter_lost_at_s=1000.0 - for_s)
+    decision, memory = decide(house(GRID, CAR), inputs(image, directive=said), memory)
+    held = for_s > 20.0 or bool(said.envelopes)
+    assert [s.value for s in decision.setpoints] == [0.0] * held
     assert not memory.chargers  # nothing counts as switched
 
 
