@@ -179,6 +179,33 @@ def test_a_roof_under_such_a_limit_stays_as_its_battery_is_told_to_take_less_or_
     assert all(abs(watts - 4000.0) <= 90.0 for watts in roofs), roofs
 
 
+def test_a_roof_under_such_a_limit_stays_from_the_word_to_its_battery_on_not_from_the_next_look() -> None:
+    """It takes 3 kW of 4, then 1 kW, for which it needs some seconds; the gateway looks each ten."""
+    bench = bench_of("kostal.plenticore", 1)
+    config = bench.config(bench.serial)
+    battery = replace(config.resources[0], id="battery", role=Role.BATTERY, controls=frozenset({CHARGE}))
+    roofs: list[float] = []
+
+    async def main() -> None:
+        device = bench.device(replace(config, resources=(*config.resources, battery)))
+        await device.open()
+        bench.home.house.batteries["battery"].soc_wh = 5000.0
+        await watched(bench, device, 40)
+        await device.write("battery", CHARGE, 3000.0)
+        await watched(bench, device, 12)
+        await device.write("pv", Control.PV_LIMIT_W, 4000.0)
+        await watched(bench, device, 12)
+        await device.write("battery", CHARGE, 1000.0)
+        for _ in range(9):
+            bench.home.step(1.0)
+            roofs.append(-bench.home.house.roofs["pv"].power_w)
+        await device.close()
+
+    asyncio.run(main())
+    assert min(roofs) >= 3910.0, roofs
+    assert roofs[-1] <= 4090.0, roofs
+
+
 def test_nothing_is_written_by_itself_while_the_owner_only_watches() -> None:
     """A limit that counts a battery would be told anew as that moves, a heartbeat sent: neither is."""
     bench = bench_of("kostal.plenticore", 1)

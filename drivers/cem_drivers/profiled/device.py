@@ -84,12 +84,7 @@ class ProfiledDevice:
             if surface.beats:
                 await self._certain()
                 await surface.beat()
-            if surface.unsettled:
-                await self._certain()
-                try:
-                    await surface.settle()
-                except Refused as error:
-                    _LOG.info("%s", error)  # with the next poll again
+            await self._settle(surface)
         fresh = reader.fresh().items()
         return [
             Reading(resource.id, point, known.value, known.taken_at_s)
@@ -102,7 +97,23 @@ class ProfiledDevice:
         self._opened()
         surface = self._surface(resource_id, control)
         await self._certain()
-        return await surface.write(value)
+        held = await surface.write(value)
+        for (
+            other
+        ) in self._surfaces.values():  # not with the next poll: in between the limit would bind what it need not
+            if other is not surface:
+                await self._settle(other)
+        return held
+
+    async def _settle(self, surface: Surface) -> None:
+        """Writes a limit anew that holds for something else besides, which was told otherwise."""
+        if not surface.unsettled:
+            return
+        await self._certain()
+        try:
+            await surface.settle()
+        except Refused as error:
+            _LOG.info("%s", error)  # with the next poll again
 
     async def read_back(self, resource_id: str, control: Control) -> float | None:
         """The value as the device holds it; None when none of ours is in force."""
