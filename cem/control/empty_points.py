@@ -18,6 +18,6 @@ def no_room_lately(scene: Scene, resource_id: str) -> bool:
 
 def held_on(scene: Scene, full: Iterable[str]) -> Mapping[str, float]:
     """When there was last no room at each charging point without a car that is held for it."""
-    empty = {charger.resource.id for charger in scene.picture.chargers if not charger.plugged}
-    known = {key: at_s for key, at_s in scene.memory.full_at_s.items() if key in empty and no_room_lately(scene, key)}
+    plugged = {charger.resource.id for charger in scene.picture.chargers if charger.plugged}
+    known = {k: at_s for k, at_s in scene.memory.full_at_s.items() if k not in plugged and no_room_lately(scene, k)}
     return MappingProxyType(known | dict.fromkeys(full, scene.now_s))

@@ -49,7 +49,10 @@ def safe_setpoints(scene: Scene, lost_for_s: float) -> tuple[Setpoint, ...]:
         pvs = [pv for pv in scene.picture.pvs if Control.PV_LIMIT_W in pv.resource.controls]
         taken_w = sum([max(0.0, setpoint.value or 0.0) for setpoint in stores])
         stays_w = taken_w + _house_w(scene) if taken_w > 0.0 and import_limit(scene) is not None else 0.0
-        parts = parted(max(0.0, -scene.band.min_w - _other_roofs_w(scene)) + stays_w, pvs)
+        may_w = max(0.0, -scene.band.min_w)
+        # what another roof may give, it may not: what the house takes under an import limit is left to those that do
+        left_w = max(may_w - _other_roofs_w(scene), 0.0 if stays_w else min(may_w, _house_w(scene)))
+        parts = parted(left_w + stays_w, pvs)
         what = "at most the export limit and what house and batteries take" if stays_w else "at most the export limit"
         for pv in pvs:
             most_w = min(parts[pv.resource.id], pv.resource.ratings.max_generation_w or math.inf)

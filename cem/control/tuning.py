@@ -11,7 +11,9 @@ EV_MIN_ON_S = 300.0  # contactor wear
 EV_MIN_OFF_S = 300.0
 START_S = 10.0  # the meter may need so long to be read for the first time, and the providers to be heard
 EMPTY_LOST_S = 20.0  # a meter that is stale for longer lets no car begin at a charging point without one
-EMPTY_HELD_S = 900.0  # which is held for so long after there was no room: no load that wavers means a write each time
+EMPTY_HELD_S = (
+    21600.0  # and is held for so long after there was no room: at most eight writes a day, of some chargers' 20
+)
 METER_LOST_STOP_S = 60.0  # a stale meter derates the car at once and stops it after this
 EXPORT_MARGIN_W = 50.0  # stays this far inside an export limit: the sun moves between two ticks
 IMPORT_MARGIN_W = 50.0

@@ -7,6 +7,7 @@ import pytest
 
 from cem.control import Memory, decide
 from cem.control.memory import ChargerMemory, SwitchMemory
+from cem.control.tuning import EMPTY_HELD_S
 from cem.model.directive import Directive
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.plan import Intent, IntentKind
@@ -422,15 +423,30 @@ def test_while_the_meter_is_silent_a_roof_leaves_room_for_what_another_may_give_
     assert watts(decision, "pv") == pytest.approx(told_w, abs=1.0)
 
 
+def test_under_an_import_limit_a_roof_gives_the_house_its_part_though_another_may_give_all_that_may_flow_out() -> None:
+    """The house takes 4 kW; the other roof may give 6, and gives nothing."""
+    other = replace(PV, id="pv2", device_id="inverter2", ratings=Ratings(max_generation_w=6000.0), controls=frozenset())
+    values: dict[str, dict[str, Value]] = {
+        "grid": {"power_w": 0.0},
+        "pv": {"power_w": -4000.0},
+        "pv2": {"power_w": 0.0},
+    }
+    image = snapshot(values, ages_s={"grid": 100.0})
+    said = Directive(envelopes=(replace(NO_EXPORT, min_w=-6000.0), replace(NO_IMPORT, max_w=1500.0)))
+    memory = Memory(decided_at_s=999.0, house_w=4000.0, load_w=4000.0)
+    decision, _ = decide(house(GRID, PV, other), inputs(image, directive=said), memory)
+    assert watts(decision, "pv") == pytest.approx(4000.0, abs=1.0)
+
+
 @pytest.mark.parametrize(
     ("house_a", "garage_a", "full_ago_s", "told_a"),
     [
-        (28.7, 25.0, 10_000.0, None),
-        (28.9, 25.0, 10_000.0, 0.0),
-        (40.0, 25.0, 10_000.0, 0.0),
-        (10.0, 5.9, 10_000.0, 0.0),
-        (10.0, 25.0, 890.0, 0.0),  # no load that wavers means a write each time
-        (10.0, 25.0, 910.0, None),
+        (28.7, 25.0, 1e5, None),
+        (28.9, 25.0, 1e5, 0.0),
+        (40.0, 25.0, 1e5, 0.0),
+        (10.0, 5.9, 1e5, 0.0),
+        (10.0, 25.0, EMPTY_HELD_S - 10.0, 0.0),  # no load that wavers means a write each time
+        (10.0, 25.0, EMPTY_HELD_S + 10.0, None),
     ],
 )
 def test_a_charging_point_without_a_car_is_held_where_a_fuse_has_no_room_for_the_smallest_current(
