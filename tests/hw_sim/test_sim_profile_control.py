@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cem.driver import Control, Device
+from cem.driver import Control, Device, DeviceConfig
 from cem.model.resource import Role
 from cem_drivers.profiled.catalogue import shipped_profiles
 from cem_drivers.profiled.device import ProfiledDevice
@@ -145,24 +145,35 @@ def test_a_limit_of_what_the_inverter_gives_leaves_the_roof_what_its_battery_tak
     play(bench_of(name, index), act)
 
 
+def inverter_with_battery() -> tuple[SimulatedBench, DeviceConfig]:
+    """One whose limit counts its battery too."""
+    bench = bench_of("kostal.plenticore", 1)
+    config = bench.config(bench.serial)
+    battery = replace(config.resources[0], id="battery", role=Role.BATTERY, controls=frozenset({CHARGE}))
+    return bench, replace(config, resources=(*config.resources, battery))
+
+
+async def limited(bench: SimulatedBench, device: Device) -> None:
+    """Its battery takes 3 kW of the 4 that the roof may give."""
+    await device.open()
+    bench.home.house.batteries["battery"].soc_wh = 5000.0
+    await watched(bench, device, 40)
+    assert [spec.control for spec in device.controls()] == [CHARGE, Control.PV_LIMIT_W]
+    await device.write("battery", CHARGE, 3000.0)
+    await watched(bench, device, 12)
+    await device.write("pv", Control.PV_LIMIT_W, 4000.0)
+
+
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_roof_under_such_a_limit_stays_as_its_battery_is_told_to_take_less_or_more(*, busy: bool) -> None:
     """3 kW of its 4 kW go into the battery, then 1 kW, 3 kW again; then it is empty and gives nothing of 2 kW which it
     is told to give: what the roof may give is the same, also where the inverter takes nothing for a moment."""
-    bench = bench_of("kostal.plenticore", 1)
-    config = bench.config(bench.serial)
-    battery = replace(config.resources[0], id="battery", role=Role.BATTERY, controls=frozenset({CHARGE}))
+    bench, config = inverter_with_battery()
     roofs: list[float] = []
 
     async def main() -> None:
-        device = bench.device(replace(config, resources=(*config.resources, battery)))
-        await device.open()
-        bench.home.house.batteries["battery"].soc_wh = 5000.0
-        await watched(bench, device, 40)
-        assert [spec.control for spec in device.controls()] == [CHARGE, Control.PV_LIMIT_W]
-        await device.write("battery", CHARGE, 3000.0)
-        await watched(bench, device, 12)
-        await device.write("pv", Control.PV_LIMIT_W, 4000.0)
+        device = bench.device(config)
+        await limited(bench, device)
         for watts in (3000.0, 1000.0, 3000.0, -2000.0, -2000.0):
             await device.write("battery", CHARGE, watts)
             if busy and watts == 1000.0:
@@ -181,19 +192,12 @@ def test_a_roof_under_such_a_limit_stays_as_its_battery_is_told_to_take_less_or_
 
 def test_a_roof_under_such_a_limit_stays_from_the_word_to_its_battery_on_not_from_the_next_look() -> None:
     """It takes 3 kW of 4, then 1 kW, for which it needs some seconds; the gateway looks each ten."""
-    bench = bench_of("kostal.plenticore", 1)
-    config = bench.config(bench.serial)
-    battery = replace(config.resources[0], id="battery", role=Role.BATTERY, controls=frozenset({CHARGE}))
+    bench, config = inverter_with_battery()
     roofs: list[float] = []
 
     async def main() -> None:
-        device = bench.device(replace(config, resources=(*config.resources, battery)))
-        await device.open()
-        bench.home.house.batteries["battery"].soc_wh = 5000.0
-        await watched(bench, device, 40)
-        await device.write("battery", CHARGE, 3000.0)
-        await watched(bench, device, 12)
-        await device.write("pv", Control.PV_LIMIT_W, 4000.0)
+        device = bench.device(config)
+        await limited(bench, device)
         await watched(bench, device, 12)
         await device.write("battery", CHARGE, 1000.0)
         for _ in range(9):
@@ -208,20 +212,13 @@ def test_a_roof_under_such_a_limit_stays_from_the_word_to_its_battery_on_not_fro
 
 def test_nothing_is_written_by_itself_while_the_owner_only_watches() -> None:
     """A limit that counts a battery would be told anew as that moves, a heartbeat sent: neither is."""
-    bench = bench_of("kostal.plenticore", 1)
-    config = bench.config(bench.serial)
-    battery = replace(config.resources[0], id="battery", role=Role.BATTERY, controls=frozenset({CHARGE}))
+    bench, config = inverter_with_battery()
     watches, sent = [False], []
 
     async def main() -> None:
         context = replace(bench.context, watch_only=lambda: watches[0])
-        device = ProfiledDevice(replace(config, resources=(*config.resources, battery)), bench.profile, context)
-        await device.open()
-        bench.home.house.batteries["battery"].soc_wh = 5000.0
-        await watched(bench, device, 40)
-        await device.write("battery", CHARGE, 3000.0)
-        await watched(bench, device, 12)
-        await device.write("pv", Control.PV_LIMIT_W, 4000.0)
+        device = ProfiledDevice(config, bench.profile, context)
+        await limited(bench, device)
         await device.write("battery", CHARGE, 1000.0)
         for watches[0] in (True, False):
             before = len(bench.sent)
