@@ -23,6 +23,7 @@ from cem.control import (
     reserves,
     signs,
     spreading,
+    switch_memory,
     switched,
 )
 from cem.control.authority import admitted
@@ -341,7 +342,7 @@ def _blind(scene: Scene) -> tuple[Decision, Memory]:
         relays, alone = switched.limited(scene, by, guaranteed(scene), switches)
         setpoints += made(scene, alone, (), relays, (), ())
     elif by is None and lost_for_s >= LEASE_S:
-        switches = switched.let_go(scene)
+        switches = switch_memory.let_go(scene)
     said = "The grid meter is silent: nothing is steered beyond its safe value until it answers again."
     decision = Decision(setpoints, scene.band, Mode.SAFE, said, None, _NO_NOTES, presence.presence(known))
     given = {s.resource_id: s.value or 0.0 for s in setpoints}

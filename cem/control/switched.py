@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from zoneinfo import ZoneInfo
 
+from cem.control import switch_memory
 from cem.control.comfort import Comfort, comfort, temperature_c
-from cem.control.deaf import heedless, refusing
+from cem.control.deaf import heedless
 from cem.control.island import AFTER_OUTAGE, priority, returning
 from cem.control.limits import SURPLUS, Limits, use_of
-from cem.control.memory import LONG_AGO_S, SwitchMemory
+from cem.control.memory import SwitchMemory
 from cem.control.picture import SwitchedPicture
 from cem.control.scene import Scene
 from cem.control.sharing import Claim, Pools, Share
@@ -16,22 +16,17 @@ from cem.control.spreading import CHANCE, IMPORT
 from cem.control.tuning import (
     EASED_STOPS_S,
     EV_DRAWS_W,
-    HEAT_PUMP_LOCK_DAY_S,
     HEAT_PUMP_MIN_STAY_S,
     LOAD_SURE_S,
     LOCK_FOLLOW_S,
-    START_S,
     SURPLUS_ON_SHARE,
     SWITCHED_HEEDS_S,
-    SWITCHED_LATE_S,
-    SWITCHED_LOST_S,
     SWITCHED_RISES_S,
 )
 from cem.control.wishes import USUAL
 from cem.model.envelope import SITE, Envelope, Rank
 from cem.model.plan import IntentKind
 from cem.model.resource import Control, SgReady
-from cem.model.setpoint import Health
 from cem.model.site import LoadRun
 from cem.model.values import replace, value
 
@@ -43,9 +38,6 @@ LAST = 10.0
 """After every priority."""
 BEGINS: Mapping[Control, int] = {Control.LOAD_ON: 1, Control.HEAT_PUMP_SG_READY: SgReady.NORMAL}
 """From which state on one may begin to draw: a heat pump that is let go has often waited for it."""
-SG_WORDS: Mapping[int, str] = {int(state): state.name.lower() for state in SgReady}
-OWN = -1
-"""State of a load that is left to itself."""
 OF_SURPLUS, NO_POOLS = frozenset({SURPLUS}), frozenset[str]()
 GOES_ON = "goes on storing heat: neither limit leaves room for what it might stop to take at once"
 MAKES_ROOM = "waits until what others take has made room for it under the limit"
@@ -74,7 +66,7 @@ def moved_w(scene: Scene) -> dict[str, float]:
 
     A heat pump that was locked and draws on finishes its own least run: until then it is load like any other.
     """
-    found, memories = {}, scene.once(_memories)
+    found, memories = {}, scene.once(switch_memory.memories)
     for switched in scene.picture.switched:
         key = switched.resource.id
         if _starting(scene, switched) or _runs_on(scene, switched, memories[key]):
@@ -107,7 +99,7 @@ def begins_w(scene: Scene, relays: Iterable[SwitchedChoice], memories: Mapping[s
         memory = memories.get(relay.switched.resource.id)
         if relay.control is not Control.LOAD_ON or relay.value != 1.0 or memory is None:
             continue
-        if _silent(scene, relay.switched):  # it can't be told so now
+        if switch_memory.silent(scene, relay.switched):  # it can't be told so now
             continue
         if memory.switched_at_s == scene.now_s:
             found += max(0.0, relay.switched.rated_w - max(0.0, relay.switched.power_w or 0.0))
@@ -121,7 +113,7 @@ def waiting_w(relays: Iterable[SwitchedChoice]) -> float:
 
 def _runs_on(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory) -> bool:
     draws = switched.power_w is not None and switched.power_w > EV_DRAWS_W
-    locked = draws and memory.state == SgReady.LOCKED and _is_heat_pump(switched)
+    locked = draws and memory.state == SgReady.LOCKED and switch_memory.is_heat_pump(switched)
     return locked and scene.now_s - memory.switched_at_s > LOCK_FOLLOW_S
 
 
@@ -132,7 +124,7 @@ def drawing_on(scene: Scene) -> frozenset[str]:
 
 
 def _drawing_on(scene: Scene) -> frozenset[str]:
-    memories, found = scene.once(_memories), []
+    memories, found = scene.once(switch_memory.memories), []
     for switched in scene.picture.switched:
         key = switched.resource.id
         told_off = memories[key].state == 0 and Control.LOAD_ON in switched.resource.controls
@@ -146,12 +138,12 @@ def _drawing_on(scene: Scene) -> frozenset[str]:
 def claims(scene: Scene, powers_w: Mapping[str, float], shed: frozenset[str]) -> list[Claim]:
     """What each would take if it may run, and a heat pump's wish for more."""
     result: list[Claim] = []
-    memories = scene.once(_memories)
+    memories = scene.once(switch_memory.memories)
     for switched in scene.picture.switched:
         key = switched.resource.id
         memory = memories[key]
         if key not in powers_w:
-            if _is_heat_pump(switched) and not _starting(scene, switched):
+            if switch_memory.is_heat_pump(switched) and not _starting(scene, switched):
                 result.append(_unread_claim(scene, switched, memory, shed))
             continue
         if Control.HEAT_PUMP_SG_READY in switched.resource.controls:
@@ -159,89 +151,6 @@ def claims(scene: Scene, powers_w: Mapping[str, float], shed: frozenset[str]) ->
         else:
             result.append(_load_claim(scene, switched, memory, powers_w[key], shed))
     return result
-
-
-def _memories(scene: Scene) -> dict[str, SwitchMemory]:
-    return {switched.resource.id: _looked_at(scene, switched) for switched in scene.picture.switched}
-
-
-def _looked_at(scene: Scene, switched: SwitchedPicture) -> SwitchMemory:
-    """What was last set; where the device went back by itself, its own state, since now.
-
-    It did when it tells so, for long or since it was reached again, and when it was not reached for longer than the
-    timers of contacts run. One that was away since then may have gone back for a moment, and was told anew: its times
-    count from when it was reached again.
-    """
-    own, told = _own(scene, switched)
-    memory = scene.memory.switches.get(switched.resource.id, SwitchMemory(own or OWN))
-    if memory.state in {own, OWN}:
-        return memory
-    device, now_s = scene.inputs.devices.get(switched.resource.device_id), scene.now_s
-    lost = _lost(scene, switched)
-    reached_s = device.since_s if device is not None else LONG_AGO_S
-    if lost or (switched.state == told and (scene.first or _is_late(scene, switched, memory, reached_s))):
-        return replace(memory, state=own, switched_at_s=now_s, was=memory.state)
-    begun_s = scene.memory.begun_at_s
-    away = memory.switched_at_s < reached_s and not _silent(scene, switched)
-    if away and begun_s is not None and reached_s - begun_s > START_S:
-        return replace(memory, switched_at_s=reached_s)
-    return memory
-
-
-def _is_late(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, reached_s: float) -> bool:
-    """Whether it has had its time to stand as told, or was away since it was told."""
-    if scene.now_s - memory.switched_at_s > SWITCHED_LATE_S or memory.switched_at_s < reached_s:
-        return True
-    # what a former run left counts as switched when this one began, which may be the moment when it was reached
-    untold = all(outcome.resource_id != switched.resource.id for outcome in scene.inputs.outcomes)
-    return untold and memory.switched_at_s == reached_s
-
-
-def _silent(scene: Scene, switched: SwitchedPicture) -> bool:
-    device = scene.inputs.devices.get(switched.resource.device_id)
-    return device is not None and device.health is not Health.ONLINE
-
-
-def _lost(scene: Scene, switched: SwitchedPicture) -> bool:
-    """Whether it was not reached for longer than the timers of contacts run."""
-    device = scene.inputs.devices.get(switched.resource.device_id)
-    return device is not None and _silent(scene, switched) and scene.now_s - device.since_s > SWITCHED_LOST_S
-
-
-def _unreached(scene: Scene, switched: SwitchedPicture, state: int) -> bool:
-    """Whether it is away, and was told this state in vain: its contacts still stand as it took them last."""
-    if not _silent(scene, switched) or _lost(scene, switched):
-        return False
-    key = switched.resource.id
-    return any(o.resource_id == key and o.value not in {None, float(state)} for o in scene.inputs.outcomes)
-
-
-def _own(scene: Scene, switched: SwitchedPicture) -> tuple[int, str]:
-    """The state without us, and the device's word for it."""
-    own = int(SgReady.NORMAL)
-    if not _is_heat_pump(switched):
-        own = OWN if scene.site.load_policy(switched.resource.id).runs is LoadRun.BY_ITSELF else 0
-    return own, _word(switched, own)
-
-
-def _word(switched: SwitchedPicture, state: int) -> str:
-    """What the device calls a state."""
-    return SG_WORDS.get(state, "") if _is_heat_pump(switched) else "on" if state else "off"
-
-
-def _is_heat_pump(switched: SwitchedPicture) -> bool:
-    return Control.HEAT_PUMP_SG_READY in switched.resource.controls
-
-
-def let_go(scene: Scene) -> dict[str, SwitchMemory]:
-    """The memories when nothing is decided any more, so that everything goes back to itself."""
-    memories = dict(scene.memory.switches)
-    for switched in scene.picture.switched:
-        memory = memories.get(switched.resource.id)
-        own = int(SgReady.NORMAL) if _is_heat_pump(switched) else OWN
-        if memory is not None and memory.state != own:
-            memories[switched.resource.id] = replace(memory, state=own, switched_at_s=scene.now_s)
-    return memories
 
 
 def limited(
@@ -331,20 +240,6 @@ def _wants_more(scene: Scene, switched: SwitchedPicture) -> str | None:
     return "sun"
 
 
-def _lock_used_up(scene: Scene, memory: SwitchMemory) -> bool:
-    counts = memory.day == _today(scene) or memory.state == SgReady.LOCKED
-    return counts and memory.locked_s >= HEAT_PUMP_LOCK_DAY_S
-
-
-def _today(scene: Scene) -> int:
-    """The day of the house."""
-    return scene.once(_day)
-
-
-def _day(scene: Scene) -> int:
-    return scene.now.astimezone(ZoneInfo(scene.site.zone)).toordinal()
-
-
 def _load_claim(
     scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, power_w: float, shed: frozenset[str]
 ) -> Claim:
@@ -367,7 +262,7 @@ def _load_claim(
         wanted, of_the_sun = True, False
     if not on and for_s < policy.min_off_s:
         wanted = False
-    if not on and _silent(scene, switched):
+    if not on and switch_memory.silent(scene, switched):
         wanted = False
     if scene.first and not on and policy.runs is LoadRun.ON_SURPLUS:
         wanted = False
@@ -379,7 +274,7 @@ def choices(
     scene: Scene, shares: Mapping[str, Share], limits: Limits, shed: frozenset[str], into: dict[str, SwitchMemory]
 ) -> list[SwitchedChoice]:
     """One choice per heat pump and load; `into` takes the new memories."""
-    result, memories = [], scene.once(_memories)
+    result, memories = [], scene.once(switch_memory.memories)
     for switched in scene.picture.switched:
         if _starting(scene, switched):
             continue
@@ -391,14 +286,14 @@ def choices(
             state = int(choice.value or SgReady.NORMAL)
         elif Control.LOAD_ON in switched.resource.controls:
             choice, memory = _load(scene, switched, memory, got, limits, shed)
-            state = OWN if choice.value is None else int(choice.value)
+            state = switch_memory.OWN if choice.value is None else int(choice.value)
         else:
             continue
-        less = state != memory.state and (memory.state == OWN or state < memory.state)
+        less = state != memory.state and (memory.state == switch_memory.OWN or state < memory.state)
         if less and scene.unheard(choice.source):
             state = memory.state
-            choice = replace(choice, value=None if state == OWN else float(state), reason=AS_IT_WAS)
-        into[key] = _remembered(scene, switched, memory, state)
+            choice = replace(choice, value=None if state == switch_memory.OWN else float(state), reason=AS_IT_WAS)
+        into[key] = switch_memory.remembered(scene, switched, memory, state)
         result.append(choice)
     return result
 
@@ -407,7 +302,7 @@ def leaving_w(scene: Scene, found: Iterable[SwitchedChoice]) -> float:
     """What is drawn now and will not be after this tick, at the most: by loads that are switched off, and by a heat
     pump that is forced no longer, whose heating rod ends at once. A compressor ends in its own time.
     """
-    memories, leaving, stays = scene.once(_memories), 0.0, heedless(scene)
+    memories, leaving, stays = scene.once(switch_memory.memories), 0.0, heedless(scene)
     for choice in found:
         if choice.switched.resource.id in stays:
             continue
@@ -427,7 +322,7 @@ def eased_w(scene: Scene, found: Iterable[SwitchedChoice]) -> float:
     """What heat pumps draw that are asked for less from this tick on: their own thermostats may stop them at once. One
     that was asked a moment ago is still about to, whatever news comes in between.
     """
-    memories, eased = scene.once(_memories), 0.0
+    memories, eased = scene.once(switch_memory.memories), 0.0
     for choice in found:
         if choice.control is not Control.HEAT_PUMP_SG_READY or choice.value is None:
             continue
@@ -449,26 +344,6 @@ def _still_w(scene: Scene) -> float:
     return math.inf if load_w is None or house_w is None else max(0.0, load_w - max(0.0, house_w))
 
 
-def _remembered(scene: Scene, switched: SwitchedPicture, memory: SwitchMemory, state: int) -> SwitchMemory:
-    """What was locked today, and when it was switched: leaving alone what stands still is no switching, and what
-    refuses its word, or could not be told it, has not been switched yet. What refuses to be told once more, has."""
-    day, last_s = _today(scene), scene.memory.decided_at_s
-    locked_s = memory.locked_s
-    if memory.day != day:  # a lock over midnight counts to the new day as a whole: none is longer than two hours
-        since_s = scene.now_s - memory.switched_at_s
-        locked_s = min(locked_s, since_s) if memory.state == SgReady.LOCKED else 0.0
-    if memory.state == SgReady.LOCKED and last_s is not None:
-        locked_s += max(0.0, scene.now_s - last_s)
-    stood = memory.state == OWN and state == 0 and (switched.power_w or 0.0) <= EV_DRAWS_W
-    same = memory.state == state
-    taken = (same and memory.taken) or switched.state == _word(switched, state)
-    refuses = not taken and switched.resource.id in refusing(scene)
-    stays = stood or (same and not refuses and not _unreached(scene, switched, state))
-    at_s = memory.switched_at_s if stays else scene.now_s
-    was = memory.was if same else memory.state
-    return SwitchMemory(state, at_s, memory.wanted_since_s, locked_s, day, was, taken)
-
-
 def _heat_pump(
     scene: Scene,
     switched: SwitchedPicture,
@@ -483,7 +358,7 @@ def _heat_pump(
     stays = scene.now_s - memory.switched_at_s < HEAT_PUMP_MIN_STAY_S
     if got is not None and got.level == 0.0:
         reason, rank, source = _denied(scene, switched, got, limits, shed)
-        if _lock_used_up(scene, memory) and rank is not Rank.SAFETY:
+        if switch_memory.lock_used_up(scene, memory) and rank is not Rank.SAFETY:
             return replace(now, reason="heats as it needs: it was locked for two hours today already")
         if source != CHANCE or memory.state <= SgReady.LOCKED or not stays:  # who waits by chance keeps what runs
             by = got.bound_by
@@ -506,7 +381,7 @@ def _heat_pump(
         now = replace(now, value=float(state), source=source, reason=said[wants or "sun"])
     elif memory.state == SgReady.RECOMMENDED and _goes_on(scene, switched, drawn_w):
         now = replace(now, value=float(SgReady.RECOMMENDED), reason=GOES_ON)
-    locked_out = memory.state == SgReady.LOCKED and _lock_used_up(scene, memory)
+    locked_out = memory.state == SgReady.LOCKED and switch_memory.lock_used_up(scene, memory)
     waits = bounds is not None and bounds.source == CHANCE and stays  # who waits by chance keeps what runs
     if bounds is not None and memory.state == SgReady.FORCED and not waits:  # whose rod may start any time
         return replace(now, rank=bounds.rank, source=bounds.source) if stays else now
@@ -583,7 +458,7 @@ def _load(
     if scene.islanded and switched.resource.id not in shed:
         why = "the house runs without the grid" if scene.gone else "the grid has only just come back"
         return replace(own, value=0.0, rank=Rank.SAFETY, source="island", reason=f"off: {why}"), memory
-    if not on and _silent(scene, switched):
+    if not on and switch_memory.silent(scene, switched):
         return replace(own, value=0.0, reason="off until its device answers again"), memory
     if got.bound_by in {SURPLUS, None} and switched.resource.id not in shed:
         words = "is warm enough" if felt is Comfort.WARM else "waits for the sun"
